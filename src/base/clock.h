@@ -1,0 +1,18 @@
+/* Time as the rules of the program see it: never set back, and replaceable by a test. */
+#pragma once
+
+#include <stdint.h>
+
+struct clock {
+	/* Milliseconds since some moment in the past. */
+	uint64_t (*now_ms)(const struct clock *clock);
+};
+
+static inline uint64_t clock_now_ms(const struct clock *clock)
+{
+	return clock->now_ms(clock);
+}
+
+/* CLOCK_MONOTONIC: while the host is suspended nobody can be active, so that time counts for
+ * nobody. */
+extern const struct clock system_clock;

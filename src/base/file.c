@@ -1,0 +1,124 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+int file_read(const char *path, size_t max, char **data, size_t *length)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_free char *buffer = NULL;
+	size_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	buffer = malloc(max + 2);
+	if (!buffer)
+		return -ENOMEM;
+	while (n <= max) {
+		ssize_t r = read(fd, buffer + n, max + 1 - n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		n += (size_t)r;
+	}
+	if (n > max)
+		return -EFBIG;
+	buffer[n] = '\0';
+	*data = buffer;
+	*length = n;
+	buffer = NULL;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	memcpy(folder, path, n);
+	folder[n] = '\0';
+
+	auto_close int fd = open(n       ? folder
+				 : slash ? "/"
+					 : ".",
+		O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_create(const char *path, mode_t mode, const void *data, size_t length)
+{
+	char temporary[PATH_MAX];
+	int error;
+
+	if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+		return -ENAMETOOLONG;
+
+	auto_close int fd = mkostemp(temporary, O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	error = write_all(fd, data, length);
+	if (error == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+		error = -errno;
+	if (error == 0 && link(temporary, path) < 0)
+		error = -errno;
+	unlink(temporary);
+	return error == 0 ? sync_folder_of(path) : error;
+}
+
+int file_make_folder(const char *path, mode_t mode)
+{
+	char partial[PATH_MAX];
+	size_t n = strlen(path);
+
+	if (n == 0 || n >= sizeof partial)
+		return -ENAMETOOLONG;
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(partial, path, i);
+		partial[i] = '\0';
+		if (mkdir(partial, i == n ? mode : 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+int file_write_setting(const char *path, const char *value)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}

@@ -1,0 +1,25 @@
+/* Small files, read and written whole. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Reads a file of at most max bytes into memory that the caller frees, with a NUL behind it.
+ * Returns 0, -EFBIG, or the errno of what failed; -ENOENT if it is not there.
+ */
+int file_read(const char *path, size_t max, char **data, size_t *length);
+
+/*
+ * Writes a file so that it is there whole or not at all, also after a crash: a temporary one beside
+ * it, synced, then linked to its name. An existing file is left alone and gives -EEXIST: who came
+ * first wins.
+ */
+int file_create(const char *path, mode_t mode, const void *data, size_t length);
+
+/* Makes a folder and those above it. One that is there already keeps its mode. Returns 0 or -errno.
+ */
+int file_make_folder(const char *path, mode_t mode);
+
+/* Writes to a file of the kernel's (/proc, /sys): no creation, one write. Returns 0 or -errno. */
+int file_write_setting(const char *path, const char *value);

@@ -1,0 +1,29 @@
+/* One line to standard error for each thing worth telling: a single write, so that processes do not
+ * mix. */
+#pragma once
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+enum log_format {
+	LOG_FORMAT_TEXT, /* 2026-11-22T17:56:03.123Z info server: message */
+	LOG_FORMAT_JSON, /* {"time":"...","level":"info","process":"server","message":"..."} */
+};
+
+/* The process's name is kept by reference. Before this is called: info, text, "vprox". */
+void log_setup(enum log_level level, enum log_format format, const char *process);
+
+/* "error", "warning", "info", "debug"; "text", "json". Return 0 or -EINVAL. */
+int log_level_parse(const char *text, enum log_level *level);
+int log_format_parse(const char *text, enum log_format *format);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
+
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)

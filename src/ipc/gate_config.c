@@ -1,0 +1,118 @@
+#include "ipc/gate_config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int append(int fd, const void *data, size_t length)
+{
+	ssize_t n = write(fd, data, length);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == length ? 0 : -EIO;
+}
+
+int gate_config_write(const struct gate_settings *settings)
+{
+	const struct gate_config *config = &settings->config;
+	const struct {
+		const void *data;
+		size_t length;
+	} parts[] = {
+		{config, sizeof *config},
+		{settings->endpoints, config->n_endpoints * sizeof(*settings->endpoints)},
+		{settings->password, config->password_length},
+		{settings->certificate, config->certificate_length},
+		{settings->key, config->key_length},
+	};
+	int error = 0;
+	int fd = memfd_create("vprox-gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts && error == 0; i++)
+		error = append(fd, parts[i].data, parts[i].length);
+	if (error == 0 && fcntl(fd, F_ADD_SEALS,
+				  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static int read_part(int fd, off_t *offset, void *data, size_t length)
+{
+	ssize_t n = pread(fd, data, length, *offset);
+
+	if (n < 0)
+		return -errno;
+	*offset += n;
+	return (size_t)n == length ? 0 : -EPROTO;
+}
+
+static int read_text(int fd, off_t *offset, char **text, size_t length)
+{
+	*text = calloc(1, length + 1);
+	return *text ? read_part(fd, offset, *text, length) : -ENOMEM;
+}
+
+int gate_config_read(int fd, struct gate_settings *settings)
+{
+	struct gate_config *config = &settings->config;
+	struct stat stat;
+	off_t offset = 0;
+	int error;
+
+	*settings = (struct gate_settings){0};
+	if (fstat(fd, &stat) < 0)
+		return -errno;
+	error = read_part(fd, &offset, config, sizeof *config);
+	if (error < 0)
+		return error;
+
+	uint64_t size = sizeof *config + config->n_endpoints * sizeof(*settings->endpoints) +
+			(uint64_t)config->password_length + config->certificate_length +
+			config->key_length;
+	if (config->version != GATE_CONFIG_VERSION || config->n_endpoints == 0 ||
+		config->n_endpoints > GATE_MAX_ENDPOINTS || size > GATE_CONFIG_MAX_SIZE ||
+		(uint64_t)stat.st_size != size) {
+		*settings = (struct gate_settings){0};
+		return -EPROTO;
+	}
+	settings->endpoints = calloc(config->n_endpoints, sizeof(*settings->endpoints));
+	error = settings->endpoints ? read_part(fd, &offset, settings->endpoints,
+					      config->n_endpoints * sizeof(*settings->endpoints))
+				    : -ENOMEM;
+	if (error == 0)
+		error = read_text(fd, &offset, &settings->password, config->password_length);
+	if (error == 0)
+		error = read_text(fd, &offset, &settings->certificate, config->certificate_length);
+	if (error == 0)
+		error = read_text(fd, &offset, &settings->key, config->key_length);
+	if (error < 0)
+		gate_settings_free(settings);
+	return error;
+}
+
+static void free_secret(char *secret, size_t length)
+{
+	if (secret)
+		explicit_bzero(secret, length);
+	free(secret);
+}
+
+void gate_settings_free(struct gate_settings *settings)
+{
+	free(settings->endpoints);
+	free(settings->certificate);
+	free_secret(settings->password, settings->config.password_length);
+	free_secret(settings->key, settings->config.key_length);
+	*settings = (struct gate_settings){0};
+}

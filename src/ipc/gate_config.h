@@ -1,0 +1,66 @@
+/*
+ * What the broker tells a gate before it starts: a file in memory (memfd), sealed, that the gate
+ * reads once. In it are this header, n_endpoints struct gate_endpoint, the password, the
+ * certificate chain and the private key in PEM, end to end.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+enum {
+	GATE_CONFIG_VERSION = 1,
+	GATE_CONFIG_MAX_SIZE = 1 << 20,
+	GATE_MAX_ENDPOINTS = 1024,
+
+	/* The file descriptors a gate starts with, besides 0 to 2. */
+	GATE_FD_BROKER = 3, /* SOCK_SEQPACKET: ipc/message.h */
+	GATE_FD_CONFIG = 4, /* this */
+	GATE_FD_FIRST_LISTENER = 5, /* n_endpoints listening TCP sockets, in the endpoints' order */
+};
+
+struct gate_endpoint {
+	struct ipv4 bind;
+	struct prefix block;
+	struct key public_key; /* the server's, of WireGuard */
+	uint16_t port; /* UDP, of WireGuard */
+};
+
+struct gate_config {
+	uint32_t version; /* GATE_CONFIG_VERSION */
+	uint32_t n_endpoints;
+	uint32_t user; /* uid and gid to run as; the broker's own where it has no right to change
+			  them */
+	uint32_t group;
+	uint32_t max_connections; /* of this gate */
+	uint32_t max_connections_per_source; /* of this gate */
+	uint32_t log_level; /* enum log_level */
+	uint32_t log_format; /* enum log_format */
+	uint32_t gate_number; /* from 0, for the log */
+	uint32_t password_length;
+	uint32_t certificate_length;
+	uint32_t key_length;
+};
+
+/* A gate's configuration, decoded. The texts end in a NUL that their length does not count. */
+struct gate_settings {
+	struct gate_config config;
+	struct gate_endpoint *endpoints;
+	char *password;
+	char *certificate;
+	char *key;
+};
+
+/* Makes the sealed memfd. Returns it (close-on-exec) or -errno. */
+int gate_config_write(const struct gate_settings *settings);
+
+/* Reads and checks it. Returns 0 or -errno; -EPROTO if it is malformed. To be freed with
+ * gate_settings_free(). */
+int gate_config_read(int fd, struct gate_settings *settings);
+
+/* Wipes the secrets and frees. */
+void gate_settings_free(struct gate_settings *settings);

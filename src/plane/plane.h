@@ -1,0 +1,155 @@
+/*
+ * The one interface to a data plane: what the broker can ask of the kernel (kernel.c) or of the
+ * userspace device (embedded.c). One device an endpoint, for both kinds of peer. What is assigned
+ * to whom is kept in the plane alone; the broker reads it back at start.
+ *
+ * All functions return 0 or a negative errno; after an error plane_error() has the details. They
+ * block until the plane has acknowledged. None of them is safe to call from two threads.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+enum {
+	PLANE_NAME_SIZE = 16, /* IFNAMSIZ: 15 characters and the final NUL */
+	PLANE_ERROR_SIZE = 256, /* of plane_error()'s text */
+	PLANE_REMOVAL_BATCH =
+		50, /* peers in one plane_remove(): a creation waits for the whole of it */
+};
+
+enum peer_kind {
+	PEER_WIREGUARD,
+	PEER_IPIP,
+};
+
+/* Who a peer is, and the inner address it holds. */
+struct plane_peer {
+	enum peer_kind kind;
+	struct ipv4 inner;
+	struct key key; /* WireGuard: the peer's public key */
+	struct ipv4 remote; /* IPIP: the peer's outer address */
+};
+
+/* What has moved through a peer since the plane made it. */
+struct plane_usage {
+	uint64_t received; /* bytes from the peer */
+	uint64_t sent; /* bytes to the peer */
+	uint64_t handshake_ns; /* WireGuard: the last handshake, ns since 1970; 0: never */
+	struct ipv4 outer; /* where the peer is now; 0.0.0.0: not known yet */
+};
+
+struct plane_endpoint {
+	unsigned int index; /* i of vprox<i> and of vp<i>-<n> */
+	struct ipv4 bind; /* outer address */
+	struct ipv4 gateway; /* inner address, the first host of the block */
+	struct prefix block;
+	uint16_t port; /* UDP port of WireGuard, host byte order */
+	struct key private_key; /* of WireGuard */
+};
+
+/* What an earlier server left behind under one index. */
+struct plane_trace {
+	unsigned int index;
+	bool has_bind; /* false: as a Go server leaves it, to be recognised by its index */
+	struct ipv4 bind; /* the interface's alias, else the local address of its IPIP links */
+};
+
+struct plane;
+struct plane_device;
+
+typedef int plane_trace_fn(void *context, const struct plane_trace *trace);
+typedef int plane_peer_fn(
+	void *context, const struct plane_peer *peer, const struct plane_usage *usage);
+
+struct plane_ops {
+	const char *name; /* as in --plane */
+
+	/* Whether this host can do it: 0, or the reason in plane_error(). May load kernel modules.
+	 */
+	int (*probe)(struct plane *plane);
+
+	/* Calls back for each index of which anything is there, once each. A callback's non-zero
+	 * result ends it. */
+	int (*survey)(struct plane *plane, plane_trace_fn *found, void *context);
+
+	/* Removes all there is under an index: a configuration that is not served any more. */
+	int (*discard)(struct plane *plane, unsigned int index);
+
+	/*
+	 * Makes an endpoint's device, or adopts the one that is there without interrupting its
+	 * traffic. What does not match is removed and logged: another block, a peer without exactly
+	 * one /32 inside the block or with an address that another peer or the server holds, an
+	 * IPIP link with another local address. On failure only what this call made is removed.
+	 */
+	int (*open)(struct plane *plane, const struct plane_endpoint *endpoint,
+		struct plane_device **device);
+
+	/* keep: all stays as it is, for the next open(). Else all of it is removed. Frees the
+	 * device either way. */
+	int (*close)(struct plane_device *device, bool keep);
+
+	/*
+	 * Makes the peer, or writes it again where it is there already, without interrupting its
+	 * traffic. IPIP: a link that is there with the same name, local and remote address is taken
+	 * over; -EEXIST if a foreign one has the name or the pair of addresses: plane_error() names
+	 * it. A failure leaves nothing behind that this call made.
+	 */
+	int (*add)(struct plane_device *device, const struct plane_peer *peer);
+
+	/*
+	 * Whether the peer is still there: 0, -ENODEV for "certainly not", anything else for
+	 * "cannot tell".
+	 */
+	int (*check)(struct plane_device *device, const struct plane_peer *peer);
+
+	/*
+	 * Removes n peers, PLANE_REMOVAL_BATCH at the most, of either kind. errors[i] is 0 if peer
+	 * i is gone (also if it was before), else why it is still there. Returns 0 if all are gone,
+	 * else the first error.
+	 */
+	int (*remove)(
+		struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors);
+
+	/* Calls back for every peer that is there. A callback's non-zero result ends it and is
+	 * returned. */
+	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
+
+	/* Frees the plane itself; the devices must be closed. */
+	void (*free)(struct plane *plane);
+};
+
+struct plane {
+	const struct plane_ops *ops;
+	char error[PLANE_ERROR_SIZE];
+};
+
+/* What went wrong in the last call that failed: for people, without a final newline. */
+static inline const char *plane_error(const struct plane *plane)
+{
+	return plane->error;
+}
+
+/* The WireGuard interface of an endpoint: vprox<i>. */
+struct plane_name {
+	char s[PLANE_NAME_SIZE];
+};
+struct plane_name plane_device_name(unsigned int index);
+
+/* The interface of one IPIP peer: vp<i>-<n>, n being the distance of its inner address from the
+ * gateway. */
+struct plane_name plane_ipip_name(unsigned int index, uint32_t offset);
+
+/* The reverse; false if it is no such name in its shortest form ("vp0-05" is none). */
+bool plane_parse_device_name(const char *name, unsigned int *index);
+bool plane_parse_ipip_name(const char *name, unsigned int *index, uint32_t *offset);
+
+/* Whether the longest name that a block of this size can need fits into an interface name. */
+bool plane_names_fit(unsigned int index, struct prefix block);
+
+/* The kernel's data plane. Returns NULL with errno set. */
+struct plane *plane_kernel_new(void);

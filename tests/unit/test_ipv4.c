@@ -1,0 +1,91 @@
+#include "test.h"
+
+#include <errno.h>
+
+#include "base/ipv4.h"
+
+static struct prefix prefix(const char *text)
+{
+	struct prefix p;
+
+	assert_int_equal(prefix_parse(text, &p), 0);
+	return p;
+}
+
+static void an_address_is_four_decimal_numbers_and_nothing_else(void **state)
+{
+	static const char *const bad[] = {"", "10.0.0", "10.0.0.256", "10.0.0.1 ", " 10.0.0.1",
+		"10.0.0.1/8", "::1", "010.0.0.1", "a.b.c.d"};
+	struct ipv4 address;
+
+	(void)state;
+	assert_int_equal(ipv4_parse("203.0.113.7", &address), 0);
+	assert_int_equal(address.value, 0xcb007107);
+	assert_string_equal(ipv4_text(address).s, "203.0.113.7");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(ipv4_parse(bad[i], &address), -EINVAL);
+}
+
+static void host_bits_of_a_prefix_are_masked_off(void **state)
+{
+	(void)state;
+	assert_string_equal(prefix_text(prefix("10.100.7.9/16")).s, "10.100.0.0/16");
+	assert_string_equal(prefix_text(prefix("255.255.255.255/0")).s, "0.0.0.0/0");
+	assert_string_equal(prefix_text(prefix("240.0.0.1/32")).s, "240.0.0.1/32");
+}
+
+static void a_malformed_prefix_is_refused(void **state)
+{
+	static const char *const bad[] = {"", "/", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33",
+		"10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/8 ", "10.0.0.0/008", "/8", "fd00::/8",
+		"10.0.0.0/8/8"};
+	struct prefix p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(prefix_parse(bad[i], &p), -EINVAL);
+}
+
+static void the_ith_subnet_of_a_prefix_is_found(void **state)
+{
+	struct prefix subnet;
+
+	(void)state;
+	assert_int_equal(prefix_subnet(prefix("10.0.0.0/8"), 16, 255, &subnet), 0);
+	assert_string_equal(prefix_text(subnet).s, "10.255.0.0/16");
+	assert_int_equal(prefix_subnet(prefix("10.0.0.0/8"), 16, 256, &subnet), -ERANGE);
+	assert_int_equal(prefix_subnet(prefix("10.0.0.0/8"), 7, 0, &subnet), -EINVAL);
+	assert_int_equal(prefix_subnet(prefix("0.0.0.0/0"), 0, 0, &subnet), 0);
+	assert_int_equal(prefix_subnet(prefix("0.0.0.0/0"), 32, UINT32_MAX, &subnet), 0);
+	assert_string_equal(prefix_text(subnet).s, "255.255.255.255/32");
+}
+
+static void prefixes_know_what_they_contain(void **state)
+{
+	struct ipv4 inside, outside;
+
+	(void)state;
+	ipv4_parse("10.1.255.255", &inside);
+	ipv4_parse("10.2.0.0", &outside);
+	assert_true(prefix_contains(prefix("10.1.0.0/16"), inside));
+	assert_false(prefix_contains(prefix("10.1.0.0/16"), outside));
+	assert_true(prefix_contains(prefix("0.0.0.0/0"), outside));
+	assert_true(prefix_overlaps(prefix("10.0.0.0/8"), prefix("10.1.0.0/16")));
+	assert_true(prefix_overlaps(prefix("10.1.0.0/16"), prefix("10.0.0.0/8")));
+	assert_false(prefix_overlaps(prefix("10.1.0.0/16"), prefix("10.2.0.0/16")));
+	assert_string_equal(ipv4_text(prefix_last(prefix("10.1.0.0/16"))).s, "10.1.255.255");
+	assert_int_equal(prefix_size(prefix("0.0.0.0/0")), UINT64_C(1) << 32);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_is_four_decimal_numbers_and_nothing_else),
+		cmocka_unit_test(host_bits_of_a_prefix_are_masked_off),
+		cmocka_unit_test(a_malformed_prefix_is_refused),
+		cmocka_unit_test(the_ith_subnet_of_a_prefix_is_found),
+		cmocka_unit_test(prefixes_know_what_they_contain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
