@@ -50,6 +50,24 @@ void attributes_of_nest(const struct nlattr *nest, const struct nlattr **table, 
 		memset(table, 0, n * sizeof *table);
 }
 
+const struct nlattr *attribute_next(const struct nlattr *nest, const struct nlattr *previous)
+{
+	const uint8_t *end, *next;
+	const struct nlattr *attribute;
+
+	if (!nest)
+		return NULL;
+	end = (const uint8_t *)nest + nest->nla_len;
+	next = previous ? (const uint8_t *)previous + MNL_ALIGN(previous->nla_len)
+			: mnl_attr_get_payload(nest);
+	if (next > end || (size_t)(end - next) < sizeof *attribute)
+		return NULL;
+	attribute = (const struct nlattr *)next;
+	if (attribute->nla_len < sizeof *attribute || attribute->nla_len > (size_t)(end - next))
+		return NULL;
+	return attribute;
+}
+
 bool attribute_bytes(const struct nlattr *attribute, void *value, size_t length)
 {
 	if (!attribute || mnl_attr_get_payload_len(attribute) < length)

@@ -25,6 +25,10 @@ void attributes_of_message(
 void attributes_of_nest(const struct nlattr *nest, const struct nlattr **table, size_t n);
 void attributes_of_bytes(const void *bytes, size_t length, const struct nlattr **table, size_t n);
 
+/* Walks the attributes in a nest: the one after previous (NULL: the first), NULL after the last.
+ * The nest may be NULL: it has none. */
+const struct nlattr *attribute_next(const struct nlattr *nest, const struct nlattr *previous);
+
 /* The attribute may be NULL. False, and the value left alone, if it is absent or too short. */
 bool attribute_bytes(const struct nlattr *attribute, void *value, size_t length);
 bool attribute_u8(const struct nlattr *attribute, uint8_t *value);
