@@ -46,7 +46,8 @@ struct broker {
 	struct event_base *base;
 	struct gate_settings gate_settings;
 	struct gatekeeper *gatekeeper;
-	struct event *terminate, *interrupt, *reap, *drain_timeout;
+	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
+	struct event *reap, *drain_timeout;
 	bool draining;
 };
 
@@ -428,16 +429,20 @@ static int start_gates(struct broker *broker)
 
 static int add_events(struct broker *broker)
 {
+	static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 	const uint64_t interval_ms = broker->config->reap_interval_ms;
 	struct timeval interval = {.tv_sec = (time_t)(interval_ms / 1000),
 		.tv_usec = (suseconds_t)(interval_ms % 1000) * 1000};
+	bool ok = true;
 
-	broker->terminate = evsignal_new(broker->base, SIGTERM, on_signal, broker);
-	broker->interrupt = evsignal_new(broker->base, SIGINT, on_signal, broker);
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals && ok; i++) {
+		broker->stop_signals[i] =
+			evsignal_new(broker->base, stop_signals[i], on_signal, broker);
+		ok = broker->stop_signals[i] && event_add(broker->stop_signals[i], NULL) == 0;
+	}
 	broker->reap = event_new(broker->base, -1, EV_PERSIST, on_reap, broker);
 	broker->drain_timeout = evtimer_new(broker->base, on_drain_timeout, broker);
-	if (!broker->terminate || !broker->interrupt || !broker->reap || !broker->drain_timeout ||
-		event_add(broker->terminate, NULL) < 0 || event_add(broker->interrupt, NULL) < 0 ||
+	if (!ok || !broker->reap || !broker->drain_timeout ||
 		event_add(broker->reap, &interval) < 0) {
 		log_error("cannot set up the event loop");
 		return -ENOMEM;
@@ -506,8 +511,8 @@ static void free_event(struct event *event)
 
 static void free_memory(struct broker *broker)
 {
-	free_event(broker->terminate);
-	free_event(broker->interrupt);
+	for (size_t i = 0; i < sizeof broker->stop_signals / sizeof *broker->stop_signals; i++)
+		free_event(broker->stop_signals[i]);
 	free_event(broker->reap);
 	free_event(broker->drain_timeout);
 	if (broker->base)
@@ -545,6 +550,8 @@ int broker_run(const struct server_config *config)
 	int error, stop_error;
 
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
+	/* The reader of the log may go; the tunnels must not go with it. */
+	signal(SIGPIPE, SIG_IGN);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");
