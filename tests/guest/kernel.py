@@ -109,12 +109,21 @@ def get():
 
 
 def _fetch(cache):
+    try:
+        return _download(cache)
+    except KernelError:
+        # Lists of packages that are missing or old.
+        run(["apt-get", "-q", "-o", "Acquire::Retries=3", "update"], cache)
+        return _download(cache)
+
+
+def _download(cache):
     depends = subprocess.run(["apt-cache", "depends", META_PACKAGE], capture_output=True,
                              text=True, check=False).stdout.split()
     package = next((word for word in depends if word.startswith("linux-image-")
                     and word != META_PACKAGE), None)
     if not package:
-        raise KernelError(f"apt knows no {META_PACKAGE}: run apt-get update")
+        raise KernelError(f"apt knows no {META_PACKAGE}")
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         scratch = pathlib.Path(scratch)
         # apt's own user may not write here; -o keeps it from complaining about that.
