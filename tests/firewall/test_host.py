@@ -12,7 +12,7 @@ BIND = "203.0.113.1"
 
 @pytest.fixture(name="host")
 def fixture_host(empty_server):
-    """Two uplinks (veths whose other ends lie in the same namespace, unused), a default route by one."""
+    """Two uplinks (veths whose other ends lie in the same namespace), a default route by one."""
     for i in 0, 1:
         sh(SERVER, f"ip link add eth{i} type veth peer name far{i}")
         for end in f"eth{i}", f"far{i}":
@@ -72,9 +72,10 @@ def test_it_stays_where_it_is_while_there_is_no_default_route(host):
     assert addresses()["eth0"][1] >= 55
 
 
-@pytest.mark.parametrize("given", [f"{BIND}/32 dev eth1", f"{BIND}/24 dev eth0", f"{BIND}/32 dev lo",
-                                   f"{BIND}/32 dev eth1 valid_lft 3600 preferred_lft 3600",
-                                   f"{BIND}/24 dev eth1 valid_lft 30 preferred_lft 30"])
+@pytest.mark.parametrize("given", [
+    f"{BIND}/32 dev eth1", f"{BIND}/24 dev eth0", f"{BIND}/32 dev lo",
+    f"{BIND}/32 dev eth1 valid_lft 3600 preferred_lft 3600",
+    f"{BIND}/24 dev eth1 valid_lft 30 preferred_lft 30"])
 def test_an_address_of_somebody_else_is_left_alone(host, given):
     sh(SERVER, f"ip addr add {given}")
     before = {name: entry[0] for name, entry in addresses().items()}
@@ -128,7 +129,8 @@ def test_without_a_default_route_it_says_what_to_do_and_only_once(host):
     sh(SERVER, "ip route add default via 192.0.2.254")
     tool.run("address-tend")
     said = tool.close().splitlines()
-    assert sum("no default route" in line and f"ip address add {BIND}/32" in line for line in said) == 1
+    complaints = [line for line in said if "no default route" in line]
+    assert len(complaints) == 1 and f"ip address add {BIND}/32" in complaints[0]
     assert "there again" in said[-1]
 
 
@@ -174,9 +176,10 @@ def test_the_block_is_routed_as_its_bind_address_is(host, given, mirrored):
     sh(SERVER, f"ip rule add {given}")
     before = rules()
     host.run("rules-tend")
-    assert [rule for rule in rules() if rule not in before] == [TO_BLOCK] + ([mirrored] if mirrored else [])
+    added = [TO_BLOCK, mirrored] if mirrored else [TO_BLOCK]
+    assert [rule for rule in rules() if rule not in before] == added
     host.run("rules-tend")
-    assert len(rules()) == len(before) + 1 + bool(mirrored)
+    assert len(rules()) == len(before) + len(added)
     host.run("rules-remove")
     assert rules() == before
 
@@ -187,7 +190,8 @@ def test_the_mirror_follows_what_it_mirrors(host):
     sh(SERVER, "ip rule del pref 1000 lookup 7 from 203.0.113.1")
     sh(SERVER, f"ip rule add from {BIND} lookup 8 pref 2000")
     host.run("rules-tend")
-    assert [r for r in rules() if "from 10.100" in r] == ["2000:\tfrom 10.100.0.0/16 lookup 8 proto 118"]
+    mirrors = [rule for rule in rules() if "from 10.100" in rule]
+    assert mirrors == ["2000:\tfrom 10.100.0.0/16 lookup 8 proto 118"]
 
 
 def test_a_rule_the_host_has_itself_is_not_ours_to_remove(host):
@@ -263,7 +267,7 @@ def test_forwarding_is_switched_on_where_an_interface_has_it_off(host):
 
 
 @pytest.mark.parametrize("all_value,own", [(1, 0), (0, 1), (1, 1)])
-def test_a_strict_check_of_sources_is_loosened_where_answers_leave_by_another_interface(host, all_value, own):
+def test_a_strict_check_of_sources_is_loosened_where_answers_leave_elsewhere(host, all_value, own):
     sh(SERVER, f"ip addr add {BIND}/32 dev eth1")
     sysctl("conf.all.rp_filter", all_value)
     sysctl("conf.eth1.rp_filter", own)
@@ -274,8 +278,9 @@ def test_a_strict_check_of_sources_is_loosened_where_answers_leave_by_another_in
     assert sysctl("conf.all.rp_filter") == str(all_value)
 
 
-@pytest.mark.parametrize("given", ["the address is where the default route is", "a rule routes its answers back",
-                                   "the check is off", "the check is loose"])
+@pytest.mark.parametrize("given", [
+    "the address is where the default route is", "a rule routes its answers back",
+    "the check is off", "the check is loose"])
 def test_the_check_of_sources_is_left_alone_where_it_breaks_nothing(host, given):
     sysctl("conf.all.rp_filter", 0 if given == "the check is off" else 1)
     sysctl("conf.eth1.rp_filter", 2 if given == "the check is loose" else 0)
