@@ -115,8 +115,11 @@ struct plane_ops {
 	int (*remove)(
 		struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors);
 
-	/* Calls back for every peer that is there. A callback's non-zero result ends it and is
-	 * returned. */
+	/*
+	 * Calls back for every peer that is there. A callback's non-zero result ends it and is
+	 * returned; it may remove peers. A WireGuard peer whose allowed-ips somebody has changed is
+	 * reported with the first address of the block that it still has, or 0.0.0.0.
+	 */
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
 
 	/* Frees the plane itself; the devices must be closed. */
