@@ -1,6 +1,6 @@
 /*
- * Netlink messages as ip (iproute2 6.1) and wg (1.0.20210914) sent and received them on Linux 6.1 and
- * 6.18, little-endian; taken with strace. Sequence and port numbers are zeroed in the requests.
+ * Netlink messages as ip (iproute2 6.1) and wg (1.0.20210914) sent and received them on Linux 6.1
+ * and 6.18, little-endian; taken with strace. Sequence and port numbers are zeroed in the requests.
  */
 #pragma once
 

@@ -371,7 +371,7 @@ static void decode_copy(const uint8_t *bytes, size_t length, size_t offset, uint
 
 	assert_non_null(copy);
 	memcpy(copy, bytes, length);
-	if (offset + sizeof value <= length)
+	if (offset <= length - sizeof value)
 		memcpy(copy + offset, &value, sizeof value);
 	m->nlmsg_len = (uint32_t)length;
 	decode_all(m);
@@ -395,7 +395,7 @@ static void truncated_messages_and_false_lengths_are_read_within_their_bounds(vo
 	(void)state;
 	for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
 		for (size_t n = sizeof(struct nlmsghdr); n <= messages[i].length; n++)
-			decode_copy(messages[i].bytes, n, SIZE_MAX - 1, 0);
+			decode_copy(messages[i].bytes, n, SIZE_MAX, 0);
 		for (size_t at = sizeof(struct nlmsghdr); at < messages[i].length; at += 2)
 			for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++)
 				decode_copy(messages[i].bytes, messages[i].length, at, lengths[j]);
