@@ -188,6 +188,9 @@ static int add(struct plane_device *plane_device, const struct plane_peer *peer)
 	if (!kernel_holds(device, peer->inner))
 		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "%s is no peer's in %s",
 			ipv4_text(peer->inner).s, prefix_text(device->endpoint.block).s);
+	/* A tunnel without a remote address would take packets from anybody. */
+	if (peer->kind == PEER_IPIP && peer->remote.value == 0)
+		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "no remote address");
 	return peer->kind == PEER_WIREGUARD ? kernel_wireguard_add(device, &peer->key, peer->inner)
 					    : kernel_ipip_add(device, peer->inner, peer->remote);
 }

@@ -134,10 +134,8 @@ static int fail_on_foreign(struct kernel_device *device, const char *name, struc
 	for (size_t i = 0; i < n; i++)
 		if (ipv4_equal(links[i].local, local) && ipv4_equal(links[i].remote, remote))
 			return kernel_fail(kernel, -EEXIST, NULL,
-				"make %s: %s is an ipip interface with the same local %s and "
-				"remote "
-				"%s",
-				name, links[i].name, ipv4_text(local).s, ipv4_text(remote).s);
+				"make %s: %s is there, from %s to %s, too", name, links[i].name,
+				ipv4_text(local).s, ipv4_text(remote).s);
 	return kernel_fail(kernel, -EEXIST, NULL, "make %s", name);
 }
 

@@ -97,7 +97,8 @@ struct plane_ops {
 	 * Makes the peer, or writes it again where it is there already, without interrupting its
 	 * traffic. IPIP: a link that is there with the same name, local and remote address is taken
 	 * over; -EEXIST if a foreign one has the name or the pair of addresses: plane_error() names
-	 * it. A failure leaves nothing behind that this call made.
+	 * it. -EINVAL: the address cannot be a peer's. A failure leaves nothing behind that this
+	 * call made.
 	 */
 	int (*add)(struct plane_device *device, const struct plane_peer *peer);
 

@@ -248,6 +248,7 @@ static void an_address_that_cannot_be_a_peers_is_refused(void **state)
 	static const char *const bad[] = {
 		"10.100.0.0", "10.100.0.1", "10.100.255.255", "10.99.0.1", "10.101.0.0"};
 	struct fixture *f = *state;
+	struct plane_peer nowhere = ipip_peer(f, 2);
 
 	open_device(f);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -256,6 +257,9 @@ static void an_address_that_cannot_be_a_peers_is_refused(void **state)
 
 		assert_int_equal(f->plane->ops->add(f->device, &peer), -EINVAL);
 	}
+	nowhere.remote.value = 0;
+	assert_int_equal(f->plane->ops->add(f->device, &nowhere), -EINVAL);
+	assert_int_equal(look(f), 0);
 }
 
 static void a_link_that_is_there_is_taken_over_and_mended(void **state)
