@@ -717,13 +717,16 @@ static void add_up_to(struct fixture *f, uint32_t *have, uint32_t n)
 		times[N_TIMES * 9 / 10]);
 }
 
-static void a_thousand_peers_are_fast_enough(void **state)
+static void removing_a_thousand_peers_costs_far_less_than_a_thousand_removals(void **state)
 {
 	struct fixture *f = *state;
 	struct plane_peer removed[PLANE_REMOVAL_BATCH];
 	int errors[PLANE_REMOVAL_BATCH];
+	enum {
+		N_SINGLE = 10,
+	};
 	uint32_t have = 0;
-	double start, spent;
+	double start, single, spent;
 
 	open_device(f);
 	add_up_to(f, &have, 100);
@@ -744,10 +747,16 @@ static void a_thousand_peers_are_fast_enough(void **state)
 	for (uint32_t i = 0; i < PLANE_REMOVAL_BATCH; i++)
 		add(f, &removed[i]);
 	start = now_ms();
+	for (size_t i = 0; i < N_SINGLE; i++)
+		assert_int_equal(f->plane->ops->remove(f->device, &removed[i], 1, errors), 0);
+	single = (now_ms() - start) / N_SINGLE;
+	printf("# removing one: %.1f ms\n", single);
+	start = now_ms();
 	close_device(f, false);
 	spent = now_ms() - start;
-	printf("# destroying 1000 IPIP peers: %.1f ms\n", spent);
-	assert_true(spent < 3000);
+	printf("# destroying %u IPIP peers: %.1f ms\n", 1000 - N_SINGLE, spent);
+	/* In proportion, as the machine may be busy with other things. */
+	assert_true(spent < 1000 * single / 4);
 	assert_true(shell("! ip -o link | grep -q vp0-"));
 }
 
@@ -822,7 +831,7 @@ int main(int argc, char **argv)
 		TEST(closing_removes_all_that_was_made_and_nothing_else),
 		TEST(what_is_there_is_surveyed_by_index_and_can_be_discarded),
 		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
-		TEST(a_thousand_peers_are_fast_enough),
+		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),
 		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),
 	};
