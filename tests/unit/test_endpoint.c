@@ -365,6 +365,21 @@ static void a_lost_device_is_made_again_with_all_its_peers(void **state)
 	assert_non_null(fake_plane_usage(&f->fake, second));
 }
 
+static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	f->clock.ms += 2 * IDLE_MS;
+	fake_plane_usage(&f->fake, address)->handshake_ns = 1;
+	assert_int_equal(look(f), 1);
+	lose_device(f);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(look(f), 1);
+	f->clock.ms += IDLE_MS + 1;
+	assert_int_equal(look(f), 0);
+}
+
 static void a_connect_makes_a_lost_device_again(void **state)
 {
 	struct fixture *f = *state;
@@ -412,6 +427,7 @@ int main(void)
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
+		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
