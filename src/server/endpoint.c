@@ -172,6 +172,15 @@ static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
 	return error == -ENODEV;
 }
 
+/* An IPIP tunnel outlives its endpoint's device: as long as it may be there, it keeps its address.
+ */
+static void forget_if_gone(struct endpoint *endpoint, struct peer *peer)
+{
+	if (peer->id.kind == PEER_IPIP && endpoint->device &&
+		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
+		forget(endpoint, peer);
+}
+
 static enum ipc_status connect_again(
 	struct endpoint *endpoint, struct peer *peer, struct ipv4 *address)
 {
@@ -184,8 +193,7 @@ static enum ipc_status connect_again(
 			log_error("%s: cannot make the tunnel of %s again: %s",
 				endpoint_text(endpoint).s, peer_text(&peer->id).s,
 				plane_error(endpoint->plane));
-			if (peer->id.kind == PEER_IPIP)
-				forget(endpoint, peer);
+			forget_if_gone(endpoint, peer);
 			return IPC_FAILED;
 		}
 	}

@@ -405,6 +405,28 @@ static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state
 	assert_non_null(fake_plane_usage(&f->fake, address));
 }
 
+static void without_its_device_no_ipip_tunnel_is_taken_for_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->fake.device_is_lost = true; /* `ip link del vprox0` leaves vp0-2 */
+	f->fake.open_error = -EPERM;
+	look(f);
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	f->answers.n = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_int_equal(f->answers.status[0], IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	f->fake.open_error = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_int_equal(f->answers.status[1], IPC_OK);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+	assert_int_equal(f->fake.n_peers, 0);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -430,6 +452,7 @@ int main(void)
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
+		RULE(without_its_device_no_ipip_tunnel_is_taken_for_gone),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
 	};
 
