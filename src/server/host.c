@@ -175,19 +175,20 @@ static int first_error(int a, int b)
 	return a < 0 ? a : b;
 }
 
-/* After a start that failed, an address that was there before is left as it is. */
 static int restore_bind_addresses(struct host *host, bool started)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < host->config->n_binds; i++) {
 		struct bind_address *bind = &host->binds[i];
-		int error = 0;
+		int error;
 
-		if (!started && !bind->is_added)
-			continue;
-		error = host->endpoints[i].keep ? bind_address_keep(host->netlink, bind)
-						: bind_address_remove(host->netlink, bind);
+		if (!started)
+			error = bind_address_take_back(host->netlink, bind);
+		else if (host->endpoints[i].keep)
+			error = bind_address_keep(host->netlink, bind);
+		else
+			error = bind_address_remove(host->netlink, bind);
 		result = first_error(result, error);
 	}
 	return result;
