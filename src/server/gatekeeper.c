@@ -115,7 +115,9 @@ static int start_gate(struct gate *gate)
 	gate_end = ends[1];
 	gate->readable =
 		event_new(gatekeeper->base, gate->fd, EV_READ | EV_PERSIST, on_readable, gate);
-	error = gate->readable ? fork_gate(gate, gate_end, config_fd) : -ENOMEM;
+	error = gate->readable && event_add(gate->readable, NULL) == 0
+			? fork_gate(gate, gate_end, config_fd)
+			: -ENOMEM;
 	if (error < 0) {
 		if (gate->readable)
 			event_free(gate->readable);
@@ -124,7 +126,6 @@ static int start_gate(struct gate *gate)
 		gate->fd = -1;
 		return error;
 	}
-	event_add(gate->readable, NULL);
 	gate->generation++;
 	gate->started_ms = clock_now_ms(&system_clock);
 	log_debug("gate %u is process %d", gate->number, (int)gate->pid);
@@ -139,24 +140,7 @@ static void respawn_later(struct gate *gate, unsigned long delay_ms)
 	event_add(gate->respawn, &delay);
 }
 
-static void on_respawn(evutil_socket_t fd, short what, void *context)
-{
-	struct gate *gate = context;
-	int error;
-
-	(void)fd;
-	(void)what;
-	if (gate->gatekeeper->draining || gate->pid != 0)
-		return;
-	error = start_gate(gate);
-	if (error < 0) {
-		log_error(
-			"cannot start gate %u, will try again: %s", gate->number, strerror(-error));
-		respawn_later(gate, RESPAWN_DELAY_MS);
-	}
-}
-
-/* Hangs up. Its process ends when it sees that, or was told to. */
+/* Hangs up; for a gate that has ended, or is to end. */
 static void disconnect(struct gate *gate)
 {
 	if (!gate->readable)
@@ -176,6 +160,34 @@ static void expel(struct gate *gate, const char *what, int error)
 	disconnect(gate);
 }
 
+/* For a gate that has ended; one that has hung up and lives on would keep taking connections that
+ * it can ask nothing for. */
+static void on_respawn(evutil_socket_t fd, short what, void *context)
+{
+	struct gate *gate = context;
+	int error;
+
+	(void)fd;
+	(void)what;
+	if (gate->gatekeeper->draining)
+		return;
+	if (gate->pid != 0) {
+		expel(gate, "it has hung up and goes on", -EPIPE);
+		return;
+	}
+	error = start_gate(gate);
+	if (error < 0) {
+		log_error(
+			"cannot start gate %u, will try again: %s", gate->number, strerror(-error));
+		respawn_later(gate, RESPAWN_DELAY_MS);
+	}
+}
+
+static bool is_hung_up(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
+}
+
 /* One request a call, so that no gate keeps the others waiting. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
@@ -190,8 +202,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		struct reply_to reply_to = {gate->number, gate->generation, request.id};
 
 		gatekeeper->config.on_request(gatekeeper->config.context, &request, &reply_to);
-	} else if (error == -EPIPE || error == -ECONNRESET) {
+	} else if (is_hung_up(error)) {
 		disconnect(gate);
+		respawn_later(gate, RESPAWN_DELAY_MS);
 	} else if (error != -EAGAIN && error != -EINTR) {
 		expel(gate, "cannot read its request", error);
 	}
@@ -213,7 +226,7 @@ void gatekeeper_answer(struct gatekeeper *gatekeeper, const struct reply_to *rep
 	if (!gate->readable || gate->generation != reply_to->generation)
 		return;
 	error = ipc_send_reply(gate->fd, &reply);
-	if (error < 0 && error != -EPIPE && error != -ECONNRESET)
+	if (error < 0 && !is_hung_up(error))
 		expel(gate, "it does not take its answers", error);
 }
 
@@ -315,7 +328,7 @@ void gatekeeper_drain(struct gatekeeper *gatekeeper)
 		struct gate *gate = &gatekeeper->gates[i];
 		int error = gate->readable ? ipc_send_reply(gate->fd, &drain) : 0;
 
-		if (error < 0 && error != -EPIPE && error != -ECONNRESET)
+		if (error < 0 && !is_hung_up(error))
 			expel(gate, "it cannot be told to finish", error);
 	}
 	if (!any_running(gatekeeper))
