@@ -21,7 +21,14 @@ enum {
 	   keeps the host busy. */
 	RESPAWN_DELAY_MS = 1000,
 	EXEC_FAILED = 127,
+	N_PASSED_ON = 6,
 };
+
+/* Of the environment. */
+static const char *const passed_on[N_PASSED_ON] = {"OPENSSL_CONF=", "OPENSSL_MODULES=",
+	"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+/* The broker alone acts on these; it tells the gates. */
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct gate {
 	struct gatekeeper *gatekeeper;
@@ -44,7 +51,7 @@ struct gatekeeper {
 
 /* In the child: everything first goes above all targets, so that no dup2() hits one that is still
  * needed. */
-static void place_descriptors(const int *sources, int n)
+static int place_descriptors(const int *sources, int n)
 {
 	int end = GATE_FD_BROKER + n;
 	int copies[GATE_FD_FIRST_LISTENER + GATE_MAX_ENDPOINTS];
@@ -52,12 +59,26 @@ static void place_descriptors(const int *sources, int n)
 	for (int i = 0; i < n; i++) {
 		copies[i] = fcntl(sources[i], F_DUPFD, end);
 		if (copies[i] < 0)
-			_exit(EXEC_FAILED);
+			return -errno;
 	}
 	for (int i = 0; i < n; i++)
 		if (dup2(copies[i], GATE_FD_BROKER + i) < 0)
-			_exit(EXEC_FAILED);
+			return -errno;
 	syscall(SYS_close_range, end, ~0u, 0);
+	return 0;
+}
+
+/* Of our environment, only what the libraries need: what else is in it, such as an
+ * operator's credentials, is none of a gate's business. */
+static void pick_environment(char *environment[N_PASSED_ON + 1])
+{
+	size_t n = 0;
+
+	for (char **variable = environ; *variable; variable++)
+		for (size_t i = 0; i < N_PASSED_ON && n < N_PASSED_ON; i++)
+			if (strncmp(*variable, passed_on[i], strlen(passed_on[i])) == 0)
+				environment[n++] = *variable;
+	environment[n] = NULL;
 }
 
 /* A new image, not a fork alone: a gate must not have the broker's memory, with the keys and tables
@@ -65,13 +86,39 @@ static void place_descriptors(const int *sources, int n)
 static void run_gate(const int *sources, int n_sources)
 {
 	static char *const arguments[] = {"vprox", "gate", NULL};
+	char *environment[N_PASSED_ON + 1];
 	sigset_t none;
+	int error = place_descriptors(sources, n_sources);
 
-	place_descriptors(sources, n_sources);
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
+		signal(stop_signals[i], SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve("/proc/self/exe", arguments, environ);
+	pick_environment(environment);
+	if (error == 0) {
+		execve("/proc/self/exe", arguments, environment);
+		error = -errno;
+	}
+	log_error("a new process cannot become a gate: %s", strerror(-error));
 	_exit(EXEC_FAILED);
+}
+
+/*
+ * A signal for the whole process group (Ctrl-C) must not reach the broker a second time by way of a
+ * child that still has its handlers, and the pipe behind them: none is delivered to the child until
+ * it ignores them, as a gate does.
+ */
+static pid_t fork_without_signals(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
 }
 
 static int fork_gate(struct gate *gate, int broker_fd, int config_fd)
@@ -87,7 +134,7 @@ static int fork_gate(struct gate *gate, int broker_fd, int config_fd)
 	sources[0] = broker_fd;
 	sources[1] = config_fd;
 	memcpy(sources + 2, config->listeners, (size_t)n_listeners * sizeof *sources);
-	pid = fork();
+	pid = fork_without_signals();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)

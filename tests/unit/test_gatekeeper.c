@@ -21,6 +21,8 @@ enum {
 	ASK,
 };
 
+static const char secret_name[] = "VPROX_TEST_SECRET";
+
 struct fixture {
 	struct event_base *base;
 	struct gatekeeper *gatekeeper;
@@ -34,10 +36,12 @@ struct fixture {
 	bool drained;
 };
 
-/* Asks, and waits for its end. */
+/* Asks, with whether it sees the secret as the request's id, and waits for its end. */
 static int ask_and_wait(void)
 {
-	struct ipc_request request = {.version = IPC_VERSION, .operation = IPC_RELINQUISH};
+	struct ipc_request request = {.version = IPC_VERSION,
+		.operation = IPC_RELINQUISH,
+		.id = getenv(secret_name) != NULL};
 	struct pollfd broker = {.fd = GATE_FD_BROKER, .events = POLLIN};
 	struct ipc_reply reply;
 
@@ -157,6 +161,17 @@ static void a_gate_that_sends_what_is_no_request_is_replaced(void **state)
 	assert_int_equal(f->generation, 2);
 }
 
+static void the_environment_is_not_handed_on_to_a_gate(void **state)
+{
+	struct fixture *f = *state;
+
+	setenv(secret_name, "1", 1);
+	start(f, ASK);
+	unsetenv(secret_name);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->request.id, 0);
+}
+
 static void draining_ends_when_all_gates_have_ended(void **state)
 {
 	struct fixture *f = *state;
@@ -175,6 +190,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		RULE(a_gate_that_hangs_up_and_lives_on_is_replaced),
 		RULE(a_gate_that_sends_what_is_no_request_is_replaced),
+		RULE(the_environment_is_not_handed_on_to_a_gate),
 		RULE(draining_ends_when_all_gates_have_ended),
 	};
 
