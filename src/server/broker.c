@@ -44,6 +44,8 @@ struct broker {
 	size_t n_open; /* endpoints that endpoint_open() was called for */
 
 	struct event_base *base;
+	uid_t user; /* of the gates */
+	gid_t group;
 	struct gate_settings gate_settings;
 	struct gatekeeper *gatekeeper;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
@@ -154,6 +156,32 @@ static int check_rights(void)
 	return -EPERM;
 }
 
+/* The gates' user: the one asked for, else vprox, else nobody. */
+static int find_user(struct broker *broker)
+{
+	const struct server_config *config = broker->config;
+	const char *name = config->user ? config->user : "vprox";
+	const struct passwd *user = getpwnam(name);
+
+	if (!user && !config->user) {
+		name = "nobody";
+		user = getpwnam(name);
+	}
+	if (!user) {
+		log_error("--user %s: there is no such user", name);
+		return -ENOENT;
+	}
+	if (user->pw_uid == 0 || user->pw_gid == 0) {
+		log_error("--user %s: must have no rights", name);
+		return -EINVAL;
+	}
+	broker->user = user->pw_uid;
+	broker->group = user->pw_gid;
+	return 0;
+}
+
+/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
+ * not in turn. */
 static int take_lock(struct broker *broker)
 {
 	broker->lock = lock_take(lock_path);
@@ -348,31 +376,6 @@ static int open_data_plane(struct broker *broker)
 	return error < 0 ? error : open_endpoints(broker);
 }
 
-/* The gates' user: the one asked for, else vprox, else nobody. */
-static int find_user(const struct server_config *config, struct gate_config *gate)
-{
-	const char *name = config->user ? config->user : "vprox";
-	const struct passwd *user = getpwnam(name);
-
-	if (!user && !config->user) {
-		name = "nobody";
-		user = getpwnam(name);
-	}
-	if (!user) {
-		log_error("--user %s: there is no such user", name);
-		return -ENOENT;
-	}
-	if (user->pw_uid == 0 || user->pw_gid == 0) {
-		log_error("--user %s: must have no rights", name);
-		return -EINVAL;
-	}
-	gate->user = user->pw_uid;
-	gate->group = user->pw_gid;
-	return 0;
-}
-
-/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
- * not in turn. */
 static uint32_t share(unsigned int total, unsigned int n)
 {
 	return (total + n - 1) / n;
@@ -386,6 +389,8 @@ static int describe_gates(struct broker *broker)
 	settings->config = (struct gate_config){
 		.version = GATE_CONFIG_VERSION,
 		.n_endpoints = (uint32_t)config->n_binds,
+		.user = broker->user,
+		.group = broker->group,
 		.max_connections = share(config->max_connections, config->n_gates),
 		.max_connections_per_source = config->max_connections_per_source,
 		.log_level = config->log_level,
@@ -410,7 +415,7 @@ static int describe_gates(struct broker *broker)
 			.port = endpoint->config.port,
 		};
 	}
-	return find_user(config, &settings->config);
+	return 0;
 }
 
 static int start_gates(struct broker *broker)
@@ -459,6 +464,8 @@ static int start(struct broker *broker)
 
 	if (error == 0)
 		error = check_rights();
+	if (error == 0)
+		error = find_user(broker);
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
