@@ -528,6 +528,8 @@ static void free_memory(struct broker *broker)
 	if (broker->plane)
 		broker->plane->ops->free(broker->plane);
 	free(broker->gate_settings.endpoints);
+	for (size_t i = 0; broker->endpoints && i < broker->config->n_binds; i++)
+		key_wipe(&broker->endpoints[i].config.private_key);
 	free(broker->endpoints);
 	free(broker->assignments);
 	free(broker->listeners);
