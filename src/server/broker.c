@@ -270,6 +270,15 @@ static int note_trace(void *context, const struct plane_trace *trace)
 	return 0;
 }
 
+static const char *why_stale(const struct server_config *config, const struct plane_trace *trace)
+{
+	for (size_t i = 0; trace->has_bind && i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], trace->bind))
+			return "that address has another interface, or --wg-block has no such "
+			       "block now";
+	return trace->has_bind ? "that is none of --ip now" : "no --ip has its place now";
+}
+
 static int discard_stale(struct broker *broker, const struct survey *survey)
 {
 	for (size_t i = 0; i < survey->n_traces; i++) {
@@ -278,10 +287,10 @@ static int discard_stale(struct broker *broker, const struct survey *survey)
 
 		if (!assignment_is_stale(trace, broker->assignments, broker->config->n_binds))
 			continue;
-		log_warning("removing %s and its tunnels, left by an earlier server: %s%s%s",
-			plane_device_name(trace->index).s, "it served ",
+		log_warning("removing %s and its tunnels, left by an earlier server for %s: %s",
+			plane_device_name(trace->index).s,
 			trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
-			", which is none of --ip now");
+			why_stale(broker->config, trace));
 		error = broker->plane->ops->discard(broker->plane, trace->index);
 		if (error < 0) {
 			log_error("cannot remove %s: %s", plane_device_name(trace->index).s,
@@ -305,7 +314,8 @@ static int assign(struct broker *broker)
 		goto out;
 	error = broker->plane->ops->survey(broker->plane, note_trace, &survey);
 	if (error < 0) {
-		log_error("cannot see what an earlier server left: %s", plane_error(broker->plane));
+		log_error("cannot see what an earlier server left: %s",
+			error == -E2BIG ? "too many interfaces" : plane_error(broker->plane));
 		goto out;
 	}
 	assign_indexes(config->binds, config->n_binds, survey.traces, survey.n_traces, n_indexes,
