@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -17,9 +18,21 @@ struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 struct adoption {
 	struct endpoint *endpoint;
 	size_t n_adopted;
-	struct plane_peer strays[PLANE_REMOVAL_BATCH];
+	struct plane_peer *strays;
 	size_t n_strays;
 };
+
+static int add_stray(struct adoption *adoption, const struct plane_peer *id)
+{
+	struct plane_peer *strays =
+		reallocarray(adoption->strays, adoption->n_strays + 1, sizeof *strays);
+
+	if (!strays)
+		return -ENOMEM;
+	strays[adoption->n_strays++] = *id;
+	adoption->strays = strays;
+	return 0;
+}
 
 /* The plane has removed what cannot be right; what the pool still will not have goes likewise. */
 static int adopt_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
@@ -42,24 +55,37 @@ static int adopt_peer(void *context, const struct plane_peer *id, const struct p
 	if (error < 0) {
 		log_warning("%s: removing %s, which holds %s: %s", endpoint_text(endpoint).s,
 			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
-		if (adoption->n_strays < PLANE_REMOVAL_BATCH)
-			adoption->strays[adoption->n_strays++] = *id;
-		return 0;
+		return add_stray(adoption, id);
 	}
 	peer->usage = *usage;
 	adoption->n_adopted++;
 	return 0;
 }
 
+static int remove_strays(const struct adoption *adoption)
+{
+	const struct endpoint *endpoint = adoption->endpoint;
+	int errors[PLANE_REMOVAL_BATCH];
+	int error = 0;
+
+	for (size_t done = 0; done < adoption->n_strays && error == 0;
+		done += PLANE_REMOVAL_BATCH) {
+		size_t left = adoption->n_strays - done;
+
+		error = endpoint->plane->ops->remove(endpoint->device, adoption->strays + done,
+			left < PLANE_REMOVAL_BATCH ? left : PLANE_REMOVAL_BATCH, errors);
+	}
+	return error;
+}
+
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
-	int errors[PLANE_REMOVAL_BATCH];
-	const struct plane_ops *ops = endpoint->plane->ops;
-	int error = ops->dump(endpoint->device, adopt_peer, &adoption);
+	int error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
 
-	if (error == 0 && adoption.n_strays > 0)
-		error = ops->remove(endpoint->device, adoption.strays, adoption.n_strays, errors);
+	if (error == 0)
+		error = remove_strays(&adoption);
+	free(adoption.strays);
 	if (error < 0) {
 		log_error("%s: cannot read back its peers: %s", endpoint_text(endpoint).s,
 			error == -ENOMEM ? strerror(ENOMEM) : plane_error(endpoint->plane));

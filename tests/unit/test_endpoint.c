@@ -347,6 +347,21 @@ static void adopted_peers_keep_addresses_and_their_idle_clocks_start_anew(void *
 	assert_int_equal(look(f), 0);
 }
 
+static void all_that_cannot_be_adopted_is_removed(void **state)
+{
+	struct fixture *f = *state;
+
+	endpoint_close(&f->endpoint, true);
+	for (uint32_t i = 0; i < FAKE_MAX_PEERS; i++)
+		f->fake.peers[i] = (struct plane_peer){
+			.kind = PEER_IPIP, .inner = {0x0b000001 + i}, .remote = {1 + i}};
+	f->fake.peers[0].inner.value = 0x0a000002;
+	f->fake.n_peers = FAKE_MAX_PEERS;
+	open_endpoint(f);
+	assert_int_equal(f->fake.n_peers, 1);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+}
+
 static void lose_device(struct fixture *f)
 {
 	f->fake.device_is_lost = true;
@@ -452,6 +467,7 @@ int main(void)
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
+		RULE(all_that_cannot_be_adopted_is_removed),
 		RULE(without_its_device_no_ipip_tunnel_is_taken_for_gone),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
 	};
