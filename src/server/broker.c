@@ -572,6 +572,8 @@ int broker_run(const struct server_config *config)
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");
