@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -81,7 +82,7 @@ static void close_listeners(struct broker *broker)
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
 	struct broker *broker = context;
-	struct timeval timeout = {.tv_sec = DRAIN_TIME_MS / 1000};
+	struct timeval timeout = timeval_from_ms(DRAIN_TIME_MS);
 
 	(void)what;
 	log_info("stopping: %s", strsignal((int)signal));
@@ -446,9 +447,7 @@ static int start_gates(struct broker *broker)
 static int add_events(struct broker *broker)
 {
 	static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
-	const uint64_t interval_ms = broker->config->reap_interval_ms;
-	struct timeval interval = {.tv_sec = (time_t)(interval_ms / 1000),
-		.tv_usec = (suseconds_t)(interval_ms % 1000) * 1000};
+	struct timeval interval = timeval_from_ms(broker->config->reap_interval_ms);
 	bool ok = true;
 
 	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals && ok; i++) {

@@ -181,8 +181,7 @@ static int start_gate(struct gate *gate)
 
 static void respawn_later(struct gate *gate, unsigned long delay_ms)
 {
-	struct timeval delay = {.tv_sec = (time_t)(delay_ms / 1000),
-		.tv_usec = (suseconds_t)(delay_ms % 1000) * 1000};
+	struct timeval delay = timeval_from_ms(delay_ms);
 
 	event_add(gate->respawn, &delay);
 }

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "server/bind_address.h"
@@ -93,8 +94,7 @@ static void describe_firewall(struct host *host, bool only_kept)
 static int start_timer(struct host *host, struct event_base *base, event_callback_fn callback,
 	unsigned int period_ms, struct event **timer)
 {
-	struct timeval period = {
-		.tv_sec = period_ms / 1000, .tv_usec = (suseconds_t)(period_ms % 1000) * 1000};
+	struct timeval period = timeval_from_ms(period_ms);
 
 	*timer = event_new(base, -1, EV_PERSIST, callback, host);
 	return *timer && event_add(*timer, &period) == 0 ? 0 : -ENOMEM;

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 
@@ -24,9 +24,9 @@ struct waiter {
 	struct reply_to reply_to;
 };
 
-static void schedule(struct removals *removals, long delay_ms)
+static void schedule(struct removals *removals, unsigned int delay_ms)
 {
-	struct timeval delay = {.tv_usec = delay_ms * 1000};
+	struct timeval delay = timeval_from_ms(delay_ms);
 
 	if (removals->timer && !event_pending(removals->timer, EV_TIMEOUT, NULL))
 		event_add(removals->timer, &delay);
