@@ -1,0 +1,93 @@
+"""The lab's Internet: one namespace that routes between all others and has servers to visit, a
+namespace for each client and each host that may run vprox. Every link is a veth pair, every address
+a /32 that the Internet has a route to:
+
+    client  192.0.2.10...     eth0 -- c<n>  internet  s<n> -- wan0  host  203.0.113.<8n>...
+                                            198.51.100.80, to be visited
+"""
+
+import os
+
+from lab.echo import VISITED, Echo
+from lab.netns import Namespace
+
+ROUTER_TO_CLIENTS = "192.0.2.1"
+ROUTER_TO_HOSTS = "203.0.113.1"
+FIRST_CLIENT = 10
+ADDRESSES_PER_HOST = 4
+MTU = 1500
+
+
+class Node:
+    """A namespace joined to the Internet, and its addresses there."""
+
+    def __init__(self, world, name, device, gateway, addresses, idle=()):
+        """idle: addresses that are routed here but that no interface has."""
+        self.world = world
+        self.name = name
+        self.device = device
+        self.addresses = list(addresses) + list(idle)
+        self.address = self.addresses[0]
+        self.ns = Namespace(world.prefix + name)
+        self.far_end = name
+        internet = world.internet
+        internet.run(f"ip link add {name} mtu {MTU} type veth peer name {device} mtu {MTU} "
+                     f"netns {self.ns.name}")
+        self.ns.ip("link set lo up",
+                   f"link set {device} addrgenmode none up",
+                   *[f"addr add {address}/32 dev {device}" for address in addresses],
+                   f"route add default via {gateway} dev {device} onlink")
+        internet.ip(f"link set {name} addrgenmode none up",
+                    *[f"route add {address}/32 dev {name}" for address in self.addresses])
+
+    def remove(self):
+        self.ns.remove()
+        # Its end of the link goes with the namespace, but later; its name is wanted again.
+        self.world.internet.try_run(f"ip link del {self.far_end}")
+
+
+class World:
+    def __init__(self):
+        self.prefix = f"e2e{os.getpid()}-"
+        self.nodes = []
+        self.taken = set()
+        self.internet = Namespace(self.prefix + "internet")
+        self.internet.ip("link set lo up",
+                         *[f"addr add {address}/32 dev lo"
+                           for address in (ROUTER_TO_CLIENTS, ROUTER_TO_HOSTS, VISITED)])
+        self.internet.sysctl(net__ipv4__ip_forward=1)
+        self.echo = Echo(self.internet, VISITED)
+
+    def close(self):
+        for node in list(self.nodes):
+            self.remove(node)
+        self.echo.close()
+        self.internet.remove()
+
+    def _number(self, kind):
+        number = next(n for n in range(1, 1000) if (kind, n) not in self.taken)
+        self.taken.add((kind, number))
+        return number
+
+    def _add(self, kind, number, node):
+        node.numbered = (kind, number)
+        self.nodes.append(node)
+        return node
+
+    def remove(self, node):
+        self.nodes.remove(node)
+        node.remove()
+        self.taken.remove(node.numbered)
+
+    def add_client(self, more_addresses=()):
+        """A client with one address, or with these besides."""
+        n = self._number("c")
+        own = f"192.0.2.{FIRST_CLIENT + n}"
+        return self._add("c", n, Node(self, f"c{n}", "eth0", ROUTER_TO_CLIENTS,
+                                      [own, *more_addresses]))
+
+    def add_host(self):
+        """A host for a server. It has three addresses; one more is routed to it."""
+        n = self._number("s")
+        own = [f"203.0.113.{8 * n + i}" for i in range(ADDRESSES_PER_HOST)]
+        return self._add("s", n, Node(self, f"s{n}", "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:]))
