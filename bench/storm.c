@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 
 #include "base/ipv4.h"
@@ -36,6 +36,7 @@ struct storm {
 	unsigned int port;
 	const char *method, *path, *password;
 	bool with_key;
+	unsigned int first_key;
 	struct ipv4 first_source; /* 0.0.0.0: the system's choice */
 	unsigned int count, n_threads;
 	SSL_CTX *tls;
@@ -82,13 +83,22 @@ failed:
 	return -1;
 }
 
-static int write_request(const struct storm *storm, char *request)
+/* The nth client's key: the same in a later storm, which can so reconnect or disconnect it. */
+static struct key numbered_key(unsigned int number)
 {
-	char body[128] = "";
 	struct key key;
 
+	EVP_Digest(&number, sizeof number, key.bytes, NULL, EVP_sha256(), NULL);
+	return key;
+}
+
+static int write_request(const struct storm *storm, unsigned int number, char *request)
+{
+	char body[128] = "";
+
 	if (storm->with_key) {
-		RAND_bytes(key.bytes, KEY_SIZE);
+		struct key key = numbered_key(storm->first_key + number);
+
 		sprintf(body, "{\"PeerPublicKey\":\"%s\"}", key_text(&key).s);
 	}
 	return snprintf(request, REQUEST_SIZE,
@@ -97,10 +107,10 @@ static int write_request(const struct storm *storm, char *request)
 		storm->method, storm->path, storm->password, strlen(body), body);
 }
 
-static bool exchange(const struct storm *storm, SSL *ssl)
+static bool exchange(const struct storm *storm, unsigned int number, SSL *ssl)
 {
 	char request[REQUEST_SIZE], answer[ANSWER_SIZE];
-	int n = write_request(storm, request), n_answer = 0;
+	int n = write_request(storm, number, request), n_answer = 0;
 
 	if (SSL_connect(ssl) != 1 || SSL_write(ssl, request, n) != n)
 		return false;
@@ -120,7 +130,7 @@ static bool run_one(const struct storm *storm, unsigned int number)
 {
 	int fd = open_connection(storm, number);
 	SSL *ssl = fd < 0 ? NULL : SSL_new(storm->tls);
-	bool ok = ssl && SSL_set_fd(ssl, fd) == 1 && exchange(storm, ssl);
+	bool ok = ssl && SSL_set_fd(ssl, fd) == 1 && exchange(storm, number, ssl);
 
 	if (ok)
 		SSL_shutdown(ssl);
@@ -186,7 +196,7 @@ static const struct option options[] = {
 	{"path", required_argument, NULL, 'p'},
 	{"method", required_argument, NULL, 'm'},
 	{"password", required_argument, NULL, 'w'},
-	{"key", no_argument, NULL, 'k'},
+	{"first-key", required_argument, NULL, 'k'},
 	{"first-source", required_argument, NULL, 'f'},
 	{"count", required_argument, NULL, 'n'},
 	{"threads", required_argument, NULL, 't'},
@@ -212,6 +222,7 @@ static bool set_option(struct storm *storm, int option)
 		return true;
 	case 'k':
 		storm->with_key = true;
+		storm->first_key = (unsigned int)atoi(optarg);
 		return true;
 	case 'f':
 		return ipv4_parse(optarg, &storm->first_source) == 0;
