@@ -95,7 +95,7 @@ def test_listeners_close_at_once(host, client):
     with Connection(client, host.address) as connection:
         # Half a request keeps it from going right away.
         connection.send(b"POST /connect-ipip HTTP/1.1\r\nHost: x\r\n")
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         assert wait.until(lambda: refused(client, host.address), 3)
         assert server.process.poll() is None
 
@@ -116,7 +116,7 @@ def test_a_post_while_draining_is_answered_503(host, client, path):
     with Connection(client, host.address) as connection:
         connection.send(request[:20])
         time.sleep(0.5)  # so that the server has it
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         assert wait.until(lambda: refused(client, host.address), 3)
         connection.send(request[20:])
         response = connection.receive()
@@ -131,7 +131,7 @@ def test_idle_connections_close_at_once(host, client):
     server = host.start()
     with Connection(client, host.address) as connection:
         time.sleep(0.5)
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         assert connection.closed_within(3) is not None
     assert server.wait(5) == 0
 
@@ -141,7 +141,7 @@ def test_a_request_that_does_not_finish_holds_the_stop_up_for_10_s_at_most(host,
     with Connection(client, host.address, timeout=30) as connection:
         connection.send(b"POST /connect-ipip HTTP/1.1\r\nHost: x\r\n")
         time.sleep(0.5)
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert server.wait(15) == 0
         assert time.monotonic() - began < 12
@@ -152,9 +152,9 @@ def test_a_second_signal_ends_it_at_once(host, client):
     with Connection(client, host.address, timeout=30) as connection:
         connection.send(b"POST /connect-ipip HTTP/1.1\r\nHost: x\r\n")
         time.sleep(0.5)
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         assert server.logged("stopping", seconds=5)
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         assert server.wait(5) == 0
 
 
@@ -174,7 +174,7 @@ def test_a_stop_amid_requests_leaves_nothing(host, clients):
     for thread in threads:
         thread.start()
     time.sleep(1.5)
-    server.signal(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
     try:
         assert server.wait() == 0
     finally:
@@ -229,7 +229,7 @@ def test_the_password_is_not_to_be_seen(host):
 def test_log_lines_are_json_objects_if_so_asked(host, client):
     server = host.start("--log-format=json")
     host.api(client).connect_ipip()
-    server.signal(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
     server.wait()
     lines = [json.loads(line) for line in server.log.splitlines()]
     assert lines and all({"time", "level", "message"} <= set(line) for line in lines)

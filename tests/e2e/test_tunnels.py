@@ -274,7 +274,7 @@ def test_a_wireguard_device_that_is_gone_gives_500_and_takes_no_address(host, cl
     for _ in range(2):  # of two requests, the second would find the pool used up
         response = host.api(client).connect(random_key())
         assert (response.status, response.text) == (500, "failed to configure WireGuard peer\n")
-    server.signal(15)
+    server.send_signal(15)
     server.wait()
 
 

@@ -72,7 +72,7 @@ class Server:
         wait.until(ready, START_SECONDS, f"ready:\n{self.log}")
         return self
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def wait(self, seconds=STOP_SECONDS):
@@ -84,7 +84,7 @@ class Server:
 
     def stop(self, number=signal.SIGTERM):
         """Ends it in order."""
-        self.signal(number)
+        self.send_signal(number)
         assert self.wait() == 0, self.log
         self.check()
 

@@ -96,7 +96,7 @@ class WireguardTunnel(Tunnel):
     def disconnect(self):
         return self.api.disconnect(self.public_key)
 
-    def up(self):
+    def up(self, listen_port=0):
         """Connects, and makes the client's end if there is none."""
         response = self.request()
         assigned = self._take_address(response)
@@ -106,6 +106,7 @@ class WireguardTunnel(Tunnel):
             self.ns.run(["bash", "-ec", f"""
                 ip link add {self.device} type wireguard
                 wg set {self.device} private-key <(echo {shlex.quote(self.private_key)}) \\
+                   listen-port {listen_port} \\
                    peer {answer["ServerPublicKey"]} allowed-ips 0.0.0.0/0 \\
                    endpoint {self.server_address}:{self.port} \\
                    persistent-keepalive {KEEPALIVE_SECONDS}

@@ -11,6 +11,8 @@ import os
 from lab.echo import VISITED, Echo
 from lab.netns import Namespace
 
+NEIGHBOUR = "192.0.2.130"  # on a link of its own with the host, lan0
+NEIGHBOURS_GATEWAY = "192.0.2.129"
 ROUTER_TO_CLIENTS = "192.0.2.1"
 ROUTER_TO_HOSTS = "203.0.113.1"
 FIRST_CLIENT = 10
@@ -91,3 +93,15 @@ class World:
         n = self._number("s")
         own = [f"203.0.113.{8 * n + i}" for i in range(ADDRESSES_PER_HOST)]
         return self._add("s", n, Node(self, f"s{n}", "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:]))
+
+    def add_neighbour(self, host):
+        """A machine on the host's own network, behind lan0, that uses it as its router."""
+        neighbour = Namespace(f"{self.prefix}n")
+        host.ns.run(f"ip link add lan0 type veth peer name eth0 netns {neighbour.name}")
+        host.ns.ip("link set lan0 addrgenmode none up", f"addr add {NEIGHBOURS_GATEWAY}/30 dev lan0")
+        neighbour.ip("link set lo up", "link set eth0 addrgenmode none up",
+                     f"addr add {NEIGHBOUR}/30 dev eth0",
+                     f"route add default via {NEIGHBOURS_GATEWAY}")
+        self.internet.ip(f"route replace {NEIGHBOUR}/32 via {host.address} "
+                         f"dev {host.node.name} onlink")
+        return neighbour
