@@ -91,6 +91,7 @@ class Server:
     def kill(self):
         """Ends it with its gates in no order at all, as a crash or a loss of power does."""
         gates = self.gates()
+        self.expect("the broker is gone")
         self.process.kill()
         self.wait()
         wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates), 5,
