@@ -49,6 +49,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
 
 
+def pytest_runtest_logreport(report):
+    """Tells of a failure at once: a run that is cut off would keep it to itself."""
+    if report.failed:
+        print(f"\n--- {report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
+
+
 @pytest.fixture(scope="session", name="options")
 def fixture_options(request):
     options = Options(request.config)
@@ -108,7 +114,7 @@ def fixture_shared_host(world, options):
 
 @pytest.fixture(scope="module", name="server")
 def fixture_server(shared_host):
-    return shared_host.start()
+    return shared_host.start(gates=os.cpu_count())
 
 
 @pytest.fixture(params=sorted(TUNNELS), name="kind")

@@ -20,11 +20,11 @@ def status(pid):
 
 @pytest.mark.sanitize
 def test_there_are_as_many_gates_as_asked_for(host):
-    assert len(host.start("--gates=3").gates()) == 3
+    assert len(host.start(gates=3).gates()) == 3
 
 
-def test_by_default_there_is_a_gate_for_each_core(shared_host, server):
-    assert len(server.gates()) == os.cpu_count()
+def test_by_default_there_is_a_gate_for_each_core(host):
+    assert len(host.start(gates=None).gates()) == os.cpu_count()
 
 
 def test_a_gate_has_no_rights(shared_host, server):
@@ -55,13 +55,13 @@ def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
         open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         assert not [name for name in open_files if "lock" in name or "server-key" in name]
         inodes = {name for name in open_files if name.startswith("socket:")}
-        netlink = server.host.ns.read("/proc/net/netlink").splitlines()[1:]
+        netlink = server.host.ns.read("/proc/thread-self/net/netlink").splitlines()[1:]
         assert not inodes & {f"socket:[{line.split()[-1]}]" for line in netlink}
 
 
 @pytest.mark.sanitize
 def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind):
-    server = host.start("--gates=2", expected=["gate .* killed"])
+    server = host.start(gates=2, expected=["gate .* killed"])
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping()
     pids = server.gates()
@@ -76,7 +76,7 @@ def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind)
 
 
 def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients):
-    server = host.start("--gates=1", expected=["gate "])
+    server = host.start(gates=1, expected=["gate "])
     for node in clients(4):
         connection = Connection(node, host.address)
         connection.send(request_bytes("POST", "/connect-ipip"))
@@ -101,7 +101,7 @@ def served(host, node):
 
 
 def test_gates_go_when_the_broker_is_killed(host):
-    server = host.start("--gates=2")
+    server = host.start(gates=2)
     gates = server.gates()
     server.process.kill()
     server.wait()
@@ -109,7 +109,7 @@ def test_gates_go_when_the_broker_is_killed(host):
 
 
 def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
-    server = host.start("--gates=1", expected=["gate "])
+    server = host.start(gates=1, expected=["gate "])
     deaths = 0
     end = time.monotonic() + 4
     while time.monotonic() < end:

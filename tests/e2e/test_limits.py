@@ -190,7 +190,7 @@ def served(host, node):
 
 
 def test_the_limit_for_one_source_is_a_flag(host, client, other_client):
-    host.start("--gates=1 --max-connections-per-source=5")
+    host.start("--max-connections-per-source=5")
     silent = tcp(client, host.address, 5)
     time.sleep(0.5)
     assert sum(map(is_open, silent)) == 5

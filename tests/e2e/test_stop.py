@@ -46,7 +46,7 @@ def test_what_other_programs_have_is_left_as_it_was(host, client):
 
 
 def test_no_process_is_left(host):
-    server = host.start("--gates=3")
+    server = host.start(gates=3)
     pids = server.processes()
     assert len(pids) == 4
     server.stop()

@@ -23,16 +23,6 @@ SANITIZER_REPORT = re.compile(
     r"runtime error:|ERROR: (Address|Leak|Undefined|Thread)\w*Sanitizer|SUMMARY: \w+Sanitizer")
 ERROR_LINE = re.compile(r"^\S+ error ")
 
-# Run in the host's namespace: its own /run and /var/lib, kept from one server to the next.
-PRIVATE = """set -e
-mount --make-rprivate /
-mount --bind "$LAB_STATE/run" /run
-mount --bind "$LAB_STATE/lib" /var/lib
-unset LAB_STATE
-exec "$@"
-"""
-
-
 class Server:
     """One server process and its gates."""
 
@@ -42,8 +32,8 @@ class Server:
         self.log_path = host.state / f"log-{len(host.servers)}"
         self.checked = False
         with open(self.log_path, "wb") as log:
-            self.process = host.ns.popen(host.command(arguments), env=environment, stdout=log,
-                                         stderr=log)
+            self.process = host.ns.popen([host.options.vprox, *arguments], host.mounts,
+                                         env=environment, stdout=log, stderr=log)
 
     @property
     def log(self):
@@ -142,6 +132,7 @@ class Host:
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="vprox-e2e-"))
         (self.state / "run").mkdir()
         (self.state / "lib").mkdir()
+        self.mounts = [(self.state / "run", "/run"), (self.state / "lib", "/var/lib")]
 
     def close(self):
         problems = []
@@ -154,15 +145,11 @@ class Host:
         shutil.rmtree(self.state, ignore_errors=True)
         assert not problems, "\n".join(problems)
 
-    def command(self, arguments):
-        return ["unshare", "--mount", "bash", "-c", PRIVATE, "vprox-e2e",
-                self.options.vprox, *arguments]
-
     def environment(self, more=None):
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith("VPROX")}
         environment.update({
-            "LAB_STATE": str(self.state), "VPROX_PASSWORD": PASSWORD,
+            "VPROX_PASSWORD": PASSWORD,
             "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
             "UBSAN_OPTIONS": "print_stacktrace=1"})
         for name, value in (more or {}).items():
@@ -174,18 +161,26 @@ class Host:
     def run(self, arguments, environment=None, seconds=30):
         """Runs `vprox ARGUMENTS` to its end: (exit status, output)."""
         words = shlex.split(arguments) if isinstance(arguments, str) else arguments
-        done = self.ns.try_run(self.command(words), env=self.environment(environment),
-                               timeout=seconds)
-        assert not SANITIZER_REPORT.search(done.stdout), done.stdout
-        return done.returncode, done.stdout
+        process = self.ns.popen([self.options.vprox, *words], self.mounts, text=True,
+                                env=self.environment(environment), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        try:
+            said = process.communicate(timeout=seconds)[0]
+        finally:
+            stop(process)
+        assert not SANITIZER_REPORT.search(said), said
+        return process.returncode, said
 
-    def launch(self, arguments="", ips=None, block=BLOCK, environment=None, expected=()):
-        """Starts a server, and does not wait for it."""
+    def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=()):
+        """Starts a server, and does not wait for it. gates: None to leave the flag out; one saves
+        time. expected: patterns of the error lines that the test provokes."""
         words = ["server"]
         for address in ips or [self.address]:
             words += ["--ip", address]
         words += ["--wg-block", block, f"--plane={self.options.plane}", "--log-level=debug"]
         words += shlex.split(arguments)
+        if gates:
+            words.append(f"--gates={gates}")
         server = Server(self, words, self.environment(environment), expected)
         self.servers.append(server)
         return server
@@ -231,12 +226,12 @@ class Host:
 
     def snapshot(self):
         """All that a server may change on its host, as the tools print it."""
-        commands = {
-            "ip link": "ip -d link", "ip addr": "ip addr", "ip route": "ip route show table all",
-            "ip rule": "ip rule", "nft": "nft list ruleset",
-            "iptables-nft": "iptables-nft-save", "iptables-legacy": "iptables-legacy-save",
-        }
-        return {name: without_counters(self.ns.run(command)) for name, command in commands.items()}
+        commands = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save",
+                    "iptables-legacy": "iptables-legacy-save"}
+        found = {name: self.ns.run(command) for name, command in commands.items()}
+        found["ip"] = self.ns.run(["ip", "-d", "-batch", "-"], input="link show\naddr show\n"
+                                  "route show table all\nrule show\n")
+        return {name: without_counters(text) for name, text in found.items()}
 
 
 def without_counters(text):

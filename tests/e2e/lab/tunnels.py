@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import shlex
 
 from lab.api import Api
 from lab.echo import HTTP_PORT, VISITED, visit
@@ -37,6 +36,10 @@ class Tunnel:
         value = int.from_bytes(bytes(map(int, self.inner.split("."))), "big")
         self.gateway = ".".join(str(byte) for byte in ((value & mask) + 1).to_bytes(4, "big"))
         return assigned
+
+    def has_device(self):
+        names = self.ns.read("/proc/thread-self/net/dev")
+        return re.search(rf"^\s*{re.escape(self.device)}:", names, re.MULTILINE) is not None
 
     def request(self):
         raise NotImplementedError
@@ -86,7 +89,7 @@ class WireguardTunnel(Tunnel):
 
     def __init__(self, node, server_address, device="wg0"):
         super().__init__(node, server_address, device)
-        self.private_key = self.ns.run("wg genkey").strip()
+        self.private_key = random_key()  # WireGuard clears and sets the bits it must
         self.public_key = self.ns.run("wg pubkey", input=self.private_key + "\n").strip()
         self.port = None
 
@@ -102,16 +105,19 @@ class WireguardTunnel(Tunnel):
         assigned = self._take_address(response)
         answer = response.json
         self.port = answer["ServerListenPort"]
-        if self.ns.try_run(f"ip link show {self.device}").returncode:
-            self.ns.run(["bash", "-ec", f"""
-                ip link add {self.device} type wireguard
-                wg set {self.device} private-key <(echo {shlex.quote(self.private_key)}) \\
-                   listen-port {listen_port} \\
-                   peer {answer["ServerPublicKey"]} allowed-ips 0.0.0.0/0 \\
-                   endpoint {self.server_address}:{self.port} \\
-                   persistent-keepalive {KEEPALIVE_SECONDS}
-                ip addr add {assigned} dev {self.device}
-                ip link set {self.device} up"""])
+        if not self.has_device():
+            self.ns.ip(f"link add {self.device} type wireguard",
+                       f"addr add {assigned} dev {self.device}", f"link set {self.device} up")
+            self.ns.run(["wg", "setconf", self.device, "/dev/stdin"], input=f"""
+[Interface]
+PrivateKey = {self.private_key}
+ListenPort = {listen_port}
+[Peer]
+PublicKey = {answer["ServerPublicKey"]}
+AllowedIPs = 0.0.0.0/0
+Endpoint = {self.server_address}:{self.port}
+PersistentKeepalive = {KEEPALIVE_SECONDS}
+""")
         return self
 
 
@@ -129,7 +135,7 @@ class IpipTunnel(Tunnel):
 
     def up(self):
         assigned = self._take_address(self.request())
-        if self.ns.try_run(f"ip link show {self.device}").returncode:
+        if not self.has_device():
             self.ns.ip(f"link add {self.device} type ipip local {self.node.address} "
                        f"remote {self.server_address}",
                        f"addr add {assigned} dev {self.device}",

@@ -2,7 +2,7 @@
 namespace for each client and each host that may run vprox. Every link is a veth pair, every address
 a /32 that the Internet has a route to:
 
-    client  192.0.2.10...     eth0 -- c<n>  internet  s<n> -- wan0  host  203.0.113.<8n>...
+    client  192.0.2.11...     eth0 -- c<n>  internet  s<n> -- wan0  host  203.0.113.<8n>...
                                             198.51.100.80, to be visited
 """
 
@@ -31,7 +31,6 @@ class Node:
         self.addresses = list(addresses) + list(idle)
         self.address = self.addresses[0]
         self.ns = Namespace(world.prefix + name)
-        self.far_end = name
         internet = world.internet
         internet.run(f"ip link add {name} mtu {MTU} type veth peer name {device} mtu {MTU} "
                      f"netns {self.ns.name}")
@@ -40,12 +39,12 @@ class Node:
                    *[f"addr add {address}/32 dev {device}" for address in addresses],
                    f"route add default via {gateway} dev {device} onlink")
         internet.ip(f"link set {name} addrgenmode none up",
-                    *[f"route add {address}/32 dev {name}" for address in self.addresses])
+                    # An earlier node's may not be gone yet.
+                    *[f"route replace {address}/32 dev {name}" for address in self.addresses])
 
     def remove(self):
+        """The link goes with the namespace."""
         self.ns.remove()
-        # Its end of the link goes with the namespace, but later; its name is wanted again.
-        self.world.internet.try_run(f"ip link del {self.far_end}")
 
 
 class World:
@@ -53,6 +52,7 @@ class World:
         self.prefix = f"e2e{os.getpid()}-"
         self.nodes = []
         self.taken = set()
+        self.serial = 0
         self.internet = Namespace(self.prefix + "internet")
         self.internet.ip("link set lo up",
                          *[f"addr add {address}/32 dev lo"
@@ -66,37 +66,38 @@ class World:
         self.echo.close()
         self.internet.remove()
 
-    def _number(self, kind):
-        number = next(n for n in range(1, 1000) if (kind, n) not in self.taken)
-        self.taken.add((kind, number))
-        return number
-
-    def _add(self, kind, number, node):
-        node.numbered = (kind, number)
+    def _add(self, kind, make):
+        """make(name, n): n is the lowest number that no node of this kind has; the name is
+        nobody's ever again, as the kernel takes its time to clear up."""
+        n = next(n for n in range(1, 1000) if (kind, n) not in self.taken)
+        self.serial += 1
+        node = make(f"{kind}{self.serial}", n)
+        node.number = (kind, n)
+        self.taken.add(node.number)
         self.nodes.append(node)
         return node
 
     def remove(self, node):
         self.nodes.remove(node)
         node.remove()
-        self.taken.remove(node.numbered)
+        self.taken.remove(node.number)
 
     def add_client(self, more_addresses=()):
         """A client with one address, or with these besides."""
-        n = self._number("c")
-        own = f"192.0.2.{FIRST_CLIENT + n}"
-        return self._add("c", n, Node(self, f"c{n}", "eth0", ROUTER_TO_CLIENTS,
-                                      [own, *more_addresses]))
+        return self._add("c", lambda name, n: Node(
+            self, name, "eth0", ROUTER_TO_CLIENTS,
+            [f"192.0.2.{FIRST_CLIENT + n}", *more_addresses]))
 
     def add_host(self):
         """A host for a server. It has three addresses; one more is routed to it."""
-        n = self._number("s")
-        own = [f"203.0.113.{8 * n + i}" for i in range(ADDRESSES_PER_HOST)]
-        return self._add("s", n, Node(self, f"s{n}", "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:]))
+        def make(name, n):
+            own = [f"203.0.113.{8 * n + i}" for i in range(ADDRESSES_PER_HOST)]
+            return Node(self, name, "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:])
+        return self._add("s", make)
 
     def add_neighbour(self, host):
         """A machine on the host's own network, behind lan0, that uses it as its router."""
-        neighbour = Namespace(f"{self.prefix}n")
+        neighbour = Namespace(f"{self.prefix}neighbour")
         host.ns.run(f"ip link add lan0 type veth peer name eth0 netns {neighbour.name}")
         host.ns.ip("link set lan0 addrgenmode none up", f"addr add {NEIGHBOURS_GATEWAY}/30 dev lan0")
         neighbour.ip("link set lo up", "link set eth0 addrgenmode none up",
