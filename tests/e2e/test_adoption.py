@@ -21,11 +21,6 @@ def carry_traffic(host, tunnels):
     return all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
 
 
-def down(tunnels):
-    for tunnel in tunnels:
-        tunnel.down()
-
-
 # Tunnels live on
 
 @pytest.mark.sanitize
@@ -46,7 +41,6 @@ def test_after_a_kill_both_kinds_go_on_and_keep_their_addresses(host, client, ot
     for tunnel in tunnels:
         assert tunnel.request().inner == tunnel.inner
     assert carry_traffic(host, tunnels)
-    down(tunnels)
 
 
 def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
@@ -66,7 +60,6 @@ def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
                                             process.communicate(timeout=10)[0]).groups())
         # The last one may have been on its way.
         assert received >= sent - 1 and sent > 10
-    down(tunnels)
 
 
 def test_after_a_stop_with_keep_both_kinds_are_adopted(host, client):
@@ -82,17 +75,15 @@ def test_after_a_stop_with_keep_both_kinds_are_adopted(host, client):
         assert tunnel.request().inner == tunnel.inner
     server.stop()
     assert "vprox0" not in host.links() and not host.ipip_links()
-    down(tunnels)
 
 
 def test_after_adoption_a_clean_stop_leaves_the_host_as_it_was(host, client):
     before = host.snapshot()
     server = host.start()
-    tunnels = pair(host, client)
+    pair(host, client)
     server.kill()
     host.start().stop()
-    assert host.snapshot() == before
-    down(tunnels)
+    host.assert_same(before)
 
 
 def test_an_adopted_peers_idle_clock_starts_anew(host, client):
@@ -106,12 +97,11 @@ def test_an_adopted_peers_idle_clock_starts_anew(host, client):
     started = time.monotonic()
     wait.throughout(lambda: len(host.holders()) == 2, max(0.1, 2 - (started - began)))
     wait.until(lambda: not host.holders(), 7)
-    down(tunnels)
 
 
 def test_the_adopted_interfaces_are_the_same_ones(host, client):
     server = host.start()
-    tunnels = pair(host, client)
+    pair(host, client)
 
     def indexes():
         return {name: link["ifindex"] for name, link in host.links().items()}
@@ -119,7 +109,6 @@ def test_the_adopted_interfaces_are_the_same_ones(host, client):
     server.kill()
     host.start()
     assert indexes() == before
-    down(tunnels)
 
 
 # Which endpoint is which
@@ -138,15 +127,13 @@ def test_another_order_of_the_addresses_swaps_nothing(host, client):
     assert host.api(client, host.second).connect(random_key()).json["ServerListenPort"] == 50228
     assert {name: link["ifalias"] for name, link in host.links().items()
             if re.fullmatch(r"vprox\d", name)} == {"vprox0": host.address, "vprox1": host.second}
-    tunnel.down()
-    wireguard.down()
 
 
 def test_an_address_that_is_not_served_any_more_is_removed_and_its_index_used_again(host, client):
     flags = "--wg-block-per-ip=/24"
     server = host.start(flags, ips=[host.address, host.second])
     kept = host.tunnel("ipip", client, host.second).up()
-    gone = host.tunnel("wireguard", client, host.address).up()
+    host.tunnel("wireguard", client, host.address).up()
     server.kill()
     server = host.start(flags, ips=[host.third, host.second])
     assert server.logged(rf"removing vprox0.*{re.escape(host.address)}")
@@ -155,8 +142,6 @@ def test_an_address_that_is_not_served_any_more_is_removed_and_its_index_used_ag
     assert not host.wireguard_peers("vprox0")
     answer = host.api(client, host.third).connect(random_key()).json
     assert answer["ServerListenPort"] == 50227
-    kept.down()
-    gone.down()
 
 
 # What does not match
@@ -170,10 +155,10 @@ def test_another_block_removes_the_peers_and_says_so(host, client):
     assert server.logged(r"warning .*10\.100\.")
     addresses = json.loads(host.ns.run("ip -j addr show dev vprox0"))[0]["addr_info"]
     assert [(a["local"], a["prefixlen"]) for a in addresses] == [("10.77.0.1", 24)]
-    down(tunnels)
+    for tunnel in tunnels:
+        tunnel.down()
     tunnels = pair(host, client)
     assert carry_traffic(host, tunnels)
-    down(tunnels)
 
 
 WRONG_PEERS = {
@@ -199,7 +184,6 @@ def test_a_wireguard_peer_without_exactly_one_right_address_is_removed(host, cli
     for key in wrong:
         assert key in server.log, "it is said"
     assert tunnel.ping()
-    tunnel.down()
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -212,7 +196,6 @@ def test_of_two_peers_with_one_address_one_is_removed(host, clients):
     host.start()
     assert len(host.holders()) == 1
     assert host.api(second).connect_ipip().inner != tunnel.inner
-    tunnel.down()
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -231,7 +214,6 @@ def test_ipip_interfaces_that_do_not_match_are_removed(host, client):
     assert left <= {"vp0-1", "vp0-12"} and "vp0-1" in left
     assert server.logged(r"vp0-9\b") and server.logged(r"vp0-70000\b")
     assert tunnel.ping()
-    tunnel.down()
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -246,7 +228,6 @@ def test_other_attributes_of_an_ipip_interface_are_no_mismatch(host, client):
     assert host.links()["vp0-1"]["ifindex"] == index
     assert tunnel.request().inner == tunnel.inner
     assert tunnel.ping() and tunnel.visit() == host.address
-    tunnel.down()
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -259,7 +240,6 @@ def test_an_interface_without_its_route_is_given_it_again(host, client):
     host.start()
     assert tunnel.request().inner == tunnel.inner
     assert tunnel.ping() and tunnel.visit() == host.address
-    tunnel.down()
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -275,8 +255,6 @@ def test_an_interface_marked_for_removal_by_a_server_that_crashed_is_kept(host, 
     other.disconnect()
     assert list(host.ipip_links()) == ["vp0-1"]
     assert tunnel.ping()
-    tunnel.down()
-    other.down()
 
 
 # What a Go server left
@@ -327,7 +305,6 @@ def test_what_a_go_server_left_is_adopted_and_cleared_up(host, client, iptables)
     server.stop()
     assert '"not vprox "' in host.ns.run(f"{iptables}-save")
     assert "vprox0" not in host.links()
-    tunnel.down()
 
 
 # A start that fails
@@ -346,11 +323,10 @@ time.sleep(60)"""], stdout=-1, text=True)
     server = host.launch(expected=["443"])
     assert server.wait() == 1
     assert re.search(rf"{re.escape(host.address)}.*443", server.log)
-    assert host.snapshot() == before
+    host.assert_same(before)
     listener.kill()
     listener.communicate()
     assert carry_traffic(host, tunnels)
-    down(tunnels)
 
 
 def test_a_second_server_on_the_host_is_refused_and_harms_nothing(host, client):
@@ -360,9 +336,8 @@ def test_a_second_server_on_the_host_is_refused_and_harms_nothing(host, client):
     second = host.launch(ips=[host.second], expected=["another vprox"])
     assert second.wait() == 1
     assert "another vprox server" in second.log
-    assert host.snapshot() == before
+    host.assert_same(before)
     assert carry_traffic(host, tunnels)
-    down(tunnels)
 
 
 # The bind address
@@ -385,8 +360,7 @@ def test_an_address_that_no_interface_has_is_added_for_a_minute(host, client, ki
     tunnel = host.tunnel(kind, client, host.absent).up()
     assert tunnel.ping() and tunnel.visit() == host.absent
     server.stop()
-    assert host.snapshot() == before
-    tunnel.down()
+    host.assert_same(before)
 
 
 def test_the_added_address_stays_for_good_on_a_stop_with_keep_and_is_taken_over(host, client):
@@ -397,7 +371,6 @@ def test_the_added_address_stays_for_good_on_a_stop_with_keep_and_is_taken_over(
     assert tunnel.visit() == host.absent
     server = host.start(ips=[host.absent])
     assert tunnel.visit() == host.absent
-    tunnel.down()
 
 
 def test_the_address_is_renewed_and_added_again(host, client):
@@ -439,6 +412,5 @@ def test_wireguard_answers_from_no_other_address(host, client):
     assert tunnel.ping(seconds=6)
     endpoint = client.ns.run("wg show wg0 endpoints").split()[1]
     assert endpoint == f"{host.address}:50227"
-    tunnel.down()
 
 

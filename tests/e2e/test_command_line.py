@@ -68,7 +68,7 @@ def fixture_checked_host(shared_host):
     """Nothing of what the tests of this module try may leave a trace."""
     before = shared_host.snapshot()
     yield shared_host
-    assert shared_host.snapshot() == before
+    shared_host.assert_same(before)
     assert not list((shared_host.state / "lib").rglob("*"))
 
 
@@ -183,4 +183,3 @@ def test_strict_reverse_path_filters_do_not_stop_the_tunnels(host, client, kind)
     host.start()
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping() and tunnel.visit() == host.address
-    tunnel.down()

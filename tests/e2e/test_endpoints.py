@@ -22,9 +22,6 @@ def test_two_addresses_serve_two_blocks_each_leaving_with_its_own(shared_host, s
     assert first.visit() == shared_host.address
     assert second.visit() == shared_host.second
     assert first.ping() and second.ping()
-    for tunnel in first, second:
-        tunnel.down()
-        tunnel.disconnect()
 
 
 def test_each_has_its_interface_port_and_key(shared_host, server, client):
@@ -49,8 +46,6 @@ def test_a_tunnel_of_either_endpoint_is_no_way_to_the_others_control_plane(
     response = api.post("/connect-ipip", device=tunnel.device)
     assert (response.status, response.text) == \
         (403, "control-plane requests must originate outside the VPN\n")
-    tunnel.down()
-    tunnel.disconnect()
 
 
 def test_a_peer_of_one_endpoint_cannot_use_the_others_addresses(shared_host, server, clients, world):
@@ -62,9 +57,6 @@ def test_a_peer_of_one_endpoint_cannot_use_the_others_addresses(shared_host, ser
                  packets.udp(mine.inner, "198.51.100.80", 4000, 7777, b"right-endpoint"))
     assert seen(world, b"right-endpoint") == shared_host.address
     assert seen(world, b"spoofed-endpoint", seconds=0.3) is None
-    for tunnel in mine, other:
-        tunnel.down()
-        tunnel.disconnect()
 
 
 def seen(world, payload, seconds=3):
@@ -113,6 +105,4 @@ def test_with_several_uplinks_each_address_leaves_by_its_own(world, host, client
         assert left(second_uplink, host.second) and not left(first_uplink, host.second)
         assert left(first_uplink, host.address) and not left(second_uplink, host.address)
     server.stop()
-    assert host.snapshot() == before
-    tunnel.down()
-    first.down()
+    host.assert_same(before)

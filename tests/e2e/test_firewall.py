@@ -28,8 +28,6 @@ def fixture_other(shared_host, server, other_client):
     """Another client's tunnel: the victim."""
     tunnel = shared_host.tunnel("ipip", other_client).up()
     yield tunnel
-    tunnel.down()
-    tunnel.disconnect()
 
 
 class HostListener:
@@ -159,7 +157,6 @@ def test_a_hosts_own_policy_rules_do_not_break_the_check_of_sources(host, client
     host.start()
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping() and tunnel.visit() == host.address
-    tunnel.down()
 
 
 # 2. A block source comes from a tunnel or nowhere
@@ -231,8 +228,6 @@ def test_peers_reach_each_other_where_it_is_allowed_and_keep_their_addresses(hos
         assert first.ping(second.inner)
         assert inside.wait(lambda p: p.source == first.inner and p.destination == second.inner)
     assert first.visit() == host.address
-    for tunnel in first, second:
-        tunnel.down()
 
 
 def link_local(world, host):
@@ -288,8 +283,6 @@ def test_a_source_port_of_wireguard_captures_no_other_clients_tunnel(
         assert victim.ping(count=3) and victim.visit() == shared_host.address
         assert not [p for p in attacker.look() if p.source == victim_node.address
                     and p.protocol == packets.PROTOCOL_UDP]
-    victim.down()
-    victim.disconnect()
 
 
 def test_a_source_port_of_https_captures_no_control_connection(tunnel, clients, shared_host):
@@ -384,8 +377,7 @@ def test_another_firewall_that_drops_what_is_forwarded_lets_tunnels_through(
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping() and tunnel.visit() == host.address
     server.stop()
-    assert host.snapshot() == before
-    tunnel.down()
+    host.assert_same(before)
 
 
 @pytest.mark.parametrize("firewall", ["iptables-nft", "nft"])
@@ -399,8 +391,7 @@ def test_when_it_is_flushed_the_way_is_made_again(host, client, firewall):
                 else "nft flush chain inet strict forward")
     wait.until(lambda: tunnel.visit(seconds=1) == host.address, 10)
     server.stop()
-    assert host.snapshot() == before
-    tunnel.down()
+    host.assert_same(before)
 
 
 def test_after_a_kill_the_way_through_is_recognised_and_not_made_twice(host, client):
@@ -413,7 +404,7 @@ def test_after_a_kill_the_way_through_is_recognised_and_not_made_twice(host, cli
     server = host.start()
     assert host.ns.run("nft list ruleset") == first
     server.stop()
-    assert host.snapshot() == before
+    host.assert_same(before)
 
 
 def test_a_firewall_that_drops_what_comes_in_is_told_what_must_be_open(host):
@@ -430,7 +421,6 @@ def test_when_our_table_is_deleted_it_is_made_again(host, client):
     host.ns.run("nft flush ruleset")
     wait.until(lambda: host.ns.run("nft list ruleset") == ruleset, 10)
     assert tunnel.visit() == host.address
-    tunnel.down()
 
 
 def test_a_restart_opens_no_hole_and_keeps_flows(host, client):
@@ -443,4 +433,3 @@ def test_a_restart_opens_no_hole_and_keeps_flows(host, client):
         host.start()
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert b"200" in sock.recv(4096)
-    tunnel.down()

@@ -72,7 +72,7 @@ def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused(host):
                          expected=["two-key.pem"])
     assert server.wait() == 1
     assert "one-cert.pem" in server.log and "two-key.pem" in server.log
-    assert host.snapshot() == before
+    host.assert_same(before)
 
 
 @pytest.mark.parametrize("damage", ["missing", "no PEM"])

@@ -65,11 +65,10 @@ def test_an_address_whose_peer_disconnected_is_not_kept_by_either_kind(host, cli
 def test_the_address_of_a_vanished_interface_is_free_at_the_next_look(host, clients):
     server = host.start("--reap-interval=300ms", block="10.9.8.0/30")
     first, second = clients(2)
-    tunnel = IpipTunnel(first, host.address).up()
+    IpipTunnel(first, host.address).up()
     host.ns.run("ip link del vp0-1")
     assert server.logged(rf"{first.address}.*vanished", seconds=5)
     assert wait.until(lambda: host.api(second).connect_ipip().status == 200)
-    tunnel.down()
 
 
 def test_host_bits_of_the_block_are_masked_off(host, client):
@@ -82,4 +81,3 @@ def test_a_block_inside_240_0_0_0_slash_4_works(host, client, kind):
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.inner == "240.1.0.2"
     assert tunnel.ping() and tunnel.visit() == host.address
-    tunnel.down()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import socket
 import ssl
 import time
@@ -102,17 +103,20 @@ class Connection:
             data += more
 
     def closed_within(self, seconds):
-        """The seconds until the server closed; None if it did not in this time."""
+        """The seconds until the server closed the TCP connection; None if it did not in this time.
+        What TLS says of closing does not count."""
         began = time.monotonic()
-        self.socket.settimeout(seconds)
-        try:
-            while self.socket.recv(65536):
-                pass
-        except socket.timeout:
-            return None
-        except (ConnectionError, ssl.SSLError):
-            pass
-        return time.monotonic() - began
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as raw:
+            while (left := began + seconds - time.monotonic()) > 0:
+                raw.settimeout(left)
+                try:
+                    if not raw.recv(65536):
+                        return time.monotonic() - began
+                except socket.timeout:
+                    return None
+                except ConnectionError:
+                    return time.monotonic() - began
+        return None
 
 
 def request_bytes(method, path, body=None, headers=None, password=PASSWORD, host="server"):

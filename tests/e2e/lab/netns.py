@@ -84,6 +84,9 @@ class Namespace:
         call("umount2", self.path, MNT_DETACH)
         os.unlink(self.path)
 
+    def exists(self):
+        return os.path.exists(self.path)
+
     def enter(self, function, *args, **kwargs):
         """Calls the function in a thread that is in the namespace: its sockets and the processes
         that it starts are too."""

@@ -1,5 +1,6 @@
 """A vprox server under test, and the host it runs on."""
 
+import difflib
 import json
 import os
 import pathlib
@@ -234,8 +235,17 @@ class Host:
         return {name: without_counters(text) for name, text in found.items()}
 
 
+    def assert_same(self, before):
+        """Fails unless all is as it was at that snapshot()."""
+        now = self.snapshot()
+        difference = [line for name, text in before.items() for line in difflib.unified_diff(
+            text.splitlines(), now[name].splitlines(), f"{name} before", f"{name} now", "", "", 0)]
+        assert not difference, "\n".join(difference)
+
+
 def without_counters(text):
     """What changes by itself: the dates in iptables-save, remaining lifetimes, packet counts."""
+    text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
     text = re.sub(r"^# (Generated|Completed).*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
     return re.sub(r"valid_lft \d+sec preferred_lft \d+sec", "limited", text)

@@ -18,7 +18,10 @@ def random_key():
 class Tunnel:
     """What both kinds have in common. `device` is the client's interface, `inner` its address."""
 
+    made = []  # those of the running test, for conftest.py to clear up
+
     def __init__(self, node, server_address, device):
+        Tunnel.made.append(self)
         self.node = node
         self.ns = node.ns
         self.server_address = server_address
@@ -47,8 +50,22 @@ class Tunnel:
     def up(self):
         raise NotImplementedError
 
+    def disconnect(self):
+        raise NotImplementedError
+
     def down(self):
-        self.ns.run(f"ip link del {self.device}")
+        """Removes the client's end, if there is one."""
+        if self.has_device():
+            self.ns.run(f"ip link del {self.device}")
+
+    def clear_up(self):
+        """Whatever became of it in a test, the next one must not find it."""
+        if self.ns.exists():
+            self.down()
+            try:
+                self.disconnect()
+            except OSError:
+                pass  # its server is gone
 
     def curl(self, path="", seconds=10):
         """Fetches from the Internet through the tunnel, with curl; None if that fails."""
