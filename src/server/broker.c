@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -429,6 +430,13 @@ static int describe_gates(struct broker *broker)
 	return 0;
 }
 
+static void announce(void *context)
+{
+	(void)context;
+	notify_service_manager("READY=1");
+	log_info("ready");
+}
+
 static int start_gates(struct broker *broker)
 {
 	const struct gatekeeper_config config = {
@@ -436,6 +444,7 @@ static int start_gates(struct broker *broker)
 		.settings = &broker->gate_settings,
 		.listeners = broker->listeners,
 		.on_request = on_request,
+		.on_ready = announce,
 		.on_drained = stop_draining,
 		.context = broker,
 	};
@@ -563,6 +572,17 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
+/* A listener for each --ip, and twice as many while a gate is being started. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int broker_run(const struct server_config *config)
 {
 	struct broker broker = {.config = config, .lock = -1};
@@ -573,17 +593,15 @@ int broker_run(const struct server_config *config)
 	signal(SIGPIPE, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
+	raise_file_limit();
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");
 		return -ENOMEM;
 	}
 	error = start(&broker);
-	if (error == 0) {
-		notify_service_manager("READY=1");
-		log_info("ready");
+	if (error == 0)
 		event_base_dispatch(broker.base);
-	}
 	stop_error = stop(&broker, error == 0);
 	if (error == 0 && stop_error == 0)
 		log_info("stopped");

@@ -283,6 +283,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *reques
 		log_info("%s: relinquished: its data plane stays when this server exits",
 			endpoint_text(endpoint).s);
 		break;
+	case IPC_READY: /* the gatekeeper's */
 	case IPC_OPERATION_END:
 		status = IPC_FAILED;
 		break;

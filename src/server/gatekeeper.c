@@ -21,6 +21,9 @@ enum {
 	   keeps the host busy. */
 	RESPAWN_DELAY_MS = 1000,
 	EXEC_FAILED = 127,
+	/* Of answers to a gate: enough for all that it may ask for at a time, whatever the host's
+	   default is. */
+	SOCKET_BUFFER_SIZE = 208 * 1024,
 	N_PASSED_ON = 6,
 };
 
@@ -36,6 +39,7 @@ struct gate {
 	uint64_t generation; /* counts the processes that had this number */
 	pid_t pid; /* 0: none is running */
 	int fd;
+	bool is_ready;
 	uint64_t started_ms;
 	struct event *readable;
 	struct event *respawn;
@@ -45,6 +49,7 @@ struct gatekeeper {
 	struct gatekeeper_config config;
 	struct event_base *base;
 	struct event *child_ended;
+	bool were_ready; /* all of them, at least once */
 	bool draining;
 	struct gate gates[];
 };
@@ -150,6 +155,7 @@ static int start_gate(struct gate *gate)
 	struct gatekeeper *gatekeeper = gate->gatekeeper;
 	auto_close int config_fd = -1;
 	auto_close int gate_end = -1;
+	const int buffer_size = SOCKET_BUFFER_SIZE;
 	int ends[2], error;
 
 	gatekeeper->config.settings->config.gate_number = gate->number;
@@ -158,6 +164,8 @@ static int start_gate(struct gate *gate)
 		return config_fd;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		return -errno;
+	if (setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &buffer_size, sizeof buffer_size) < 0)
+		log_debug("cannot set the size of a gate's socket: %m");
 	gate->fd = ends[0];
 	gate_end = ends[1];
 	gate->readable =
@@ -174,6 +182,7 @@ static int start_gate(struct gate *gate)
 		return error;
 	}
 	gate->generation++;
+	gate->is_ready = false;
 	gate->started_ms = clock_now_ms(&system_clock);
 	log_debug("gate %u is process %d", gate->number, (int)gate->pid);
 	return 0;
@@ -234,6 +243,19 @@ static bool is_hung_up(int error)
 	return error == -EPIPE || error == -ECONNRESET;
 }
 
+static void note_ready(struct gate *gate)
+{
+	struct gatekeeper *gatekeeper = gate->gatekeeper;
+
+	gate->is_ready = true;
+	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++)
+		if (!gatekeeper->gates[i].is_ready)
+			return;
+	if (!gatekeeper->were_ready)
+		gatekeeper->config.on_ready(gatekeeper->config.context);
+	gatekeeper->were_ready = true;
+}
+
 /* One request a call, so that no gate keeps the others waiting. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
@@ -244,7 +266,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		fd, (uint16_t)gatekeeper->config.settings->config.n_endpoints, &request);
 
 	(void)what;
-	if (error == 0) {
+	if (error == 0 && request.operation == IPC_READY) {
+		note_ready(gate);
+	} else if (error == 0) {
 		struct reply_to reply_to = {gate->number, gate->generation, request.id};
 
 		gatekeeper->config.on_request(gatekeeper->config.context, &request, &reply_to);

@@ -32,7 +32,7 @@ struct fixture {
 	int first_life; /* an eventfd that only one gate can read; handed on as its listener */
 	struct ipc_request request;
 	uint64_t generation; /* of the gate that sent the request */
-	size_t n_requests;
+	size_t n_requests, n_ready;
 	bool drained;
 };
 
@@ -42,10 +42,12 @@ static int ask_and_wait(void)
 	struct ipc_request request = {.version = IPC_VERSION,
 		.operation = IPC_RELINQUISH,
 		.id = getenv(secret_name) != NULL};
+	const struct ipc_request ready = {.version = IPC_VERSION, .operation = IPC_READY};
 	struct pollfd broker = {.fd = GATE_FD_BROKER, .events = POLLIN};
 	struct ipc_reply reply;
 
-	if (ipc_send_request(GATE_FD_BROKER, &request) < 0)
+	if (ipc_send_request(GATE_FD_BROKER, &ready) < 0 ||
+		ipc_send_request(GATE_FD_BROKER, &request) < 0)
 		return EXIT_FAILURE;
 	while (poll(&broker, 1, PATIENCE_S * 1000) == 1) {
 		int error = ipc_receive_reply(GATE_FD_BROKER, &reply);
@@ -92,6 +94,13 @@ static void note_request(
 	event_base_loopbreak(f->base);
 }
 
+static void note_ready(void *context)
+{
+	struct fixture *f = context;
+
+	f->n_ready++;
+}
+
 static void note_drained(void *context)
 {
 	struct fixture *f = context;
@@ -107,6 +116,7 @@ static void start(struct fixture *f, char behaviour)
 		.settings = &f->settings,
 		.listeners = &f->first_life,
 		.on_request = note_request,
+		.on_ready = note_ready,
 		.on_drained = note_drained,
 		.context = f,
 	};
@@ -172,6 +182,17 @@ static void the_environment_is_not_handed_on_to_a_gate(void **state)
 	assert_int_equal(f->request.id, 0);
 }
 
+static void readiness_is_told_when_the_gate_says_so(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, HANG_UP);
+	assert_int_equal(f->n_ready, 0);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->generation, 2);
+	assert_int_equal(f->n_ready, 1);
+}
+
 static void draining_ends_when_all_gates_have_ended(void **state)
 {
 	struct fixture *f = *state;
@@ -191,6 +212,7 @@ int main(int argc, char **argv)
 		RULE(a_gate_that_hangs_up_and_lives_on_is_replaced),
 		RULE(a_gate_that_sends_what_is_no_request_is_replaced),
 		RULE(the_environment_is_not_handed_on_to_a_gate),
+		RULE(readiness_is_told_when_the_gate_says_so),
 		RULE(draining_ends_when_all_gates_have_ended),
 	};
 
