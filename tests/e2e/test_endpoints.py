@@ -2,8 +2,9 @@
 
 import pytest
 
-from lab import packets
+from lab import packets, wait
 from lab.tunnels import random_key
+from lab.world import up
 
 FLAGS = "--wg-block-per-ip=/24"
 
@@ -17,8 +18,8 @@ def fixture_server(shared_host):
 def test_two_addresses_serve_two_blocks_each_leaving_with_its_own(shared_host, server, client, kind):
     first = shared_host.tunnel(kind, client, shared_host.address, device="first").up()
     second = shared_host.tunnel(kind, client, shared_host.second, device="second").up()
-    assert (first.inner, first.gateway) == ("10.100.0.2", "10.100.0.1")
-    assert (second.inner, second.gateway) == ("10.100.1.2", "10.100.1.1")
+    assert first.inner.startswith("10.100.0.") and first.gateway == "10.100.0.1"
+    assert second.inner.startswith("10.100.1.") and second.gateway == "10.100.1.1"
     assert first.visit() == shared_host.address
     assert second.visit() == shared_host.second
     assert first.ping() and second.ping()
@@ -61,7 +62,6 @@ def test_a_peer_of_one_endpoint_cannot_use_the_others_addresses(shared_host, ser
 
 def seen(world, payload, seconds=3):
     """Where the Internet got a datagram from, or None."""
-    from lab import wait
     try:
         return wait.until(lambda: next((address for data, (address, _) in world.echo.datagrams
                                         if data == payload), None), seconds)
@@ -84,9 +84,9 @@ def test_with_several_uplinks_each_address_leaves_by_its_own(world, host, client
     """The host has a second uplink, and routes what comes from its second address there."""
     world.internet.run(f"ip link add u{host.node.name} type veth peer name wan1 "
                        f"netns {host.ns.name}")
-    world.internet.ip(f"link set u{host.node.name} up")
+    world.internet.ip(*up(f"u{host.node.name}"))
     host.ns.ip(f"addr del {host.second}/32 dev wan0", f"addr add {host.second}/32 dev wan1",
-               "link set wan1 up", "route add default via 203.0.113.1 dev wan1 onlink table 100",
+               *up("wan1"), "route add default via 203.0.113.1 dev wan1 onlink table 100",
                f"rule add from {host.second} lookup 100")
     world.internet.run(f"ip route replace {host.second}/32 dev u{host.node.name}")
     before = host.snapshot()

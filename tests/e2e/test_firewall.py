@@ -151,6 +151,20 @@ def test_a_clients_packets_do_not_reach_the_hosts_loopback_or_everybody(
     shared_host.ns.sysctl(net__ipv4__conf__all__route_localnet=0)
 
 
+def test_an_address_outside_the_block_that_somebody_gave_a_peer_is_dropped(
+        world, shared_host, server, client):
+    tunnel = shared_host.tunnel("wireguard", client).up()
+    shared_host.ns.run(f"wg set vprox0 peer {tunnel.public_key} "
+                       f"allowed-ips {tunnel.inner}/32,198.51.100.99/32")
+    evil, right = marker("outside"), marker("right")
+    packets.send(tunnel.ns, tunnel.device,
+                 udp("198.51.100.99", echo.VISITED, 4000, echo.UDP_PORT, evil),
+                 udp(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
+    assert wait.until(lambda: arrived(world, right))
+    time.sleep(WATCHED_SECONDS)
+    assert not arrived(world, evil)
+
+
 def test_a_hosts_own_policy_rules_do_not_break_the_check_of_sources(host, client, kind):
     host.ns.ip("route add default via 203.0.113.1 dev wan0 onlink table 100",
                "rule add from all lookup 100 pref 5000")
@@ -346,7 +360,7 @@ def test_a_client_without_a_tunnel_is_not_told_that_the_protocol_is_unreachable(
         shared_host, server, clients):
     stranger, = clients(1)
     with Sniffer(stranger.ns, "eth0") as wire:
-        packets.send(stranger.ns, "eth0", *[
+        packets.send_routed(stranger.ns, *[
             packets.ipv4(stranger.address, shared_host.address, packets.PROTOCOL_IPIP,
                          udp("10.100.0.99", echo.VISITED, 1, 2, b"x"))] * 3)
         assert shared_host.api(stranger).get("/healthz").status == 200

@@ -100,7 +100,7 @@ def served(host, node):
 
 
 def test_gates_go_when_the_broker_is_killed(host):
-    server = host.start(gates=2)
+    server = host.start(gates=2, expected=["the broker is gone"])
     gates = server.gates()
     server.process.kill()
     server.wait()

@@ -183,22 +183,21 @@ def test_a_stop_amid_requests_leaves_nothing(host, clients):
 
 
 @pytest.mark.only("kernel", reason="it is about the removal of many interfaces")
-def test_stopping_with_300_ipip_peers_takes_no_time(world, host):
-    crowd = [f"198.51.100.{n}" for n in range(100, 200)]
+def test_stopping_with_many_ipip_peers_takes_no_time(world, host):
+    crowd = [f"198.51.100.{n}" for n in range(100, 160)]
     before = host.snapshot()
-    server = host.start(ips=[host.address, host.second, host.third],
-                        arguments="--wg-block-per-ip=/20")
+    server = host.start("--wg-block-per-ip=/20", ips=[host.address, host.second])
     node = world.add_client(crowd)
-    for server_address in host.address, host.second, host.third:
+    for server_address in host.address, host.second:
         for source in crowd:
             assert host.api(node, server_address).connect_ipip(source=source).status == 200
-    assert len(host.ipip_links()) == 300
+    assert len(host.ipip_links()) == 2 * len(crowd)  # more than one batch of removals
     began = time.monotonic()
     server.stop()
     took = time.monotonic() - began
     world.remove(node)
     host.assert_same(before)
-    assert took < 5
+    assert took < 3
 
 
 def test_a_start_after_each_stop_works(host, client):

@@ -61,19 +61,25 @@ def echo(source, destination, number=1, payload=b"vprox"):
 
 
 def send(namespace, device, *packets):
-    """Puts IPv4 packets onto a device without asking the stack, so that none is corrected. On a
-    device with link addresses, they go to everybody."""
+    """Puts IPv4 packets onto a tunnel without asking the stack, so that none is corrected."""
     with namespace.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as sock:
         for packet in packets:
-            sock.sendto(packet, (device, ETH_P_IP, 0, 0, b"\xff" * 6))
+            sock.sendto(packet, (device, ETH_P_IP))
 
 
 def send_to(namespace, device, hardware_address, *packets):
-    """The same, to one link address."""
+    """The same on a device that has link addresses."""
     with namespace.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as sock:
         for packet in packets:
             sock.sendto(packet, (device, ETH_P_IP, 0, 0,
                                  bytes.fromhex(hardware_address.replace(":", ""))))
+
+
+def send_routed(namespace, *packets):
+    """Sends IPv4 packets by the namespace's own routes."""
+    with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        for packet in packets:
+            sock.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
 
 
 class Packet:

@@ -218,10 +218,11 @@ class Host:
             if f"vprox{index}" in self.links() else ()
         for key, allowed in peers:
             found.setdefault(allowed.removesuffix("/32"), []).append(key)
+        links = self.ipip_links()
         for route in json.loads(self.ns.run("ip -j route show")):
-            if route["dev"].startswith(f"vp{index}-"):
-                found.setdefault(route["dst"], []).append(
-                    self.links()[route["dev"]]["linkinfo"]["info_data"]["remote"])
+            link = links.get(route["dev"])
+            if link and link["ifname"].startswith(f"vp{index}-"):
+                found.setdefault(route["dst"], []).append(link["linkinfo"]["info_data"]["remote"])
         assert all(len(who) == 1 for who in found.values()), f"one address, two peers: {found}"
         return {address: who[0] for address, who in found.items()}
 

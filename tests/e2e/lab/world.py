@@ -20,6 +20,12 @@ ADDRESSES_PER_HOST = 4
 MTU = 1500
 
 
+def up(device):
+    """The lines of `ip` that bring a device up without an IPv6 address, which would come and settle
+    in the middle of a test."""
+    return [f"link set {device} addrgenmode none", f"link set {device} up"]
+
+
 class Node:
     """A namespace joined to the Internet, and its addresses there."""
 
@@ -35,10 +41,10 @@ class Node:
         internet.run(f"ip link add {name} mtu {MTU} type veth peer name {device} mtu {MTU} "
                      f"netns {self.ns.name}")
         self.ns.ip("link set lo up",
-                   f"link set {device} addrgenmode none up",
+                   *up(f"{device}"),
                    *[f"addr add {address}/32 dev {device}" for address in addresses],
                    f"route add default via {gateway} dev {device} onlink")
-        internet.ip(f"link set {name} addrgenmode none up",
+        internet.ip(*up(f"{name}"),
                     # An earlier node's may not be gone yet.
                     *[f"route replace {address}/32 dev {name}" for address in self.addresses])
 
@@ -99,8 +105,8 @@ class World:
         """A machine on the host's own network, behind lan0, that uses it as its router."""
         neighbour = Namespace(f"{self.prefix}neighbour")
         host.ns.run(f"ip link add lan0 type veth peer name eth0 netns {neighbour.name}")
-        host.ns.ip("link set lan0 addrgenmode none up", f"addr add {NEIGHBOURS_GATEWAY}/30 dev lan0")
-        neighbour.ip("link set lo up", "link set eth0 addrgenmode none up",
+        host.ns.ip(*up("lan0"), f"addr add {NEIGHBOURS_GATEWAY}/30 dev lan0")
+        neighbour.ip("link set lo up", *up("eth0"),
                      f"addr add {NEIGHBOUR}/30 dev eth0",
                      f"route add default via {NEIGHBOURS_GATEWAY}")
         self.internet.ip(f"route replace {NEIGHBOUR}/32 via {host.address} "
