@@ -119,6 +119,39 @@ SSL_CTX *tls_new(const char *certificate, const char *key)
 	return tls;
 }
 
+/* What is asked before each read; 0 makes it fail. */
+static long limit_handshake(BIO *bio, int operation, const char *data, size_t length, int argument,
+	long value, int result, size_t *processed)
+{
+	(void)data;
+	(void)length;
+	(void)argument;
+	(void)value;
+	(void)processed;
+	if (operation != BIO_CB_READ || BIO_number_read(bio) < TLS_HANDSHAKE_MAX)
+		return result;
+	ERR_raise(ERR_LIB_SSL, SSL_R_EXCESSIVE_MESSAGE_SIZE);
+	return 0;
+}
+
+SSL *tls_accept(SSL_CTX *tls, int fd)
+{
+	SSL *ssl = SSL_new(tls);
+
+	if (!ssl || SSL_set_fd(ssl, fd) != 1) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	BIO_set_callback_ex(SSL_get_rbio(ssl), limit_handshake);
+	SSL_set_accept_state(ssl);
+	return ssl;
+}
+
+void tls_accepted(SSL *ssl)
+{
+	BIO_set_callback_ex(SSL_get_rbio(ssl), NULL);
+}
+
 /* Two ends of a connection, joined by memory. */
 struct pair {
 	SSL *server, *client;
