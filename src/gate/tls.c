@@ -15,6 +15,10 @@ enum {
 /* For TLS 1.2, where the client's AES hardware or the lack of it decides; 1.3 has no weak ones. */
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
+/* The library would also take finite fields of 8192 bits, with which one handshake costs the gate
+ * 0.13 s of a core, and nothing the client that makes its key up. */
+static const char groups[] = "X25519:P-256:P-384";
+
 static const unsigned char alpn_http_1_1[] = "\x08http/1.1";
 static const unsigned char alpn_http_1_0[] = "\x08http/1.0";
 
@@ -111,6 +115,7 @@ SSL_CTX *tls_new(const char *certificate, const char *key)
 	if (SSL_CTX_set_num_tickets(tls, 0) != 1 ||
 		SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(tls, ciphers) != 1 ||
+		SSL_CTX_set1_groups_list(tls, groups) != 1 ||
 		SSL_CTX_set_max_send_fragment(tls, FRAGMENT_SIZE) != 1 ||
 		!use_certificate(tls, certificate) || !use_key(tls, key)) {
 		SSL_CTX_free(tls);

@@ -300,6 +300,16 @@ def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(gate):
     assert b"protocol version" in result.stderr
 
 
+def test_only_key_exchanges_that_cost_little_are_done(gate):
+    for group, good in (("X25519", True), ("P-256", True), ("ffdhe8192:X25519", True),
+                        ("ffdhe2048", False), ("ffdhe8192", False), ("P-521", False)):
+        result = subprocess.run(
+            ["openssl", "s_client", "-groups", group, "-connect",
+             f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=10)
+        assert (b"Server Temp Key" in result.stdout) == good
+        assert b"Server Temp Key: DH" not in result.stdout
+
+
 def test_nothing_can_be_resumed_or_renegotiated(gate):
     address = f"127.0.0.1:{gate.ports[0]}"
     for version in ("-tls1_2", "-tls1_3"):
