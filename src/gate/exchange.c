@@ -43,13 +43,11 @@ struct exchange *exchange_new(struct connection *connection)
 	http_init(&exchange->parser);
 	exchange->connection = connection;
 	exchange->call.answered = answered;
-	exchange->ssl = SSL_new(connection->set->tls);
-	if (!exchange->ssl || SSL_set_fd(exchange->ssl, connection->fd) != 1) {
-		SSL_free(exchange->ssl);
+	exchange->ssl = tls_accept(connection->set->tls, connection->fd);
+	if (!exchange->ssl) {
 		free(exchange);
 		return NULL;
 	}
-	SSL_set_accept_state(exchange->ssl);
 	return exchange;
 }
 
@@ -103,6 +101,7 @@ enum step exchange_handshake(struct connection *connection)
 	result = SSL_do_handshake(connection->exchange->ssl);
 	if (result != 1)
 		return tls_step(connection, result);
+	tls_accepted(connection->exchange->ssl);
 	connection_set_deadline(connection, connection->accepted_ms + CONNECTION_REQUEST_MS);
 	connections_enter(connection, PHASE_READING);
 	return STEP_ON;

@@ -6,6 +6,9 @@
 /* The first byte a client sends: RFC 8446, 5.1, a record of type handshake. */
 enum {
 	TLS_FIRST_BYTE = 22,
+	/* Bytes, records' headers included. Clients with post-quantum keys send 2 KB. The library
+	 * would take 128 KB, in records of one byte too, and work 0.3 s on them in one go. */
+	TLS_HANDSHAKE_MAX = 16 * 1024,
 };
 
 /*
@@ -13,6 +16,15 @@ enum {
  * Returns it, or NULL; then tls_error() says why.
  */
 SSL_CTX *tls_new(const char *certificate, const char *key);
+
+/*
+ * A server connection on a socket, which stays the caller's. Its handshake fails as soon as the
+ * client has sent TLS_HANDSHAKE_MAX bytes and it is not complete. Returns NULL, and then
+ * tls_error() says why.
+ */
+SSL *tls_accept(SSL_CTX *tls, int fd);
+/* When the handshake is complete: from here on any number of bytes may come. */
+void tls_accepted(SSL *ssl);
 
 /*
  * Goes through whole handshakes, good and failed ones, with itself: what the library opens, seeds

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -299,6 +300,16 @@ def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(gate):
     assert b"protocol version" in result.stderr
 
 
+def test_only_key_exchanges_that_cost_little_are_done(gate):
+    for group, good in (("X25519", True), ("P-256", True), ("ffdhe8192:X25519", True),
+                        ("ffdhe2048", False), ("ffdhe8192", False), ("P-521", False)):
+        result = subprocess.run(
+            ["openssl", "s_client", "-groups", group, "-connect",
+             f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=10)
+        assert (b"Server Temp Key" in result.stdout) == good
+        assert b"Server Temp Key: DH" not in result.stdout
+
+
 def test_nothing_can_be_resumed_or_renegotiated(gate):
     address = f"127.0.0.1:{gate.ports[0]}"
     for version in ("-tls1_2", "-tls1_3"):
@@ -400,6 +411,43 @@ def test_slow_clients_are_dropped_ten_seconds_after_they_came(make_gate):
         time.sleep(max(0, start + second + 0.9 - time.monotonic()))
     assert 9 < ends["silent"] < 12 and 9 < ends["http"] < 12
     assert 4 < ends["tls"] < 7  # the handshake has five seconds
+
+
+def in_crumbs(message):
+    """A handshake message, each byte in a TLS record of its own."""
+    return b"".join(b"\x16\x03\x01\x00\x01" + message[i:i + 1] for i in range(len(message)))
+
+
+def test_a_long_handshake_ends_early_and_keeps_nobody_waiting(gate):
+    hello = b"\x01" + (131000).to_bytes(3, "big") + bytes(131000)  # as long as OpenSSL takes it
+    crumbs = in_crumbs(hello)
+    clients = [gate.connect() for _ in range(20)]
+    senders = [threading.Thread(target=send_all_that_goes, args=(client, crumbs))
+               for client in clients]
+    for sender in senders:
+        sender.start()
+    time.sleep(0.3)
+    start = time.monotonic()
+    assert gate.ask(head("GET", "/healthz")).status == 200
+    for sender in senders:
+        sender.join()
+    assert time.monotonic() - start < 2
+    for client in clients:
+        client.close()
+    assert gate.log().count("excessive message size") == 20
+
+
+def send_all_that_goes(client, data):
+    try:
+        client.sendall(data)
+    except OSError:
+        pass
+
+
+def test_a_handshake_may_come_in_crumbs(gate):
+    with gate.connect() as client:
+        client.sendall(in_crumbs(client_hello()[5:]))
+        assert client.recv(1) == b"\x16"
 
 
 def client_hello():
