@@ -4,20 +4,31 @@
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-	if (a->remote.any.sa_family != b->remote.any.sa_family)
+	if (a->family != b->family)
 		return false;
-	switch (a->remote.any.sa_family) {
+	switch (a->family) {
 	case AF_INET:
-		return a->remote.v4.sin_port == b->remote.v4.sin_port &&
-			a->remote.v4.sin_addr.s_addr == b->remote.v4.sin_addr.s_addr &&
-			a->local.v4.s_addr == b->local.v4.s_addr;
+		return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr &&
+		       a->v4.sin_port == b->v4.sin_port;
 	case AF_INET6:
-		return a->remote.v6.sin6_port == b->remote.v6.sin6_port &&
-			a->remote.v6.sin6_scope_id == b->remote.v6.sin6_scope_id &&
-			memcmp(&a->remote.v6.sin6_addr, &b->remote.v6.sin6_addr,
-				sizeof a->remote.v6.sin6_addr) == 0 &&
-			memcmp(&a->local.v6, &b->local.v6, sizeof a->local.v6) == 0;
-	default:
-		return true;
+		return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0 &&
+		       a->v6.sin6_port == b->v6.sin6_port &&
+		       a->v6.sin6_scope_id == b->v6.sin6_scope_id;
 	}
+	return true;
+}
+
+size_t endpoint_bytes(const struct endpoint *endpoint, uint8_t bytes[ENDPOINT_BYTES_MAX])
+{
+	switch (endpoint->family) {
+	case AF_INET:
+		memcpy(bytes, &endpoint->v4.sin_addr, 4);
+		memcpy(bytes + 4, &endpoint->v4.sin_port, 2);
+		return 6;
+	case AF_INET6:
+		memcpy(bytes, &endpoint->v6.sin6_addr, 16);
+		memcpy(bytes + 16, &endpoint->v6.sin6_port, 2);
+		return 18;
+	}
+	return 0;
 }

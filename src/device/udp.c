@@ -128,12 +128,12 @@ static void read_control(struct msghdr *header, struct udp_message *message)
 			struct in_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(c), sizeof info);
-			message->from.local.v4 = info.ipi_spec_dst;
+			message->from.local4 = info.ipi_spec_dst;
 		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(c), sizeof info);
-			message->from.local.v6 = info.ipi6_addr;
+			message->from.local6 = info.ipi6_addr;
 		} else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
 			int step;
 
@@ -160,8 +160,8 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 		struct udp_message *message = &messages[i];
 
 		memset(&message->from, 0, sizeof message->from);
-		if (header->msg_namelen <= sizeof message->from.remote)
-			memcpy(&message->from.remote, header->msg_name, header->msg_namelen);
+		if (header->msg_namelen <= sizeof message->from.v6)
+			memcpy(&message->from.v6, header->msg_name, header->msg_namelen);
 		message->data = batch->buffers[i];
 		message->length = batch->headers[i].msg_len;
 		message->step = message->length;
@@ -175,10 +175,10 @@ static void put_source(struct msghdr *header, const struct endpoint *to)
 	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control +
 		header->msg_controllen);
 
-	if (to->remote.any.sa_family == AF_INET) {
-		struct in_pktinfo info = {.ipi_spec_dst = to->local.v4};
+	if (to->family == AF_INET) {
+		struct in_pktinfo info = {.ipi_spec_dst = to->local4};
 
-		if (to->local.v4.s_addr == 0)
+		if (to->local4.s_addr == 0)
 			return;
 		c->cmsg_level = SOL_IP;
 		c->cmsg_type = IP_PKTINFO;
@@ -186,9 +186,9 @@ static void put_source(struct msghdr *header, const struct endpoint *to)
 		memcpy(CMSG_DATA(c), &info, sizeof info);
 		header->msg_controllen += CMSG_SPACE(sizeof info);
 	} else {
-		struct in6_pktinfo info = {.ipi6_addr = to->local.v6};
+		struct in6_pktinfo info = {.ipi6_addr = to->local6};
 
-		if (IN6_IS_ADDR_UNSPECIFIED(&to->local.v6))
+		if (IN6_IS_ADDR_UNSPECIFIED(&to->local6))
 			return;
 		c->cmsg_level = SOL_IPV6;
 		c->cmsg_type = IPV6_PKTINFO;
@@ -215,8 +215,8 @@ static int send_once(int fd, struct endpoint *to, const uint8_t *data, size_t le
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE];
 	struct iovec vector = {(void *)data, length};
-	struct msghdr header = {.msg_name = &to->remote,
-		.msg_namelen = endpoint_size(to),
+	struct msghdr header = {.msg_name = to,
+		.msg_namelen = to->family == AF_INET6 ? sizeof to->v6 : sizeof to->v4,
 		.msg_iov = &vector,
 		.msg_iovlen = 1,
 		.msg_control = control};
@@ -240,10 +240,10 @@ static int send_from_anywhere(
 	if (error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL) {
 		struct endpoint elsewhere = *to;
 
-		memset(&elsewhere.local, 0, sizeof elsewhere.local);
-		if (memcmp(&elsewhere.local, &to->local, sizeof to->local) != 0 &&
+		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
+		if (memcmp(&elsewhere.local6, &to->local6, sizeof to->local6) != 0 &&
 			send_once(fd, &elsewhere, data, length, step) == 0) {
-			to->local = elsewhere.local;
+			to->local6 = elsewhere.local6;
 			return 0;
 		}
 	}

@@ -1,0 +1,67 @@
+/*
+ * A WireGuard peer: what is kept of it always, kept small, and its session, which is there only
+ * while it is in use. To be embedded in what a device keeps of a peer.
+ *
+ * Workers read keys through the session and ask the control thread for what only it may do, through
+ * the inbox. All else is the control thread's.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/key.h"
+#include "device/cookie.h"
+#include "device/epoch.h"
+#include "device/keypair.h"
+#include "device/noise.h"
+#include "device/timers.h"
+
+/* What workers ask for. */
+enum peer_request {
+	PEER_WATCH = 1, /* a timers_note_* function returned true */
+	PEER_HANDSHAKE = 2, /* no key is alive, or it is time for a new one */
+	PEER_CONFIRM = 4, /* keypair_confirm() returned true */
+};
+
+struct session {
+	struct keypairs keypairs;
+	struct timers timers;
+	struct peer *peer;
+
+	/* A handshake that we have begun, and its index. */
+	struct index_entry pending; /* kind INDEX_HANDSHAKE; index 0: none */
+	struct handshake *handshake;
+	struct cookie_jar cookie;
+	struct epoch_node retired;
+};
+
+struct peer {
+	struct hash_node node; /* in control.peers, by public key */
+	struct noise_remote remote; /* its preshared key is owned: see control_set_preshared() */
+	_Atomic(struct session *) session; /* NULL while idle */
+
+	struct peer *_Atomic inbox_next;
+	_Atomic uint32_t requests; /* enum peer_request; not zero: it is in the inbox */
+
+	uint8_t timestamp[TIMESTAMP_SIZE]; /* the latest in an initiation of theirs */
+	uint16_t persistent_s;
+	bool removed; /* to be freed when it leaves the inbox */
+	uint64_t initiation_ms; /* when that was */
+	_Atomic uint64_t handshake_ns; /* last completed handshake, ns since 1970; 0: never */
+	struct epoch_node retired;
+};
+
+/* Peers that workers have asked something for. Any thread puts in, the control thread takes out. */
+struct inbox {
+	_Alignas(CACHE_LINE) struct peer *_Atomic first;
+};
+
+/* Returns true if the inbox was empty: the control thread must be woken (by an eventfd). */
+bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests);
+
+/* By workers, within their epoch: the key for sending, or NULL: keep the packet, note that it is
+ * wanted and ask for PEER_HANDSHAKE. */
+struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms);
