@@ -1,0 +1,120 @@
+#include "device/sandbox.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+
+#include <seccomp.h>
+
+static const int device_calls[] = {
+	/* the data path */
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+	SCMP_SYS(recvmmsg),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(sendmmsg),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(futex),
+	SCMP_SYS(clock_gettime),
+	/* memory, randomness, threads, the end */
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(madvise),
+	SCMP_SYS(brk),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(rseq),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	/* the control socket, and sockets from the opener */
+	SCMP_SYS(accept4),
+	SCMP_SYS(close),
+	SCMP_SYS(dup3),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+};
+
+static const int opener_calls[] = {
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(socket),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(bind),
+	SCMP_SYS(close),
+	SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit_group),
+};
+
+static int load_filter(const int *calls, size_t n)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int error = 0;
+
+	if (!filter)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	if (error == 0)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	return error;
+}
+
+static int keep_capabilities(const cap_value_t *values, int n)
+{
+	cap_t caps = cap_init();
+	int error = 0;
+
+	if (!caps)
+		return -errno;
+	for (cap_value_t c = 0; c <= CAP_LAST_CAP; c++)
+		prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* best effort: needs CAP_SETPCAP */
+	if (n > 0 && (cap_set_flag(caps, CAP_PERMITTED, n, values, CAP_SET) < 0 ||
+			     cap_set_flag(caps, CAP_EFFECTIVE, n, values, CAP_SET) < 0))
+		error = -errno;
+	if (error == 0 && cap_set_proc(caps) < 0)
+		error = -errno;
+	cap_free(caps);
+	if (error == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		error = -errno;
+	return error;
+}
+
+int sandbox_device(void)
+{
+	int error = keep_capabilities(NULL, 0);
+
+	return error < 0 ? error
+			 : load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
+}
+
+int sandbox_opener(void)
+{
+	static const cap_value_t keep[] = {
+		CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE};
+	int error = keep_capabilities(keep, sizeof keep / sizeof *keep);
+
+	return error < 0 ? error
+			 : load_filter(opener_calls, sizeof opener_calls / sizeof *opener_calls);
+}
