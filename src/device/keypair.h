@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "device/aead.h"
 #include "device/epoch.h"
 #include "device/index.h"
@@ -41,10 +42,16 @@ static inline struct keypair *keypair_of(struct index_entry *entry)
 	return entry && entry->kind == INDEX_KEYPAIR ? (struct keypair *)(void *)entry : NULL;
 }
 
+/* A batch may have read its clock just before the keypair was made. */
+static inline uint64_t keypair_age(const struct keypair *keypair, uint64_t now_ms)
+{
+	return now_ms > keypair->made_ms ? now_ms - keypair->made_ms : 0;
+}
+
 /* Neither too old nor used up (6.2), for sending and for receiving alike. */
 static inline bool keypair_alive(const struct keypair *keypair, uint64_t now_ms)
 {
-	return now_ms - keypair->made_ms < REJECT_AFTER_TIME_MS &&
+	return keypair_age(keypair, now_ms) < REJECT_AFTER_TIME_MS &&
 	       atomic_load_explicit(&keypair->send_counter, memory_order_relaxed) <
 		       REJECT_AFTER_MESSAGES;
 }

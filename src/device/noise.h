@@ -11,6 +11,7 @@
 #include "base/key.h"
 #include "device/aead.h"
 #include "device/blake2s.h"
+#include "device/curve.h"
 #include "device/messages.h"
 
 /* What a test replaces. Returns 0 or -EIO. */
@@ -19,8 +20,12 @@ int noise_random(void *bytes, size_t length); /* getrandom(2) */
 
 /* Our side. */
 struct noise {
-	struct key private_key; /* all zeros: none set, every handshake fails with -ENOKEY */
+	struct curve_key *private_key; /* NULL: none set, every handshake fails with -ENOKEY */
 	struct key public_key;
+	/* HASH of the construction's name, and of that and the identifier: where every handshake
+	 * begins. */
+	uint8_t initial_chaining_key[BLAKE2S_SIZE];
+	uint8_t initial_hash[BLAKE2S_SIZE];
 	struct blake2s *blake2s;
 	struct aead *aead;
 	noise_random_fn *random;
@@ -33,26 +38,28 @@ struct noise_remote {
 	const struct key *preshared; /* NULL: none, which is the same as all zeros */
 };
 
-/* Between two messages. Wiped by noise_derive(), or with handshake_wipe(). */
+/* Between two messages. Zeroed at first. Wiped by noise_derive(), or with handshake_wipe(). */
 struct handshake {
 	uint8_t chaining_key[BLAKE2S_SIZE];
 	uint8_t hash[BLAKE2S_SIZE];
-	struct key ephemeral; /* our private one */
+	struct curve_key *ephemeral; /* our private one; owned */
 	struct key remote_ephemeral; /* their public one */
 	struct key remote_static;
 	uint32_t remote_index;
 };
 
+/* Does all that the library does at first use, so it comes before a sandbox. Returns 0 or -EIO. */
 int noise_init(struct noise *noise, noise_random_fn *random);
 void noise_free(struct noise *noise);
-/* Returns 0 or -EIO. The static_static of every remote must be computed anew. */
+/* All zeros: none. Returns 0 or -EIO. The static_static of every remote must be computed anew. */
 int noise_set_private_key(struct noise *noise, const struct key *private_key);
 
-/* Fills static_static from the public key. Returns 0, or -EINVAL: a point of low order, with which
- * no handshake will succeed. */
+/* Fills static_static from the public key; zeros if that is a point of low order, with which no
+ * handshake will succeed. Returns 0 or -EIO. */
 int noise_remote_init(struct noise *noise, struct noise_remote *remote);
 
-/* 5.4.2, initiator. Fills all but the macs. sender is our index. */
+/* 5.4.2, initiator. Fills all but the macs. sender is our index. Returns 0, -ENOKEY, -EINVAL (the
+ * remote's key is of low order) or -EIO. */
 int noise_create_initiation(struct noise *noise, const struct noise_remote *remote, uint32_t sender,
 	const uint8_t timestamp[TIMESTAMP_SIZE], struct handshake *handshake,
 	struct message_initiation *message);
@@ -68,7 +75,8 @@ int noise_prove_initiation(struct noise *noise, const struct noise_remote *remot
 	const struct message_initiation *message, struct handshake *handshake,
 	uint8_t timestamp[TIMESTAMP_SIZE]);
 
-/* 5.4.3, responder: after the initiation has been opened and proved. Fills all but the macs. */
+/* 5.4.3, responder: after the initiation has been opened and proved. Fills all but the macs.
+ * Returns 0, -EINVAL (the ephemeral is of low order) or -EIO. */
 int noise_create_response(struct noise *noise, const struct noise_remote *remote, uint32_t sender,
 	struct handshake *handshake, struct message_response *message);
 

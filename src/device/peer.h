@@ -26,15 +26,20 @@ enum peer_request {
 	PEER_CONFIRM = 4, /* keypair_confirm() returned true */
 };
 
+/* A handshake that we have begun. Each has an index of its own, which workers may come upon. */
+struct attempt {
+	struct index_entry entry; /* kind INDEX_HANDSHAKE */
+	struct peer *peer;
+	struct handshake handshake;
+	struct epoch_node retired;
+};
+
 struct session {
 	struct keypairs keypairs;
 	struct timers timers;
 	struct peer *peer;
-
-	/* A handshake that we have begun, and its index. */
-	struct index_entry pending; /* kind INDEX_HANDSHAKE; index 0: none */
-	struct handshake *handshake;
-	struct cookie_jar cookie;
+	struct attempt *attempt; /* NULL: none */
+	struct cookie_jar jar;
 	struct epoch_node retired;
 };
 

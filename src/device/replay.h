@@ -32,7 +32,7 @@ void replay_init(struct replay *replay);
 
 /*
  * True, once, for a counter below REJECT_AFTER_MESSAGES that was not yet accepted and is less than
- * REPLAY_WINDOW behind the greatest accepted. To be asked only after the message has been
- * authenticated.
+ * REPLAY_WINDOW (or, as the window moves by whole words, up to a word more) behind the greatest
+ * accepted. To be asked only after the message has been authenticated.
  */
 bool replay_accept(struct replay *replay, uint64_t counter);
