@@ -69,10 +69,11 @@ static const int opener_calls[] = {
 static int load_filter(const int *calls, size_t n)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int error = 0;
+	int error;
 
 	if (!filter)
 		return -ENOMEM;
+	error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
 	if (error == 0)
@@ -81,32 +82,41 @@ static int load_filter(const int *calls, size_t n)
 	return error;
 }
 
+/* Keeps those of n capabilities that the process has. */
 static int keep_capabilities(const cap_value_t *values, int n)
 {
-	cap_t caps = cap_init();
-	int error = 0;
+	cap_t had = cap_get_proc(), keep = cap_init();
+	int error = had && keep ? 0 : -ENOMEM;
 
-	if (!caps)
-		return -errno;
 	for (cap_value_t c = 0; c <= CAP_LAST_CAP; c++)
 		prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* best effort: needs CAP_SETPCAP */
-	if (n > 0 && (cap_set_flag(caps, CAP_PERMITTED, n, values, CAP_SET) < 0 ||
-			     cap_set_flag(caps, CAP_EFFECTIVE, n, values, CAP_SET) < 0))
+	for (int i = 0; i < n && error == 0; i++) {
+		cap_flag_value_t has = CAP_CLEAR;
+
+		if (cap_get_flag(had, values[i], CAP_PERMITTED, &has) < 0 ||
+			cap_set_flag(keep, CAP_PERMITTED, 1, &values[i], has) < 0 ||
+			cap_set_flag(keep, CAP_EFFECTIVE, 1, &values[i], has) < 0)
+			error = -errno;
+	}
+	if (error == 0 && cap_set_proc(keep) < 0)
 		error = -errno;
-	if (error == 0 && cap_set_proc(caps) < 0)
-		error = -errno;
-	cap_free(caps);
+	if (had)
+		cap_free(had);
+	if (keep)
+		cap_free(keep);
 	if (error == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		error = -errno;
 	return error;
 }
 
+int sandbox_drop_privileges(void)
+{
+	return keep_capabilities(NULL, 0);
+}
+
 int sandbox_device(void)
 {
-	int error = keep_capabilities(NULL, 0);
-
-	return error < 0 ? error
-			 : load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
+	return load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
 }
 
 int sandbox_opener(void)
