@@ -17,6 +17,7 @@
 #include "device/peer.h"
 #include "device/ratelimiter.h"
 
+/* None of these may call back into the control. */
 struct control_ops {
 	/* Sends a datagram to where the peer is. A peer without an endpoint: nothing happens. */
 	void (*send)(void *context, struct peer *peer, const void *datagram, size_t length);
@@ -40,10 +41,11 @@ struct control {
 	struct ratelimiter *limiter;
 	struct hash_table peers; /* by public key */
 	struct index_table indices;
-	struct timers_heap heap;
+	struct deadlines deadlines; /* of the sessions */
+	uint32_t n_sessions;
 	struct inbox inbox;
 	struct epoch *epoch;
-	bool up; /* false: nothing is sent */
+	bool up; /* false, as at first: nothing is sent, and handshakes are not answered */
 
 	const struct control_ops *ops;
 	void *context;
@@ -52,7 +54,12 @@ struct control {
 
 	/* Handshake messages dropped, and why. */
 	struct {
-		uint64_t malformed, forged, limited, unknown, replayed, cookies_sent;
+		uint64_t malformed; /* not a message, or for an index that is not ours */
+		uint64_t forged; /* a mac1, a tag or a cookie that is not right */
+		uint64_t unknown; /* authentic, but of nobody who is a peer */
+		uint64_t replayed; /* an initiation no later than the last */
+		uint64_t limited; /* too many of a peer, or under load of a source */
+		uint64_t cookies; /* under load: answered with a cookie */
 	} dropped;
 };
 
@@ -63,23 +70,23 @@ int control_init(struct control *control, struct epoch *epoch, const struct cont
 /* All peers have been removed; no workers are left. */
 void control_free(struct control *control);
 
-/* A zero key means none. A peer with our own public key is refused by handshakes; ends all
- * sessions. Returns 0 or -EIO. */
+/* A zero key means none. Unless it is the one there is, it ends all sessions. Handshakes of a peer
+ * with our own public key are ignored. Returns 0 or -EIO. */
 int control_set_private_key(struct control *control, const struct key *private_key);
 
 /* Down: sessions end, timers stop. Up: persistent keepalives begin. */
 void control_set_up(struct control *control, bool up);
 
-/* The peer is zeroed but for its public key. Returns 0, -EEXIST, or -ENOMEM. */
+/* The peer is all zeros, and what it lies in is the caller's. Returns 0, -EEXIST or -EIO. */
 int control_add_peer(struct control *control, struct peer *peer, const struct key *public_key);
-/* Ends its session; once no worker can hold it, ops->release frees it. Take it out of the allowed
- * IPs before. */
+/* Ends its session; once no worker can hold it, ops->release frees it. Nobody must be able to find
+ * it any more: take it out of the allowed IPs before. */
 void control_remove_peer(struct control *control, struct peer *peer);
 struct peer *control_find_peer(const struct control *control, const struct key *public_key);
 
 /* NULL or all zeros: none. For the next handshake. Returns 0 or -ENOMEM. */
 int control_set_preshared(struct control *control, struct peer *peer, const struct key *preshared);
-/* Switched on, one is sent at once. */
+/* 0: off. Switched on, one is sent at once. Returns 0 or -ENOMEM. */
 int control_set_persistent(struct control *control, struct peer *peer, uint16_t seconds);
 
 /*

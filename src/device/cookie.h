@@ -28,12 +28,6 @@ struct cookie_keys {
 int cookie_keys_init(
 	struct cookie_keys *keys, struct blake2s *blake2s, const struct key *public_key);
 
-enum cookie_verdict {
-	COOKIE_FORGED, /* no valid mac1: drop */
-	COOKIE_MAC1, /* the sender knows our public key */
-	COOKIE_MAC2, /* and receives at the address it sent from */
-};
-
 /* The responder's side: the control thread's. */
 struct cookie_checker {
 	struct cookie_keys keys; /* of our own public key */
@@ -46,12 +40,12 @@ struct cookie_checker {
 int cookie_checker_init(struct cookie_checker *checker, struct blake2s *blake2s,
 	const struct key *public_key, noise_random_fn *random);
 
-/* A handshake message: its last bytes are its macs. Any thread may ask with its own context: the
- * keys are only read. */
+/* Of a handshake message; its last bytes are its macs. True: the sender knows our public key. Any
+ * thread may ask with a context of its own: the keys are only read. */
 bool cookie_check_mac1(const struct cookie_keys *keys, struct blake2s *blake2s,
 	const uint8_t *message, size_t length);
-
-enum cookie_verdict cookie_check(struct cookie_checker *checker, struct blake2s *blake2s,
+/* True: it also receives what is sent to where it sent from. */
+bool cookie_check_mac2(struct cookie_checker *checker, struct blake2s *blake2s,
 	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms);
 
 /* The answer to a message that has a valid mac1 but no valid mac2. Returns 0 or -EIO. */

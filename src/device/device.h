@@ -32,7 +32,6 @@ struct device {
 	struct in_addr ipip_local; /* of the raw socket, if there is one */
 	unsigned int interface; /* ifindex in the namespace where it was made */
 	int links; /* netlink socket: changes of interfaces */
-	bool ipip_started;
 };
 
 /* Opens everything and starts the opener, which unlinks uapi_path at the end. 0 workers: one a

@@ -82,29 +82,30 @@ static int grow(struct index_table *table)
 	return 0;
 }
 
-int index_insert(struct index_table *table, struct index_entry *entry)
+int index_choose(struct index_table *table, uint32_t *index)
 {
-	struct index_places *places = own_places(table);
-	uint32_t index;
+	int error = 0;
 
 	/* At most half full, so that every second try finds a place. */
-	if (table->count > places->mask / 2) {
-		int error = grow(table);
-
-		if (error)
-			return error;
-		places = own_places(table);
-	}
+	if (table->count > own_places(table)->mask / 2)
+		error = grow(table);
+	if (error)
+		return error;
 	do {
-		int error = table->random(&index, sizeof index);
-
+		error = table->random(index, sizeof *index);
 		if (error)
 			return error;
-	} while (index == 0 || own_entry(places, index));
-	entry->index = index;
-	atomic_store_explicit(&places->entries[index & places->mask], entry, memory_order_release);
-	table->count++;
+	} while (own_entry(own_places(table), *index));
 	return 0;
+}
+
+void index_publish(struct index_table *table, struct index_entry *entry)
+{
+	struct index_places *places = own_places(table);
+
+	atomic_store_explicit(
+		&places->entries[entry->index & places->mask], entry, memory_order_release);
+	table->count++;
 }
 
 void index_replace(

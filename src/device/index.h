@@ -40,9 +40,11 @@ void index_free(struct index_table *table);
 /* By any thread, within its epoch: what has this index, or NULL. */
 struct index_entry *index_lookup(const struct index_table *table, uint32_t index);
 
-/* By the control thread. Gives the entry, whose kind is set, a new index and publishes it. Returns
- * 0, -ENOMEM or -EIO. */
-int index_insert(struct index_table *table, struct index_entry *entry);
+/* By the control thread. An index that is free until the next call of this table's functions.
+ * Returns 0, -ENOMEM or -EIO. */
+int index_choose(struct index_table *table, uint32_t *index);
+/* Publishes an entry under its index, which index_choose() has given. It must be ready for use. */
+void index_publish(struct index_table *table, struct index_entry *entry);
 /* The new entry takes over the old one's index, in one step. */
 void index_replace(
 	struct index_table *table, const struct index_entry *old, struct index_entry *entry);

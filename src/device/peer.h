@@ -34,6 +34,8 @@ struct attempt {
 	struct epoch_node retired;
 };
 
+struct control;
+
 struct session {
 	struct keypairs keypairs;
 	struct timers timers;
@@ -44,7 +46,11 @@ struct session {
 };
 
 struct peer {
-	struct hash_node node; /* in control.peers, by public key */
+	union {
+		struct hash_node node; /* in control.peers, by public key */
+		struct epoch_node retired; /* once it is removed */
+	};
+	struct control *control;
 	struct noise_remote remote; /* its preshared key is owned: see control_set_preshared() */
 	_Atomic(struct session *) session; /* NULL while idle */
 
@@ -53,10 +59,10 @@ struct peer {
 
 	uint8_t timestamp[TIMESTAMP_SIZE]; /* the latest in an initiation of theirs */
 	uint16_t persistent_s;
-	bool removed; /* to be freed when it leaves the inbox */
+	bool leaving; /* removed, but workers may still hold it */
+	bool removed; /* none does: to be released when it leaves the inbox */
 	uint64_t initiation_ms; /* when that was */
 	_Atomic uint64_t handshake_ns; /* last completed handshake, ns since 1970; 0: never */
-	struct epoch_node retired;
 };
 
 /* Peers that workers have asked something for. Any thread puts in, the control thread takes out. */
@@ -67,6 +73,18 @@ struct inbox {
 /* Returns true if the inbox was empty: the control thread must be woken (by an eventfd). */
 bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests);
 
-/* By workers, within their epoch: the key for sending, or NULL: keep the packet, note that it is
- * wanted and ask for PEER_HANDSHAKE. */
+/* By workers, within their epoch: the key for sending, or NULL: keep the packet, and see
+ * peer_want_key(). */
 struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms);
+
+/* By workers: there was none. True if PEER_HANDSHAKE must be asked for, false if a handshake is
+ * under way. To be called after the packet was put where control_ops.ready() finds it. */
+bool peer_want_key(const struct peer *peer, uint64_t now_ms);
+
+/* By workers, within their epoch, once a batch: notes that something was sent to, or authentic was
+ * received from the peer, for its timers. data: anything but keepalives. Return PEER_WATCH or 0. */
+uint32_t peer_note_sent(const struct peer *peer, bool data, uint64_t now_ms);
+uint32_t peer_note_received(const struct peer *peer, bool data, uint64_t now_ms);
+
+/* By the control thread: the peers that were put in, linked by inbox_next, and an empty inbox. */
+struct peer *inbox_take(struct inbox *inbox);

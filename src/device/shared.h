@@ -39,7 +39,7 @@ struct shared {
 	int wake; /* eventfd of the control thread */
 	int *udp4, *udp6; /* a socket for each worker; -1: none. The numbers stay while what is
 			   * behind them changes (dup3()). */
-	int raw; /* IPIP, or -1 */
+	_Atomic int raw; /* IPIP, or -1: the same */
 };
 
 static inline void count(_Atomic uint64_t *counter)

@@ -145,3 +145,25 @@ int device_set_mark(struct device *device, uint32_t mark)
 		device->mark = mark;
 	return error;
 }
+
+int device_set_ipip_local(struct device *device, struct in_addr local)
+{
+	int fd, error = 0;
+
+	if (device->shared.raw >= 0 && device->ipip_local.s_addr == local.s_addr)
+		return 0;
+	fd = opener_raw(&device->opener, local, device->mark);
+	if (fd < 0)
+		return fd;
+	if (device->shared.raw < 0) {
+		device->shared.raw = fd;
+	} else {
+		if (dup3(fd, device->shared.raw, O_CLOEXEC) < 0)
+			error = -errno;
+		close(fd);
+	}
+	if (error == 0)
+		error = worker_watch_sockets(&device->workers[0]);
+	device->ipip_local = local;
+	return error;
+}

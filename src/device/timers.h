@@ -14,13 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "device/deadlines.h"
 #include "device/messages.h"
 
 enum {
 	TIMERS_ZERO_MS = 3 * REJECT_AFTER_TIME_MS, /* without a new session: forget all keys */
-	TIMERS_NEVER_POSITION = UINT32_MAX,
 };
-#define TIMERS_NEVER UINT64_MAX
 
 struct timers {
 	/* The workers'. ms, 0: none. */
@@ -29,16 +28,17 @@ struct timers {
 	_Atomic uint64_t traversed; /* anything authentic sent or received, to within 100 ms */
 	_Atomic uint64_t wanted; /* data was to be sent and there was no key, to within 100 ms */
 	_Atomic bool watched; /* the control thread will look by itself */
+	/* The control thread's, for workers to see: a handshake is under way. */
+	_Atomic bool handshaking;
 
 	/* The control thread's. ms. */
-	uint64_t looked;
+	struct deadline deadline;
 	uint64_t attempt_began; /* of the handshake that is under way */
 	uint64_t initiation_sent; /* last; 0: never */
 	uint64_t retransmit_at; /* 0: no handshake under way */
 	uint64_t zero_at; /* 0: no keys */
 	uint16_t jitter_ms; /* for the next new handshake */
 	uint16_t persistent_s; /* persistent keepalive; 0: off */
-	uint32_t position; /* in the heap, or TIMERS_NEVER_POSITION */
 };
 
 /* What is to be done, in this order; several at once. */
@@ -56,38 +56,21 @@ bool timers_note_received(struct timers *timers, bool data, uint64_t now_ms);
 /* Data waits for a key: the attempt to get one goes on (6.4). */
 void timers_note_wanted(struct timers *timers, uint64_t now_ms);
 
-/* All of the following by the control thread. */
-void timers_init(struct timers *timers, uint16_t persistent_s, uint16_t jitter_ms);
+/* All of the following by the control thread, on zeroed timers to begin with. */
 
-/* Whether an initiation may be sent: not within REKEY_TIMEOUT of the last (6.1). */
-bool timers_may_initiate(const struct timers *timers, uint64_t now_ms);
+/* A handshake is to begin, if none is under way. True if the initiation may be sent now; else it is
+ * due later: never two within REKEY_TIMEOUT (6.1). */
+bool timers_begin_handshake(struct timers *timers, uint64_t now_ms);
 /* jitter_ms: 0 to REKEY_TIMEOUT_JITTER_MS, random. */
 void timers_initiation_sent(struct timers *timers, uint64_t now_ms, uint16_t jitter_ms);
-/* New keys, of either role. */
+/* It cannot be sent, and trying again is of no use. */
+void timers_end_handshake(struct timers *timers);
+/* New keys, of either role: until when they may be kept. */
 void timers_session_made(struct timers *timers, uint64_t now_ms);
 /* The other side has them too: the response came, or the first data. Ends the attempt. */
 void timers_session_confirmed(struct timers *timers);
 
 /* What is due now, and takes note that it will be done. */
 unsigned int timers_due(struct timers *timers, uint64_t now_ms);
-/* The next moment to call timers_due(); TIMERS_NEVER: not before something happens. */
+/* The next moment to call timers_due(); DEADLINE_NEVER: not before something happens. */
 uint64_t timers_deadline(struct timers *timers, uint64_t now_ms);
-
-/* The peers in use, by their deadlines. */
-struct timers_slot {
-	uint64_t deadline;
-	struct timers *timers;
-};
-struct timers_heap {
-	struct timers_slot *slots;
-	uint32_t count, capacity;
-};
-/* Room for n, so that setting cannot fail. Returns 0 or -ENOMEM. */
-int timers_heap_reserve(struct timers_heap *heap, uint32_t n);
-void timers_heap_free(struct timers_heap *heap);
-/* TIMERS_NEVER takes it out. */
-void timers_heap_set(struct timers_heap *heap, struct timers *timers, uint64_t deadline);
-/* The first if its deadline has come, else NULL. It stays in the heap until it is set anew. */
-struct timers *timers_heap_due(const struct timers_heap *heap, uint64_t now_ms);
-/* TIMERS_NEVER if it is empty. */
-uint64_t timers_heap_next(const struct timers_heap *heap);

@@ -40,8 +40,12 @@ int worker_watch_sockets(struct worker *worker)
 {
 	int error = watch(worker, worker->shared->udp4[worker->number], SOURCE_UDP4);
 
-	return error < 0 ? error
-			 : watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6);
+	if (error == 0)
+		error = watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6);
+	/* one raw socket takes the packets of all peers: their order is kept by one worker */
+	if (error == 0 && worker->number == 0)
+		error = watch(worker, worker->shared->raw, SOURCE_RAW);
+	return error;
 }
 
 int worker_init(struct worker *worker, struct shared *shared, unsigned int number)
@@ -66,13 +70,17 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 		error = watch(worker, worker->stop, SOURCE_STOP);
 	if (error == 0)
 		error = worker_watch_sockets(worker);
-	if (error == 0 && worker->number == 0)
-		error = watch(worker, shared->raw, SOURCE_RAW);
+	worker->ipip = ipip_receiver_new();
+	worker->transmitter.ipip = ipip_sender_new(shared);
+	if (error == 0 && (!worker->ipip || !worker->transmitter.ipip))
+		error = -ENOMEM;
 	return error;
 }
 
 void worker_free(struct worker *worker)
 {
+	ipip_sender_free(worker->transmitter.ipip);
+	ipip_receiver_free(worker->ipip);
 	transmitter_free(&worker->transmitter);
 	receiver_free(&worker->receiver);
 	free(worker->in);

@@ -20,7 +20,7 @@ struct worker {
 	pthread_t thread;
 	struct transmitter transmitter;
 	struct receiver receiver;
-	struct ipip_receiver *ipip; /* NULL: no IPIP, or another worker's */
+	struct ipip_receiver *ipip;
 	uint8_t *in; /* what is read from the TUN */
 };
 
