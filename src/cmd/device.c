@@ -60,8 +60,7 @@ static int set_log_level(void)
 int cmd_device_main(int argc, char **argv)
 {
 	const char *foreground = getenv("WG_PROCESS_FOREGROUND");
-	struct device_run_options run = {
-		.foreground = foreground && strcmp(foreground, "1") == 0};
+	struct device_run_options run = {.foreground = foreground && strcmp(foreground, "1") == 0};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "f", options, NULL)) != -1) {

@@ -3,9 +3,10 @@
 #include <string.h>
 
 /* The loop is simple so that the compiler can use the widest registers there are. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && defined(__GNUC__) && \
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && defined(__GNUC__) &&                  \
 	!defined(__clang__)
-#define WIDEST_REGISTERS __attribute__((target_clones("arch=x86-64-v4", "avx2", "default"), optimize("O3")))
+#define WIDEST_REGISTERS                                                                           \
+	__attribute__((target_clones("arch=x86-64-v4", "avx2", "default"), optimize("O3")))
 #else
 #define WIDEST_REGISTERS
 #endif

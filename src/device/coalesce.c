@@ -94,7 +94,7 @@ static bool is_joinable(struct candidate *p, bool udp)
 		if (transport_header < PACKET_TCP_HEADER)
 			return false;
 	} else if (!udp || packet_get16(p->transport + UDP_CHECKSUM) == 0 ||
-		packet_get16(p->transport + UDP_LENGTH) != p->packet.length - p->packet.header) {
+		   packet_get16(p->transport + UDP_LENGTH) != p->packet.length - p->packet.header) {
 		return false;
 	}
 	p->header = p->packet.header + transport_header;
@@ -150,16 +150,16 @@ static bool same_headers(const struct candidate *p, const uint8_t *head)
 	if (p->protocol == PACKET_UDP)
 		return true;
 	return same(data, head, ip + TCP_ACKNOWLEDGEMENT, 5) &&
-		((data[ip + TCP_FLAGS] ^ head[ip + TCP_FLAGS]) & TCP_ECE) == 0 &&
-		same(data, head, ip + TCP_WINDOW, 2) &&
-		same(data, head, ip + TCP_URGENT, p->header - ip - TCP_URGENT);
+	       ((data[ip + TCP_FLAGS] ^ head[ip + TCP_FLAGS]) & TCP_ECE) == 0 &&
+	       same(data, head, ip + TCP_WINDOW, 2) &&
+	       same(data, head, ip + TCP_URGENT, p->header - ip - TCP_URGENT);
 }
 
 /* The identification must go on counting, unless nobody may look at it: RFC 6864, section 4. */
 static bool is_next_id(const struct coalesce_item *item, const struct candidate *p)
 {
 	return p->packet.version == 6 || packet_get16(p->data + IPV4_FRAGMENT) & IPV4_DF ||
-		packet_get16(p->data + IPV4_ID) == item->next_id;
+	       packet_get16(p->data + IPV4_ID) == item->next_id;
 }
 
 static bool verify_first(struct coalescer *c, struct coalesce_item *item)
@@ -232,8 +232,7 @@ static void open_item(struct coalesce_item *item, const struct candidate *p)
 {
 	item->header = (uint16_t)p->header;
 	item->next_id = (uint16_t)(packet_get16(p->data + IPV4_ID) + 1);
-	item->next_sequence =
-		packet_get32(p->transport + TCP_SEQUENCE) + (uint32_t)p->payload;
+	item->next_sequence = packet_get32(p->transport + TCP_SEQUENCE) + (uint32_t)p->payload;
 	item->end_flags = p->flags;
 	if (!(p->flags & (TCP_PSH | TCP_FIN)))
 		item->step = (uint16_t)p->payload;
@@ -268,8 +267,8 @@ void coalescer_add(struct coalescer *c, uint8_t *data, size_t length)
 }
 
 /* Makes the first packet's headers those of the super-packet. */
-static void finish_headers(struct coalescer *c, const struct coalesce_item *item,
-	struct virtio_net_hdr *header)
+static void finish_headers(
+	struct coalescer *c, const struct coalesce_item *item, struct virtio_net_hdr *header)
 {
 	uint8_t *data = c->pieces[item->first].data;
 	struct packet packet;
@@ -288,11 +287,10 @@ static void finish_headers(struct coalescer *c, const struct coalesce_item *item
 		check = checksum_ipv4(data, PACKET_IPV4_HEADER);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);
 	} else {
-		packet_put16(data + IPV6_PAYLOAD_LENGTH,
-			(uint16_t)(item->length - PACKET_IPV6_HEADER));
+		packet_put16(
+			data + IPV6_PAYLOAD_LENGTH, (uint16_t)(item->length - PACKET_IPV6_HEADER));
 	}
-	check = checksum_fold(
-		packet_pseudo_sum(&packet, protocol, item->length - packet.header));
+	check = checksum_fold(packet_pseudo_sum(&packet, protocol, item->length - packet.header));
 	memcpy(transport + (tcp ? TCP_CHECKSUM : UDP_CHECKSUM), &check, sizeof check);
 	if (tcp)
 		transport[TCP_FLAGS] |= item->end_flags & (TCP_PSH | TCP_FIN);
@@ -307,8 +305,8 @@ static void finish_headers(struct coalescer *c, const struct coalesce_item *item
 	if (!tcp)
 		header->gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
 	else
-		header->gso_type = packet.version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
-						       : VIRTIO_NET_HDR_GSO_TCPV6;
+		header->gso_type =
+			packet.version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 }
 
 void coalescer_flush(struct coalescer *c, coalesce_write *write, void *context)
@@ -323,8 +321,8 @@ void coalescer_flush(struct coalescer *c, coalesce_write *write, void *context)
 			finish_headers(c, item, &header);
 		c->vector[n++] = (struct iovec){&header, sizeof header};
 		for (uint32_t k = 0; k < item->count; k++) {
-			c->vector[n++] = (struct iovec){
-				c->pieces[piece].data, c->pieces[piece].length};
+			c->vector[n++] =
+				(struct iovec){c->pieces[piece].data, c->pieces[piece].length};
 			piece = c->pieces[piece].next;
 		}
 		write(context, c->vector, n);

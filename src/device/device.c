@@ -97,7 +97,7 @@ static const struct control_ops control_ops = {
 static unsigned int longest_super_packet(unsigned int mtu)
 {
 	unsigned int sealed = (unsigned int)messages_padded(mtu, mtu) +
-		(unsigned int)sizeof(struct message_transport) + AEAD_TAG_SIZE;
+			      (unsigned int)sizeof(struct message_transport) + AEAD_TAG_SIZE;
 	unsigned int headers = PACKET_IPV4_HEADER + PACKET_TCP_HEADER + TCP_OPTIONS;
 
 	return UDP_SEND_MAX / sealed * (mtu - headers) + GSO_RESERVE + headers;
@@ -108,8 +108,7 @@ static int watch_links(struct device *device)
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 
 	device->interface = if_nametoindex(device->shared.tun.name);
-	device->links =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	device->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (device->links < 0 ||
 		bind(device->links, (struct sockaddr *)&address, sizeof address) < 0)
 		return -errno;
@@ -194,6 +193,7 @@ int device_start(struct device *device)
 {
 	int error = sandbox_drop_privileges();
 
+	tzset(); /* the log's first date would open a file */
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
 		error = worker_start(&device->workers[i]);
 	if (error == 0)

@@ -24,7 +24,7 @@ bool handoff_put(struct handoff *handoff, const struct endpoint *source, const u
 uint32_t handoff_count(const struct handoff *handoff)
 {
 	return atomic_load(&handoff->written) -
-		atomic_load_explicit(&handoff->read, memory_order_relaxed);
+	       atomic_load_explicit(&handoff->read, memory_order_relaxed);
 }
 
 const struct handoff_message *handoff_peek(const struct handoff *handoff)
@@ -36,6 +36,6 @@ const struct handoff_message *handoff_peek(const struct handoff *handoff)
 
 void handoff_done(struct handoff *handoff)
 {
-	atomic_store(&handoff->read,
-		atomic_load_explicit(&handoff->read, memory_order_relaxed) + 1);
+	atomic_store(
+		&handoff->read, atomic_load_explicit(&handoff->read, memory_order_relaxed) + 1);
 }

@@ -12,8 +12,7 @@ static unsigned int digit(unsigned char c)
 	unsigned int is_decimal = (decimal - 10u) >> 8; /* all ones, shifted, if less than 10 */
 	unsigned int is_letter = ((letter - 10u) ^ (letter - 16u)) >> 8;
 
-	return (is_decimal & decimal) | (is_letter & letter) |
-		(~(is_decimal | is_letter) & 0x100u);
+	return (is_decimal & decimal) | (is_letter & letter) | (~(is_decimal | is_letter) & 0x100u);
 }
 
 int hex_parse_key(const char *text, struct key *key)

@@ -122,8 +122,8 @@ void ipip_send(struct ipip_sender *sender, struct ipip_target *target,
 		memcpy(sender->buffer + sender->used, segment.data, segment.length);
 		sender->vectors[sender->n] =
 			(struct iovec){sender->buffer + sender->used, segment.length};
-		sender->names[sender->n] = (struct sockaddr_in){
-			.sin_family = AF_INET, .sin_addr = target->remote};
+		sender->names[sender->n] =
+			(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = target->remote};
 		sender->used += segment.length;
 		sender->n++;
 	}
@@ -171,8 +171,8 @@ static void take(struct receiver *to, uint8_t *data, size_t length, uint64_t now
 		count(&drops->stranger);
 		return;
 	}
-	target = (struct ipip_target *)(void *)((char *)owner -
-		offsetof(struct ipip_target, outer));
+	target =
+		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
 	if (memcmp(inner.source, &target->source, sizeof target->source) != 0) {
 		count(&drops->spoofed);
 		return;

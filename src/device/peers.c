@@ -88,7 +88,7 @@ struct ipip_target *device_find_ipip(struct device *device, struct in_addr remot
 	struct allowedips_owner *owner = allowedips_lookup4(&device->shared.outer, &remote);
 
 	return owner ? (struct ipip_target *)(void *)((char *)owner -
-			       offsetof(struct ipip_target, outer))
+						      offsetof(struct ipip_target, outer))
 		     : NULL;
 }
 

@@ -58,8 +58,8 @@ void receive_packet(struct receiver *r, uint8_t *data, size_t length)
 }
 
 /* Once a batch and key: who is where, what was counted, what the control thread must know. */
-static void settle(struct receiver *r, struct tally *tally, const struct endpoint *from,
-	uint64_t now_ms)
+static void settle(
+	struct receiver *r, struct tally *tally, const struct endpoint *from, uint64_t now_ms)
 {
 	struct keypair *keypair = tally->keypair;
 	struct session *session;
@@ -84,8 +84,7 @@ static void settle(struct receiver *r, struct tally *tally, const struct endpoin
 	tally->keypair = NULL;
 }
 
-static void receive_inner(
-	struct receiver *r, struct keypair *keypair, uint8_t *data, size_t length)
+static void receive_inner(struct receiver *r, struct keypair *keypair, uint8_t *data, size_t length)
 {
 	struct allowedips_owner *owner;
 	struct packet packet;
@@ -102,15 +101,15 @@ static void receive_inner(
 	receive_packet(r, data, packet.length);
 }
 
-static void receive_transport(struct receiver *r, uint8_t *data, size_t length,
-	struct tally *tally, const struct endpoint *from, uint64_t now_ms)
+static void receive_transport(struct receiver *r, uint8_t *data, size_t length, struct tally *tally,
+	const struct endpoint *from, uint64_t now_ms)
 {
 	const struct message_transport *message = (const struct message_transport *)data;
 	uint8_t *sealed = data + sizeof *message;
 	size_t sealed_length = length - sizeof *message;
 	uint64_t counter = le64_get(message->counter);
-	struct keypair *keypair = keypair_of(
-		index_lookup(&r->shared->control.indices, le32_get(message->receiver)));
+	struct keypair *keypair =
+		keypair_of(index_lookup(&r->shared->control.indices, le32_get(message->receiver)));
 
 	if (!keypair || !keypair_alive(keypair, now_ms)) {
 		count(&r->shared->drops.no_session);
@@ -136,8 +135,8 @@ static void receive_transport(struct receiver *r, uint8_t *data, size_t length,
 	receive_inner(r, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
 }
 
-static void hand_off(struct receiver *r, const uint8_t *data, size_t length,
-	const struct endpoint *from)
+static void hand_off(
+	struct receiver *r, const uint8_t *data, size_t length, const struct endpoint *from)
 {
 	static const uint64_t one = 1;
 	bool wake = false;

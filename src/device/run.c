@@ -125,7 +125,7 @@ static int detach(void)
 	default:
 		close(fds[1]);
 		_exit(read(fds[0], &ready, sizeof ready) == sizeof ready ? EXIT_SUCCESS
-									: EXIT_FAILURE);
+									 : EXIT_FAILURE);
 	}
 }
 

@@ -38,6 +38,7 @@ static const int device_calls[] = {
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 	/* the control socket, and sockets from the opener */

@@ -90,8 +90,8 @@ static int begin_cutting(struct segmenter *s, const struct virtio_net_hdr *heade
 	return 0;
 }
 
-int segmenter_begin(struct segmenter *s, const struct virtio_net_hdr *header, uint8_t *packet,
-	size_t length)
+int segmenter_begin(
+	struct segmenter *s, const struct virtio_net_hdr *header, uint8_t *packet, size_t length)
 {
 	s->packet = packet;
 	s->length = length;
@@ -127,8 +127,7 @@ static void write_headers(struct segmenter *s, uint8_t *data, size_t length, boo
 		uint16_t check;
 
 		packet_put16(data + IPV4_TOTAL_LENGTH, (uint16_t)length);
-		packet_put16(data + IPV4_ID,
-			(uint16_t)(packet_get16(data + IPV4_ID) + s->count));
+		packet_put16(data + IPV4_ID, (uint16_t)(packet_get16(data + IPV4_ID) + s->count));
 		packet_put16(data + IPV4_CHECKSUM, 0);
 		check = checksum_ipv4(data, (data[0] & 0xfu) * 4);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);

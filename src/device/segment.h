@@ -40,8 +40,8 @@ struct segment {
  * Starts with one packet as it was read, which is kept by reference and written to. Returns 0, or
  * -EINVAL if the packet and its virtio_net_hdr do not fit each other or this file's limits.
  */
-int segmenter_begin(struct segmenter *s, const struct virtio_net_hdr *header, uint8_t *packet,
-	size_t length);
+int segmenter_begin(
+	struct segmenter *s, const struct virtio_net_hdr *header, uint8_t *packet, size_t length);
 
 /* The number of segments there will be. */
 size_t segmenter_count(const struct segmenter *s);

@@ -59,5 +59,5 @@ static inline struct ipip_target *target_ipip(struct target *target)
 static inline struct wireguard_target *target_of_peer(struct peer *peer)
 {
 	return (struct wireguard_target *)(void *)((char *)peer -
-		offsetof(struct wireguard_target, peer));
+						   offsetof(struct wireguard_target, peer));
 }

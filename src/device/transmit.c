@@ -96,9 +96,8 @@ static uint8_t *place(struct transmitter *t, struct wireguard_target *target, si
 {
 	bool closed = t->used != t->n * t->step; /* a shorter one is the last */
 
-	if (t->used > 0 &&
-		(t->target != target || closed || length > t->step || t->n == UDP_SEGMENTS ||
-			t->used + length > UDP_SEND_MAX))
+	if (t->used > 0 && (t->target != target || closed || length > t->step ||
+				   t->n == UDP_SEGMENTS || t->used + length > UDP_SEND_MAX))
 		transmit_flush(t);
 	if (t->used == 0) {
 		t->target = target;
@@ -131,8 +130,7 @@ static void seal_all(struct transmitter *t, struct wireguard_target *target,
 	size_t length, uint64_t now_ms)
 {
 	size_t mtu = atomic_load_explicit(&t->shared->mtu, memory_order_relaxed);
-	struct session *session =
-		atomic_load_explicit(&target->peer.session, memory_order_acquire);
+	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
 	struct segmenter segmenter;
 	struct segment segment;
 	uint32_t requests = 0;
@@ -181,8 +179,7 @@ bool transmit_waiting(struct transmitter *t, struct wireguard_target *target, ui
 static void wait_for_key(struct transmitter *t, struct wireguard_target *target,
 	const struct virtio_net_hdr *header, const uint8_t *packet, size_t length, uint64_t now_ms)
 {
-	struct session *session =
-		atomic_load_explicit(&target->peer.session, memory_order_acquire);
+	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
 
 	waiting_put(&t->shared->waiting, target, header, packet, length);
 	if (session)
@@ -230,14 +227,14 @@ void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header,
 		ipip_send(t->ipip, target_ipip(target), header, packet, parsed.length, now_ms);
 }
 
-void transmit_datagram(struct transmitter *t, struct wireguard_target *target, const void *datagram,
-	size_t length)
+void transmit_datagram(
+	struct transmitter *t, struct wireguard_target *target, const void *datagram, size_t length)
 {
 	send_to_target(t, target, datagram, length, length);
 }
 
-void transmit_answer(struct transmitter *t, const struct endpoint *to, const void *datagram,
-	size_t length)
+void transmit_answer(
+	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length)
 {
 	struct endpoint copy = *to;
 	bool plain = true;

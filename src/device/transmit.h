@@ -47,5 +47,5 @@ void transmit_flush(struct transmitter *t);
 void transmit_datagram(struct transmitter *t, struct wireguard_target *target, const void *datagram,
 	size_t length);
 /* To where no peer is known to be. */
-void transmit_answer(struct transmitter *t, const struct endpoint *to, const void *datagram,
-	size_t length);
+void transmit_answer(
+	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length);

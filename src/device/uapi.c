@@ -52,8 +52,9 @@ struct uapi {
 static bool is_alive(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-		errno != ECONNREFUSED;
+	bool alive = fd < 0 ||
+		     connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+		     errno != ECONNREFUSED;
 
 	if (fd >= 0)
 		close(fd);
@@ -253,8 +254,7 @@ static bool take_line(struct uapi *uapi, struct connection *connection, char *li
 	if (connection->error == 0 && connection->operation == OPERATION_SET) {
 		if (value)
 			*value++ = '\0';
-		connection->error =
-			value ? uapi_set_line(&connection->set, line, value) : -EPROTO;
+		connection->error = value ? uapi_set_line(&connection->set, line, value) : -EPROTO;
 	}
 	return true;
 }
@@ -264,8 +264,7 @@ static bool take_lines(struct uapi *uapi, struct connection *connection)
 {
 	char *end;
 
-	while (!connection->answer &&
-		(end = memchr(connection->line, '\n', connection->used))) {
+	while (!connection->answer && (end = memchr(connection->line, '\n', connection->used))) {
 		size_t length = (size_t)(end - connection->line) + 1;
 
 		*end = '\0';

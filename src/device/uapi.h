@@ -8,7 +8,8 @@
  *   ipip_peer=ADDRESS    (outer)             ipip_inner=ADDRESS
  *   ipip_inner=ADDRESS   or  remove=true     rx_bytes=N  tx_bytes=N  idle_ms=N
  *
- * and get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not disturbed.
+ * and get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not
+ * disturbed.
  */
 #pragma once
 

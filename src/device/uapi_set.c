@@ -50,8 +50,8 @@ static int parse_endpoint(const char *value, struct endpoint *endpoint)
 	if (*text != '[') {
 		endpoint->v4.sin_family = AF_INET;
 		return inet_pton(AF_INET, text, &endpoint->v4.sin_addr) == 1
-			? parse_port(colon + 1, &endpoint->v4.sin_port)
-			: -EINVAL;
+			       ? parse_port(colon + 1, &endpoint->v4.sin_port)
+			       : -EINVAL;
 	}
 	if (text[length - 1] != ']')
 		return -EINVAL;
@@ -65,8 +65,8 @@ static int parse_endpoint(const char *value, struct endpoint *endpoint)
 	endpoint->v6.sin6_family = AF_INET6;
 	endpoint->v6.sin6_scope_id = (uint32_t)scope;
 	return inet_pton(AF_INET6, text + 1, &endpoint->v6.sin6_addr) == 1
-		? parse_port(colon + 1, &endpoint->v6.sin6_port)
-		: -EINVAL;
+		       ? parse_port(colon + 1, &endpoint->v6.sin6_port)
+		       : -EINVAL;
 }
 
 static int set_private_key(struct uapi_set *set, const char *value)
@@ -169,8 +169,8 @@ static int set_persistent(struct uapi_set *set, const char *value)
 	int error = parse_number(value, UINT16_MAX, &seconds);
 
 	return error < 0 ? error
-			 : control_set_persistent(&set->device->shared.control,
-				   &set->target->peer, (uint16_t)seconds);
+			 : control_set_persistent(&set->device->shared.control, &set->target->peer,
+				   (uint16_t)seconds);
 }
 
 static int remove_peer(struct uapi_set *set)
@@ -217,8 +217,8 @@ static int ipip_line(struct uapi_set *set, const char *key, const char *value)
 
 	if (strcmp(key, "ipip_inner") == 0)
 		return inet_pton(AF_INET, value, &inner) == 1
-			? device_set_ipip(set->device, set->ipip_remote, inner)
-			: -EINVAL;
+			       ? device_set_ipip(set->device, set->ipip_remote, inner)
+			       : -EINVAL;
 	if (strcmp(key, "remove") != 0 || parse_true(value) < 0)
 		return -EINVAL;
 	target = device_find_ipip(set->device, set->ipip_remote);
@@ -236,8 +236,8 @@ static int device_line(struct uapi_set *set, const char *key, const char *value)
 		return set_private_key(set, value);
 	if (strcmp(key, "listen_port") == 0)
 		return parse_number(value, UINT16_MAX, &number) < 0
-			? -EINVAL
-			: device_set_port(set->device, (uint16_t)number);
+			       ? -EINVAL
+			       : device_set_port(set->device, (uint16_t)number);
 	if (strcmp(key, "fwmark") == 0) {
 		if (*value != '\0' && parse_number(value, UINT32_MAX, &number) < 0)
 			return -EINVAL;
@@ -253,8 +253,8 @@ static int device_line(struct uapi_set *set, const char *key, const char *value)
 	}
 	if (strcmp(key, "ipip_local") == 0)
 		return inet_pton(AF_INET, value, &local) == 1
-			? device_set_ipip_local(set->device, local)
-			: -EINVAL;
+			       ? device_set_ipip_local(set->device, local)
+			       : -EINVAL;
 	return -EINVAL;
 }
 

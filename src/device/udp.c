@@ -68,11 +68,10 @@ int udp_open(int family, uint16_t port, uint32_t mark, bool shared)
 	if (error == 0 && shared)
 		error = udp_share(fd);
 	if (family == AF_INET)
-		address.v4 = (struct sockaddr_in){
-			.sin_family = AF_INET, .sin_port = htons(port)};
+		address.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
 	else
-		address.v6 = (struct sockaddr_in6){
-			.sin6_family = AF_INET6, .sin6_port = htons(port)};
+		address.v6 =
+			(struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	if (error == 0 && bind(fd, &address.any,
 				  family == AF_INET ? sizeof address.v4 : sizeof address.v6) < 0)
 		error = -errno;
@@ -172,8 +171,8 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 
 static void put_source(struct msghdr *header, const struct endpoint *to)
 {
-	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control +
-		header->msg_controllen);
+	struct cmsghdr *c =
+		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
 
 	if (to->family == AF_INET) {
 		struct in_pktinfo info = {.ipi_spec_dst = to->local4};
@@ -200,8 +199,8 @@ static void put_source(struct msghdr *header, const struct endpoint *to)
 
 static void put_step(struct msghdr *header, uint16_t step)
 {
-	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control +
-		header->msg_controllen);
+	struct cmsghdr *c =
+		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
 
 	c->cmsg_level = SOL_UDP;
 	c->cmsg_type = UDP_SEGMENT;
@@ -250,8 +249,8 @@ static int send_from_anywhere(
 	return error;
 }
 
-int udp_send(int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step,
-	bool *plain)
+int udp_send(
+	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step, bool *plain)
 {
 	int result = 0, error;
 

@@ -54,5 +54,5 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
  * super-packets, and is set when that is found out: each packet is then sent by itself. A local
  * address that is no longer this host's is cleared in `to`. Returns 0 or -errno.
  */
-int udp_send(int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step,
-	bool *plain);
+int udp_send(
+	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step, bool *plain);

@@ -102,8 +102,8 @@ static bool read_tun(struct worker *worker, uint64_t now_ms)
 		if (n < (ssize_t)sizeof header)
 			break;
 		memcpy(&header, worker->in, sizeof header);
-		transmit_packet(&worker->transmitter, &header, packet, (size_t)n - sizeof header,
-			now_ms);
+		transmit_packet(
+			&worker->transmitter, &header, packet, (size_t)n - sizeof header, now_ms);
 	}
 	transmit_flush(&worker->transmitter);
 	return true;
