@@ -15,6 +15,7 @@
 #include "device/ipip.h"
 #include "device/packet.h"
 #include "device/sandbox.h"
+#include "device/short_way.h"
 #include "device/sockets.h"
 #include "device/udp.h"
 
@@ -24,6 +25,7 @@ enum {
 	GSO_RESERVE = 320,
 	TCP_OPTIONS = 12,
 	NS_PER_S = 1000000000,
+	SHORT_WAY_INTERVAL_MS = 200, /* between two looks at the routes */
 };
 
 static uint64_t wall_ns(void)
@@ -105,7 +107,8 @@ static unsigned int longest_super_packet(unsigned int mtu)
 
 static int watch_links(struct device *device)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR};
 
 	device->interface = if_nametoindex(device->shared.tun.name);
 	device->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
@@ -183,6 +186,8 @@ int device_init(
 	if (error == 0)
 		error = init_shared(device);
 	if (error == 0)
+		error = short_way_init(device);
+	if (error == 0)
 		error = sockets_init(device);
 	if (error == 0)
 		error = init_workers(device);
@@ -220,6 +225,7 @@ void device_free(struct device *device)
 	allowedips_free(&shared->outer);
 	epoch_free(&shared->epoch);
 	waiting_free(&shared->waiting);
+	short_way_free(device);
 	sockets_free(device);
 	tun_close(&shared->tun);
 	close(shared->wake);
@@ -245,6 +251,19 @@ static void take_handshakes(struct device *device)
 	}
 }
 
+/* Routes may change many at a time. */
+static void refresh_short_way(struct device *device)
+{
+	uint64_t now = clock_now_ms(&system_clock);
+
+	if (!device->short_way.stale ||
+		now < device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS)
+		return;
+	device->short_way.stale = false;
+	device->short_way.refreshed_ms = now;
+	short_way_refresh(device);
+}
+
 bool device_run(struct device *device)
 {
 	uint64_t events;
@@ -254,6 +273,7 @@ bool device_run(struct device *device)
 	}
 	take_handshakes(device);
 	control_run(&device->shared.control);
+	refresh_short_way(device);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
 			return false;
@@ -269,6 +289,9 @@ int device_timeout_ms(const struct device *device)
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (handoff_count(&device->workers[i].receiver.handoff) > 0)
 			return 0;
+	if (device->short_way.stale &&
+		device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS < deadline)
+		deadline = device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS;
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)
@@ -287,6 +310,7 @@ static void read_link(struct device *device, const struct nlmsghdr *message)
 		/* moved to another namespace, where it cannot be seen; or deleted, as the TUN will
 		 * say */
 		device->interface = 0;
+		short_way_close(device);
 		control_set_up(&device->shared.control, true);
 		return;
 	}
@@ -314,5 +338,6 @@ void device_read_links(struct device *device)
 			m = NLMSG_NEXT(m, left))
 			if (m->nlmsg_type == RTM_NEWLINK || m->nlmsg_type == RTM_DELLINK)
 				read_link(device, m);
+		device->short_way.stale = true;
 	}
 }

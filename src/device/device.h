@@ -19,6 +19,19 @@ enum {
 	DEVICE_QUEUE = 1000, /* packets */
 };
 
+enum { SHORT_WAY_UPLINKS = 64 };
+
+/* short_way.h */
+struct short_way {
+	int map_out, map_in; /* -1: there is none */
+	int netlink;
+	unsigned int n_uplinks;
+	unsigned int uplinks[SHORT_WAY_UPLINKS]; /* interfaces that the program for arriving packets
+						  * hangs on */
+	bool stale; /* routes have changed */
+	uint64_t refreshed_ms;
+};
+
 struct device {
 	struct shared shared;
 	struct opener opener;
@@ -31,7 +44,8 @@ struct device {
 	uint32_t mark;
 	struct in_addr ipip_local; /* of the raw socket, if there is one */
 	unsigned int interface; /* ifindex in the namespace where it was made */
-	int links; /* netlink socket: changes of interfaces */
+	int links; /* netlink socket: changes of interfaces, IPv4 addresses and routes */
+	struct short_way short_way;
 };
 
 /* Opens everything and starts the opener, which unlinks uapi_path at the end. 0 workers: one a

@@ -8,7 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "device/bpf.h"
 #include "device/ipip.h"
+#include "device/ipip_program.h"
 #include "device/sandbox.h"
 #include "device/udp.h"
 
@@ -16,6 +18,21 @@ enum operation {
 	OPEN_UDP,
 	OPEN_RAW,
 	SET_MARK, /* the socket comes with the request */
+	SHORT_WAY,
+	MAP_OUT,
+	MAP_IN,
+	SHORT_WAY_FROM,
+	NO_SHORT_WAY,
+};
+
+enum { UPLINKS_MAX = 64 };
+
+/* The opener's own: what hangs in the kernel as long as these are open. */
+struct short_way {
+	int map_out, map_in;
+	int program_in;
+	int links[UPLINKS_MAX + 1]; /* the first is the TUN's */
+	unsigned int n_links;
 };
 
 struct request {
@@ -25,6 +42,7 @@ struct request {
 	bool shared;
 	uint32_t mark;
 	struct in_addr local;
+	unsigned int interface;
 };
 
 /* Sends bytes, and a file descriptor if there is one. */
@@ -75,32 +93,104 @@ static ssize_t receive_with_fd(int from, void *data, size_t length, int *fd)
 	return n;
 }
 
-static int perform(const struct request *request, int fd)
+static void close_short_way(struct short_way *way)
+{
+	while (way->n_links > 0)
+		close(way->links[--way->n_links]);
+	if (way->map_out >= 0)
+		close(way->map_out);
+	if (way->map_in >= 0)
+		close(way->map_in);
+	if (way->program_in >= 0)
+		close(way->program_in);
+	way->map_out = way->map_in = way->program_in = -1;
+}
+
+static int hang(struct short_way *way, int program, unsigned int interface, enum bpf_hook hook)
+{
+	int link;
+
+	if (way->n_links == sizeof way->links / sizeof *way->links)
+		return -ENOSPC;
+	link = bpf_attach(program, interface, hook);
+	if (link < 0)
+		return link;
+	way->links[way->n_links++] = link;
+	return 0;
+}
+
+static int open_short_way(struct short_way *way, struct in_addr local, unsigned int tun)
+{
+	int program_out = -1, error;
+
+	close_short_way(way);
+	way->map_out = bpf_hash_map("vprox_ipip_out", sizeof(struct in_addr),
+		sizeof(struct ipip_way_out), IPIP_WAYS_MAX);
+	way->map_in = bpf_hash_map(
+		"vprox_ipip_in", sizeof(struct in_addr), sizeof(struct ipip_way_in), IPIP_WAYS_MAX);
+	if (way->map_out < 0 || way->map_in < 0) {
+		error = way->map_out < 0 ? way->map_out : way->map_in;
+		goto out;
+	}
+	way->program_in = error = ipip_load_in(way->map_in, local, tun);
+	if (error >= 0)
+		program_out = error = ipip_load_out(way->map_out, local);
+	if (error >= 0)
+		error = hang(way, program_out, tun, BPF_HOOK_EGRESS);
+out:
+	if (program_out >= 0)
+		close(program_out);
+	if (error < 0)
+		close_short_way(way);
+	return error;
+}
+
+/* *opened: the result is a file descriptor that only the device keeps. */
+static int perform(struct short_way *way, const struct request *request, int fd, bool *opened)
 {
 	int mark = (int)request->mark;
 
+	*opened = false;
 	switch (request->operation) {
 	case OPEN_UDP:
 		if (request->family != AF_INET && request->family != AF_INET6)
 			return -EAFNOSUPPORT;
+		*opened = true;
 		return udp_open(request->family, request->port, request->mark, request->shared);
 	case OPEN_RAW:
+		*opened = true;
 		return ipip_open(request->local, request->mark);
 	case SET_MARK:
 		return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? -errno : 0;
+	case SHORT_WAY:
+		return open_short_way(way, request->local, request->interface);
+	case MAP_OUT:
+		*opened = true;
+		return fcntl(way->map_out, F_DUPFD_CLOEXEC, 0);
+	case MAP_IN:
+		*opened = true;
+		return fcntl(way->map_in, F_DUPFD_CLOEXEC, 0);
+	case SHORT_WAY_FROM:
+		return hang(way, way->program_in, request->interface, BPF_HOOK_INGRESS);
+	case NO_SHORT_WAY:
+		close_short_way(way);
+		return 0;
 	}
 	return -EINVAL;
 }
 
 static void serve(int socket)
 {
+	struct short_way way = {.map_out = -1, .map_in = -1, .program_in = -1};
 	struct request request;
 	int fd;
 
 	while (receive_with_fd(socket, &request, sizeof request, &fd) == sizeof request) {
-		int result = perform(&request, fd), error = result < 0 ? result : 0;
-		bool opened = result >= 0 && request.operation != SET_MARK;
+		bool opened;
+		int result = perform(&way, &request, fd, &opened);
+		int error = result < 0 ? result : 0;
 
+		opened = opened && result >= 0;
 		if (send_with_fd(socket, &error, sizeof error, opened ? result : -1) < 0)
 			break;
 		if (opened)
@@ -158,12 +248,20 @@ static int ask(struct opener *opener, const struct request *request, int fd)
 	return answer < 0 ? answer : fd < 0 ? 0 : fd;
 }
 
-int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, bool shared)
+/* A request all of whose bytes are set: its padding goes over the socket too. */
+static struct request request_for(enum operation operation)
 {
 	struct request request;
 
-	memset(&request, 0, sizeof request); /* padding goes over the socket too */
-	request.operation = OPEN_UDP;
+	memset(&request, 0, sizeof request);
+	request.operation = operation;
+	return request;
+}
+
+int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, bool shared)
+{
+	struct request request = request_for(OPEN_UDP);
+
 	request.family = family;
 	request.port = port;
 	request.mark = mark;
@@ -173,10 +271,8 @@ int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, 
 
 int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark)
 {
-	struct request request;
+	struct request request = request_for(OPEN_RAW);
 
-	memset(&request, 0, sizeof request);
-	request.operation = OPEN_RAW;
 	request.local = local;
 	request.mark = mark;
 	return ask(opener, &request, -1);
@@ -184,10 +280,46 @@ int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark)
 
 int opener_mark(struct opener *opener, int fd, uint32_t mark)
 {
-	struct request request;
+	struct request request = request_for(SET_MARK);
 
-	memset(&request, 0, sizeof request);
-	request.operation = SET_MARK;
 	request.mark = mark;
 	return ask(opener, &request, fd);
+}
+
+int opener_short_way(struct opener *opener, struct in_addr local, unsigned int tun)
+{
+	struct request request = request_for(SHORT_WAY);
+
+	request.local = local;
+	request.interface = tun;
+	return ask(opener, &request, -1);
+}
+
+int opener_map_out(struct opener *opener)
+{
+	struct request request = request_for(MAP_OUT);
+
+	return ask(opener, &request, -1);
+}
+
+int opener_map_in(struct opener *opener)
+{
+	struct request request = request_for(MAP_IN);
+
+	return ask(opener, &request, -1);
+}
+
+int opener_short_way_from(struct opener *opener, unsigned int interface)
+{
+	struct request request = request_for(SHORT_WAY_FROM);
+
+	request.interface = interface;
+	return ask(opener, &request, -1);
+}
+
+int opener_no_short_way(struct opener *opener)
+{
+	struct request request = request_for(NO_SHORT_WAY);
+
+	return ask(opener, &request, -1);
 }

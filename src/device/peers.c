@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "device/short_way.h"
+
 int device_set_private_key(struct device *device, const struct key *key)
 {
 	int error = control_set_private_key(&device->shared.control, key);
@@ -67,6 +69,7 @@ void device_remove(struct device *device, struct target *target)
 	if (target->kind == TARGET_WIREGUARD) {
 		control_remove_peer(&shared->control, &target_wireguard(target)->peer);
 	} else {
+		short_way_remove(device, target_ipip(target));
 		allowedips_remove_all(&shared->outer, &target_ipip(target)->outer);
 		epoch_retire(&shared->epoch, &target_ipip(target)->retired, free_ipip);
 	}
@@ -121,5 +124,6 @@ int device_set_ipip(struct device *device, struct in_addr remote, struct in_addr
 		return error;
 	}
 	append(device, &target->target);
+	short_way_add(device, target);
 	return 0;
 }

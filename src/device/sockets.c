@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "device/ipip.h"
+#include "device/short_way.h"
 #include "device/udp.h"
 
 enum {
@@ -165,5 +166,6 @@ int device_set_ipip_local(struct device *device, struct in_addr local)
 	if (error == 0)
 		error = worker_watch_sockets(&device->workers[0]);
 	device->ipip_local = local;
+	short_way_open(device);
 	return error;
 }

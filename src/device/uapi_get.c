@@ -1,10 +1,12 @@
 #include "device/uapi.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "device/hex.h"
+#include "device/short_way.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -93,16 +95,20 @@ char *uapi_get_ipip(struct device *device, size_t *length)
 			inet_ntop(AF_INET, &device->ipip_local, address, sizeof address));
 	for (struct target *t = device->first; t; t = t->next) {
 		struct ipip_target *target = target_ipip(t);
+		struct ipip_usage usage;
 
 		if (t->kind != TARGET_IPIP)
 			continue;
+		usage = short_way_usage(device, target);
 		fprintf(out, "ipip_peer=%s\n",
 			inet_ntop(AF_INET, &target->remote, address, sizeof address));
 		fprintf(out, "ipip_inner=%s\n",
 			inet_ntop(AF_INET, &target->source, address, sizeof address));
-		fprintf(out, "tx_bytes=%llu\nrx_bytes=%llu\n", load(&t->sent), load(&t->received));
-		if (load(&target->active_ms))
-			fprintf(out, "idle_ms=%llu\n", now - load(&target->active_ms));
+		fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent,
+			usage.received);
+		if (usage.active_ms)
+			fprintf(out, "idle_ms=%" PRIu64 "\n",
+				now > usage.active_ms ? now - usage.active_ms : 0);
 	}
 	return fclose(out) == 0 ? text : NULL;
 }
