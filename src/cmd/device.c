@@ -11,13 +11,14 @@
 #include "device/run.h"
 
 static const char usage[] =
-	"Usage: vprox device [-f] [--workers N] IFNAME\n"
+	"Usage: vprox device [-f] [--workers N] [--no-bpf] IFNAME\n"
 	"\n"
 	"Makes a userspace network device for WireGuard and IPIP, to be set up with wg(8), in\n"
 	"place of wireguard-go. It ends when the interface is deleted.\n"
 	"\n"
 	"  -f, --foreground  stay in the foreground\n"
 	"      --workers N   threads that move packets (default: one a core)\n"
+	"      --no-bpf      carry IPIP by a raw socket alone, also where the kernel can do better\n"
 	"      --help        print this\n"
 	"      --version     print the version\n"
 	"\n"
@@ -28,12 +29,14 @@ enum {
 	OPTION_HELP = 256,
 	OPTION_VERSION,
 	OPTION_WORKERS,
+	OPTION_NO_BPF,
 	WORKERS_MAX = 64,
 };
 
 static const struct option options[] = {
 	{"foreground", no_argument, NULL, 'f'},
 	{"workers", required_argument, NULL, OPTION_WORKERS},
+	{"no-bpf", no_argument, NULL, OPTION_NO_BPF},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -75,6 +78,9 @@ int cmd_device_main(int argc, char **argv)
 					WORKERS_MAX);
 				return STATUS_USAGE;
 			}
+			break;
+		case OPTION_NO_BPF:
+			run.no_bpf = true;
 			break;
 		case OPTION_HELP:
 			fputs(usage, stdout);

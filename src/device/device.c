@@ -143,7 +143,7 @@ static int init_shared(struct device *device)
 	struct shared *shared = &device->shared;
 	int error;
 
-	shared->raw = -1;
+	shared->raw = shared->raw_fragmenting = -1;
 	shared->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (shared->wake < 0)
 		return -errno;

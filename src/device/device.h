@@ -28,6 +28,7 @@ struct short_way {
 	unsigned int n_uplinks;
 	unsigned int uplinks[SHORT_WAY_UPLINKS]; /* interfaces that the program for arriving packets
 						  * hangs on */
+	bool unwanted;
 	bool stale; /* routes have changed */
 	uint64_t refreshed_ms;
 };

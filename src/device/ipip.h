@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,16 @@
 struct ipip_sender;
 struct ipip_receiver;
 
-/* Opens a raw socket of protocol 4, bound to a local address (network byte order; 0.0.0.0: any),
- * with a firewall mark or 0. Needs CAP_NET_RAW. Returns it, or -errno. */
-int ipip_open(struct in_addr local, uint32_t mark);
+/*
+ * Opens a raw socket of protocol 4, bound to a local address (network byte order; 0.0.0.0: any),
+ * with a firewall mark or 0. fragmenting: for sending only, what the kernel is to cut into
+ * fragments; else the outer header is the sender's. Needs CAP_NET_RAW. Returns it, or -errno.
+ */
+int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting);
 
-/* One of each a thread. NULL without memory. */
-struct ipip_sender *ipip_sender_new(struct shared *shared);
+/* One of each a thread; tun is the queue to which the errors go that a sender of a packet must
+ * know. NULL without memory. */
+struct ipip_sender *ipip_sender_new(struct shared *shared, int tun);
 void ipip_sender_free(struct ipip_sender *sender);
 struct ipip_receiver *ipip_receiver_new(void);
 void ipip_receiver_free(struct ipip_receiver *receiver);

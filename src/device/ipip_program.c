@@ -40,7 +40,6 @@ enum {
 	KEY = -8,
 	OUTER = -32,
 	INNER = -56,
-	NEIGHBOUR = -80,
 };
 
 enum reg {
@@ -333,15 +332,11 @@ int ipip_load_out(int map, struct in_addr local)
 	count_bytes(
 		c, offsetof(struct ipip_way_out, bytes), offsetof(struct ipip_way_out, active_ns));
 
-	store_value(c, BPF_W, FP, NEIGHBOUR, AF_INET);
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_way_out, next_hop));
-	store(c, BPF_W, FP, NEIGHBOUR + 4, R1);
-	store_value(c, BPF_W, FP, NEIGHBOUR + 8, 0);
-	store_value(c, BPF_W, FP, NEIGHBOUR + 12, 0);
-	store_value(c, BPF_W, FP, NEIGHBOUR + 16, 0);
+	/* It looks up the route by itself. Given a next hop it would not, but then the packet keeps
+	 * the route to the TUN, and is lost when it has to wait for the neighbour's address. */
 	load(c, BPF_W, R1, WAY, offsetof(struct ipip_way_out, interface));
-	stack_address(c, R2, NEIGHBOUR);
-	set(c, R3, sizeof(struct bpf_redir_neigh));
+	set(c, R2, 0);
+	set(c, R3, 0);
 	set(c, R4, 0);
 	call(c, HELPER_REDIRECT_NEIGH);
 	finish(c);

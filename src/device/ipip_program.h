@@ -13,9 +13,9 @@
 /* Key: a peer's inner address. Addresses in network byte order. */
 struct ipip_way_out {
 	struct in_addr remote;
-	struct in_addr next_hop; /* whose Ethernet address is needed */
-	uint32_t interface;
+	uint32_t interface; /* of the route to it */
 	uint32_t mtu; /* of the path, for outer packets */
+	uint32_t reserved;
 	uint64_t bytes; /* inner packets, as sent */
 	uint64_t active_ns; /* CLOCK_MONOTONIC, 0: never */
 };

@@ -40,6 +40,7 @@ struct request {
 	int family;
 	uint16_t port;
 	bool shared;
+	bool fragmenting;
 	uint32_t mark;
 	struct in_addr local;
 	unsigned int interface;
@@ -159,7 +160,7 @@ static int perform(struct short_way *way, const struct request *request, int fd,
 		return udp_open(request->family, request->port, request->mark, request->shared);
 	case OPEN_RAW:
 		*opened = true;
-		return ipip_open(request->local, request->mark);
+		return ipip_open(request->local, request->mark, request->fragmenting);
 	case SET_MARK:
 		return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? -errno : 0;
 	case SHORT_WAY:
@@ -202,7 +203,7 @@ static void serve(int socket)
 
 int opener_start(struct opener *opener, const char *path)
 {
-	int pair[2];
+	int pair[2], null;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -220,8 +221,10 @@ int opener_start(struct opener *opener, const char *path)
 		opener->fd = pair[0];
 		return 0;
 	}
-	/* everything else is the device's: its end must be seen here */
-	if (dup2(pair[1], STDIN_FILENO) < 0)
+	/* everything else is the device's, and its caller's: their ends must be seen */
+	null = open("/dev/null", O_RDWR);
+	if (dup2(pair[1], STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+		dup2(null, STDERR_FILENO) < 0)
 		_exit(EXIT_FAILURE);
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 	/* it ends with the device, not with what ends the device */
@@ -269,12 +272,13 @@ int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, 
 	return ask(opener, &request, -1);
 }
 
-int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark)
+int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark, bool fragmenting)
 {
 	struct request request = request_for(OPEN_RAW);
 
 	request.local = local;
 	request.mark = mark;
+	request.fragmenting = fragmenting;
 	return ask(opener, &request, -1);
 }
 

@@ -22,7 +22,7 @@ int opener_start(struct opener *opener, const char *path);
 /* As udp_open(). */
 int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, bool shared);
 /* As ipip_open(). */
-int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark);
+int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark, bool fragmenting);
 /*
  * The short way of IPIP (ipip_program.h). Loads its programs for this local address, and hangs the
  * one for packets that leave on the TUN. Returns 0, or -errno: the kernel has it not. The maps that

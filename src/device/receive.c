@@ -57,6 +57,15 @@ void receive_packet(struct receiver *r, uint8_t *data, size_t length)
 	coalescer_add(r->coalescer, data, length);
 }
 
+void receive_as_is(
+	struct receiver *r, const struct virtio_net_hdr *header, uint8_t *data, size_t length)
+{
+	const struct iovec vector[] = {{(void *)header, sizeof *header}, {data, length}};
+
+	receive_flush(r);
+	write_packet(r, vector, sizeof vector / sizeof *vector);
+}
+
 /* Once a batch and key: who is where, what was counted, what the control thread must know. */
 static void settle(
 	struct receiver *r, struct tally *tally, const struct endpoint *from, uint64_t now_ms)

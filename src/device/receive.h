@@ -33,4 +33,7 @@ int receive_udp(struct receiver *r, int fd, uint64_t now_ms);
 
 /* Passes on an inner packet that has been checked; it stays in place until receive_flush(). */
 void receive_packet(struct receiver *r, uint8_t *data, size_t length);
+/* One that goes to the TUN as the header says, after those before it. */
+void receive_as_is(
+	struct receiver *r, const struct virtio_net_hdr *header, uint8_t *data, size_t length);
 void receive_flush(struct receiver *r);

@@ -66,6 +66,7 @@ static int prepare(struct loop *loop, const struct device_run_options *options)
 		unlink(path);
 		return error;
 	}
+	loop->device.short_way.unwanted = options->no_bpf;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop->signals = open_signals();
 	loop->uapi = loop->epoll < 0 ? NULL : uapi_new(&loop->device, listener, loop->epoll);

@@ -6,6 +6,7 @@
 struct device_run_options {
 	const char *name; /* of the interface */
 	unsigned int workers; /* 0: one a core */
+	bool no_bpf; /* IPIP by the raw socket alone */
 	bool foreground; /* else the caller's process ends when the device is ready */
 };
 

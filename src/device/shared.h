@@ -39,6 +39,7 @@ struct shared {
 	int wake; /* eventfd of the control thread */
 	int *udp4, *udp6; /* a socket for each worker; -1: none. The numbers stay while what is
 			   * behind them changes (dup3()). */
+	_Atomic int raw_fragmenting; /* as ipip_open() has it; -1 with raw */
 	_Atomic int raw; /* IPIP, or -1: the same */
 };
 

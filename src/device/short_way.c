@@ -22,7 +22,6 @@ enum {
 struct way {
 	unsigned int interface;
 	uint32_t mtu;
-	struct in_addr next_hop;
 	bool usable;
 };
 
@@ -89,16 +88,12 @@ static void find_route(const struct device *device, struct in_addr remote, struc
 		return;
 	route = mnl_nlmsg_get_payload(message);
 	way->usable = route->rtm_type == RTN_UNICAST;
-	way->next_hop = remote;
 	way->mtu = UINT32_MAX;
 	left = (int)RTM_PAYLOAD(message);
 	for (const struct rtattr *a = RTM_RTA(route); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
 		switch (a->rta_type) {
 		case RTA_OIF:
 			way->interface = number(a);
-			break;
-		case RTA_GATEWAY:
-			way->next_hop.s_addr = number(a);
 			break;
 		case RTA_METRICS:
 			read_metrics(a, way);
@@ -165,7 +160,6 @@ void short_way_add(struct device *device, const struct ipip_target *target)
 	bpf_map_get(device->short_way.map_out, &target->source, &out);
 	in.inner = target->source;
 	out.remote = target->remote;
-	out.next_hop = way.next_hop;
 	out.interface = way.interface;
 	/* a packet that is longer than the path's MTU takes the long way: with 0, all do */
 	out.mtu = way.usable && receives_from(device, way.interface) ? way.mtu : 0;
@@ -197,7 +191,7 @@ void short_way_open(struct device *device)
 	int error;
 
 	short_way_close(device);
-	if (device->interface == 0)
+	if (way->unwanted || device->interface == 0)
 		return; /* the TUN has gone to another namespace, where routing is another */
 	error = opener_short_way(&device->opener, device->ipip_local, device->interface);
 	if (error == 0) {

@@ -102,6 +102,8 @@ void sockets_free(struct device *device)
 	}
 	if (device->shared.raw >= 0)
 		close(device->shared.raw);
+	if (device->shared.raw_fragmenting >= 0)
+		close(device->shared.raw_fragmenting);
 	free(device->shared.udp4);
 	free(device->shared.udp6);
 }
@@ -142,27 +144,47 @@ int device_set_mark(struct device *device, uint32_t mark)
 	}
 	if (error == 0 && device->shared.raw >= 0)
 		error = opener_mark(&device->opener, device->shared.raw, mark);
+	if (error == 0 && device->shared.raw_fragmenting >= 0)
+		error = opener_mark(&device->opener, device->shared.raw_fragmenting, mark);
 	if (error == 0)
 		device->mark = mark;
+	device->short_way.stale = true; /* routing may depend on it */
+	return error;
+}
+
+/* Puts a file behind a number that workers know. */
+static int put_behind(_Atomic int *place, int fd)
+{
+	int error = 0;
+
+	if (*place < 0) {
+		*place = fd;
+		return 0;
+	}
+	if (dup3(fd, *place, O_CLOEXEC) < 0)
+		error = -errno;
+	close(fd);
 	return error;
 }
 
 int device_set_ipip_local(struct device *device, struct in_addr local)
 {
-	int fd, error = 0;
+	struct shared *shared = &device->shared;
+	int raw, fragmenting, error;
 
-	if (device->shared.raw >= 0 && device->ipip_local.s_addr == local.s_addr)
+	if (shared->raw >= 0 && device->ipip_local.s_addr == local.s_addr)
 		return 0;
-	fd = opener_raw(&device->opener, local, device->mark);
-	if (fd < 0)
-		return fd;
-	if (device->shared.raw < 0) {
-		device->shared.raw = fd;
-	} else {
-		if (dup3(fd, device->shared.raw, O_CLOEXEC) < 0)
-			error = -errno;
-		close(fd);
+	raw = opener_raw(&device->opener, local, device->mark, false);
+	if (raw < 0)
+		return raw;
+	fragmenting = opener_raw(&device->opener, local, device->mark, true);
+	if (fragmenting < 0) {
+		close(raw);
+		return fragmenting;
 	}
+	error = put_behind(&shared->raw, raw);
+	if (error == 0)
+		error = put_behind(&shared->raw_fragmenting, fragmenting);
 	if (error == 0)
 		error = worker_watch_sockets(&device->workers[0]);
 	device->ipip_local = local;

@@ -21,10 +21,11 @@ enum {
 	REQUEST_SIZE = 512,
 };
 
-static int open_queue(const char *name, char *actual)
+/* The first queue makes the device, and must not become one more of somebody else's. */
+static int open_queue(const char *name, bool first, char *actual)
 {
-	struct ifreq request = {
-		.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (short)IFF_MULTI_QUEUE};
+	struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR |
+						     IFF_MULTI_QUEUE | (first ? IFF_TUN_EXCL : 0))};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), error;
 
 	if (fd < 0)
@@ -55,7 +56,8 @@ int tun_open(struct tun *tun, const char *name, unsigned int n_queues)
 		n_queues = TUN_QUEUES_MAX;
 	tun->n_queues = 0;
 	while (tun->n_queues < n_queues) {
-		int fd = open_queue(tun->n_queues == 0 ? name : tun->name, tun->name);
+		bool first = tun->n_queues == 0;
+		int fd = open_queue(first ? name : tun->name, first, tun->name);
 
 		if (fd < 0) {
 			tun_close(tun);

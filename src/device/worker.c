@@ -71,7 +71,7 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 	if (error == 0)
 		error = worker_watch_sockets(worker);
 	worker->ipip = ipip_receiver_new();
-	worker->transmitter.ipip = ipip_sender_new(shared);
+	worker->transmitter.ipip = ipip_sender_new(shared, worker->tun);
 	if (error == 0 && (!worker->ipip || !worker->transmitter.ipip))
 		error = -ENOMEM;
 	return error;
