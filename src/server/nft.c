@@ -1,6 +1,7 @@
 #include "server/nft.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <nftables/libnftables.h>
@@ -35,5 +36,9 @@ int nft_run(const char *commands, struct nft_error *error)
 	}
 out:
 	nft_ctx_free(nft);
+#ifdef __GLIBC__
+	/* It has read all chains there are: megabytes on some hosts, never needed again. */
+	malloc_trim(0);
+#endif
 	return result;
 }

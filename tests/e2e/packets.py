@@ -8,10 +8,10 @@
         packet = seen.first(lambda p: p.proto == ICMP and p.src == "203.0.113.1")
         seen.none(lambda p: p.src == "10.100.0.2")
 
-Sender puts a packet straight onto an interface: past the sender's own routes, firewall and checks of
-addresses. On a tunnel (ipip, wireguard, TUN) it then takes the way of any inner packet; on Ethernet
-the receiver's MAC is needed. RawSender writes whole IP packets, outer header included, and lets the
-kernel route them. Capture sees what an interface carries, both ways.
+Sender puts a packet straight onto an interface: past the sender's own routes, firewall and checks
+of addresses. On a tunnel (ipip, wireguard, TUN) it then takes the way of any inner packet; on
+Ethernet the receiver's MAC is needed. RawSender writes whole IP packets, outer header included, and
+lets the kernel route them. Capture sees what an interface carries, both ways.
 """
 
 import contextlib
@@ -70,8 +70,10 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def ipv4(src, dst, proto, payload=b"", ttl=64, ident=1, more_fragments=False, offset=0, dont_fragment=False):
-    """An IP packet; offset in bytes, a multiple of 8. TCP and UDP checksums are filled in if they are 0."""
+def ipv4(src, dst, proto, payload=b"", ttl=64, ident=1, more_fragments=False, offset=0,
+         dont_fragment=False):
+    """An IP packet; offset in bytes, a multiple of 8. A checksum of TCP or UDP that is 0 is filled
+    in."""
     if proto in (TCP, UDP) and offset == 0 and not more_fragments:
         payload = _with_checksum(src, dst, proto, payload)
     fragment = offset // 8 | (0x2000 if more_fragments else 0) | (0x4000 if dont_fragment else 0)
@@ -86,8 +88,10 @@ def _with_checksum(src, dst, proto, payload):
     at = 16 if proto == TCP else 6
     if payload[at : at + 2] != b"\0\0":
         return payload
-    pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!BBH", 0, proto, len(payload))
-    return payload[:at] + struct.pack("!H", checksum(pseudo + payload) or 0xFFFF) + payload[at + 2 :]
+    pseudo = socket.inet_aton(src) + socket.inet_aton(dst)
+    pseudo += struct.pack("!BBH", 0, proto, len(payload))
+    filled = struct.pack("!H", checksum(pseudo + payload) or 0xFFFF)
+    return payload[:at] + filled + payload[at + 2 :]
 
 
 def udp(sport, dport, data=b""):
@@ -97,7 +101,8 @@ def udp(sport, dport, data=b""):
 def tcp(sport, dport, flags=SYN, seq=1, ack=0, data=b"", mss=None):
     options = struct.pack("!BBH", 2, 4, mss) if mss else b""
     offset = (20 + len(options)) // 4 << 4
-    return struct.pack("!HHIIBBHHH", sport, dport, seq, ack, offset, flags, 65535, 0, 0) + options + data
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, offset, flags, 65535, 0, 0)
+    return header + options + data
 
 
 def icmp_echo(ident=1, sequence=1, data=b"vprox", kind=ECHO):
@@ -145,7 +150,7 @@ class Packet:
     @property
     def data(self):
         """Behind the header of UDP, TCP or ICMP."""
-        return self.payload[(self.payload[12] >> 4) * 4 :] if self.proto == TCP else self.payload[8:]
+        return self.payload[(self.payload[12] >> 4) * 4 if self.proto == TCP else 8 :]
 
     @property
     def icmp_type(self):
@@ -154,6 +159,10 @@ class Packet:
     @property
     def icmp_code(self):
         return self.payload[1]
+
+    @property
+    def ident_of_echo(self):
+        return struct.unpack("!H", self.payload[4:6])[0]
 
     @property
     def flags(self):
@@ -308,7 +317,7 @@ class Capture(Catcher):
 
 
 class RawReceiver(Catcher):
-    """What arrives for a protocol at the namespace's own addresses: as a server's raw socket sees it."""
+    """What arrives for a protocol at the namespace's own addresses, as a raw socket sees it."""
 
     def __init__(self, namespace, proto):
         super().__init__()
@@ -332,15 +341,16 @@ class RawReceiver(Catcher):
 
 
 class Tun(Catcher):
-    """A TUN interface whose other end is the test: send() arrives from the tunnel, and what goes into
-    the tunnel is read here."""
+    """A TUN interface whose other end is the test: send() arrives from the tunnel, and what goes
+    into the tunnel is read here."""
 
     def __init__(self, namespace, interface):
         super().__init__()
         self.namespace, self.interface = namespace, interface
         with in_namespace(namespace):
             self.fd = os.open("/dev/net/tun", os.O_RDWR)
-            fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH", interface.encode(), IFF_TUN | IFF_NO_PI))
+            request = struct.pack("16sH", interface.encode(), IFF_TUN | IFF_NO_PI)
+            fcntl.ioctl(self.fd, TUNSETIFF, request)
 
     def fileno(self):
         return self.fd

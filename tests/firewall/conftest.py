@@ -1,8 +1,8 @@
-"""A server and its firewall in namespaces: TUN devices with the tunnels' names stand in for tunnels.
+"""A server and its firewall in namespaces: TUN devices with tunnels' names stand in for tunnels.
 
     firewall-internet  eth0 203.0.113.254 ---- 203.0.113.1, .2, .9 eth0  firewall-server
-                       eth1 192.0.2.254   ---- 192.0.2.1           eth1
-                       198.51.100.1, .7 on lo                      vprox0, vp0-1, vp0-2, vprox1, vp1-1
+                       eth1 192.0.2.254   ---- 192.0.2.1           eth1  vprox0, vp0-1, vp0-2
+                       198.51.100.1, .7 on lo                            vprox1, vp1-1
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-from packets import Tun, mac_of  # noqa: E402
+from packets import Sender, Tun, mac_of  # noqa: E402
 
 TOOL = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")) / "tests/firewall/firewall-tool"
 SERVER, INTERNET, CLIENT = "firewall-server", "firewall-internet", "firewall-client"
@@ -128,8 +128,9 @@ class World:
         for tun in self.tuns.values():
             tun.forget()
 
-    def unload(self):
-        run_tool("remove")
+    def send_from_lan(self, packet):
+        """As a neighbour on the Internet's side of the server's eth0."""
+        Sender(INTERNET, "eth0", self.server_mac).send(packet)
 
     def delete(self):
         for tun in self.tuns.values():

@@ -10,11 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/netlink.h>
+
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "netlink/socket.h"
+#include "server/bind_address.h"
 #include "server/firewall.h"
 #include "server/foreign_firewall.h"
 #include "server/go_leftovers.h"
+#include "server/policy_rules.h"
+#include "server/sysctls.h"
 
 enum {
 	MAX_ENDPOINTS = 64,
@@ -26,6 +32,8 @@ struct tool {
 	struct firewall_config config;
 	struct firewall_state state;
 	struct foreign_firewall *foreign;
+	struct bind_address bind; /* the first endpoint's */
+	struct netlink *netlink;
 };
 
 static int parse_endpoint(char *text, struct firewall_endpoint *endpoint)
@@ -126,6 +134,36 @@ static int remove_go_leftovers(struct tool *tool)
 	return 0;
 }
 
+static int address_tend(struct tool *tool)
+{
+	return bind_address_tend(tool->netlink, &tool->bind);
+}
+
+static int address_keep(struct tool *tool)
+{
+	return bind_address_keep(tool->netlink, &tool->bind);
+}
+
+static int address_remove(struct tool *tool)
+{
+	return bind_address_remove(tool->netlink, &tool->bind);
+}
+
+static int rules_tend(struct tool *tool)
+{
+	return policy_rules_tend(tool->netlink, &tool->config);
+}
+
+static int rules_remove(struct tool *tool)
+{
+	return policy_rules_remove(tool->netlink);
+}
+
+static int sysctls(struct tool *tool)
+{
+	return sysctls_prepare(tool->netlink, &tool->config);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct tool *tool);
@@ -139,6 +177,12 @@ static const struct {
 	{"foreign-stop", foreign_stop},
 	{"foreign-keep", foreign_keep},
 	{"go-leftovers", remove_go_leftovers},
+	{"address-tend", address_tend},
+	{"address-keep", address_keep},
+	{"address-remove", address_remove},
+	{"rules-tend", rules_tend},
+	{"rules-remove", rules_remove},
+	{"sysctls", sysctls},
 };
 
 static int run(struct tool *tool, const char *name)
@@ -158,11 +202,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "firewall-tool: bad arguments\n");
 		return 2;
 	}
+	tool.bind.address = tool.endpoints[0].bind;
+	if (netlink_open(NETLINK_ROUTE, &tool.netlink) < 0)
+		return 1;
 	while (fgets(line, sizeof line, stdin)) {
 		line[strcspn(line, "\n")] = '\0';
 		printf("done %d\n", run(&tool, line));
 		fflush(stdout);
 	}
 	foreign_firewall_free(tool.foreign, true);
+	netlink_close(tool.netlink);
 	return 0;
 }

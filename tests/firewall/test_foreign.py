@@ -1,4 +1,4 @@
-"""Other programs' firewalls that drop what they do not accept, with real traffic through the tunnel."""
+"""Other programs' firewalls that drop what they do not accept, with real traffic in a tunnel."""
 
 import re
 import subprocess
@@ -52,7 +52,10 @@ COMMIT
 """
 NATIVE = {
     "a policy": """table inet mine {
-        chain f { type filter hook forward priority filter; policy drop; ct state established accept; }
+        chain f {
+            type filter hook forward priority filter; policy drop
+            ct state established accept
+        }
     }""",
     "a last rule": """table inet mine {
         chain f { type filter hook forward priority filter + 5; policy accept
@@ -77,8 +80,9 @@ def route():
         sh(name, "ip link set lo up")
     sh(SERVER, f"ip link add vp0-1 type veth peer name vp0 netns {CLIENT}")
     sh(SERVER, f"ip link add eth0 type veth peer name eth0 netns {INTERNET}")
-    for name, link, address in [(SERVER, "vp0-1", None), (CLIENT, "vp0", "10.100.0.2/32"),
-                                (SERVER, "eth0", "203.0.113.1/24"), (INTERNET, "eth0", "203.0.113.254/24")]:
+    for name, link, address in [
+            (SERVER, "vp0-1", None), (CLIENT, "vp0", "10.100.0.2/32"),
+            (SERVER, "eth0", "203.0.113.1/24"), (INTERNET, "eth0", "203.0.113.254/24")]:
         sh(name, f"ip link set {link} up")
         if address:
             sh(name, f"ip addr add {address} dev {link}")
@@ -112,7 +116,8 @@ def delete():
 
 def seen_address():
     """The address the web server saw; None if the client did not get through."""
-    return sh(CLIENT, ["timeout", "1", "bash", "-c", "cat < /dev/tcp/203.0.113.254/80"], check=False) or None
+    read = ["timeout", "1", "bash", "-c", "cat < /dev/tcp/203.0.113.254/80"]
+    return sh(CLIENT, read, check=False) or None
 
 
 def listing():
@@ -122,7 +127,8 @@ def listing():
 
 
 def without_counters(text):
-    text = re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", re.sub(r"\[\d+:\d+\]", "[0:0]", text))
+    text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
+    text = re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
     return re.sub(r" on \w+ \w+ .*", "", text)
 
 
@@ -208,7 +214,8 @@ def test_a_firewall_that_is_started_later_does_not_close_the_tunnel(route):
 def test_what_a_killed_server_left_is_taken_over_and_removed_at_the_stop(route, kind):
     restore(kind, DOCKER)
     before = listing()
-    killed = Tool(endpoints=["0,203.0.113.1,10.100.0.0/17,50227", "7,203.0.113.7,10.100.128.0/17,50234"])
+    killed = Tool(endpoints=["0,203.0.113.1,10.100.0.0/17,50227",
+                             "7,203.0.113.7,10.100.128.0/17,50234"])
     killed.run("foreign-tend")
     killed.kill()
     assert "vp7-+" in sh(SERVER, f"iptables-{kind}-save")
@@ -298,7 +305,8 @@ def test_no_packet_passes_unfiltered_while_the_table_is_replaced(route):
 def test_a_closed_input_is_said_with_what_has_to_be_open(empty_server):
     assert run_tool("inputs") == ""
     sh(SERVER, "nft add table inet mine")
-    sh(SERVER, ["nft", "add chain inet mine in { type filter hook input priority 0; policy drop; }"])
+    chain = "add chain inet mine in { type filter hook input priority 0; policy drop; }"
+    sh(SERVER, ["nft", chain])
     restore("legacy", UFW)
     said = run_tool("inputs").splitlines()
     assert len(said) == 2
@@ -313,7 +321,7 @@ GO = """*filter
 :INPUT ACCEPT [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
--A FORWARD -i vp0-5 -s 10.100.0.5/32 -m comment --comment "vprox ipip accept peer 10.100.0.5 on vp0-5" -j ACCEPT
+-A FORWARD -i vp0-5 -m comment --comment "vprox ipip accept peer 10.100.0.5 on vp0-5" -j ACCEPT
 -A FORWARD -i vp0-5 -m comment --comment "vprox ipip drop spoofed on vp0-5" -j DROP
 -A FORWARD -i eth9 -m comment --comment "not vprox at all" -j ACCEPT
 -A FORWARD -i eth9 -m comment --comment "vproxy" -j ACCEPT
@@ -321,12 +329,12 @@ COMMIT
 *nat
 :PREROUTING ACCEPT [0:0]
 :POSTROUTING ACCEPT [0:0]
--A POSTROUTING -m mark --mark 0x1 -m comment --comment "vprox server masquerade rule for vprox0" -j MASQUERADE
+-A POSTROUTING -m comment --comment "vprox server masquerade rule for vprox0" -j MASQUERADE
 -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
 COMMIT
 *mangle
 :PREROUTING ACCEPT [0:0]
--A PREROUTING -i vprox0 -m comment --comment "vprox server mark \\"0\\" rule" -j MARK --set-xmark 0x1/0xffffffff
+-A PREROUTING -m comment --comment "vprox server mark \\"0\\" rule" -j MARK --set-mark 0x1
 COMMIT
 """
 
