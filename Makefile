@@ -1,0 +1,52 @@
+# The everyday commands; the build itself is Meson's. `make help` lists them.
+
+BUILD ?= build
+SANITIZED ?= build-asan
+PYTHON = /usr/bin/python3 -B
+SETUP = meson setup $(if $(CI),--werror)
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: all deps test guest-kernel sanitized bench check-format format lint install clean help
+
+all: $(BUILD)/build.ninja ## build build/vprox
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	$(SETUP) $(BUILD)
+
+deps: ## install the Debian packages that are missing (as root)
+	@packaging/install-deps
+
+test: deps ## install what is missing, build, run every test (as root)
+	@$(MAKE) --no-print-directory all sanitized guest-kernel
+	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+
+guest-kernel:
+	@tests/guest/run --fetch
+
+sanitized: $(SANITIZED)/build.ninja
+	@ninja -C $(SANITIZED)
+
+$(SANITIZED)/build.ninja:
+	$(SETUP) -Db_sanitize=address,undefined -Db_lundef=false $(SANITIZED)
+
+bench: all guest-kernel ## measure, in the guest; figures go to build/bench
+	@bench/run
+
+check-format: ## fail if clang-format would change anything
+	@clang-format --dry-run -Werror $(SOURCES)
+
+format: ## have clang-format change it
+	@clang-format -i $(SOURCES)
+
+lint: ## check the rules that no compiler checks
+	@tests/lint/lint
+
+install: all ## install vprox and its manual pages (DESTDIR is heeded)
+	@meson install -C $(BUILD)
+
+clean: ## remove what was built
+	@rm -rf $(BUILD) $(SANITIZED) build-*
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22

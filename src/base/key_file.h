@@ -1,0 +1,13 @@
+/* A WireGuard private key in a file: base64, mode 0600. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/key.h"
+
+/*
+ * Reads the key; if there is no file, makes a key and the file, and its folder with mode 0700. Of
+ * two processes that do so at once both get the same key. Returns 0, -EINVAL if the file's content
+ * is no key, or the errno of what failed.
+ */
+int key_file_load_or_create(const char *path, struct key *key);

@@ -1,0 +1,6 @@
+/* Telling the service manager how we are: sd_notify(3)'s protocol, without its library. */
+#pragma once
+
+/* Sends a state such as "READY=1" to $NOTIFY_SOCKET; does nothing where there is none. Never fails
+ * the caller. */
+void notify_service_manager(const char *state);

@@ -1,0 +1,70 @@
+/* Network interfaces (rtnetlink(7), RTM_NEWLINK). */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+
+struct netlink;
+struct netlink_request;
+struct nlmsghdr;
+
+enum {
+	LINK_KIND_SIZE = 16, /* longer ones are cut */
+	LINK_ALIAS_SIZE = 32, /* likewise */
+};
+
+struct link {
+	unsigned int ifindex;
+	char name[IF_NAMESIZE];
+	char kind[LINK_KIND_SIZE]; /* "wireguard", "ipip", ...; "" for hardware */
+	uint32_t flags; /* IFF_... */
+	uint32_t group; /* 0: the default one */
+	char alias[LINK_ALIAS_SIZE]; /* "": none */
+	struct ipv4 local, remote; /* of kind ipip: the outer addresses */
+};
+
+/* By name, an alternative one too. -ENODEV if there is none. */
+int link_get(struct netlink *netlink, const char *name, struct link *link);
+/* All of them, or those of a kind (NULL: all). The array is the caller's to free. */
+int link_dump(struct netlink *netlink, const char *kind, struct link **links, size_t *n);
+/* -ENODEV if there is none. */
+int link_delete(struct netlink *netlink, unsigned int ifindex);
+/*
+ * Deletes all links of a group, which must not be 0. -ENODEV if it has none; -EOPNOTSUPP, and none
+ * is deleted, if one of them can't be.
+ */
+int link_delete_group(struct netlink *netlink, uint32_t group);
+
+/* What to change of a link; zeroed: nothing. */
+struct link_change {
+	bool up;
+	bool set_group;
+	uint32_t group;
+	const char *alias; /* NULL: as it is */
+};
+int link_set(struct netlink *netlink, unsigned int ifindex, const struct link_change *change);
+
+/*
+ * The messages by themselves, for requests of several. A new link is down; -EEXIST if its name is
+ * taken, or, of an ipip link, the pair of addresses.
+ */
+void link_put_get(struct netlink_request *request, const char *name);
+void link_put_delete(struct netlink_request *request, unsigned int ifindex);
+void link_put_set(
+	struct netlink_request *request, unsigned int ifindex, const struct link_change *change);
+void link_put_new(struct netlink_request *request, const char *name, const char *kind);
+/* RFC 2003: `ip link add NAME type ipip local LOCAL remote REMOTE nopmtudisc ttl inherit`. */
+void link_put_new_ipip(
+	struct netlink_request *request, const char *name, struct ipv4 local, struct ipv4 remote);
+/* Reads one RTM_NEWLINK: as address_decode(). filter is the kind or NULL, item a struct link. */
+int link_decode(const struct nlmsghdr *message, const void *filter, void *item);
+
+/*
+ * Whether the kernel has the kind, loading its module if need be; no link is made. Returns 0,
+ * -EOPNOTSUPP if it has not, or another error, -EPERM among them.
+ */
+int link_probe_ipip(struct netlink *netlink);

@@ -1,0 +1,67 @@
+/*
+ * A netlink socket: sends requests and reads every acknowledgement, reads dumps to their end. It
+ * blocks until the kernel has answered. Not safe to use from two threads.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "netlink/request.h"
+
+struct nlmsghdr;
+struct netlink;
+
+/* family: NETLINK_ROUTE or NETLINK_GENERIC. Returns 0 or a negative errno. */
+int netlink_open(int family, struct netlink **netlink);
+/* NULL is fine. */
+void netlink_close(struct netlink *netlink);
+/* For __attribute__((cleanup)). */
+void netlink_cleanup(struct netlink **netlink);
+
+/* What the kernel said (extended acknowledgement) about the first request that failed in the last
+ * call; "" if it said nothing. */
+const char *netlink_error(const struct netlink *netlink);
+
+/* Overwrites what was received last: for answers that hold secrets. */
+void netlink_wipe(struct netlink *netlink);
+
+/* A message in answer to the request's message of that number (0 is the first). The message is
+ * valid during the call. A negative result becomes that of the call that was made. */
+typedef int netlink_reply_fn(void *context, size_t number, const struct nlmsghdr *message);
+
+/*
+ * Sends all messages of the request together and reads an acknowledgement of each: the kernel works
+ * on them in order, also on those after one that failed. errors[i], if errors is not NULL, becomes
+ * the i-th one's 0 or negative errno. reply may be NULL.
+ *
+ * Returns 0 if all succeeded, else the first message's error that did not; -EMSGSIZE if the request
+ * did not fit its buffer (nothing was sent), -ETIMEDOUT or -ENOBUFS if acknowledgements are
+ * missing.
+ */
+int netlink_transact(struct netlink *netlink, struct netlink_request *request, int *errors,
+	netlink_reply_fn *reply, void *context);
+
+/* netlink_transact() for those who need no more than the first error. */
+int netlink_execute(struct netlink *netlink, struct netlink_request *request);
+
+/*
+ * Sends the request's one message as a dump and hands over all messages of the answer. -EINTR: what
+ * is dumped changed meanwhile, so that messages may be missing or doubled; the whole answer was
+ * handed over all the same.
+ */
+int netlink_dump(struct netlink *netlink, struct netlink_request *request, netlink_reply_fn *reply,
+	void *context);
+
+/*
+ * Decodes a message of a dump into an item. Returns 1 to keep the item, 0 to leave it out, or a
+ * negative errno.
+ */
+typedef int netlink_decode_fn(const struct nlmsghdr *message, const void *filter, void *item);
+
+/*
+ * Dumps into an array of items, which the caller frees; NULL if there are none. A dump that was
+ * interrupted is made again, NETLINK_DUMP_TRIES times, then -EINTR.
+ */
+enum { NETLINK_DUMP_TRIES = 20 };
+int netlink_dump_items(struct netlink *netlink, struct netlink_request *request,
+	netlink_decode_fn *decode, const void *filter, size_t item_size, void **items, size_t *n);

@@ -1,0 +1,75 @@
+/*
+ * WireGuard interfaces of the kernel (linux/wireguard.h). "Peer" is the protocol's word here: a
+ * public key, and the addresses that packets from it may have.
+ *
+ * All functions take a socket of NETLINK_GENERIC and the family's number, which
+ * genetlink_family(netlink, "wireguard", ...) finds. -ENODEV: there is no such interface;
+ * -EOPNOTSUPP: it is of another kind.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+struct netlink;
+struct netlink_request;
+struct nlmsghdr;
+
+enum {
+	WIREGUARD_REMOVAL_MAX = 200, /* peers in one wireguard_remove_peers() */
+};
+
+struct wireguard_peer {
+	struct key key; /* public */
+	struct ipv4 outer; /* where its last authenticated packet came from; 0.0.0.0: unknown, or
+			      IPv6 */
+	uint64_t handshake_ns; /* ns since 1970; 0: never */
+	uint64_t received; /* bytes */
+	uint64_t sent; /* bytes */
+	size_t n_allowed; /* IPv4 networks it may send from, ... */
+	size_t first_allowed; /* ... beginning here in the device's array */
+	size_t n_allowed_ipv6;
+};
+
+struct wireguard_device {
+	unsigned int ifindex;
+	struct key private_key; /* zero: none */
+	uint16_t port; /* UDP, host byte order */
+	struct wireguard_peer *peers;
+	size_t n_peers;
+	struct prefix *allowed;
+	size_t n_allowed;
+};
+
+/* The private key is left alone if NULL. Setting what is set already changes nothing. */
+int wireguard_configure(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *private_key, uint16_t port);
+
+/*
+ * Makes a peer, or adds the network to those of one that is there; replace: it becomes the only
+ * one, and for a moment none is. If another peer had exactly this network, it loses it. The
+ * interface's own public key makes no peer, and no error.
+ */
+int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct prefix allowed, bool replace);
+
+/* Those that are not there are passed over. n: WIREGUARD_REMOVAL_MAX at the most. */
+int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *keys, size_t n);
+
+/* Reads the device and all its peers. To be freed with wireguard_free(). */
+int wireguard_get(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	struct wireguard_device *device);
+/* Frees what it holds and wipes the private key. */
+void wireguard_free(struct wireguard_device *device);
+
+/* The encoding by itself, for tests; decode adds a part of the answer to the device. */
+void wireguard_put_peer(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct prefix allowed, bool replace);
+void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct key *keys, size_t n);
+int wireguard_decode(const struct nlmsghdr *message, struct wireguard_device *device);

@@ -1,0 +1,26 @@
+/* Which bind address gets which index: the i of vprox<i>, of its block and of its port. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/ipv4.h"
+#include "plane/plane.h"
+
+struct assignment {
+	unsigned int index;
+	bool adopts; /* what is there under the index is this address's own */
+};
+
+/*
+ * An address that was served before keeps its index, recognised by the alias of its interface,
+ * wherever it stands in the configuration now; one whose interface has no alias, as a Go server
+ * leaves it, is recognised by its position. The others get the lowest indexes that are left, of
+ * n_indexes in all (at least n). traces[i].index differ from each other.
+ */
+void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_trace *traces,
+	size_t n_traces, unsigned int n_indexes, struct assignment *assignments);
+
+/* Whether a trace belongs to none of the assignments: to be discarded. */
+bool assignment_is_stale(
+	const struct plane_trace *trace, const struct assignment *assignments, size_t n);

@@ -1,0 +1,49 @@
+/* What the server was told to do: filled in from the command line, checked there, never changed
+ * after. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/ipv4.h"
+#include "base/log.h"
+#include "server/peers.h"
+
+enum {
+	CONTROL_PORT = 443, /* TCP, the control plane */
+	WIREGUARD_PORT = 50227, /* UDP, of endpoint 0 */
+	MAX_BINDS = 1024, /* --ip; GATE_MAX_ENDPOINTS */
+	SHORTEST_BLOCK = 30, /* the smallest block that holds a peer */
+	DRAIN_TIME_MS = 10000, /* for requests in flight when the server is told to stop */
+	FIREWALL_PERIOD_MS = 5000, /* between looks at other programs' firewalls */
+	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
+};
+
+enum plane_choice {
+	PLANE_AUTO,
+	PLANE_KERNEL,
+};
+
+struct server_config {
+	struct ipv4 binds[MAX_BINDS];
+	size_t n_binds;
+	struct prefix whole_block; /* --wg-block */
+	uint8_t block_length; /* --wg-block-per-ip */
+	const char *password; /* the caller's */
+
+	enum plane_choice plane;
+	bool allow_peer_to_peer;
+	bool allow_link_local;
+	bool keep_on_exit;
+	struct idle_rule idle;
+	uint64_t reap_interval_ms;
+
+	const char *tls_certificate; /* a path; NULL: our own, made if absent */
+	const char *tls_key;
+	const char *user; /* the gates'; NULL: vprox, or nobody where there is no such user */
+	unsigned int n_gates;
+	unsigned int max_connections; /* of all gates together */
+	unsigned int max_connections_per_source;
+	enum log_level log_level;
+	enum log_format log_format;
+};

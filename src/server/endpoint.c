@@ -1,0 +1,246 @@
+#include "server/endpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+struct endpoint_text endpoint_text(const struct endpoint *endpoint)
+{
+	struct endpoint_text text;
+
+	snprintf(text.s, sizeof text.s, "endpoint %s", ipv4_text(endpoint->config.bind).s);
+	return text;
+}
+
+struct adoption {
+	struct endpoint *endpoint;
+	size_t n_adopted;
+	struct plane_peer strays[PLANE_REMOVAL_BATCH];
+	size_t n_strays;
+};
+
+/* The plane has removed what cannot be right; what the pool still will not have goes likewise. */
+static int adopt_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+{
+	struct adoption *adoption = context;
+	struct endpoint *endpoint = adoption->endpoint;
+	struct peer *peer = NULL;
+	int error =
+		peers_find(&endpoint->peers, id) ? -EEXIST : pool_claim(endpoint->pool, id->inner);
+
+	if (error == 0) {
+		peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
+		if (!peer) {
+			pool_release(endpoint->pool, id->inner);
+			error = -ENOMEM;
+		}
+	}
+	if (error == -ENOMEM)
+		return error;
+	if (error < 0) {
+		log_warning("%s: removing %s, which holds %s: %s", endpoint_text(endpoint).s,
+			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
+		if (adoption->n_strays < PLANE_REMOVAL_BATCH)
+			adoption->strays[adoption->n_strays++] = *id;
+		return 0;
+	}
+	peer->usage = *usage;
+	adoption->n_adopted++;
+	return 0;
+}
+
+static int adopt_peers(struct endpoint *endpoint)
+{
+	struct adoption adoption = {.endpoint = endpoint};
+	int errors[PLANE_REMOVAL_BATCH];
+	const struct plane_ops *ops = endpoint->plane->ops;
+	int error = ops->dump(endpoint->device, adopt_peer, &adoption);
+
+	if (error == 0 && adoption.n_strays > 0)
+		error = ops->remove(endpoint->device, adoption.strays, adoption.n_strays, errors);
+	if (error < 0) {
+		log_error("%s: cannot read back its peers: %s", endpoint_text(endpoint).s,
+			error == -ENOMEM ? strerror(ENOMEM) : plane_error(endpoint->plane));
+		return error;
+	}
+	if (adoption.n_adopted > 0)
+		log_info("%s: adopted %zu peers", endpoint_text(endpoint).s, adoption.n_adopted);
+	return 0;
+}
+
+int endpoint_open(struct endpoint *endpoint, struct event_base *base)
+{
+	int error = pool_new(endpoint->config.block, &endpoint->pool);
+
+	if (error == 0)
+		error = peers_init(&endpoint->peers);
+	if (error == 0)
+		error = removals_init(&endpoint->removals, endpoint, base);
+	if (error < 0) {
+		log_error("%s: cannot set up block %s: %s", endpoint_text(endpoint).s,
+			prefix_text(endpoint->config.block).s, strerror(-error));
+		return error;
+	}
+	error = endpoint->plane->ops->open(endpoint->plane, &endpoint->config, &endpoint->device);
+	if (error < 0) {
+		log_error("%s: cannot open %s: %s", endpoint_text(endpoint).s,
+			plane_device_name(endpoint->config.index).s, plane_error(endpoint->plane));
+		return error;
+	}
+	return adopt_peers(endpoint);
+}
+
+int endpoint_close(struct endpoint *endpoint, bool keep)
+{
+	int error = 0;
+
+	removals_free(&endpoint->removals);
+	if (endpoint->device)
+		error = endpoint->plane->ops->close(endpoint->device, keep);
+	endpoint->device = NULL;
+	peers_free(&endpoint->peers);
+	pool_free(endpoint->pool);
+	endpoint->pool = NULL;
+	return error;
+}
+
+/* Of a peer that has nothing in the data plane. */
+static void forget(struct endpoint *endpoint, struct peer *peer)
+{
+	pool_release(endpoint->pool, peer->id.inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
+static enum ipc_status connect_new(
+	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
+{
+	struct peer *peer;
+	int error = pool_take(endpoint->pool, &id->inner);
+
+	if (error < 0) {
+		log_warning("%s: no address for %s: %s", endpoint_text(endpoint).s, peer_text(id).s,
+			error == -ENOSPC ? "the block is used up" : strerror(-error));
+		return error == -ENOSPC ? IPC_POOL_EXHAUSTED : IPC_FAILED;
+	}
+	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
+	error = peer ? endpoint->plane->ops->add(endpoint->device, id) : -ENOMEM;
+	if (error < 0) {
+		log_error("%s: cannot make a tunnel for %s at %s: %s", endpoint_text(endpoint).s,
+			peer_text(id).s, ipv4_text(id->inner).s,
+			peer ? plane_error(endpoint->plane) : strerror(-error));
+		if (peer)
+			forget(endpoint, peer);
+		else
+			pool_release(endpoint->pool, id->inner);
+		return IPC_FAILED;
+	}
+	*address = id->inner;
+	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
+		ipv4_text(id->inner).s);
+	return IPC_OK;
+}
+
+/* A WireGuard peer is written again each time; an IPIP tunnel that may still be there is left
+ * alone. */
+static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
+{
+	int error;
+
+	if (peer->id.kind == PEER_WIREGUARD)
+		return true;
+	error = endpoint->plane->ops->check(endpoint->device, &peer->id);
+	if (error == -ENODEV)
+		log_warning("%s: the tunnel of %s has vanished, making it again",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s);
+	else if (error < 0)
+		log_warning("%s: cannot look up the tunnel of %s, leaving it alone: %s",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s,
+			plane_error(endpoint->plane));
+	return error == -ENODEV;
+}
+
+static enum ipc_status connect_again(
+	struct endpoint *endpoint, struct peer *peer, struct ipv4 *address)
+{
+	*address = peer->id.inner;
+	removals_cancel(&endpoint->removals, peer);
+	if (needs_writing(endpoint, peer)) {
+		int error = endpoint->plane->ops->add(endpoint->device, &peer->id);
+
+		if (error < 0) {
+			log_error("%s: cannot make the tunnel of %s again: %s",
+				endpoint_text(endpoint).s, peer_text(&peer->id).s,
+				plane_error(endpoint->plane));
+			if (peer->id.kind == PEER_IPIP)
+				forget(endpoint, peer);
+			return IPC_FAILED;
+		}
+	}
+	peer->connected_ms = clock_now_ms(endpoint->clock);
+	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
+		peer_text(&peer->id).s, ipv4_text(*address).s);
+	return IPC_OK;
+}
+
+static struct plane_peer identity_of(const struct ipc_request *request)
+{
+	struct plane_peer id = {.kind = PEER_IPIP};
+
+	if (request->operation == IPC_CONNECT_WIREGUARD ||
+		request->operation == IPC_DISCONNECT_WIREGUARD) {
+		id.kind = PEER_WIREGUARD;
+		id.key = request->key;
+	} else {
+		id.remote = request->source;
+	}
+	return id;
+}
+
+static enum ipc_status handle_connect(
+	struct endpoint *endpoint, const struct ipc_request *request, struct ipv4 *address)
+{
+	struct plane_peer id = identity_of(request);
+	struct peer *peer = peers_find(&endpoint->peers, &id);
+
+	/* WireGuard ignores a peer with the interface's own key, and says nothing. */
+	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
+		return IPC_INVALID_KEY;
+	return peer ? connect_again(endpoint, peer, address) : connect_new(endpoint, &id, address);
+}
+
+void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *request,
+	const struct reply_to *reply_to)
+{
+	struct ipv4 address = {0};
+	enum ipc_status status = IPC_OK;
+	struct plane_peer id;
+	struct peer *peer;
+
+	switch ((enum ipc_operation)request->operation) {
+	case IPC_CONNECT_WIREGUARD:
+	case IPC_CONNECT_IPIP:
+		status = handle_connect(endpoint, request, &address);
+		break;
+	case IPC_DISCONNECT_WIREGUARD:
+	case IPC_DISCONNECT_IPIP:
+		id = identity_of(request);
+		peer = peers_find(&endpoint->peers, &id);
+		if (!peer)
+			break;
+		if (removals_add(&endpoint->removals, peer, "it asked to go", reply_to) == 0)
+			return;
+		status = IPC_FAILED;
+		break;
+	case IPC_RELINQUISH:
+		endpoint->keep = true;
+		log_info("%s: relinquished: its data plane stays when this server exits",
+			endpoint_text(endpoint).s);
+		break;
+	case IPC_OPERATION_END:
+		status = IPC_FAILED;
+		break;
+	}
+	endpoint->answer(endpoint->answer_context, reply_to, status, address);
+}

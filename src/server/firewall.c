@@ -1,0 +1,80 @@
+#include "server/firewall.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/netfilter.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "server/nft.h"
+#include "server/ruleset.h"
+
+/* firewall_text() has the same. */
+static const char table_name[] = "vprox";
+static const char removal[] = "table ip vprox\ndelete table ip vprox\n";
+
+static int count_rules(size_t *n)
+{
+	auto_free struct ruleset_rule *rules = NULL;
+
+	return ruleset_rules(NFPROTO_IPV4, table_name, NULL, &rules, n);
+}
+
+int firewall_load(const struct firewall_config *config, struct firewall_state *state)
+{
+	auto_free char *text = firewall_text(config);
+	struct nft_error reason;
+	int error;
+
+	if (!text) {
+		log_error("cannot load the firewall: out of memory");
+		return -ENOMEM;
+	}
+	error = nft_run(text, &reason);
+	if (error < 0) {
+		log_error("cannot load the firewall: %s", reason.text);
+		return error;
+	}
+	/* The generation first: a change between the two is looked at again at the next call. */
+	error = ruleset_generation(&state->generation);
+	if (error == 0)
+		error = count_rules(&state->n_rules);
+	if (error < 0)
+		log_error("cannot read the firewall back: %s", strerror(-error));
+	return error;
+}
+
+int firewall_tend(const struct firewall_config *config, struct firewall_state *state)
+{
+	uint32_t generation;
+	size_t n_rules;
+	int error = ruleset_generation(&generation);
+
+	if (error == 0 && generation == state->generation)
+		return 0;
+	if (error == 0)
+		error = count_rules(&n_rules);
+	if (error < 0) {
+		log_error("cannot check the firewall: %s", strerror(-error));
+		return error;
+	}
+	if (n_rules == state->n_rules) {
+		state->generation = generation;
+		return 0;
+	}
+	log_warning(
+		"another program has changed or removed the nftables table ip vprox: loading it "
+		"again");
+	return firewall_load(config, state);
+}
+
+int firewall_remove(void)
+{
+	struct nft_error reason;
+	int error = nft_run(removal, &reason);
+
+	if (error < 0)
+		log_error("cannot remove the firewall: %s", reason.text);
+	return error;
+}

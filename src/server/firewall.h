@@ -1,0 +1,55 @@
+/*
+ * The server's own firewall: one nftables table, "ip vprox", that holds NAT and everything a tunnel
+ * must not be able to do. Its text depends on the endpoints alone, never on the peers.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+
+struct firewall_endpoint {
+	unsigned int index; /* i of vprox<i> and vp<i>-<n> */
+	struct ipv4 bind; /* outer address */
+	struct prefix block;
+	uint16_t port; /* UDP, of WireGuard, host byte order */
+};
+
+struct firewall_config {
+	const struct firewall_endpoint *endpoints;
+	size_t n_endpoints; /* at least 1 */
+	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
+	bool allow_peer_to_peer;
+	bool allow_link_local;
+	bool embedded; /* one TUN an endpoint, whose device checks the inner sources itself */
+};
+
+/* What the table looked like when it was loaded, to see whether somebody has touched it since. */
+struct firewall_state {
+	uint32_t generation;
+	size_t n_rules;
+};
+
+/* The commands that replace the table in one transaction, whether or not it is there. The caller
+ * frees the text; NULL when there is no memory. */
+char *firewall_text(const struct firewall_config *config);
+
+/* Puts the table in place, at once or not at all. Returns 0 or -errno; what nftables says is
+ * logged. */
+int firewall_load(const struct firewall_config *config, struct firewall_state *state);
+
+/*
+ * To be called every few seconds: loads the table again, with a warning, if another program has
+ * removed it or some of its rules (`nft flush ruleset`). One netlink message where nobody has
+ * changed any nftables table since the last call. Returns 0 or -errno, logged.
+ */
+int firewall_tend(const struct firewall_config *config, struct firewall_state *state);
+
+/* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
+int firewall_remove(void);
+
+/* Logs what has to be open where other tables drop what they do not accept on its way to this host:
+ * the outer packets are untracked, so no rule by connection state lets them in. */
+void firewall_report_closed_inputs(const struct firewall_config *config);

@@ -1,0 +1,30 @@
+/*
+ * Other programs' firewalls whose forward chain drops what it does not accept (Docker, ufw,
+ * firewalld): an accept in the server's own table does not override that. A chain VPROX in the
+ * foreign table, jumped to from its forward chain, accepts what comes from and goes to tunnels;
+ * everything that keeps tunnels apart is in the server's own table.
+ *
+ * What goes wrong here is logged, once for each chain, and not fatal.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct firewall_config;
+struct foreign_firewall;
+
+/* NULL when there is no memory. The configuration must stay valid. */
+struct foreign_firewall *foreign_firewall_new(const struct firewall_config *config);
+
+/*
+ * To be called at start, and again every few seconds because other programs flush their tables. The
+ * first call writes VPROX anew where an earlier server left one, and also looks at legacy iptables,
+ * by its programs; later calls start none, and cost one netlink message where no table has changed.
+ */
+void foreign_firewall_tend(struct foreign_firewall *foreign);
+
+/* Takes VPROX out of all tables, unless the tunnels are kept; frees. NULL is fine. */
+void foreign_firewall_free(struct foreign_firewall *foreign, bool keep);
+
+/* VPROX and the jumps to it out of all tables, whoever put them there. */
+void foreign_firewall_remove(void);

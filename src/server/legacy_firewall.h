@@ -1,0 +1,17 @@
+/* foreign_firewall.h's chain VPROX in legacy iptables, which nft does not see and where no change
+ * is noticed: at start and stop only. What goes wrong is logged. */
+#pragma once
+
+struct firewall_config;
+
+/* Where the legacy filter table drops what it does not accept to forward: VPROX, and the jump to it
+ * first in FORWARD. Starts no program where legacy iptables is not in use. */
+void legacy_firewall_open(const struct firewall_config *config);
+void legacy_firewall_close(void);
+
+/*
+ * From what iptables-save printed, the batch for iptables-restore --noflush that puts VPROX there
+ * or takes it away: "" if nothing is to be done. The caller frees it; NULL when there is no memory.
+ */
+char *legacy_firewall_opening(const char *saved, const struct firewall_config *config);
+char *legacy_firewall_closing(const char *saved);

@@ -1,0 +1,110 @@
+#include "server/peers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the table hashes: the kind and 32 bytes, an IPIP peer's address in the first four. */
+struct identity {
+	uint32_t kind;
+	uint8_t bytes[KEY_SIZE];
+};
+
+static struct identity identity_of(const struct plane_peer *id)
+{
+	struct identity identity = {.kind = id->kind};
+
+	if (id->kind == PEER_WIREGUARD)
+		memcpy(identity.bytes, id->key.bytes, KEY_SIZE);
+	else
+		memcpy(identity.bytes, &id->remote.value, sizeof id->remote.value);
+	return identity;
+}
+
+static bool has_identity(const struct hash_node *node, const void *key)
+{
+	struct identity identity = identity_of(&hash_entry(node, const struct peer, node)->id);
+
+	return memcmp(&identity, key, sizeof identity) == 0;
+}
+
+int peers_init(struct peers *peers)
+{
+	return hash_init(&peers->table);
+}
+
+void peers_free(struct peers *peers)
+{
+	hash_for_each (&peers->table, node)
+		free(hash_entry(node, struct peer, node));
+	hash_free(&peers->table);
+}
+
+struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
+{
+	struct identity identity = identity_of(id);
+	struct hash_node *node = hash_find(&peers->table, &identity, sizeof identity, has_identity);
+
+	return node ? hash_entry(node, struct peer, node) : NULL;
+}
+
+struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_t now_ms)
+{
+	struct identity identity = identity_of(id);
+	struct peer *peer = calloc(1, sizeof *peer);
+
+	if (!peer)
+		return NULL;
+	peer->id = *id;
+	peer->connected_ms = now_ms;
+	peer->active_ms = now_ms;
+	hash_insert(&peers->table, &peer->node, &identity, sizeof identity);
+	return peer;
+}
+
+void peers_remove(struct peers *peers, struct peer *peer)
+{
+	hash_remove(&peers->table, &peer->node);
+	free(peer);
+}
+
+size_t peers_count(const struct peers *peers)
+{
+	return peers->table.count;
+}
+
+void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
+{
+	bool alive = peer->id.kind == PEER_WIREGUARD
+			     ? usage->handshake_ns != peer->usage.handshake_ns
+			     : usage->received != peer->usage.received ||
+				       usage->sent != peer->usage.sent;
+
+	peer->usage = *usage;
+	if (alive)
+		peer->active_ms = now_ms;
+}
+
+bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)
+{
+	uint64_t since_connect = now_ms - peer->connected_ms;
+	uint64_t since_active = now_ms - peer->active_ms;
+
+	if (peer->id.kind == PEER_WIREGUARD && peer->usage.handshake_ns != 0)
+		return since_active > rule->idle_timeout_ms &&
+		       since_connect > rule->connect_grace_ms;
+	if (peer->id.kind == PEER_WIREGUARD)
+		return since_connect > rule->idle_timeout_ms;
+	return since_active > rule->idle_timeout_ms && since_connect > rule->idle_timeout_ms;
+}
+
+struct peer_text peer_text(const struct plane_peer *id)
+{
+	struct peer_text text;
+
+	if (id->kind == PEER_WIREGUARD)
+		snprintf(text.s, sizeof text.s, "WireGuard peer %s", key_text(&id->key).s);
+	else
+		snprintf(text.s, sizeof text.s, "IPIP peer %s", ipv4_text(id->remote).s);
+	return text;
+}

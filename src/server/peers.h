@@ -1,0 +1,69 @@
+/* The peers of one endpoint: who they are, which address they hold, and when they last gave a sign
+ * of life. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/hash.h"
+#include "plane/plane.h"
+
+/* A request that waits for a peer's removal; kept by removals.c. */
+struct waiter;
+
+struct peer {
+	struct plane_peer id; /* kind, inner address, and public key or outer address */
+
+	uint64_t connected_ms; /* the last /connect; at adoption, the start */
+	uint64_t active_ms; /* when its usage was last seen to have changed */
+	struct plane_usage usage; /* as last read from the plane */
+	uint64_t look; /* number of the last look that found it in the plane */
+
+	/* Waiting to be removed; kept by removals.c. */
+	const char *removal_reason; /* NULL: not queued */
+	TAILQ_ENTRY(peer) queue_entry;
+	struct waiter *waiters;
+
+	struct hash_node node;
+};
+
+struct peers {
+	struct hash_table table;
+};
+
+/* Returns 0 or what hash_init() returns. */
+int peers_init(struct peers *peers);
+/* Frees the table and every peer in it. */
+void peers_free(struct peers *peers);
+
+/* By public key (PEER_WIREGUARD) or by outer address (PEER_IPIP): the other fields of id are not
+ * looked at. */
+struct peer *peers_find(const struct peers *peers, const struct plane_peer *id);
+
+/* The identity must not be there yet. NULL if there is no memory. */
+struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_t now_ms);
+/* Takes it out and frees it. */
+void peers_remove(struct peers *peers, struct peer *peer);
+size_t peers_count(const struct peers *peers);
+
+/*
+ * Notes what the plane says a peer has used. WireGuard: a new handshake is a sign of life; IPIP: a
+ * byte in either direction. Changes are compared, not times: the wall clock may be set.
+ */
+void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
+
+struct idle_rule {
+	uint64_t idle_timeout_ms;
+	uint64_t connect_grace_ms; /* WireGuard only: time for a first handshake after a /connect */
+};
+
+/* Whether the peer's time is up: API.md, "Idle peers go". */
+bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms);
+
+/* Its name in a log line: "WireGuard peer <key>" or "IPIP peer <address>". */
+struct peer_text {
+	char s[KEY_TEXT_SIZE + sizeof "WireGuard peer "];
+};
+struct peer_text peer_text(const struct plane_peer *id);

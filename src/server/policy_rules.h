@@ -1,0 +1,30 @@
+/*
+ * The policy rules (ip-rule(8)) that make the tunnels' traffic go where it should: answers to the
+ * block into the tunnels, whatever rules the host has of its own; and what comes from an endpoint's
+ * block where its bind address's traffic goes, for hosts with several uplinks: NAT comes after
+ * routing.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct firewall_config;
+struct netlink;
+struct rule;
+
+/*
+ * To be called at start and every few seconds: adds what is missing, removes what an earlier server
+ * or an earlier state of the host needed, and logs what it changed. netlink is of NETLINK_ROUTE.
+ * Returns 0 or the first -errno, logged.
+ */
+int policy_rules_tend(struct netlink *netlink, const struct firewall_config *config);
+
+/* Removes them all. Returns 0 or the first -errno, logged. */
+int policy_rules_remove(struct netlink *netlink);
+
+/*
+ * The rules there should be, given those there are: never one that the host has itself. The array
+ * is the caller's to free. Returns 0 or -ENOMEM.
+ */
+int policy_rules_wanted(const struct firewall_config *config, const struct rule *present,
+	size_t n_present, struct rule **wanted, size_t *n_wanted);

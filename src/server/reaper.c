@@ -1,0 +1,56 @@
+#include "server/reaper.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "server/endpoint.h"
+
+struct look {
+	struct endpoint *endpoint;
+	uint64_t now_ms;
+};
+
+static int note_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+{
+	struct look *look = context;
+	struct peer *peer = peers_find(&look->endpoint->peers, id);
+
+	if (peer) {
+		peer->look = look->endpoint->look;
+		peer_note_usage(peer, usage, look->now_ms);
+	}
+	return 0;
+}
+
+/* Not being in the dump is a hint only: an address is free when the lookup says "no such device".
+ */
+static bool has_vanished(struct endpoint *endpoint, const struct peer *peer)
+{
+	return peer->id.kind == PEER_IPIP && peer->look != endpoint->look &&
+	       endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV;
+}
+
+static void judge(
+	struct endpoint *endpoint, struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)
+{
+	if (peer->removal_reason)
+		return;
+	if (has_vanished(endpoint, peer))
+		removals_add(&endpoint->removals, peer, "its interface has vanished", NULL);
+	else if (peer_is_idle(peer, rule, now_ms))
+		removals_add(&endpoint->removals, peer, "idle", NULL);
+}
+
+void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
+{
+	struct look look = {endpoint, clock_now_ms(endpoint->clock)};
+
+	endpoint->look++;
+	if (endpoint->plane->ops->dump(endpoint->device, note_peer, &look) < 0) {
+		log_warning("%s: cannot look for idle peers, will try again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+		return;
+	}
+	hash_for_each (&endpoint->peers.table, node)
+		judge(endpoint, hash_entry(node, struct peer, node), rule, look.now_ms);
+}

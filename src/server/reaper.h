@@ -1,0 +1,13 @@
+/* Looks at the data plane now and then: who has been silent for too long goes, what has vanished is
+ * collected. */
+#pragma once
+
+#include "server/peers.h"
+
+struct endpoint;
+
+/*
+ * One look at one endpoint: reads its peers' usage, and queues those whose time is up for removal.
+ * If the plane cannot be read, nobody is removed until it can. Logs what goes wrong.
+ */
+void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule);

@@ -1,0 +1,155 @@
+#include "server/removals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "server/endpoint.h"
+
+enum {
+	/* So that removals asked for at the same time share a batch. */
+	GATHER_TIME_MS = 5,
+};
+
+struct waiter {
+	struct waiter *next;
+	struct reply_to reply_to;
+};
+
+static void schedule(struct removals *removals, long delay_ms)
+{
+	struct timeval delay = {.tv_usec = delay_ms * 1000};
+
+	if (removals->timer && !event_pending(removals->timer, EV_TIMEOUT, NULL))
+		event_add(removals->timer, &delay);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct removals *removals = context;
+
+	(void)fd;
+	(void)what;
+	if (removals_flush(removals))
+		schedule(removals, 0);
+}
+
+int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base)
+{
+	*removals = (struct removals){.endpoint = endpoint};
+	TAILQ_INIT(&removals->queue);
+	if (!base)
+		return 0;
+	removals->timer = evtimer_new(base, on_timer, removals);
+	return removals->timer ? 0 : -ENOMEM;
+}
+
+static void free_waiters(struct peer *peer)
+{
+	while (peer->waiters) {
+		struct waiter *next = peer->waiters->next;
+
+		free(peer->waiters);
+		peer->waiters = next;
+	}
+}
+
+static void dequeue(struct removals *removals, struct peer *peer)
+{
+	TAILQ_REMOVE(&removals->queue, peer, queue_entry);
+	peer->removal_reason = NULL;
+}
+
+void removals_free(struct removals *removals)
+{
+	struct peer *peer;
+
+	TAILQ_FOREACH (peer, &removals->queue, queue_entry)
+		free_waiters(peer);
+	TAILQ_INIT(&removals->queue);
+	if (removals->timer)
+		event_free(removals->timer);
+	removals->timer = NULL;
+}
+
+int removals_add(struct removals *removals, struct peer *peer, const char *reason,
+	const struct reply_to *reply_to)
+{
+	if (reply_to) {
+		struct waiter *waiter = malloc(sizeof *waiter);
+
+		if (!waiter)
+			return -ENOMEM;
+		*waiter = (struct waiter){peer->waiters, *reply_to};
+		peer->waiters = waiter;
+	}
+	if (!peer->removal_reason) {
+		peer->removal_reason = reason;
+		TAILQ_INSERT_TAIL(&removals->queue, peer, queue_entry);
+	}
+	schedule(removals, GATHER_TIME_MS);
+	return 0;
+}
+
+static void answer_waiters(struct endpoint *endpoint, struct peer *peer, enum ipc_status status)
+{
+	for (struct waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
+		endpoint->answer(
+			endpoint->answer_context, &waiter->reply_to, status, (struct ipv4){0});
+	free_waiters(peer);
+}
+
+void removals_cancel(struct removals *removals, struct peer *peer)
+{
+	if (!peer->removal_reason)
+		return;
+	dequeue(removals, peer);
+	answer_waiters(removals->endpoint, peer, IPC_OK);
+}
+
+static void finish(struct removals *removals, struct peer *peer, int error)
+{
+	struct endpoint *endpoint = removals->endpoint;
+	struct ipv4 inner = peer->id.inner;
+	const char *reason = peer->removal_reason;
+
+	dequeue(removals, peer);
+	if (error < 0) {
+		log_error("%s: cannot remove %s at %s (%s): %s: %s", endpoint_text(endpoint).s,
+			peer_text(&peer->id).s, ipv4_text(inner).s, reason, strerror(-error),
+			plane_error(endpoint->plane));
+		answer_waiters(endpoint, peer, IPC_FAILED);
+		return;
+	}
+	log_info("%s: removed %s, address %s is free: %s", endpoint_text(endpoint).s,
+		peer_text(&peer->id).s, ipv4_text(inner).s, reason);
+	answer_waiters(endpoint, peer, IPC_OK);
+	pool_release(endpoint->pool, inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
+bool removals_flush(struct removals *removals)
+{
+	struct endpoint *endpoint = removals->endpoint;
+	struct peer *peer, *batch[PLANE_REMOVAL_BATCH];
+	struct plane_peer ids[PLANE_REMOVAL_BATCH];
+	int errors[PLANE_REMOVAL_BATCH] = {0};
+	size_t n = 0;
+
+	TAILQ_FOREACH (peer, &removals->queue, queue_entry) {
+		if (n == PLANE_REMOVAL_BATCH)
+			break;
+		batch[n] = peer;
+		ids[n++] = peer->id;
+	}
+	if (n == 0)
+		return false;
+	endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
+	for (size_t i = 0; i < n; i++)
+		finish(removals, batch[i], errors[i]);
+	return !TAILQ_EMPTY(&removals->queue);
+}

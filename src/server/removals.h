@@ -1,0 +1,43 @@
+/*
+ * The peers of an endpoint that are to be removed: idle ones, and those that asked for it. The
+ * kernel removes many at once hardly slower than one, but a new tunnel has to wait meanwhile; so
+ * they are removed in batches of limited size, and other requests are served between the batches.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+struct endpoint;
+struct event;
+struct event_base;
+struct peer;
+struct reply_to;
+
+struct removals {
+	struct endpoint *endpoint;
+	TAILQ_HEAD(, peer) queue;
+	struct event *timer; /* NULL in a test */
+};
+
+/* Returns 0 or -ENOMEM. */
+int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base);
+/* Forgets the queue; the peers stay, nobody is answered. */
+void removals_free(struct removals *removals);
+
+/*
+ * Queues a peer, once. The reason, a literal, is for the log: "idle". reply_to is answered when it
+ * is gone, or could not be removed; NULL: nobody waits. Returns 0, or -ENOMEM, which is possible
+ * only with a reply_to.
+ */
+int removals_add(struct removals *removals, struct peer *peer, const char *reason,
+	const struct reply_to *reply_to);
+
+/* The peer is wanted again: takes it out of the queue. Who waited for its removal is told that it
+ * went, as it is to come back. */
+void removals_cancel(struct removals *removals, struct peer *peer);
+
+/* Removes one batch. A peer that could not be removed leaves the queue and stays. Returns whether
+ * more are queued. */
+bool removals_flush(struct removals *removals);

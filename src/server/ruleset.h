@@ -1,0 +1,63 @@
+/*
+ * What nftables holds, read from the kernel (nf_tables over netlink, linux/netfilter/nf_tables.h):
+ * other programs' chains and rules, as far as they can stand in a tunnel's way. Changing anything
+ * is nft.h's part.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nlmsghdr;
+
+enum {
+	RULESET_NAME_SIZE = 256, /* NFT_NAME_MAXLEN, with the final NUL */
+};
+
+struct ruleset_chain {
+	uint8_t family; /* NFPROTO_* */
+	char table[RULESET_NAME_SIZE];
+	char name[RULESET_NAME_SIZE];
+	bool is_base; /* false: the rest is not set */
+	uint32_t hook; /* NF_INET_*, or another family's numbers */
+	bool policy_drop;
+};
+
+enum ruleset_verdict {
+	RULESET_OTHER, /* of any kind, with conditions or without */
+	RULESET_STOP, /* drops or rejects whatever gets here */
+	RULESET_JUMP, /* jumps or goes to the chain, without conditions */
+};
+
+struct ruleset_rule {
+	uint64_t handle;
+	enum ruleset_verdict verdict;
+	char target[RULESET_NAME_SIZE]; /* of RULESET_JUMP */
+};
+
+typedef bool ruleset_chain_filter(const struct ruleset_chain *chain);
+
+/* A number that every change of any table moves on. Returns 0 or -errno. */
+int ruleset_generation(uint32_t *generation);
+
+/*
+ * The wanted chains of all families; the rules of one chain in their order (chain NULL: of the
+ * whole table), none if it is not there. The caller frees the list. Return 0 or -errno; -EINTR if
+ * the ruleset kept changing.
+ */
+int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n);
+int ruleset_rules(uint8_t family, const char *table, const char *chain, struct ruleset_rule **rules,
+	size_t *n);
+
+/* Whether a base chain lets nothing pass that it does not accept: by its policy, or by a rule
+ * without conditions that drops or rejects. Returns 0 or -errno. */
+int ruleset_is_closed(const struct ruleset_chain *chain, bool *is_closed);
+
+/* How nft writes the family: "ip", "inet"; NULL for the others, whose forward and input chains see
+ * no IPv4 packet that is routed. */
+const char *ruleset_family_name(uint8_t family);
+
+/* One message of the kernel's answer, NFT_MSG_NEWCHAIN and NFT_MSG_NEWRULE. Return 0 or -EPROTO. */
+int ruleset_decode_chain(const struct nlmsghdr *message, struct ruleset_chain *chain);
+int ruleset_decode_rule(const struct nlmsghdr *message, struct ruleset_rule *rule);

@@ -1,0 +1,28 @@
+/* Runs one of the host's programs: at start and stop only, never to serve a request, never through
+ * a shell. */
+#pragma once
+
+#include <stddef.h>
+
+enum {
+	RUN_TIMEOUT_MS = 10000,
+	RUN_MAX_OUTPUT = 16 << 20, /* bytes */
+	RUN_ERROR_SIZE = 256,
+};
+
+/* Why it failed: for people, one line; what the program itself said, if it did. */
+struct run_error {
+	char text[RUN_ERROR_SIZE];
+};
+
+/*
+ * Starts the program, looked up in PATH and in the sbin folders, with the input (NULL: none) on its
+ * standard input and nothing of our environment but PATH; waits for its end. *output (may be NULL)
+ * is what it wrote to its standard output, ended by a NUL, to be freed by the caller.
+ *
+ * Returns 0 if it ended with status 0; -ENOENT if there is no such program, -ETIMEDOUT if it was
+ * killed after RUN_TIMEOUT_MS, -EFBIG if it wrote more than RUN_MAX_OUTPUT, -EIO if it failed, or
+ * another errno.
+ */
+int run_program(
+	const char *const arguments[], const char *input, char **output, struct run_error *error);

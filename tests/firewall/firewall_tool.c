@@ -1,0 +1,216 @@
+/*
+ * The firewall's functions for the tests beside this: reads one command a line from standard input
+ * and answers each with a line "done RESULT".
+ *
+ * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] [--embedded]
+ *                      WHOLE-BLOCK INDEX,BIND,BLOCK,PORT...
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netlink.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netlink/socket.h"
+#include "server/bind_address.h"
+#include "server/firewall.h"
+#include "server/foreign_firewall.h"
+#include "server/go_leftovers.h"
+#include "server/policy_rules.h"
+#include "server/sysctls.h"
+
+enum {
+	MAX_ENDPOINTS = 64,
+	LINE_SIZE = 256,
+};
+
+struct tool {
+	struct firewall_endpoint endpoints[MAX_ENDPOINTS];
+	struct firewall_config config;
+	struct firewall_state state;
+	struct foreign_firewall *foreign;
+	struct bind_address bind; /* the first endpoint's */
+	struct netlink *netlink;
+};
+
+static int parse_endpoint(char *text, struct firewall_endpoint *endpoint)
+{
+	char *index = strsep(&text, ",");
+	char *bind = strsep(&text, ",");
+	char *block = strsep(&text, ",");
+
+	if (!text)
+		return -EINVAL;
+	endpoint->index = (unsigned int)strtoul(index, NULL, 10);
+	endpoint->port = (uint16_t)strtoul(text, NULL, 10);
+	return ipv4_parse(bind, &endpoint->bind) < 0 || prefix_parse(block, &endpoint->block) < 0
+		       ? -EINVAL
+		       : 0;
+}
+
+static int parse_arguments(struct tool *tool, int argc, char **argv)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--allow-peer-to-peer") == 0)
+			tool->config.allow_peer_to_peer = true;
+		else if (strcmp(argv[i], "--allow-link-local") == 0)
+			tool->config.allow_link_local = true;
+		else if (strcmp(argv[i], "--embedded") == 0)
+			tool->config.embedded = true;
+		else
+			return -EINVAL;
+	}
+	if (i == argc || prefix_parse(argv[i++], &tool->config.whole_block) < 0)
+		return -EINVAL;
+	tool->config.endpoints = tool->endpoints;
+	for (; i < argc && tool->config.n_endpoints < MAX_ENDPOINTS; i++)
+		if (parse_endpoint(argv[i], &tool->endpoints[tool->config.n_endpoints++]) < 0)
+			return -EINVAL;
+	return tool->config.n_endpoints > 0 ? 0 : -EINVAL;
+}
+
+static int print_text(struct tool *tool)
+{
+	auto_free char *text = firewall_text(&tool->config);
+
+	return text && fputs(text, stdout) >= 0 ? 0 : -ENOMEM;
+}
+
+static int load(struct tool *tool)
+{
+	return firewall_load(&tool->config, &tool->state);
+}
+
+static int tend(struct tool *tool)
+{
+	return firewall_tend(&tool->config, &tool->state);
+}
+
+static int remove_own(struct tool *tool)
+{
+	(void)tool;
+	return firewall_remove();
+}
+
+static int report_inputs(struct tool *tool)
+{
+	firewall_report_closed_inputs(&tool->config);
+	return 0;
+}
+
+static int foreign_tend(struct tool *tool)
+{
+	if (!tool->foreign)
+		tool->foreign = foreign_firewall_new(&tool->config);
+	if (!tool->foreign)
+		return -ENOMEM;
+	foreign_firewall_tend(tool->foreign);
+	return 0;
+}
+
+static int foreign_stop(struct tool *tool)
+{
+	foreign_firewall_free(tool->foreign, false);
+	tool->foreign = NULL;
+	return 0;
+}
+
+static int foreign_keep(struct tool *tool)
+{
+	foreign_firewall_free(tool->foreign, true);
+	tool->foreign = NULL;
+	return 0;
+}
+
+static int remove_go_leftovers(struct tool *tool)
+{
+	(void)tool;
+	go_leftovers_remove();
+	return 0;
+}
+
+static int address_tend(struct tool *tool)
+{
+	return bind_address_tend(tool->netlink, &tool->bind);
+}
+
+static int address_keep(struct tool *tool)
+{
+	return bind_address_keep(tool->netlink, &tool->bind);
+}
+
+static int address_remove(struct tool *tool)
+{
+	return bind_address_remove(tool->netlink, &tool->bind);
+}
+
+static int rules_tend(struct tool *tool)
+{
+	return policy_rules_tend(tool->netlink, &tool->config);
+}
+
+static int rules_remove(struct tool *tool)
+{
+	return policy_rules_remove(tool->netlink);
+}
+
+static int sysctls(struct tool *tool)
+{
+	return sysctls_prepare(tool->netlink, &tool->config);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct tool *tool);
+} commands[] = {
+	{"text", print_text},
+	{"load", load},
+	{"tend", tend},
+	{"remove", remove_own},
+	{"inputs", report_inputs},
+	{"foreign-tend", foreign_tend},
+	{"foreign-stop", foreign_stop},
+	{"foreign-keep", foreign_keep},
+	{"go-leftovers", remove_go_leftovers},
+	{"address-tend", address_tend},
+	{"address-keep", address_keep},
+	{"address-remove", address_remove},
+	{"rules-tend", rules_tend},
+	{"rules-remove", rules_remove},
+	{"sysctls", sysctls},
+};
+
+static int run(struct tool *tool, const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].run(tool);
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	struct tool tool = {0};
+	char line[LINE_SIZE];
+
+	if (parse_arguments(&tool, argc, argv) < 0) {
+		fprintf(stderr, "firewall-tool: bad arguments\n");
+		return 2;
+	}
+	tool.bind.address = tool.endpoints[0].bind;
+	if (netlink_open(NETLINK_ROUTE, &tool.netlink) < 0)
+		return 1;
+	while (fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		printf("done %d\n", run(&tool, line));
+		fflush(stdout);
+	}
+	foreign_firewall_free(tool.foreign, true);
+	netlink_close(tool.netlink);
+	return 0;
+}

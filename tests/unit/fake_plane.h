@@ -1,0 +1,24 @@
+/* A data plane in memory, so that the rules of peers can be tested with a clock of their own and
+ * faults on demand. */
+#pragma once
+
+#include "plane/plane.h"
+
+enum {
+	FAKE_MAX_PEERS = 256,
+};
+
+struct fake_plane {
+	struct plane plane; /* first */
+	struct plane_peer peers[FAKE_MAX_PEERS];
+	struct plane_usage usage[FAKE_MAX_PEERS];
+	size_t n_peers;
+	/* What the next calls answer; 0: as it should be. */
+	int add_error, check_error, dump_error, remove_error;
+	unsigned int n_adds;
+};
+
+void fake_plane_init(struct fake_plane *fake);
+struct plane_usage *fake_plane_usage(struct fake_plane *fake, struct ipv4 inner);
+/* As `ip link del` or `wg set ... remove` would. */
+void fake_plane_lose(struct fake_plane *fake, struct ipv4 inner);

@@ -1,0 +1,375 @@
+#include "test.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "fake_plane.h"
+#include "server/endpoint.h"
+#include "server/reaper.h"
+
+enum {
+	MAX_ANSWERS = 128,
+	IDLE_MS = 300 * 1000,
+	GRACE_MS = 60 * 1000,
+};
+
+static const struct idle_rule rule = {IDLE_MS, GRACE_MS};
+
+struct test_clock {
+	struct clock clock; /* first */
+	uint64_t ms;
+};
+
+static uint64_t now_ms(const struct clock *clock)
+{
+	return ((const struct test_clock *)clock)->ms;
+}
+
+struct answers {
+	enum ipc_status status[MAX_ANSWERS];
+	struct ipv4 address[MAX_ANSWERS];
+	size_t n;
+};
+
+static void note_answer(
+	void *context, const struct reply_to *to, enum ipc_status status, struct ipv4 address)
+{
+	struct answers *answers = context;
+
+	(void)to;
+	answers->status[answers->n] = status;
+	answers->address[answers->n++] = address;
+}
+
+struct fixture {
+	struct fake_plane fake;
+	struct test_clock clock;
+	struct answers answers;
+	struct endpoint endpoint;
+};
+
+static void open_endpoint(struct fixture *f)
+{
+	struct endpoint *endpoint = &f->endpoint;
+
+	*endpoint = (struct endpoint){
+		.config = {.bind = {0xcb007101}},
+		.public_key = {{0xff}},
+		.plane = &f->fake.plane,
+		.clock = &f->clock.clock,
+		.answer = note_answer,
+		.answer_context = &f->answers,
+	};
+	prefix_parse("10.0.0.0/29", &endpoint->config.block);
+	endpoint->config.gateway = pool_gateway(endpoint->config.block);
+	assert_int_equal(endpoint_open(endpoint, NULL), 0);
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
+	f = (struct fixture){.clock = {{now_ms}, 1000 * 1000}};
+	fake_plane_init(&f.fake);
+	open_endpoint(&f);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	endpoint_close(&f->endpoint, false);
+	return 0;
+}
+
+static void request(struct fixture *f, enum ipc_operation operation, uint32_t who)
+{
+	const struct reply_to reply_to = {0};
+	struct ipc_request r = {.version = IPC_VERSION, .operation = (uint16_t)operation};
+
+	r.source.value = who;
+	if (operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD)
+		r.key.bytes[0] = (uint8_t)who;
+	endpoint_handle(&f->endpoint, &r, &reply_to);
+}
+
+/* Sends a request that is answered at once. */
+static enum ipc_status ask(struct fixture *f, enum ipc_operation operation, uint32_t who)
+{
+	f->answers.n = 0;
+	request(f, operation, who);
+	assert_int_equal(f->answers.n, 1);
+	return f->answers.status[0];
+}
+
+static struct ipv4 connect_as(struct fixture *f, enum ipc_operation operation, uint32_t who)
+{
+	assert_int_equal(ask(f, operation, who), IPC_OK);
+	return f->answers.address[0];
+}
+
+/* Looks for idle peers and removes them; returns how many are left. */
+static size_t look(struct fixture *f)
+{
+	reaper_look(&f->endpoint, &rule);
+	while (removals_flush(&f->endpoint.removals)) {
+	}
+	return peers_count(&f->endpoint.peers);
+}
+
+static void both_kinds_draw_from_one_pool(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 1)).s, "10.0.0.2");
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_IPIP, 1)).s, "10.0.0.3");
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 2)).s, "10.0.0.4");
+}
+
+static void the_same_peer_gets_the_same_address_again(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 wireguard = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	struct ipv4 ipip = connect_as(f, IPC_CONNECT_IPIP, 1);
+
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_WIREGUARD, 1), wireguard));
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), ipip));
+	assert_int_equal(pool_taken(f->endpoint.pool), 2);
+}
+
+static void a_failed_connect_takes_no_address(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.add_error = -EPERM;
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+	assert_int_equal(peers_count(&f->endpoint.peers), 0);
+}
+
+static void a_used_up_block_is_said_and_recovers(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t i = 1; i <= 5; i++)
+		connect_as(f, IPC_CONNECT_IPIP, i);
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 6), IPC_POOL_EXHAUSTED);
+	request(f, IPC_DISCONNECT_IPIP, 3);
+	removals_flush(&f->endpoint.removals);
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_IPIP, 6)).s, "10.0.0.4");
+}
+
+static void the_servers_own_key_is_no_peers_key(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 0xff), IPC_INVALID_KEY);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+}
+
+static void each_wireguard_connect_writes_the_peer_again(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	fake_plane_lose(&f->fake, address);
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	assert_non_null(fake_plane_usage(&f->fake, address));
+}
+
+static void only_no_such_device_counts_as_vanished(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_IPIP, 1);
+
+	f->fake.check_error = -ENOBUFS;
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), address));
+	assert_int_equal(f->fake.n_adds, 1);
+	f->fake.check_error = 0;
+	fake_plane_lose(&f->fake, address);
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), address));
+	assert_int_equal(f->fake.n_adds, 2);
+}
+
+static void a_vanished_tunnel_that_cannot_be_made_again_frees_its_address(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_plane_lose(&f->fake, connect_as(f, IPC_CONNECT_IPIP, 1));
+	f->fake.add_error = -EEXIST;
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+}
+
+static void disconnecting_is_answered_when_the_peer_is_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	f->answers.n = 0;
+	request(f, IPC_DISCONNECT_WIREGUARD, 1);
+	request(f, IPC_DISCONNECT_WIREGUARD, 1);
+	assert_int_equal(f->answers.n, 0);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_int_equal(f->answers.n, 2);
+	assert_int_equal(f->answers.status[0], IPC_OK);
+	assert_int_equal(f->fake.n_peers, 0);
+	assert_int_equal(ask(f, IPC_DISCONNECT_WIREGUARD, 1), IPC_OK);
+}
+
+static void a_peer_that_cannot_be_removed_stays_and_that_is_said(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->answers.n = 0;
+	f->fake.remove_error = -EPERM;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(f->answers.status[0], IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	f->fake.remove_error = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+}
+
+static void a_connect_overtakes_a_queued_removal(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_IPIP, 1);
+
+	f->answers.n = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	request(f, IPC_CONNECT_IPIP, 1);
+	assert_int_equal(f->answers.n, 2);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_non_null(fake_plane_usage(&f->fake, address));
+}
+
+static void an_ipip_peer_lives_while_bytes_move_in_either_direction(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_IPIP, 1);
+
+	for (int i = 0; i < 6; i++) {
+		f->clock.ms += IDLE_MS;
+		*(i % 2 ? &fake_plane_usage(&f->fake, address)->sent
+			: &fake_plane_usage(&f->fake, address)->received) += 1;
+		assert_int_equal(look(f), 1);
+	}
+	f->clock.ms += IDLE_MS;
+	assert_int_equal(look(f), 1);
+	f->clock.ms += 1;
+	assert_int_equal(look(f), 0);
+	assert_int_equal(f->fake.n_peers, 0);
+}
+
+static void a_connect_sets_the_idle_clock_back(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->clock.ms += IDLE_MS;
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->clock.ms += IDLE_MS;
+	assert_int_equal(look(f), 1);
+}
+
+static void a_wireguard_peer_without_handshake_has_the_idle_timeout(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	f->clock.ms += IDLE_MS;
+	assert_int_equal(look(f), 1);
+	f->clock.ms += 1;
+	assert_int_equal(look(f), 0);
+}
+
+static void a_wireguard_peer_goes_when_handshake_and_connect_are_old(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	fake_plane_usage(&f->fake, address)->handshake_ns = 5;
+	assert_int_equal(look(f), 1);
+	f->clock.ms += IDLE_MS + 1 - GRACE_MS;
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	f->clock.ms += GRACE_MS;
+	assert_int_equal(look(f), 1);
+	f->clock.ms += 1;
+	assert_int_equal(look(f), 0);
+}
+
+static void nobody_goes_while_the_plane_cannot_be_read(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->fake.dump_error = -ENOBUFS;
+	f->clock.ms += 2 * IDLE_MS;
+	assert_int_equal(look(f), 1);
+}
+
+static void a_vanished_ipip_interface_is_collected_when_that_is_certain(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_plane_lose(&f->fake, connect_as(f, IPC_CONNECT_IPIP, 1));
+	f->fake.check_error = -ENOBUFS;
+	assert_int_equal(look(f), 1);
+	f->fake.check_error = 0;
+	assert_int_equal(look(f), 0);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+}
+
+static void adopted_peers_keep_addresses_and_their_idle_clocks_start_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 first = connect_as(f, IPC_CONNECT_IPIP, 1);
+	struct ipv4 second = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	fake_plane_usage(&f->fake, first)->received = 1000;
+	fake_plane_usage(&f->fake, second)->handshake_ns = 1000;
+	f->clock.ms += IDLE_MS / 2;
+	endpoint_close(&f->endpoint, true);
+	open_endpoint(f);
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), first));
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 2)).s, "10.0.0.4");
+	f->clock.ms += IDLE_MS;
+	assert_int_equal(look(f), 3);
+	f->clock.ms += 1;
+	assert_int_equal(look(f), 0);
+}
+
+int main(void)
+{
+#define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		RULE(both_kinds_draw_from_one_pool),
+		RULE(the_same_peer_gets_the_same_address_again),
+		RULE(a_failed_connect_takes_no_address),
+		RULE(a_used_up_block_is_said_and_recovers),
+		RULE(the_servers_own_key_is_no_peers_key),
+		RULE(each_wireguard_connect_writes_the_peer_again),
+		RULE(only_no_such_device_counts_as_vanished),
+		RULE(a_vanished_tunnel_that_cannot_be_made_again_frees_its_address),
+		RULE(disconnecting_is_answered_when_the_peer_is_gone),
+		RULE(a_peer_that_cannot_be_removed_stays_and_that_is_said),
+		RULE(a_connect_overtakes_a_queued_removal),
+		RULE(an_ipip_peer_lives_while_bytes_move_in_either_direction),
+		RULE(a_connect_sets_the_idle_clock_back),
+		RULE(a_wireguard_peer_without_handshake_has_the_idle_timeout),
+		RULE(a_wireguard_peer_goes_when_handshake_and_connect_are_old),
+		RULE(nobody_goes_while_the_plane_cannot_be_read),
+		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
+		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

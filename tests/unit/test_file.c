@@ -1,0 +1,133 @@
+#include "test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/key_file.h"
+
+struct folder {
+	char path[64];
+};
+
+static int setup(void **state)
+{
+	static struct folder folder;
+
+	strcpy(folder.path, "/tmp/vprox-test-XXXXXX");
+	*state = &folder;
+	return mkdtemp(folder.path) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct folder *folder = *state;
+	char command[128];
+
+	snprintf(command, sizeof command, "rm -r %s", folder->path);
+	return system(command);
+}
+
+static const char *in(struct folder *folder, const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", folder->path, name);
+	return path;
+}
+
+static size_t count_files(struct folder *folder)
+{
+	DIR *dir = opendir(folder->path);
+	size_t n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static void a_created_file_has_its_content_and_mode(void **state)
+{
+	struct folder *folder = *state;
+	struct stat stat_buffer;
+	char *data;
+	size_t length;
+
+	assert_int_equal(file_create(in(folder, "f"), 0600, "hello", 5), 0);
+	assert_int_equal(file_read(in(folder, "f"), 5, &data, &length), 0);
+	assert_string_equal(data, "hello");
+	assert_int_equal(length, 5);
+	free(data);
+	assert_int_equal(stat(in(folder, "f"), &stat_buffer), 0);
+	assert_int_equal(stat_buffer.st_mode & 0777, 0600);
+}
+
+static void a_file_that_is_there_is_never_overwritten(void **state)
+{
+	struct folder *folder = *state;
+	char *data;
+	size_t length;
+
+	assert_int_equal(file_create(in(folder, "f"), 0600, "first", 5), 0);
+	assert_int_equal(file_create(in(folder, "f"), 0600, "other", 5), -EEXIST);
+	assert_int_equal(file_read(in(folder, "f"), 100, &data, &length), 0);
+	assert_string_equal(data, "first");
+	free(data);
+	assert_int_equal(count_files(folder), 1);
+}
+
+static void a_file_larger_than_allowed_is_refused(void **state)
+{
+	struct folder *folder = *state;
+	char *data;
+	size_t length;
+
+	assert_int_equal(file_create(in(folder, "f"), 0600, "hello", 5), 0);
+	assert_int_equal(file_read(in(folder, "f"), 4, &data, &length), -EFBIG);
+	assert_int_equal(file_read(in(folder, "absent"), 4, &data, &length), -ENOENT);
+	assert_int_equal(file_read(folder->path, 4, &data, &length), -EISDIR);
+}
+
+static void a_key_is_made_once_and_then_kept(void **state)
+{
+	struct folder *folder = *state;
+	struct key first, again;
+	struct stat stat_buffer;
+
+	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), &first), 0);
+	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), &again), 0);
+	assert_true(key_equal(&first, &again));
+	assert_int_equal(stat(in(folder, "a/b/key"), &stat_buffer), 0);
+	assert_int_equal(stat_buffer.st_mode & 0777, 0600);
+	assert_int_equal(stat(in(folder, "a/b"), &stat_buffer), 0);
+	assert_int_equal(stat_buffer.st_mode & 0777, 0700);
+}
+
+static void a_file_that_is_no_key_is_left_alone_and_refused(void **state)
+{
+	struct folder *folder = *state;
+	struct key key;
+
+	assert_int_equal(file_create(in(folder, "key"), 0600, "nonsense", 8), 0);
+	assert_int_equal(key_file_load_or_create(in(folder, "key"), &key), -EINVAL);
+	assert_int_equal(count_files(folder), 1);
+}
+
+int main(void)
+{
+#define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		RULE(a_created_file_has_its_content_and_mode),
+		RULE(a_file_that_is_there_is_never_overwritten),
+		RULE(a_file_larger_than_allowed_is_refused),
+		RULE(a_key_is_made_once_and_then_kept),
+		RULE(a_file_that_is_no_key_is_left_alone_and_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+#include "test.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "server/firewall.h"
+
+static struct ipv4 address(const char *text)
+{
+	struct ipv4 a;
+
+	assert_int_equal(ipv4_parse(text, &a), 0);
+	return a;
+}
+
+static struct prefix prefix(const char *text)
+{
+	struct prefix p;
+
+	assert_int_equal(prefix_parse(text, &p), 0);
+	return p;
+}
+
+/* Two endpoints; their indices are not their places in the list. */
+struct fixture {
+	struct firewall_endpoint endpoints[2];
+	struct firewall_config config;
+};
+
+static struct fixture *fixture(void)
+{
+	static struct fixture f;
+
+	f.endpoints[0] = (struct firewall_endpoint){
+		3, address("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
+	f.endpoints[1] = (struct firewall_endpoint){
+		0, address("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
+	f.config = (struct firewall_config){
+		.endpoints = f.endpoints, .n_endpoints = 2, .whole_block = prefix("10.100.0.0/16")};
+	return &f;
+}
+
+static void assert_holds(const struct firewall_config *config, const char *part)
+{
+	auto_free char *text = firewall_text(config);
+
+	assert_non_null(text);
+	if (!strstr(text, part))
+		fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+static void assert_lacks(const struct firewall_config *config, const char *part)
+{
+	auto_free char *text = firewall_text(config);
+
+	assert_non_null(text);
+	if (strstr(text, part))
+		fail_msg("\"%s\" is in:\n%s", part, text);
+}
+
+static void the_whole_table_is_replaced_in_one_transaction(void **state)
+{
+	static const char beginning[] = "table ip vprox\ndelete table ip vprox\ntable ip vprox {\n";
+	auto_free char *text = firewall_text(&fixture()->config);
+
+	(void)state;
+	assert_memory_equal(text, beginning, sizeof beginning - 1);
+}
+
+static void every_endpoint_has_its_names_addresses_and_port(void **state)
+{
+	const struct firewall_config *config = &fixture()->config;
+
+	(void)state;
+	assert_holds(config, "elements = { \"vprox3\", \"vp3-*\", \"vprox0\", \"vp0-*\" }");
+	assert_holds(config, "elements = { 203.0.113.1, 203.0.113.2 }");
+	assert_holds(config, "elements = { 10.100.0.0/20, 10.100.16.0/20 }");
+	assert_holds(config, "elements = { 203.0.113.1 . 50230, 203.0.113.2 . 50227 }");
+	assert_holds(
+		config, "elements = { 10.100.0.0/20 : 203.0.113.1, 10.100.16.0/20 : 203.0.113.2 }");
+	assert_holds(config, "\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 drop\n");
+	assert_holds(config, "\tchain device_0 {\n\t\tip saddr != 10.100.16.0/20 drop\n");
+	assert_holds(config, "\"vprox3\" : goto device_3, \"vp3-*\" : goto ipip_3");
+}
+
+static void an_ipip_links_source_is_looked_up_in_the_kernels_plane_only(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config,
+		"\tchain ipip_3 {\n\t\tfib saddr . iif oif missing drop\n\t\tgoto device_3\n");
+	f->config.embedded = true;
+	assert_lacks(&f->config, "fib saddr");
+	assert_holds(&f->config, "\tchain ipip_3 {\n\t\tgoto device_3\n");
+}
+
+static void peers_reach_each_other_only_where_that_is_allowed(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config, "iifname @tunnels oifname @tunnels drop");
+	f->config.allow_peer_to_peer = true;
+	assert_lacks(&f->config, "iifname @tunnels oifname @tunnels drop");
+}
+
+static void link_local_addresses_are_reached_only_where_that_is_allowed(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config, "ip daddr 169.254.0.0/16 drop");
+	f->config.allow_link_local = true;
+	assert_lacks(&f->config, "169.254");
+}
+
+static void source_ports_after_nat_leave_out_the_servers(void **state)
+{
+	(void)state;
+	assert_holds(&fixture()->config,
+		"meta l4proto { tcp, udp } snat to ip saddr map @bind_of : 1024-50226\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_whole_table_is_replaced_in_one_transaction),
+		cmocka_unit_test(every_endpoint_has_its_names_addresses_and_port),
+		cmocka_unit_test(an_ipip_links_source_is_looked_up_in_the_kernels_plane_only),
+		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
+		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),
+		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

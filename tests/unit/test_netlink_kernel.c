@@ -1,0 +1,376 @@
+/* The netlink room against the kernel itself, in a network namespace of the test's own. */
+#include "test.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <linux/fib_rules.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include "base/cleanup.h"
+#include "netlink/address.h"
+#include "netlink/request.h"
+#include "netlink/route.h"
+#include "netlink/rule.h"
+#include "netlink/socket.h"
+
+/* Who added what the tests add. */
+enum {
+	TEST_PROTOCOL = 187,
+	TEST_TABLE = 51820,
+};
+
+struct fixture {
+	struct netlink *netlink;
+	unsigned int ifindex; /* of a veth that is up */
+};
+
+static struct ipv4 ipv4(const char *text)
+{
+	struct ipv4 address;
+
+	assert_int_equal(ipv4_parse(text, &address), 0);
+	return address;
+}
+
+static struct prefix prefix(const char *text)
+{
+	struct prefix p;
+
+	assert_int_equal(prefix_parse(text, &p), 0);
+	return p;
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	*state = &fixture;
+	if (unshare(CLONE_NEWNET) < 0)
+		return 0;
+	if (netlink_open(NETLINK_ROUTE, &fixture.netlink) < 0)
+		return -1;
+	if (system("ip link add test0 type veth peer name test1 && ip link set test0 up && "
+		   "ip link set test1 up") != 0)
+		return -1;
+	fixture.ifindex = if_nametoindex("test0");
+	return fixture.ifindex ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	netlink_close(fixture->netlink);
+	return 0;
+}
+
+/* The fixture, or the end of the test where no namespace could be made. */
+static struct fixture *fixture_or_skip(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!fixture->netlink)
+		skip();
+	return fixture;
+}
+
+static void an_address_keeps_its_lifetime_protocol_and_label(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct address wanted = {.ifindex = f->ifindex,
+		.local = ipv4("192.0.2.1"),
+		.prefix_length = 32,
+		.protocol = TEST_PROTOCOL,
+		.valid_s = 60,
+		.preferred_s = 60,
+		.label = "test0:x"};
+	auto_free struct address *found = NULL;
+	size_t n;
+
+	assert_int_equal(address_add(f->netlink, &wanted), 0);
+	assert_int_equal(address_add(f->netlink, &wanted), -EEXIST);
+	assert_int_equal(address_dump(f->netlink, f->ifindex, &found, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(found[0].local.value, wanted.local.value);
+	assert_int_equal(found[0].ifindex, f->ifindex);
+	assert_int_equal(found[0].prefix_length, 32);
+	assert_int_equal(found[0].protocol, TEST_PROTOCOL);
+	assert_in_range(found[0].valid_s, 58, 60);
+	assert_in_range(found[0].preferred_s, 58, 60);
+	assert_string_equal(found[0].label, "test0:x");
+	assert_int_equal(address_delete(f->netlink, &wanted), 0);
+	assert_int_equal(address_delete(f->netlink, &wanted), -EADDRNOTAVAIL);
+}
+
+static void a_lifetime_can_be_renewed_and_made_endless(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct address wanted = {.ifindex = f->ifindex,
+		.local = ipv4("192.0.2.2"),
+		.prefix_length = 32,
+		.valid_s = 20,
+		.preferred_s = 20};
+	size_t n;
+
+	for (int i = 0; i < 3; i++) {
+		auto_free struct address *found = NULL;
+
+		assert_int_equal(address_set(f->netlink, &wanted), 0);
+		assert_int_equal(address_dump(f->netlink, f->ifindex, &found, &n), 0);
+		assert_int_equal(n, 1);
+		assert_true(found[0].valid_s == wanted.valid_s ||
+			    found[0].valid_s == wanted.valid_s - 1);
+		wanted.valid_s = wanted.preferred_s = i == 0 ? 60 : ADDRESS_FOREVER;
+	}
+	assert_int_equal(address_delete(f->netlink, &wanted), 0);
+}
+
+static void addresses_of_one_interface_leave_out_the_others(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct address first = {.ifindex = f->ifindex,
+		.local = ipv4("192.0.2.3"),
+		.prefix_length = 24,
+		.valid_s = ADDRESS_FOREVER,
+		.preferred_s = ADDRESS_FOREVER};
+	struct address second = first;
+	auto_free struct address *one = NULL, *all = NULL;
+	size_t n_one, n_all;
+
+	second.ifindex = if_nametoindex("test1");
+	second.local = ipv4("192.0.2.4");
+	assert_int_equal(address_add(f->netlink, &first), 0);
+	assert_int_equal(address_add(f->netlink, &second), 0);
+	assert_int_equal(address_dump(f->netlink, f->ifindex, &one, &n_one), 0);
+	assert_int_equal(address_dump(f->netlink, 0, &all, &n_all), 0);
+	assert_int_equal(n_one, 1);
+	assert_int_equal(n_all, 2);
+	assert_int_equal(address_delete(f->netlink, &first), 0);
+	assert_int_equal(address_delete(f->netlink, &second), 0);
+}
+
+static void a_route_is_added_replaced_found_and_deleted(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct route wanted = route_of_link(prefix("198.51.100.7/32"), f->ifindex);
+	struct route other = route_of_link(wanted.destination, if_nametoindex("test1"));
+	struct route_filter filter = {.table = RT_TABLE_MAIN,
+		.type = RTN_UNICAST,
+		.scope_at_least = RT_SCOPE_LINK,
+		.length_min = 32,
+		.length_max = 32};
+	auto_free struct route *found = NULL;
+	size_t n;
+
+	assert_int_equal(route_add(f->netlink, &wanted), 0);
+	assert_int_equal(route_add(f->netlink, &wanted), -EEXIST);
+	assert_int_equal(route_set(f->netlink, &wanted), 0);
+	assert_int_equal(route_set(f->netlink, &other), 0);
+	assert_int_equal(route_dump(f->netlink, &filter, &found, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(found[0].oif, other.oif);
+	assert_int_equal(found[0].destination.address.value, 0xc6336407);
+	assert_int_equal(found[0].protocol, RTPROT_BOOT);
+	assert_int_equal(found[0].scope, RT_SCOPE_LINK);
+	assert_int_equal(route_delete(f->netlink, &other), 0);
+	assert_int_equal(route_delete(f->netlink, &other), -ESRCH);
+}
+
+static void a_table_without_routes_dumps_none(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct route_filter filter = {.table = 4711};
+	auto_free struct route *found = NULL;
+	size_t n;
+
+	assert_int_equal(route_dump(f->netlink, &filter, &found, &n), 0);
+	assert_int_equal(n, 0);
+}
+
+static void the_default_route_is_the_one_with_the_lowest_metric(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct route first = route_of_link(prefix("0.0.0.0/0"), f->ifindex), second = first, found;
+
+	assert_int_equal(route_default(f->netlink, &found), -ENETUNREACH);
+	first.metric = 200;
+	second.metric = 100;
+	second.oif = if_nametoindex("test1");
+	assert_int_equal(route_add(f->netlink, &first), 0);
+	assert_int_equal(route_add(f->netlink, &second), 0);
+	assert_int_equal(route_default(f->netlink, &found), 0);
+	assert_int_equal(found.oif, second.oif);
+	assert_int_equal(found.metric, 100);
+	assert_int_equal(route_delete(f->netlink, &first), 0);
+	assert_int_equal(route_delete(f->netlink, &second), 0);
+}
+
+static void a_lookup_obeys_the_source_and_the_rules(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct address source = {.ifindex = f->ifindex,
+		.local = ipv4("192.0.2.5"),
+		.prefix_length = 32,
+		.valid_s = ADDRESS_FOREVER,
+		.preferred_s = ADDRESS_FOREVER};
+	struct route route = route_of_link(prefix("203.0.113.0/24"), f->ifindex), found;
+	struct rule rule = {.priority = 1000,
+		.from = prefix("192.0.2.5/32"),
+		.action = FR_ACT_TO_TBL,
+		.table = TEST_TABLE};
+
+	route.table = TEST_TABLE;
+	assert_int_equal(address_add(f->netlink, &source), 0);
+	assert_int_equal(route_add(f->netlink, &route), 0);
+	assert_int_equal(rule_add(f->netlink, &rule), 0);
+	assert_int_equal(route_lookup(f->netlink, ipv4("203.0.113.9"), source.local, &found), 0);
+	assert_int_equal(found.oif, f->ifindex);
+	assert_int_equal(found.table, TEST_TABLE);
+	assert_int_equal(route_lookup(f->netlink, ipv4("203.0.113.9"), (struct ipv4){0}, &found),
+		-ENETUNREACH);
+	assert_int_equal(rule_delete(f->netlink, &rule), 0);
+	assert_int_equal(route_delete(f->netlink, &route), 0);
+	assert_int_equal(address_delete(f->netlink, &source), 0);
+}
+
+static void a_rule_comes_back_as_it_was_added(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct rule wanted = {.priority = 99,
+		.from = prefix("10.0.0.0/8"),
+		.to = prefix("10.1.0.0/16"),
+		.iif = "test0",
+		.mark = 5,
+		.mask = 0xff,
+		.action = FR_ACT_TO_TBL,
+		.table = 100,
+		.protocol = TEST_PROTOCOL};
+	auto_free struct rule *rules = NULL;
+	size_t n;
+
+	assert_int_equal(rule_add(f->netlink, &wanted), 0);
+	assert_int_equal(rule_add(f->netlink, &wanted), -EEXIST);
+	assert_int_equal(rule_dump(f->netlink, &rules, &n), 0);
+	assert_int_equal(n, 4); /* local, this one, main, default */
+	assert_int_equal(rules[1].priority, 99);
+	assert_int_equal(rules[1].from.address.value, wanted.from.address.value);
+	assert_int_equal(rules[1].from.length, 8);
+	assert_int_equal(rules[1].to.length, 16);
+	assert_string_equal(rules[1].iif, "test0");
+	assert_int_equal(rules[1].mark, 5);
+	assert_int_equal(rules[1].mask, 0xff);
+	assert_int_equal(rules[1].table, 100);
+	assert_int_equal(rules[1].protocol, TEST_PROTOCOL);
+	assert_false(rules[1].conditional);
+	assert_int_equal(rule_delete(f->netlink, &wanted), 0);
+	assert_int_equal(rule_delete(f->netlink, &wanted), -ENOENT);
+}
+
+static void conditions_a_rule_cannot_carry_are_said(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	auto_free struct rule *rules = NULL;
+	size_t n;
+
+	assert_int_equal(
+		system("ip rule add not from 10.9.0.0/16 lookup main priority 7 && "
+		       "ip rule add from 10.9.0.0/16 ipproto udp lookup main priority 8 && "
+		       "ip rule add lookup main suppress_prefixlength 0 priority 9"),
+		0);
+	assert_int_equal(rule_dump(f->netlink, &rules, &n), 0);
+	assert_int_equal(n, 6);
+	assert_true(rules[1].conditional && rules[2].conditional && rules[3].conditional);
+	assert_false(rules[4].conditional);
+	assert_int_equal(system("ip rule del priority 7 && ip rule del priority 8 && "
+				"ip rule del priority 9"),
+		0);
+}
+
+static void messages_sent_together_each_have_their_own_result(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct route good = route_of_link(prefix("198.51.100.1/32"), f->ifindex);
+	struct route bad = route_of_link(prefix("198.51.100.2/32"), 999);
+	struct netlink_request request;
+	int errors[3];
+
+	netlink_request_init(&request);
+	route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &good);
+	route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &bad);
+	route_put(&request, RTM_DELROUTE, 0, &good);
+	assert_int_equal(netlink_transact(f->netlink, &request, errors, NULL, NULL), -ENODEV);
+	assert_int_equal(errors[0], 0);
+	assert_int_equal(errors[1], -ENODEV);
+	assert_int_equal(errors[2], 0);
+}
+
+static void what_the_kernel_says_about_an_error_is_kept(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct route route = route_of_link(prefix("198.51.100.3/32"), f->ifindex);
+
+	route.gateway = ipv4("198.51.100.99");
+	assert_true(route_add(f->netlink, &route) < 0);
+	assert_string_not_equal(netlink_error(f->netlink), "");
+	route.gateway.value = 0;
+	assert_int_equal(route_add(f->netlink, &route), 0);
+	assert_string_equal(netlink_error(f->netlink), "");
+	assert_int_equal(route_delete(f->netlink, &route), 0);
+}
+
+static void a_dump_of_many_parts_is_read_whole(void **state)
+{
+	enum {
+		N = 3000,
+		BATCH = 100,
+	};
+	struct fixture *f = fixture_or_skip(state);
+	struct route_filter filter = {
+		.table = TEST_TABLE, .within = prefix("10.128.0.0/16"), .length_max = 32};
+	auto_free struct route *routes = NULL;
+	size_t n;
+
+	for (uint32_t i = 0; i < N; i += BATCH) {
+		struct netlink_request request;
+
+		netlink_request_init(&request);
+		for (uint32_t j = 0; j < BATCH; j++) {
+			struct route route = route_of_link(prefix("10.128.0.0/32"), f->ifindex);
+
+			route.table = TEST_TABLE;
+			route.destination.address.value += i + j;
+			route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &route);
+		}
+		assert_int_equal(netlink_execute(f->netlink, &request), 0);
+	}
+	assert_int_equal(route_dump(f->netlink, &filter, &routes, &n), 0);
+	assert_int_equal(n, N);
+	for (uint32_t i = 0; i < N; i++)
+		assert_int_equal(routes[i].destination.address.value, 0x0a800000 + i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_keeps_its_lifetime_protocol_and_label),
+		cmocka_unit_test(a_lifetime_can_be_renewed_and_made_endless),
+		cmocka_unit_test(addresses_of_one_interface_leave_out_the_others),
+		cmocka_unit_test(a_route_is_added_replaced_found_and_deleted),
+		cmocka_unit_test(a_table_without_routes_dumps_none),
+		cmocka_unit_test(the_default_route_is_the_one_with_the_lowest_metric),
+		cmocka_unit_test(a_lookup_obeys_the_source_and_the_rules),
+		cmocka_unit_test(a_rule_comes_back_as_it_was_added),
+		cmocka_unit_test(conditions_a_rule_cannot_carry_are_said),
+		cmocka_unit_test(messages_sent_together_each_have_their_own_result),
+		cmocka_unit_test(what_the_kernel_says_about_an_error_is_kept),
+		cmocka_unit_test(a_dump_of_many_parts_is_read_whole),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
