@@ -26,15 +26,16 @@ void aead_free(struct aead *aead);
 
 /*
  * Seals n bytes into out, which has room for n + AEAD_TAG_SIZE; in and out may be the same but not
- * overlap otherwise. ad may be NULL if ad_length is 0. Returns 0 or -EIO (the library fails).
+ * overlap otherwise. ad may be NULL if ad_length is 0. Returns 0, -EMSGSIZE (over 64 KiB) or -EIO
+ * (the library fails).
  */
 int aead_seal(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
 	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
 
 /*
  * Opens n bytes, tag included, into out, which has room for n - AEAD_TAG_SIZE; in and out may be
- * the same. Returns 0, -EBADMSG (not authentic, or shorter than a tag; out is garbage then) or
- * -EIO.
+ * the same. Returns 0, -EBADMSG (not authentic, or shorter than a tag; out is as it was), -EMSGSIZE
+ * or -EIO.
  */
 int aead_open(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
 	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
@@ -54,7 +55,8 @@ size_t aead_seal_batch(
 size_t aead_open_batch(
 	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n);
 
-/* Overwrites the key that the context still holds. To be called before a long sleep. */
+/* Overwrites the key and the last messages that the context still holds. To be called before a long
+ * sleep. */
 void aead_forget(struct aead *aead);
 
 /* With a random nonce of 24 bytes. As aead_seal() and aead_open(). */

@@ -33,6 +33,7 @@ void replay_init(struct replay *replay);
 /*
  * True, once, for a counter below REJECT_AFTER_MESSAGES that was not yet accepted and is less than
  * REPLAY_WINDOW (or, as the window moves by whole words, up to a word more) behind the greatest
- * accepted. To be asked only after the message has been authenticated.
+ * accepted. To be asked only after the message has been authenticated. (A leap of 2^44 counters,
+ * which nobody can have sent in the life of a key, may be refused.)
  */
 bool replay_accept(struct replay *replay, uint64_t counter);
