@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "device/ipip.h"
 #include "device/packet.h"
-#include "device/sandbox.h"
+#include "device/confine.h"
 #include "device/short_way.h"
 #include "device/sockets.h"
 #include "device/udp.h"
@@ -196,13 +196,13 @@ int device_init(
 
 int device_start(struct device *device)
 {
-	int error = sandbox_drop_privileges();
+	int error = confine_privileges();
 
 	tzset(); /* the log's first date would open a file */
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
 		error = worker_start(&device->workers[i]);
 	if (error == 0)
-		error = sandbox_device();
+		error = confine_device();
 	control_set_up(&device->shared.control, true);
 	return error;
 }

@@ -11,7 +11,7 @@
 #include "device/bpf.h"
 #include "device/ipip.h"
 #include "device/ipip_program.h"
-#include "device/sandbox.h"
+#include "device/confine.h"
 #include "device/udp.h"
 
 enum operation {
@@ -231,7 +231,7 @@ int opener_start(struct opener *opener, const char *path)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	if (sandbox_opener() < 0)
+	if (confine_opener() < 0)
 		_exit(EXIT_FAILURE);
 	serve(STDIN_FILENO);
 	if (path)

@@ -2,13 +2,13 @@
 #pragma once
 
 /* No capabilities and no new privileges for this thread and those that it will make. */
-int sandbox_drop_privileges(void);
+int confine_privileges(void);
 
 /* Only the system calls of running workers and the control thread, for all threads of the process.
  * Anything else ends it. */
-int sandbox_device(void);
+int confine_device(void);
 
 /* The opener keeps CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (sockets),
  * CAP_BPF (with CAP_NET_ADMIN, the short way of IPIP), and CAP_DAC_OVERRIDE (the control socket's
  * file may be in somebody else's folder), and the system calls it needs. */
-int sandbox_opener(void);
+int confine_opener(void);

@@ -1,4 +1,4 @@
-#include "device/sandbox.h"
+#include "device/confine.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -83,17 +83,17 @@ static int keep_capabilities(const cap_value_t *values, int n)
 	return error;
 }
 
-int sandbox_drop_privileges(void)
+int confine_privileges(void)
 {
 	return keep_capabilities(NULL, 0);
 }
 
-int sandbox_device(void)
+int confine_device(void)
 {
 	return load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
 }
 
-int sandbox_opener(void)
+int confine_opener(void)
 {
 	static const cap_value_t keep[] = {
 		CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE, CAP_BPF};
