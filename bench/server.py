@@ -125,13 +125,13 @@ class Bench:
             for name, unit in (("rate", "per s"), ("p50", "ms"), ("p99", "ms")):
                 self.figure(f"{title.replace(' ', '_')}.{level}.{path}.{name}", figures[name], unit)
 
-    def stop(self, level):
+    def stop(self, what, name):
         start = time.monotonic()
         self.server.terminate()
         self.server.wait(60)
         duration = time.monotonic() - start
-        print(f"stopping with {level} peers of each kind: {duration:.2f} s")
-        self.figure(f"stop.{level}", duration, "s")
+        print(f"stopping with {what}: {duration:.2f} s")
+        self.figure(f"stop.{name}", duration, "s")
         self.server = None
         links = subprocess.check_output(["ip", "-n", SERVER, "-br", "link"], text=True)
         if "vp" in links:
@@ -159,7 +159,10 @@ class Bench:
             self.report(level, f"{STORM_THREADS} at a time", self.measure_storm())
             self.memory(level)
         self.compare(results)
-        self.stop(filled)
+        self.stop(f"{filled} peers of each kind", "both")
+        self.start()
+        self.storm("/connect-ipip", "POST", filled, threads=STORM_THREADS)
+        self.stop(f"{filled} IPIP peers (to reach: 3)", "ipip")
 
     def clean_up(self):
         if self.server:

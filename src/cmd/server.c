@@ -60,7 +60,7 @@ static const char usage[] =
 	"is none)\n"
 	"  --max-connections N          connections at a time, in all (default: 8192)\n"
 	"  --max-connections-per-source N\n"
-	"                               and from one address (default: 256)\n"
+	"                               and from one address, for each gate (default: 256)\n"
 	"\n"
 	"Others:\n"
 	"  --log-level LEVEL            error, warning, info or debug (default: info)\n"

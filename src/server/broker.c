@@ -371,6 +371,8 @@ static int find_user(const struct server_config *config, struct gate_config *gat
 	return 0;
 }
 
+/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
+ * not in turn. */
 static uint32_t share(unsigned int total, unsigned int n)
 {
 	return (total + n - 1) / n;
@@ -385,8 +387,7 @@ static int describe_gates(struct broker *broker)
 		.version = GATE_CONFIG_VERSION,
 		.n_endpoints = (uint32_t)config->n_binds,
 		.max_connections = share(config->max_connections, config->n_gates),
-		.max_connections_per_source =
-			share(config->max_connections_per_source, config->n_gates),
+		.max_connections_per_source = config->max_connections_per_source,
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 		.password_length = (uint32_t)strlen(config->password),

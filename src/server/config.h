@@ -43,7 +43,7 @@ struct server_config {
 	const char *user; /* the gates'; NULL: vprox, or nobody where there is no such user */
 	unsigned int n_gates;
 	unsigned int max_connections; /* of all gates together */
-	unsigned int max_connections_per_source;
+	unsigned int max_connections_per_source; /* of each gate */
 	enum log_level log_level;
 	enum log_format log_format;
 };
