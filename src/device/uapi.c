@@ -1,5 +1,6 @@
 #include "device/uapi.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "device/hex.h"
 
 enum {
 	CONNECTIONS_MAX = 64,
@@ -26,6 +28,8 @@ enum operation {
 	OPERATION_GET,
 	OPERATION_GET_IPIP,
 	OPERATION_GET_DROPS,
+	OPERATION_GET_PEER,
+	OPERATION_GET_IPIP_PEER,
 	OPERATION_UNKNOWN,
 };
 
@@ -35,6 +39,8 @@ struct connection {
 	enum operation operation;
 	int error; /* of the operation so far */
 	struct uapi_set set;
+	struct key peer; /* of get_peer */
+	struct in_addr ipip_peer; /* of get_ipip_peer */
 	size_t used; /* of line */
 	char line[UAPI_LINE_MAX];
 	char *answer; /* what is still to be written, or NULL */
@@ -178,7 +184,33 @@ static bool write_answer(struct uapi *uapi, struct connection *connection)
 	return epoll_ctl(uapi->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
 }
 
-static char *make_answer(struct uapi *uapi, const struct connection *connection, size_t *length)
+static char *nothing(size_t *length)
+{
+	*length = 0;
+	return calloc(1, 1);
+}
+
+static char *answer_peer(struct uapi *uapi, struct connection *connection, size_t *length)
+{
+	struct wireguard_target *target = device_find(uapi->device, &connection->peer);
+
+	if (target)
+		return uapi_get_peer(target, length);
+	connection->error = -ENOENT;
+	return nothing(length);
+}
+
+static char *answer_ipip_peer(struct uapi *uapi, struct connection *connection, size_t *length)
+{
+	struct ipip_target *target = device_find_ipip(uapi->device, connection->ipip_peer);
+
+	if (target)
+		return uapi_get_ipip_peer(uapi->device, target, length);
+	connection->error = -ENOENT;
+	return nothing(length);
+}
+
+static char *make_answer(struct uapi *uapi, struct connection *connection, size_t *length)
 {
 	switch (connection->operation) {
 	case OPERATION_GET:
@@ -187,9 +219,12 @@ static char *make_answer(struct uapi *uapi, const struct connection *connection,
 		return uapi_get_ipip(uapi->device, length);
 	case OPERATION_GET_DROPS:
 		return uapi_get_drops(uapi->device, length);
+	case OPERATION_GET_PEER:
+		return answer_peer(uapi, connection, length);
+	case OPERATION_GET_IPIP_PEER:
+		return answer_ipip_peer(uapi, connection, length);
 	default:
-		*length = 0;
-		return calloc(1, 1);
+		return nothing(length);
 	}
 }
 
@@ -228,6 +263,7 @@ static void begin(struct uapi *uapi, struct connection *connection, const char *
 		{"get_ipip=1", OPERATION_GET_IPIP},
 		{"get_drops=1", OPERATION_GET_DROPS},
 	};
+	static const char get_peer[] = "get_peer=", get_ipip_peer[] = "get_ipip_peer=";
 
 	connection->operation = OPERATION_UNKNOWN;
 	connection->error = -EINVAL;
@@ -236,6 +272,15 @@ static void begin(struct uapi *uapi, struct connection *connection, const char *
 			connection->operation = operations[i].operation;
 			connection->error = 0;
 		}
+	if (strncmp(line, get_peer, strlen(get_peer)) == 0 &&
+		hex_parse_key(line + strlen(get_peer), &connection->peer) == 0) {
+		connection->operation = OPERATION_GET_PEER;
+		connection->error = 0;
+	} else if (strncmp(line, get_ipip_peer, strlen(get_ipip_peer)) == 0 &&
+		   inet_pton(AF_INET, line + strlen(get_ipip_peer), &connection->ipip_peer) == 1) {
+		connection->operation = OPERATION_GET_IPIP_PEER;
+		connection->error = 0;
+	}
 	connection->set = (struct uapi_set){.device = uapi->device};
 }
 

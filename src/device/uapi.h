@@ -8,7 +8,8 @@
  *   ipip_peer=ADDRESS    (outer)             ipip_inner=ADDRESS
  *   ipip_inner=ADDRESS   or  remove=true     rx_bytes=N  tx_bytes=N  idle_ms=N
  *
- * and get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not
+ * get_peer=KEY and get_ipip_peer=ADDRESS tell of one peer; errno is ENOENT if there is no such. And
+ * get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not
  * disturbed.
  */
 #pragma once
@@ -51,3 +52,6 @@ int uapi_set_line(struct uapi_set *set, const char *key, const char *value);
 char *uapi_get(struct device *device, size_t *length);
 char *uapi_get_ipip(struct device *device, size_t *length);
 char *uapi_get_drops(struct device *device, size_t *length);
+char *uapi_get_peer(const struct wireguard_target *target, size_t *length);
+char *uapi_get_ipip_peer(
+	const struct device *device, const struct ipip_target *target, size_t *length);

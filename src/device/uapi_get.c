@@ -82,6 +82,22 @@ char *uapi_get(struct device *device, size_t *length)
 	return fclose(out) == 0 ? text : NULL;
 }
 
+static void put_ipip_peer(
+	FILE *out, const struct device *device, const struct ipip_target *target, uint64_t now)
+{
+	struct ipip_usage usage = short_way_usage(device, target);
+	char address[INET_ADDRSTRLEN];
+
+	fprintf(out, "ipip_peer=%s\n",
+		inet_ntop(AF_INET, &target->remote, address, sizeof address));
+	fprintf(out, "ipip_inner=%s\n",
+		inet_ntop(AF_INET, &target->source, address, sizeof address));
+	fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent, usage.received);
+	if (usage.active_ms)
+		fprintf(out, "idle_ms=%" PRIu64 "\n",
+			now > usage.active_ms ? now - usage.active_ms : 0);
+}
+
 char *uapi_get_ipip(struct device *device, size_t *length)
 {
 	uint64_t now = clock_now_ms(&system_clock);
@@ -93,23 +109,32 @@ char *uapi_get_ipip(struct device *device, size_t *length)
 	if (device->shared.raw >= 0)
 		fprintf(out, "ipip_local=%s\n",
 			inet_ntop(AF_INET, &device->ipip_local, address, sizeof address));
-	for (struct target *t = device->first; t; t = t->next) {
-		struct ipip_target *target = target_ipip(t);
-		struct ipip_usage usage;
+	for (struct target *t = device->first; t; t = t->next)
+		if (t->kind == TARGET_IPIP)
+			put_ipip_peer(out, device, target_ipip(t), now);
+	return fclose(out) == 0 ? text : NULL;
+}
 
-		if (t->kind != TARGET_IPIP)
-			continue;
-		usage = short_way_usage(device, target);
-		fprintf(out, "ipip_peer=%s\n",
-			inet_ntop(AF_INET, &target->remote, address, sizeof address));
-		fprintf(out, "ipip_inner=%s\n",
-			inet_ntop(AF_INET, &target->source, address, sizeof address));
-		fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent,
-			usage.received);
-		if (usage.active_ms)
-			fprintf(out, "idle_ms=%" PRIu64 "\n",
-				now > usage.active_ms ? now - usage.active_ms : 0);
-	}
+char *uapi_get_peer(const struct wireguard_target *target, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	put_peer(out, target);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+char *uapi_get_ipip_peer(
+	const struct device *device, const struct ipip_target *target, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	put_ipip_peer(out, device, target, clock_now_ms(&system_clock));
 	return fclose(out) == 0 ? text : NULL;
 }
 

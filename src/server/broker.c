@@ -207,20 +207,31 @@ static int open_listeners(struct broker *broker)
 	return 0;
 }
 
+/* Takes a plane if this host can do it. */
+static int try_plane(struct broker *broker, struct plane *plane)
+{
+	int error = plane ? plane->ops->probe(plane) : -errno;
+
+	broker->plane = plane;
+	if (!plane)
+		log_error("cannot talk to the kernel: %s", strerror(-error));
+	return error;
+}
+
 static int choose_plane(struct broker *broker)
 {
-	int error;
+	enum plane_choice choice = broker->config->plane;
+	int error = try_plane(broker,
+		choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
 
-	broker->plane = plane_kernel_new();
-	if (!broker->plane) {
-		error = -errno;
-		log_error("cannot talk to the kernel: %s", strerror(-error));
-		return error;
+	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
+		log_info("not the kernel's data plane: %s", plane_error(broker->plane));
+		broker->plane->ops->free(broker->plane);
+		error = try_plane(broker, plane_embedded_new());
 	}
-	error = broker->plane->ops->probe(broker->plane);
 	if (error < 0) {
-		log_error("--plane=%s: %s", broker->config->plane == PLANE_AUTO ? "auto" : "kernel",
-			plane_error(broker->plane));
+		if (broker->plane)
+			log_error("no data plane: %s", plane_error(broker->plane));
 		return error;
 	}
 	log_info("data plane: %s", broker->plane->ops->name);
