@@ -221,8 +221,8 @@ static int try_plane(struct broker *broker, struct plane *plane)
 static int choose_plane(struct broker *broker)
 {
 	enum plane_choice choice = broker->config->plane;
-	int error = try_plane(broker,
-		choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
+	int error = try_plane(
+		broker, choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
 
 	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
 		log_info("not the kernel's data plane: %s", plane_error(broker->plane));

@@ -177,7 +177,7 @@ static void garbage_never_leads_out_of_the_packet(void **state)
 				(uint16_t)(length - (packet[0] >> 4 == 4 ? 0 : 40)));
 		for (size_t k = 0; k < sizeof header; k++)
 			((uint8_t *)&header)[k] = (uint8_t)(random() % 48);
-		header.flags = random() % 2;
+		header.flags = (uint8_t)(random() % 2);
 		header.gso_type = (uint8_t)(random() % 6);
 		header.csum_offset = random() % 2 ? 6 : 16;
 		if (segmenter_begin(&segmenter, &header, packet, length) == 0) {
