@@ -7,6 +7,18 @@
 
 #include <seccomp.h>
 
+/* Sanitizers have system calls of their own: a build for tests runs without the filter. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 static const int device_calls[] = {
 	/* the data path */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(recvmmsg), SCMP_SYS(recvmsg),
@@ -90,7 +102,11 @@ int confine_privileges(void)
 
 int confine_device(void)
 {
-	return load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
+	/* the keys are nobody's to look at */
+	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) < 0)
+		return -errno;
+	return SANITIZED ? 0
+			 : load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
 }
 
 int confine_opener(void)

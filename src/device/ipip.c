@@ -329,8 +329,7 @@ static bool take_unfinished(struct receiver *to, uint8_t *data, const struct pac
 	return true;
 }
 
-/* One outer packet, as a raw socket gives it: with its header, reassembled. */
-static void take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_ms)
+void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_ms)
 {
 	struct drops *drops = &to->shared->drops;
 	struct packet outer, inner;
@@ -366,7 +365,7 @@ int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t n
 	int n = recvmmsg(to->shared->raw, receiver->headers, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
 
 	for (int i = 0; i < n; i++)
-		take(to, receiver->buffers[i], receiver->headers[i].msg_len, now_ms);
+		ipip_take(to, receiver->buffers[i], receiver->headers[i].msg_len, now_ms);
 	receive_flush(to);
 	return n < 0 ? 0 : n;
 }

@@ -37,3 +37,7 @@ void ipip_flush(struct ipip_sender *sender);
 
 /* Receives once, and passes on what is a peer's. Returns how many packets there were. */
 int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t now_ms);
+
+/* One outer packet, as a raw socket gives it: with its header, reassembled. Kept by reference until
+ * receive_flush(). */
+void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_ms);
