@@ -198,3 +198,22 @@ def test_ten_thousand_idle_peers_cost_less_than_400_bytes_each(network):
     assert before < 10 << 20
     assert a.values(text + "\n")["errno"] == "0"
     assert (resident() - before) / n < 400
+
+
+def test_wg_quick_brings_it_up_and_takes_it_down(network):
+    a, b = pair(network)
+    network["a"].ip("link", "del", "dp0")
+    a.process.wait(5)
+    link = os.path.join(a.folder, "vprox-device")
+    os.symlink(DEVICE, link)
+    conf = os.path.join(a.folder, "dpq0.conf")
+    with open(conf, "w", encoding="utf-8") as file:
+        file.write(f"[Interface]\nPrivateKey = {a.private_key}\nAddress = {INNER['a'][0]}/24\n"
+                   f"ListenPort = 7000\nMTU = 1400\n[Peer]\nPublicKey = {b.public_key}\n"
+                   f"AllowedIPs = {INNER['b'][0]}/32\nEndpoint = {OUTER['b'][0]}:7000\n")
+    quick = a.in_folder("env", f"WG_QUICK_USERSPACE_IMPLEMENTATION={link}", "wg-quick")
+    network["a"].run(*quick, "up", conf, timeout=20, stdin=subprocess.DEVNULL)
+    assert ping(network["a"], INNER["b"][0])
+    network["a"].run(*quick, "down", conf, timeout=20)
+    assert network["a"].ip("link", "show", "dpq0", check=False).returncode != 0
+    wait_until(lambda: not os.path.exists(os.path.join(a.folder, "dpq0.sock")), what="end")
