@@ -57,3 +57,12 @@ def test_a_flood_of_garbage_and_initiations_does_not_grow_memory_nor_stop_traffi
     assert flood.wait(30) == 0
     assert resident() - before < 2048
     assert ping(network["a"], INNER["b"][0])
+
+
+def test_a_path_that_refuses_super_packets_is_served_packet_by_packet(network):
+    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
+    connect(a, b)
+    for side in "ab":
+        network[side].ip("link", "set", network.veth[side], "mtu", "1400")
+    assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
+    assert a.log_text().count("one by one") == 1
