@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/time.h>
 
 struct clock {
 	/* Milliseconds since some moment in the past. */
@@ -16,3 +17,10 @@ static inline uint64_t clock_now_ms(const struct clock *clock)
 /* CLOCK_MONOTONIC: while the host is suspended nobody can be active, so that time counts for
  * nobody. */
 extern const struct clock system_clock;
+
+/* As timers want it. */
+static inline struct timeval timeval_from_ms(uint64_t milliseconds)
+{
+	return (struct timeval){.tv_sec = (time_t)(milliseconds / 1000),
+		.tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
+}

@@ -255,6 +255,16 @@ static int lock_up(const struct gate_config *config)
 	return error;
 }
 
+static int report_ready(void)
+{
+	const struct ipc_request ready = {.version = IPC_VERSION, .operation = IPC_READY};
+	int error = ipc_send_request(GATE_FD_BROKER, &ready);
+
+	if (error < 0)
+		log_error("cannot tell the broker that this gate is ready: %s", strerror(-error));
+	return error;
+}
+
 static int start(struct gate *gate)
 {
 	int error = read_settings(gate);
@@ -270,7 +280,9 @@ static int start(struct gate *gate)
 		return error;
 	}
 	error = warm_up(gate);
-	return error < 0 ? error : lock_up(&gate->settings.config);
+	if (error == 0)
+		error = lock_up(&gate->settings.config);
+	return error < 0 ? error : report_ready();
 }
 
 static void clean_up(struct gate *gate)

@@ -23,6 +23,7 @@ enum ipc_operation {
 	IPC_DISCONNECT_WIREGUARD,
 	IPC_DISCONNECT_IPIP,
 	IPC_RELINQUISH,
+	IPC_READY, /* once, before any other: the gate is confined and serves. Not answered */
 	IPC_OPERATION_END,
 };
 

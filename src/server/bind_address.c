@@ -93,6 +93,16 @@ static void note(struct bind_address *bind, int error)
 	bind->is_failing = error < 0;
 }
 
+/* What it was like before the first call, for bind_address_take_back(). */
+static void note_before(struct bind_address *bind, const struct holders *holders)
+{
+	bind->is_added = holders->n_ours + holders->n_others == 0;
+	for (size_t i = 0; i < holders->n_ours; i++)
+		if (holders->ours[i].valid_s > BIND_ADDRESS_LIFETIME_S)
+			bind->was_kept = true;
+	bind->is_tended = true;
+}
+
 /* Ours goes where the default route goes. What is elsewhere is removed after that, not before. */
 static int renew(struct netlink *netlink, struct ipv4 bind, const struct holders *holders)
 {
@@ -126,13 +136,11 @@ int bind_address_tend(struct netlink *netlink, struct bind_address *bind)
 	struct holders holders = {0};
 	int error = find_holders(netlink, bind->address, &holders);
 
+	if (error == 0 && !bind->is_tended)
+		note_before(bind, &holders);
 	/* One that somebody else takes care of is enough. */
 	if (error == 0 && holders.n_others == 0)
 		error = renew(netlink, bind->address, &holders);
-	if (error == 0 && !bind->is_tended) {
-		bind->is_added = holders.n_ours + holders.n_others == 0;
-		bind->is_tended = true;
-	}
 	note(bind, error);
 	free(holders.ours);
 	return error;
@@ -173,6 +181,13 @@ int bind_address_keep(struct netlink *netlink, struct bind_address *bind)
 			strerror(-error));
 	free(holders.ours);
 	return error;
+}
+
+int bind_address_take_back(struct netlink *netlink, struct bind_address *bind)
+{
+	if (bind->is_added)
+		return bind_address_remove(netlink, bind);
+	return bind->was_kept ? bind_address_keep(netlink, bind) : 0;
 }
 
 int bind_address_remove(struct netlink *netlink, struct bind_address *bind)

@@ -20,6 +20,7 @@ enum {
 struct bind_address {
 	struct ipv4 address;
 	bool is_added; /* nobody had it before the first tend(): a start that fails takes it away */
+	bool was_kept; /* an earlier server's, without end before the first tend() */
 	bool is_tended; /* at least once */
 	bool is_failing; /* for the log: said when it begins and when it is over */
 };
@@ -30,6 +31,10 @@ struct bind_address {
  * there is neither the address nor a default route.
  */
 int bind_address_tend(struct netlink *netlink, struct bind_address *bind);
+
+/* After a start that failed: takes away what the first tend() added, and what it found kept is kept
+ * again. Returns 0 or -errno, logged. */
+int bind_address_take_back(struct netlink *netlink, struct bind_address *bind);
 
 /* At a stop: keeps ours without end for the next server to take over; takes ours away. Another's
  * address is left alone. Return 0 or -errno, logged. */

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -44,6 +46,8 @@ struct broker {
 	size_t n_open; /* endpoints that endpoint_open() was called for */
 
 	struct event_base *base;
+	uid_t user; /* of the gates */
+	gid_t group;
 	struct gate_settings gate_settings;
 	struct gatekeeper *gatekeeper;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
@@ -79,7 +83,7 @@ static void close_listeners(struct broker *broker)
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
 	struct broker *broker = context;
-	struct timeval timeout = {.tv_sec = DRAIN_TIME_MS / 1000};
+	struct timeval timeout = timeval_from_ms(DRAIN_TIME_MS);
 
 	(void)what;
 	log_info("stopping: %s", strsignal((int)signal));
@@ -154,6 +158,32 @@ static int check_rights(void)
 	return -EPERM;
 }
 
+/* The gates' user: the one asked for, else vprox, else nobody. */
+static int find_user(struct broker *broker)
+{
+	const struct server_config *config = broker->config;
+	const char *name = config->user ? config->user : "vprox";
+	const struct passwd *user = getpwnam(name);
+
+	if (!user && !config->user) {
+		name = "nobody";
+		user = getpwnam(name);
+	}
+	if (!user) {
+		log_error("--user %s: there is no such user", name);
+		return -ENOENT;
+	}
+	if (user->pw_uid == 0 || user->pw_gid == 0) {
+		log_error("--user %s: must have no rights", name);
+		return -EINVAL;
+	}
+	broker->user = user->pw_uid;
+	broker->group = user->pw_gid;
+	return 0;
+}
+
+/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
+ * not in turn. */
 static int take_lock(struct broker *broker)
 {
 	broker->lock = lock_take(lock_path);
@@ -253,6 +283,15 @@ static int note_trace(void *context, const struct plane_trace *trace)
 	return 0;
 }
 
+static const char *why_stale(const struct server_config *config, const struct plane_trace *trace)
+{
+	for (size_t i = 0; trace->has_bind && i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], trace->bind))
+			return "that address has another interface, or --wg-block has no such "
+			       "block now";
+	return trace->has_bind ? "that is none of --ip now" : "no --ip has its place now";
+}
+
 static int discard_stale(struct broker *broker, const struct survey *survey)
 {
 	for (size_t i = 0; i < survey->n_traces; i++) {
@@ -261,10 +300,10 @@ static int discard_stale(struct broker *broker, const struct survey *survey)
 
 		if (!assignment_is_stale(trace, broker->assignments, broker->config->n_binds))
 			continue;
-		log_warning("removing %s and its tunnels, left by an earlier server: %s%s%s",
-			plane_device_name(trace->index).s, "it served ",
+		log_warning("removing %s and its tunnels, left by an earlier server for %s: %s",
+			plane_device_name(trace->index).s,
 			trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
-			", which is none of --ip now");
+			why_stale(broker->config, trace));
 		error = broker->plane->ops->discard(broker->plane, trace->index);
 		if (error < 0) {
 			log_error("cannot remove %s: %s", plane_device_name(trace->index).s,
@@ -288,7 +327,8 @@ static int assign(struct broker *broker)
 		goto out;
 	error = broker->plane->ops->survey(broker->plane, note_trace, &survey);
 	if (error < 0) {
-		log_error("cannot see what an earlier server left: %s", plane_error(broker->plane));
+		log_error("cannot see what an earlier server left: %s",
+			error == -E2BIG ? "too many interfaces" : plane_error(broker->plane));
 		goto out;
 	}
 	assign_indexes(config->binds, config->n_binds, survey.traces, survey.n_traces, n_indexes,
@@ -359,31 +399,6 @@ static int open_data_plane(struct broker *broker)
 	return error < 0 ? error : open_endpoints(broker);
 }
 
-/* The gates' user: the one asked for, else vprox, else nobody. */
-static int find_user(const struct server_config *config, struct gate_config *gate)
-{
-	const char *name = config->user ? config->user : "vprox";
-	const struct passwd *user = getpwnam(name);
-
-	if (!user && !config->user) {
-		name = "nobody";
-		user = getpwnam(name);
-	}
-	if (!user) {
-		log_error("--user %s: there is no such user", name);
-		return -ENOENT;
-	}
-	if (user->pw_uid == 0 || user->pw_gid == 0) {
-		log_error("--user %s: must have no rights", name);
-		return -EINVAL;
-	}
-	gate->user = user->pw_uid;
-	gate->group = user->pw_gid;
-	return 0;
-}
-
-/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
- * not in turn. */
 static uint32_t share(unsigned int total, unsigned int n)
 {
 	return (total + n - 1) / n;
@@ -397,6 +412,8 @@ static int describe_gates(struct broker *broker)
 	settings->config = (struct gate_config){
 		.version = GATE_CONFIG_VERSION,
 		.n_endpoints = (uint32_t)config->n_binds,
+		.user = broker->user,
+		.group = broker->group,
 		.max_connections = share(config->max_connections, config->n_gates),
 		.max_connections_per_source = config->max_connections_per_source,
 		.log_level = config->log_level,
@@ -421,7 +438,14 @@ static int describe_gates(struct broker *broker)
 			.port = endpoint->config.port,
 		};
 	}
-	return find_user(config, &settings->config);
+	return 0;
+}
+
+static void announce(void *context)
+{
+	(void)context;
+	notify_service_manager("READY=1");
+	log_info("ready");
 }
 
 static int start_gates(struct broker *broker)
@@ -431,6 +455,7 @@ static int start_gates(struct broker *broker)
 		.settings = &broker->gate_settings,
 		.listeners = broker->listeners,
 		.on_request = on_request,
+		.on_ready = announce,
 		.on_drained = stop_draining,
 		.context = broker,
 	};
@@ -442,9 +467,7 @@ static int start_gates(struct broker *broker)
 static int add_events(struct broker *broker)
 {
 	static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
-	const uint64_t interval_ms = broker->config->reap_interval_ms;
-	struct timeval interval = {.tv_sec = (time_t)(interval_ms / 1000),
-		.tv_usec = (suseconds_t)(interval_ms % 1000) * 1000};
+	struct timeval interval = timeval_from_ms(broker->config->reap_interval_ms);
 	bool ok = true;
 
 	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals && ok; i++) {
@@ -470,6 +493,8 @@ static int start(struct broker *broker)
 
 	if (error == 0)
 		error = check_rights();
+	if (error == 0)
+		error = find_user(broker);
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
@@ -532,6 +557,8 @@ static void free_memory(struct broker *broker)
 	if (broker->plane)
 		broker->plane->ops->free(broker->plane);
 	free(broker->gate_settings.endpoints);
+	for (size_t i = 0; broker->endpoints && i < broker->config->n_binds; i++)
+		key_wipe(&broker->endpoints[i].config.private_key);
 	free(broker->endpoints);
 	free(broker->assignments);
 	free(broker->listeners);
@@ -556,6 +583,17 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
+/* A listener for each --ip, and twice as many while a gate is being started. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int broker_run(const struct server_config *config)
 {
 	struct broker broker = {.config = config, .lock = -1};
@@ -564,17 +602,17 @@ int broker_run(const struct server_config *config)
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	raise_file_limit();
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");
 		return -ENOMEM;
 	}
 	error = start(&broker);
-	if (error == 0) {
-		notify_service_manager("READY=1");
-		log_info("ready");
+	if (error == 0)
 		event_base_dispatch(broker.base);
-	}
 	stop_error = stop(&broker, error == 0);
 	if (error == 0 && stop_error == 0)
 		log_info("stopped");

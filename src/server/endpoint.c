@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -17,9 +18,21 @@ struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 struct adoption {
 	struct endpoint *endpoint;
 	size_t n_adopted;
-	struct plane_peer strays[PLANE_REMOVAL_BATCH];
+	struct plane_peer *strays;
 	size_t n_strays;
 };
+
+static int add_stray(struct adoption *adoption, const struct plane_peer *id)
+{
+	struct plane_peer *strays =
+		reallocarray(adoption->strays, adoption->n_strays + 1, sizeof *strays);
+
+	if (!strays)
+		return -ENOMEM;
+	strays[adoption->n_strays++] = *id;
+	adoption->strays = strays;
+	return 0;
+}
 
 /* The plane has removed what cannot be right; what the pool still will not have goes likewise. */
 static int adopt_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
@@ -42,24 +55,37 @@ static int adopt_peer(void *context, const struct plane_peer *id, const struct p
 	if (error < 0) {
 		log_warning("%s: removing %s, which holds %s: %s", endpoint_text(endpoint).s,
 			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
-		if (adoption->n_strays < PLANE_REMOVAL_BATCH)
-			adoption->strays[adoption->n_strays++] = *id;
-		return 0;
+		return add_stray(adoption, id);
 	}
 	peer->usage = *usage;
 	adoption->n_adopted++;
 	return 0;
 }
 
+static int remove_strays(const struct adoption *adoption)
+{
+	const struct endpoint *endpoint = adoption->endpoint;
+	int errors[PLANE_REMOVAL_BATCH];
+	int error = 0;
+
+	for (size_t done = 0; done < adoption->n_strays && error == 0;
+		done += PLANE_REMOVAL_BATCH) {
+		size_t left = adoption->n_strays - done;
+
+		error = endpoint->plane->ops->remove(endpoint->device, adoption->strays + done,
+			left < PLANE_REMOVAL_BATCH ? left : PLANE_REMOVAL_BATCH, errors);
+	}
+	return error;
+}
+
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
-	int errors[PLANE_REMOVAL_BATCH];
-	const struct plane_ops *ops = endpoint->plane->ops;
-	int error = ops->dump(endpoint->device, adopt_peer, &adoption);
+	int error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
 
-	if (error == 0 && adoption.n_strays > 0)
-		error = ops->remove(endpoint->device, adoption.strays, adoption.n_strays, errors);
+	if (error == 0)
+		error = remove_strays(&adoption);
+	free(adoption.strays);
 	if (error < 0) {
 		log_error("%s: cannot read back its peers: %s", endpoint_text(endpoint).s,
 			error == -ENOMEM ? strerror(ENOMEM) : plane_error(endpoint->plane));
@@ -172,6 +198,15 @@ static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
 	return error == -ENODEV;
 }
 
+/* An IPIP tunnel outlives its endpoint's device: as long as it may be there, it keeps its address.
+ */
+static void forget_if_gone(struct endpoint *endpoint, struct peer *peer)
+{
+	if (peer->id.kind == PEER_IPIP && endpoint->device &&
+		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
+		forget(endpoint, peer);
+}
+
 static enum ipc_status connect_again(
 	struct endpoint *endpoint, struct peer *peer, struct ipv4 *address)
 {
@@ -184,8 +219,7 @@ static enum ipc_status connect_again(
 			log_error("%s: cannot make the tunnel of %s again: %s",
 				endpoint_text(endpoint).s, peer_text(&peer->id).s,
 				plane_error(endpoint->plane));
-			if (peer->id.kind == PEER_IPIP)
-				forget(endpoint, peer);
+			forget_if_gone(endpoint, peer);
 			return IPC_FAILED;
 		}
 	}
@@ -249,6 +283,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *reques
 		log_info("%s: relinquished: its data plane stays when this server exits",
 			endpoint_text(endpoint).s);
 		break;
+	case IPC_READY: /* the gatekeeper's */
 	case IPC_OPERATION_END:
 		status = IPC_FAILED;
 		break;

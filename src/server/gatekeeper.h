@@ -14,8 +14,9 @@ struct gatekeeper;
 /* Must lead to one call of gatekeeper_answer() with the same reply_to. */
 typedef void gatekeeper_request_fn(
 	void *context, const struct ipc_request *request, const struct reply_to *reply_to);
-/* All gates have ended after gatekeeper_drain(). */
-typedef void gatekeeper_drained_fn(void *context);
+/* All gates have told for the first time that they serve; all have ended after gatekeeper_drain().
+ */
+typedef void gatekeeper_event_fn(void *context);
 
 struct gatekeeper_config {
 	unsigned int n_gates;
@@ -24,7 +25,8 @@ struct gatekeeper_config {
 	struct gate_settings *settings;
 	const int *listeners; /* settings->config.n_endpoints of them; the caller's */
 	gatekeeper_request_fn *on_request;
-	gatekeeper_drained_fn *on_drained;
+	gatekeeper_event_fn *on_ready;
+	gatekeeper_event_fn *on_drained;
 	void *context;
 };
 

@@ -39,6 +39,7 @@ static size_t give_peers_back(struct endpoint *endpoint)
 int endpoint_heal(struct endpoint *endpoint)
 {
 	const struct plane_name name = plane_device_name(endpoint->config.index);
+	size_t n;
 	int error;
 
 	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
@@ -52,7 +53,8 @@ int endpoint_heal(struct endpoint *endpoint)
 		endpoint->device = NULL;
 		return error;
 	}
+	n = give_peers_back(endpoint);
 	log_info("%s: %s is back, %zu peers were given back to it", endpoint_text(endpoint).s,
-		name.s, give_peers_back(endpoint));
+		name.s, n);
 	return 0;
 }

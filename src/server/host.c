@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "server/bind_address.h"
@@ -93,8 +94,7 @@ static void describe_firewall(struct host *host, bool only_kept)
 static int start_timer(struct host *host, struct event_base *base, event_callback_fn callback,
 	unsigned int period_ms, struct event **timer)
 {
-	struct timeval period = {
-		.tv_sec = period_ms / 1000, .tv_usec = (suseconds_t)(period_ms % 1000) * 1000};
+	struct timeval period = timeval_from_ms(period_ms);
 
 	*timer = event_new(base, -1, EV_PERSIST, callback, host);
 	return *timer && event_add(*timer, &period) == 0 ? 0 : -ENOMEM;
@@ -175,19 +175,20 @@ static int first_error(int a, int b)
 	return a < 0 ? a : b;
 }
 
-/* After a start that failed, an address that was there before is left as it is. */
 static int restore_bind_addresses(struct host *host, bool started)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < host->config->n_binds; i++) {
 		struct bind_address *bind = &host->binds[i];
-		int error = 0;
+		int error;
 
-		if (!started && !bind->is_added)
-			continue;
-		error = host->endpoints[i].keep ? bind_address_keep(host->netlink, bind)
-						: bind_address_remove(host->netlink, bind);
+		if (!started)
+			error = bind_address_take_back(host->netlink, bind);
+		else if (host->endpoints[i].keep)
+			error = bind_address_keep(host->netlink, bind);
+		else
+			error = bind_address_remove(host->netlink, bind);
 		result = first_error(result, error);
 	}
 	return result;

@@ -93,8 +93,8 @@ bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_
 	if (peer->id.kind == PEER_WIREGUARD && peer->usage.handshake_ns != 0)
 		return since_active > rule->idle_timeout_ms &&
 		       since_connect > rule->connect_grace_ms;
-	if (peer->id.kind == PEER_WIREGUARD)
-		return since_connect > rule->idle_timeout_ms;
+	/* Without a handshake since it was last made: being made was a sign of life too, also when
+	 * its device was lost and is back. */
 	return since_active > rule->idle_timeout_ms && since_connect > rule->idle_timeout_ms;
 }
 

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 
@@ -24,9 +24,9 @@ struct waiter {
 	struct reply_to reply_to;
 };
 
-static void schedule(struct removals *removals, long delay_ms)
+static void schedule(struct removals *removals, unsigned int delay_ms)
 {
-	struct timeval delay = {.tv_usec = delay_ms * 1000};
+	struct timeval delay = timeval_from_ms(delay_ms);
 
 	if (removals->timer && !event_pending(removals->timer, EV_TIMEOUT, NULL))
 		event_add(removals->timer, &delay);
@@ -143,6 +143,7 @@ bool removals_flush(struct removals *removals)
 	struct plane_peer ids[PLANE_REMOVAL_BATCH];
 	int errors[PLANE_REMOVAL_BATCH] = {0};
 	size_t n = 0, n_wireguard = 0;
+	int error;
 
 	TAILQ_FOREACH (peer, &removals->queue, queue_entry) {
 		n_wireguard += peer->id.kind == PEER_WIREGUARD;
@@ -153,10 +154,12 @@ bool removals_flush(struct removals *removals)
 	}
 	if (n == 0)
 		return false;
-	/* Without a device there is nothing of them left. */
-	if (endpoint->device)
+	/* A lost device does not take its IPIP tunnels along: without one, nobody knows that they
+	 * are gone. */
+	error = endpoint->device ? 0 : endpoint_heal(endpoint);
+	if (error == 0)
 		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
 	for (size_t i = 0; i < n; i++)
-		finish(removals, batch[i], errors[i]);
+		finish(removals, batch[i], error < 0 ? error : errors[i]);
 	return !TAILQ_EMPTY(&removals->queue);
 }

@@ -144,6 +144,11 @@ static int address_keep(struct tool *tool)
 	return bind_address_keep(tool->netlink, &tool->bind);
 }
 
+static int address_take_back(struct tool *tool)
+{
+	return bind_address_take_back(tool->netlink, &tool->bind);
+}
+
 static int address_remove(struct tool *tool)
 {
 	return bind_address_remove(tool->netlink, &tool->bind);
@@ -179,6 +184,7 @@ static const struct {
 	{"go-leftovers", remove_go_leftovers},
 	{"address-tend", address_tend},
 	{"address-keep", address_keep},
+	{"address-take-back", address_take_back},
 	{"address-remove", address_remove},
 	{"rules-tend", rules_tend},
 	{"rules-remove", rules_remove},

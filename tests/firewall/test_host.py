@@ -105,6 +105,23 @@ def test_a_stop_with_keep_makes_it_permanent_and_the_next_start_takes_it_over(ho
     assert sh(SERVER, "ip addr") == before
 
 
+def test_a_start_that_fails_takes_away_the_address_that_it_added(host):
+    before = sh(SERVER, "ip addr")
+    host.run("address-tend")
+    host.run("address-tend")
+    host.run("address-take-back")
+    assert sh(SERVER, "ip addr") == before
+
+
+def test_a_start_that_fails_leaves_a_kept_address_without_end(host):
+    """Else the tunnels that were kept with it would break a minute later."""
+    sh(SERVER, f"ip addr add {BIND}/32 dev eth0 valid_lft 2147483000 preferred_lft 2147483000")
+    host.run("address-tend")
+    assert addresses()["eth0"][1] <= 60
+    host.run("address-take-back")
+    assert addresses()["eth0"][1] > 2**30
+
+
 def test_what_a_kernel_without_marks_keeps_is_taken_over(host):
     sh(SERVER, f"ip addr add {BIND}/32 dev eth0 valid_lft 2147483000 preferred_lft 2147483000")
     host.run("address-tend")

@@ -20,7 +20,7 @@ SERVER_KEY = bytes(range(1, 33))
 NOBODY = 65534
 
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
-CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH = range(1, 6)
+CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 6)
 ANSWER, DRAIN = 1, 2
 
@@ -88,6 +88,7 @@ class Gate:
         for listener in self.listeners:
             listener.close()
         self._requests = []
+        self.is_ready = threading.Event()
         self._arrived = threading.Condition()
         self._handler = None
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -138,6 +139,9 @@ class Gate:
             if not packet:
                 return
             request = Request(*REQUEST.unpack(packet))
+            if request.operation == READY:
+                self.is_ready.set()
+                continue
             with self._arrived:
                 self._requests.append(request)
                 self._arrived.notify_all()

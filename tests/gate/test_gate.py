@@ -695,3 +695,9 @@ def test_memory_does_not_grow_with_requests(make_gate):
     before = memory(gate)
     some_requests()
     assert memory(gate) - before < 200
+
+
+def test_a_gate_says_that_it_is_ready_once_it_is_confined(gate):
+    assert gate.is_ready.wait(5)
+    assert gate.status()["Seccomp"] == "2"
+    assert gate.status()["CapEff"] == "0000000000000000"

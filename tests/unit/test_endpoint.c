@@ -347,6 +347,21 @@ static void adopted_peers_keep_addresses_and_their_idle_clocks_start_anew(void *
 	assert_int_equal(look(f), 0);
 }
 
+static void all_that_cannot_be_adopted_is_removed(void **state)
+{
+	struct fixture *f = *state;
+
+	endpoint_close(&f->endpoint, true);
+	for (uint32_t i = 0; i < FAKE_MAX_PEERS; i++)
+		f->fake.peers[i] = (struct plane_peer){
+			.kind = PEER_IPIP, .inner = {0x0b000001 + i}, .remote = {1 + i}};
+	f->fake.peers[0].inner.value = 0x0a000002;
+	f->fake.n_peers = FAKE_MAX_PEERS;
+	open_endpoint(f);
+	assert_int_equal(f->fake.n_peers, 1);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+}
+
 static void lose_device(struct fixture *f)
 {
 	f->fake.device_is_lost = true;
@@ -363,6 +378,21 @@ static void a_lost_device_is_made_again_with_all_its_peers(void **state)
 	assert_int_equal(look(f), 2);
 	assert_non_null(fake_plane_usage(&f->fake, first));
 	assert_non_null(fake_plane_usage(&f->fake, second));
+}
+
+static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	f->clock.ms += 2 * IDLE_MS;
+	fake_plane_usage(&f->fake, address)->handshake_ns = 1;
+	assert_int_equal(look(f), 1);
+	lose_device(f);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(look(f), 1);
+	f->clock.ms += IDLE_MS + 1;
+	assert_int_equal(look(f), 0);
 }
 
 static void a_connect_makes_a_lost_device_again(void **state)
@@ -390,6 +420,28 @@ static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state
 	assert_non_null(fake_plane_usage(&f->fake, address));
 }
 
+static void without_its_device_no_ipip_tunnel_is_taken_for_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	f->fake.device_is_lost = true; /* `ip link del vprox0` leaves vp0-2 */
+	f->fake.open_error = -EPERM;
+	look(f);
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	f->answers.n = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_int_equal(f->answers.status[0], IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	f->fake.open_error = 0;
+	request(f, IPC_DISCONNECT_IPIP, 1);
+	assert_false(removals_flush(&f->endpoint.removals));
+	assert_int_equal(f->answers.status[1], IPC_OK);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+	assert_int_equal(f->fake.n_peers, 0);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -412,8 +464,11 @@ int main(void)
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
+		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
+		RULE(all_that_cannot_be_adopted_is_removed),
+		RULE(without_its_device_no_ipip_tunnel_is_taken_for_gone),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
 	};
 

@@ -1,0 +1,1 @@
+"""A small Internet of network namespaces, with a server, clients and somebody to visit."""

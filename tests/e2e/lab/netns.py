@@ -1,0 +1,164 @@
+"""Network namespaces, and doing things inside them."""
+
+import ctypes
+import os
+import shlex
+import socket
+import subprocess
+import threading
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MNT_DETACH = 2
+NAMESPACES = "/run/netns"  # where `ip netns` looks for them
+COMMAND_SECONDS = 60
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *args):
+    """Calls a function of libc's that sets errno; it must succeed."""
+    encoded = [os.fsencode(arg) if isinstance(arg, str) else arg for arg in args]
+    if getattr(LIBC, name)(*encoded):
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}{args}: {os.strerror(error)}")
+
+
+def setns(path):
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        call("setns", fd, CLONE_NEWNET)
+    finally:
+        os.close(fd)
+
+
+def mount_over(mounts):
+    """Gives the calling thread, and what it starts, mounts of its own: (source, target) pairs."""
+    call("unshare", CLONE_NEWNS)
+    call("mount", "none", "/", None, MS_REC | MS_PRIVATE, None)
+    for source, target in mounts:
+        call("mount", str(source), target, None, MS_BIND, None)
+
+
+def in_a_thread(function, *args, **kwargs):
+    """Calls the function in a thread of its own, which may change its namespaces."""
+    outcome = {}
+
+    def inside():
+        try:
+            outcome["result"] = function(*args, **kwargs)
+        except BaseException as error:  # handed to the caller, whatever it is
+            outcome["error"] = error
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]
+
+
+class CommandError(AssertionError):
+    """A command that a test needs failed."""
+
+
+class Namespace:
+    """A network namespace, as `ip netns add` makes it; but starting a process costs 0.1 s in an
+    emulated machine."""
+
+    def __init__(self, name):
+        self.name = name
+        self.path = f"{NAMESPACES}/{name}"
+        self.popens = []
+        os.makedirs(NAMESPACES, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+
+        def make():
+            call("unshare", CLONE_NEWNET)
+            call("mount", "/proc/thread-self/ns/net", self.path, None, MS_BIND, None)
+        in_a_thread(make)
+
+    def remove(self):
+        for process in self.popens:
+            stop(process)
+        call("umount2", self.path, MNT_DETACH)
+        os.unlink(self.path)
+
+    def exists(self):
+        return os.path.exists(self.path)
+
+    def enter(self, function, *args, **kwargs):
+        """Calls the function in a thread that is in the namespace: its sockets and the processes
+        that it starts are too."""
+        def inside():
+            setns(self.path)
+            return function(*args, **kwargs)
+        return in_a_thread(inside)
+
+    def try_run(self, command, **kwargs):
+        """Runs a command, a text or a list. Returns what subprocess.run does, output as text."""
+        words = shlex.split(command) if isinstance(command, str) else command
+        kwargs.setdefault("timeout", COMMAND_SECONDS)
+        kwargs.setdefault("stdin", None if "input" in kwargs else subprocess.DEVNULL)
+        if kwargs["stdin"] is None:
+            del kwargs["stdin"]
+        return self.enter(subprocess.run, words, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False, **kwargs)
+
+    def run(self, command, **kwargs):
+        """Runs a command that must succeed, and returns its output."""
+        done = self.try_run(command, **kwargs)
+        if done.returncode:
+            raise CommandError(f"in {self.name}: {command}: status {done.returncode}: {done.stdout}")
+        return done.stdout
+
+    def ip(self, *lines):
+        """Runs lines of `ip`, in one process."""
+        return self.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n")
+
+    def popen(self, command, mounts=(), **kwargs):
+        """Starts a command that ends with the namespace at the latest. mounts: what it is to see
+        elsewhere, (source, target) pairs."""
+        words = shlex.split(command) if isinstance(command, str) else command
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+
+        def start():
+            if mounts:
+                mount_over(mounts)
+            return subprocess.Popen(words, **kwargs)
+        process = self.enter(start)
+        self.popens.append(process)
+        return process
+
+    def socket(self, *args):
+        return self.enter(socket.socket, *args)
+
+    def sysctl(self, **settings):
+        """net__ipv4__ip_forward=1: dots in the name are two underscores."""
+        def write():
+            for name, value in settings.items():
+                with open("/proc/sys/" + name.replace("__", "/"), "w", encoding="ascii") as file:
+                    file.write(str(value))
+        self.enter(write)
+
+    def read(self, path):
+        """The text of a file that each network namespace has its own of; those of /proc/net are
+        in /proc/thread-self/net here."""
+        def read():
+            with open(path, encoding="ascii") as file:
+                return file.read()
+        return self.enter(read)
+
+
+def stop(process, seconds=5):
+    """Ends a process that a test started."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for stream in process.stdout, process.stderr:
+        if stream:
+            stream.close()

@@ -1,0 +1,251 @@
+"""A vprox server under test, and the host it runs on."""
+
+import difflib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from lab import wait
+from lab.api import PASSWORD, Api
+from lab.netns import stop
+from lab.tunnels import TUNNELS
+
+BLOCK = "10.100.0.0/16"
+START_SECONDS = 20
+STOP_SECONDS = 20
+
+SANITIZER_REPORT = re.compile(
+    r"runtime error:|ERROR: (Address|Leak|Undefined|Thread)\w*Sanitizer|SUMMARY: \w+Sanitizer")
+ERROR_LINE = re.compile(r"^\S+ error ")
+
+class Server:
+    """One server process and its gates."""
+
+    def __init__(self, host, arguments, environment, expected):
+        self.host = host
+        self.expected = list(expected)  # patterns of error lines that the test provokes
+        self.log_path = host.state / f"log-{len(host.servers)}"
+        self.checked = False
+        with open(self.log_path, "wb") as log:
+            self.process = host.ns.popen([host.options.vprox, *arguments], host.mounts,
+                                         env=environment, stdout=log, stderr=log)
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def expect(self, pattern):
+        """An error line that this test provokes."""
+        self.expected.append(pattern)
+
+    def logged(self, pattern, seconds=0):
+        """Whether a line of the log matches, at the latest after so long."""
+        try:
+            return wait.until(lambda: re.search(pattern, self.log, re.MULTILINE), seconds)
+        except AssertionError:
+            return None
+
+    def wait_ready(self):
+        def ready():
+            assert self.process.poll() is None, \
+                f"ended with status {self.process.returncode}:\n{self.log}"
+            return re.search(r"\bready$|\"message\":\s*\"ready\"", self.log, re.MULTILINE)
+        wait.until(ready, START_SECONDS, f"ready:\n{self.log}")
+        return self
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=STOP_SECONDS):
+        """Waits for its end; returns its exit status."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end within {seconds} s:\n{self.log}") from None
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it in order."""
+        self.send_signal(number)
+        assert self.wait() == 0, self.log
+        self.check()
+
+    def kill(self):
+        """Ends it with its gates in no order at all, as a crash or a loss of power does."""
+        gates = self.gates()
+        self.expect("the broker is gone")
+        self.process.kill()
+        self.wait()
+        wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates), 5,
+                   "the gates go with the broker")
+        self.check()
+
+    def gates(self):
+        """The pids of its children."""
+        path = f"/proc/{self.pid}/task/{self.pid}/children"
+        return [int(pid) for pid in pathlib.Path(path).read_text(encoding="ascii").split()]
+
+    def processes(self):
+        return [self.pid, *self.gates()]
+
+    def check(self):
+        """Fails if the log has what no log may have. Once: a second call would tell it again."""
+        if self.checked:
+            return
+        self.checked = True
+        log = self.log
+        assert not SANITIZER_REPORT.search(log), log
+        unexpected = [line for line in log.splitlines() if ERROR_LINE.match(line)
+                      and not any(re.search(pattern, line) for pattern in self.expected)]
+        assert not unexpected, "\n".join(unexpected) + "\n\nThe whole log:\n" + log
+
+    def discard(self):
+        """For the end of a test: ends it whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                stop(self.process, 0)
+                raise AssertionError(f"did not stop:\n{self.log}") from None
+        self.check()
+
+
+class Host:
+    """A machine to run servers on: a namespace, and the folders that vprox keeps things in."""
+
+    def __init__(self, world, options):
+        self.world = world
+        self.options = options
+        self.node = world.add_host()
+        self.ns = self.node.ns
+        self.address, self.second, self.third, self.absent = self.node.addresses
+        self.servers = []
+        self.state = pathlib.Path(tempfile.mkdtemp(prefix="vprox-e2e-"))
+        (self.state / "run").mkdir()
+        (self.state / "lib").mkdir()
+        self.mounts = [(self.state / "run", "/run"), (self.state / "lib", "/var/lib")]
+
+    def close(self):
+        problems = []
+        for server in self.servers:
+            try:
+                server.discard()
+            except AssertionError as error:
+                problems.append(str(error))
+        self.world.remove(self.node)
+        shutil.rmtree(self.state, ignore_errors=True)
+        assert not problems, "\n".join(problems)
+
+    def environment(self, more=None):
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith("VPROX")}
+        environment.update({
+            "VPROX_PASSWORD": PASSWORD,
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1"})
+        for name, value in (more or {}).items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = value
+        return environment
+
+    def run(self, arguments, environment=None, seconds=30):
+        """Runs `vprox ARGUMENTS` to its end: (exit status, output)."""
+        words = shlex.split(arguments) if isinstance(arguments, str) else arguments
+        process = self.ns.popen([self.options.vprox, *words], self.mounts, text=True,
+                                env=self.environment(environment), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        try:
+            said = process.communicate(timeout=seconds)[0]
+        finally:
+            stop(process)
+        assert not SANITIZER_REPORT.search(said), said
+        return process.returncode, said
+
+    def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=()):
+        """Starts a server, and does not wait for it. gates: None to leave the flag out; one saves
+        time. expected: patterns of the error lines that the test provokes."""
+        words = ["server"]
+        for address in ips or [self.address]:
+            words += ["--ip", address]
+        words += ["--wg-block", block, f"--plane={self.options.plane}", "--log-level=debug"]
+        words += shlex.split(arguments)
+        if gates:
+            words.append(f"--gates={gates}")
+        server = Server(self, words, self.environment(environment), expected)
+        self.servers.append(server)
+        return server
+
+    def start(self, arguments="", **kwargs):
+        """Starts a server and waits until it serves."""
+        return self.launch(arguments, **kwargs).wait_ready()
+
+    def api(self, node, address=None):
+        return Api(node, address or self.address)
+
+    def tunnel(self, kind, node, address=None, **kwargs):
+        return TUNNELS[kind](node, address or self.address, **kwargs)
+
+    # What is there
+
+    def links(self):
+        """Of all interfaces: name to what `ip` knows of it."""
+        return {link["ifname"]: link
+                for link in json.loads(self.ns.run("ip -j -d link show"))}
+
+    def ipip_links(self):
+        return {name: link for name, link in self.links().items() if re.match(r"vp\d+-\d+$", name)}
+
+    def wireguard_peers(self, device="vprox0"):
+        """Public key to allowed addresses, a text."""
+        lines = self.ns.run(f"wg show {device} allowed-ips").splitlines()
+        return dict(line.split("\t") for line in lines)
+
+    def holders(self, index=0):
+        """Inner address to who holds it, over both kinds."""
+        found = {}
+        peers = self.wireguard_peers(f"vprox{index}").items() \
+            if f"vprox{index}" in self.links() else ()
+        for key, allowed in peers:
+            found.setdefault(allowed.removesuffix("/32"), []).append(key)
+        for route in json.loads(self.ns.run("ip -j route show")):
+            if route["dev"].startswith(f"vp{index}-"):
+                found.setdefault(route["dst"], []).append(
+                    self.links()[route["dev"]]["linkinfo"]["info_data"]["remote"])
+        assert all(len(who) == 1 for who in found.values()), f"one address, two peers: {found}"
+        return {address: who[0] for address, who in found.items()}
+
+    def snapshot(self):
+        """All that a server may change on its host, as the tools print it."""
+        commands = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save",
+                    "iptables-legacy": "iptables-legacy-save"}
+        found = {name: self.ns.run(command) for name, command in commands.items()}
+        found["ip"] = self.ns.run(["ip", "-d", "-batch", "-"], input="link show\naddr show\n"
+                                  "route show table all\nrule show\n")
+        return {name: without_counters(text) for name, text in found.items()}
+
+
+    def assert_same(self, before):
+        """Fails unless all is as it was at that snapshot()."""
+        now = self.snapshot()
+        difference = [line for name, text in before.items() for line in difflib.unified_diff(
+            text.splitlines(), now[name].splitlines(), f"{name} before", f"{name} now", "", "", 0)]
+        assert not difference, "\n".join(difference)
+
+
+def without_counters(text):
+    """What changes by itself: the dates in iptables-save, remaining lifetimes, packet counts."""
+    text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
+    text = re.sub(r"^# (Generated|Completed).*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
+    return re.sub(r"valid_lft \d+sec preferred_lft \d+sec", "limited", text)

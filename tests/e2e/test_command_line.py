@@ -1,0 +1,185 @@
+"""The command line: what it takes, and what it says of bad input. Nothing is left behind."""
+
+import re
+
+import pytest
+
+from lab.api import PASSWORD
+
+GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
+
+# Arguments after `server`, and what the message must name.
+BAD = {
+    "no --ip": ("--wg-block 10.0.0.0/8", "--ip"),
+    "no --wg-block": ("--ip 203.0.113.200", "--wg-block"),
+    "nothing at all": ("", "--ip"),
+    "an --ip that is none": ("--ip 203.0.113 --wg-block 10.0.0.0/16", "--ip 203.0.113"),
+    "an --ip with a length": ("--ip 203.0.113.1/32 --wg-block 10.0.0.0/16", "--ip"),
+    "an --ip of IPv6": ("--ip 2001:db8::1 --wg-block 10.0.0.0/16", "--ip 2001:db8::1"),
+    "an --ip that is a name": ("--ip example.com --wg-block 10.0.0.0/16", "--ip"),
+    "an --ip twice": (GOOD + " --ip 203.0.113.200", "--ip 203.0.113.200"),
+    "an --ip that nobody can reach": ("--ip 127.0.0.1 --wg-block 10.0.0.0/16", "--ip 127.0.0.1"),
+    "an --ip inside the block": ("--ip 10.100.0.9 --wg-block 10.100.0.0/16", "--ip 10.100.0.9"),
+    "a block of IPv6": ("--ip 203.0.113.200 --wg-block fd00::/64", "--wg-block fd00::/64"),
+    "a block without a length": ("--ip 203.0.113.200 --wg-block 10.0.0.0", "--wg-block 10.0.0.0"),
+    "a block too long": ("--ip 203.0.113.200 --wg-block 10.0.0.0/33", "--wg-block"),
+    "a block without room": ("--ip 203.0.113.200 --wg-block 10.0.0.0/31", "--wg-block"),
+    "a block of nonsense": ("--ip 203.0.113.200 --wg-block ten", "--wg-block ten"),
+    "a block too wide for names": ("--ip 203.0.113.200 --wg-block 0.0.0.0/0", "--wg-block"),
+    "a block of loopback": ("--ip 203.0.113.200 --wg-block 127.0.0.0/8", "--wg-block"),
+    "a block of multicast": ("--ip 203.0.113.200 --wg-block 224.0.0.0/8", "--wg-block"),
+    "a block too small for the --ips":
+        (GOOD.replace("/16", "/30") + " --ip 203.0.113.201", "--wg-block"),
+    "blocks too large for the --ips":
+        (GOOD + " --ip 203.0.113.201 --wg-block-per-ip /16", "--wg-block"),
+    "several --ips and no --wg-block-per-ip": (GOOD + " --ip 203.0.113.201", "--wg-block-per-ip"),
+    "--wg-block-per-ip without a slash": (GOOD + " --wg-block-per-ip 24", "--wg-block-per-ip 24"),
+    "--wg-block-per-ip of nonsense": (GOOD + " --wg-block-per-ip /x", "--wg-block-per-ip /x"),
+    "--wg-block-per-ip of 0": (GOOD + " --wg-block-per-ip /0", "--wg-block-per-ip"),
+    "--wg-block-per-ip of 31": (GOOD + " --wg-block-per-ip /31", "--wg-block-per-ip"),
+    "--wg-block-per-ip of 99": (GOOD + " --wg-block-per-ip /99", "--wg-block-per-ip"),
+    "--wg-block-per-ip wider than the block": (GOOD + " --wg-block-per-ip /8", "--wg-block-per-ip"),
+    "an unknown plane": (GOOD + " --plane=magic", "--plane"),
+    "a time that is none": (GOOD + " --idle-timeout=soon", "--idle-timeout"),
+    "a time without end": (GOOD + " --connect-grace=99999999999999999999", "--connect-grace"),
+    "a negative time": (GOOD + " --reap-interval=-1", "--reap-interval"),
+    "an unknown way to exit": (GOOD + " --on-exit=explode", "--on-exit"),
+    "no gates": (GOOD + " --gates=0", "--gates"),
+    "too many gates": (GOOD + " --gates=100000", "--gates"),
+    "no connections": (GOOD + " --max-connections=0", "--max-connections"),
+    "connections that are no number": (GOOD + " --max-connections-per-source=many",
+                                       "--max-connections-per-source"),
+    "an unknown level": (GOOD + " --log-level=loud", "--log-level"),
+    "an unknown format": (GOOD + " --log-format=xml", "--log-format"),
+    "a certificate without a key": (GOOD + " --tls-cert=/x", "--tls-key"),
+    "a key without a certificate": (GOOD + " --tls-key=/x", "--tls-cert"),
+    "an unknown flag": (GOOD + " --frobnicate", "frobnicate"),
+    "a flag without its value": (GOOD + " --on-exit", "on-exit"),
+    "a word that is no flag": (GOOD + " please", "please"),
+    "--cloud": (GOOD + " --cloud aws", "--cloud"),
+    "--internal-network-cidr": (GOOD + " --internal-network-cidr 10.0.0.0/8",
+                                "--internal-network-cidr"),
+    "--region us-west": (GOOD + " --region us-west", "--region us-west"),
+}
+
+
+@pytest.fixture(scope="module", name="checked_host")
+def fixture_checked_host(shared_host):
+    """Nothing of what the tests of this module try may leave a trace."""
+    before = shared_host.snapshot()
+    yield shared_host
+    shared_host.assert_same(before)
+    assert not list((shared_host.state / "lib").rglob("*"))
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("arguments, named", BAD.values(), ids=BAD)
+def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, named):
+    status, said = checked_host.run("server " + arguments)
+    assert status == 2
+    assert named in said
+    assert len(said.splitlines()) <= 4, "a message, not a lecture"
+
+
+@pytest.mark.parametrize("value, named", [(None, "VPROX_PASSWORD"), ("", "VPROX_PASSWORD"),
+                                          ("a\nb", "VPROX_PASSWORD"), ("a\rb", "VPROX_PASSWORD")])
+def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
+    status, said = checked_host.run("server " + GOOD, {"VPROX_PASSWORD": value})
+    assert status == 2 and named in said
+
+
+def test_what_is_not_built_yet_refuses_to_start(checked_host):
+    status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": "oidc-modal"})
+    assert status == 2 and "VPROX_AUTH_MODE" in said
+
+
+def test_a_message_never_has_the_password_in_it(checked_host):
+    _, said = checked_host.run("server " + GOOD + " --frobnicate")
+    assert PASSWORD not in said
+
+
+def test_an_unknown_user_is_named(checked_host):
+    status, said = checked_host.run(f"server --ip {checked_host.address} --wg-block 10.1.0.0/16 "
+                                    "--user nobody-of-that-name")
+    assert status in (1, 2)
+    assert "--user nobody-of-that-name" in said
+    checked_host.ns.run(["rm", "-rf", str(checked_host.state / "lib/vprox")])
+
+
+def test_without_the_right_to_administer_the_network_it_says_so(checked_host):
+    done = checked_host.ns.try_run(
+        ["setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
+         checked_host.options.vprox, "server", *GOOD.split()],
+        env=checked_host.environment())
+    assert done.returncode == 1
+    assert "CAP_NET_ADMIN" in done.stdout
+
+
+def test_help_has_every_flag(checked_host):
+    status, said = checked_host.run("server --help")
+    assert status == 0
+    for flag in ["--ip", "--wg-block", "--wg-block-per-ip", "--plane", "--idle-timeout",
+                 "--connect-grace", "--reap-interval", "--on-exit", "--tls-cert", "--tls-key",
+                 "--user", "--gates", "--log-level", "--log-format", "--help", "--version",
+                 "--allow-peer-to-peer", "--allow-link-local", "--max-connections",
+                 "--max-connections-per-source", "--takeover", "--region"]:
+        assert re.search(rf"{flag}\b", said), flag
+
+
+def test_the_manual_has_every_flag_that_the_help_has(checked_host):
+    manual = (checked_host.options.repository / "man/vprox-server.8").read_text()
+    _, said = checked_host.run("server --help")
+    for flag in set(re.findall(r"--([a-z-]+)", said)) - {"help", "version"}:
+        assert re.search(rf"Fl -{flag}\b", manual), flag
+
+
+@pytest.mark.parametrize("arguments", ["--version", "server --version"])
+def test_version_is_told(checked_host, arguments):
+    status, said = checked_host.run(arguments)
+    assert status == 0 and re.match(r"vprox \d+\.\d+", said)
+
+
+@pytest.mark.parametrize("arguments", ["", "frobnicate"])
+def test_a_command_that_is_none_is_refused(checked_host, arguments):
+    status, said = checked_host.run(arguments)
+    assert status == 2 and "server" in said
+
+
+def test_help_lists_the_commands(checked_host):
+    status, said = checked_host.run("--help")
+    assert status == 0 and "server" in said and "list" in said
+
+
+def test_list_without_a_device(checked_host):
+    status, said = checked_host.run("list")
+    assert status == 0 and "found 0 device(s)" in said
+
+
+def test_list_names_the_devices(host):
+    host.start("--wg-block-per-ip=/24", ips=[host.address, host.second])
+    status, said = host.run("list")
+    assert status == 0
+    assert said.splitlines() == ["found 2 device(s)", "device 0: vprox0", "device 1: vprox1"]
+
+
+@pytest.mark.parametrize("flag", ["--takeover", "--region us-east"])
+def test_flags_of_earlier_programs_are_recognised(host, client, flag):
+    server = host.start(flag)
+    assert host.api(client).get("/healthz").status == 200
+    assert ("no effect" in server.log) == flag.startswith("--region")
+    assert server.log.count("no effect") <= 1
+
+
+def test_forwarding_is_switched_on_and_said(host):
+    path = "/proc/sys/net/ipv4/ip_forward"
+    assert host.ns.read(path).strip() == "0"
+    server = host.start()
+    assert host.ns.read(path).strip() == "1"
+    assert server.logged("ip_forward|forwarding")
+
+
+def test_strict_reverse_path_filters_do_not_stop_the_tunnels(host, client, kind):
+    host.ns.sysctl(net__ipv4__conf__all__rp_filter=1, net__ipv4__conf__default__rp_filter=1)
+    host.start()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping() and tunnel.visit() == host.address

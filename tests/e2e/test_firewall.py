@@ -1,0 +1,435 @@
+"""DESIGN.md, "The firewall", point by point: attacks with real packets by clients that have a real
+tunnel, and that what is right passes."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from lab import echo, packets, wait
+from lab.packets import Sniffer, udp
+from lab.world import NEIGHBOUR
+
+HOST_PORT = 7001
+LINK_LOCAL = "169.254.169.254"
+WATCHED_SECONDS = 0.5  # for what must not arrive, once what is sent after it has
+
+
+@pytest.fixture(scope="module", name="neighbour")
+def fixture_neighbour(world, shared_host):
+    neighbour = world.add_neighbour(shared_host)
+    yield neighbour
+    neighbour.remove()
+
+
+@pytest.fixture(name="other")
+def fixture_other(shared_host, server, other_client):
+    """Another client's tunnel: the victim."""
+    tunnel = shared_host.tunnel("ipip", other_client).up()
+    yield tunnel
+
+
+class HostListener:
+    """What UDP datagrams the host itself gets, on any address."""
+
+    def __init__(self, host):
+        self.socket = host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self.socket.bind(("0.0.0.0", HOST_PORT))
+        self.socket.setblocking(False)
+        self.got = []
+
+    def look(self):
+        while True:
+            try:
+                self.got.append(self.socket.recv(2048))
+            except BlockingIOError:
+                return self.got
+
+
+@pytest.fixture(name="listener")
+def fixture_listener(shared_host, server):
+    listener = HostListener(shared_host)
+    yield listener
+    listener.socket.close()
+
+
+def marker(what):
+    return b"%s-%s" % (what.encode(), os.urandom(6).hex().encode())
+
+
+def arrived(world, payload):
+    return any(data == payload for data, _ in world.echo.datagrams)
+
+
+# 1. The inner source is the peer's own
+
+def false_sources(host, own, other):
+    return {
+        "another peer's address": other.inner,
+        "an address nobody holds": "10.100.200.200",
+        "the server's inner address": own.gateway,
+        "the server's outer address": host.address,
+        "another address of the host": host.second,
+        "a loopback address": "127.0.0.1",
+        "the client's outer address": own.node.address,
+        "the victim's outer address": other.node.address,
+        "somebody on the Internet": "198.51.100.99",
+        "the network's address": "10.100.0.0",
+        "no address": "0.0.0.0",
+        "everybody": "255.255.255.255",
+        "a multicast address": "224.0.0.9",
+    }
+
+
+@pytest.mark.sanitize
+def test_a_false_inner_source_is_dropped_in_transit_and_the_right_one_passes(
+        world, shared_host, tunnel, other):
+    sources = false_sources(shared_host, tunnel, other)
+    sent = {what: marker("transit") for what in sources}
+    right = marker("right")
+    with Sniffer(world.internet) as sniffer:
+        packets.send(tunnel.ns, tunnel.device, *[
+            udp(source, echo.VISITED, 4000, echo.UDP_PORT, sent[what])
+            for what, source in sources.items()])
+        packets.send(tunnel.ns, tunnel.device,
+                     udp(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
+        assert wait.until(lambda: arrived(world, right))
+        time.sleep(WATCHED_SECONDS)
+        # Outside of any tunnel; the outer packets of the tunnels themselves pass here too.
+        clear = [p for p in sniffer.look() if p.protocol == packets.PROTOCOL_UDP
+                 and echo.UDP_PORT in p.ports]
+    passed = [what for what in sources if any(sent[what] in p.data for p in clear)]
+    assert passed == []
+
+
+def test_false_inner_sources_are_dropped_before_they_reach_the_host(
+        shared_host, tunnel, other, listener):
+    sources = false_sources(shared_host, tunnel, other)
+    sent = {(what, to): marker("host") for what in sources
+            for to in (tunnel.gateway, shared_host.address)}
+    packets.send(tunnel.ns, tunnel.device, *[
+        udp(sources[what], to, 4000, HOST_PORT, payload) for (what, to), payload in sent.items()])
+    right = {to: marker("right") for to in (tunnel.gateway, shared_host.address)}
+    packets.send(tunnel.ns, tunnel.device, *[
+        udp(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in right.items()])
+    assert wait.until(lambda: set(right.values()) <= set(listener.look()))
+    time.sleep(WATCHED_SECONDS)
+    assert [what for what, payload in sent.items() if payload in listener.look()] == []
+
+
+def test_false_inner_sources_are_dropped_in_fragments_too(world, shared_host, tunnel, other):
+    more_fragments, last = 0x2000, 2
+    evil, right = marker("fragment"), marker("fragment")
+    with Sniffer(world.internet) as sniffer:
+        for source, payload in ((other.inner, evil), (tunnel.inner, right)):
+            whole = udp(source, echo.VISITED, 4000, echo.UDP_PORT,
+                        payload.ljust(24, b"."))[20:]
+            packets.send(tunnel.ns, tunnel.device, *[
+                packets.ipv4(source, echo.VISITED, packets.PROTOCOL_UDP, part, fragment=flags)
+                for part, flags in ((whole[:16], more_fragments), (whole[16:], last))])
+        assert wait.until(lambda: any(data.startswith(right) for data, _ in world.echo.datagrams))
+        assert not any(data.startswith(evil) for data, _ in world.echo.datagrams)
+        assert not [p for p in sniffer.look() if p.source == other.inner
+                    and p.protocol == packets.PROTOCOL_UDP]
+
+
+def test_a_clients_packets_do_not_reach_the_hosts_loopback_or_everybody(
+        shared_host, tunnel, listener):
+    # As on hosts with services that are forwarded to loopback.
+    shared_host.ns.sysctl(net__ipv4__conf__all__route_localnet=1)
+    targets = ["127.0.0.1", "127.1.2.3", "224.0.0.1", "255.255.255.255", "10.100.255.255"]
+    sent = {to: marker("to") for to in targets}
+    packets.send(tunnel.ns, tunnel.device, *[
+        udp(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in sent.items()])
+    right = marker("right")
+    packets.send(tunnel.ns, tunnel.device,
+                 udp(tunnel.inner, tunnel.gateway, 4000, HOST_PORT, right))
+    assert wait.until(lambda: right in listener.look())
+    assert [to for to, payload in sent.items() if payload in listener.look()] == []
+    shared_host.ns.sysctl(net__ipv4__conf__all__route_localnet=0)
+
+
+def test_a_hosts_own_policy_rules_do_not_break_the_check_of_sources(host, client, kind):
+    host.ns.ip("route add default via 203.0.113.1 dev wan0 onlink table 100",
+               "rule add from all lookup 100 pref 5000")
+    host.start()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping() and tunnel.visit() == host.address
+
+
+# 2. A block source comes from a tunnel or nowhere
+
+def test_a_neighbour_cannot_leave_with_the_servers_address(
+        world, shared_host, server, neighbour, other):
+    assert other.visit() == shared_host.address
+    evil = [marker("neighbour") for _ in range(3)]
+    right = marker("own")
+    neighbour.run("ping -c1 -W2 192.0.2.129")
+    gateway = neighbour.run("ip neigh show dev eth0").split()
+    address = gateway[gateway.index("lladdr") + 1]
+    packets.send_to(neighbour, "eth0", address, *[
+        udp(source, echo.VISITED, 4000, echo.UDP_PORT, payload)
+        for source, payload in zip([other.inner, "10.100.0.1", "10.100.9.9"], evil)])
+    packets.send_to(neighbour, "eth0", address,
+                    udp(NEIGHBOUR, echo.VISITED, 4000, echo.UDP_PORT, right))
+    assert wait.until(lambda: arrived(world, right)), "a neighbour's own traffic is forwarded"
+    time.sleep(WATCHED_SECONDS)
+    assert not any(arrived(world, payload) for payload in evil)
+
+
+def test_a_neighbour_cannot_talk_to_the_host_as_a_client(shared_host, neighbour, other, listener):
+    neighbour.run("ping -c1 -W2 192.0.2.129")
+    words = neighbour.run("ip neigh show dev eth0").split()
+    address = words[words.index("lladdr") + 1]
+    evil, right = marker("neighbour"), marker("own")
+    packets.send_to(neighbour, "eth0", address,
+                    udp(other.inner, "10.100.0.1", 4000, HOST_PORT, evil),
+                    udp(NEIGHBOUR, "192.0.2.129", 4000, HOST_PORT, right))
+    assert wait.until(lambda: right in listener.look())
+    assert evil not in listener.look()
+
+
+# 3. From outside, only answers reach tunnels
+
+def test_nobody_outside_can_reach_into_a_tunnel(world, tunnel, shared_host, neighbour):
+    with Sniffer(tunnel.ns, tunnel.device) as inside:
+        evil = [marker("outside"), marker("outside")]
+        neighbour.enter(send_datagram, tunnel.inner, evil[0])
+        world.internet.ip(f"route replace {tunnel.inner}/32 via {shared_host.address} "
+                          f"dev {shared_host.node.name} onlink")
+        world.internet.enter(send_datagram, tunnel.inner, evil[1])
+        assert echo.ask_udp(tunnel.ns, tunnel.device)[0] == shared_host.address
+        assert not any(inside.saw(payload) for payload in evil)
+    world.internet.ip(f"route del {tunnel.inner}/32")
+
+
+def send_datagram(address, payload, port=4001):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(payload, (address, port))
+
+
+def test_peers_do_not_reach_each_other(tunnel, other):
+    with Sniffer(other.ns, other.device) as inside:
+        evil = marker("peer")
+        packets.send(tunnel.ns, tunnel.device, udp(tunnel.inner, other.inner, 4000, 4001, evil))
+        assert not tunnel.ping(other.inner, seconds=1)
+        assert not inside.saw(evil)
+
+
+@pytest.mark.parametrize("kinds", ["ipip ipip", "ipip wireguard", "wireguard ipip",
+                                   "wireguard wireguard"])
+def test_peers_reach_each_other_where_it_is_allowed_and_keep_their_addresses(host, clients, kinds):
+    host.start("--allow-peer-to-peer")
+    first, second = [host.tunnel(kind, node).up() for kind, node in zip(kinds.split(), clients(2))]
+    assert second.ping()  # a WireGuard peer must have been heard of to be found
+    with Sniffer(second.ns, second.device) as inside:
+        assert first.ping(second.inner)
+        assert inside.wait(lambda p: p.source == first.inner and p.destination == second.inner)
+    assert first.visit() == host.address
+
+
+def link_local(world, host):
+    """The metadata service of the host's cloud."""
+    world.internet.run(f"ip addr add {LINK_LOCAL}/32 dev lo")
+    host.ns.run(f"ip route add {LINK_LOCAL}/32 via 203.0.113.1 dev wan0 onlink")
+
+
+@pytest.mark.parametrize("flag", ["", "--allow-link-local"])
+def test_link_local_addresses_are_reached_only_where_it_is_allowed(world, host, client, kind, flag):
+    link_local(world, host)
+    try:
+        host.start(flag)
+        tunnel = host.tunnel(kind, client).up()
+        assert host.ns.try_run(f"ping -c1 -W2 {LINK_LOCAL}").returncode == 0
+        assert tunnel.ping()
+        assert tunnel.ping(LINK_LOCAL, seconds=2) == bool(flag)
+        tunnel.down()
+    finally:
+        world.internet.run(f"ip addr del {LINK_LOCAL}/32 dev lo")
+
+
+# 4. Peers cannot capture each other's outer traffic
+
+def test_inner_ip_in_ip_captures_no_other_clients_tunnel(tunnel, other, shared_host):
+    evil = marker("capture")
+    victim = other.node
+    with Sniffer(tunnel.ns, tunnel.device) as attacker, Sniffer(victim.ns, "eth0") as wire:
+        inner = udp("198.51.100.99", other.inner, 53, 4001, evil)
+        packets.send(tunnel.ns, tunnel.device, *[packets.ipv4(
+            tunnel.inner, victim.address, packets.PROTOCOL_IPIP, inner)] * 3)
+        assert tunnel.ping()  # so that the attack has been dealt with
+        assert other.visit() == shared_host.address
+        assert other.ping(count=3)
+        assert not [p for p in attacker.look() if p.protocol == packets.PROTOCOL_IPIP
+                    and p.source == victim.address]
+        assert not wire.saw(evil), "it did not even arrive"
+
+
+def test_a_source_port_of_wireguard_captures_no_other_clients_tunnel(
+        tunnel, clients, shared_host, server):
+    victim_node, = clients(1)
+    victim = shared_host.tunnel("wireguard", victim_node)
+    port = 51820
+    with Sniffer(victim_node.ns, "eth0") as wire, Sniffer(tunnel.ns, tunnel.device) as attacker:
+        # As if the server itself talked to the victim, before the victim talks to the server.
+        evil = marker("capture")
+        packets.send(tunnel.ns, tunnel.device, *[
+            udp(tunnel.inner, victim_node.address, 50227, port, evil)] * 3)
+        assert wire.wait(lambda p: evil in p.data), "this much is everybody's right"
+        assert {p.ports[0] for p in wire.look() if evil in p.data} & {443, 50227} == set()
+        victim.up(listen_port=port)
+        assert victim.ping(count=3) and victim.visit() == shared_host.address
+        assert not [p for p in attacker.look() if p.source == victim_node.address
+                    and p.protocol == packets.PROTOCOL_UDP]
+
+
+def test_a_source_port_of_https_captures_no_control_connection(tunnel, clients, shared_host):
+    victim, = clients(1)
+    port = 40000
+    # A host whose firewall does not answer what it did not ask for: the entry would stay.
+    victim.ns.run("nft add table ip t '{ chain o { type filter hook output priority 0; "
+                  "tcp flags rst drop; }; }'")
+    with Sniffer(victim.ns, "eth0") as wire, Sniffer(tunnel.ns, tunnel.device) as attacker:
+        packets.send(tunnel.ns, tunnel.device, *[
+            packets.tcp_syn(tunnel.inner, victim.address, 443, port)] * 3)
+        syn = wire.wait(lambda p: p.source == shared_host.address and
+                        p.protocol == packets.PROTOCOL_TCP and p.ports[1] == port)
+        assert syn is not None and syn.ports[0] != 443
+        assert from_port(victim, shared_host.address, port) == b"HTTP/1.1 200 OK"
+        assert not [p for p in attacker.look() if p.protocol == packets.PROTOCOL_TCP
+                    and p.source == victim.address and 443 in p.ports]
+
+
+def from_port(node, address, port):
+    """GET /healthz over TLS from this source port: the first line of the answer."""
+    from lab.api import CONTEXT, PORT
+    raw = node.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    raw.bind(("0.0.0.0", port))
+    raw.settimeout(5)
+    raw.connect((address, PORT))
+    with CONTEXT.wrap_socket(raw, server_hostname=address) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return sock.recv(4096).split(b"\r\n")[0]
+
+
+def test_the_tunnels_own_packets_are_not_tracked(tunnel, other, shared_host):
+    assert tunnel.visit() and other.visit()
+    entries = shared_host.ns.run("conntrack -L")
+    outer = [line for line in entries.splitlines()
+             if ("dport=50227" in line or line.startswith("ipencap") or line.startswith("unknown"))
+             and shared_host.address in line and "10.100." not in line]
+    assert outer == []
+
+
+# 5. and 8.
+
+def test_every_way_out_has_the_bind_address(tunnel, shared_host, neighbour):
+    with Sniffer(neighbour, "eth0") as wire:
+        assert tunnel.ping(NEIGHBOUR)
+        assert {p.source for p in wire.look() if p.destination == NEIGHBOUR
+                and p.protocol == packets.PROTOCOL_ICMP} == {shared_host.address}
+
+
+def test_when_the_route_moves_nothing_leaks_out_unmasked(world, shared_host, tunnel, neighbour):
+    shared_host.ns.run(f"ip route add {echo.VISITED}/32 via {NEIGHBOUR} dev lan0")
+    with Sniffer(neighbour, "eth0") as wire:
+        packets.send(tunnel.ns, tunnel.device, udp(tunnel.inner, echo.VISITED, 4000, 4001, b"x"))
+        assert wire.wait(lambda p: p.destination == echo.VISITED)
+        assert {p.source for p in wire.look() if p.destination == echo.VISITED} == \
+            {shared_host.address}
+    shared_host.ns.run(f"ip route del {echo.VISITED}/32")
+
+
+def test_a_client_without_a_tunnel_is_not_told_that_the_protocol_is_unreachable(
+        shared_host, server, clients):
+    stranger, = clients(1)
+    with Sniffer(stranger.ns, "eth0") as wire:
+        packets.send(stranger.ns, "eth0", *[
+            packets.ipv4(stranger.address, shared_host.address, packets.PROTOCOL_IPIP,
+                         udp("10.100.0.99", echo.VISITED, 1, 2, b"x"))] * 3)
+        assert shared_host.api(stranger).get("/healthz").status == 200
+        time.sleep(WATCHED_SECONDS)
+        assert [p for p in wire.look() if p.protocol == packets.PROTOCOL_ICMP
+                and p.source == shared_host.address] == []
+
+
+# 9. Other programs' firewalls
+
+DROPS = {
+    "iptables-nft": ["iptables-nft -P FORWARD DROP"],
+    "iptables-legacy": ["iptables-legacy -P FORWARD DROP"],
+    "nft": ["nft add table inet strict '{ chain forward { type filter hook forward priority 0; "
+            "policy drop; }; }'"],
+    "docker": ["iptables-nft -P FORWARD DROP", "iptables-nft -N DOCKER-USER",
+               "iptables-nft -A FORWARD -j DOCKER-USER", "iptables-nft -A DOCKER-USER -j RETURN"],
+}
+
+
+@pytest.mark.parametrize("firewall", DROPS)
+def test_another_firewall_that_drops_what_is_forwarded_lets_tunnels_through(
+        host, client, kind, firewall):
+    for command in DROPS[firewall]:
+        host.ns.run(command)
+    before = host.snapshot()
+    server = host.start()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping() and tunnel.visit() == host.address
+    server.stop()
+    host.assert_same(before)
+
+
+@pytest.mark.parametrize("firewall", ["iptables-nft", "nft"])
+def test_when_it_is_flushed_the_way_is_made_again(host, client, firewall):
+    for command in DROPS[firewall]:
+        host.ns.run(command)
+    before = host.snapshot()
+    server = host.start()
+    tunnel = host.tunnel("ipip", client).up()
+    host.ns.run("iptables-nft -F FORWARD" if firewall == "iptables-nft"
+                else "nft flush chain inet strict forward")
+    wait.until(lambda: tunnel.visit(seconds=1) == host.address, 10)
+    server.stop()
+    host.assert_same(before)
+
+
+def test_after_a_kill_the_way_through_is_recognised_and_not_made_twice(host, client):
+    for command in DROPS["iptables-nft"]:
+        host.ns.run(command)
+    before = host.snapshot()
+    server = host.start()
+    first = host.ns.run("nft list ruleset")
+    server.kill()
+    server = host.start()
+    assert host.ns.run("nft list ruleset") == first
+    server.stop()
+    host.assert_same(before)
+
+
+def test_a_firewall_that_drops_what_comes_in_is_told_what_must_be_open(host):
+    host.ns.run("nft add table inet strict '{ chain input { type filter hook input priority 0; "
+                "policy drop; ct state established,related accept; }; }'")
+    server = host.start()
+    assert server.logged(r"warning .*443.*50227|warning .*50227.*443")
+
+
+def test_when_our_table_is_deleted_it_is_made_again(host, client):
+    host.start()
+    tunnel = host.tunnel("ipip", client).up()
+    ruleset = host.ns.run("nft list ruleset")
+    host.ns.run("nft flush ruleset")
+    wait.until(lambda: host.ns.run("nft list ruleset") == ruleset, 10)
+    assert tunnel.visit() == host.address
+
+
+def test_a_restart_opens_no_hole_and_keeps_flows(host, client):
+    """A connection through the tunnel lives on while the server is killed and started."""
+    server = host.start()
+    tunnel = host.tunnel("ipip", client).up()
+    with echo.bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 5) as sock:
+        sock.connect((echo.VISITED, echo.HTTP_PORT))
+        server.kill()
+        host.start()
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"200" in sock.recv(4096)

@@ -1,0 +1,121 @@
+"""The processes that face the Internet: without rights, and not missed when they die."""
+
+import os
+import pathlib
+import pwd
+import signal
+import time
+
+import pytest
+
+from lab import wait
+from lab.api import Connection, request_bytes
+from lab.tunnels import random_key
+
+
+def status(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+@pytest.mark.sanitize
+def test_there_are_as_many_gates_as_asked_for(host):
+    assert len(host.start(gates=3).gates()) == 3
+
+
+def test_by_default_there_is_a_gate_for_each_core(host):
+    assert len(host.start(gates=None).gates()) == os.cpu_count()
+
+
+def test_a_gate_has_no_rights(shared_host, server):
+    # The sandbox is on once the gate serves; `ready` may come before.
+    for pid in server.gates():
+        wait.until(lambda: status(pid)["Seccomp"] == "2", 5, "seccomp filter")
+        found = status(pid)
+        assert found["NoNewPrivs"] == "1"
+        for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+            assert int(found[name], 16) == 0, name
+        uids = set(found["Uid"].split())
+        assert len(uids) == 1 and uids != {"0"}
+        assert set(found["Gid"].split()) != {"0"}
+        assert found["Groups"].strip() == ""
+
+
+def test_a_gate_runs_as_the_user_that_was_named(host):
+    server = host.start("--user=daemon")
+    user = pwd.getpwnam("daemon")
+    for pid in server.gates():
+        wait.until(lambda: status(pid)["Uid"].split()[0] == str(user.pw_uid))
+        assert set(status(pid)["Gid"].split()) == {str(user.pw_gid)}
+
+
+def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
+    """The broker's netlink sockets and its lock are not among them."""
+    for pid in server.gates():
+        open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [name for name in open_files if "lock" in name or "server-key" in name]
+        inodes = {name for name in open_files if name.startswith("socket:")}
+        netlink = server.host.ns.read("/proc/thread-self/net/netlink").splitlines()[1:]
+        assert not inodes & {f"socket:[{line.split()[-1]}]" for line in netlink}
+
+
+@pytest.mark.sanitize
+def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind):
+    server = host.start(gates=2, expected=["gate .* killed"])
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping()
+    pids = server.gates()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        assert tunnel.ping()
+    wait.until(lambda: len(server.gates()) == 2 and not set(server.gates()) & set(pids), 10)
+    assert server.logged("gate .* killed by signal 9")
+    assert tunnel.request().inner == tunnel.inner
+    assert tunnel.ping() and tunnel.visit() == host.address
+
+
+def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients):
+    server = host.start(gates=1, expected=["gate "])
+    for node in clients(4):
+        connection = Connection(node, host.address)
+        connection.send(request_bytes("POST", "/connect-ipip"))
+        os.kill(server.gates()[0], signal.SIGKILL)
+        connection.socket.close()
+        wait.until(lambda: server.gates() and served(host, node), 15)
+    for name, link in host.ipip_links().items():
+        assert "UP" in link["flags"]
+        assert len(host.ns.run(f"ip route show dev {name}").splitlines()) == 1
+    # Whoever was not answered asks again and gets what is his.
+    for node in host.world.nodes:
+        if node.device == "eth0":
+            assert host.api(node).connect_ipip().status == 200
+    assert len(host.holders()) == len(set(host.holders().values()))
+
+
+def served(host, node):
+    try:
+        return host.api(node).get("/healthz", timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def test_gates_go_when_the_broker_is_killed(host):
+    server = host.start(gates=2)
+    gates = server.gates()
+    server.process.kill()
+    server.wait()
+    wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates), 5)
+
+
+def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
+    server = host.start(gates=1, expected=["gate "])
+    deaths = 0
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        for pid in server.gates():
+            os.kill(pid, signal.SIGKILL)
+            deaths += 1
+        time.sleep(0.05)
+    assert deaths < 10
+    wait.until(lambda: served(host, client), 5)
+    assert host.api(client).connect(random_key()).status == 200

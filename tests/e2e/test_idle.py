@@ -1,0 +1,106 @@
+"""Idle peers go, and nobody else: API.md, "Behaviour", with short times."""
+
+import time
+
+import pytest
+
+from lab import packets, wait
+from lab.tunnels import random_key
+
+IDLE = 3
+GRACE = 2
+FLAGS = f"--idle-timeout={IDLE} --connect-grace={GRACE}s --reap-interval=200ms"
+SLACK = 4  # for a look, a removal and a slow machine
+
+
+@pytest.fixture(scope="module", name="server")
+def fixture_server(shared_host):
+    return shared_host.start(FLAGS)
+
+
+def holds(host, tunnel):
+    return tunnel.inner in host.holders()
+
+
+def test_an_idle_ipip_peer_goes(shared_host, server, client):
+    tunnel = shared_host.tunnel("ipip", client)
+    began = time.monotonic()
+    tunnel.inner = tunnel.request().inner
+    wait.throughout(lambda: holds(shared_host, tunnel), IDLE - 1, "it is not idle yet")
+    wait.until(lambda: not holds(shared_host, tunnel), 1 + SLACK)
+    assert time.monotonic() - began >= IDLE
+    assert not shared_host.ipip_links()
+
+
+def test_a_wireguard_peer_without_a_handshake_goes_after_the_idle_timeout(
+        shared_host, server, client):
+    key = random_key()
+    began = time.monotonic()
+    shared_host.api(client).connect(key)
+    # Longer than the grace, which is for those with a handshake.
+    wait.throughout(lambda: key in shared_host.wireguard_peers(), IDLE - 0.5)
+    wait.until(lambda: key not in shared_host.wireguard_peers(), 1 + SLACK)
+    assert time.monotonic() - began >= IDLE
+
+
+def test_a_wireguard_peer_whose_handshake_is_old_goes(shared_host, server, client):
+    tunnel = shared_host.tunnel("wireguard", client).up()
+    assert tunnel.ping()
+    wait.until(lambda: not holds(shared_host, tunnel), IDLE + SLACK)
+
+
+def test_a_recent_connect_keeps_a_wireguard_peer_whose_handshake_is_old(host, client):
+    host.start("--idle-timeout=1s --connect-grace=5s --reap-interval=200ms")
+    tunnel = host.tunnel("wireguard", client).up()
+    assert tunnel.ping()
+    wait.throughout(lambda: holds(host, tunnel), 3.5, "the grace is longer")
+    wait.until(lambda: not holds(host, tunnel), 3 + SLACK)
+
+
+def test_one_way_traffic_from_the_client_keeps_an_ipip_peer(shared_host, server, client):
+    tunnel = shared_host.tunnel("ipip", client).up()
+
+    def sends():
+        packets.send(tunnel.ns, tunnel.device,
+                     packets.udp(tunnel.inner, "198.51.100.99", 4000, 9, b"nobody answers this"))
+        return holds(shared_host, tunnel)
+    wait.throughout(sends, 2 * IDLE)
+    wait.until(lambda: not holds(shared_host, tunnel), IDLE + SLACK)
+
+
+def test_one_way_traffic_to_the_client_keeps_an_ipip_peer(shared_host, server, client):
+    tunnel = shared_host.tunnel("ipip", client)
+    tunnel.inner = tunnel.request().inner  # it has no end of its own that could answer
+    device, = shared_host.ipip_links()
+
+    def is_there():
+        return device in shared_host.ns.read("/proc/thread-self/net/dev")
+
+    def sends():
+        packets.send(shared_host.ns, device,
+                     packets.udp("10.100.0.1", tunnel.inner, 4000, 9, b"nobody answers this"))
+        return is_there()
+    wait.throughout(sends, 2 * IDLE)
+    wait.until(lambda: not is_there(), IDLE + SLACK)
+
+
+def test_asking_again_sets_the_clock_back(shared_host, server, client):
+    tunnel = shared_host.tunnel("ipip", client)
+    tunnel.inner = tunnel.request().inner
+    key = random_key()
+    shared_host.api(client).connect(key)
+    for _ in range(3):
+        time.sleep(IDLE - 1)
+        assert tunnel.request().inner == tunnel.inner
+        assert shared_host.api(client).connect(key).status == 200
+    assert holds(shared_host, tunnel)
+    assert key in shared_host.wireguard_peers()
+    wait.until(lambda: not shared_host.holders(), IDLE + SLACK)
+
+
+def test_who_went_may_come_again(shared_host, server, client, kind):
+    tunnel = shared_host.tunnel(kind, client).up()
+    wait.until(lambda: not holds(shared_host, tunnel), IDLE + SLACK)
+    tunnel.down()
+    tunnel.up()
+    assert tunnel.ping() and tunnel.visit() == shared_host.address

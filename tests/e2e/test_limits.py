@@ -1,0 +1,240 @@
+"""Clients that are slow, silent or many."""
+
+import resource
+import socket
+import time
+
+import pytest
+
+from lab import wait
+from lab.api import CONTEXT, PORT, Connection, request_bytes
+
+WHOLE_REQUEST = 10  # seconds, handshake and all
+SLACK = 3
+SERVED_IN = 3  # seconds; the Go clients give up after 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fixture_many_files():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 16384), max(before[1], 16384)))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def tcp(node, address, n, source=None):
+    """n connections that say nothing; fewer if the server does not take them."""
+    def connect():
+        made = []
+        for _ in range(n):
+            sock = socket.socket()
+            sock.settimeout(5)
+            if source:
+                sock.bind((source, 0))
+            try:
+                sock.connect((address, PORT))
+            except OSError:
+                sock.close()
+                continue
+            made.append(sock)
+        return made
+    return node.ns.enter(connect)
+
+
+def close(sockets):
+    for sock in sockets:
+        sock.close()
+
+
+def is_open(sock):
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def closed_after(sock, seconds):
+    """How long until the server closed; None if it did not within these seconds."""
+    began = time.monotonic()
+    sock.settimeout(seconds)
+    try:
+        while sock.recv(4096):
+            pass
+    except socket.timeout:
+        return None
+    except OSError:
+        pass
+    return time.monotonic() - began
+
+
+def drip(node, address, data, tls):
+    """Sends a byte a second; returns how long the server stood it."""
+    raw = node.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    raw.settimeout(5)
+    began = time.monotonic()
+    raw.connect((address, PORT))
+    sock = CONTEXT.wrap_socket(raw, server_hostname=address) if tls else raw
+    with sock:
+        for byte in data:
+            try:
+                sock.sendall(bytes([byte]))
+            except OSError:
+                return time.monotonic() - began
+            if (waited := closed_after(sock, 1)) is not None and waited < 1:
+                return time.monotonic() - began
+    return None
+
+
+# One at a time, but all at the same time, so that the 10 s pass once.
+
+def test_slow_clients_are_dropped_after_10_s_in_all(shared_host, server, client):
+    import concurrent.futures
+    address = shared_host.address
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60)
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 60
+    body = request_bytes("POST", "/connect-ipip", b"x" * 60)
+
+    def silent(tls):
+        began = time.monotonic()
+        if tls:
+            with Connection(client, address) as connection:
+                waited = connection.closed_within(WHOLE_REQUEST + SLACK)
+        else:
+            sock, = tcp(client, address, 1)
+            waited = closed_after(sock, WHOLE_REQUEST + SLACK)
+            sock.close()
+        return waited and time.monotonic() - began
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        tries = {
+            "says nothing at all": pool.submit(silent, False),
+            "says nothing after the handshake": pool.submit(silent, True),
+            "drips its handshake": pool.submit(drip, client, address, hello, False),
+            "drips its headers": pool.submit(drip, client, address, head, True),
+            "drips its body": pool.submit(drip_body, client, address, body),
+        }
+        stood = {what: done.result() for what, done in tries.items()}
+    for what, seconds in stood.items():
+        assert seconds is not None, f"{what}: is still there"
+        assert seconds < WHOLE_REQUEST + SLACK, f"{what}: {seconds}"
+
+
+def drip_body(node, address, request):
+    head, _, body = request.partition(b"\r\n\r\n")
+    began = time.monotonic()
+    with Connection(node, address) as connection:
+        connection.send(head + b"\r\n\r\n")
+        for byte in body:
+            try:
+                connection.send(bytes([byte]))
+            except OSError:
+                return time.monotonic() - began
+            if connection.closed_within(1) is not None:
+                return time.monotonic() - began
+    return None
+
+
+def test_a_client_that_never_reads_its_answer_is_dropped(shared_host, server, client):
+    connection = Connection(client, shared_host.address)
+    connection.send(request_bytes("GET", "/"))
+    assert connection.closed_within(WHOLE_REQUEST + SLACK) is not None
+    connection.socket.close()
+
+
+def test_headers_without_end_are_cut_off_at_8_kib(shared_host, server, client):
+    with Connection(client, shared_host.address) as connection:
+        connection.send(b"GET / HTTP/1.1\r\nX: ")
+        sent = 0
+        try:
+            while sent < 1 << 20:
+                connection.send(b"x" * 1024)
+                sent += 1024
+                if sent == 16 << 10:
+                    response = connection.receive()
+                    assert response.status == 431
+                    break
+        except OSError:
+            pass
+        assert sent < 1 << 20
+
+
+def in_time(host, node, **kwargs):
+    began = time.monotonic()
+    status = host.api(node).get("/healthz", timeout=SERVED_IN, **kwargs).status
+    return status == 200 and time.monotonic() - began < SERVED_IN
+
+
+@pytest.mark.sanitize
+def test_2000_silent_connections_of_one_source_keep_nobody_else_out(
+        shared_host, server, client, other_client):
+    silent = tcp(client, shared_host.address, 2000)
+    try:
+        for _ in range(5):
+            assert in_time(shared_host, other_client)
+        time.sleep(0.5)
+        # The default limit for one source, shared among the gates.
+        assert sum(map(is_open, silent)) <= 256 + len(server.gates())
+    finally:
+        close(silent)
+    wait.until(lambda: served(shared_host, client), 5, "its place is free again")
+
+
+def served(host, node):
+    try:
+        return host.api(node).get("/healthz", timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def test_the_limit_for_one_source_is_a_flag(host, client, other_client):
+    host.start("--max-connections-per-source=5")
+    silent = tcp(client, host.address, 5)
+    time.sleep(0.5)
+    assert sum(map(is_open, silent)) == 5
+    assert not served(host, client)
+    assert served(host, other_client)
+    close(silent)
+    assert wait.until(lambda: served(host, client))
+
+
+@pytest.fixture(name="crowd")
+def fixture_crowd(world):
+    """A node with a hundred addresses."""
+    node = world.add_client([f"198.51.100.{n}" for n in range(100, 200)])
+    yield node
+    world.remove(node)
+
+
+def test_2000_silent_connections_of_many_sources_keep_nobody_out(host, crowd, client):
+    host.start("--max-connections=400")
+    silent = []
+    try:
+        for address in crowd.addresses[1:]:
+            silent += tcp(crowd, host.address, 20, source=address)
+        for _ in range(5):
+            assert in_time(host, client)
+        assert sum(map(is_open, silent)) <= 400
+        response = host.api(client).connect_ipip(timeout=SERVED_IN)
+        assert response.status == 200
+    finally:
+        close(silent)
+
+
+def test_a_hundred_clients_at_once_are_all_served(host, crowd):
+    """A reconnect storm: nobody may have to wait longer than the clients do."""
+    import concurrent.futures
+    host.start()
+    api = host.api(crowd)
+
+    def connect(source):
+        began = time.monotonic()
+        response = api.connect_ipip(source=source, timeout=30)
+        return response.status, response.inner, time.monotonic() - began
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(connect, crowd.addresses[1:]))
+    assert {status for status, _, _ in results} == {200}
+    assert len({inner for _, inner, _ in results}) == 100
+    assert max(seconds for _, _, seconds in results) < 5
