@@ -1,4 +1,47 @@
-int main(void)
+/* Picks the subcommand. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/version.h"
+#include "cmd/command.h"
+
+static const struct command commands[] = {
+	{"server", cmd_server_main,
+		"give tunnels to clients, and let them out with this host's addresses"},
+	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
+	{"gate", cmd_gate_main, NULL},
+};
+
+enum {
+	N_COMMANDS = sizeof commands / sizeof *commands,
+};
+
+static void print_usage(FILE *out)
 {
-	return 0;
+	fprintf(out, "Usage: vprox COMMAND [OPTION...]\n\nCommands:\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (commands[i].summary)
+			fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\n`vprox COMMAND --help` says more, and so does vprox(8).\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	if (strcmp(name, "--version") == 0) {
+		printf("vprox %s (%s)\n", version_number, version_git_commit);
+		return STATUS_OK;
+	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+		print_usage(stdout);
+		return STATUS_OK;
+	}
+	if (*name)
+		fprintf(stderr, "vprox: there is no command `%s`\n\n", name);
+	print_usage(stderr);
+	return STATUS_USAGE;
 }

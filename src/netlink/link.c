@@ -58,7 +58,7 @@ void link_put_new(struct netlink_request *request, const char *name, const char 
 	add_message(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	netlink_put_string(request, IFLA_IFNAME, name);
 	info = netlink_nest_begin(request, IFLA_LINKINFO);
-	netlink_put_string(request, IFLA_INFO_KIND, kind);
+	netlink_put(request, IFLA_INFO_KIND, kind, strlen(kind));
 	netlink_nest_end(request, info);
 }
 
@@ -70,13 +70,14 @@ void link_put_new_ipip(
 	add_message(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	netlink_put_string(request, IFLA_IFNAME, name);
 	info = netlink_nest_begin(request, IFLA_LINKINFO);
-	netlink_put_string(request, IFLA_INFO_KIND, kind_ipip);
+	netlink_put(request, IFLA_INFO_KIND, kind_ipip, strlen(kind_ipip));
 	data = netlink_nest_begin(request, IFLA_INFO_DATA);
+	/* The kernel's own default; ip(8) asks for any protocol, MPLS among them. */
+	netlink_put_u8(request, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
 	netlink_put_ipv4(request, IFLA_IPTUN_LOCAL, local);
 	netlink_put_ipv4(request, IFLA_IPTUN_REMOTE, remote);
-	netlink_put_u8(request, IFLA_IPTUN_TTL, 0);
 	netlink_put_u8(request, IFLA_IPTUN_PMTUDISC, 0);
-	netlink_put_u8(request, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
+	netlink_put_u8(request, IFLA_IPTUN_TTL, 0); /* inherit */
 	netlink_nest_end(request, data);
 	netlink_nest_end(request, info);
 }

@@ -14,8 +14,8 @@
 #include <linux/rtnetlink.h>
 
 enum {
-	/* A notice takes 2 to 4 KiB of it: room for 2,000 interfaces between two looks. */
-	MONITOR_QUEUE_SIZE = 8 << 20,
+	/* A notice takes 2 to 4 KiB of it: room for some 700 interfaces between two looks. */
+	MONITOR_QUEUE_SIZE = 2 << 20,
 	/* A notice's start is all that is read; the rest may be cut. */
 	MONITOR_BUFFER_SIZE = 256,
 };

@@ -97,7 +97,8 @@ struct plane_ops {
 	 * Makes the peer, or writes it again where it is there already, without interrupting its
 	 * traffic. IPIP: a link that is there with the same name, local and remote address is taken
 	 * over; -EEXIST if a foreign one has the name or the pair of addresses: plane_error() names
-	 * it. A failure leaves nothing behind that this call made.
+	 * it. -EINVAL: the address cannot be a peer's. A failure leaves nothing behind that this
+	 * call made.
 	 */
 	int (*add)(struct plane_device *device, const struct plane_peer *peer);
 
@@ -115,8 +116,11 @@ struct plane_ops {
 	int (*remove)(
 		struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors);
 
-	/* Calls back for every peer that is there. A callback's non-zero result ends it and is
-	 * returned. */
+	/*
+	 * Calls back for every peer that is there. A callback's non-zero result ends it and is
+	 * returned; it may remove peers. A WireGuard peer whose allowed-ips somebody has changed is
+	 * reported with the first address of the block that it still has, or 0.0.0.0.
+	 */
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
 
 	/* Frees the plane itself; the devices must be closed. */

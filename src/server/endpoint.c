@@ -113,6 +113,17 @@ static void forget(struct endpoint *endpoint, struct peer *peer)
 	peers_remove(&endpoint->peers, peer);
 }
 
+/* Writes the peer to the device; one that has vanished is made again, once. */
+static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
+{
+	int error = endpoint->device ? endpoint->plane->ops->add(endpoint->device, id) : -ENODEV;
+
+	if (error != -ENODEV)
+		return error;
+	error = endpoint_heal(endpoint);
+	return error < 0 ? error : endpoint->plane->ops->add(endpoint->device, id);
+}
+
 static enum ipc_status connect_new(
 	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
 {
@@ -125,7 +136,7 @@ static enum ipc_status connect_new(
 		return error == -ENOSPC ? IPC_POOL_EXHAUSTED : IPC_FAILED;
 	}
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
-	error = peer ? endpoint->plane->ops->add(endpoint->device, id) : -ENOMEM;
+	error = peer ? write_peer(endpoint, id) : -ENOMEM;
 	if (error < 0) {
 		log_error("%s: cannot make a tunnel for %s at %s: %s", endpoint_text(endpoint).s,
 			peer_text(id).s, ipv4_text(id->inner).s,
@@ -148,7 +159,7 @@ static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
 {
 	int error;
 
-	if (peer->id.kind == PEER_WIREGUARD)
+	if (peer->id.kind == PEER_WIREGUARD || !endpoint->device)
 		return true;
 	error = endpoint->plane->ops->check(endpoint->device, &peer->id);
 	if (error == -ENODEV)
@@ -167,7 +178,7 @@ static enum ipc_status connect_again(
 	*address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
 	if (needs_writing(endpoint, peer)) {
-		int error = endpoint->plane->ops->add(endpoint->device, &peer->id);
+		int error = write_peer(endpoint, &peer->id);
 
 		if (error < 0) {
 			log_error("%s: cannot make the tunnel of %s again: %s",

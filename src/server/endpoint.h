@@ -31,7 +31,7 @@ struct endpoint {
 	bool keep; /* was relinquished: stays when the server goes */
 
 	struct plane *plane;
-	struct plane_device *device; /* NULL until it is open */
+	struct plane_device *device; /* NULL: not open, or lost and not made again yet */
 	struct pool *pool;
 	struct peers peers;
 	struct removals removals;
@@ -52,6 +52,13 @@ int endpoint_open(struct endpoint *endpoint, struct event_base *base);
 /* keep: the data plane stays as it is. Returns what the plane's close() does; frees all but the
  * struct. */
 int endpoint_close(struct endpoint *endpoint, bool keep);
+
+/*
+ * When the device has vanished under the server (`ip link del vprox0`, a device process that died):
+ * makes it again and gives it all its peers back. Logs. Returns 0 or -errno; then the next call
+ * tries again.
+ */
+int endpoint_heal(struct endpoint *endpoint);
 
 /* Carries out a request and answers it, now or when its batch of removals is done. */
 void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *request,

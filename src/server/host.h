@@ -22,7 +22,7 @@ int host_prepare(const struct server_config *config, const struct endpoint *endp
 
 /*
  * Puts back what was made for the endpoints that do not stay (endpoint->keep), and frees. started:
- * false after a start that failed, when what an earlier server left is left again. Returns 0 or the
- * first error.
+ * false after a start that failed, which takes back only what it did itself. NULL is fine. Returns
+ * 0 or the first error.
  */
 int host_restore(struct host *host, bool started);

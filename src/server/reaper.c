@@ -44,9 +44,16 @@ static void judge(
 void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
 {
 	struct look look = {endpoint, clock_now_ms(endpoint->clock)};
+	int error;
 
 	endpoint->look++;
-	if (endpoint->plane->ops->dump(endpoint->device, note_peer, &look) < 0) {
+	error = endpoint->device ? endpoint->plane->ops->dump(endpoint->device, note_peer, &look)
+				 : -ENODEV;
+	if (error == -ENODEV) {
+		endpoint_heal(endpoint);
+		return;
+	}
+	if (error < 0) {
 		log_warning("%s: cannot look for idle peers, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 		return;

@@ -148,7 +148,9 @@ bool removals_flush(struct removals *removals)
 	}
 	if (n == 0)
 		return false;
-	endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
+	/* Without a device there is nothing of them left. */
+	if (endpoint->device)
+		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
 	for (size_t i = 0; i < n; i++)
 		finish(removals, batch[i], errors[i]);
 	return !TAILQ_EMPTY(&removals->queue);

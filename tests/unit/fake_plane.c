@@ -22,6 +22,9 @@ static int open_device(
 {
 	(void)endpoint;
 	the_device.fake = (struct fake_plane *)plane;
+	if (the_device.fake->open_error)
+		return the_device.fake->open_error;
+	the_device.fake->device_is_lost = false;
 	*device = &the_device;
 	return 0;
 }
@@ -38,6 +41,8 @@ static int add(struct plane_device *device, const struct plane_peer *peer)
 	struct fake_plane *fake = device->fake;
 	size_t i = find(fake, peer->inner);
 
+	if (fake->device_is_lost)
+		return -ENODEV;
 	fake->n_adds++;
 	if (fake->add_error)
 		return fake->add_error;
@@ -81,6 +86,8 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 {
 	struct fake_plane *fake = device->fake;
 
+	if (fake->device_is_lost)
+		return -ENODEV;
 	if (fake->dump_error)
 		return fake->dump_error;
 	for (size_t i = 0; i < fake->n_peers; i++) {

@@ -347,6 +347,49 @@ static void adopted_peers_keep_addresses_and_their_idle_clocks_start_anew(void *
 	assert_int_equal(look(f), 0);
 }
 
+static void lose_device(struct fixture *f)
+{
+	f->fake.device_is_lost = true;
+	f->fake.n_peers = 0;
+}
+
+static void a_lost_device_is_made_again_with_all_its_peers(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 first = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	struct ipv4 second = connect_as(f, IPC_CONNECT_IPIP, 2);
+
+	lose_device(f);
+	assert_int_equal(look(f), 2);
+	assert_non_null(fake_plane_usage(&f->fake, first));
+	assert_non_null(fake_plane_usage(&f->fake, second));
+}
+
+static void a_connect_makes_a_lost_device_again(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 first = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	lose_device(f);
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 2)).s, "10.0.0.3");
+	assert_non_null(fake_plane_usage(&f->fake, first));
+}
+
+static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	lose_device(f);
+	f->fake.open_error = -EPERM;
+	assert_int_equal(look(f), 1);
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	f->fake.open_error = 0;
+	assert_int_equal(look(f), 1);
+	assert_non_null(fake_plane_usage(&f->fake, address));
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -368,6 +411,9 @@ int main(void)
 		RULE(a_wireguard_peer_goes_when_handshake_and_connect_are_old),
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
+		RULE(a_lost_device_is_made_again_with_all_its_peers),
+		RULE(a_connect_makes_a_lost_device_again),
+		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
 	};
 

@@ -6,7 +6,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
@@ -14,15 +18,19 @@
 
 #include "base/cleanup.h"
 #include "netlink/address.h"
+#include "netlink/link.h"
+#include "netlink/link_monitor.h"
 #include "netlink/request.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 #include "netlink/socket.h"
+#include "netlink/stats.h"
 
 /* Who added what the tests add. */
 enum {
 	TEST_PROTOCOL = 187,
 	TEST_TABLE = 51820,
+	TEST_GROUP = 4711,
 };
 
 struct fixture {
@@ -355,6 +363,184 @@ static void a_dump_of_many_parts_is_read_whole(void **state)
 		assert_int_equal(routes[i].destination.address.value, 0x0a800000 + i);
 }
 
+static void a_link_keeps_its_alias_and_group(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct link_change change = {.alias = "192.0.2.1", .set_group = true, .group = TEST_GROUP};
+	struct link link;
+
+	assert_int_equal(link_set(f->netlink, f->ifindex, &change), 0);
+	assert_int_equal(link_get(f->netlink, "test0", &link), 0);
+	assert_int_equal(link.ifindex, f->ifindex);
+	assert_string_equal(link.kind, "veth");
+	assert_string_equal(link.alias, "192.0.2.1");
+	assert_int_equal(link.group, TEST_GROUP);
+	assert_true(link.flags & IFF_UP);
+	change = (struct link_change){.set_group = true};
+	assert_int_equal(link_set(f->netlink, f->ifindex, &change), 0);
+	assert_int_equal(link_get(f->netlink, "test0", &link), 0);
+	assert_int_equal(link.group, 0);
+	assert_string_equal(link.alias, "192.0.2.1");
+	assert_int_equal(link_get(f->netlink, "nothing", &link), -ENODEV);
+	assert_int_equal(link_set(f->netlink, 4711, &change), -ENODEV);
+	assert_int_equal(link_delete(f->netlink, 4711), -ENODEV);
+}
+
+static void a_group_is_deleted_whole_or_not_at_all(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct link_change mark = {.set_group = true, .group = TEST_GROUP};
+	struct link_change reset = {.set_group = true};
+	struct link link;
+
+	assert_int_equal(link_delete_group(f->netlink, TEST_GROUP), -ENODEV);
+	assert_int_equal(link_delete_group(f->netlink, 0), -EINVAL);
+	assert_int_equal(system("ip link add group0 group 4711 type veth peer name group1 && "
+				"ip link add group2 group 4711 type veth peer name group3"),
+		0);
+	/* The loopback interface cannot be deleted. */
+	assert_int_equal(link_set(f->netlink, if_nametoindex("lo"), &mark), 0);
+	assert_int_equal(link_delete_group(f->netlink, TEST_GROUP), -EOPNOTSUPP);
+	assert_int_equal(link_get(f->netlink, "group0", &link), 0);
+	assert_int_equal(link_set(f->netlink, if_nametoindex("lo"), &reset), 0);
+	assert_int_equal(link_delete_group(f->netlink, TEST_GROUP), 0);
+	assert_int_equal(link_get(f->netlink, "group0", &link), -ENODEV);
+	assert_int_equal(link_get(f->netlink, "group3", &link), -ENODEV);
+}
+
+static void counters_of_all_interfaces_are_read(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	auto_free struct link_stats *stats = NULL;
+	size_t n;
+	uint64_t sent = 0, received = 0;
+
+	assert_int_equal(system("ip link set lo up && ping -q -c 1 127.0.0.1 >/dev/null"), 0);
+	assert_int_equal(stats_dump(f->netlink, &stats, &n), 0);
+	assert_int_equal(n, 3);
+	for (size_t i = 0; i < n; i++) {
+		if (stats[i].ifindex != if_nametoindex("lo"))
+			continue;
+		sent = stats[i].sent;
+		received = stats[i].received;
+	}
+	assert_true(sent > 0 && sent == received);
+}
+
+struct gone {
+	size_t n;
+	unsigned int last;
+};
+
+static void count_gone(void *context, unsigned int ifindex)
+{
+	struct gone *gone = context;
+
+	gone->n++;
+	gone->last = ifindex;
+}
+
+static void the_monitor_tells_of_what_has_gone_and_of_nothing_else(void **state)
+{
+	(void)fixture_or_skip(state);
+	struct link_monitor *monitor = NULL;
+	struct gone gone = {0};
+	unsigned int ifindex;
+
+	assert_int_equal(link_monitor_open(&monitor), 0);
+	assert_int_equal(system("ip link add gone0 type veth peer name stays0 && "
+				"ip link set gone0 up && ip link set gone0 alias x && "
+				"ip link set gone0 down && ip link add bridge0 type bridge && "
+				"ip link set gone0 master bridge0 && ip link set gone0 nomaster"),
+		0);
+	ifindex = if_nametoindex("gone0");
+	assert_int_equal(link_monitor_read(monitor, count_gone, &gone), 0);
+	assert_int_equal(gone.n, 0);
+	assert_int_equal(system("ip link del bridge0"), 0);
+	assert_int_equal(link_monitor_read(monitor, count_gone, &gone), 0);
+	assert_int_equal(gone.n, 1);
+	assert_int_equal(system("ip link del stays0"), 0);
+	assert_int_equal(link_monitor_read(monitor, count_gone, &gone), 0);
+	assert_int_equal(gone.n, 3);
+	assert_true(gone.last == ifindex || gone.last == ifindex - 1);
+	link_monitor_close(monitor);
+}
+
+/* A process that makes and removes interfaces until it is killed. */
+static pid_t start_churn(void)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child > 0)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		struct netlink_request request;
+		struct netlink *netlink;
+
+		if (netlink_open(NETLINK_ROUTE, &netlink) < 0)
+			_exit(1);
+		netlink_request_init(&request);
+		link_put_new(&request, "churn0", "veth");
+		netlink_execute(netlink, &request);
+		link_delete(netlink, if_nametoindex("churn0"));
+		netlink_close(netlink);
+	}
+}
+
+static int ignore(void *context, size_t number, const struct nlmsghdr *message)
+{
+	(void)context;
+	(void)number;
+	(void)message;
+	return 0;
+}
+
+/* Whether a dump of the interfaces is interrupted in one of many tries. */
+static bool is_interrupted(struct netlink *netlink)
+{
+	for (int i = 0; i < 2000; i++) {
+		struct netlink_request request;
+
+		netlink_request_init(&request);
+		netlink_add(&request, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+		if (netlink_dump(netlink, &request, ignore, NULL) == -EINTR)
+			return true;
+	}
+	return false;
+}
+
+static void a_dump_that_was_interrupted_is_made_again(void **state)
+{
+	enum {
+		N_PAIRS = 100,
+		N_DUMPS = 50,
+	};
+	struct fixture *f = fixture_or_skip(state);
+	bool interrupted, whole = true;
+	pid_t churn;
+
+	assert_int_equal(system("for i in $(seq 100); do echo link add many$i type veth peer name "
+				"peer$i; done | ip -batch -"),
+		0);
+	churn = start_churn();
+	interrupted = is_interrupted(f->netlink);
+	for (int i = 0; i < N_DUMPS && whole; i++) {
+		auto_free struct link *links = NULL;
+		size_t n, n_many = 0;
+
+		whole = link_dump(f->netlink, "veth", &links, &n) == 0;
+		for (size_t j = 0; j < n; j++)
+			n_many += strncmp(links[j].name, "many", 4) == 0;
+		whole = whole && n_many == N_PAIRS;
+	}
+	kill(churn, SIGKILL);
+	waitpid(churn, NULL, 0);
+	assert_true(interrupted);
+	assert_true(whole);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +556,11 @@ int main(void)
 		cmocka_unit_test(messages_sent_together_each_have_their_own_result),
 		cmocka_unit_test(what_the_kernel_says_about_an_error_is_kept),
 		cmocka_unit_test(a_dump_of_many_parts_is_read_whole),
+		cmocka_unit_test(a_link_keeps_its_alias_and_group),
+		cmocka_unit_test(a_group_is_deleted_whole_or_not_at_all),
+		cmocka_unit_test(counters_of_all_interfaces_are_read),
+		cmocka_unit_test(the_monitor_tells_of_what_has_gone_and_of_nothing_else),
+		cmocka_unit_test(a_dump_that_was_interrupted_is_made_again),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,174 @@
+#include "gate/broker_link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+	REPLIES_AT_ONCE = 64, /* before others have their turn */
+	/* Requests that the broker has and has not answered. It does not wait for a gate to read,
+	 * so its answers to all of them must fit into the socket, which holds some 270. */
+	OUTSTANDING_MAX = 128,
+};
+
+struct broker_link {
+	int fd;
+	struct event *readable, *writable;
+	struct broker_events events;
+	bool lost;
+	uint64_t last_id;
+	unsigned int outstanding; /* also those that nobody waits for any more */
+	struct hash_table calls; /* by id; the queued ones too */
+	TAILQ_HEAD(, broker_call) queue;
+};
+
+static bool has_id(const struct hash_node *node, const void *key)
+{
+	uint64_t id;
+
+	memcpy(&id, key, sizeof id);
+	return hash_entry(node, struct broker_call, node)->request.id == id;
+}
+
+static void lose(struct broker_link *link, int error)
+{
+	if (link->lost)
+		return;
+	link->lost = true;
+	event_del(link->readable);
+	event_del(link->writable);
+	link->events.lost(link->events.context, error);
+}
+
+/* Sends what is queued, in order, as far as the socket takes it. */
+static void flush(struct broker_link *link)
+{
+	struct broker_call *call;
+
+	while (!link->lost && link->outstanding < OUTSTANDING_MAX &&
+		(call = TAILQ_FIRST(&link->queue))) {
+		int error = ipc_send_request(link->fd, &call->request);
+
+		if (error == -EAGAIN || error == -ENOBUFS || error == -EINTR) {
+			event_add(link->writable, NULL);
+			return;
+		}
+		if (error < 0) {
+			lose(link, error);
+			return;
+		}
+		TAILQ_REMOVE(&link->queue, call, queue);
+		call->queued = false;
+		link->outstanding++;
+	}
+}
+
+static void take_answer(struct broker_link *link, const struct ipc_reply *reply)
+{
+	struct hash_node *node = hash_find(&link->calls, &reply->id, sizeof reply->id, has_id);
+	bool was_asked = reply->id > 0 && reply->id <= link->last_id;
+
+	if (was_asked && link->outstanding > 0)
+		link->outstanding--;
+	if (!node && was_asked) {
+		log_debug("the broker's answer to request %llu comes when nobody waits for it",
+			(unsigned long long)reply->id);
+	} else if (!node) {
+		log_warning("the broker answers request %llu, which was never made",
+			(unsigned long long)reply->id);
+	} else {
+		struct broker_call *call = hash_entry(node, struct broker_call, node);
+
+		broker_link_forget(link, call);
+		call->answered(call, reply);
+	}
+	flush(link);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct broker_link *link = context;
+	struct ipc_reply reply;
+
+	(void)what;
+	for (int i = 0; i < REPLIES_AT_ONCE && !link->lost; i++) {
+		int error = ipc_receive_reply(fd, &reply);
+
+		if (error == -EAGAIN || error == -EINTR)
+			return;
+		if (error < 0)
+			lose(link, error);
+		else if (reply.kind == IPC_DRAIN)
+			link->events.drain(link->events.context);
+		else
+			take_answer(link, &reply);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	flush(context);
+}
+
+struct broker_link *broker_link_new(
+	struct event_base *base, int fd, const struct broker_events *events)
+{
+	struct broker_link *link = calloc(1, sizeof *link);
+
+	if (!link)
+		return NULL;
+	errno = 0;
+	link->fd = fd;
+	link->events = *events;
+	TAILQ_INIT(&link->queue);
+	link->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, link);
+	link->writable = event_new(base, fd, EV_WRITE, on_writable, link);
+	/* What is almost done comes before what is new. */
+	if (!link->readable || !link->writable || event_priority_set(link->readable, 0) < 0 ||
+		hash_init(&link->calls) < 0 || evutil_make_socket_nonblocking(fd) < 0 ||
+		evutil_make_socket_closeonexec(fd) < 0 || event_add(link->readable, NULL) < 0) {
+		int error = errno ? errno : ENOMEM;
+
+		broker_link_free(link);
+		errno = error;
+		return NULL;
+	}
+	return link;
+}
+
+void broker_link_free(struct broker_link *link)
+{
+	if (!link)
+		return;
+	if (link->readable)
+		event_free(link->readable);
+	if (link->writable)
+		event_free(link->writable);
+	hash_free(&link->calls);
+	close(link->fd);
+	free(link);
+}
+
+void broker_link_ask(struct broker_link *link, struct broker_call *call)
+{
+	call->request.id = ++link->last_id;
+	hash_insert(&link->calls, &call->node, &call->request.id, sizeof call->request.id);
+	call->queued = true;
+	TAILQ_INSERT_TAIL(&link->queue, call, queue);
+	/* Behind others that wait for the socket, it waits too. */
+	if (TAILQ_FIRST(&link->queue) == call)
+		flush(link);
+}
+
+void broker_link_forget(struct broker_link *link, struct broker_call *call)
+{
+	hash_remove(&link->calls, &call->node);
+	if (call->queued)
+		TAILQ_REMOVE(&link->queue, call, queue);
+	call->queued = false;
+}

@@ -1,0 +1,46 @@
+/* The gate's end of the socket to the broker: requests out, answers back to who asked. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "base/hash.h"
+#include "ipc/message.h"
+
+struct broker_link;
+
+/* One request on its way. It lives with its owner, who must not free it before it is answered or
+ * forgotten. */
+struct broker_call {
+	struct ipc_request request;
+	/* Called once, when the call is out of the link's hands. */
+	void (*answered)(struct broker_call *call, const struct ipc_reply *reply);
+
+	/* The link's own. */
+	struct hash_node node;
+	TAILQ_ENTRY(broker_call) queue;
+	bool queued; /* not sent yet */
+};
+
+struct broker_events {
+	/* The broker wants this gate to finish. */
+	void (*drain)(void *context);
+	/* It is gone, or what it says does not decode: a negative errno. Nothing comes after this.
+	 */
+	void (*lost)(void *context, int error);
+	void *context;
+};
+
+/* Takes the socket over and makes it non-blocking. Returns NULL with errno set. */
+struct broker_link *broker_link_new(
+	struct event_base *base, int fd, const struct broker_events *events);
+/* There must be no calls left. */
+void broker_link_free(struct broker_link *link);
+
+/* Gives the request its id and sends it, at once or when the socket takes it. */
+void broker_link_ask(struct broker_link *link, struct broker_call *call);
+
+/* Nobody waits for this call's answer any more. */
+void broker_link_forget(struct broker_link *link, struct broker_call *call);

@@ -1,0 +1,302 @@
+#include "gate/gate.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gate/broker_link.h"
+#include "gate/connections.h"
+#include "gate/listener.h"
+#include "gate/request_body.h"
+#include "gate/routes.h"
+#include "gate/sandbox.h"
+#include "gate/tls.h"
+#include "ipc/gate_config.h"
+
+enum {
+	NAME_SIZE = 24,
+	SPARE_FILES = 32, /* descriptors that are neither connections nor listeners */
+	PRIORITIES = 2, /* of events: the broker's answers, and all others */
+	CALLBACKS_AT_ONCE = 16, /* before looking again whether the broker has answered */
+	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
+};
+
+struct gate {
+	char name[NAME_SIZE]; /* "gate 0", for the log */
+	struct gate_settings settings; /* without its secrets, once they are taken in */
+	struct event_base *base;
+	SSL_CTX *tls;
+	struct routes routes;
+	struct broker_link *broker;
+	struct listeners *listeners;
+	struct connections connections;
+	bool has_connections; /* connections is set up */
+	struct event *drained; /* the end of the time to drain */
+	int exit_status;
+};
+
+static void finish(struct gate *gate, int exit_status)
+{
+	gate->exit_status = exit_status;
+	event_base_loopbreak(gate->base);
+}
+
+static void on_emptied(void *context)
+{
+	log_debug("drained");
+	finish(context, EXIT_SUCCESS);
+}
+
+static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
+{
+	struct gate *gate = context;
+
+	(void)fd;
+	(void)what;
+	log_warning("%u connections were not finished in time", gate->connections.count);
+	finish(gate, EXIT_SUCCESS);
+}
+
+static void on_drain(void *context)
+{
+	static const struct timeval limit = {DRAIN_MS / 1000, 0};
+	struct gate *gate = context;
+
+	if (gate->connections.draining)
+		return;
+	listeners_free(gate->listeners);
+	gate->listeners = NULL;
+	log_debug("draining: %u connections", gate->connections.count);
+	evtimer_add(gate->drained, &limit);
+	connections_drain(&gate->connections);
+}
+
+static void on_lost(void *context, int error)
+{
+	if (error == -EPROTO)
+		log_error("the broker sent what is no message");
+	else
+		log_error("the broker is gone: %s", strerror(-error));
+	finish(context, EXIT_FAILURE);
+}
+
+static void on_libevent_message(int severity, const char *message)
+{
+	log_line(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "libevent: %s",
+		message);
+}
+
+/* The broker says when to finish, also where a terminal or a service manager sends these to
+ * everybody. */
+static void ignore_signals(void)
+{
+	static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		signal(signals[i], SIG_IGN);
+}
+
+/* Nothing that the broker has open is to be reached from here, whatever it forgot to close. */
+static int close_all_others(const struct gate_settings *settings)
+{
+	unsigned int first = GATE_FD_FIRST_LISTENER + settings->config.n_endpoints;
+
+	close(GATE_FD_CONFIG);
+	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static int read_settings(struct gate *gate)
+{
+	struct gate_settings *settings = &gate->settings;
+	int error = gate_config_read(GATE_FD_CONFIG, settings);
+
+	if (error < 0) {
+		log_error("cannot read the configuration: %s; a gate is started by the server",
+			strerror(-error));
+		return error;
+	}
+	snprintf(gate->name, sizeof gate->name, "gate %u", settings->config.gate_number);
+	log_setup((enum log_level)settings->config.log_level,
+		(enum log_format)settings->config.log_format, gate->name);
+	if (settings->config.max_connections == 0 ||
+		settings->config.max_connections_per_source == 0) {
+		log_error("the configuration allows no connections");
+		return -EINVAL;
+	}
+	error = close_all_others(settings);
+	if (error < 0)
+		log_error("cannot close files: %s", strerror(-error));
+	return error;
+}
+
+/* Makes what the secrets are for, and wipes them. */
+static int take_secrets(struct gate *gate)
+{
+	struct gate_settings *settings = &gate->settings;
+	int error =
+		auth_init(&gate->routes.auth, settings->password, settings->config.password_length);
+
+	if (error < 0) {
+		log_error("cannot use the password: %s", strerror(-error));
+		return error;
+	}
+	gate->tls = tls_new(settings->certificate, settings->key);
+	if (!gate->tls) {
+		log_error("cannot use the certificate and its key: %s", tls_error());
+		return -EINVAL;
+	}
+
+	struct gate_endpoint *endpoints = settings->endpoints;
+	struct gate_config config = settings->config;
+
+	settings->endpoints = NULL;
+	gate_settings_free(settings);
+	settings->endpoints = endpoints;
+	settings->config = config;
+	gate->routes.endpoints = endpoints;
+	gate->routes.n_endpoints = config.n_endpoints;
+	return 0;
+}
+
+/* As many connections as were asked for, or as there can be descriptors for. */
+static unsigned int fit_connections(const struct gate_config *config)
+{
+	unsigned int others = GATE_FD_FIRST_LISTENER + config->n_endpoints + SPARE_FILES;
+	int files = sandbox_raise_files(config->max_connections + others);
+	unsigned int fit = files > (int)others ? (unsigned int)files - others : 1;
+
+	if (fit >= config->max_connections)
+		return config->max_connections;
+	log_warning("%u connections at most, not %u: the limit of open files is %d", fit,
+		config->max_connections, files);
+	return fit;
+}
+
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	event_set_log_callback(on_libevent_message);
+	if (config &&
+		event_config_set_flag(
+			config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0 &&
+		event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_AT_ONCE, 1) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
+/* Everything that waits for events. */
+static int set_up(struct gate *gate)
+{
+	const struct gate_config *config = &gate->settings.config;
+	struct connections *connections = &gate->connections;
+	const struct broker_events events = {on_drain, on_lost, gate};
+
+	gate->base = new_base();
+	if (!gate->base || event_base_priority_init(gate->base, PRIORITIES) < 0)
+		return -ENOMEM;
+	gate->drained = evtimer_new(gate->base, on_drain_timeout, gate);
+	gate->broker = broker_link_new(gate->base, GATE_FD_BROKER, &events);
+	if (!gate->broker)
+		return -errno;
+	if (!gate->drained)
+		return -ENOMEM;
+
+	*connections = (struct connections){
+		.base = gate->base,
+		.tls = gate->tls,
+		.routes = &gate->routes,
+		.broker = gate->broker,
+		.clock = &system_clock,
+		.max = fit_connections(config),
+		.max_per_source = config->max_connections_per_source,
+		.emptied = on_emptied,
+		.context = gate,
+	};
+	int error = connections_init(connections);
+
+	if (error < 0)
+		return error;
+	gate->has_connections = true;
+	gate->listeners =
+		listeners_new(gate->base, GATE_FD_FIRST_LISTENER, config->n_endpoints, connections);
+	return gate->listeners ? 0 : -errno;
+}
+
+/* What the libraries open late they would open behind the filter, and the gate would be killed. */
+static int warm_up(struct gate *gate)
+{
+	tzset();
+	request_body_warm_up();
+	if (tls_warm_up(gate->tls) < 0) {
+		log_error("TLS does not work with this certificate: %s", tls_error());
+		return -EIO;
+	}
+	return 0;
+}
+
+static int lock_up(const struct gate_config *config)
+{
+	int error = sandbox_drop_privileges(config->user, config->group);
+
+	if (error < 0)
+		return error;
+	error = sandbox_filter_calls();
+	if (error < 0)
+		log_error("cannot filter system calls: %s", strerror(-error));
+	return error;
+}
+
+static int start(struct gate *gate)
+{
+	int error = read_settings(gate);
+
+	if (error < 0)
+		return error;
+	error = take_secrets(gate);
+	if (error < 0)
+		return error;
+	error = set_up(gate);
+	if (error < 0) {
+		log_error("cannot set up: %s", strerror(-error));
+		return error;
+	}
+	error = warm_up(gate);
+	return error < 0 ? error : lock_up(&gate->settings.config);
+}
+
+static void clean_up(struct gate *gate)
+{
+	listeners_free(gate->listeners);
+	if (gate->has_connections)
+		connections_free(&gate->connections);
+	broker_link_free(gate->broker);
+	if (gate->drained)
+		event_free(gate->drained);
+	if (gate->base)
+		event_base_free(gate->base);
+	SSL_CTX_free(gate->tls);
+	gate_settings_free(&gate->settings);
+	explicit_bzero(&gate->routes.auth, sizeof gate->routes.auth);
+}
+
+int gate_main(void)
+{
+	struct gate gate = {.exit_status = EXIT_FAILURE};
+
+	ignore_signals();
+	if (start(&gate) == 0) {
+		log_debug("serves %u endpoints", gate.settings.config.n_endpoints);
+		event_base_dispatch(gate.base);
+	}
+	clean_up(&gate);
+	return gate.exit_status;
+}

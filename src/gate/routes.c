@@ -1,0 +1,207 @@
+#include "gate/routes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "gate/request_body.h"
+
+typedef void serve_fn(
+	const struct routes *routes, const struct client *client, struct response *response);
+
+struct route {
+	const char *path;
+	const char *method;
+	bool from_tunnel; /* may be asked for from inside a tunnel */
+	bool needs_bearer;
+	serve_fn *serve; /* answers it without the broker; else: */
+	enum ipc_operation operation;
+	bool has_key; /* the body has the peer's key */
+	bool needs_ipv4; /* the peer is the client's address */
+	const char *failure; /* when the data plane refused */
+};
+
+static void refuse(struct response *response, unsigned int status, const char *text)
+{
+	response_set(response, status, response_plain, "%s\n", text);
+}
+
+static void serve_root(
+	const struct routes *routes, const struct client *client, struct response *response)
+{
+	const struct gate_endpoint *endpoint = &routes->endpoints[client->endpoint];
+
+	response_set(response, 200, response_plain, "vprox ok. received %s -> %s:%u\n",
+		client_text(client).s, ipv4_text(endpoint->bind).s, client->local_port);
+}
+
+static void serve_health(
+	const struct routes *routes, const struct client *client, struct response *response)
+{
+	(void)routes;
+	(void)client;
+	response_set(response, 200, response_plain, "ok\n");
+}
+
+static void serve_version(
+	const struct routes *routes, const struct client *client, struct response *response)
+{
+	(void)routes;
+	(void)client;
+	response_set(response, 200, response_json, "{\"git_commit\":\"%s\",\"git_tag\":\"%s\"}",
+		version_git_commit, version_git_tag);
+}
+
+static const char cannot_configure[] = "failed to configure WireGuard peer";
+static const char cannot_tunnel[] = "failed to create IPIP tunnel";
+static const char cannot_clean_up[] = "failed to cleanup peer";
+
+static const struct route table[] = {
+	{"/", "GET", .from_tunnel = true, .serve = serve_root},
+	{"/healthz", "GET", .from_tunnel = true, .serve = serve_health},
+	{"/version", "GET", .needs_bearer = true, .serve = serve_version},
+	{"/connect", "POST", .needs_bearer = true, .operation = IPC_CONNECT_WIREGUARD,
+		.has_key = true, .failure = cannot_configure},
+	{"/connect-ipip", "POST", .needs_bearer = true, .operation = IPC_CONNECT_IPIP,
+		.needs_ipv4 = true, .failure = cannot_tunnel},
+	{"/disconnect", "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_WIREGUARD,
+		.has_key = true, .failure = cannot_clean_up},
+	{"/disconnect-ipip", "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_IPIP,
+		.needs_ipv4 = true, .failure = cannot_clean_up},
+	{"/relinquish", "POST", .needs_bearer = true, .operation = IPC_RELINQUISH,
+		.failure = "failed to relinquish"},
+};
+
+void routes_reject(enum http_event event, struct response *response)
+{
+	switch (event) {
+	case HTTP_HEAD_TOO_LARGE:
+		return refuse(response, 431, "request headers too large");
+	case HTTP_BODY_TOO_LARGE:
+		return refuse(response, 413, "request body too large");
+	default:
+		return refuse(response, 400, "bad request");
+	}
+}
+
+static const struct route *find(const char *path)
+{
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (strcmp(path, table[i].path) == 0)
+			return &table[i];
+	return NULL;
+}
+
+static bool is_in_a_tunnel(const struct routes *routes, const struct client *client)
+{
+	struct ipv4 source;
+
+	if (!client_ipv4(client, &source))
+		return false;
+	for (size_t i = 0; i < routes->n_endpoints; i++)
+		if (prefix_contains(routes->endpoints[i].block, source))
+			return true;
+	return false;
+}
+
+const struct route *routes_admit(const struct routes *routes, const struct http_head *head,
+	const struct client *client, struct response *response)
+{
+	const struct route *route = find(head->path);
+	bool right_method = route && strcmp(head->method, route->method) == 0;
+
+	if (!route) {
+		refuse(response, 404, "not found");
+	} else if (!(route->from_tunnel && right_method) && is_in_a_tunnel(routes, client)) {
+		refuse(response, 403, "control-plane requests must originate outside the VPN");
+	} else if (!right_method) {
+		refuse(response, 405, "method not allowed");
+		response->allow = route->method;
+	} else if (route->needs_bearer && !auth_check(&routes->auth, head->authorization)) {
+		refuse(response, 401, "unauthorized");
+	} else {
+		return route;
+	}
+	return NULL;
+}
+
+/* False with the response set if there is no key that a peer could have. */
+static bool read_key(const struct gate_endpoint *endpoint, const char *body, size_t length,
+	struct response *response, struct key *key)
+{
+	int error = request_body_parse(body, length, key);
+
+	if (error == -EBADMSG)
+		refuse(response, 400, "failed to parse request body");
+	else if (error < 0 || key_equal(key, &endpoint->public_key))
+		refuse(response, 400, "invalid peer public key");
+	else
+		return true;
+	return false;
+}
+
+bool routes_serve(const struct routes *routes, const struct route *route,
+	const struct client *client, bool draining, const char *body, size_t length,
+	struct response *response, struct ipc_request *request)
+{
+	struct ipv4 source = {0};
+
+	if (route->serve) {
+		route->serve(routes, client, response);
+		return false;
+	}
+	*request = (struct ipc_request){.version = IPC_VERSION,
+		.operation = (uint16_t)route->operation,
+		.endpoint = client->endpoint};
+	if (route->has_key && !read_key(&routes->endpoints[client->endpoint], body, length,
+				      response, &request->key))
+		return false;
+	if (!client_ipv4(client, &source) && route->needs_ipv4) {
+		refuse(response, 400, "ipv4 client address required");
+		return false;
+	}
+	request->source = source;
+	if (draining)
+		refuse(response, 503, "server shutting down");
+	return !draining;
+}
+
+static void answer_ok(const struct gate_endpoint *endpoint, const struct route *route,
+	const struct ipc_reply *reply, struct response *response)
+{
+	struct ipv4_text inner = ipv4_text(reply->address);
+	unsigned int length = endpoint->block.length;
+
+	switch (route->operation) {
+	case IPC_CONNECT_WIREGUARD:
+		return response_set(response, 200, response_json,
+			"{\"AssignedAddr\":\"%s/%u\",\"ServerPublicKey\":\"%s\","
+			"\"ServerListenPort\":%u}",
+			inner.s, length, key_text(&endpoint->public_key).s, endpoint->port);
+	case IPC_CONNECT_IPIP:
+		return response_set(response, 200, response_json, "{\"AssignedAddr\":\"%s/%u\"}",
+			inner.s, length);
+	case IPC_RELINQUISH:
+		return response_set(response, 200, response_json, "{\"Status\":\"relinquished\"}");
+	default:
+		return response_set(response, 200, response_json, "{\"Status\":\"success\"}");
+	}
+}
+
+void routes_answer(const struct routes *routes, const struct route *route,
+	const struct client *client, const struct ipc_reply *reply, struct response *response)
+{
+	switch (reply->status) {
+	case IPC_OK:
+		return answer_ok(&routes->endpoints[client->endpoint], route, reply, response);
+	case IPC_POOL_EXHAUSTED:
+		return refuse(response, 503, "no more IP addresses available");
+	case IPC_SHUTTING_DOWN:
+		return refuse(response, 503, "server shutting down");
+	case IPC_INVALID_KEY:
+		return refuse(response, 400, "invalid peer public key");
+	default:
+		return refuse(response, 500, route->failure);
+	}
+}

@@ -1,0 +1,46 @@
+/*
+ * What can be asked for, and every check between a request and its answer, in the order that the
+ * contract has them: 431, 404, 403, 405, 401, 413, 400, 503, 500.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gate/auth.h"
+#include "gate/client.h"
+#include "gate/http.h"
+#include "gate/response.h"
+#include "ipc/gate_config.h"
+#include "ipc/message.h"
+
+/* What the answers depend on. */
+struct routes {
+	const struct gate_endpoint *endpoints;
+	size_t n_endpoints;
+	struct auth auth;
+};
+
+struct route;
+
+/* The answer where the request could not be read: event is one of the parser's errors. */
+void routes_reject(enum http_event event, struct response *response);
+
+/*
+ * The checks that need no body. Returns the route, to be passed to the functions below; NULL if
+ * the request is refused, and then the response is set.
+ */
+const struct route *routes_admit(const struct routes *routes, const struct http_head *head,
+	const struct client *client, struct response *response);
+
+/*
+ * The checks of the body, once it is there. Returns true if the broker is to be asked: then the
+ * request is set but for its id. Else the response is set.
+ */
+bool routes_serve(const struct routes *routes, const struct route *route,
+	const struct client *client, bool draining, const char *body, size_t length,
+	struct response *response, struct ipc_request *request);
+
+/* What the broker's answer to the request means for the client. */
+void routes_answer(const struct routes *routes, const struct route *route,
+	const struct client *client, const struct ipc_reply *reply, struct response *response);

@@ -1,0 +1,24 @@
+/* Giving up everything that a gate does not need, before the first byte of a stranger is read. */
+#pragma once
+
+#include <sys/types.h>
+
+/*
+ * Raises the limit of open files to n, or as far as it goes; must come before the privileges go.
+ * Returns the limit that holds then, or -errno.
+ */
+int sandbox_raise_files(unsigned int n);
+
+/*
+ * For good: user and group, supplementary groups, all capabilities (bounding and ambient ones too),
+ * new privileges, core files, children, being traced; and the process dies with its parent. A
+ * process that may not change its user, and has no capability, stays who it is, and this is
+ * logged. Returns 0 or -errno; why is logged.
+ */
+int sandbox_drop_privileges(uid_t user, gid_t group);
+
+/*
+ * From now on a system call that is not on the gate's list kills the process: no file is opened, no
+ * socket made, no program started, no memory made executable. Returns 0 or -errno.
+ */
+int sandbox_filter_calls(void);

@@ -1,0 +1,189 @@
+#include "gate/tls.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+enum {
+	FRAGMENT_SIZE = 4096, /* of what we send: answers are short, so buffers may be small */
+	WARM_UP_ROUNDS = 16,
+};
+
+/* For TLS 1.2, where the client's AES hardware or the lack of it decides; 1.3 has no weak ones. */
+static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+static const unsigned char alpn_http_1_1[] = "\x08http/1.1";
+static const unsigned char alpn_http_1_0[] = "\x08http/1.0";
+
+const char *tls_error(void)
+{
+	unsigned long error = ERR_peek_last_error();
+	const char *text = error ? ERR_reason_error_string(error) : NULL;
+
+	ERR_clear_error();
+	return text ? text : "unknown error";
+}
+
+static bool offers(const unsigned char *list, unsigned int length, const unsigned char *protocol)
+{
+	for (unsigned int i = 0; i < length; i += list[i] + 1u)
+		if (length - i > protocol[0] && memcmp(list + i, protocol, protocol[0] + 1u) == 0)
+			return true;
+	return false;
+}
+
+/* RFC 7301, 3.2. For a client that speaks HTTP/1.0 alone (curl -0) it is "none"; a client that
+ * offers nothing we speak is told so before it sends a password. */
+static int select_alpn(SSL *ssl, const unsigned char **selected, unsigned char *selected_length,
+	const unsigned char *list, unsigned int length, void *context)
+{
+	(void)ssl;
+	(void)context;
+	if (offers(list, length, alpn_http_1_1)) {
+		*selected = alpn_http_1_1 + 1;
+		*selected_length = alpn_http_1_1[0];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return offers(list, length, alpn_http_1_0) ? SSL_TLSEXT_ERR_NOACK
+						   : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* Never ask at the terminal. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+	(void)buffer;
+	(void)size;
+	(void)writing;
+	(void)context;
+	return 0;
+}
+
+static bool use_certificate(SSL_CTX *tls, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *certificate = bio ? PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL) : NULL;
+	bool ok = certificate && SSL_CTX_use_certificate(tls, certificate) == 1;
+
+	X509_free(certificate);
+	while (ok && (certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)))
+		if (SSL_CTX_add0_chain_cert(tls, certificate) != 1) {
+			X509_free(certificate);
+			ok = false;
+		}
+	if (ok && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+		ERR_clear_error(); /* the end of the chain */
+	else
+		ok = false;
+	BIO_free(bio);
+	return ok;
+}
+
+static bool use_key(SSL_CTX *tls, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+	bool ok =
+		key && SSL_CTX_use_PrivateKey(tls, key) == 1 && SSL_CTX_check_private_key(tls) == 1;
+
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return ok;
+}
+
+SSL_CTX *tls_new(const char *certificate, const char *key)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+
+	if (!tls)
+		return NULL;
+	/* A connection is for one request: there is nothing to resume or to renegotiate. */
+	SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CLEANSE_PLAINTEXT);
+	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+	/* Else a client that sends key updates without end would keep SSL_read() busy. */
+	SSL_CTX_clear_mode(tls, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_alpn_select_cb(tls, select_alpn, NULL);
+	if (SSL_CTX_set_num_tickets(tls, 0) != 1 ||
+		SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
+		SSL_CTX_set_cipher_list(tls, ciphers) != 1 ||
+		SSL_CTX_set_max_send_fragment(tls, FRAGMENT_SIZE) != 1 ||
+		!use_certificate(tls, certificate) || !use_key(tls, key)) {
+		SSL_CTX_free(tls);
+		return NULL;
+	}
+	return tls;
+}
+
+/* Two ends of a connection, joined by memory. */
+struct pair {
+	SSL *server, *client;
+};
+
+static bool pair_new(struct pair *pair, SSL_CTX *server, SSL_CTX *client, int version)
+{
+	BIO *server_bio = NULL, *client_bio = NULL;
+
+	*pair = (struct pair){SSL_new(server), SSL_new(client)};
+	if (!pair->server || !pair->client || BIO_new_bio_pair(&server_bio, 0, &client_bio, 0) != 1)
+		return false;
+	SSL_set_bio(pair->server, server_bio, server_bio);
+	SSL_set_bio(pair->client, client_bio, client_bio);
+	SSL_set_accept_state(pair->server);
+	SSL_set_connect_state(pair->client);
+	return SSL_set_max_proto_version(pair->client, version) == 1 &&
+	       SSL_set_alpn_protos(pair->client, alpn_http_1_1, sizeof alpn_http_1_1 - 1) == 0;
+}
+
+static void pair_free(struct pair *pair)
+{
+	SSL_free(pair->server);
+	SSL_free(pair->client);
+}
+
+static bool talk(struct pair *pair)
+{
+	char byte = 0;
+
+	for (int i = 0; i < WARM_UP_ROUNDS; i++) {
+		SSL_do_handshake(pair->client);
+		SSL_do_handshake(pair->server);
+	}
+	return SSL_write(pair->client, &byte, 1) == 1 && SSL_read(pair->server, &byte, 1) == 1 &&
+	       SSL_write(pair->server, &byte, 1) == 1 && SSL_read(pair->client, &byte, 1) == 1;
+}
+
+/* What a client that speaks plain HTTP causes: the error's text has to be looked up once. */
+static void fail(struct pair *pair)
+{
+	static const char garbage[] = "GET / HTTP/1.1\r\n\r\n";
+
+	BIO_write(SSL_get_wbio(pair->client), garbage, sizeof garbage - 1);
+	SSL_do_handshake(pair->server);
+	tls_error();
+}
+
+int tls_warm_up(SSL_CTX *tls)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+	struct pair pair;
+	bool ok = client != NULL;
+
+	for (size_t i = 0; i < sizeof versions / sizeof *versions && ok; i++) {
+		ok = pair_new(&pair, tls, client, versions[i]) && talk(&pair);
+		pair_free(&pair);
+	}
+	if (ok) {
+		ok = pair_new(&pair, tls, client, TLS1_3_VERSION);
+		if (ok)
+			fail(&pair);
+		pair_free(&pair);
+	}
+	SSL_CTX_free(client);
+	return ok ? 0 : -EIO;
+}

@@ -1,0 +1,58 @@
+#include "base/log.h"
+#include "server/endpoint.h"
+
+static int note_present(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+{
+	struct endpoint *endpoint = context;
+	struct peer *peer = peers_find(&endpoint->peers, id);
+
+	(void)usage;
+	if (peer)
+		peer->look = endpoint->look;
+	return 0;
+}
+
+/* Gives the new device the peers that it does not have. One that fails stays in the table: its next
+ * request writes it. */
+static size_t give_peers_back(struct endpoint *endpoint)
+{
+	const struct plane_ops *ops = endpoint->plane->ops;
+	size_t n = 0;
+
+	endpoint->look++;
+	ops->dump(endpoint->device, note_present, endpoint);
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (peer->look == endpoint->look)
+			continue;
+		if (ops->add(endpoint->device, &peer->id) < 0)
+			log_error("%s: cannot make the tunnel of %s again: %s",
+				endpoint_text(endpoint).s, peer_text(&peer->id).s,
+				plane_error(endpoint->plane));
+		else
+			n++;
+	}
+	return n;
+}
+
+int endpoint_heal(struct endpoint *endpoint)
+{
+	const struct plane_name name = plane_device_name(endpoint->config.index);
+	int error;
+
+	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
+	if (endpoint->device)
+		endpoint->plane->ops->close(endpoint->device, true);
+	endpoint->device = NULL;
+	error = endpoint->plane->ops->open(endpoint->plane, &endpoint->config, &endpoint->device);
+	if (error < 0) {
+		log_error("%s: cannot make %s again: %s", endpoint_text(endpoint).s, name.s,
+			plane_error(endpoint->plane));
+		endpoint->device = NULL;
+		return error;
+	}
+	log_info("%s: %s is back, %zu peers were given back to it", endpoint_text(endpoint).s,
+		name.s, give_peers_back(endpoint));
+	return 0;
+}

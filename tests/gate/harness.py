@@ -1,0 +1,295 @@
+"""A broker in Python that starts one gate, and clients that say exactly what they are told to."""
+
+import fcntl
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections import namedtuple
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("GATE", str(ROOT / "build/tests/gate/gate-alone"))
+PASSWORD = "correct horse"
+SERVER_KEY = bytes(range(1, 33))
+NOBODY = 65534
+
+# enum ipc_operation, enum ipc_status, enum ipc_reply_kind
+CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH = range(1, 6)
+OK, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 6)
+ANSWER, DRAIN = 1, 2
+
+Request = namedtuple("Request", "version operation endpoint id source key reserved")
+REQUEST = struct.Struct("=IHHQI32sI")
+REPLY = struct.Struct("=IHHQII")
+CONFIG = struct.Struct("=12I")
+ENDPOINT = struct.Struct("=IIB3x32sH2x")
+
+
+def ipv4(text):
+    return struct.unpack("!I", socket.inet_aton(text))[0]
+
+
+@dataclass
+class Endpoint:
+    bind: str = "127.0.0.1"
+    block: str = "10.100.0.0"
+    length: int = 16
+    family: int = socket.AF_INET
+    port: int = 50227
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict
+    body: str
+    clean_end: bool  # the TLS connection was closed, not cut off
+    interim: list = field(default_factory=list)  # of status 1xx
+
+
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("-newkey", "rsa:2048")
+
+
+def make_certificate(folder, kind=EC):
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", *kind, "-nodes", "-days", "2", "-subj", "/CN=vprox", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True)
+    return certificate.read_bytes(), key.read_bytes()
+
+
+class Gate:
+    """A running gate and the broker's end of its socket."""
+
+    def __init__(self, certificate, key, folder, endpoints=None, user=None, max_connections=500,
+                 max_per_source=500, password=PASSWORD, log_level=3, drop=None):
+        self.endpoints = endpoints or [Endpoint()]
+        self.listeners = [self._listen(endpoint) for endpoint in self.endpoints]
+        self.ports = [listener.getsockname()[1] for listener in self.listeners]
+        self.broker, gates_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.log_path = folder / f"gate-{time.monotonic_ns()}.log"
+        if user is None:
+            user = NOBODY if os.geteuid() == 0 else os.geteuid()
+        config = self._config(certificate, key, user, max_connections, max_per_source, password,
+                              log_level)
+        fds = [gates_end.fileno(), config] + [listener.fileno() for listener in self.listeners]
+        self.pid = self._spawn(fds, drop or [])
+        self.exit_status = None
+        os.close(config)
+        gates_end.close()
+        for listener in self.listeners:
+            listener.close()
+        self._requests = []
+        self._arrived = threading.Condition()
+        self._handler = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _listen(endpoint):
+        listener = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        listener.bind((endpoint.bind if endpoint.family == socket.AF_INET else "::1", 0))
+        listener.listen(4096)
+        return listener
+
+    def _config(self, certificate, key, user, max_connections, max_per_source, password,
+                log_level):
+        secret = password.encode()
+        data = CONFIG.pack(1, len(self.endpoints), user, user, max_connections, max_per_source,
+                           log_level, 0, 7, len(secret), len(certificate), len(key))
+        for endpoint in self.endpoints:
+            data += ENDPOINT.pack(ipv4(endpoint.bind), ipv4(endpoint.block), endpoint.length,
+                                  SERVER_KEY, endpoint.port)
+        fd = os.memfd_create("gate")
+        os.write(fd, data + secret + certificate + key)
+        return fd
+
+    def _spawn(self, fds, wrapper):
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(high)]
+        actions.append((os.POSIX_SPAWN_OPEN, 2, str(self.log_path),
+                        os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        arguments = wrapper + [PROGRAM]
+        environment = {"PATH": os.environ["PATH"]}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        pid = os.posix_spawnp(arguments[0], arguments, environment, file_actions=actions)
+        for fd in high:
+            os.close(fd)
+        return pid
+
+    # The broker.
+
+    def _read(self):
+        while True:
+            try:
+                packet = self.broker.recv(256)
+            except OSError:
+                return
+            if not packet:
+                return
+            request = Request(*REQUEST.unpack(packet))
+            with self._arrived:
+                self._requests.append(request)
+                self._arrived.notify_all()
+                handler = self._handler
+            if handler:
+                handler(request)
+
+    def answer(self, request, status=OK, address="10.100.0.2"):
+        inner = ipv4(address) if status == OK else 0
+        self.broker.send(REPLY.pack(1, ANSWER, status, request.id, inner, 0))
+
+    def answer_all(self, status=OK, address="10.100.0.2"):
+        self._handler = lambda request: self.answer(request, status, address)
+
+    def answer_none(self):
+        self._handler = None
+
+    def requests(self, n, timeout=5):
+        """The first n requests, once they are there."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self._requests) >= n, timeout)
+            return list(self._requests)
+
+    def request_count(self):
+        with self._arrived:
+            return len(self._requests)
+
+    def drain(self):
+        self.broker.send(REPLY.pack(1, DRAIN, 0, 0, 0, 0))
+
+    def hang_up(self):
+        self.broker.shutdown(socket.SHUT_RDWR)
+        self.broker.close()
+
+    # The process.
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def wait(self, timeout):
+        """The exit status: negative if a signal ended it; None if it still runs."""
+        end = time.monotonic() + timeout
+        while self.exit_status is None and time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_status = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(0.01)
+        return self.exit_status
+
+    def status(self):
+        with open(f"/proc/{self.pid}/status") as file:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+    def stop(self):
+        """Ends it; True if it drained by itself with status 0."""
+        if self.wait(0) is None:
+            try:
+                self.drain()
+            except OSError:
+                pass
+            self.wait(3)
+        if self.exit_status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait(5)
+        self.broker.close()
+        self._thread.join(2)
+        return self.exit_status == 0
+
+    # The clients.
+
+    def connect(self, endpoint=0, source=None):
+        host = "::1" if self.endpoints[endpoint].family == socket.AF_INET6 else "127.0.0.1"
+        bind = (source, 0) if source else None
+        return socket.create_connection((host, self.ports[endpoint]), 5, source_address=bind)
+
+    def tls(self, endpoint=0, source=None, **options):
+        return wrap(self.connect(endpoint, source), **options)
+
+    def ask(self, *pieces, endpoint=0, source=None):
+        """Sends the pieces as they are, and reads the answer to its end."""
+        with self.tls(endpoint, source) as client:
+            for piece in pieces:
+                client.sendall(piece)
+            return read_answer(client)
+
+    def curl(self, *arguments, path="/", endpoint=0):
+        return subprocess.run(
+            ["curl", "-sSk", "--noproxy", "*", "--max-time", "15", "-i", *arguments,
+             f"https://127.0.0.1:{self.ports[endpoint]}{path}"],
+            capture_output=True, text=True, timeout=20)
+
+
+def wrap(plain, alpn=None, version=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context.wrap_socket(plain, suppress_ragged_eofs=False)
+
+
+def read_to_end(client):
+    """What comes until the other end closes, and whether it closes as TLS has it."""
+    data = b""
+    try:
+        while True:
+            piece = client.recv(65536)
+            if not piece:
+                return data, True
+            data += piece
+    except ssl.SSLEOFError:
+        return data, False
+
+
+def parse_answer(data, clean_end=True):
+    interim = []
+    while True:
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        version, status, _ = lines[0].split(" ", 2)
+        assert version == "HTTP/1.1"
+        if not status.startswith("1"):
+            break
+        interim.append(int(status))
+        data = body
+    headers = {}
+    for line in lines[1:]:
+        name, value = line.split(": ", 1)
+        assert name not in headers
+        headers[name] = value
+    return Answer(int(status), headers, body.decode(), clean_end, interim)
+
+
+def read_answer(client):
+    return parse_answer(*read_to_end(client))
+
+
+def head(method, path, *fields, host=True, bearer=PASSWORD):
+    lines = [f"{method} {path} HTTP/1.1"]
+    if host:
+        lines.append("Host: vprox")
+    if bearer is not None:
+        lines.append(f"Authorization: Bearer {bearer}")
+    return "\r\n".join([*lines, *fields, "", ""]).encode()
+
+
+def post(path, body=b"", **options):
+    return head("POST", path, f"Content-Length: {len(body)}", **options) + body
+
+
+def chunked(*pieces):
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"

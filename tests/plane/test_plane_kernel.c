@@ -1,0 +1,842 @@
+/*
+ * The kernel's data plane on a kernel that has WireGuard and IPIP. Each test has a network
+ * namespace of its own. Needs root, iproute2 and wireguard-tools.
+ */
+#include "test.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "plane/plane.h"
+
+enum {
+	N_MAX = 4096, /* peers a dump is kept of */
+	REMOVAL_GROUP = 0x76705f72, /* KERNEL_REMOVAL_GROUP */
+};
+
+struct fixture {
+	struct plane *plane;
+	struct plane_device *device;
+	struct plane_endpoint endpoint;
+};
+
+struct dump {
+	size_t n;
+	struct plane_peer peers[N_MAX];
+	struct plane_usage usage[N_MAX];
+};
+
+static struct dump dump;
+
+static struct ipv4 ipv4(const char *text)
+{
+	struct ipv4 address;
+
+	assert_int_equal(ipv4_parse(text, &address), 0);
+	return address;
+}
+
+/* Runs a shell command; true if it succeeds. */
+__attribute__((format(printf, 1, 2))) static bool shell(const char *format, ...)
+{
+	char command[1024];
+	va_list arguments;
+	int status;
+
+	va_start(arguments, format);
+	vsnprintf(command, sizeof command, format, arguments);
+	va_end(arguments);
+	fflush(stdout);
+	status = system(command);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	if (!f || unshare(CLONE_NEWNET) < 0 || !shell("ip link set lo up"))
+		return -1;
+	f->plane = plane_kernel_new();
+	f->endpoint = (struct plane_endpoint){
+		.bind = ipv4("192.0.2.1"),
+		.gateway = ipv4("10.100.0.1"),
+		.block = {ipv4("10.100.0.0"), 16},
+		.port = 50227,
+	};
+	*state = f;
+	return f->plane ? key_generate_private(&f->endpoint.private_key) : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->device)
+		f->plane->ops->close(f->device, true);
+	f->plane->ops->free(f->plane);
+	free(f);
+	return 0;
+}
+
+static void open_device(struct fixture *f)
+{
+	int error = f->plane->ops->open(f->plane, &f->endpoint, &f->device);
+
+	if (error < 0)
+		fail_msg("open: %s", plane_error(f->plane));
+}
+
+static void close_device(struct fixture *f, bool keep)
+{
+	assert_int_equal(f->plane->ops->close(f->device, keep), 0);
+	f->device = NULL;
+}
+
+static void open_again(struct fixture *f)
+{
+	close_device(f, true);
+	open_device(f);
+}
+
+static int keep_peer(void *context, const struct plane_peer *peer, const struct plane_usage *usage)
+{
+	(void)context;
+	assert_true(dump.n < N_MAX);
+	dump.peers[dump.n] = *peer;
+	dump.usage[dump.n++] = *usage;
+	return 0;
+}
+
+/* Fills dump; returns the number of peers. */
+static size_t look(struct fixture *f)
+{
+	dump.n = 0;
+	if (f->plane->ops->dump(f->device, keep_peer, NULL) < 0)
+		fail_msg("dump: %s", plane_error(f->plane));
+	return dump.n;
+}
+
+/* The peer's place in dump; N_MAX if it is not there. */
+static size_t place_of(const struct plane_peer *peer)
+{
+	for (size_t i = 0; i < dump.n; i++)
+		if (dump.peers[i].kind == peer->kind &&
+			ipv4_equal(dump.peers[i].inner, peer->inner) &&
+			(peer->kind == PEER_IPIP ? ipv4_equal(dump.peers[i].remote, peer->remote)
+						 : key_equal(&dump.peers[i].key, &peer->key)))
+			return i;
+	return N_MAX;
+}
+
+/* The peer that holds the gateway's address plus offset. */
+static struct plane_peer ipip_peer(const struct fixture *f, uint32_t offset)
+{
+	return (struct plane_peer){
+		.kind = PEER_IPIP,
+		.inner = {f->endpoint.gateway.value + offset},
+		.remote = {ipv4("198.18.0.0").value + offset},
+	};
+}
+
+static struct plane_peer wireguard_peer(const struct fixture *f, uint32_t offset)
+{
+	struct plane_peer peer = {
+		.kind = PEER_WIREGUARD,
+		.inner = {f->endpoint.gateway.value + offset},
+	};
+
+	/* Any 32 bytes are a public key. */
+	memset(peer.key.bytes, 0x5a, KEY_SIZE);
+	memcpy(peer.key.bytes, &offset, sizeof offset);
+	return peer;
+}
+
+static void add(struct fixture *f, const struct plane_peer *peer)
+{
+	if (f->plane->ops->add(f->device, peer) < 0)
+		fail_msg("add: %s", plane_error(f->plane));
+}
+
+static int check(struct fixture *f, const struct plane_peer *peer)
+{
+	return f->plane->ops->check(f->device, peer);
+}
+
+static bool error_names(const struct fixture *f, const char *text)
+{
+	return strstr(plane_error(f->plane), text);
+}
+
+static void the_kernel_has_what_the_plane_needs_and_looking_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->plane->ops->probe(f->plane) < 0)
+		fail_msg("probe: %s", plane_error(f->plane));
+	/* The module brings its own tunl0. */
+	assert_true(shell("test \"$(ip -o link | grep -vc -e lo: -e tunl0)\" = 0"));
+}
+
+static void the_device_has_the_names_and_numbers_of_the_contract(void **state)
+{
+	struct fixture *f = *state;
+
+	f->endpoint.index = 3;
+	f->endpoint.port = 50230;
+	open_device(f);
+	assert_true(shell("ip -d link show vprox3 | grep -q wireguard"));
+	assert_true(shell("ip link show vprox3 | grep -q 'alias 192.0.2.1'"));
+	assert_true(shell("ip link show up | grep -q vprox3"));
+	assert_true(shell("ip -4 addr show vprox3 | grep -q '10.100.0.1/16 scope global'"));
+	assert_true(shell("test \"$(wg show vprox3 listen-port)\" = 50230"));
+	assert_true(shell("test \"$(wg show vprox3 private-key)\" = %s",
+		key_text(&f->endpoint.private_key).s));
+}
+
+static void an_ipip_peer_is_a_link_with_a_host_route_and_no_address(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 5);
+
+	open_device(f);
+	add(f, &peer);
+	assert_true(shell("ip -d link show vp0-5 | grep -q "
+			  "'ipip ipip remote 198.18.0.5 local 192.0.2.1 ttl inherit nopmtudisc'"));
+	assert_true(shell("ip link show up | grep -q vp0-5"));
+	assert_true(shell("test \"$(ip route show dev vp0-5)\" = '10.100.0.6 scope link '"));
+	assert_true(shell("test -z \"$(ip -o addr show vp0-5)\""));
+	assert_true(shell("test -z \"$(ip -6 route show dev vp0-5 table all)\""));
+	assert_int_equal(check(f, &peer), 0);
+}
+
+static void a_wireguard_peer_has_one_address_and_writing_it_again_heals_it(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = wireguard_peer(f, 7);
+	struct key_text key = key_text(&peer.key);
+
+	open_device(f);
+	add(f, &peer);
+	add(f, &peer);
+	assert_true(shell("wg show vprox0 allowed-ips | grep -qx '%s.10.100.0.8/32'", key.s));
+	assert_int_equal(check(f, &peer), 0);
+	assert_true(shell("wg set vprox0 peer %s remove", key.s));
+	assert_int_equal(check(f, &peer), -ENODEV);
+	add(f, &peer);
+	assert_true(shell("wg show vprox0 allowed-ips | grep -qx '%s.10.100.0.8/32'", key.s));
+	/* What somebody added is seen at a look, and gone when the peer is written again. */
+	assert_true(shell("wg set vprox0 peer %s allowed-ips 10.9.0.0/16,10.100.0.8/32", key.s));
+	assert_int_equal(look(f), 1);
+	assert_int_equal(dump.peers[0].inner.value, peer.inner.value);
+	add(f, &peer);
+	assert_true(shell("wg show vprox0 allowed-ips | grep -qx '%s.10.100.0.8/32'", key.s));
+}
+
+static void an_address_that_cannot_be_a_peers_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"10.100.0.0", "10.100.0.1", "10.100.255.255", "10.99.0.1", "10.101.0.0"};
+	struct fixture *f = *state;
+	struct plane_peer nowhere = ipip_peer(f, 2);
+
+	open_device(f);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct plane_peer peer = {
+			.kind = PEER_IPIP, .inner = ipv4(bad[i]), .remote = ipv4("198.18.0.1")};
+
+		assert_int_equal(f->plane->ops->add(f->device, &peer), -EINVAL);
+	}
+	nowhere.remote.value = 0;
+	assert_int_equal(f->plane->ops->add(f->device, &nowhere), -EINVAL);
+	assert_int_equal(look(f), 0);
+}
+
+static void a_link_that_is_there_is_taken_over_and_mended(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	open_device(f);
+	assert_true(shell("ip link add vp0-2 type ipip local 192.0.2.1 remote 198.18.0.2 "
+			  "pmtudisc ttl 64"));
+	assert_true(shell("ip link set vp0-2 group %d", REMOVAL_GROUP));
+	add(f, &peer);
+	assert_true(shell("ip link show up | grep vp0-2 | grep -q 'group default'"));
+	assert_true(shell("ip route show dev vp0-2 | grep -q 10.100.0.3"));
+	assert_int_equal(look(f), 1);
+	/* Once more, with nothing to mend. */
+	add(f, &peer);
+	assert_int_equal(look(f), 1);
+}
+
+static void a_foreign_link_in_the_way_is_named_and_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer second = ipip_peer(f, 2), third = ipip_peer(f, 3),
+			  fourth = ipip_peer(f, 4);
+
+	open_device(f);
+	assert_true(shell("ip link add vp0-2 type dummy"));
+	assert_true(shell("ip link add vp0-3 type ipip local 192.0.2.1 remote 198.18.9.9"));
+	assert_true(shell("ip link add mine type ipip local 192.0.2.1 remote 198.18.0.4"));
+	assert_int_equal(f->plane->ops->add(f->device, &second), -EEXIST);
+	assert_true(error_names(f, "vp0-2") && error_names(f, "dummy"));
+	assert_int_equal(f->plane->ops->add(f->device, &third), -EEXIST);
+	assert_true(error_names(f, "vp0-3"));
+	assert_int_equal(f->plane->ops->add(f->device, &fourth), -EEXIST);
+	assert_true(error_names(f, "mine"));
+	assert_int_equal(look(f), 0);
+	assert_true(shell("(ip link show vp0-2 && ip link show vp0-3 && ip link show mine && "
+			  "! ip link show vp0-4) >/dev/null 2>&1"));
+	close_device(f, false);
+	assert_true(shell(
+		"(ip link show vp0-2 && ip link show vp0-3 && ip link show mine) >/dev/null"));
+}
+
+static void a_link_that_has_gone_is_not_reported_and_is_made_again(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2), other = ipip_peer(f, 3);
+
+	open_device(f);
+	add(f, &peer);
+	add(f, &other);
+	assert_int_equal(look(f), 2);
+	assert_true(shell("ip link del vp0-2"));
+	assert_int_equal(check(f, &peer), -ENODEV);
+	assert_int_equal(check(f, &other), 0);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(place_of(&other), 0);
+	add(f, &peer);
+	assert_int_equal(check(f, &peer), 0);
+	assert_int_equal(look(f), 2);
+}
+
+static void counters_of_another_link_with_the_same_number_are_not_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2), other = ipip_peer(f, 3);
+	unsigned int ifindex, other_ifindex;
+
+	open_device(f);
+	add(f, &peer);
+	add(f, &other);
+	ifindex = if_nametoindex("vp0-2");
+	other_ifindex = if_nametoindex("vp0-3");
+	assert_true(shell("ip link del vp0-2 && ip link add other index %u type dummy", ifindex));
+	assert_int_equal(look(f), 1);
+	assert_int_equal(place_of(&other), 0);
+	/* Not even if it has the name: it may be anything. */
+	assert_true(shell("ip link del vp0-3 && ip link add vp0-3 index %u type ipip "
+			  "local 192.0.2.1 remote 198.18.8.8",
+		other_ifindex));
+	assert_int_equal(check(f, &other), -ENODEV);
+	assert_int_equal(look(f), 0);
+}
+
+static void bytes_are_counted_as_the_peer_sees_them(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	open_device(f);
+	assert_true(shell("ip link add out type dummy && ip addr add 192.0.2.1/24 dev out && "
+			  "ip link set out up && ip route add 198.18.0.0/15 dev out"));
+	add(f, &peer);
+	assert_false(shell("ping -q -c 2 -i 0.2 -W 1 -s 100 10.100.0.3 >/dev/null"));
+	assert_int_equal(look(f), 1);
+	assert_int_equal(dump.usage[0].received, 0);
+	assert_in_range(dump.usage[0].sent, 2 * 128, 2 * 200);
+	assert_int_equal(dump.usage[0].outer.value, peer.remote.value);
+}
+
+static void a_batch_of_both_kinds_is_removed_and_removing_again_is_no_error(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peers[PLANE_REMOVAL_BATCH], stays = ipip_peer(f, 500);
+	int errors[PLANE_REMOVAL_BATCH];
+
+	open_device(f);
+	add(f, &stays);
+	for (uint32_t i = 0; i < PLANE_REMOVAL_BATCH; i++) {
+		peers[i] = i % 2 ? ipip_peer(f, 2 + i) : wireguard_peer(f, 2 + i);
+		add(f, &peers[i]);
+	}
+	assert_int_equal(look(f), PLANE_REMOVAL_BATCH + 1);
+	/* One has gone already, one was made again by somebody. */
+	assert_true(shell("ip link del vp0-3"));
+	assert_true(shell("ip link del vp0-5 && ip link add vp0-5 type ipip local 192.0.2.1 "
+			  "remote 198.18.0.5"));
+	for (int round = 0; round < 2; round++) {
+		memset(errors, 0x55, sizeof errors);
+		assert_int_equal(
+			f->plane->ops->remove(f->device, peers, PLANE_REMOVAL_BATCH, errors), 0);
+		for (size_t i = 0; i < PLANE_REMOVAL_BATCH; i++)
+			assert_int_equal(errors[i], 0);
+		assert_int_equal(look(f), 1);
+		assert_int_equal(place_of(&stays), 0);
+	}
+	assert_true(shell("test \"$(ip -o link | grep -c vp0-)\" = 1"));
+}
+
+static void a_foreign_member_of_the_group_does_not_keep_peers_from_being_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peers[3];
+	int errors[3];
+
+	open_device(f);
+	for (uint32_t i = 0; i < 3; i++) {
+		peers[i] = ipip_peer(f, 2 + i);
+		add(f, &peers[i]);
+	}
+	/* The loopback interface cannot be deleted. */
+	assert_true(shell("ip link set lo group %d", REMOVAL_GROUP));
+	assert_int_equal(f->plane->ops->remove(f->device, peers, 3, errors), 0);
+	assert_int_equal(look(f), 0);
+	assert_true(shell("test \"$(ip -o link | grep -c vp0-)\" = 0"));
+	assert_true(shell("ip link show lo | grep -q 'group %d'", REMOVAL_GROUP));
+}
+
+static void what_was_kept_is_adopted_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer ipip = ipip_peer(f, 2), wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &ipip);
+	add(f, &wireguard);
+	assert_true(shell(
+		"wg set vprox0 peer %s endpoint 203.0.113.7:4000", key_text(&wireguard.key).s));
+	assert_true(shell("(ip -d link; ip addr; ip route; wg show all dump) >/run/before"));
+	open_again(f);
+	assert_true(shell("(ip -d link; ip addr; ip route; wg show all dump) >/run/after; "
+			  "cmp /run/before /run/after"));
+	assert_int_equal(look(f), 2);
+	assert_true(place_of(&ipip) < N_MAX && place_of(&wireguard) < N_MAX);
+	assert_int_equal(dump.usage[place_of(&wireguard)].outer.value, ipv4("203.0.113.7").value);
+	assert_int_equal(check(f, &ipip), 0);
+	/* Adopted peers are removed like others. */
+	assert_int_equal(f->plane->ops->remove(f->device, &ipip, 1, &(int){0}), 0);
+	assert_int_equal(look(f), 1);
+}
+
+static void what_a_crash_left_half_made_is_mended(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peers[4];
+
+	open_device(f);
+	for (uint32_t i = 0; i < 4; i++) {
+		peers[i] = ipip_peer(f, 2 + i);
+		add(f, &peers[i]);
+	}
+	assert_true(shell("ip link set vp0-2 down && ip route del 10.100.0.4 && "
+			  "ip link set vp0-4 group %d && ip addr flush dev vprox0 && "
+			  "ip link set vprox0 alias '' && ip link set vprox0 down",
+		REMOVAL_GROUP));
+	open_again(f);
+	assert_int_equal(look(f), 4);
+	for (int i = 0; i < 4; i++)
+		assert_true(shell("ip route show dev vp0-%d | grep -q 10.100.0.%d", i + 2, i + 3));
+	assert_true(shell("test \"$(ip -o link show up | grep -c 'vp0-.*group default')\" = 4"));
+	assert_true(shell("ip link show up | grep -q vprox0"));
+	assert_true(shell("ip link show vprox0 | grep -q 'alias 192.0.2.1'"));
+	assert_true(shell("ip addr show vprox0 | grep -q 10.100.0.1/16"));
+}
+
+static void ipip_peers_are_adopted_without_the_wireguard_interface(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	open_device(f);
+	add(f, &peer);
+	assert_true(shell("ip link del vprox0"));
+	open_again(f);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(place_of(&peer), 0);
+	assert_true(shell("ip link show up | grep -q vprox0"));
+}
+
+static void wireguard_peers_without_exactly_one_address_of_the_block_go(void **state)
+{
+	static const char *const bad[] = {"''", "10.100.0.9/32,10.100.0.10/32", "10.101.0.1/32",
+		"10.100.0.1/32", "10.100.0.0/32", "10.100.255.255/32", "10.100.4.0/24",
+		"10.100.0.11/32,fd00::1/128", "fd00::2/128"};
+	struct fixture *f = *state;
+	struct plane_peer good = wireguard_peer(f, 2), many = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &good);
+	for (uint32_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct plane_peer peer = wireguard_peer(f, 100 + i);
+
+		assert_true(shell(
+			"wg set vprox0 peer %s allowed-ips %s", key_text(&peer.key).s, bad[i]));
+	}
+	/* One that fills several parts of the answer. */
+	assert_true(shell("wg set vprox0 peer %s allowed-ips "
+			  "$(seq -s, -f 172.16.%%g.0/24 0 255),$(seq -s, -f 172.17.%%g.0/24 0 255),"
+			  "$(seq -s, -f 172.18.%%g.0/24 0 255),$(seq -s, -f 172.19.%%g.0/24 0 255)",
+		key_text(&many.key).s));
+	open_again(f);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(place_of(&good), 0);
+}
+
+static void ipip_links_that_do_not_match_go(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer good = ipip_peer(f, 2), both = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &good);
+	add(f, &both);
+	close_device(f, true);
+	/* Held twice; another local address; the gateway's, the broadcast and no address of the
+	 * block; no remote; another peer's route; and one that is not ours in spite of its name. */
+	assert_true(
+		shell("ip link add vp0-3 type ipip local 192.0.2.1 remote 198.18.0.3 && "
+		      "ip link add vp0-4 type ipip local 192.0.2.2 remote 198.18.0.4 && "
+		      "ip link add vp0-0 type ipip local 192.0.2.1 remote 198.18.0.5 && "
+		      "ip link add vp0-65534 type ipip local 192.0.2.1 remote 198.18.0.6 && "
+		      "ip link add vp0-4294967295 type ipip local 192.0.2.1 remote 198.18.0.7"));
+	assert_true(shell("ip link add vp0-8 type ipip local 192.0.2.1 && "
+			  "ip link add vp0-9 type ipip local 192.0.2.1 remote 198.18.0.9 && "
+			  "ip link set vp0-9 up && ip route add 10.100.0.77 dev vp0-9 && "
+			  "ip link add vp0-10 type dummy && "
+			  "ip link add vp1-2 type ipip local 192.0.2.1 remote 198.18.0.22"));
+	open_device(f);
+	assert_int_equal(look(f), 2);
+	assert_true(place_of(&good) < N_MAX && place_of(&both) < N_MAX);
+	assert_true(shell("test \"$(ip -o link | grep -c ' vp[0-9]*-')\" = 3"));
+	assert_true(shell("(ip link show vp0-10 && ip link show vp1-2) >/dev/null"));
+}
+
+static void another_block_is_removed_with_all_its_peers(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer ipip = ipip_peer(f, 2), wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &ipip);
+	add(f, &wireguard);
+	close_device(f, true);
+	f->endpoint.block.length = 20;
+	open_device(f);
+	assert_int_equal(look(f), 0);
+	assert_true(shell("test \"$(ip -o link | grep -c ' vp0-')\" = 0"));
+	assert_true(shell("test \"$(ip -o -4 addr show vprox0 | wc -l)\" = 1"));
+	assert_true(shell("ip addr show vprox0 | grep -q 10.100.0.1/20"));
+}
+
+static void the_interface_of_another_bind_address_is_not_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &wireguard);
+	close_device(f, true);
+	f->endpoint.bind = ipv4("192.0.2.77");
+	open_device(f);
+	assert_int_equal(look(f), 0);
+	assert_true(shell("ip link show vprox0 | grep -q 'alias 192.0.2.77'"));
+}
+
+static void another_key_or_port_is_replaced_and_the_peers_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &wireguard);
+	close_device(f, true);
+	assert_int_equal(key_generate_private(&f->endpoint.private_key), 0);
+	f->endpoint.port = 50300;
+	open_device(f);
+	assert_int_equal(look(f), 1);
+	assert_true(shell("test \"$(wg show vprox0 listen-port)\" = 50300"));
+	assert_true(shell("test \"$(wg show vprox0 private-key)\" = %s",
+		key_text(&f->endpoint.private_key).s));
+}
+
+static void what_is_no_wireguard_interface_keeps_its_name(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(shell("ip link add vprox0 type dummy"));
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
+	assert_true(error_names(f, "vprox0") && error_names(f, "dummy"));
+	assert_true(shell("ip -d link show vprox0 | grep -q dummy"));
+}
+
+static void an_open_that_fails_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(50227)};
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EADDRINUSE);
+	assert_true(error_names(f, "50227"));
+	assert_true(shell("! ip link show vprox0 2>/dev/null"));
+}
+
+static void closing_removes_all_that_was_made_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(shell("ip link add mine type ipip local 192.0.2.9 remote 198.18.0.2"));
+	assert_true(shell("(ip link; ip addr; ip route) >/run/before"));
+	open_device(f);
+	for (uint32_t i = 2; i < 12; i++) {
+		struct plane_peer ipip = ipip_peer(f, i), wireguard = wireguard_peer(f, 100 + i);
+
+		add(f, &ipip);
+		add(f, &wireguard);
+	}
+	assert_true(shell("ip link del vp0-5"));
+	close_device(f, false);
+	assert_true(shell("(ip link; ip addr; ip route) >/run/after; cmp /run/before /run/after"));
+	assert_true(shell("ip link show tunl0 >/dev/null"));
+}
+
+struct traces {
+	size_t n;
+	struct plane_trace all[8];
+};
+
+static int keep_trace(void *context, const struct plane_trace *trace)
+{
+	struct traces *traces = context;
+
+	assert_true(traces->n < 8);
+	traces->all[traces->n++] = *trace;
+	return 0;
+}
+
+static void what_is_there_is_surveyed_by_index_and_can_be_discarded(void **state)
+{
+	struct fixture *f = *state;
+	struct traces traces = {0};
+
+	assert_true(shell("ip link add vprox0 type wireguard && ip link set vprox0 alias 192.0.2.1 "
+			  "&& ip link add vp0-2 type ipip local 192.0.2.8 remote 198.18.0.2"));
+	assert_true(shell("ip link add vprox4 type wireguard && "
+			  "ip link add vp7-3 type ipip local 192.0.2.3 remote 198.18.0.2 && "
+			  "ip link add vprox9 type dummy && ip link add vp7-03 type dummy && "
+			  "ip link add vp7-4 type dummy"));
+	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
+	assert_int_equal(traces.n, 3);
+	for (size_t i = 0; i < traces.n; i++) {
+		const struct plane_trace *trace = &traces.all[i];
+
+		if (trace->index == 0)
+			assert_true(
+				trace->has_bind && trace->bind.value == ipv4("192.0.2.1").value);
+		else if (trace->index == 7)
+			assert_true(
+				trace->has_bind && trace->bind.value == ipv4("192.0.2.3").value);
+		else
+			assert_true(trace->index == 4 && !trace->has_bind);
+	}
+	assert_int_equal(f->plane->ops->discard(f->plane, 0), 0);
+	assert_int_equal(f->plane->ops->discard(f->plane, 7), 0);
+	assert_int_equal(f->plane->ops->discard(f->plane, 8), 0);
+	traces.n = 0;
+	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
+	assert_int_equal(traces.n, 1);
+	assert_int_equal(traces.all[0].index, 4);
+	assert_true(shell(
+		"(ip link show vp7-4 && ip link show vp7-03 && ip link show vprox9) >/dev/null"));
+}
+
+static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer ipip = ipip_peer(f, 2), wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &ipip);
+	add(f, &wireguard);
+	assert_true(shell("ip link del vprox0"));
+	assert_int_equal(f->plane->ops->dump(f->device, keep_peer, NULL), -ENODEV);
+	assert_true(error_names(f, "vprox0"));
+	assert_int_equal(f->plane->ops->add(f->device, &wireguard), -ENODEV);
+	assert_int_equal(f->plane->ops->remove(f->device, &wireguard, 1, &(int){0}), 0);
+	assert_int_equal(check(f, &ipip), 0);
+	close_device(f, false);
+	assert_true(shell("! ip link show vp0-2 2>/dev/null"));
+}
+
+static double now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	const double *left = a, *right = b;
+
+	return *left < *right ? -1 : *left > *right;
+}
+
+/* Adds peers up to the n-th; prints how long each of the last took. */
+static void add_up_to(struct fixture *f, uint32_t *have, uint32_t n)
+{
+	enum {
+		N_TIMES = 50,
+	};
+	double times[N_TIMES];
+
+	for (; *have < n; ++*have) {
+		struct plane_peer peer = ipip_peer(f, 2 + *have);
+		double start = now_ms();
+
+		add(f, &peer);
+		times[*have % N_TIMES] = now_ms() - start;
+	}
+	qsort(times, N_TIMES, sizeof *times, compare_doubles);
+	printf("# an IPIP peer at %u: p50 %.2f ms, p90 %.2f ms\n", n, times[N_TIMES / 2],
+		times[N_TIMES * 9 / 10]);
+}
+
+static void removing_a_thousand_peers_costs_far_less_than_a_thousand_removals(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer removed[PLANE_REMOVAL_BATCH];
+	int errors[PLANE_REMOVAL_BATCH];
+	enum {
+		N_SINGLE = 10,
+	};
+	uint32_t have = 0;
+	double start, single, spent;
+
+	open_device(f);
+	add_up_to(f, &have, 100);
+	add_up_to(f, &have, 1000);
+	look(f);
+	start = now_ms();
+	assert_int_equal(look(f), 1000);
+	printf("# a look at 1000 IPIP peers: %.1f ms\n", now_ms() - start);
+	start = now_ms();
+	open_again(f);
+	printf("# adopting 1000 IPIP peers: %.1f ms\n", now_ms() - start);
+	assert_int_equal(look(f), 1000);
+	for (uint32_t i = 0; i < PLANE_REMOVAL_BATCH; i++)
+		removed[i] = ipip_peer(f, 2 + i);
+	start = now_ms();
+	assert_int_equal(f->plane->ops->remove(f->device, removed, PLANE_REMOVAL_BATCH, errors), 0);
+	printf("# removing a batch of %u: %.1f ms\n", PLANE_REMOVAL_BATCH, now_ms() - start);
+	for (uint32_t i = 0; i < PLANE_REMOVAL_BATCH; i++)
+		add(f, &removed[i]);
+	start = now_ms();
+	for (size_t i = 0; i < N_SINGLE; i++)
+		assert_int_equal(f->plane->ops->remove(f->device, &removed[i], 1, errors), 0);
+	single = (now_ms() - start) / N_SINGLE;
+	printf("# removing one: %.1f ms\n", single);
+	start = now_ms();
+	close_device(f, false);
+	spent = now_ms() - start;
+	printf("# destroying %u IPIP peers: %.1f ms\n", 1000 - N_SINGLE, spent);
+	/* In proportion, as the machine may be busy with other things. */
+	assert_true(spent < 1000 * single / 4);
+	assert_true(shell("! ip -o link | grep -q vp0-"));
+}
+
+static void a_thousand_wireguard_peers_are_read_whole(void **state)
+{
+	struct fixture *f = *state;
+	double start = now_ms();
+
+	open_device(f);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct plane_peer peer = wireguard_peer(f, 2 + i);
+
+		add(f, &peer);
+	}
+	printf("# adding 1000 WireGuard peers: %.2f ms each\n", (now_ms() - start) / 1000);
+	start = now_ms();
+	assert_int_equal(look(f), 1000);
+	printf("# a look at 1000 WireGuard peers: %.1f ms\n", now_ms() - start);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct plane_peer peer = wireguard_peer(f, 2 + i);
+
+		assert_true(place_of(&peer) < N_MAX);
+	}
+	start = now_ms();
+	open_again(f);
+	printf("# adopting 1000 WireGuard peers: %.1f ms\n", now_ms() - start);
+	assert_int_equal(look(f), 1000);
+}
+
+static void more_interfaces_than_the_notices_can_tell_of_may_go_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer last = ipip_peer(f, 2 + 2999);
+	uint32_t have = 0;
+
+	open_device(f);
+	add_up_to(f, &have, 3000);
+	assert_true(shell("for i in $(seq 2 2990); do echo link set vp0-$i group 77; done | "
+			  "ip -batch - && ip link del group 77"));
+	assert_int_equal(look(f), 11);
+	assert_true(place_of(&last) < N_MAX);
+	close_device(f, false);
+}
+
+/* The one argument, if given: which tests to run, * and ? being wildcards. */
+int main(int argc, char **argv)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(the_kernel_has_what_the_plane_needs_and_looking_leaves_nothing),
+		TEST(the_device_has_the_names_and_numbers_of_the_contract),
+		TEST(an_ipip_peer_is_a_link_with_a_host_route_and_no_address),
+		TEST(a_wireguard_peer_has_one_address_and_writing_it_again_heals_it),
+		TEST(an_address_that_cannot_be_a_peers_is_refused),
+		TEST(a_link_that_is_there_is_taken_over_and_mended),
+		TEST(a_foreign_link_in_the_way_is_named_and_left_alone),
+		TEST(a_link_that_has_gone_is_not_reported_and_is_made_again),
+		TEST(counters_of_another_link_with_the_same_number_are_not_taken),
+		TEST(bytes_are_counted_as_the_peer_sees_them),
+		TEST(a_batch_of_both_kinds_is_removed_and_removing_again_is_no_error),
+		TEST(a_foreign_member_of_the_group_does_not_keep_peers_from_being_removed),
+		TEST(what_was_kept_is_adopted_as_it_was),
+		TEST(what_a_crash_left_half_made_is_mended),
+		TEST(ipip_peers_are_adopted_without_the_wireguard_interface),
+		TEST(wireguard_peers_without_exactly_one_address_of_the_block_go),
+		TEST(ipip_links_that_do_not_match_go),
+		TEST(another_block_is_removed_with_all_its_peers),
+		TEST(the_interface_of_another_bind_address_is_not_adopted),
+		TEST(another_key_or_port_is_replaced_and_the_peers_stay),
+		TEST(what_is_no_wireguard_interface_keeps_its_name),
+		TEST(an_open_that_fails_leaves_nothing),
+		TEST(closing_removes_all_that_was_made_and_nothing_else),
+		TEST(what_is_there_is_surveyed_by_index_and_can_be_discarded),
+		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
+		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
+		TEST(a_thousand_wireguard_peers_are_read_whole),
+		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
