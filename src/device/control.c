@@ -42,16 +42,6 @@ int control_init(struct control *control, struct epoch *epoch, const struct cont
 	return error;
 }
 
-void control_free(struct control *control)
-{
-	noise_free(&control->noise);
-	hash_free(&control->peers);
-	index_free(&control->indices);
-	ratelimiter_free(control->limiter);
-	deadlines_free(&control->deadlines);
-	explicit_bzero(control, sizeof *control);
-}
-
 /* What an interface that comes up, or a new key, begins anew. */
 static void restart_session(struct control *control, struct peer *peer)
 {
@@ -190,12 +180,24 @@ int control_set_persistent(struct control *control, struct peer *peer, uint16_t 
 	return 0;
 }
 
+/* A worker has found no key, or one that it is time to renew. Meanwhile there may be a new one:
+ * then only what the worker has put aside too late must go. */
+static void serve_handshake(struct control *control, struct peer *peer)
+{
+	const struct keypair *keypair = peer_sending_key(peer, clock_now_ms(control->clock));
+
+	if (keypair)
+		control->ops->ready(control->context, peer);
+	if (!keypair || atomic_load_explicit(&keypair->rekey_asked, memory_order_relaxed))
+		exchange_begin(control, peer);
+}
+
 static void serve_requests(struct control *control, struct peer *peer, uint32_t requests)
 {
 	if (requests & PEER_CONFIRM)
 		exchange_confirm(control, peer);
 	if (requests & PEER_HANDSHAKE)
-		exchange_begin(control, peer);
+		serve_handshake(control, peer);
 	session_settle(control, peer);
 }
 
@@ -256,4 +258,17 @@ uint64_t control_deadline(const struct control *control)
 	uint64_t reclaim = clock_now_ms(control->clock) + RECLAIM_INTERVAL_MS;
 
 	return control->epoch->n_retired > 0 && reclaim < at ? reclaim : at;
+}
+
+void control_free(struct control *control)
+{
+	/* No worker is left that could hold a removed peer, or put it in the inbox. */
+	epoch_reclaim(control->epoch);
+	serve_inbox(control);
+	noise_free(&control->noise);
+	hash_free(&control->peers);
+	index_free(&control->indices);
+	ratelimiter_free(control->limiter);
+	deadlines_free(&control->deadlines);
+	explicit_bzero(control, sizeof *control);
 }

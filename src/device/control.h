@@ -26,8 +26,8 @@ struct control_ops {
 		void *context, const struct endpoint *to, const void *datagram, size_t length);
 	/* A handshake message of the peer was authentic: it is now at this endpoint (2.1). */
 	void (*moved)(void *context, struct peer *peer, const struct endpoint *source);
-	/* There is a new key for sending: what waited for one can go. Returns true if anything
-	 * did, so that no keepalive is needed to confirm the session. */
+	/* There is a key for sending: what waited for one can go. Returns true if anything did, so
+	 * that no keepalive is needed to confirm the session. */
 	bool (*ready)(void *context, struct peer *peer);
 	/* No answer for REKEY_ATTEMPT_TIME: drop what waits. */
 	void (*gave_up)(void *context, struct peer *peer);
@@ -67,7 +67,8 @@ struct control {
 int control_init(struct control *control, struct epoch *epoch, const struct control_ops *ops,
 	void *context, const struct clock *clock, uint64_t (*wall_ns)(void),
 	noise_random_fn *random);
-/* All peers have been removed; no workers are left. */
+/* All peers have been removed, and all readers of the epoch are offline for good: those that were
+ * not yet released are now. The epoch must still be there. */
 void control_free(struct control *control);
 
 /* A zero key means none. Unless it is the one there is, it ends all sessions. Handshakes of a peer

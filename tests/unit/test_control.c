@@ -271,12 +271,11 @@ static void host_free(struct host *host)
 {
 	if (host->peer)
 		control_remove_peer(&host->control, host->peer);
-	run(host);
-	epoch_free(&host->epoch);
 	assert_int_equal(host->control.indices.count, 0);
 	assert_int_equal(host->control.n_sessions, 0);
 	assert_int_equal(host->control.deadlines.count, 0);
 	control_free(&host->control);
+	epoch_free(&host->epoch);
 	aead_free(host->aead);
 }
 
@@ -385,6 +384,20 @@ static void a_preshared_key_must_be_the_same(void **state)
 	assert_non_null(peer_sending_key(p->a.peer, fake_now));
 	assert_int_equal(control_set_preshared(&p->a.control, p->a.peer, &none), 0);
 	assert_null(p->a.peer->remote.preshared);
+}
+
+static void a_packet_put_aside_too_late_goes_without_another_handshake(void **state)
+{
+	struct pair *p = *state;
+
+	connect_pair(p);
+	/* A worker found no key, but before it asked the handshake was complete. */
+	p->a.staged = true;
+	peer_request(&p->a.control.inbox, p->a.peer, PEER_HANDSHAKE);
+	run(&p->a);
+	assert_int_equal(p->a.n_sent, 1);
+	assert_int_equal(sent_type(&p->a, 0), MESSAGE_TRANSPORT);
+	assert_false(p->a.peer->session->timers.handshaking);
 }
 
 static void both_may_begin_at_once(void **state)
@@ -795,6 +808,7 @@ int main(void)
 		test(without_data_a_keepalive_confirms_the_session),
 		test(a_packet_is_not_taken_twice),
 		test(a_preshared_key_must_be_the_same),
+		test(a_packet_put_aside_too_late_goes_without_another_handshake),
 		test(both_may_begin_at_once),
 		test(a_replayed_initiation_is_not_answered),
 		test(initiations_of_a_peer_that_come_too_fast_are_not_answered),

@@ -124,8 +124,8 @@ static void introduce(struct host *host, const struct host *other)
 static void host_free(struct host *host)
 {
 	control_remove_peer(&host->control, host->peer);
-	epoch_free(&host->epoch);
 	control_free(&host->control);
+	epoch_free(&host->epoch);
 }
 
 static void initiate(struct host *host)
