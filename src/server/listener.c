@@ -2,9 +2,13 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 enum {
 	BACKLOG = 4096, /* a reconnect storm; the kernel cuts it to net.core.somaxconn */
@@ -35,7 +39,7 @@ static int try_open(struct ipv4 address, unsigned short port)
 	return error;
 }
 
-int listener_open(struct ipv4 address, unsigned short port)
+static int open_one(struct ipv4 address, unsigned short port)
 {
 	const struct timespec delay = {.tv_nsec = RETRY_DELAY_NS};
 	int fd = try_open(address, port);
@@ -45,4 +49,32 @@ int listener_open(struct ipv4 address, unsigned short port)
 		fd = try_open(address, port);
 	}
 	return fd;
+}
+
+int listeners_open(
+	struct listeners *listeners, const struct ipv4 *addresses, size_t n, unsigned short port)
+{
+	listeners->fds = calloc(n, sizeof(*listeners->fds));
+	if (!listeners->fds)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		int fd = open_one(addresses[i], port);
+
+		if (fd < 0) {
+			log_error("cannot listen on %s, TCP port %d: %s%s",
+				ipv4_text(addresses[i]).s, port, strerror(-fd),
+				fd == -EADDRINUSE ? " by another program" : "");
+			return fd;
+		}
+		listeners->fds[listeners->n++] = fd;
+	}
+	return 0;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->n; i++)
+		close(listeners->fds[i]);
+	free(listeners->fds);
+	*listeners = (struct listeners){0};
 }

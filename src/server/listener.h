@@ -1,11 +1,21 @@
 /* The sockets that the gates accept on. */
 #pragma once
 
+#include <stddef.h>
+
 #include "base/ipv4.h"
 
+struct listeners {
+	int *fds; /* close-on-exec, non-blocking */
+	size_t n;
+};
+
 /*
- * Listens on address:port, also while no interface has the address. A port that is taken is tried
- * again for a moment, since the gates of a server that was killed may hold it that much longer.
- * Returns the socket (close-on-exec, non-blocking) or -errno.
+ * Listens on each address, also while no interface has it. A port that is taken is tried again for
+ * a moment, since the gates of a server that was killed may hold it that much longer. Logs what
+ * goes wrong. Returns 0 or -errno; to be closed in either case.
  */
-int listener_open(struct ipv4 address, unsigned short port);
+int listeners_open(
+	struct listeners *listeners, const struct ipv4 *addresses, size_t n, unsigned short port);
+/* Does nothing the second time. */
+void listeners_close(struct listeners *listeners);

@@ -1,0 +1,214 @@
+#include "server/data_plane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/config.h"
+
+enum {
+	MAX_TRACES = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
+};
+
+/* Takes a plane if this host can do it. */
+static int try_plane(struct data_plane *data_plane, struct plane *plane)
+{
+	int error = plane ? plane->ops->probe(plane) : -errno;
+
+	data_plane->plane = plane;
+	if (!plane)
+		log_error("cannot talk to the kernel: %s", strerror(-error));
+	return error;
+}
+
+static int choose_plane(struct data_plane *data_plane)
+{
+	enum plane_choice choice = data_plane->config->plane;
+	int error = try_plane(
+		data_plane, choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
+
+	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
+		log_info("not the kernel's data plane: %s", plane_error(data_plane->plane));
+		data_plane->plane->ops->free(data_plane->plane);
+		error = try_plane(data_plane, plane_embedded_new());
+	}
+	if (error < 0) {
+		if (data_plane->plane)
+			log_error("--plane: %s", plane_error(data_plane->plane));
+		return error;
+	}
+	log_info("data plane: %s", data_plane->plane->ops->name);
+	return 0;
+}
+
+struct survey {
+	struct plane_trace *traces;
+	size_t n_traces;
+};
+
+static int note_trace(void *context, const struct plane_trace *trace)
+{
+	struct survey *survey = context;
+
+	if (survey->n_traces == MAX_TRACES)
+		return -E2BIG;
+	survey->traces[survey->n_traces++] = *trace;
+	return 0;
+}
+
+static const char *why_stale(const struct server_config *config, const struct plane_trace *trace)
+{
+	for (size_t i = 0; trace->has_bind && i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], trace->bind))
+			return "that address has another interface, or --wg-block has no such "
+			       "block now";
+	return trace->has_bind ? "that is none of --ip now" : "no --ip has its place now";
+}
+
+static int discard_stale(struct data_plane *data_plane, const struct survey *survey)
+{
+	for (size_t i = 0; i < survey->n_traces; i++) {
+		const struct plane_trace *trace = &survey->traces[i];
+		int error;
+
+		if (!assignment_is_stale(
+			    trace, data_plane->assignments, data_plane->config->n_binds))
+			continue;
+		log_warning("removing %s and its tunnels, left by an earlier server for %s: %s",
+			plane_device_name(trace->index).s,
+			trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
+			why_stale(data_plane->config, trace));
+		error = data_plane->plane->ops->discard(data_plane->plane, trace->index);
+		if (error < 0) {
+			log_error("cannot remove %s: %s", plane_device_name(trace->index).s,
+				plane_error(data_plane->plane));
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int assign(struct data_plane *data_plane)
+{
+	const struct server_config *config = data_plane->config;
+	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
+	unsigned int n_indexes = n_blocks < MAX_BINDS ? (unsigned int)n_blocks : MAX_BINDS;
+	struct survey survey = {calloc(MAX_TRACES, sizeof(*survey.traces)), 0};
+	int error = -ENOMEM;
+
+	data_plane->assignments = calloc(config->n_binds, sizeof(*data_plane->assignments));
+	if (!survey.traces || !data_plane->assignments)
+		goto out;
+	error = data_plane->plane->ops->survey(data_plane->plane, note_trace, &survey);
+	if (error < 0) {
+		log_error("cannot see what an earlier server left: %s",
+			error == -E2BIG ? "too many interfaces" : plane_error(data_plane->plane));
+		goto out;
+	}
+	assign_indexes(config->binds, config->n_binds, survey.traces, survey.n_traces, n_indexes,
+		data_plane->assignments);
+	error = discard_stale(data_plane, &survey);
+out:
+	free(survey.traces);
+	return error;
+}
+
+static int describe_endpoint(struct data_plane *data_plane, size_t i, const struct key *private_key,
+	const struct data_plane_answer *answer)
+{
+	const struct server_config *config = data_plane->config;
+	struct endpoint *endpoint = &data_plane->endpoints[i];
+	unsigned int index = data_plane->assignments[i].index;
+
+	*endpoint = (struct endpoint){
+		.config = {.index = index,
+			.bind = config->binds[i],
+			.port = (uint16_t)(WIREGUARD_PORT + index),
+			.private_key = *private_key},
+		.plane = data_plane->plane,
+		.clock = &system_clock,
+		.answer = answer->answer,
+		.answer_context = answer->context,
+	};
+	prefix_subnet(config->whole_block, config->block_length, index, &endpoint->config.block);
+	endpoint->config.gateway = pool_gateway(endpoint->config.block);
+	return key_derive_public(private_key, &endpoint->public_key);
+}
+
+int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
+	const struct key *private_key, const struct data_plane_answer *answer)
+{
+	int error;
+
+	data_plane->config = config;
+	error = choose_plane(data_plane);
+	if (error == 0)
+		error = assign(data_plane);
+	if (error < 0)
+		return error;
+	data_plane->endpoints = calloc(config->n_binds, sizeof(*data_plane->endpoints));
+	if (!data_plane->endpoints)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_binds && error == 0; i++)
+		error = describe_endpoint(data_plane, i, private_key, answer);
+	return error;
+}
+
+int data_plane_open(struct data_plane *data_plane, struct event_base *base)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < data_plane->config->n_binds && error == 0; i++) {
+		const struct endpoint *endpoint = &data_plane->endpoints[i];
+
+		data_plane->n_open++;
+		error = endpoint_open(&data_plane->endpoints[i], base);
+		if (error == 0)
+			log_info("%s: %s, block %s, WireGuard on UDP port %u",
+				endpoint_text(endpoint).s,
+				plane_device_name(endpoint->config.index).s,
+				prefix_text(endpoint->config.block).s, endpoint->config.port);
+	}
+	return error;
+}
+
+void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
+{
+	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++) {
+		struct endpoint *endpoint = &data_plane->endpoints[i];
+
+		if (!started)
+			endpoint->keep = data_plane->assignments[i].adopts;
+		else if (data_plane->config->keep_on_exit)
+			endpoint->keep = true;
+	}
+}
+
+int data_plane_close(struct data_plane *data_plane)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < data_plane->n_open; i++) {
+		struct endpoint *endpoint = &data_plane->endpoints[i];
+		int error = endpoint_close(endpoint, endpoint->keep);
+
+		if (error < 0) {
+			log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
+				plane_device_name(endpoint->config.index).s,
+				plane_error(data_plane->plane));
+			result = error;
+		}
+	}
+	return result;
+}
+
+void data_plane_free(struct data_plane *data_plane)
+{
+	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++)
+		key_wipe(&data_plane->endpoints[i].config.private_key);
+	free(data_plane->endpoints);
+	free(data_plane->assignments);
+	if (data_plane->plane)
+		data_plane->plane->ops->free(data_plane->plane);
+}

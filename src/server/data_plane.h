@@ -1,0 +1,49 @@
+/* The data plane as the configuration wants it: one endpoint for each --ip, with what an earlier
+ * server left taken over. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/assignment.h"
+#include "server/endpoint.h"
+
+struct event_base;
+struct server_config;
+
+struct data_plane {
+	const struct server_config *config;
+	struct plane *plane;
+	struct endpoint *endpoints; /* in the order of the configuration; NULL until found */
+	struct assignment *assignments;
+	size_t n_open; /* endpoints that endpoint_open() was called for */
+};
+
+/* Who answers requests. */
+struct data_plane_answer {
+	endpoint_answer_fn *answer;
+	void *context;
+};
+
+/*
+ * Chooses a plane, gives every --ip its index, removes what an earlier server left for others, and
+ * describes the endpoints; nothing is made yet. Logs. Returns 0 or -errno.
+ */
+int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
+	const struct key *private_key, const struct data_plane_answer *answer);
+
+/* Opens the endpoints' devices and adopts their peers. Logs. Returns 0 or -errno. */
+int data_plane_open(struct data_plane *data_plane, struct event_base *base);
+
+/*
+ * Sets endpoint->keep. After a start that failed, what was there before it stays; else what was
+ * relinquished, or all with
+ * --on-exit=keep.
+ */
+void data_plane_decide_what_stays(struct data_plane *data_plane, bool started);
+
+/* Closes what is open; what does not stay is removed. Logs. Returns 0 or the last error. */
+int data_plane_close(struct data_plane *data_plane);
+
+/* Frees what data_plane_find() made, also when it failed. */
+void data_plane_free(struct data_plane *data_plane);

@@ -1,0 +1,18 @@
+/* What the configuration means for the gates: whom they run as and what they are told. */
+#pragma once
+
+#include "ipc/gate_config.h"
+
+struct endpoint;
+struct identity;
+struct server_config;
+
+/* Sets user and group: --user, else vprox, else nobody. Logs. Returns 0, -ENOENT or -EINVAL. */
+int gates_find_user(const struct server_config *config, struct gate_config *gate);
+
+/*
+ * Fills in the rest, but for gate_number. The texts stay the configuration's and the identity's;
+ * only settings->endpoints is to be freed by the caller. Returns 0 or -ENOMEM.
+ */
+int gates_describe(struct gate_settings *settings, const struct server_config *config,
+	const struct identity *identity, const struct endpoint *endpoints);
