@@ -6,7 +6,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized bench check-format format lint install clean help
+.PHONY: all deps test guest-kernel sanitized bench bench-device check-format format lint install clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -32,6 +32,9 @@ $(SANITIZED)/build.ninja:
 
 bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 	@bench/run
+
+bench-device: all ## measure the embedded device, natively (as root)
+	@$(PYTHON) -u bench/device.py --tsv $(BUILD)/bench/device.tsv
 
 check-format: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(SOURCES)

@@ -8,6 +8,7 @@
 static const struct command commands[] = {
 	{"server", cmd_server_main,
 		"give tunnels to clients, and let them out with this host's addresses"},
+	{"device", cmd_device_main, "be a userspace network device for WireGuard and IPIP"},
 	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
 	{"gate", cmd_gate_main, NULL},
 };
@@ -25,10 +26,20 @@ static void print_usage(FILE *out)
 	fprintf(out, "\n`vprox COMMAND --help` says more, and so does vprox(8).\n");
 }
 
+/* Under this name wg-quick starts it, as WG_QUICK_USERSPACE_IMPLEMENTATION. */
+static bool is_called_device(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash ? slash + 1 : path, "vprox-device") == 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	if (argc > 0 && is_called_device(argv[0]))
+		return cmd_device_main(argc, argv);
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return commands[i].main(argc - 1, argv + 1);

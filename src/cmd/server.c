@@ -39,7 +39,7 @@ static const char usage[] =
 	"(default: the whole)\n"
 	"\n"
 	"Tunnels:\n"
-	"  --plane auto|kernel          what carries the traffic (default: auto)\n"
+	"  --plane auto|kernel|embedded what carries the traffic (default: auto)\n"
 	"  --idle-timeout TIME          remove a client that is silent for so long (default: 5m)\n"
 	"  --connect-grace TIME         but leave a WireGuard client so long after its request "
 	"(default: 1m)\n"
@@ -217,8 +217,10 @@ static int set_plane(struct server_config *config, const char *text)
 		config->plane = PLANE_AUTO;
 	else if (strcmp(text, "kernel") == 0)
 		config->plane = PLANE_KERNEL;
+	else if (strcmp(text, "embedded") == 0)
+		config->plane = PLANE_EMBEDDED;
 	else
-		return complain("--plane %s: must be auto or kernel", text);
+		return complain("--plane %s: must be auto, kernel or embedded", text);
 	return 0;
 }
 

@@ -157,3 +157,6 @@ bool plane_names_fit(unsigned int index, struct prefix block);
 
 /* The kernel's data plane. Returns NULL with errno set. */
 struct plane *plane_kernel_new(void);
+
+/* The embedded one: a device process an endpoint. Likewise. */
+struct plane *plane_embedded_new(void);

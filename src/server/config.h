@@ -22,6 +22,7 @@ enum {
 enum plane_choice {
 	PLANE_AUTO,
 	PLANE_KERNEL,
+	PLANE_EMBEDDED,
 };
 
 struct server_config {

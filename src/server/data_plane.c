@@ -11,21 +11,31 @@ enum {
 	MAX_TRACES = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
 };
 
+/* Takes a plane if this host can do it. */
+static int try_plane(struct data_plane *data_plane, struct plane *plane)
+{
+	int error = plane ? plane->ops->probe(plane) : -errno;
+
+	data_plane->plane = plane;
+	if (!plane)
+		log_error("cannot talk to the kernel: %s", strerror(-error));
+	return error;
+}
+
 static int choose_plane(struct data_plane *data_plane)
 {
-	int error;
+	enum plane_choice choice = data_plane->config->plane;
+	int error = try_plane(
+		data_plane, choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
 
-	data_plane->plane = plane_kernel_new();
-	if (!data_plane->plane) {
-		error = -errno;
-		log_error("cannot talk to the kernel: %s", strerror(-error));
-		return error;
+	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
+		log_info("not the kernel's data plane: %s", plane_error(data_plane->plane));
+		data_plane->plane->ops->free(data_plane->plane);
+		error = try_plane(data_plane, plane_embedded_new());
 	}
-	error = data_plane->plane->ops->probe(data_plane->plane);
 	if (error < 0) {
-		log_error("--plane=%s: %s",
-			data_plane->config->plane == PLANE_AUTO ? "auto" : "kernel",
-			plane_error(data_plane->plane));
+		if (data_plane->plane)
+			log_error("--plane: %s", plane_error(data_plane->plane));
 		return error;
 	}
 	log_info("data plane: %s", data_plane->plane->ops->name);

@@ -1,0 +1,71 @@
+/*
+ * ChaCha20-Poly1305 (RFC 8439) with WireGuard's nonce: 32 zero bits, then the counter,
+ * little-endian (paper, 5.4); and XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) for cookies.
+ *
+ * A context belongs to one thread and is used again for every message: nothing is allocated, and
+ * the key is only set up when it differs from the last one's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/messages.h"
+
+struct aead_key {
+	uint8_t bytes[32];
+};
+
+struct aead;
+
+/* NULL with errno ENOMEM or EIO (the library has no such cipher). Does all that needs files or
+ * memory: afterwards nothing is opened, so it comes before a sandbox. */
+struct aead *aead_new(void);
+void aead_free(struct aead *aead);
+
+/*
+ * Seals n bytes into out, which has room for n + AEAD_TAG_SIZE; in and out may be the same but not
+ * overlap otherwise. ad may be NULL if ad_length is 0. Returns 0, -EMSGSIZE (over 64 KiB) or -EIO
+ * (the library fails).
+ */
+int aead_seal(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
+	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
+
+/*
+ * Opens n bytes, tag included, into out, which has room for n - AEAD_TAG_SIZE; in and out may be
+ * the same. Returns 0, -EBADMSG (not authentic, or shorter than a tag; out is as it was), -EMSGSIZE
+ * or -EIO.
+ */
+int aead_open(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
+	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
+
+/* One message of a batch. */
+struct aead_item {
+	const uint8_t *in;
+	uint8_t *out; /* may be in */
+	size_t length; /* of in: plaintext to seal, or sealed bytes with their tag */
+	uint64_t counter;
+	bool good; /* result: sealed, or opened and authentic */
+};
+
+/* As the above for n messages of one key, without additional data. Return how many are good. */
+size_t aead_seal_batch(
+	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n);
+size_t aead_open_batch(
+	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n);
+
+/* Overwrites the key and the last messages that the context still holds. To be called before a long
+ * sleep. */
+void aead_forget(struct aead *aead);
+
+/* With a random nonce of 24 bytes. As aead_seal() and aead_open(). */
+int aead_xseal(struct aead *aead, const struct aead_key *key,
+	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
+	size_t n, uint8_t *out);
+int aead_xopen(struct aead *aead, const struct aead_key *key,
+	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
+	size_t n, uint8_t *out);
+
+/* draft-irtf-cfrg-xchacha-03, 2.2: a subkey of a key and 16 bytes of the nonce. */
+void hchacha20(const struct aead_key *key, const uint8_t nonce[16], struct aead_key *subkey);

@@ -1,0 +1,343 @@
+#include "device/device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/rtnetlink.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/ipip.h"
+#include "device/packet.h"
+#include "device/confine.h"
+#include "device/short_way.h"
+#include "device/sockets.h"
+#include "device/udp.h"
+
+enum {
+	/* TCP's super-packets are whole segments of the MTU's; the kernel keeps this for its own
+	 * headers when it fills one. */
+	GSO_RESERVE = 320,
+	TCP_OPTIONS = 12,
+	NS_PER_S = 1000000000,
+	SHORT_WAY_INTERVAL_MS = 200, /* between two looks at the routes */
+};
+
+static uint64_t wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void send_for_control(void *context, struct peer *peer, const void *datagram, size_t length)
+{
+	struct device *device = context;
+
+	transmit_datagram(&device->transmitter, target_of_peer(peer), datagram, length);
+}
+
+static void answer_for_control(
+	void *context, const struct endpoint *to, const void *datagram, size_t length)
+{
+	struct device *device = context;
+
+	transmit_answer(&device->transmitter, to, datagram, length);
+}
+
+static void peer_moved(void *context, struct peer *peer, const struct endpoint *source)
+{
+	struct wireguard_target *target = target_of_peer(peer);
+
+	(void)context;
+	if (!whereabouts_is(&target->where, source))
+		whereabouts_set(&target->where, source);
+}
+
+static bool peer_ready(void *context, struct peer *peer)
+{
+	struct device *device = context;
+	bool any = transmit_waiting(
+		&device->transmitter, target_of_peer(peer), clock_now_ms(&system_clock));
+
+	transmit_flush(&device->transmitter);
+	return any;
+}
+
+static void peer_gave_up(void *context, struct peer *peer)
+{
+	struct device *device = context;
+
+	waiting_drop(&device->shared.waiting, target_of_peer(peer));
+}
+
+static void peer_release(void *context, struct peer *peer)
+{
+	struct device *device = context;
+	struct wireguard_target *target = target_of_peer(peer);
+
+	waiting_drop(&device->shared.waiting, target);
+	free(target);
+}
+
+static const struct control_ops control_ops = {
+	.send = send_for_control,
+	.answer = answer_for_control,
+	.moved = peer_moved,
+	.ready = peer_ready,
+	.gave_up = peer_gave_up,
+	.release = peer_release,
+};
+
+/* The longest super-packet of which all segments, sealed, fit into one send. */
+static unsigned int longest_super_packet(unsigned int mtu)
+{
+	unsigned int sealed = (unsigned int)messages_padded(mtu, mtu) +
+			      (unsigned int)sizeof(struct message_transport) + AEAD_TAG_SIZE;
+	unsigned int headers = PACKET_IPV4_HEADER + PACKET_TCP_HEADER + TCP_OPTIONS;
+
+	return UDP_SEND_MAX / sealed * (mtu - headers) + GSO_RESERVE + headers;
+}
+
+static int watch_links(struct device *device)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR};
+
+	device->interface = if_nametoindex(device->shared.tun.name);
+	device->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (device->links < 0 ||
+		bind(device->links, (struct sockaddr *)&address, sizeof address) < 0)
+		return -errno;
+	return 0;
+}
+
+static int init_tun(struct device *device, const char *name)
+{
+	struct tun *tun = &device->shared.tun;
+	int error = tun_open(tun, name, device->n_workers), mtu;
+
+	if (error < 0)
+		return error;
+	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE, longest_super_packet(DEVICE_MTU));
+	mtu = tun_mtu(tun);
+	if (error == 0 && mtu < 0)
+		error = mtu;
+	if (error == 0)
+		error = watch_links(device);
+	if (error < 0)
+		tun_close(tun);
+	else
+		atomic_store(&device->shared.mtu, (uint32_t)mtu);
+	return error;
+}
+
+static int init_shared(struct device *device)
+{
+	struct shared *shared = &device->shared;
+	int error;
+
+	shared->raw = shared->raw_fragmenting = -1;
+	shared->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (shared->wake < 0)
+		return -errno;
+	error = epoch_init(&shared->epoch, device->n_workers);
+	if (error < 0)
+		return error;
+	allowedips_init(&shared->inner, &shared->epoch);
+	allowedips_init(&shared->outer, &shared->epoch);
+	waiting_init(&shared->waiting);
+	return control_init(&shared->control, &shared->epoch, &control_ops, device, &system_clock,
+		wall_ns, noise_random);
+}
+
+static int init_workers(struct device *device)
+{
+	int error = transmitter_init(&device->transmitter, &device->shared, 0);
+
+	device->workers = calloc(device->n_workers, sizeof *device->workers);
+	if (!device->workers)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
+		error = worker_init(&device->workers[i], &device->shared, i);
+	return error;
+}
+
+int device_init(
+	struct device *device, const char *name, unsigned int n_workers, const char *uapi_path)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int error;
+
+	*device = (struct device){.n_workers = n_workers};
+	if (n_workers == 0)
+		device->n_workers = cores < 1 ? 1 : (unsigned int)cores;
+	if (device->n_workers > TUN_QUEUES_MAX)
+		device->n_workers = TUN_QUEUES_MAX;
+	error = opener_start(&device->opener, uapi_path);
+	if (error == 0)
+		error = init_tun(device, name);
+	if (error == 0)
+		error = init_shared(device);
+	if (error == 0)
+		error = short_way_init(device);
+	if (error == 0)
+		error = sockets_init(device);
+	if (error == 0)
+		error = init_workers(device);
+	return error;
+}
+
+int device_start(struct device *device)
+{
+	int error = confine_privileges();
+
+	tzset(); /* the log's first date would open a file */
+	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
+		error = worker_start(&device->workers[i]);
+	if (error == 0)
+		error = confine_device();
+	control_set_up(&device->shared.control, true);
+	return error;
+}
+
+void device_free(struct device *device)
+{
+	struct shared *shared = &device->shared;
+
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		worker_stop(&device->workers[i]);
+	device_remove_all(device, TARGET_WIREGUARD);
+	device_remove_all(device, TARGET_IPIP);
+	control_run(&shared->control);
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		worker_free(&device->workers[i]);
+	free(device->workers);
+	transmitter_free(&device->transmitter);
+	control_free(&shared->control);
+	allowedips_free(&shared->inner);
+	allowedips_free(&shared->outer);
+	epoch_free(&shared->epoch);
+	waiting_free(&shared->waiting);
+	short_way_free(device);
+	sockets_free(device);
+	tun_close(&shared->tun);
+	close(shared->wake);
+	close(device->links);
+	key_wipe(&device->private_key);
+}
+
+static void take_handshakes(struct device *device)
+{
+	uint32_t waiting = 0;
+
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		waiting += handoff_count(&device->workers[i].receiver.handoff);
+	for (unsigned int i = 0; i < device->n_workers; i++) {
+		struct handoff *handoff = &device->workers[i].receiver.handoff;
+		const struct handoff_message *message;
+
+		for (int n = 0; n < HANDOFF_PLACES && (message = handoff_peek(handoff)); n++) {
+			control_receive(&device->shared.control, message->data, message->length,
+				&message->source, waiting > HANDOFF_UNDER_LOAD);
+			handoff_done(handoff);
+		}
+	}
+}
+
+/* Routes may change many at a time. */
+static void refresh_short_way(struct device *device)
+{
+	uint64_t now = clock_now_ms(&system_clock);
+
+	if (!device->short_way.stale ||
+		now < device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS)
+		return;
+	device->short_way.stale = false;
+	device->short_way.refreshed_ms = now;
+	short_way_refresh(device);
+}
+
+bool device_run(struct device *device)
+{
+	uint64_t events;
+
+	if (read(device->shared.wake, &events, sizeof events) < 0) {
+		/* a deadline woke us */
+	}
+	take_handshakes(device);
+	control_run(&device->shared.control);
+	refresh_short_way(device);
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		if (atomic_load(&device->workers[i].ended))
+			return false;
+	return true;
+}
+
+int device_timeout_ms(const struct device *device)
+{
+	enum { LONGEST_MS = 3600 * 1000 };
+	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t deadline = control_deadline(&device->shared.control);
+
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		if (handoff_count(&device->workers[i].receiver.handoff) > 0)
+			return 0;
+	if (device->short_way.stale &&
+		device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS < deadline)
+		deadline = device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS;
+	if (deadline == UINT64_MAX)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now > LONGEST_MS ? LONGEST_MS : (int)(deadline - now);
+}
+
+static void read_link(struct device *device, const struct nlmsghdr *message)
+{
+	const struct ifinfomsg *link = NLMSG_DATA(message);
+	int left = (int)message->nlmsg_len - (int)NLMSG_LENGTH(sizeof *link);
+
+	if (left < 0 || link->ifi_index != (int)device->interface)
+		return;
+	if (message->nlmsg_type == RTM_DELLINK) {
+		/* moved to another namespace, where it cannot be seen; or deleted, as the TUN will
+		 * say */
+		device->interface = 0;
+		short_way_close(device);
+		control_set_up(&device->shared.control, true);
+		return;
+	}
+	control_set_up(&device->shared.control, (link->ifi_flags & IFF_UP) != 0);
+	for (const struct rtattr *a = IFLA_RTA(link); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		uint32_t mtu;
+
+		if (a->rta_type != IFLA_MTU || RTA_PAYLOAD(a) != sizeof mtu)
+			continue;
+		memcpy(&mtu, RTA_DATA(a), sizeof mtu);
+		atomic_store(&device->shared.mtu, mtu);
+	}
+}
+
+void device_read_links(struct device *device)
+{
+	enum { BUFFER_SIZE = 16384 };
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
+	ssize_t n;
+
+	while ((n = recv(device->links, buffer, sizeof buffer, 0)) > 0) {
+		size_t left = (size_t)n;
+
+		for (struct nlmsghdr *m = (struct nlmsghdr *)buffer; NLMSG_OK(m, left);
+			m = NLMSG_NEXT(m, left))
+			if (m->nlmsg_type == RTM_NEWLINK || m->nlmsg_type == RTM_DELLINK)
+				read_link(device, m);
+		device->short_way.stale = true;
+	}
+}

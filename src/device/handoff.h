@@ -1,0 +1,40 @@
+/* Handshake messages on their way from a worker to the control thread: a ring with one writer and
+ * one reader. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/endpoint.h"
+#include "device/epoch.h"
+#include "device/messages.h"
+
+enum {
+	HANDOFF_PLACES = 64, /* a power of two */
+	HANDOFF_UNDER_LOAD = HANDOFF_PLACES / 4, /* more than so many wait: 5.3 of the paper */
+};
+
+struct handoff_message {
+	struct endpoint source;
+	uint32_t length;
+	uint8_t data[sizeof(struct message_initiation)]; /* the longest there is */
+};
+
+struct handoff {
+	_Alignas(CACHE_LINE) _Atomic uint32_t written;
+	_Alignas(CACHE_LINE) _Atomic uint32_t read;
+	struct handoff_message messages[HANDOFF_PLACES];
+};
+
+/* False if it is full. *wake: the reader may be asleep. */
+bool handoff_put(struct handoff *handoff, const struct endpoint *source, const uint8_t *data,
+	size_t length, bool *wake);
+
+/* How many wait. */
+uint32_t handoff_count(const struct handoff *handoff);
+
+/* The oldest, until handoff_done(); NULL: none. */
+const struct handoff_message *handoff_peek(const struct handoff *handoff);
+void handoff_done(struct handoff *handoff);

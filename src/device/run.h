@@ -1,0 +1,14 @@
+/* The device's process, from its arguments to its end. */
+#pragma once
+
+#include <stdbool.h>
+
+struct device_run_options {
+	const char *name; /* of the interface */
+	unsigned int workers; /* 0: one a core */
+	bool no_bpf; /* IPIP by the raw socket alone */
+	bool foreground; /* else the caller's process ends when the device is ready */
+};
+
+/* Returns the exit status: 0 after a signal or when the interface was deleted. */
+int device_process(const struct device_run_options *options);

@@ -1,0 +1,245 @@
+#include "device/transmit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "device/ipip.h"
+#include "device/packet.h"
+#include "device/segment.h"
+#include "device/udp.h"
+
+enum {
+	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,
+	OUT_SIZE = 2 * 65536, /* what is there, and one more packet of any length */
+};
+
+int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int socket)
+{
+	*t = (struct transmitter){.shared = shared, .socket = socket};
+	t->out = malloc(OUT_SIZE);
+	if (!t->out)
+		return -ENOMEM;
+	t->aead = aead_new();
+	if (!t->aead) {
+		free(t->out);
+		return -errno;
+	}
+	return 0;
+}
+
+void transmitter_free(struct transmitter *t)
+{
+	aead_free(t->aead);
+	free(t->out);
+}
+
+static int socket_for(const struct transmitter *t, const struct endpoint *to)
+{
+	switch (to->family) {
+	case AF_INET:
+		return t->shared->udp4[t->socket];
+	case AF_INET6:
+		return t->shared->udp6[t->socket];
+	default:
+		return -1;
+	}
+}
+
+static void say_plain(struct shared *shared)
+{
+	if (!atomic_exchange_explicit(&shared->said_plain, true, memory_order_relaxed))
+		log_info("%s: the way to a peer refuses UDP segmentation offload: its packets are "
+			 "sent one by one",
+			shared->tun.name);
+}
+
+/* Sends packets of one length to where the peer is. */
+static void send_to_target(struct transmitter *t, struct wireguard_target *target,
+	const uint8_t *data, size_t length, size_t step)
+{
+	struct endpoint to, before;
+	bool plain = atomic_load_explicit(&target->where.plain, memory_order_relaxed);
+	bool was_plain = plain;
+	int fd;
+
+	whereabouts_get(&target->where, &to);
+	before = to;
+	fd = socket_for(t, &to);
+	if (fd < 0) {
+		count(&t->shared->drops.no_endpoint);
+		return;
+	}
+	if (udp_send(fd, &to, data, length, step, &plain) < 0)
+		count(&t->shared->drops.unsent);
+	atomic_fetch_add_explicit(&target->target.sent, length, memory_order_relaxed);
+	if (memcmp(&to.local6, &before.local6, sizeof to.local6) != 0)
+		whereabouts_set(&target->where, &to);
+	if (plain && !was_plain) {
+		atomic_store_explicit(&target->where.plain, true, memory_order_relaxed);
+		say_plain(t->shared);
+	}
+}
+
+void transmit_flush(struct transmitter *t)
+{
+	if (t->used > 0)
+		send_to_target(t, t->target, t->out, t->used, t->step);
+	t->used = 0;
+	if (t->ipip)
+		ipip_flush(t->ipip);
+}
+
+/* Room for a message of this length behind those that are there, to be sent with them. */
+static uint8_t *place(struct transmitter *t, struct wireguard_target *target, size_t length)
+{
+	bool closed = t->used != t->n * t->step; /* a shorter one is the last */
+
+	if (t->used > 0 && (t->target != target || closed || length > t->step ||
+				   t->n == UDP_SEGMENTS || t->used + length > UDP_SEND_MAX))
+		transmit_flush(t);
+	if (t->used == 0) {
+		t->target = target;
+		t->step = length;
+		t->n = 0;
+	}
+	return t->out + t->used;
+}
+
+static void seal(struct transmitter *t, struct wireguard_target *target,
+	const struct keypair *keypair, uint64_t counter, const uint8_t *data, size_t length)
+{
+	uint8_t *out = place(t, target, length + OVERHEAD);
+	struct message_transport *message = (struct message_transport *)out;
+
+	*message = (struct message_transport){.type = MESSAGE_TRANSPORT,
+		.receiver = le32_make(keypair->remote_index),
+		.counter = le64_make(counter)};
+	if (aead_seal(t->aead, &keypair->send, counter, NULL, 0, data, length,
+		    out + sizeof *message) < 0) {
+		count(&t->shared->drops.unsent);
+		return;
+	}
+	t->used += length + OVERHEAD;
+	t->n++;
+}
+
+static void seal_all(struct transmitter *t, struct wireguard_target *target,
+	struct keypair *keypair, const struct virtio_net_hdr *header, uint8_t *packet,
+	size_t length, uint64_t now_ms)
+{
+	size_t mtu = atomic_load_explicit(&t->shared->mtu, memory_order_relaxed);
+	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
+	struct segmenter segmenter;
+	struct segment segment;
+	uint32_t requests = 0;
+	uint64_t counter;
+
+	if (segmenter_begin(&segmenter, header, packet, length) < 0) {
+		count(&t->shared->drops.malformed);
+		return;
+	}
+	if (!keypair_reserve(keypair, segmenter_count(&segmenter), &counter)) {
+		count(&t->shared->drops.unsent);
+		return;
+	}
+	while (segmenter_next(&segmenter, &segment)) {
+		size_t padded = messages_padded(segment.length, mtu);
+
+		segmenter_pad(&segmenter, &segment, padded - segment.length);
+		seal(t, target, keypair, counter++, segment.data, padded);
+	}
+	if (session && timers_note_sent(&session->timers, true, now_ms))
+		requests |= PEER_WATCH;
+	if (keypair_rekey_after_send(keypair, now_ms))
+		requests |= PEER_HANDSHAKE;
+	if (requests)
+		shared_request(t->shared, &target->peer, requests);
+}
+
+bool transmit_waiting(struct transmitter *t, struct wireguard_target *target, uint64_t now_ms)
+{
+	struct keypair *keypair = peer_sending_key(&target->peer, now_ms);
+	struct waiting_packet *packet, *next;
+	bool any;
+
+	if (!keypair)
+		return false;
+	packet = waiting_take(&t->shared->waiting, target);
+	any = packet != NULL;
+	for (; packet; packet = next) {
+		next = packet->next;
+		seal_all(t, target, keypair, &packet->header, packet->data, packet->length, now_ms);
+		free(packet);
+	}
+	return any;
+}
+
+static void wait_for_key(struct transmitter *t, struct wireguard_target *target,
+	const struct virtio_net_hdr *header, const uint8_t *packet, size_t length, uint64_t now_ms)
+{
+	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
+
+	waiting_put(&t->shared->waiting, target, header, packet, length);
+	if (session)
+		timers_note_wanted(&session->timers, now_ms);
+	shared_request(t->shared, &target->peer, PEER_HANDSHAKE);
+	/* the key may have come between the look and the put */
+	transmit_waiting(t, target, now_ms);
+}
+
+static void transmit_wireguard(struct transmitter *t, struct wireguard_target *target,
+	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
+{
+	struct keypair *keypair = peer_sending_key(&target->peer, now_ms);
+
+	if (!keypair) {
+		wait_for_key(t, target, header, packet, length, now_ms);
+		return;
+	}
+	if (waiting_any(target))
+		transmit_waiting(t, target, now_ms);
+	seal_all(t, target, keypair, header, packet, length, now_ms);
+}
+
+void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header, uint8_t *packet,
+	size_t length, uint64_t now_ms)
+{
+	struct allowedips_owner *owner;
+	struct target *target;
+	struct packet parsed;
+
+	if (packet_parse(packet, length, &parsed) < 0) {
+		count(&t->shared->drops.malformed);
+		return;
+	}
+	owner = allowedips_lookup_destination(&t->shared->inner, packet, length);
+	if (!owner) {
+		count(&t->shared->drops.no_target);
+		return;
+	}
+	target = target_of(owner);
+	if (target->kind == TARGET_WIREGUARD)
+		transmit_wireguard(
+			t, target_wireguard(target), header, packet, parsed.length, now_ms);
+	else if (t->ipip)
+		ipip_send(t->ipip, target_ipip(target), header, packet, parsed.length, now_ms);
+}
+
+void transmit_datagram(
+	struct transmitter *t, struct wireguard_target *target, const void *datagram, size_t length)
+{
+	send_to_target(t, target, datagram, length, length);
+}
+
+void transmit_answer(
+	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length)
+{
+	struct endpoint copy = *to;
+	bool plain = true;
+	int fd = socket_for(t, to);
+
+	if (fd < 0 || udp_send(fd, &copy, datagram, length, length, &plain) < 0)
+		count(&t->shared->drops.unsent);
+}

@@ -1,0 +1,51 @@
+/*
+ * From the TUN to the peers: a packet's destination finds its peer, super-packets are cut, sealed
+ * into one buffer, and go out with one system call. A transmitter belongs to one thread; its
+ * functions are called within that thread's epoch.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/virtio_net.h>
+
+#include "device/aead.h"
+#include "device/shared.h"
+
+struct transmitter {
+	struct shared *shared;
+	struct aead *aead;
+	unsigned int socket; /* which of shared->udp4 and udp6 it sends with */
+	/* Sealed packets of one peer, one after the other, and not yet sent. */
+	struct wireguard_target *target;
+	size_t used; /* bytes; 0: none */
+	size_t step; /* length of each but the last */
+	unsigned int n;
+	uint8_t *out;
+	struct ipip_sender *ipip; /* NULL: no IPIP */
+};
+
+/* Returns 0, -ENOMEM or -EIO. */
+int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int socket);
+void transmitter_free(struct transmitter *t);
+
+/*
+ * Takes a packet as read from the TUN, which is overwritten; behind it must be room for
+ * SEGMENT_PAD_MAX bytes. It is sent at the latest with transmit_flush(), or waits for a key, or is
+ * dropped and counted.
+ */
+void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header, uint8_t *packet,
+	size_t length, uint64_t now_ms);
+
+/* Sends what waited for a key, if there is one now. Returns true if anything did. */
+bool transmit_waiting(struct transmitter *t, struct wireguard_target *target, uint64_t now_ms);
+
+void transmit_flush(struct transmitter *t);
+
+/* One datagram that is ready to go: a handshake message or a keepalive. */
+void transmit_datagram(struct transmitter *t, struct wireguard_target *target, const void *datagram,
+	size_t length);
+/* To where no peer is known to be. */
+void transmit_answer(
+	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length);

@@ -1,0 +1,57 @@
+/*
+ * The control socket: WireGuard's cross-platform userspace API (wireguard.com/xplatform), as wg(8)
+ * speaks it, on /run/wireguard/NAME.sock. IPIP peers are an extension:
+ *
+ *   set=1                                    get_ipip=1
+ *   ipip_local=ADDRESS                       ipip_local=ADDRESS
+ *   replace_ipip_peers=true                  ipip_peer=ADDRESS
+ *   ipip_peer=ADDRESS    (outer)             ipip_inner=ADDRESS
+ *   ipip_inner=ADDRESS   or  remove=true     rx_bytes=N  tx_bytes=N  idle_ms=N
+ *
+ * get_peer=KEY and get_ipip_peer=ADDRESS tell of one peer; errno is ENOENT if there is no such. And
+ * get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not
+ * disturbed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "device/device.h"
+
+enum { UAPI_LINE_MAX = 1024 };
+
+/* Makes a listening socket in /run/wireguard, replacing one that nobody listens on. path is
+ * filled in. Returns it, non-blocking, or -errno. */
+int uapi_listen(const char *name, char *path, size_t size);
+
+struct uapi;
+/* Serves the socket, whose file descriptors are added to an epoll. NULL with errno set. */
+struct uapi *uapi_new(struct device *device, int listener, int epoll);
+void uapi_free(struct uapi *uapi);
+/* Something that epoll returned with data.ptr, for one of its descriptors. */
+void uapi_serve(struct uapi *uapi, void *pointer);
+
+/* A set operation, line by line. */
+struct uapi_set {
+	struct device *device;
+	enum {
+		UAPI_SECTION_DEVICE,
+		UAPI_SECTION_PEER,
+		UAPI_SECTION_IPIP,
+	} section;
+	struct wireguard_target *target; /* NULL: its lines are passed over */
+	bool created; /* by this section */
+	struct in_addr ipip_remote;
+};
+
+/* Carries out one line. Returns 0 or a negative errno: -EINVAL, -EPROTO, or what failed. */
+int uapi_set_line(struct uapi_set *set, const char *key, const char *value);
+
+/* The answers, all but the final errno line, in memory that the caller frees. NULL: no memory. */
+char *uapi_get(struct device *device, size_t *length);
+char *uapi_get_ipip(struct device *device, size_t *length);
+char *uapi_get_drops(struct device *device, size_t *length);
+char *uapi_get_peer(const struct wireguard_target *target, size_t *length);
+char *uapi_get_ipip_peer(
+	const struct device *device, const struct ipip_target *target, size_t *length);

@@ -1,0 +1,273 @@
+#include "device/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device/gso.h"
+
+enum {
+	BUFFER_SIZE = 1 << 16,
+	SOCKET_BUFFER = 8 << 20, /* bytes, of which the kernel counts its own overhead */
+	CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
+};
+
+struct udp_batch {
+	struct mmsghdr headers[UDP_BATCH];
+	struct iovec vectors[UDP_BATCH];
+	struct sockaddr_in6 names[UDP_BATCH];
+	_Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][CONTROL_SIZE];
+	uint8_t buffers[UDP_BATCH][BUFFER_SIZE];
+};
+
+static int set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd, int family, uint32_t mark)
+{
+	int error;
+
+	/* as large as may be: without the privilege for "force", as large as the host allows */
+	if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER) < 0)
+		set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+	if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0)
+		set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+	set(fd, SOL_UDP, UDP_GRO, 1); /* an old kernel has none: packets come one by one */
+	if (family == AF_INET) {
+		/* fragments rather than silence where the path is narrower than configured */
+		error = set(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		if (error == 0)
+			error = set(fd, SOL_IP, IP_PKTINFO, 1);
+	} else {
+		error = set(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+		if (error == 0)
+			error = set(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+		if (error == 0)
+			error = set(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
+	}
+	if (error == 0 && mark != 0)
+		error = set(fd, SOL_SOCKET, SO_MARK, (int)mark);
+	return error;
+}
+
+int udp_open(int family, uint16_t port, uint32_t mark, bool shared)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = {0};
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0)
+		return -errno;
+	error = set_options(fd, family, mark);
+	if (error == 0 && shared)
+		error = udp_share(fd);
+	if (family == AF_INET)
+		address.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+	else
+		address.v6 =
+			(struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	if (error == 0 && bind(fd, &address.any,
+				  family == AF_INET ? sizeof address.v4 : sizeof address.v6) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int udp_share(int fd)
+{
+	return set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+int udp_port(int fd)
+{
+	struct sockaddr_in6 address;
+	socklen_t size = sizeof address;
+
+	/* the port is at the same place in both families */
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		return -errno;
+	return ntohs(address.sin6_port);
+}
+
+struct udp_batch *udp_batch_new(void)
+{
+	struct udp_batch *batch = malloc(sizeof *batch);
+
+	if (!batch)
+		return NULL;
+	memset(batch->headers, 0, sizeof batch->headers);
+	for (int i = 0; i < UDP_BATCH; i++) {
+		batch->vectors[i] = (struct iovec){batch->buffers[i], BUFFER_SIZE};
+		batch->headers[i].msg_hdr.msg_iov = &batch->vectors[i];
+		batch->headers[i].msg_hdr.msg_iovlen = 1;
+		batch->headers[i].msg_hdr.msg_name = &batch->names[i];
+		batch->headers[i].msg_hdr.msg_control = batch->control[i];
+	}
+	return batch;
+}
+
+void udp_batch_free(struct udp_batch *batch)
+{
+	free(batch);
+}
+
+static void read_control(struct msghdr *header, struct udp_message *message)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			message->from.local4 = info.ipi_spec_dst;
+		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			message->from.local6 = info.ipi6_addr;
+		} else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+			int step;
+
+			memcpy(&step, CMSG_DATA(c), sizeof step);
+			if (step > 0)
+				message->step = (size_t)step;
+		}
+	}
+}
+
+int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP_BATCH])
+{
+	int n;
+
+	for (int i = 0; i < UDP_BATCH; i++) {
+		batch->headers[i].msg_hdr.msg_namelen = sizeof batch->names[i];
+		batch->headers[i].msg_hdr.msg_controllen = CONTROL_SIZE;
+	}
+	n = recvmmsg(fd, batch->headers, UDP_BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < n; i++) {
+		struct msghdr *header = &batch->headers[i].msg_hdr;
+		struct udp_message *message = &messages[i];
+
+		memset(&message->from, 0, sizeof message->from);
+		if (header->msg_namelen <= sizeof message->from.v6)
+			memcpy(&message->from.v6, header->msg_name, header->msg_namelen);
+		message->data = batch->buffers[i];
+		message->length = batch->headers[i].msg_len;
+		message->step = message->length;
+		read_control(header, message);
+	}
+	return n;
+}
+
+static void put_source(struct msghdr *header, const struct endpoint *to)
+{
+	struct cmsghdr *c =
+		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+
+	if (to->family == AF_INET) {
+		struct in_pktinfo info = {.ipi_spec_dst = to->local4};
+
+		if (to->local4.s_addr == 0)
+			return;
+		c->cmsg_level = SOL_IP;
+		c->cmsg_type = IP_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+		header->msg_controllen += CMSG_SPACE(sizeof info);
+	} else {
+		struct in6_pktinfo info = {.ipi6_addr = to->local6};
+
+		if (IN6_IS_ADDR_UNSPECIFIED(&to->local6))
+			return;
+		c->cmsg_level = SOL_IPV6;
+		c->cmsg_type = IPV6_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+		header->msg_controllen += CMSG_SPACE(sizeof info);
+	}
+}
+
+static void put_step(struct msghdr *header, uint16_t step)
+{
+	struct cmsghdr *c =
+		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof step);
+	memcpy(CMSG_DATA(c), &step, sizeof step);
+	header->msg_controllen += CMSG_SPACE(sizeof step);
+}
+
+/* One call: of one packet if step is 0. */
+static int send_once(int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE];
+	struct iovec vector = {(void *)data, length};
+	struct msghdr header = {.msg_name = to,
+		.msg_namelen = to->family == AF_INET6 ? sizeof to->v6 : sizeof to->v4,
+		.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control};
+
+	put_source(&header, to);
+	if (step > 0)
+		put_step(&header, (uint16_t)step);
+	if (header.msg_controllen == 0)
+		header.msg_control = NULL;
+	while (sendmsg(fd, &header, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int send_from_anywhere(
+	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step)
+{
+	int error = send_once(fd, to, data, length, step);
+
+	if (error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL) {
+		struct endpoint elsewhere = *to;
+
+		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
+		if (memcmp(&elsewhere.local6, &to->local6, sizeof to->local6) != 0 &&
+			send_once(fd, &elsewhere, data, length, step) == 0) {
+			to->local6 = elsewhere.local6;
+			return 0;
+		}
+	}
+	return error;
+}
+
+int udp_send(
+	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step, bool *plain)
+{
+	int result = 0, error;
+
+	if (length > step && !*plain) {
+		error = send_from_anywhere(fd, to, data, length, step);
+		if (error != -EIO && error != -EINVAL && error != -EMSGSIZE)
+			return error;
+		*plain = true;
+	}
+	while (length > 0) {
+		size_t n = length < step ? length : step;
+
+		error = send_from_anywhere(fd, to, data, n, 0);
+		if (error < 0)
+			result = error;
+		data += n;
+		length -= n;
+	}
+	return result;
+}

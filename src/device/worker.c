@@ -1,0 +1,182 @@
+#include "device/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "device/ipip.h"
+#include "device/segment.h"
+
+enum {
+	READS_PER_TURN = 32, /* before other sources get theirs */
+	RECEIVES_PER_TURN = 4,
+	EVENTS = 8,
+};
+
+enum source {
+	SOURCE_TUN,
+	SOURCE_UDP4,
+	SOURCE_UDP6,
+	SOURCE_RAW,
+	SOURCE_STOP,
+};
+
+static int watch(struct worker *worker, int fd, enum source source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+
+	if (fd < 0)
+		return 0;
+	if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+int worker_watch_sockets(struct worker *worker)
+{
+	int error = watch(worker, worker->shared->udp4[worker->number], SOURCE_UDP4);
+
+	if (error == 0)
+		error = watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6);
+	/* one raw socket takes the packets of all peers: their order is kept by one worker */
+	if (error == 0 && worker->number == 0)
+		error = watch(worker, worker->shared->raw, SOURCE_RAW);
+	return error;
+}
+
+int worker_init(struct worker *worker, struct shared *shared, unsigned int number)
+{
+	int error;
+
+	*worker = (struct worker){.shared = shared,
+		.number = number,
+		.tun = shared->tun.queues[number],
+		.epoll = epoll_create1(EPOLL_CLOEXEC),
+		.stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.in = malloc(TUN_READ_MAX + SEGMENT_PAD_MAX)};
+	if (!worker->in || worker->epoll < 0 || worker->stop < 0)
+		error = -ENOMEM;
+	else
+		error = transmitter_init(&worker->transmitter, shared, number);
+	if (error == 0)
+		error = receiver_init(&worker->receiver, shared, worker->tun);
+	if (error == 0)
+		error = watch(worker, worker->tun, SOURCE_TUN);
+	if (error == 0)
+		error = watch(worker, worker->stop, SOURCE_STOP);
+	if (error == 0)
+		error = worker_watch_sockets(worker);
+	worker->ipip = ipip_receiver_new();
+	worker->transmitter.ipip = ipip_sender_new(shared, worker->tun);
+	if (error == 0 && (!worker->ipip || !worker->transmitter.ipip))
+		error = -ENOMEM;
+	return error;
+}
+
+void worker_free(struct worker *worker)
+{
+	ipip_sender_free(worker->transmitter.ipip);
+	ipip_receiver_free(worker->ipip);
+	transmitter_free(&worker->transmitter);
+	receiver_free(&worker->receiver);
+	free(worker->in);
+	close(worker->epoll);
+	close(worker->stop);
+}
+
+/* Returns false if the device is gone. */
+static bool read_tun(struct worker *worker, uint64_t now_ms)
+{
+	struct virtio_net_hdr header;
+	uint8_t *packet = worker->in + sizeof header;
+
+	for (int i = 0; i < READS_PER_TURN; i++) {
+		ssize_t n = read(worker->tun, worker->in, TUN_READ_MAX);
+
+		if (n < 0 && errno == EBADFD)
+			return false;
+		if (n < (ssize_t)sizeof header)
+			break;
+		memcpy(&header, worker->in, sizeof header);
+		transmit_packet(
+			&worker->transmitter, &header, packet, (size_t)n - sizeof header, now_ms);
+	}
+	transmit_flush(&worker->transmitter);
+	return true;
+}
+
+static void read_udp(struct worker *worker, int fd, uint64_t now_ms)
+{
+	for (int i = 0; i < RECEIVES_PER_TURN; i++)
+		if (receive_udp(&worker->receiver, fd, now_ms) < UDP_BATCH)
+			break;
+}
+
+/* Returns false when the thread is to end. */
+static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
+{
+	switch (source) {
+	case SOURCE_TUN:
+		return read_tun(worker, now_ms);
+	case SOURCE_UDP4:
+		read_udp(worker, worker->shared->udp4[worker->number], now_ms);
+		return true;
+	case SOURCE_UDP6:
+		read_udp(worker, worker->shared->udp6[worker->number], now_ms);
+		return true;
+	case SOURCE_RAW:
+		ipip_receive(worker->ipip, &worker->receiver, now_ms);
+		return true;
+	case SOURCE_STOP:
+		return false;
+	}
+	return true;
+}
+
+static void *run(void *argument)
+{
+	static const uint64_t one = 1;
+	struct worker *worker = argument;
+	struct shared *shared = worker->shared;
+	struct epoll_event events[EVENTS];
+	bool go_on = true, stopped = false;
+
+	while (go_on) {
+		int n = epoll_wait(worker->epoll, events, EVENTS, -1);
+		uint64_t now_ms;
+
+		epoch_online(&shared->epoch, worker->number);
+		now_ms = clock_now_ms(&system_clock);
+		for (int i = 0; i < n && go_on; i++) {
+			stopped = events[i].data.u32 == SOURCE_STOP;
+			go_on = serve(worker, events[i].data.u32, now_ms);
+		}
+		epoch_offline(&shared->epoch, worker->number);
+	}
+	if (!stopped) {
+		atomic_store(&worker->ended, true);
+		if (write(shared->wake, &one, sizeof one) < 0) {
+			/* the counter is full: it is awake */
+		}
+	}
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	return -pthread_create(&worker->thread, NULL, run, worker);
+}
+
+void worker_stop(struct worker *worker)
+{
+	static const uint64_t one = 1;
+
+	if (write(worker->stop, &one, sizeof one) < 0) {
+		/* it has been told already */
+	}
+	pthread_join(worker->thread, NULL);
+}

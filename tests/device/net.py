@@ -1,0 +1,208 @@
+"""Two namespaces joined by a veth, and devices in them: what the tests of the device are made of."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEVICE = os.environ.get("VPROX_DEVICE", os.path.join(ROOT, "build", "vprox"))
+OUTER = {"a": ("10.9.0.1", "fd09::1"), "b": ("10.9.0.2", "fd09::2")}
+INNER = {"a": ("10.8.0.1", "fd08::1"), "b": ("10.8.0.2", "fd08::2")}
+
+
+def run(*command, check=True, **kwargs):
+    return subprocess.run(
+        [str(c) for c in command], check=check, text=True, capture_output=True, **kwargs
+    )
+
+
+def wait_until(condition, seconds=10, what="condition"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Namespace:
+    def __init__(self, name):
+        self.name = name
+        run("ip", "netns", "add", name)
+        self.ip("link", "set", "lo", "up")
+
+    def command(self, *command):
+        return ["ip", "netns", "exec", self.name, *[str(c) for c in command]]
+
+    def run(self, *command, **kwargs):
+        return run(*self.command(*command), **kwargs)
+
+    def start(self, *command, **kwargs):
+        return subprocess.Popen(self.command(*command), text=True, **kwargs)
+
+    def ip(self, *arguments, **kwargs):
+        return run("ip", "-n", self.name, *arguments, **kwargs)
+
+    def close(self):
+        run("ip", "netns", "del", self.name, check=False)
+
+
+class Network:
+    """Namespaces a and b, with an outer address of each family."""
+
+    def __init__(self):
+        suffix = os.getpid()
+        self.spaces = {side: Namespace(f"datapath-t{suffix}-{side}") for side in "ab"}
+        self.closers = []
+        a, b = self.spaces["a"], self.spaces["b"]
+        run("ip", "link", "add", f"dpv{suffix}a", "netns", a.name, "type", "veth",
+            "peer", "name", f"dpv{suffix}b", "netns", b.name)
+        for side, space in self.spaces.items():
+            self.veth = {s: f"dpv{suffix}{s}" for s in "ab"}
+            for address, length in zip(OUTER[side], (24, 64)):
+                space.ip("addr", "add", f"{address}/{length}", "dev", self.veth[side], "nodad")
+            space.ip("link", "set", self.veth[side], "up")
+
+    def __getitem__(self, side):
+        return self.spaces[side]
+
+    def close(self):
+        for closer in reversed(self.closers):
+            closer()
+        for space in self.spaces.values():
+            space.close()
+
+
+class Device:
+    """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own."""
+
+    def __init__(self, network, side, name, kind="vprox", flags=(), log_level="debug"):
+        self.space, self.side, self.name, self.kind = network[side], side, name, kind
+        self.folder = tempfile.mkdtemp(prefix="datapath-")
+        program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else ["wireguard-go", "-f"]
+        if os.path.basename(DEVICE) == "vprox-device" and kind == "vprox":
+            program = [DEVICE, "-f", *flags]
+        if kind == "go":
+            log_level = "error"
+        self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
+        self.process = self.space.start(
+            *self.in_folder(*program, name),
+            env={**os.environ, "LOG_LEVEL": log_level},
+            stdout=self.log, stderr=self.log)
+        network.closers.append(self.close)
+        wait_until(lambda: os.path.exists(self.socket_path) or self.process.poll() is not None,
+                   what="control socket")
+        assert self.process.poll() is None, self.log_text()
+        self.private_key = run("wg", "genkey").stdout.strip()
+        self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
+
+    def in_folder(self, *command):
+        """A command that has this device's folder for /run/wireguard."""
+        return ["unshare", "-m", "sh", "-c",
+                f"mkdir -p /run/wireguard && mount --bind {self.folder} /run/wireguard && "
+                'exec "$@"', "sh", *command]
+
+    @property
+    def socket_path(self):
+        return os.path.join(self.folder, f"{self.name}.sock")
+
+    def log_text(self):
+        self.log.flush()
+        with open(self.log.name, encoding="utf-8") as log:
+            return log.read()
+
+    def wg(self, *arguments, **kwargs):
+        return run(*self.in_folder("wg", *arguments), **kwargs)
+
+    def set(self, *arguments, **kwargs):
+        return self.wg("set", self.name, *arguments, **kwargs)
+
+    def show(self, what):
+        return self.wg("show", self.name, what).stdout
+
+    def uapi(self, text):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(self.socket_path)
+            connection.sendall(text.encode())
+            answer = b""
+            while not answer.endswith(b"\n\n"):
+                part = connection.recv(65536)
+                if not part:
+                    break
+                answer += part
+        return answer.decode()
+
+    def values(self, text):
+        return dict(line.split("=", 1) for line in self.uapi(text).split("\n") if "=" in line)
+
+    def drops(self):
+        return {k: int(v) for k, v in self.values("get_drops=1\n\n").items()}
+
+    def address(self, *addresses):
+        for address in addresses:
+            self.space.ip("addr", "replace", address, "dev", self.name, "nodad")
+        self.space.ip("link", "set", self.name, "up")
+
+    def status(self, field):
+        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as status:
+            return re.search(rf"^{field}:\s*(.*)$", status.read(), re.M).group(1)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+
+def connect(a, b, outer=0, psk=False, port=7000, keepalive=0):
+    """Makes two devices each other's peers."""
+    psk_text = run("wg", "genpsk").stdout
+    for me, other in ((a, b), (b, a)):
+        key = os.path.join(me.folder, "key")
+        with open(key, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+            file.write(me.private_key)
+        arguments = ["private-key", key, "listen-port", port, "peer", other.public_key]
+        if psk:
+            path = os.path.join(me.folder, "psk")
+            with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+                f.write(psk_text)
+            arguments += ["preshared-key", path]
+        host = OUTER[other.side][outer]
+        arguments += ["endpoint", f"[{host}]:{port}" if outer else f"{host}:{port}",
+                      "persistent-keepalive", keepalive,
+                      "allowed-ips", ",".join(f"{i}/{n}" for i, n in
+                                              zip(INNER[other.side], (32, 128)))]
+        me.set(*arguments)
+        me.address(f"{INNER[me.side][0]}/24", f"{INNER[me.side][1]}/64")
+
+
+def ping(space, address, count=3, wait=5):
+    return space.run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait, address,
+                     check=False).returncode == 0
+
+
+def transfer(client, server, address, size, seconds=60):
+    """Sends random bytes over TCP and returns whether they arrive intact."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stream.py")
+    receiver = server.start("/usr/bin/python3", script, "receive", address, "9000",
+                            stdout=subprocess.PIPE)
+    try:
+        receiver.stdout.readline()
+        sent = client.run("/usr/bin/python3", script, "send", address, "9000", size,
+                          timeout=seconds).stdout.strip()
+        received = receiver.communicate(timeout=seconds)[0].strip()
+    finally:
+        if receiver.poll() is None:
+            receiver.kill()
+            receiver.wait()
+    return sent == received and sent != ""

@@ -1,0 +1,154 @@
+"""IPIP, by the short way (BPF) and by the raw socket."""
+
+import os
+import socket
+import struct
+
+import pytest
+
+from net import OUTER, Device, ping, transfer, wait_until
+
+INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
+STRANGER = "10.9.0.99"
+
+
+@pytest.fixture(params=["short", "raw"])
+def devices(network, request):
+    flags = ["--no-bpf"] if request.param == "raw" else []
+    a = Device(network, "a", "dp0", flags=flags)
+    b = Device(network, "b", "dp1", flags=flags)
+    for me, other in ((a, b), (b, a)):
+        me.address(f"{INNER[me.side]}/24")
+        assert me.values(
+            f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
+            f"ipip_inner={INNER[other.side]}\n\n")["errno"] == "0"
+    if "refuses its BPF" in a.log_text():
+        pytest.skip("this kernel has no short way")
+    return a, b
+
+
+def raw_packet(source, destination, protocol, payload, identification=0, fragment=0, options=b""):
+    header = struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0,
+                         20 + len(options) + len(payload), identification, fragment, 64, protocol,
+                         0, socket.inet_aton(source), socket.inet_aton(destination)) + options
+    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    return header[:10] + struct.pack("!H", ~total & 0xffff) + header[12:] + payload
+
+
+def echo_request(source, destination, size=56):
+    body = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + bytes(size)
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body))
+    total = (total & 0xffff) + (total >> 16)
+    return raw_packet(source, destination, 1,
+                      body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:])
+
+
+def send(space, *packets):
+    """Sends whole IPv4 packets from a namespace."""
+    text = ";".join(p.hex() for p in packets)
+    space.run("/usr/bin/python3", "-c", f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for packet in {text!r}.split(";"):
+    p = bytes.fromhex(packet)
+    s.sendto(p, (socket.inet_ntoa(p[16:20]), 0))
+""")
+
+
+def received(device):
+    return int(device.values("get_ipip=1\n\n")["rx_bytes"])
+
+
+def test_packets_go_both_ways_and_are_counted(network, devices):
+    a, b = devices
+    assert ping(network["a"], INNER["b"])
+    assert ping(network["b"], INNER["a"])
+    values = b.values("get_ipip=1\n\n")
+    assert int(values["rx_bytes"]) >= 6 * 84 and int(values["tx_bytes"]) >= 6 * 84
+    assert int(values["idle_ms"]) < 5000
+
+
+def test_a_stream_arrives_intact(network, devices):
+    assert transfer(network["a"], network["b"], INNER["b"], 20_000_000)
+    assert transfer(network["b"], network["a"], INNER["a"], 20_000_000)
+
+
+def test_another_inner_source_is_dropped_and_counted(network, devices):
+    _, b = devices
+    before, bytes_before = b.drops()["spoofed"], received(b)
+    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4,
+                                  echo_request("10.7.0.9", INNER["b"])))
+    wait_until(lambda: b.drops()["spoofed"] == before + 1, what="count")
+    assert received(b) == bytes_before
+
+
+def test_a_stranger_is_dropped_and_counted(network, devices):
+    _, b = devices
+    network["a"].ip("addr", "add", f"{STRANGER}/24", "dev", network.veth["a"])
+    before = b.drops()["stranger"]
+    send(network["a"], raw_packet(STRANGER, OUTER["b"][0], 4,
+                                  echo_request(INNER["a"], INNER["b"])))
+    wait_until(lambda: b.drops()["stranger"] == before + 1, what="count")
+
+
+def test_fragments_of_the_outer_packet_are_put_together(network, devices):
+    _, b = devices
+    inner = echo_request(INNER["a"], INNER["b"], 1000)
+    before = received(b)
+    send(network["a"],
+         raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner[:512], 7, 0x2000),
+         raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner[512:], 7, 512 // 8))
+    wait_until(lambda: received(b) == before + len(inner), what="reassembled")
+
+
+def test_options_in_the_outer_header_do_no_harm(network, devices):
+    _, b = devices
+    inner = echo_request(INNER["a"], INNER["b"])
+    before = received(b)
+    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner, options=b"\1" * 8))
+    wait_until(lambda: received(b) == before + len(inner), what="arrival")
+
+
+@pytest.mark.parametrize("broken", [b"", b"\x45", bytes(20), b"\x45" + bytes(18),
+                                    b"\x60" + bytes(39), b"\x4f" + bytes(19),
+                                    b"\x45\0\xff\xff" + bytes(16)])
+def test_what_is_no_inner_packet_is_dropped(network, devices, broken):
+    a, b = devices
+    dropped = sum(b.drops().values())
+    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4, broken))
+    wait_until(lambda: sum(b.drops().values()) > dropped, what="count")
+    assert ping(network["a"], INNER["b"])
+
+
+def test_a_packet_too_long_that_may_not_be_cut_is_answered(network, devices):
+    """RFC 2003, 5.1: the inner DF is the outer one's, and its sender is told."""
+    a, _ = devices
+    network["a"].ip("link", "set", "dp0", "mtu", "1500")
+    answer = network["a"].run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", "-M", "do", "-s",
+                              "1460", INNER["b"], check=False)
+    assert "mtu" in (answer.stdout + answer.stderr).lower(), answer.stdout
+    assert network["a"].run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "2", "-M", "dont", "-s",
+                            "1460", INNER["b"], check=False).returncode == 0
+
+
+def test_removed_peers_are_gone(network, devices):
+    a, b = devices
+    assert ping(network["a"], INNER["b"])
+    assert b.values(f"set=1\nipip_peer={OUTER['a'][0]}\nremove=true\n\n")["errno"] == "0"
+    assert "ipip_peer" not in b.uapi("get_ipip=1\n\n")
+    assert not ping(network["a"], INNER["b"], count=1, wait=1)
+
+
+def test_two_peers_cannot_have_one_inner_address(network, devices):
+    a, _ = devices
+    assert a.values(f"set=1\nipip_peer=192.0.2.1\nipip_inner={INNER['b']}\n\n")["errno"] == "98"
+
+
+def test_wg_is_not_disturbed(network, devices):
+    a, _ = devices
+    shown = a.wg("show").stdout
+    assert "interface: dp0" in shown and "peer" not in shown
+    assert a.values("set=1\nreplace_peers=true\n\n")["errno"] == "0"
+    assert ping(network["a"], INNER["b"])

@@ -1,0 +1,219 @@
+"""The device as a process: its life, its rights, its control socket."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from net import DEVICE, INNER, OUTER, Device, connect, ping, run, wait_until
+
+
+def pair(network, **kwargs):
+    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
+    connect(a, b, **kwargs)
+    return a, b
+
+
+def test_it_has_no_capabilities_and_a_system_call_filter(network):
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    for task in os.listdir(f"/proc/{a.process.pid}/task"):
+        with open(f"/proc/{a.process.pid}/task/{task}/status", encoding="utf-8") as status:
+            text = status.read()
+        assert "CapEff:\t0000000000000000" in text
+        assert "CapPrm:\t0000000000000000" in text
+        assert "NoNewPrivs:\t1" in text
+        assert "Seccomp:\t2" in text
+
+
+def test_it_ends_with_its_interface_and_takes_its_socket_along(network):
+    a = Device(network, "a", "dp0")
+    network["a"].ip("link", "del", "dp0")
+    assert a.process.wait(5) == 0
+    wait_until(lambda: not os.path.exists(a.socket_path), what="socket file gone")
+
+
+def test_it_ends_on_sigterm_and_its_interface_with_it(network):
+    a, _ = pair(network)
+    a.process.terminate()
+    assert a.process.wait(5) == 0
+    assert network["a"].ip("link", "show", "dp0", check=False).returncode != 0
+    wait_until(lambda: not os.path.exists(a.socket_path), what="socket file gone")
+
+
+def test_a_killed_device_leaves_no_socket_and_can_be_started_again(network):
+    a, b = pair(network)
+    a.process.kill()
+    a.process.wait()
+    wait_until(lambda: not os.path.exists(a.socket_path), what="socket file gone")
+    again = Device(network, "a", "dp0")
+    again.private_key, again.public_key = a.private_key, a.public_key
+    connect(again, b)
+    assert ping(network["b"], INNER["a"][0])
+
+
+def test_in_the_background_it_returns_when_the_socket_is_ready(network):
+    a = Device(network, "a", "dp0")  # for its folder
+    command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
+    network["a"].run(*a.in_folder(*command, "dp9"), timeout=5, stdin=subprocess.DEVNULL)
+    assert os.path.exists(os.path.join(a.folder, "dp9.sock"))
+    assert a.wg("show", "dp9", "listen-port").stdout.strip() != "0"
+    network["a"].ip("link", "del", "dp9")
+    wait_until(lambda: not os.path.exists(os.path.join(a.folder, "dp9.sock")), what="end")
+
+
+def test_a_name_that_is_taken_is_refused(network):
+    a = Device(network, "a", "dp0")
+    command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
+    other = network["a"].run(*command, "-f", "dp0", check=False, timeout=5)
+    assert other.returncode == 1
+    assert "dp0" in other.stderr
+    assert a.process.poll() is None
+
+
+@pytest.mark.parametrize("arguments", [["-f"], ["-f", "sixteen-characte"], ["-f", "a/b"], [""],
+                                       ["--workers", "0", "dp0"], ["--nonsense", "dp0"]])
+def test_a_wrong_command_line_is_status_2(arguments):
+    command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
+    assert run(*command, *arguments, check=False).returncode == 2
+
+
+def test_the_port_can_change_under_the_filter(network):
+    a, b = pair(network)
+    assert ping(network["a"], INNER["b"][0])
+    b.set("listen-port", 7100)
+    a.set("peer", b.public_key, "endpoint", f"{OUTER['b'][0]}:7100")
+    assert b.show("listen-port").strip() == "7100"
+    assert ping(network["a"], INNER["b"][0])
+    b.set("listen-port", 443)
+    a.set("peer", b.public_key, "endpoint", f"{OUTER['b'][0]}:443")
+    assert ping(network["a"], INNER["b"][0])
+
+
+def test_a_port_that_is_taken_is_refused_and_the_old_one_stays(network):
+    a, b = pair(network)
+    other = Device(network, "a", "dp3")
+    assert other.set("listen-port", 7000, check=False).returncode != 0
+    assert ping(network["a"], INNER["b"][0])
+    assert other.show("listen-port").strip() not in ("0", "7000")
+
+
+def test_the_firewall_mark_can_change_under_the_filter(network):
+    a, _ = pair(network)
+    network["a"].ip("rule", "add", "fwmark", "77", "prohibit")
+    assert ping(network["a"], INNER["b"][0])
+    a.set("fwmark", 77)
+    assert not ping(network["a"], INNER["b"][0], count=1, wait=1)
+    a.set("fwmark", 0)
+    assert ping(network["a"], INNER["b"][0])
+
+
+def test_the_interface_works_in_another_namespace(network):
+    from net import Namespace
+
+    a, b = pair(network)
+    assert ping(network["a"], INNER["b"][0])
+    inside = Namespace(f"datapath-t{os.getpid()}-c")
+    network.closers.append(inside.close)
+    network["a"].ip("link", "set", "dp0", "netns", inside.name)
+    inside.ip("addr", "add", f"{INNER['a'][0]}/24", "dev", "dp0")
+    inside.ip("link", "set", "dp0", "up")
+    assert ping(inside, INNER["b"][0])
+    assert a.process.poll() is None
+    inside.ip("link", "del", "dp0")
+    assert a.process.wait(5) == 0
+
+
+def test_wg_sees_what_was_set(network):
+    a, b = pair(network, psk=True, keepalive=25)
+    assert ping(network["a"], INNER["b"][0])
+    dump = a.wg("show", "dp0", "dump").stdout.split("\n")
+    assert dump[0].split("\t") == [a.private_key, a.public_key, "7000", "off"]
+    key, _, endpoint, allowed, handshake, received, sent, keepalive = dump[1].split("\t")
+    assert key == b.public_key
+    assert endpoint == f"{OUTER['b'][0]}:7000"
+    assert set(allowed.split(",")) == {f"{INNER['b'][0]}/32", f"{INNER['b'][1]}/128"}
+    assert abs(time.time() - int(handshake)) < 10
+    assert int(received) > 0 and int(sent) > 0
+    assert keepalive == "25"
+
+
+def test_setconf_replaces_everything(network):
+    a, b = pair(network)
+    conf = os.path.join(a.folder, "conf")
+    with open(conf, "w", encoding="utf-8") as file:
+        file.write(a.wg("showconf", "dp0").stdout)
+    a.set("peer", run("wg", "pubkey", input=run("wg", "genkey").stdout).stdout.strip())
+    assert len(a.show("peers").split()) == 2
+    a.wg("setconf", "dp0", conf)
+    assert a.show("peers").split() == [b.public_key]
+    assert ping(network["a"], INNER["b"][0])
+
+
+@pytest.mark.parametrize("request_text, error", [
+    ("set=1\nlisten_port=70000\n\n", 22),
+    ("set=1\nprivate_key=abc\n\n", 22),
+    ("set=1\nnonsense=1\n\n", 22),
+    ("set=1\nnonsense\n\n", 71),
+    ("set=1\npublic_key=zz\n\n", 22),
+    ("set=1\nallowed_ip=10.0.0.0/8\n\n", 22),
+    ("set=1\nipip_peer=10.0.0\n\n", 22),
+    ("set=2\n\n", 22),
+    ("get=1\n\n", 0),
+])
+def test_a_bad_request_is_answered_with_its_error(network, request_text, error):
+    a = Device(network, "a", "dp0")
+    assert a.values(request_text)["errno"] == str(error)
+    assert a.process.poll() is None
+
+
+def test_update_only_makes_no_peer(network):
+    a = Device(network, "a", "dp0")
+    key = "11" * 32
+    assert a.values(f"set=1\npublic_key={key}\nupdate_only=true\nallowed_ip=10.0.0.0/8\n\n")[
+        "errno"] == "0"
+    assert a.show("peers").strip() == ""
+
+
+def test_an_endless_line_ends_the_connection_only(network):
+    a = Device(network, "a", "dp0")
+    try:
+        assert a.uapi("x" * 100000) == ""
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert a.values("get=1\n\n")["errno"] == "0"
+
+
+def test_ten_thousand_idle_peers_cost_less_than_400_bytes_each(network):
+    a = Device(network, "a", "dp0")
+
+    def resident():
+        return int(a.status("VmRSS").split()[0]) * 1024
+
+    before, n = resident(), 10000
+    text = "set=1\n" + "".join(
+        f"public_key={i + 1:064x}\nallowed_ip=10.{i >> 8 & 255}.{i & 255}.0/32\n"
+        for i in range(n))
+    assert before < 10 << 20
+    assert a.values(text + "\n")["errno"] == "0"
+    assert (resident() - before) / n < 400
+
+
+def test_wg_quick_brings_it_up_and_takes_it_down(network):
+    a, b = pair(network)
+    network["a"].ip("link", "del", "dp0")
+    a.process.wait(5)
+    link = os.path.join(a.folder, "vprox-device")
+    os.symlink(DEVICE, link)
+    conf = os.path.join(a.folder, "dpq0.conf")
+    with open(conf, "w", encoding="utf-8") as file:
+        file.write(f"[Interface]\nPrivateKey = {a.private_key}\nAddress = {INNER['a'][0]}/24\n"
+                   f"ListenPort = 7000\nMTU = 1400\n[Peer]\nPublicKey = {b.public_key}\n"
+                   f"AllowedIPs = {INNER['b'][0]}/32\nEndpoint = {OUTER['b'][0]}:7000\n")
+    quick = a.in_folder("env", f"WG_QUICK_USERSPACE_IMPLEMENTATION={link}", "wg-quick")
+    network["a"].run(*quick, "up", conf, timeout=20, stdin=subprocess.DEVNULL)
+    assert ping(network["a"], INNER["b"][0])
+    network["a"].run(*quick, "down", conf, timeout=20)
+    assert network["a"].ip("link", "show", "dpq0", check=False).returncode != 0
+    wait_until(lambda: not os.path.exists(os.path.join(a.folder, "dpq0.sock")), what="end")
