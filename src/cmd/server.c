@@ -342,6 +342,17 @@ static int check_blocks(struct server_config *config)
 	return 0;
 }
 
+/* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
+static bool can_be_sent(const char *password)
+{
+	const char *last = password + strlen(password) - 1;
+
+	for (const char *p = password; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return false;
+	return *password != ' ' && *last != ' ';
+}
+
 /* The password's copy in the environment, readable for root in /proc, is wiped. */
 static int take_password(struct server_config *config, char **password)
 {
@@ -354,9 +365,9 @@ static int take_password(struct server_config *config, char **password)
 	if (!value || !*value)
 		return complain("VPROX_PASSWORD is not set: put the password that clients must "
 				"know into the environment");
-	if (strpbrk(value, "\r\n"))
-		return complain(
-			"VPROX_PASSWORD has a line break in it, which no client could send");
+	if (!can_be_sent(value))
+		return complain("VPROX_PASSWORD has a line break or another control character in "
+				"it, or a blank at an end, which no client could send");
 	if (strlen(value) > LONGEST_PASSWORD)
 		return complain("VPROX_PASSWORD is longer than %d bytes", LONGEST_PASSWORD);
 	*password = strdup(value);
