@@ -321,7 +321,7 @@ def from_port(node, address, port):
     from lab.api import CONTEXT, PORT
     raw = node.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
     raw.bind(("0.0.0.0", port))
-    raw.settimeout(5)
+    raw.settimeout(20)
     raw.connect((address, PORT))
     with CONTEXT.wrap_socket(raw, server_hostname=address) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
