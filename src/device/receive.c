@@ -18,8 +18,13 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 {
 	*r = (struct receiver){.shared = shared, .tun = tun};
 	r->aead = aead_new();
-	if (!r->aead)
-		return -errno;
+	r->blake2s = r->aead ? blake2s_new() : NULL;
+	if (!r->blake2s) {
+		int error = -errno;
+
+		aead_free(r->aead);
+		return error;
+	}
 	r->batch = udp_batch_new();
 	r->coalescer = malloc(sizeof *r->coalescer);
 	if (!r->batch || !r->coalescer) {
@@ -33,6 +38,7 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 void receiver_free(struct receiver *r)
 {
 	aead_free(r->aead);
+	blake2s_free(r->blake2s);
 	udp_batch_free(r->batch);
 	free(r->coalescer);
 }
@@ -147,14 +153,10 @@ static void receive_transport(struct receiver *r, uint8_t *data, size_t length, 
 static void hand_off(
 	struct receiver *r, const uint8_t *data, size_t length, const struct endpoint *from)
 {
-	static const uint64_t one = 1;
-	bool wake = false;
-
-	if (!handoff_put(&r->handoff, from, data, length, &wake))
+	if (!screen_lets_through(&r->shared->control.screen, r->blake2s, data, length))
+		count(&r->shared->drops.forged);
+	else if (!handoff_put(&r->handoff, from, data, length, &r->wake))
 		count(&r->shared->drops.handshakes);
-	else if (wake && write(r->shared->wake, &one, sizeof one) < 0) {
-		/* the counter is full: it is awake */
-	}
 }
 
 static void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
@@ -189,6 +191,9 @@ int receive_udp(struct receiver *r, int fd, uint64_t now_ms)
 
 	for (int i = 0; i < n; i++)
 		receive_message(r, &messages[i], now_ms);
+	if (r->wake)
+		shared_wake(r->shared);
+	r->wake = false;
 	receive_flush(r);
 	return n < 0 ? 0 : n;
 }

@@ -48,5 +48,8 @@ static inline void count(_Atomic uint64_t *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+/* Wakes the control thread. */
+void shared_wake(struct shared *shared);
+
 /* Asks the control thread for something that only it may do. */
 void shared_request(struct shared *shared, struct peer *peer, uint32_t requests);

@@ -139,7 +139,6 @@ static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
 
 static void *run(void *argument)
 {
-	static const uint64_t one = 1;
 	struct worker *worker = argument;
 	struct shared *shared = worker->shared;
 	struct epoll_event events[EVENTS];
@@ -159,9 +158,7 @@ static void *run(void *argument)
 	}
 	if (!stopped) {
 		atomic_store(&worker->ended, true);
-		if (write(shared->wake, &one, sizeof one) < 0) {
-			/* the counter is full: it is awake */
-		}
+		shared_wake(shared);
 	}
 	return NULL;
 }
