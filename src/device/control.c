@@ -253,6 +253,7 @@ void control_run(struct control *control)
 	serve_inbox(control);
 	serve_timers(control);
 	epoch_reclaim(control->epoch);
+	aead_forget(control->noise.aead);
 }
 
 uint64_t control_deadline(const struct control *control)

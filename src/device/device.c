@@ -290,6 +290,7 @@ bool device_run(struct device *device)
 	take_handshakes(device);
 	control_run(&device->shared.control);
 	refresh_short_way(device);
+	aead_forget(device->transmitter.aead);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
 			return false;
