@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "device/ecn.h"
 #include "device/packet.h"
 #include "device/target.h"
 
@@ -99,7 +100,8 @@ static void settle(
 	tally->keypair = NULL;
 }
 
-static void receive_inner(struct receiver *r, struct keypair *keypair, uint8_t *data, size_t length)
+static void receive_inner(struct receiver *r, const struct udp_message *message,
+	const struct keypair *keypair, uint8_t *data, size_t length)
 {
 	struct allowedips_owner *owner;
 	struct packet packet;
@@ -113,18 +115,22 @@ static void receive_inner(struct receiver *r, struct keypair *keypair, uint8_t *
 		count(&r->shared->drops.spoofed);
 		return;
 	}
+	if (!ecn_decapsulate(data, message->ecn)) {
+		count(&r->shared->drops.congested);
+		return;
+	}
 	receive_packet(r, data, packet.length);
 }
 
-static void receive_transport(struct receiver *r, uint8_t *data, size_t length, struct tally *tally,
-	const struct endpoint *from, uint64_t now_ms)
+static void receive_transport(struct receiver *r, const struct udp_message *message, uint8_t *data,
+	size_t length, struct tally *tally, uint64_t now_ms)
 {
-	const struct message_transport *message = (const struct message_transport *)data;
-	uint8_t *sealed = data + sizeof *message;
-	size_t sealed_length = length - sizeof *message;
-	uint64_t counter = le64_get(message->counter);
+	const struct message_transport *header = (const struct message_transport *)data;
+	uint8_t *sealed = data + sizeof *header;
+	size_t sealed_length = length - sizeof *header;
+	uint64_t counter = le64_get(header->counter);
 	struct keypair *keypair =
-		keypair_of(index_lookup(&r->shared->control.indices, le32_get(message->receiver)));
+		keypair_of(index_lookup(&r->shared->control.indices, le32_get(header->receiver)));
 
 	if (!keypair || !keypair_alive(keypair, now_ms)) {
 		count(&r->shared->drops.no_session);
@@ -140,14 +146,14 @@ static void receive_transport(struct receiver *r, uint8_t *data, size_t length, 
 		return;
 	}
 	if (tally->keypair != keypair) {
-		settle(r, tally, from, now_ms);
+		settle(r, tally, &message->from, now_ms);
 		*tally = (struct tally){.keypair = keypair};
 	}
 	tally->bytes += length;
 	if (sealed_length == AEAD_TAG_SIZE)
 		return;
 	tally->data = true;
-	receive_inner(r, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
+	receive_inner(r, message, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
 }
 
 static void hand_off(
@@ -172,7 +178,7 @@ static void receive_message(struct receiver *r, const struct udp_message *messag
 			length = message->step;
 		switch (messages_type(data, length)) {
 		case MESSAGE_TRANSPORT:
-			receive_transport(r, data, length, &tally, &message->from, now_ms);
+			receive_transport(r, message, data, length, &tally, now_ms);
 			break;
 		case 0:
 			count(&r->shared->drops.malformed);

@@ -154,6 +154,7 @@ char *uapi_get_drops(struct device *device, size_t *length)
 		{"forged", &drops->forged, handshakes->forged},
 		{"replayed", &drops->replayed, handshakes->replayed},
 		{"spoofed", &drops->spoofed, 0},
+		{"congested", &drops->congested, 0},
 		{"stranger", &drops->stranger, 0},
 		{"handshakes", &drops->handshakes, 0},
 		{"unsent", &drops->unsent, 0},
