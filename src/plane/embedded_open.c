@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "netlink/address.h"
 #include "plane/embedded_text.h"
+#include "plane/interface.h"
 
 enum { PATH_SIZE = 128 };
 
@@ -91,16 +92,20 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 	return error < 0 ? embedded_fail(embedded, error, "find %s", device->name.s) : 0;
 }
 
-static int configure_link(struct embedded_device *device, const struct link *link)
+static int complete(struct embedded_device *device, const struct link *link, bool made)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
-	struct ipv4_text alias = ipv4_text(device->endpoint.bind);
-	const struct link_change change = {.up = true, .alias = alias.s};
-	const struct address address = {.ifindex = link->ifindex,
-		.local = device->endpoint.gateway,
-		.prefix_length = device->endpoint.block.length,
-		.valid_s = ADDRESS_FOREVER,
-		.preferred_s = ADDRESS_FOREVER};
+	unsigned int given;
+	const char *step;
+	int error = interface_complete(embedded->route, &device->endpoint, link, &given, &step);
+
+	if (!made)
+		interface_report(link->name, given);
+	return error < 0 ? embedded_fail(embedded, error, "set up %s: %s", link->name, step) : 0;
+}
+
+static void switch_off_ipv6(const struct link *link)
+{
 	char path[PATH_SIZE];
 	int error;
 
@@ -108,10 +113,20 @@ static int configure_link(struct embedded_device *device, const struct link *lin
 	error = file_write_setting(path, "1");
 	if (error < 0 && error != -ENOENT)
 		log_warning("%s: cannot switch off IPv6: %s", link->name, strerror(-error));
-	error = address_add(embedded->route, &address);
-	if (error == 0 || error == -EEXIST)
-		error = link_set(embedded->route, link->ifindex, &change);
-	return error < 0 ? embedded_fail(embedded, error, "set up %s", link->name) : 0;
+}
+
+int embedded_tend(struct plane_device *plane_device)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	struct embedded_plane *embedded = embedded_plane_of(device);
+	struct link link;
+	int error = link_get(embedded->route, device->name.s, &link);
+
+	if (error == 0 && strcmp(link.kind, "tun") != 0)
+		error = -ENODEV;
+	if (error < 0)
+		return embedded_fail(embedded, error, "look up %s", device->name.s);
+	return complete(device, &link, false);
 }
 
 /* An address that a peer has. */
@@ -221,7 +236,10 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 			embedded_plane_of(device), error, "configure %s", device->name.s);
 	if (!made)
 		error = adopt(device);
-	return error < 0 ? error : configure_link(device, link);
+	if (error < 0)
+		return error;
+	switch_off_ipv6(link);
+	return complete(device, link, made);
 }
 
 int embedded_open(
