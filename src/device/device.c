@@ -102,7 +102,16 @@ static unsigned int longest_super_packet(unsigned int mtu)
 			      (unsigned int)sizeof(struct message_transport) + AEAD_TAG_SIZE;
 	unsigned int headers = PACKET_IPV4_HEADER + PACKET_TCP_HEADER + TCP_OPTIONS;
 
-	return UDP_SEND_MAX / sealed * (mtu - headers) + GSO_RESERVE + headers;
+	unsigned int longest = UDP_SEND_MAX / sealed * (mtu - headers) + GSO_RESERVE + headers;
+
+	return longest < TUN_GSO_MAX ? longest : TUN_GSO_MAX;
+}
+
+static int set_mtu(struct device *device, uint32_t mtu)
+{
+	if (atomic_exchange(&device->shared.mtu, mtu) == mtu)
+		return 0;
+	return opener_gso_size(&device->opener, device->interface, longest_super_packet(mtu));
 }
 
 static int watch_links(struct device *device)
@@ -125,16 +134,16 @@ static int init_tun(struct device *device, const char *name)
 
 	if (error < 0)
 		return error;
-	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE, longest_super_packet(DEVICE_MTU));
+	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE);
 	mtu = tun_mtu(tun);
 	if (error == 0 && mtu < 0)
 		error = mtu;
 	if (error == 0)
 		error = watch_links(device);
+	if (error == 0)
+		error = set_mtu(device, (uint32_t)mtu);
 	if (error < 0)
 		tun_close(tun);
-	else
-		atomic_store(&device->shared.mtu, (uint32_t)mtu);
 	return error;
 }
 
@@ -319,7 +328,7 @@ int device_timeout_ms(const struct device *device)
 static void read_link(struct device *device, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *link = NLMSG_DATA(message);
-	int left = (int)message->nlmsg_len - (int)NLMSG_LENGTH(sizeof *link);
+	int left = (int)message->nlmsg_len - (int)NLMSG_LENGTH(sizeof *link), error;
 
 	if (left < 0 || link->ifi_index != (int)device->interface)
 		return;
@@ -338,7 +347,10 @@ static void read_link(struct device *device, const struct nlmsghdr *message)
 		if (a->rta_type != IFLA_MTU || RTA_PAYLOAD(a) != sizeof mtu)
 			continue;
 		memcpy(&mtu, RTA_DATA(a), sizeof mtu);
-		atomic_store(&device->shared.mtu, mtu);
+		error = set_mtu(device, mtu);
+		if (error < 0)
+			log_warning("%s: cannot set the length of super-packets: %s",
+				device->shared.tun.name, strerror(-error));
 	}
 }
 
