@@ -26,6 +26,7 @@ enum {
 	TCP_OPTIONS = 12,
 	NS_PER_S = 1000000000,
 	SHORT_WAY_INTERVAL_MS = 200, /* between two looks at the routes */
+	SHORT_WAY_AGE_MS = 10 * 60 * 1000, /* as long as the kernel believes what a router said */
 };
 
 static uint64_t wall_ns(void)
@@ -276,16 +277,30 @@ static void take_handshakes(struct device *device)
 	load_note(&device->load, cpu_ns() - began, now);
 }
 
-/* Routes may change many at a time. */
-static void refresh_short_way(struct device *device)
+/* When to look at the routes again; they may change many at a time. */
+static uint64_t short_way_deadline(const struct device *device)
 {
+	const struct short_way *way = &device->short_way;
+
+	if (way->stale || atomic_load(&device->shared.raw_errors))
+		return way->looked_ms + SHORT_WAY_INTERVAL_MS;
+	return way->map_out < 0 ? UINT64_MAX : way->refreshed_ms + SHORT_WAY_AGE_MS;
+}
+
+static void look_at_short_way(struct device *device)
+{
+	struct short_way *way = &device->short_way;
 	uint64_t now = clock_now_ms(&system_clock);
 
-	if (!device->short_way.stale ||
-		now < device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS)
+	if (now < short_way_deadline(device))
 		return;
-	device->short_way.stale = false;
-	device->short_way.refreshed_ms = now;
+	way->looked_ms = now;
+	if (atomic_exchange(&device->shared.raw_errors, false))
+		short_way_read_errors(device);
+	if (!way->stale && now < way->refreshed_ms + SHORT_WAY_AGE_MS)
+		return;
+	way->stale = false;
+	way->refreshed_ms = now;
 	short_way_refresh(device);
 }
 
@@ -298,7 +313,7 @@ bool device_run(struct device *device)
 	}
 	take_handshakes(device);
 	control_run(&device->shared.control);
-	refresh_short_way(device);
+	look_at_short_way(device);
 	aead_forget(device->transmitter.aead);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
@@ -315,9 +330,8 @@ int device_timeout_ms(const struct device *device)
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (handoff_count(&device->workers[i].receiver.handoff) > 0)
 			return 0;
-	if (device->short_way.stale &&
-		device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS < deadline)
-		deadline = device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS;
+	if (short_way_deadline(device) < deadline)
+		deadline = short_way_deadline(device);
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)

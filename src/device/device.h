@@ -31,7 +31,8 @@ struct short_way {
 						  * hangs on */
 	bool unwanted;
 	bool stale; /* routes have changed */
-	uint64_t refreshed_ms;
+	uint64_t refreshed_ms; /* all peers */
+	uint64_t looked_ms; /* at any */
 };
 
 struct device {
