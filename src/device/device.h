@@ -65,8 +65,6 @@ void device_free(struct device *device);
 bool device_run(struct device *device);
 /* Until when it may sleep: ms from now, -1 for ever. */
 int device_timeout_ms(const struct device *device);
-/* The netlink socket is readable. */
-void device_read_links(struct device *device);
 
 /* The following return 0 or a negative errno, and change nothing then. */
 int device_set_private_key(struct device *device, const struct key *key);
