@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -125,17 +126,32 @@ static void on_request(
 	endpoint_handle(endpoint, request, reply_to);
 }
 
-static int check_rights(void)
+static bool has_right(cap_value_t right)
 {
 	cap_t capabilities = cap_get_proc();
 	cap_flag_value_t has = CAP_CLEAR;
 
 	if (capabilities)
-		cap_get_flag(capabilities, CAP_NET_ADMIN, CAP_EFFECTIVE, &has);
+		cap_get_flag(capabilities, right, CAP_EFFECTIVE, &has);
 	cap_free(capabilities);
-	if (has == CAP_SET)
+	return has == CAP_SET;
+}
+
+/* What would otherwise fail when the tunnels are there already, or in each gate again and again. */
+static int check_rights(const struct gate_config *gate)
+{
+	bool others = gate->user != geteuid() || gate->group != getegid();
+	const char *missing = NULL;
+
+	if (!has_right(CAP_NET_ADMIN))
+		missing = "administer the network (CAP_NET_ADMIN)";
+	else if (others && !has_right(CAP_SETUID))
+		missing = "run its gates as another user (CAP_SETUID)";
+	else if (others && !has_right(CAP_SETGID))
+		missing = "run its gates with another group (CAP_SETGID)";
+	if (!missing)
 		return 0;
-	log_error("this needs the right to administer the network (CAP_NET_ADMIN): run it as root");
+	log_error("this needs the right to %s: run it as root", missing);
 	return -EPERM;
 }
 
@@ -162,6 +178,8 @@ static int load_keys(struct broker *broker)
 					 : strerror(-error));
 		return error;
 	}
+	if (file_is_exposed(server_key_path))
+		log_warning("%s is exposed: it should be root's, with mode 0600", server_key_path);
 	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)
@@ -234,9 +252,9 @@ static int start(struct broker *broker)
 	int error = add_events(broker);
 
 	if (error == 0)
-		error = check_rights();
-	if (error == 0)
 		error = gates_find_user(broker->config, &broker->gate_settings.config);
+	if (error == 0)
+		error = check_rights(&broker->gate_settings.config);
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)

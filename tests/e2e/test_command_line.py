@@ -115,6 +115,15 @@ def test_without_the_right_to_administer_the_network_it_says_so(checked_host):
     assert "CAP_NET_ADMIN" in done.stdout
 
 
+@pytest.mark.parametrize("right", ["net_admin", "setuid", "setgid"])
+def test_without_a_right_that_its_gates_need_it_does_not_start(checked_host, right):
+    done = checked_host.ns.try_run(
+        ["setpriv", f"--bounding-set=-{right}", checked_host.options.vprox, "server",
+         *GOOD.split()], env=checked_host.environment())
+    assert done.returncode == 1
+    assert f"CAP_{right.upper()}" in done.stdout
+
+
 def test_help_has_every_flag(checked_host):
     status, said = checked_host.run("server --help")
     assert status == 0
