@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "netlink/address.h"
 #include "plane/embedded_text.h"
@@ -128,14 +129,24 @@ int embedded_tend(struct plane_device *plane_device)
 	return complete(device, &link, false);
 }
 
+/* An address that a peer has. */
+struct taken {
+	struct hash_node node;
+	struct ipv4 address;
+};
+
 /* What adoption has seen, and what it takes away. */
 struct adoption {
 	struct embedded_device *device;
-	uint32_t *taken; /* addresses, host byte order */
-	size_t n_taken;
+	struct hash_table taken;
 	struct plane_peer *unsound;
 	size_t n_unsound;
 };
+
+static bool is_address(const struct hash_node *node, const void *key)
+{
+	return ipv4_equal(hash_entry(node, struct taken, node)->address, *(const struct ipv4 *)key);
+}
 
 static const char *fault_of(const struct adoption *adoption, const struct plane_peer *peer)
 {
@@ -148,10 +159,20 @@ static const char *fault_of(const struct adoption *adoption, const struct plane_
 		ipv4_equal(peer->inner, endpoint->block.address) ||
 		ipv4_equal(peer->inner, prefix_last(endpoint->block)))
 		return "its address is no peer's in this block";
-	for (size_t i = 0; i < adoption->n_taken; i++)
-		if (adoption->taken[i] == peer->inner.value)
-			return "another peer has its address";
+	if (hash_find(&adoption->taken, &peer->inner, sizeof peer->inner, is_address))
+		return "another peer has its address";
 	return NULL;
+}
+
+static int take_address(struct adoption *adoption, struct ipv4 address)
+{
+	struct taken *taken = malloc(sizeof *taken);
+
+	if (!taken)
+		return -ENOMEM;
+	taken->address = address;
+	hash_insert(&adoption->taken, &taken->node, &taken->address, sizeof taken->address);
+	return 0;
 }
 
 static int look_at_peer(
@@ -162,14 +183,8 @@ static int look_at_peer(
 	void *grown;
 
 	(void)usage;
-	if (!fault) {
-		grown = reallocarray(adoption->taken, adoption->n_taken + 1, sizeof(uint32_t));
-		if (!grown)
-			return -ENOMEM;
-		adoption->taken = grown;
-		adoption->taken[adoption->n_taken++] = peer->inner.value;
-		return 0;
-	}
+	if (!fault)
+		return take_address(adoption, peer->inner);
 	log_warning("%s: removing %s peer %s: %s", adoption->device->name.s,
 		peer->kind == PEER_WIREGUARD ? "WireGuard" : "IPIP",
 		peer->kind == PEER_WIREGUARD ? key_text(&peer->key).s : ipv4_text(peer->remote).s,
@@ -186,15 +201,20 @@ static int adopt(struct embedded_device *device)
 {
 	struct adoption adoption = {.device = device};
 	int errors[PLANE_REMOVAL_BATCH];
-	int error = embedded_dump(&device->device, look_at_peer, &adoption);
+	int error = hash_init(&adoption.taken);
 
+	if (error < 0)
+		return error;
+	error = embedded_dump(&device->device, look_at_peer, &adoption);
 	for (size_t i = 0; i < adoption.n_unsound && error == 0; i += PLANE_REMOVAL_BATCH) {
 		size_t n = adoption.n_unsound - i;
 
 		error = device->device.plane->ops->remove(&device->device, adoption.unsound + i,
 			n < PLANE_REMOVAL_BATCH ? n : PLANE_REMOVAL_BATCH, errors);
 	}
-	free(adoption.taken);
+	hash_for_each (&adoption.taken, node)
+		free(hash_entry(node, struct taken, node));
+	hash_free(&adoption.taken);
 	free(adoption.unsound);
 	return error;
 }
