@@ -320,12 +320,14 @@ int broker_run(const struct server_config *config)
 	struct broker broker = {.config = config, .lock = -1};
 	int error, stop_error;
 
-	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the size of files is an error that can be told; the log may be the first. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();
+	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");
