@@ -68,6 +68,11 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 	bool match = false;
 
 	*made = false;
+	if (error == 0 && embedded_is_clients(link))
+		return embedded_fail(embedded, -EEXIST,
+			"make %s: a vprox client on this host has that name, give it another one "
+			"with `vprox connect --interface`",
+			device->name.s);
 	if (error == 0 && strcmp(link->kind, "tun") != 0)
 		return embedded_fail(embedded, -EEXIST, "make %s: there is another interface (%s)",
 			device->name.s, link->kind);

@@ -78,3 +78,28 @@ int firewall_remove(void)
 		log_error("cannot remove the firewall: %s", reason.text);
 	return error;
 }
+
+static bool is_own(const struct ruleset_chain *chain)
+{
+	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
+}
+
+int firewall_clear(bool only_tell)
+{
+	auto_free struct ruleset_chain *chains = NULL;
+	size_t n;
+	int error = ruleset_chains(is_own, &chains, &n);
+
+	if (error < 0) {
+		log_error("cannot look for the nftables table ip %s: %s", table_name,
+			strerror(-error));
+		return error;
+	}
+	if (n == 0)
+		return 0;
+	error = only_tell ? 0 : firewall_remove();
+	if (error < 0)
+		return error;
+	log_info("%s the nftables table ip %s", only_tell ? "would remove" : "removed", table_name);
+	return 1;
+}
