@@ -33,6 +33,7 @@ static const char usage[] =
 enum {
 	DEFAULT_PERIOD_MS = 2000,
 	SHORTEST_PERIOD_MS = 100,
+	TEXT_SIZE = 256,
 
 	OPTION_JSON = 256,
 	OPTION_METRICS,
@@ -118,12 +119,17 @@ static bool is_terminal(struct winsize *size)
 	       size->ws_row > 0 && size->ws_col > 0;
 }
 
+static bool draws(const struct show *show, struct winsize *size)
+{
+	return show->period_ms != 0 && !show->json && !show->metrics && is_terminal(size);
+}
+
 /* All at once, so that a line is never half there. */
 static int put_out(const struct show *show, const char *text)
 {
 	struct winsize size;
 
-	if (show->period_ms != 0 && !show->json && !show->metrics && is_terminal(&size)) {
+	if (draws(show, &size)) {
 		if (!show->has_shown)
 			fputs("\033[2J", stdout);
 		draw(text, &size);
@@ -137,9 +143,17 @@ static int put_out(const struct show *show, const char *text)
 	return errno == EINTR ? 0 : -errno;
 }
 
-static int complain(const char *reason)
+/* In the place of what was drawn, or else on standard error. */
+static int complain(const struct show *show, const char *reason)
 {
-	fprintf(stderr, "vprox show: %s\n", reason);
+	char text[TEXT_SIZE];
+	struct winsize size;
+
+	snprintf(text, sizeof text, "vprox show: %s\n", reason);
+	if (show->has_shown && draws(show, &size))
+		put_out(show, text);
+	else
+		fputs(text, stderr);
 	return STATUS_FAILED;
 }
 
@@ -153,12 +167,12 @@ static int look(struct show *show)
 	int error = report_fetch(REPORT_SOCKET, &report);
 
 	if (error < 0)
-		return complain(reason_of(error));
+		return complain(show, reason_of(error));
 	if (!report_choose(&report, &show->choice)) {
 		report_free(&report);
-		return complain(show->choice.of_address || show->choice.of_key
-					? "there is no such peer"
-					: "there is no such endpoint");
+		return complain(show, show->choice.of_address || show->choice.of_key
+					      ? "there is no such peer"
+					      : "there is no such endpoint");
 	}
 	out = open_memstream(&text, &length);
 	error = out ? print(show, &report, out) : -ENOMEM;
@@ -168,7 +182,7 @@ static int look(struct show *show)
 	if (error == 0)
 		error = put_out(show, text);
 	if (error < 0)
-		return complain(strerror(-error));
+		return complain(show, strerror(-error));
 	show->has_shown = true;
 	return STATUS_OK;
 }
@@ -254,6 +268,10 @@ int cmd_show_main(int argc, char **argv)
 	}
 	if (show.json && show.metrics) {
 		fprintf(stderr, "vprox show: --json and --metrics do not go together\n");
+		return STATUS_USAGE;
+	}
+	if (show.metrics && (show.choice.of_address || show.choice.of_key)) {
+		fprintf(stderr, "vprox show: --metrics are sums: --peer does not go with them\n");
 		return STATUS_USAGE;
 	}
 	return show.period_ms != 0 ? watch(&show) : look(&show);

@@ -133,6 +133,7 @@ static void print_server(const struct report *report, FILE *out)
 static void print_endpoint(const struct report_endpoint *endpoint, const struct report_peer *peers,
 	size_t n, FILE *out)
 {
+	const struct prefix block = {endpoint->block, (uint8_t)endpoint->block_length};
 	uint64_t received = 0, sent = 0;
 	size_t n_wireguard = 0;
 
@@ -145,11 +146,11 @@ static void print_endpoint(const struct report_endpoint *endpoint, const struct 
 		endpoint->is_kept ? " (its tunnels stay when the server stops)" : "",
 		endpoint->is_lost ? " (its interface has vanished)" : "");
 	fprintf(out, "  interface: %s, address %s/%u\n", endpoint->interface,
-		ipv4_text(endpoint->gateway).s, endpoint->block.length);
+		ipv4_text(endpoint->gateway).s, block.length);
 	fprintf(out, "  public key: %s\n", key_text(&endpoint->public_key).s);
-	fprintf(out, "  listening port: %u\n", endpoint->port);
+	fprintf(out, "  listening port: %" PRIu32 "\n", endpoint->port);
 	fprintf(out, "  pool: %s, %" PRIu32 " of %" PRIu32 " addresses taken\n",
-		prefix_text(endpoint->block).s, endpoint->pool_taken, endpoint->pool_capacity);
+		prefix_text(block).s, endpoint->pool_taken, endpoint->pool_capacity);
 	fprintf(out, "  peers: %zu WireGuard, %zu IPIP\n", n_wireguard, n - n_wireguard);
 	fprintf(out, "  transfer: %s received, %s sent; %s and %s, as of %s ago\n",
 		unit_bytes(endpoint->received).s, unit_bytes(endpoint->sent).s,

@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(struct report_header) == 6 * 4 + 8 + 2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
+	"no padding");
+_Static_assert(sizeof(struct report_gate) == 4 * 4 + 8, "no padding");
+_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 3 * 8,
+	"no padding");
+_Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
+
 static bool is_text(const char *text, size_t size)
 {
 	return memchr(text, '\0', size) != NULL;
@@ -49,7 +56,7 @@ static int check_items(const struct report *report)
 {
 	for (uint32_t i = 0; i < report->header.n_endpoints; i++)
 		if (!is_text(report->endpoints[i].interface, REPORT_NAME_SIZE) ||
-			report->endpoints[i].block.length > 32)
+			report->endpoints[i].block_length > 32)
 			return -EPROTO;
 	for (uint32_t i = 0; i < report->header.n_peers; i++) {
 		const struct report_peer *peer = &report->peers[i];

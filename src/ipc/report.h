@@ -35,6 +35,8 @@ struct report_request {
 	uint32_t reserved; /* zero */
 };
 
+/* None of these has padding, which would carry what lay in the broker's memory. */
+
 struct report_header {
 	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
 	uint32_t n_gates;
@@ -61,10 +63,11 @@ struct report_endpoint {
 	uint32_t index;
 	struct ipv4 bind;
 	struct ipv4 gateway;
-	struct prefix block;
+	struct ipv4 block;
+	uint32_t block_length; /* of its prefix */
 	struct key public_key;
-	uint16_t port; /* UDP, of WireGuard */
-	uint16_t is_kept; /* stays when the server goes */
+	uint32_t port; /* UDP, of WireGuard */
+	uint32_t is_kept; /* stays when the server goes */
 	uint32_t is_lost; /* its device has vanished and is not back yet */
 	uint32_t pool_capacity; /* addresses */
 	uint32_t pool_taken;

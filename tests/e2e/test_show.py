@@ -312,7 +312,7 @@ def test_watching_on_a_terminal_draws_over_what_was_there(host, client):
 @pytest.mark.parametrize("arguments, named", [
     ("--watch=soon", "--watch soon"), ("--watch=1ms", "--watch 1ms"),
     ("--endpoint=somewhere", "--endpoint somewhere"), ("--peer=me", "--peer me"),
-    ("--json --metrics", "--metrics"), ("now", "now"), ("--frobnicate", "frobnicate"),
+    ("--json --metrics", "--metrics"), ("--metrics --peer=10.100.0.2", "--peer"), ("now", "now"), ("--frobnicate", "frobnicate"),
     ("--peer", "peer")])
 def test_bad_input_is_named_and_ends_with_status_2(shared_host, arguments, named):
     status, said = shared_host.run("show " + arguments)

@@ -37,16 +37,19 @@ static struct report_endpoint endpoint(unsigned int index, const char *bind, con
 	struct report_endpoint endpoint = {.index = index,
 		.bind = ipv4(bind),
 		.public_key = {{(uint8_t)(index + 1)}},
-		.port = (uint16_t)(50227 + index),
+		.port = 50227 + index,
 		.pool_capacity = 253,
 		.pool_taken = 2,
 		.received = 5000,
 		.sent = 7000,
 		.age_ms = 1500};
+	struct prefix prefix;
 
 	snprintf(endpoint.interface, sizeof endpoint.interface, "vprox%u", index);
-	prefix_parse(block, &endpoint.block);
-	endpoint.gateway.value = endpoint.block.address.value + 1;
+	prefix_parse(block, &prefix);
+	endpoint.block = prefix.address;
+	endpoint.block_length = prefix.length;
+	endpoint.gateway.value = prefix.address.value + 1;
 	return endpoint;
 }
 
@@ -179,7 +182,7 @@ static void what_is_out_of_range_is_refused(void **state)
 			memset(bad.endpoints[1].interface, 'x', REPORT_NAME_SIZE);
 			break;
 		case 5:
-			bad.endpoints[0].block.length = 33;
+			bad.endpoints[0].block_length = 33;
 			break;
 		case 6:
 			bad.peers[2].endpoint = N_ENDPOINTS;
