@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "device/aead.h"
+#include "device/blake2s.h"
 #include "device/coalesce.h"
 #include "device/handoff.h"
 #include "device/shared.h"
@@ -18,9 +19,11 @@ struct receiver {
 	struct shared *shared;
 	int tun; /* queue to write to */
 	struct aead *aead;
+	struct blake2s *blake2s;
 	struct udp_batch *batch;
 	struct coalescer *coalescer;
 	struct handoff handoff; /* to the control thread */
+	bool wake; /* it must be told of what is new there */
 };
 
 /* Returns 0, -ENOMEM or -EIO. */

@@ -149,6 +149,7 @@ static const struct plane_ops embedded_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,
+	.tend = embedded_tend,
 	.free = free_plane,
 };
 

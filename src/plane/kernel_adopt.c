@@ -158,17 +158,13 @@ static int heal(
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	bool down = !(link->flags & IFF_UP), marked = link->group == KERNEL_REMOVAL_GROUP;
-	struct link_change change = {.up = down, .set_group = marked};
-	struct route route = route_of_link((struct prefix){inner, 32}, link->ifindex);
 	struct netlink_request request;
 
 	kernel_switch_off_ipv6(kernel, link->name);
 	if (!down && !marked && routed)
 		return 0;
 	netlink_request_init(&request);
-	link_put_set(&request, link->ifindex, &change);
-	/* A link that was down has lost its route. */
-	route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
+	kernel_ipip_put_mended(&request, link->ifindex, inner, marked);
 	log_info("%s: mending it:%s%s%s", link->name, down ? " it was down;" : "",
 		marked ? " it was about to be removed;" : "", routed ? "" : " it had no route;");
 	return netlink_execute(kernel->route, &request);

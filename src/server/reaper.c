@@ -79,6 +79,9 @@ void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 		return;
 	}
+	if (endpoint->plane->ops->tend(endpoint->device) < 0)
+		log_warning("%s: cannot put right what others have changed, will try again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	hash_for_each (&endpoint->peers.table, node)
 		judge(endpoint, hash_entry(node, struct peer, node), rule, now_ms);
 }

@@ -1,5 +1,5 @@
 /* Looks at the data plane now and then: who has been silent for too long goes, what has vanished is
- * collected. */
+ * collected, what others have changed is put right. */
 #pragma once
 
 #include "server/peers.h"

@@ -99,6 +99,12 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 	return 0;
 }
 
+static int tend(struct plane_device *device)
+{
+	device->fake->n_tends++;
+	return device->fake->tend_error;
+}
+
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
@@ -107,6 +113,7 @@ static const struct plane_ops fake_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,
+	.tend = tend,
 };
 
 void fake_plane_init(struct fake_plane *fake)

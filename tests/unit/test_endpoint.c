@@ -316,6 +316,22 @@ static void nobody_goes_while_the_plane_cannot_be_read(void **state)
 	assert_int_equal(look(f), 1);
 }
 
+static void each_look_tends_the_device_and_takes_nobody_away_if_that_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 1);
+	f->fake.tend_error = -ENODEV;
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 2);
+	/* What cannot be read is not changed either. */
+	f->fake.dump_error = -EIO;
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 2);
+}
+
 static void a_vanished_ipip_interface_is_collected_when_that_is_certain(void **state)
 {
 	struct fixture *f = *state;
@@ -462,6 +478,7 @@ int main(void)
 		RULE(a_wireguard_peer_without_handshake_has_the_idle_timeout),
 		RULE(a_wireguard_peer_goes_when_handshake_and_connect_are_old),
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
+		RULE(each_look_tends_the_device_and_takes_nobody_away_if_that_fails),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
