@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import subprocess
 
 import pytest
 
@@ -126,12 +127,25 @@ def test_what_a_go_server_left_goes(host, client, iptables):
 
 # A client's interface is no server's
 
+def run_there(host, words, text=""):
+    """Runs a command with the host's own /run."""
+    process = host.ns.popen(words, host.mounts, text=True, stdin=subprocess.PIPE,
+                            stdout=subprocess.DEVNULL)
+    process.communicate(text, timeout=30)
+    assert process.returncode == 0, words
+
+
 def add_interface(host, name):
     """As a client has one on this plane, without the client."""
     if host.options.plane == "kernel":
-        host.ns.ip(f"link add {name} type wireguard", f"link set {name} up")
+        host.ns.ip(f"link add {name} type wireguard")
     else:
-        host.ns.ip(f"tuntap add {name} mode tun", f"link set {name} up")
+        run_there(host, [host.options.vprox, "device", name])
+    host.ns.ip(f"link set {name} up")
+
+
+def set_key(host, name, key):
+    run_there(host, ["wg", "set", name, "private-key", "/dev/stdin"], key)
 
 
 def start_refused(host):
@@ -149,31 +163,41 @@ def test_an_interface_with_a_clients_alias_is_left_alone_and_its_name_refused(ho
     assert clean(host) == "there is nothing to remove\n"
     start_refused(host)
     host.assert_same(before)
-    # The name it needs is free now: the other one is nothing to it.
-    host.ns.ip("link set vprox0 down", "link set vprox0 name vprox5")
+    host.ns.ip("link del vprox0")
+    # A name that it does not need is nothing to it.
+    add_interface(host, "vprox5")
+    host.ns.ip("link set vprox5 alias vprox-client:203.0.113.200")
     before = host.snapshot()
     host.start().stop()
     clean(host)
     host.assert_same(before)
 
 
-@pytest.mark.only("kernel", reason="it is about the Go client's interface, which the kernel makes")
 def test_an_interface_with_a_clients_key_is_left_alone_and_its_name_refused(host):
+    """As the Go client has it, which sets no alias."""
     folder = host.state / "run/vprox"
     folder.mkdir(mode=0o700)
     key = host.ns.run("wg genkey")
     (folder / "client-key-vprox0").write_text(key)
     add_interface(host, "vprox0")
-    host.ns.run("wg set vprox0 private-key /dev/stdin", input=key)
-    # IPIP tunnels of an earlier server go, whoever has vprox0.
-    host.ns.ip(f"link add vp0-7 type ipip local {host.address} remote 192.0.2.200")
-    assert "removed vprox0 and its tunnels" in clean(host)
-    assert "vprox0" in host.links() and not host.ipip_links()
+    set_key(host, "vprox0", key)
+    before = host.snapshot()
+    assert clean(host) == "there is nothing to remove\n"
+    host.assert_same(before)
     start_refused(host)
     # With another key it is none of that client's.
-    host.ns.run("wg set vprox0 private-key /dev/stdin", input=host.ns.run("wg genkey"))
+    set_key(host, "vprox0", host.ns.run("wg genkey"))
     assert "removed vprox0" in clean(host)
     assert "vprox0" not in host.links()
+
+
+@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+def test_ipip_tunnels_of_a_server_go_whoever_has_the_other_interface(host):
+    add_interface(host, "vprox0")
+    host.ns.ip("link set vprox0 alias vprox-client",
+               f"link add vp0-7 type ipip local {host.address} remote 192.0.2.200")
+    assert "removed vprox0 and its tunnels" in clean(host)
+    assert "vprox0" in host.links() and not host.ipip_links()
 
 
 # Sockets
