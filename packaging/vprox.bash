@@ -6,15 +6,10 @@ _vprox_help()
 	"$@" --help 2>/dev/null
 }
 
-# Prints the options in a help text. The lines that describe one begin with two blanks or more and
-# the option; "-f, --foreground" and "--a FILE, --b FILE" are two.
+# Prints the options that a help text names, wherever it does.
 _vprox_options()
 {
-	sed -n '/^ \{2,\}-/ {
-		s/^ *//
-		s/   *.*//
-		p
-	}' | grep -oE -e '(^|[ ,])-{1,2}[a-zA-Z][a-zA-Z0-9-]*' | tr -d ' ,'
+	grep -oE -e '(^|[^[:alnum:]/_-])--?[a-zA-Z][a-zA-Z0-9-]*' | grep -oE -e '--?[a-zA-Z].*' | sort -u
 }
 
 _vprox_commands()
