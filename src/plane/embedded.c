@@ -153,6 +153,11 @@ static const struct plane_ops embedded_ops = {
 	.free = free_plane,
 };
 
+void plane_embedded_use_unit(struct plane *plane, const char *unit)
+{
+	embedded_of_plane(plane)->unit = unit;
+}
+
 struct plane *plane_embedded_new(void)
 {
 	struct embedded_plane *embedded = calloc(1, sizeof *embedded);

@@ -14,6 +14,7 @@
 struct embedded_plane {
 	struct plane plane;
 	struct netlink *route;
+	const char *unit; /* systemd's, that devices are started as; NULL: as children */
 };
 
 /* What plane.h hands out: the start of an embedded_device. */
