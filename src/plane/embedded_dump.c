@@ -137,8 +137,8 @@ int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void 
 
 	if (error == 0)
 		error = dump_one_kind(device->name.s, "get_ipip=1\n\n", found, context);
-	if (error == -ENODEV)
-		embedded_fail(embedded_plane_of(device), error, "%s", device->name.s);
+	if (error < 0)
+		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
 	return error;
 }
 

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -129,6 +130,12 @@ static void on_request(
 	endpoint_handle(endpoint, request, reply_to);
 }
 
+/* Of the gates: whether they run as somebody else than the broker. */
+static bool changes_user(const struct gate_config *gate)
+{
+	return gate->user != geteuid() || gate->group != getegid();
+}
+
 static int take_lock(struct broker *broker)
 {
 	broker->lock = lock_take(LOCK_PATH);
@@ -152,6 +159,8 @@ static int load_keys(struct broker *broker)
 					 : strerror(-error));
 		return error;
 	}
+	if (file_is_exposed(server_key_path))
+		log_warning("%s is exposed: it should be root's, with mode 0600", server_key_path);
 	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)
@@ -255,9 +264,9 @@ static int start(struct broker *broker)
 	int error = add_events(broker);
 
 	if (error == 0)
-		error = rights_check();
-	if (error == 0)
 		error = gates_find_user(broker->config, &broker->gate_settings.config);
+	if (error == 0)
+		error = rights_check(changes_user(&broker->gate_settings.config));
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
@@ -331,6 +340,8 @@ int broker_run(const struct server_config *config)
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the size of files is an error that can be told. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();

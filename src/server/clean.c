@@ -198,7 +198,7 @@ static int clean_all(bool only_tell)
 int clean_up(bool only_tell)
 {
 	auto_close int lock = -1;
-	int error = rights_check();
+	int error = rights_check(false);
 
 	if (error < 0)
 		return error;

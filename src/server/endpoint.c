@@ -7,6 +7,10 @@
 
 #include "base/log.h"
 
+enum {
+	HEAL_TRIES = 3,
+};
+
 struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 {
 	struct endpoint_text text;
@@ -142,15 +146,18 @@ static void forget(struct endpoint *endpoint, struct peer *peer)
 	peers_remove(&endpoint->peers, peer);
 }
 
-/* Writes the peer to the device; one that has vanished is made again, once. */
+/* Writes the peer to the device; one that has vanished is made again. What is found in its place
+ * may be the old one, just about to go: hence more than once. */
 static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 {
 	int error = endpoint->device ? endpoint->plane->ops->add(endpoint->device, id) : -ENODEV;
 
-	if (error != -ENODEV)
-		return error;
-	error = endpoint_heal(endpoint);
-	return error < 0 ? error : endpoint->plane->ops->add(endpoint->device, id);
+	for (int i = 0; i < HEAL_TRIES && error == -ENODEV; i++) {
+		error = endpoint_heal(endpoint);
+		if (error == 0)
+			error = endpoint->plane->ops->add(endpoint->device, id);
+	}
+	return error;
 }
 
 static enum ipc_status connect_new(

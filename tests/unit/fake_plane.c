@@ -24,7 +24,9 @@ static int open_device(
 	the_device.fake = (struct fake_plane *)plane;
 	if (the_device.fake->open_error)
 		return the_device.fake->open_error;
-	the_device.fake->device_is_lost = false;
+	the_device.fake->device_is_lost = the_device.fake->n_going > 0;
+	if (the_device.fake->n_going > 0)
+		the_device.fake->n_going--;
 	*device = &the_device;
 	return 0;
 }
