@@ -2,11 +2,17 @@
 
 BUILD ?= build
 SANITIZED ?= build-asan
+THREADS ?= build-tsan
+FUZZ ?= build-fuzz
+FUZZ_SECONDS ?= 60
+# The unit tests of what the device's threads share.
+RACES = control device_threads epoch load replay
 PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized bench bench-device check-format format lint install clean help
+.PHONY: all deps test guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
+	uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -18,7 +24,7 @@ deps: ## install the Debian packages that are missing (as root)
 	@packaging/install-deps
 
 test: deps ## install what is missing, build, run every test (as root)
-	@$(MAKE) --no-print-directory all sanitized guest-kernel
+	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
 
 guest-kernel:
@@ -29,6 +35,20 @@ sanitized: $(SANITIZED)/build.ninja
 
 $(SANITIZED)/build.ninja:
 	$(SETUP) -Db_sanitize=address,undefined -Db_lundef=false $(SANITIZED)
+
+tsan: $(THREADS)/build.ninja ## look for data races in the device with ThreadSanitizer (as root)
+	@ninja -C $(THREADS) vprox $(RACES:%=tests/unit/test_%)
+	@tests/device/races $(THREADS) $(RACES)
+
+$(THREADS)/build.ninja:
+	CC=clang $(SETUP) -Db_sanitize=thread -Db_lundef=false $(THREADS)
+
+fuzz: $(FUZZ)/build.ninja ## run each fuzzer for FUZZ_SECONDS
+	@ninja -C $(FUZZ) fuzzers
+	@tests/fuzz/run $(FUZZ) $(FUZZ_SECONDS)
+
+$(FUZZ)/build.ninja:
+	CC=clang $(SETUP) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false $(FUZZ)
 
 bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 	@bench/run
@@ -45,8 +65,14 @@ format: ## have clang-format change it
 lint: ## check the rules that no compiler checks
 	@tests/lint/lint
 
-install: all ## install vprox and its manual pages (DESTDIR is heeded)
+install: all ## install vprox, manual pages, units, completion (DESTDIR is heeded)
 	@meson install -C $(BUILD)
+
+uninstall: ## remove what the last `make install` installed; settings and keys stay
+	@ninja -C $(BUILD) uninstall
+
+deb: ## build a Debian package, build/vprox_VERSION_ARCH.deb
+	@packaging/build-deb $(BUILD)
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(SANITIZED) build-*

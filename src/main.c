@@ -11,7 +11,9 @@ static const struct command commands[] = {
 	{"server", cmd_server_main,
 		"give tunnels to clients, and let them out with this host's addresses"},
 	{"device", cmd_device_main, "be a userspace network device for WireGuard and IPIP"},
+	{"show", cmd_show_main, "show the server that runs on this host, and its clients"},
 	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
+	{"clean", cmd_clean_main, "remove what an earlier server left on this host"},
 	{"gate", cmd_gate_main, NULL},
 };
 

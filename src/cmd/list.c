@@ -10,7 +10,7 @@
 #include "netlink/socket.h"
 
 static const char usage[] =
-	"Usage: vprox list\n"
+	"Usage: vprox list [--help]\n"
 	"\n"
 	"Prints how many WireGuard interfaces this host has, and the name of each.\n";
 

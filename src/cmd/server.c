@@ -20,6 +20,7 @@ enum {
 	DEFAULT_MAX_CONNECTIONS_PER_SOURCE = 256,
 	MOST_CONNECTIONS = 1000 * 1000,
 	MOST_GATES = 256,
+	LONGEST_UNIT = 200, /* with instance and suffix 255 at the most: systemd.unit(5) */
 	LONGEST_PASSWORD = 4096, /* with its header it must fit into a request's 8 KiB */
 };
 
@@ -40,6 +41,9 @@ static const char usage[] =
 	"\n"
 	"Tunnels:\n"
 	"  --plane auto|kernel|embedded what carries the traffic (default: auto)\n"
+	"  --device-unit NAME           have systemd start the embedded plane's devices, as "
+	"NAME@vprox0.service\n"
+	"                               and so on (default: the server starts them)\n"
 	"  --idle-timeout TIME          remove a client that is silent for so long (default: 5m)\n"
 	"  --connect-grace TIME         but leave a WireGuard client so long after its request "
 	"(default: 1m)\n"
@@ -79,6 +83,7 @@ enum option_id {
 	OPTION_BLOCK,
 	OPTION_BLOCK_PER_IP,
 	OPTION_PLANE,
+	OPTION_DEVICE_UNIT,
 	OPTION_IDLE_TIMEOUT,
 	OPTION_CONNECT_GRACE,
 	OPTION_REAP_INTERVAL,
@@ -106,6 +111,7 @@ static const struct option options[] = {
 	{"wg-block", required_argument, NULL, OPTION_BLOCK},
 	{"wg-block-per-ip", required_argument, NULL, OPTION_BLOCK_PER_IP},
 	{"plane", required_argument, NULL, OPTION_PLANE},
+	{"device-unit", required_argument, NULL, OPTION_DEVICE_UNIT},
 	{"idle-timeout", required_argument, NULL, OPTION_IDLE_TIMEOUT},
 	{"connect-grace", required_argument, NULL, OPTION_CONNECT_GRACE},
 	{"reap-interval", required_argument, NULL, OPTION_REAP_INTERVAL},
@@ -224,6 +230,21 @@ static int set_plane(struct server_config *config, const char *text)
 	return 0;
 }
 
+/* Nothing but what systemd.unit(5) allows in a name, and no other instance. */
+static int set_device_unit(struct server_config *config, const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\";
+
+	if (*text == '\0' || *text == '-' || text[strspn(text, allowed)] != '\0' ||
+		strlen(text) > LONGEST_UNIT)
+		return complain("--device-unit %s: not the name of a template unit, without its "
+				"@.service",
+			text);
+	config->device_unit = text;
+	return 0;
+}
+
 static int set_on_exit(struct server_config *config, const char *text)
 {
 	config->keep_on_exit = strcmp(text, "keep") == 0;
@@ -252,6 +273,8 @@ static int set_option(struct server_config *config, int option, const char *text
 		return set_block_per_ip(config, text);
 	case OPTION_PLANE:
 		return set_plane(config, text);
+	case OPTION_DEVICE_UNIT:
+		return set_device_unit(config, text);
 	case OPTION_IDLE_TIMEOUT:
 		return set_duration("idle-timeout", text, &config->idle.idle_timeout_ms);
 	case OPTION_CONNECT_GRACE:

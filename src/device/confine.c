@@ -117,6 +117,7 @@ int confine_opener(void)
 		CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE, CAP_BPF};
 	int error = keep_capabilities(keep, sizeof keep / sizeof *keep);
 
-	return error < 0 ? error
-			 : load_filter(opener_calls, sizeof opener_calls / sizeof *opener_calls);
+	return error < 0 || SANITIZED
+		       ? error
+		       : load_filter(opener_calls, sizeof opener_calls / sizeof *opener_calls);
 }

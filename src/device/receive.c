@@ -165,7 +165,7 @@ static void hand_off(
 		count(&r->shared->drops.handshakes);
 }
 
-static void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
+void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
 {
 	struct tally tally = {0};
 	size_t length;

@@ -34,6 +34,9 @@ void receiver_free(struct receiver *r);
  * 0: none. */
 int receive_udp(struct receiver *r, int fd, uint64_t now_ms);
 
+/* What one receive brought; it may be written to, and stays in place until receive_flush(). */
+void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms);
+
 /* Passes on an inner packet that has been checked; it stays in place until receive_flush(). */
 void receive_packet(struct receiver *r, uint8_t *data, size_t length);
 /* One that goes to the TUN as the header says, after those before it. */

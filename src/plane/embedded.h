@@ -14,6 +14,7 @@
 struct embedded_plane {
 	struct plane plane;
 	struct netlink *route;
+	const char *unit; /* systemd's, that devices are started as; NULL: as children */
 };
 
 /* What plane.h hands out: the start of an embedded_device. */
@@ -61,6 +62,9 @@ int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
 int embedded_tend(struct plane_device *device);
 int embedded_dump(struct plane_device *device, plane_peer_fn *found, void *context);
+
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+bool embedded_is_clients(const struct link *link);
 
 /* Deletes the interface, with which the device ends. 0 also if there is none. */
 int embedded_delete(struct embedded_plane *embedded, const char *name);

@@ -15,13 +15,15 @@
 #include "plane/embedded_text.h"
 #include "plane/interface.h"
 
-enum { PATH_SIZE = 128 };
+enum {
+	PATH_SIZE = 128,
+	UNIT_NAME_SIZE = 256, /* UNIT_NAME_MAX of systemd */
+};
 
-/* Runs this program's own `device` subcommand, which returns when its control socket is ready. */
-static int start_device(struct embedded_device *device)
+/* Runs a program that returns when the device's control socket is ready. */
+static int run_starter(struct embedded_device *device, const char *program, char *const arguments[])
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
-	char *const arguments[] = {"vprox", "device", device->name.s, NULL};
 	int status;
 	pid_t pid = fork();
 
@@ -32,7 +34,7 @@ static int start_device(struct embedded_device *device)
 		 */
 		close_range(STDERR_FILENO + 1, ~0u, 0);
 		clearenv();
-		execv("/proc/self/exe", arguments);
+		execvp(program, arguments);
 		_exit(EXIT_FAILURE);
 	}
 	while (waitpid(pid, &status, 0) < 0)
@@ -42,6 +44,26 @@ static int start_device(struct embedded_device *device)
 		return embedded_fail(
 			embedded, -EIO, "make %s (its own log says why)", device->name.s);
 	return 0;
+}
+
+/* A unit of that name that is still there has lost its interface, or does not answer: a new one. */
+static int start_unit(struct embedded_device *device, const char *unit)
+{
+	char name[UNIT_NAME_SIZE];
+	char *const arguments[] = {"systemctl", "--quiet", "restart", name, NULL};
+
+	snprintf(name, sizeof name, "%s@%s.service", unit, device->name.s);
+	return run_starter(device, arguments[0], arguments);
+}
+
+static int start_device(struct embedded_device *device)
+{
+	const char *unit = embedded_plane_of(device)->unit;
+	char *const arguments[] = {"vprox", "device", device->name.s, NULL};
+
+	if (unit)
+		return start_unit(device, unit);
+	return run_starter(device, "/proc/self/exe", arguments);
 }
 
 /* Whether the interface has the gateway's address and no other. */
@@ -70,6 +92,11 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 	bool match = false;
 
 	*made = false;
+	if (error == 0 && embedded_is_clients(link))
+		return embedded_fail(embedded, -EEXIST,
+			"make %s: a vprox client on this host has that name, give it another one "
+			"with `vprox connect --interface`",
+			device->name.s);
 	if (error == 0 && strcmp(link->kind, "tun") != 0)
 		return embedded_fail(embedded, -EEXIST, "make %s: there is another interface (%s)",
 			device->name.s, link->kind);
@@ -122,7 +149,7 @@ int embedded_tend(struct plane_device *plane_device)
 	struct link link;
 	int error = link_get(embedded->route, device->name.s, &link);
 
-	if (error == 0 && strcmp(link.kind, "tun") != 0)
+	if (error == 0 && (strcmp(link.kind, "tun") != 0 || embedded_is_clients(&link)))
 		error = -ENODEV;
 	if (error < 0)
 		return embedded_fail(embedded, error, "look up %s", device->name.s);

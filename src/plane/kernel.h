@@ -120,6 +120,8 @@ struct kernel_ipip *kernel_ipip_of_ifindex(
 
 /* Makes sure the family is known. */
 int kernel_find_wireguard(struct kernel_plane *kernel);
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool *is_clients);
 int kernel_wireguard_add(struct kernel_device *device, const struct key *key, struct ipv4 inner);
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key);
 /* Removes those of the peers that are WireGuard's, in one request. */

@@ -168,3 +168,7 @@ struct plane *plane_kernel_new(void);
 
 /* The embedded one: a device process an endpoint. Likewise. */
 struct plane *plane_embedded_new(void);
+
+/* Has systemd start the embedded plane's devices, as units UNIT@vprox<i>.service, rather than this
+ * process. The name is the caller's, and must outlive the plane. */
+void plane_embedded_use_unit(struct plane *plane, const char *unit);

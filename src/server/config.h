@@ -33,6 +33,7 @@ struct server_config {
 	const char *password; /* the caller's */
 
 	enum plane_choice plane;
+	const char *device_unit; /* systemd's, for the embedded plane's devices; NULL: none */
 	bool allow_peer_to_peer;
 	bool allow_link_local;
 	bool keep_on_exit;

@@ -61,7 +61,7 @@ static int adopt_peer(void *context, const struct plane_peer *id, const struct p
 			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
 		return add_stray(adoption, id);
 	}
-	peer->usage = *usage;
+	peer_take_usage(peer, usage);
 	adoption->n_adopted++;
 	return 0;
 }
@@ -85,7 +85,10 @@ static int remove_strays(const struct adoption *adoption)
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
-	int error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
+	int error;
+
+	endpoint->looked_ms = clock_now_ms(endpoint->clock);
+	error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
 
 	if (error == 0)
 		error = remove_strays(&adoption);

@@ -127,7 +127,7 @@ def test_the_interface_works_in_another_namespace(network):
 
     a, b = pair(network)
     assert ping(network["a"], INNER["b"][0])
-    inside = Namespace(f"datapath-t{os.getpid()}-c")
+    inside = Namespace(f"{network['a'].name}-c")
     network.closers.append(inside.close)
     network["a"].ip("link", "set", "dp0", "netns", inside.name)
     inside.ip("addr", "add", f"{INNER['a'][0]}/24", "dev", "dp0")

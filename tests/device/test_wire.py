@@ -121,6 +121,16 @@ def test_a_handshake_is_completed_under_a_flood(network, flooded):
                    what="handshake")
 
 
+def test_an_uplink_that_computes_no_checksums_is_served(network):
+    """Before Linux 6.11 it refuses super-packets: EIO."""
+    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
+    connect(a, b)
+    network["a"].run("ethtool", "-K", network.veth["a"], "tx", "off")
+    assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 11):
+        assert a.log_text().count("one by one") == 1
+
+
 def test_a_path_that_refuses_super_packets_is_served_packet_by_packet(network):
     a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
     connect(a, b)

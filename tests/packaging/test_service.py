@@ -1,0 +1,213 @@
+"""The server as a service of systemd, installed from the Debian package: with the rights that its unit
+gives it everything works, and no restart and no death of it breaks a tunnel. On any kernel: where there is no WireGuard, its
+own data plane is what carries the tunnels, in a unit of its own."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from machine import wait_until
+
+SERVER, CLIENT, CLIENT_2 = "203.0.113.7", "203.0.113.9", "203.0.113.10"
+GATEWAY = "10.100.0.1"
+PASSWORD = "secret with blanks"
+SETTINGS = f"""\
+VPROX_PASSWORD='{PASSWORD}'
+VPROX_FLAGS=--ip {SERVER} --wg-block 10.100.0.0/16 --gates=2
+"""
+# What capabilities(7) numbers so.
+ALLOWED = {"setgid": 6, "setuid": 7, "kill": 5, "setpcap": 8, "net_bind_service": 10,
+           "net_admin": 12, "net_raw": 13}
+
+
+@pytest.fixture(scope="module", name="host")
+def fixture_host(machine, package):
+    """A machine with a server that runs, and two namespaces with clients, on one wire."""
+    machine.run("""
+        ip link add br0 type bridge
+        ip link set br0 up
+        for name in client client2; do
+            ip netns add $name
+            ip link add $name type veth peer name eth0 netns $name
+            ip link set $name master br0 up
+            ip -n $name link set lo up
+            ip -n $name link set eth0 up
+        done
+        ip address add %s/24 dev br0
+        ip route add default via 203.0.113.1
+        ip -n client address add %s/24 dev eth0
+        ip -n client2 address add %s/24 dev eth0
+        """ % (SERVER, CLIENT, CLIENT_2))
+    with open(package, "rb") as stream:
+        subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", "/tmp/vprox.deb"],
+                       stdin=stream, stdout=subprocess.DEVNULL, check=True)
+    machine.run("dpkg -i /tmp/vprox.deb")
+    machine.run("umask 077; cat >/etc/vprox/server.conf", stdin=SETTINGS)
+    machine.run("systemctl start vprox-server")
+    return machine
+
+
+def ask(machine, namespace, path, body=""):
+    return json.loads(machine.run(
+        f"ip netns exec {namespace} curl -sSk --fail --max-time 20 -H @- -d '{body}' "
+        f"https://{SERVER}{path}", stdin=f"Authorization: Bearer {PASSWORD}\n").stdout)
+
+
+@pytest.fixture(scope="module", name="wireguard")
+def fixture_wireguard(host):
+    """A client's tunnel over WireGuard, up."""
+    key = host.output("umask 077; wg genkey | tee /run/client.key | wg pubkey")
+    host.run("systemd-run --unit=client-device -p NetworkNamespacePath=/run/netns/client "
+             "-p Type=notify vprox device -f wgclient")
+    answer = ask(host, "client", "/connect", json.dumps({"PeerPublicKey": key}))
+    set_peer(host, answer)
+    host.run(f"""
+        ip -n client address add {answer["AssignedAddr"]} dev wgclient
+        ip -n client link set wgclient up
+        """)
+    wait_until(lambda: ping(host, "client"), "the tunnel works")
+    return "client"
+
+
+def set_peer(host, answer):
+    """As if for the first time: the handshake comes at once."""
+    host.run(f"""
+        ip netns exec client wg set wgclient peer {answer["ServerPublicKey"]} remove
+        ip netns exec client wg set wgclient private-key /run/client.key \
+            peer {answer["ServerPublicKey"]} endpoint {SERVER}:{answer["ServerListenPort"]} \
+            allowed-ips 0.0.0.0/0 persistent-keepalive 25
+        """)
+
+
+def ping(host, namespace):
+    return host.ok(f"ip netns exec {namespace} ping -c 1 -W 2 {GATEWAY}")
+
+
+def is_embedded(host):
+    return "data plane: embedded" in host.journal("vprox-server")
+
+
+def device_pid(host):
+    return host.show("vprox-device@vprox0", "MainPID")
+
+
+def processes(host):
+    """The server's: {its unit's, in systemd's words, main process} and the gates."""
+    main = host.show("vprox-server", "MainPID")
+    gates = host.output(f"pgrep -P {main}").split()
+    return main, gates
+
+
+def capabilities(host, pid, kind):
+    text = host.output(f"grep ^Cap{kind}: /proc/{pid}/status")
+    return int(text.split()[1], 16)
+
+
+def test_the_service_is_ready_when_systemd_says_so(host):
+    assert host.show("vprox-server", "ActiveState") == "active"
+    assert host.show("vprox-server", "StatusErrno") == "0"
+    assert f"-> {SERVER}:443" in host.output(f"curl -sk --max-time 20 https://{SERVER}/")
+
+
+def test_the_server_has_the_capabilities_of_its_unit_and_the_gates_have_none(host):
+    main, gates = processes(host)
+    assert len(gates) == 2
+    expected = sum(1 << number for number in ALLOWED.values())
+    assert capabilities(host, main, "Eff") == capabilities(host, main, "Bnd") == expected
+    for gate in gates:
+        assert capabilities(host, gate, "Eff") == capabilities(host, gate, "Prm") == 0
+        assert host.output(f"ps -o user= -p {gate}") == "vprox"
+    for pid in [main, *gates]:
+        assert host.output(f"grep NoNewPrivs: /proc/{pid}/status").split()[1] == "1"
+        assert host.output(f"grep Seccomp: /proc/{pid}/status").split()[1] == "2"
+
+
+def test_the_password_is_in_no_environment_and_no_command_line(host):
+    main, gates = processes(host)
+    for pid in [main, *gates]:
+        shown = host.output(f"tr '\\0' '\\n' </proc/{pid}/environ; cat /proc/{pid}/cmdline")
+        assert PASSWORD not in shown
+
+
+def test_the_server_writes_nowhere_but_where_it_must(host):
+    """In its view of the files."""
+    main, _ = processes(host)
+    for folder in "/etc", "/usr", "/var/lib", "/run", "/root", "/home", "/proc/sys/kernel/core_pattern":
+        assert not host.ok(f"nsenter -t {main} -m -- test -w {folder}"), folder
+    for folder in "/run/vprox", "/var/lib/vprox", "/proc/sys/net/ipv4/ip_forward":
+        assert host.ok(f"nsenter -t {main} -m -- test -w {folder}"), folder
+
+
+def test_keys_are_only_for_root(host):
+    for path in "/run/vprox", "/var/lib/vprox":
+        assert host.output(f"stat -c '%U %a' {path}") == "root 700"
+
+
+def test_traffic_leaves_through_the_tunnel(host, wireguard):
+    assert ping(host, wireguard)
+
+
+def test_an_embedded_device_is_in_a_unit_of_its_own(host, wireguard):
+    assert wireguard
+    if not is_embedded(host):
+        assert host.show("vprox-device@vprox0", "ActiveState") == "inactive"
+        return
+    pid = device_pid(host)
+    assert pid != "0"
+    assert "/vprox-device@vprox0.service" in host.output(f"cat /proc/{pid}/cgroup")
+    assert capabilities(host, pid, "Eff") == 0
+    assert pid not in host.output("cat /sys/fs/cgroup/system.slice/vprox-server.service/cgroup.procs"
+                                  ).split()
+
+
+@pytest.mark.parametrize("action", [
+    "systemctl restart vprox-server",
+    "systemctl kill --signal=KILL --kill-whom=main vprox-server",
+    "systemctl kill --signal=KILL --kill-whom=all vprox-server",
+    "systemctl stop vprox-server; systemctl start vprox-server",
+    "dpkg -i /tmp/vprox.deb",  # an upgrade
+])
+def test_no_restart_breaks_a_tunnel(host, wireguard, action):
+    before = processes(host)[0]
+    device = device_pid(host)
+    key = host.output("cat /run/vprox/server-key")
+    host.run("rm -f /run/stop-pinging; mkfifo /run/stop-pinging")
+    pings = host.spawn(f"ip netns exec {wireguard} ping -q -i 0.1 -w 60 {GATEWAY} & pid=$!;"
+                       "read -t 60 </run/stop-pinging; kill -INT $pid; wait $pid")
+    host.run(action)
+    wait_until(lambda: host.show("vprox-server", "ActiveState") == "active"
+               and processes_or_none(host) not in (None, before), f"it runs again after {action}")
+    host.run("timeout 30 bash -c 'echo >/run/stop-pinging'")
+    said = pings.communicate(timeout=60)[0]
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())
+    assert sent > 0 and sent - received <= 1, said  # the last may be under way
+    assert device_pid(host) == device
+    assert host.output("cat /run/vprox/server-key") == key
+    assert "adopted" in host.journal("vprox-server") or not is_embedded(host)
+    assert ping(host, wireguard)
+
+
+def processes_or_none(host):
+    main = host.show("vprox-server", "MainPID")
+    return None if main == "0" else main
+
+
+def test_a_device_that_is_gone_is_made_again(host, wireguard):
+    """With the same key, so that the client comes back by itself once it asks."""
+    if not is_embedded(host):
+        pytest.skip("the kernel is the data plane")
+    before = device_pid(host)
+    host.run("systemctl kill --signal=KILL vprox-device@vprox0")
+    host.run("systemctl restart vprox-server")
+    assert device_pid(host) not in ("0", before)
+    key = host.output("wg pubkey </run/client.key")
+    set_peer(host, ask(host, "client", "/connect", json.dumps({"PeerPublicKey": key})))
+    wait_until(lambda: ping(host, wireguard), "the tunnel works again")
+
+
+def test_removing_the_package_stops_the_server(host):
+    host.run("dpkg -r vprox")
+    assert not host.ok("pgrep -x vprox -f 'vprox (server|gate)'")
+    assert host.show("vprox-device@vprox0", "MainPID") in ("", "0")
