@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "device/device.h"
+#include "device/links.h"
 #include "device/uapi.h"
 
 enum {
@@ -97,7 +98,7 @@ static void serve(struct loop *loop)
 				return;
 			}
 			if (pointer == &loop->device.links)
-				device_read_links(&loop->device);
+				links_read(&loop->device);
 			else if (pointer != &loop->device.shared.wake)
 				uapi_serve(loop->uapi, pointer);
 		}
