@@ -259,7 +259,9 @@ def test_a_device_that_is_gone_is_made_again(host, wireguard):
     wait_until(lambda: ping(host, wireguard), "the tunnel works again")
 
 
-def test_removing_the_package_stops_the_server(host):
+def test_removing_the_package_takes_the_tunnels_away(host):
     host.run("dpkg -r vprox")
-    assert not host.ok("pgrep -x vprox -f 'vprox (server|gate)'")
+    assert not host.ok("pgrep -f 'vprox (server|gate)'")
     assert host.show("vprox-device@vprox0", "MainPID") in ("", "0")
+    assert not host.ok("ip link show vprox0")
+    assert "vprox" not in host.output("nft list ruleset")
