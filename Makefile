@@ -2,12 +2,17 @@
 
 BUILD ?= build
 SANITIZED ?= build-asan
+THREADS ?= build-tsan
+FUZZ ?= build-fuzz
+FUZZ_SECONDS ?= 60
+# The unit tests of what the device's threads share.
+RACES = control device_threads epoch load replay
 PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized bench bench-device check-format format lint install uninstall deb \
-	clean help
+.PHONY: all deps test guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
+	uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -30,6 +35,20 @@ sanitized: $(SANITIZED)/build.ninja
 
 $(SANITIZED)/build.ninja:
 	$(SETUP) -Db_sanitize=address,undefined -Db_lundef=false $(SANITIZED)
+
+tsan: $(THREADS)/build.ninja ## look for data races in the device with ThreadSanitizer (as root)
+	@ninja -C $(THREADS) vprox $(RACES:%=tests/unit/test_%)
+	@tests/device/races $(THREADS) $(RACES)
+
+$(THREADS)/build.ninja:
+	CC=clang $(SETUP) -Db_sanitize=thread -Db_lundef=false $(THREADS)
+
+fuzz: $(FUZZ)/build.ninja ## run each fuzzer for FUZZ_SECONDS
+	@ninja -C $(FUZZ) fuzzers
+	@tests/fuzz/run $(FUZZ) $(FUZZ_SECONDS)
+
+$(FUZZ)/build.ninja:
+	CC=clang $(SETUP) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false $(FUZZ)
 
 bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 	@bench/run

@@ -18,5 +18,7 @@ struct command {
 
 int cmd_server_main(int argc, char **argv);
 int cmd_device_main(int argc, char **argv);
+int cmd_clean_main(int argc, char **argv);
 int cmd_list_main(int argc, char **argv);
+int cmd_show_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);

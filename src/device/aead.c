@@ -211,32 +211,6 @@ int aead_open(struct aead *aead, const struct aead_key *key, uint64_t counter, c
 	return 0;
 }
 
-size_t aead_seal_batch(
-	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n)
-{
-	size_t good = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		items[i].good = aead_seal(aead, key, items[i].counter, NULL, 0, items[i].in,
-					items[i].length, items[i].out) == 0;
-		good += items[i].good;
-	}
-	return good;
-}
-
-size_t aead_open_batch(
-	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n)
-{
-	size_t good = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		items[i].good = aead_open(aead, key, items[i].counter, NULL, 0, items[i].in,
-					items[i].length, items[i].out) == 0;
-		good += items[i].good;
-	}
-	return good;
-}
-
 void aead_forget(struct aead *aead)
 {
 	static const struct aead_key zero;

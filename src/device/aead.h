@@ -40,23 +40,8 @@ int aead_seal(struct aead *aead, const struct aead_key *key, uint64_t counter, c
 int aead_open(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
 	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
 
-/* One message of a batch. */
-struct aead_item {
-	const uint8_t *in;
-	uint8_t *out; /* may be in */
-	size_t length; /* of in: plaintext to seal, or sealed bytes with their tag */
-	uint64_t counter;
-	bool good; /* result: sealed, or opened and authentic */
-};
-
-/* As the above for n messages of one key, without additional data. Return how many are good. */
-size_t aead_seal_batch(
-	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n);
-size_t aead_open_batch(
-	struct aead *aead, const struct aead_key *key, struct aead_item *items, size_t n);
-
-/* Overwrites the key and the last messages that the context still holds. To be called before a long
- * sleep. */
+/* Overwrites the key and the last message that the context still holds. To be called when a sleep
+ * is long, or before one that may be. */
 void aead_forget(struct aead *aead);
 
 /* With a random nonce of 24 bytes. As aead_seal() and aead_open(). */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "device/allowedips_node.h"
+#include "device/allowedips_spread.h"
 
 static place place_of_entry(struct allowedips_entry *entry)
 {
@@ -23,14 +23,6 @@ static int depth_of(int n_bits)
 	return n_bits - (n_bits - FIRST_DEPTH) % STRIDE;
 }
 
-/* The number of a prefix that ends at a node. */
-static unsigned int number_at(struct prefix_bits prefix, int depth)
-{
-	int n = prefix.length - depth; /* 0 to 5 of the node's bits */
-
-	return 1u << n | chunk_at(prefix.key, depth) >> (STRIDE - n);
-}
-
 static int common_bits(bits128 a, bits128 b)
 {
 	bits128 differ = a ^ b;
@@ -46,57 +38,6 @@ static int least(int a, int b)
 	return a < b ? a : b;
 }
 
-/* --- Nodes: the control thread --- */
-
-/* A node's content spread out, to be changed and packed again. */
-struct spread {
-	bits128 key;
-	int depth;
-	place children[FANOUT];
-	place prefixes[FANOUT];
-};
-
-static void spread_out(const struct node *node, struct spread *spread)
-{
-	unsigned int at = 0;
-
-	*spread = (struct spread){.key = node->key, .depth = node->depth};
-	for (unsigned int i = 0; i < FANOUT; i++)
-		if (node->children >> i & 1)
-			spread->children[i] = load(&node->places[at++]);
-	for (unsigned int i = 0; i < FANOUT; i++)
-		if (node->prefixes >> i & 1)
-			spread->prefixes[i] = load(&node->places[at++]);
-}
-
-static struct node *pack(const struct spread *spread)
-{
-	unsigned int n = 0, at = 0;
-	struct node *node;
-
-	for (unsigned int i = 0; i < FANOUT; i++)
-		n += (spread->children[i] != 0) + (spread->prefixes[i] != 0);
-	node = malloc(offsetof(struct node, places) + n * sizeof(node->places[0]));
-	if (!node)
-		return NULL;
-	node->key = spread->key;
-	node->depth = (int8_t)spread->depth;
-	node->children = node->prefixes = 0;
-	for (unsigned int i = 0; i < FANOUT; i++) {
-		if (!spread->children[i])
-			continue;
-		node->children |= UINT64_C(1) << i;
-		atomic_init(&node->places[at++], spread->children[i]);
-	}
-	for (unsigned int i = 0; i < FANOUT; i++) {
-		if (!spread->prefixes[i])
-			continue;
-		node->prefixes |= UINT64_C(1) << i;
-		atomic_init(&node->places[at++], spread->prefixes[i]);
-	}
-	return node;
-}
-
 static void free_node(struct epoch_node *node)
 {
 	free(node); /* it is the first member */
@@ -105,14 +46,6 @@ static void free_node(struct epoch_node *node)
 static void free_entry(struct epoch_node *node)
 {
 	free(hash_entry(node, struct allowedips_entry, retired));
-}
-
-/* Where in a spread node an entry, or a node further down, belongs. */
-static place *spread_place(struct spread *spread, struct prefix_bits prefix)
-{
-	return prefix.length < spread->depth + STRIDE
-		       ? &spread->prefixes[number_at(prefix, spread->depth)]
-		       : &spread->children[chunk_at(prefix.key, spread->depth)];
 }
 
 static _Atomic place *place_in(struct node *node, struct prefix_bits prefix)
@@ -178,7 +111,7 @@ static int split(
 	spread.key = prefix.key & mask_of(spread.depth);
 	*spread_place(&spread, there) = load(at);
 	*spread_place(&spread, prefix) = new_place;
-	node = pack(&spread);
+	node = spread_pack(&spread);
 	if (!node)
 		return -ENOMEM;
 	publish(at, (place)node);
@@ -192,9 +125,9 @@ static int extend(
 	struct node *old = node_at(load(at)), *node;
 	struct spread spread;
 
-	spread_out(old, &spread);
+	spread_node(old, &spread);
 	*spread_place(&spread, prefix) = new_place;
-	node = pack(&spread);
+	node = spread_pack(&spread);
 	if (!node)
 		return -ENOMEM;
 	publish(at, (place)node);
@@ -299,23 +232,6 @@ int allowedips_insert(struct allowedips *table, int family, const void *address,
 
 /* --- Removal --- */
 
-/* The only place that is left in a node, 0 if there are several. */
-static place only_place(const struct spread *spread)
-{
-	place only = 0;
-
-	for (unsigned int i = 0; i < FANOUT; i++) {
-		const place both[] = {spread->children[i], spread->prefixes[i]};
-
-		for (int j = 0; j < 2; j++) {
-			if (both[j] && only)
-				return 0;
-			only = both[j] ? both[j] : only;
-		}
-	}
-	return only;
-}
-
 /*
  * After a place of the node at `at` was emptied: the node anew without it, or what is left in it
  * alone: but for empty places a node always has two. Without memory the empty place stays, and
@@ -327,10 +243,10 @@ static void shrink(struct allowedips *table, _Atomic place *at)
 	struct spread spread;
 	place left;
 
-	spread_out(old, &spread);
-	left = only_place(&spread);
+	spread_node(old, &spread);
+	left = spread_only(&spread);
 	if (!left)
-		left = (place)pack(&spread);
+		left = (place)spread_pack(&spread);
 	if (!left)
 		return;
 	publish(at, left);

@@ -122,3 +122,11 @@ static inline struct prefix_bits entry_bits(const struct allowedips_entry *entry
 	return (struct prefix_bits){
 		load_bits(entry->address, bytes_of(entry->family)), entry->length};
 }
+
+/* The number of a prefix that ends at a node. */
+static inline unsigned int number_at(struct prefix_bits prefix, int depth)
+{
+	int n = prefix.length - depth; /* 0 to 5 of the node's bits */
+
+	return 1u << n | chunk_at(prefix.key, depth) >> (STRIDE - n);
+}

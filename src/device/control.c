@@ -33,6 +33,7 @@ int control_init(struct control *control, struct epoch *epoch, const struct cont
 		error = hash_init(&control->peers);
 	if (!error)
 		error = index_init(&control->indices, epoch, random);
+	screen_init(&control->screen, &control->indices, epoch);
 	if (!error) {
 		control->limiter = ratelimiter_new(LIMITED_SOURCES);
 		error = control->limiter ? 0 : -ENOMEM;
@@ -66,6 +67,8 @@ int control_set_private_key(struct control *control, const struct key *private_k
 		return error;
 	error = cookie_checker_init(&control->checker, control->noise.blake2s,
 		&control->noise.public_key, control->noise.random);
+	if (!error)
+		error = screen_set_keys(&control->screen, &control->checker.keys);
 	hash_for_each (&control->peers, node) {
 		struct peer *peer = hash_entry(node, struct peer, node);
 
@@ -250,6 +253,7 @@ void control_run(struct control *control)
 	serve_inbox(control);
 	serve_timers(control);
 	epoch_reclaim(control->epoch);
+	aead_forget(control->noise.aead);
 }
 
 uint64_t control_deadline(const struct control *control)
@@ -267,6 +271,7 @@ void control_free(struct control *control)
 	serve_inbox(control);
 	noise_free(&control->noise);
 	hash_free(&control->peers);
+	screen_free(&control->screen);
 	index_free(&control->indices);
 	ratelimiter_free(control->limiter);
 	deadlines_free(&control->deadlines);

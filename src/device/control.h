@@ -16,6 +16,7 @@
 #include "device/index.h"
 #include "device/peer.h"
 #include "device/ratelimiter.h"
+#include "device/screen.h"
 
 /* None of these may call back into the control. */
 struct control_ops {
@@ -35,9 +36,20 @@ struct control_ops {
 	void (*release)(void *context, struct peer *peer);
 };
 
+/* Handshake messages dropped, and why. */
+struct control_drops {
+	uint64_t malformed; /* not a message, or for an index that is not ours */
+	uint64_t forged; /* a tag or a cookie that is not right */
+	uint64_t unknown; /* authentic, but of nobody who is a peer */
+	uint64_t replayed; /* an initiation no later than the last */
+	uint64_t limited; /* too many of a peer, or under load of a source */
+	uint64_t cookies; /* under load: answered with a cookie */
+};
+
 struct control {
 	struct noise noise;
 	struct cookie_checker checker;
+	struct screen screen; /* workers ask it */
 	struct ratelimiter *limiter;
 	struct hash_table peers; /* by public key */
 	struct index_table indices;
@@ -52,15 +64,7 @@ struct control {
 	const struct clock *clock;
 	uint64_t (*wall_ns)(void); /* ns since 1970, for TAI64N */
 
-	/* Handshake messages dropped, and why. */
-	struct {
-		uint64_t malformed; /* not a message, or for an index that is not ours */
-		uint64_t forged; /* a mac1, a tag or a cookie that is not right */
-		uint64_t unknown; /* authentic, but of nobody who is a peer */
-		uint64_t replayed; /* an initiation no later than the last */
-		uint64_t limited; /* too many of a peer, or under load of a source */
-		uint64_t cookies; /* under load: answered with a cookie */
-	} dropped;
+	struct control_drops dropped;
 };
 
 /* Replace clock, wall_ns and random for tests. Returns 0, -ENOMEM or -EIO. */
@@ -72,7 +76,7 @@ int control_init(struct control *control, struct epoch *epoch, const struct cont
 void control_free(struct control *control);
 
 /* A zero key means none. Unless it is the one there is, it ends all sessions. Handshakes of a peer
- * with our own public key are ignored. Returns 0 or -EIO. */
+ * with our own public key are ignored. Returns 0, -ENOMEM or -EIO. */
 int control_set_private_key(struct control *control, const struct key *private_key);
 
 /* Down: sessions end, timers stop. Up: persistent keepalives begin. */
@@ -91,8 +95,8 @@ int control_set_preshared(struct control *control, struct peer *peer, const stru
 int control_set_persistent(struct control *control, struct peer *peer, uint16_t seconds);
 
 /*
- * A handshake message (initiation, response, cookie reply) from a socket. under_load: more
- * messages wait than can soon be dealt with (5.3), as the caller sees from its queue.
+ * A handshake message (initiation, response, cookie reply) from a socket, which the screen has let
+ * through. under_load: as load.h says.
  */
 void control_receive(struct control *control, const uint8_t *datagram, size_t length,
 	const struct endpoint *source, bool under_load);

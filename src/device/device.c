@@ -233,22 +233,38 @@ void device_free(struct device *device)
 	key_wipe(&device->private_key);
 }
 
+/* Of this thread. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return (uint64_t)spent.tv_sec * NS_PER_S + (uint64_t)spent.tv_nsec;
+}
+
 static void take_handshakes(struct device *device)
 {
+	uint64_t now = clock_now_ms(&system_clock), began;
 	uint32_t waiting = 0;
+	bool under_load;
 
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		waiting += handoff_count(&device->workers[i].receiver.handoff);
+	if (waiting == 0)
+		return;
+	under_load = load_is_high(&device->load, waiting, now);
+	began = cpu_ns();
 	for (unsigned int i = 0; i < device->n_workers; i++) {
 		struct handoff *handoff = &device->workers[i].receiver.handoff;
 		const struct handoff_message *message;
 
 		for (int n = 0; n < HANDOFF_PLACES && (message = handoff_peek(handoff)); n++) {
 			control_receive(&device->shared.control, message->data, message->length,
-				&message->source, waiting > HANDOFF_UNDER_LOAD);
+				&message->source, under_load);
 			handoff_done(handoff);
 		}
 	}
+	load_note(&device->load, cpu_ns() - began, now);
 }
 
 /* Routes may change many at a time. */
@@ -274,6 +290,7 @@ bool device_run(struct device *device)
 	take_handshakes(device);
 	control_run(&device->shared.control);
 	refresh_short_way(device);
+	aead_forget(device->transmitter.aead);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
 			return false;

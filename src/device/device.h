@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/key.h"
+#include "device/load.h"
 #include "device/opener.h"
 #include "device/shared.h"
 #include "device/target.h"
@@ -38,6 +39,7 @@ struct device {
 	struct opener opener;
 	struct transmitter transmitter; /* the control thread's own */
 	struct worker *workers;
+	struct load load; /* of handshakes */
 	unsigned int n_workers;
 	struct target *first, *last; /* all peers, in the order they were made */
 	struct key private_key;

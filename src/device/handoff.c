@@ -17,7 +17,7 @@ bool handoff_put(struct handoff *handoff, const struct endpoint *source, const u
 	/* in one total order with the reader's: either it sees this one, or we see that it had
 	 * read all before */
 	atomic_store(&handoff->written, written + 1);
-	*wake = atomic_load(&handoff->read) == written;
+	*wake |= atomic_load(&handoff->read) == written;
 	return true;
 }
 

@@ -12,8 +12,7 @@
 #include "device/messages.h"
 
 enum {
-	HANDOFF_PLACES = 64, /* a power of two */
-	HANDOFF_UNDER_LOAD = HANDOFF_PLACES / 4, /* more than so many wait: 5.3 of the paper */
+	HANDOFF_PLACES = 512, /* a power of two */
 };
 
 struct handoff_message {
@@ -28,7 +27,7 @@ struct handoff {
 	struct handoff_message messages[HANDOFF_PLACES];
 };
 
-/* False if it is full. *wake: the reader may be asleep. */
+/* False if it is full. *wake is set if the reader may be asleep. */
 bool handoff_put(struct handoff *handoff, const struct endpoint *source, const uint8_t *data,
 	size_t length, bool *wake);
 

@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 
 #include "device/checksum.h"
+#include "device/ecn.h"
 #include "device/packet.h"
 #include "device/segment.h"
 #include "device/target.h"
@@ -174,6 +175,27 @@ static void tell_too_long(struct ipip_sender *sender, const uint8_t *inner, size
 		count(&sender->shared->drops.unsent);
 }
 
+/* Without a header of ours the kernel cuts a packet into fragments. */
+static ssize_t send_fragments(int fd, struct sockaddr_in *to, const uint8_t *inner, size_t length)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec vector = {(void *)inner, length};
+	struct msghdr message = {.msg_name = to,
+		.msg_namelen = sizeof *to,
+		.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int tos = inner[TOS];
+
+	c->cmsg_level = SOL_IP;
+	c->cmsg_type = IP_TOS;
+	c->cmsg_len = CMSG_LEN(sizeof tos);
+	memcpy(CMSG_DATA(c), &tos, sizeof tos);
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /* What could not be sent in one piece. */
 static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 {
@@ -184,9 +206,7 @@ static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 		tell_too_long(sender, inner, length);
 		return;
 	}
-	/* without a header of ours the kernel cuts it into fragments */
-	if (sendto(sender->shared->raw_fragmenting, inner, length, MSG_NOSIGNAL, message->msg_name,
-		    message->msg_namelen) < 0)
+	if (send_fragments(sender->shared->raw_fragmenting, message->msg_name, inner, length) < 0)
 		count(&sender->shared->drops.unsent);
 }
 
@@ -352,6 +372,10 @@ void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_m
 		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
 	if (memcmp(inner.source, &target->source, sizeof target->source) != 0) {
 		count(&drops->spoofed);
+		return;
+	}
+	if (!ecn_decapsulate(data + outer.header, data[TOS])) {
+		count(&drops->congested);
 		return;
 	}
 	atomic_fetch_add_explicit(&target->target.received, inner.length, memory_order_relaxed);

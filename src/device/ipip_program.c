@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "device/bpf.h"
+#include "device/ecn.h"
 #include "device/packet.h"
 
 enum {
@@ -33,7 +34,6 @@ enum {
 	PLAIN_HEADER = 0x45, /* IPv4 without options */
 	DF = 0x4000,
 	FRAGMENT_MASK = 0x3fff, /* more fragments, and the offset */
-	CONGESTED = 3, /* ECN: CE */
 	OUTER_TTL = 64,
 
 	/* the stack, below the frame pointer */
@@ -343,6 +343,22 @@ int ipip_load_out(int map, struct in_addr local)
 	return bpf_load("vprox_ipip_out", c->insns, c->n);
 }
 
+/* What the path did to the outer ECN field has to be carried over to the inner one, for which there
+ * is the long way: a mark of congestion, or ECT(1) where ECT(0) was. */
+static void leave_if_marked(struct code *c)
+{
+	size_t other;
+
+	load(c, BPF_B, R1, FP, OUTER + TOS);
+	math(c, BPF_AND, R1, ECN_MASK);
+	leave_if(c, BPF_JEQ, R1, ECN_CE);
+	other = skip_if(c, BPF_JNE, R1, ECN_ECT1);
+	load(c, BPF_B, R1, FP, INNER + TOS);
+	math(c, BPF_AND, R1, ECN_MASK);
+	leave_if(c, BPF_JEQ, R1, ECN_ECT0);
+	land(c, other);
+}
+
 int ipip_load_in(int map, struct in_addr local, unsigned int tun)
 {
 	struct code code = {0}, *c = &code;
@@ -357,14 +373,11 @@ int ipip_load_in(int map, struct in_addr local, unsigned int tun)
 	leave_if(c, BPF_JNE, R1, PLAIN_HEADER);
 	load(c, BPF_H, R1, FP, OUTER + FRAGMENT);
 	leave_if(c, BPF_JSET, R1, htons(FRAGMENT_MASK));
-	/* a mark of congestion has to be carried over to the inner header: the long way */
-	load(c, BPF_B, R1, FP, OUTER + TOS);
-	math(c, BPF_AND, R1, CONGESTED);
-	leave_if(c, BPF_JEQ, R1, CONGESTED);
 	load_bytes(c, PACKET_IPV4_HEADER, INNER, PACKET_IPV4_HEADER);
 	load(c, BPF_B, R1, FP, INNER);
 	math(c, BPF_RSH, R1, 4);
 	leave_if(c, BPF_JNE, R1, 4);
+	leave_if_marked(c);
 	find_way(c, map, OUTER + SOURCE);
 	load(c, BPF_W, R1, FP, INNER + SOURCE);
 	load(c, BPF_W, R2, WAY, offsetof(struct ipip_way_in, inner));

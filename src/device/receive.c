@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "device/ecn.h"
 #include "device/packet.h"
 #include "device/target.h"
 
@@ -18,8 +19,13 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 {
 	*r = (struct receiver){.shared = shared, .tun = tun};
 	r->aead = aead_new();
-	if (!r->aead)
-		return -errno;
+	r->blake2s = r->aead ? blake2s_new() : NULL;
+	if (!r->blake2s) {
+		int error = -errno;
+
+		aead_free(r->aead);
+		return error;
+	}
 	r->batch = udp_batch_new();
 	r->coalescer = malloc(sizeof *r->coalescer);
 	if (!r->batch || !r->coalescer) {
@@ -33,6 +39,7 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 void receiver_free(struct receiver *r)
 {
 	aead_free(r->aead);
+	blake2s_free(r->blake2s);
 	udp_batch_free(r->batch);
 	free(r->coalescer);
 }
@@ -93,7 +100,8 @@ static void settle(
 	tally->keypair = NULL;
 }
 
-static void receive_inner(struct receiver *r, struct keypair *keypair, uint8_t *data, size_t length)
+static void receive_inner(struct receiver *r, const struct udp_message *message,
+	const struct keypair *keypair, uint8_t *data, size_t length)
 {
 	struct allowedips_owner *owner;
 	struct packet packet;
@@ -107,18 +115,22 @@ static void receive_inner(struct receiver *r, struct keypair *keypair, uint8_t *
 		count(&r->shared->drops.spoofed);
 		return;
 	}
+	if (!ecn_decapsulate(data, message->ecn)) {
+		count(&r->shared->drops.congested);
+		return;
+	}
 	receive_packet(r, data, packet.length);
 }
 
-static void receive_transport(struct receiver *r, uint8_t *data, size_t length, struct tally *tally,
-	const struct endpoint *from, uint64_t now_ms)
+static void receive_transport(struct receiver *r, const struct udp_message *message, uint8_t *data,
+	size_t length, struct tally *tally, uint64_t now_ms)
 {
-	const struct message_transport *message = (const struct message_transport *)data;
-	uint8_t *sealed = data + sizeof *message;
-	size_t sealed_length = length - sizeof *message;
-	uint64_t counter = le64_get(message->counter);
+	const struct message_transport *header = (const struct message_transport *)data;
+	uint8_t *sealed = data + sizeof *header;
+	size_t sealed_length = length - sizeof *header;
+	uint64_t counter = le64_get(header->counter);
 	struct keypair *keypair =
-		keypair_of(index_lookup(&r->shared->control.indices, le32_get(message->receiver)));
+		keypair_of(index_lookup(&r->shared->control.indices, le32_get(header->receiver)));
 
 	if (!keypair || !keypair_alive(keypair, now_ms)) {
 		count(&r->shared->drops.no_session);
@@ -134,30 +146,26 @@ static void receive_transport(struct receiver *r, uint8_t *data, size_t length, 
 		return;
 	}
 	if (tally->keypair != keypair) {
-		settle(r, tally, from, now_ms);
+		settle(r, tally, &message->from, now_ms);
 		*tally = (struct tally){.keypair = keypair};
 	}
 	tally->bytes += length;
 	if (sealed_length == AEAD_TAG_SIZE)
 		return;
 	tally->data = true;
-	receive_inner(r, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
+	receive_inner(r, message, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
 }
 
 static void hand_off(
 	struct receiver *r, const uint8_t *data, size_t length, const struct endpoint *from)
 {
-	static const uint64_t one = 1;
-	bool wake = false;
-
-	if (!handoff_put(&r->handoff, from, data, length, &wake))
+	if (!screen_lets_through(&r->shared->control.screen, r->blake2s, data, length))
+		count(&r->shared->drops.forged);
+	else if (!handoff_put(&r->handoff, from, data, length, &r->wake))
 		count(&r->shared->drops.handshakes);
-	else if (wake && write(r->shared->wake, &one, sizeof one) < 0) {
-		/* the counter is full: it is awake */
-	}
 }
 
-static void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
+void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
 {
 	struct tally tally = {0};
 	size_t length;
@@ -170,7 +178,7 @@ static void receive_message(struct receiver *r, const struct udp_message *messag
 			length = message->step;
 		switch (messages_type(data, length)) {
 		case MESSAGE_TRANSPORT:
-			receive_transport(r, data, length, &tally, &message->from, now_ms);
+			receive_transport(r, message, data, length, &tally, now_ms);
 			break;
 		case 0:
 			count(&r->shared->drops.malformed);
@@ -189,6 +197,9 @@ int receive_udp(struct receiver *r, int fd, uint64_t now_ms)
 
 	for (int i = 0; i < n; i++)
 		receive_message(r, &messages[i], now_ms);
+	if (r->wake)
+		shared_wake(r->shared);
+	r->wake = false;
 	receive_flush(r);
 	return n < 0 ? 0 : n;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "device/aead.h"
+#include "device/blake2s.h"
 #include "device/coalesce.h"
 #include "device/handoff.h"
 #include "device/shared.h"
@@ -18,9 +19,11 @@ struct receiver {
 	struct shared *shared;
 	int tun; /* queue to write to */
 	struct aead *aead;
+	struct blake2s *blake2s;
 	struct udp_batch *batch;
 	struct coalescer *coalescer;
 	struct handoff handoff; /* to the control thread */
+	bool wake; /* it must be told of what is new there */
 };
 
 /* Returns 0, -ENOMEM or -EIO. */
@@ -30,6 +33,9 @@ void receiver_free(struct receiver *r);
 /* Receives once from a UDP socket, and passes all of it on. Returns how many messages there were;
  * 0: none. */
 int receive_udp(struct receiver *r, int fd, uint64_t now_ms);
+
+/* What one receive brought; it may be written to, and stays in place until receive_flush(). */
+void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms);
 
 /* Passes on an inner packet that has been checked; it stays in place until receive_flush(). */
 void receive_packet(struct receiver *r, uint8_t *data, size_t length);

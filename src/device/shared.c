@@ -2,12 +2,17 @@
 
 #include <unistd.h>
 
-void shared_request(struct shared *shared, struct peer *peer, uint32_t requests)
+void shared_wake(struct shared *shared)
 {
 	static const uint64_t one = 1;
 
-	if (peer_request(&shared->control.inbox, peer, requests) &&
-		write(shared->wake, &one, sizeof one) < 0) {
+	if (write(shared->wake, &one, sizeof one) < 0) {
 		/* the counter is full: it is awake */
 	}
+}
+
+void shared_request(struct shared *shared, struct peer *peer, uint32_t requests)
+{
+	if (peer_request(&shared->control.inbox, peer, requests))
+		shared_wake(shared);
 }

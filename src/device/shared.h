@@ -21,6 +21,7 @@ struct drops {
 	_Atomic uint64_t forged; /* not authentic */
 	_Atomic uint64_t replayed;
 	_Atomic uint64_t spoofed; /* inner source that is not the peer's */
+	_Atomic uint64_t congested; /* so marked, of a sender that does not know of it: RFC 6040 */
 	_Atomic uint64_t stranger; /* IPIP: outer source that is no peer */
 	_Atomic uint64_t handshakes; /* more than the control thread can take */
 	_Atomic uint64_t unsent; /* refused by the socket or by the TUN */
@@ -47,6 +48,9 @@ static inline void count(_Atomic uint64_t *counter)
 {
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
+
+/* Wakes the control thread. */
+void shared_wake(struct shared *shared);
 
 /* Asks the control thread for something that only it may do. */
 void shared_request(struct shared *shared, struct peer *peer, uint32_t requests);

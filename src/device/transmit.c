@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "device/ecn.h"
 #include "device/ipip.h"
 #include "device/packet.h"
 #include "device/segment.h"
@@ -55,9 +56,9 @@ static void say_plain(struct shared *shared)
 			shared->tun.name);
 }
 
-/* Sends packets of one length to where the peer is. */
-static void send_to_target(struct transmitter *t, struct wireguard_target *target,
-	const uint8_t *data, size_t length, size_t step)
+/* Sends packets to where the peer is. */
+static void send_to_target(
+	struct transmitter *t, struct wireguard_target *target, const struct udp_burst *burst)
 {
 	struct endpoint to, before;
 	bool plain = atomic_load_explicit(&target->where.plain, memory_order_relaxed);
@@ -71,9 +72,9 @@ static void send_to_target(struct transmitter *t, struct wireguard_target *targe
 		count(&t->shared->drops.no_endpoint);
 		return;
 	}
-	if (udp_send(fd, &to, data, length, step, &plain) < 0)
+	if (udp_send(fd, &to, burst, &plain) < 0)
 		count(&t->shared->drops.unsent);
-	atomic_fetch_add_explicit(&target->target.sent, length, memory_order_relaxed);
+	atomic_fetch_add_explicit(&target->target.sent, burst->length, memory_order_relaxed);
 	if (memcmp(&to.local6, &before.local6, sizeof to.local6) != 0)
 		whereabouts_set(&target->where, &to);
 	if (plain && !was_plain) {
@@ -84,24 +85,28 @@ static void send_to_target(struct transmitter *t, struct wireguard_target *targe
 
 void transmit_flush(struct transmitter *t)
 {
+	const struct udp_burst burst = {t->out, t->used, t->step, t->ecn};
+
 	if (t->used > 0)
-		send_to_target(t, t->target, t->out, t->used, t->step);
+		send_to_target(t, t->target, &burst);
 	t->used = 0;
 	if (t->ipip)
 		ipip_flush(t->ipip);
 }
 
 /* Room for a message of this length behind those that are there, to be sent with them. */
-static uint8_t *place(struct transmitter *t, struct wireguard_target *target, size_t length)
+static uint8_t *place(
+	struct transmitter *t, struct wireguard_target *target, size_t length, uint8_t ecn)
 {
 	bool closed = t->used != t->n * t->step; /* a shorter one is the last */
 
-	if (t->used > 0 && (t->target != target || closed || length > t->step ||
+	if (t->used > 0 && (t->target != target || closed || length > t->step || ecn != t->ecn ||
 				   t->n == UDP_SEGMENTS || t->used + length > UDP_SEND_MAX))
 		transmit_flush(t);
 	if (t->used == 0) {
 		t->target = target;
 		t->step = length;
+		t->ecn = ecn;
 		t->n = 0;
 	}
 	return t->out + t->used;
@@ -110,7 +115,7 @@ static uint8_t *place(struct transmitter *t, struct wireguard_target *target, si
 static void seal(struct transmitter *t, struct wireguard_target *target,
 	const struct keypair *keypair, uint64_t counter, const uint8_t *data, size_t length)
 {
-	uint8_t *out = place(t, target, length + OVERHEAD);
+	uint8_t *out = place(t, target, length + OVERHEAD, ecn_get(data));
 	struct message_transport *message = (struct message_transport *)out;
 
 	*message = (struct message_transport){.type = MESSAGE_TRANSPORT,
@@ -227,19 +232,27 @@ void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header,
 		ipip_send(t->ipip, target_ipip(target), header, packet, parsed.length, now_ms);
 }
 
+static uint8_t tos_of(const void *datagram, size_t length)
+{
+	return messages_type(datagram, length) == MESSAGE_TRANSPORT ? 0 : DSCP_HANDSHAKE;
+}
+
 void transmit_datagram(
 	struct transmitter *t, struct wireguard_target *target, const void *datagram, size_t length)
 {
-	send_to_target(t, target, datagram, length, length);
+	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
+
+	send_to_target(t, target, &burst);
 }
 
 void transmit_answer(
 	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length)
 {
+	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
 	struct endpoint copy = *to;
 	bool plain = true;
 	int fd = socket_for(t, to);
 
-	if (fd < 0 || udp_send(fd, &copy, datagram, length, length, &plain) < 0)
+	if (fd < 0 || udp_send(fd, &copy, &burst, &plain) < 0)
 		count(&t->shared->drops.unsent);
 }

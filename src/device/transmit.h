@@ -22,6 +22,7 @@ struct transmitter {
 	size_t used; /* bytes; 0: none */
 	size_t step; /* length of each but the last */
 	unsigned int n;
+	uint8_t ecn; /* of all of them: enum ecn */
 	uint8_t *out;
 	struct ipip_sender *ipip; /* NULL: no IPIP */
 };

@@ -141,20 +141,26 @@ char *uapi_get_ipip_peer(
 char *uapi_get_drops(struct device *device, size_t *length)
 {
 	const struct drops *drops = &device->shared.drops;
+	const struct control_drops *handshakes = &device->shared.control.dropped;
 	const struct {
 		const char *name;
 		const _Atomic uint64_t *counter;
+		uint64_t more; /* of handshakes, for the same reason */
 	} rows[] = {
-		{"malformed", &drops->malformed},
-		{"no_target", &drops->no_target},
-		{"no_endpoint", &drops->no_endpoint},
-		{"no_session", &drops->no_session},
-		{"forged", &drops->forged},
-		{"replayed", &drops->replayed},
-		{"spoofed", &drops->spoofed},
-		{"stranger", &drops->stranger},
-		{"handshakes", &drops->handshakes},
-		{"unsent", &drops->unsent},
+		{"malformed", &drops->malformed, handshakes->malformed},
+		{"no_target", &drops->no_target, 0},
+		{"no_endpoint", &drops->no_endpoint, 0},
+		{"no_session", &drops->no_session, 0},
+		{"forged", &drops->forged, handshakes->forged},
+		{"replayed", &drops->replayed, handshakes->replayed},
+		{"spoofed", &drops->spoofed, 0},
+		{"congested", &drops->congested, 0},
+		{"stranger", &drops->stranger, 0},
+		{"handshakes", &drops->handshakes, 0},
+		{"unsent", &drops->unsent, 0},
+		{"unknown", NULL, handshakes->unknown},
+		{"limited", NULL, handshakes->limited},
+		{"cookies", NULL, handshakes->cookies},
 	};
 	char *text = NULL;
 	FILE *out = open_memstream(&text, length);
@@ -162,6 +168,7 @@ char *uapi_get_drops(struct device *device, size_t *length)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		fprintf(out, "%s=%llu\n", rows[i].name, load(rows[i].counter));
+		fprintf(out, "%s=%llu\n", rows[i].name,
+			(rows[i].counter ? load(rows[i].counter) : 0) + rows[i].more);
 	return fclose(out) == 0 ? text : NULL;
 }

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/ecn.h"
 #include "device/gso.h"
 
 enum {
 	BUFFER_SIZE = 1 << 16,
 	SOCKET_BUFFER = 8 << 20, /* bytes, of which the kernel counts its own overhead */
-	CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
+	CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)),
 };
 
 struct udp_batch {
@@ -41,12 +42,16 @@ static int set_options(int fd, int family, uint32_t mark)
 		error = set(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 		if (error == 0)
 			error = set(fd, SOL_IP, IP_PKTINFO, 1);
+		if (error == 0)
+			error = set(fd, SOL_IP, IP_RECVTOS, 1);
 	} else {
 		error = set(fd, SOL_IPV6, IPV6_V6ONLY, 1);
 		if (error == 0)
 			error = set(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 		if (error == 0)
 			error = set(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
+		if (error == 0)
+			error = set(fd, SOL_IPV6, IPV6_RECVTCLASS, 1);
 	}
 	if (error == 0 && mark != 0)
 		error = set(fd, SOL_SOCKET, SO_MARK, (int)mark);
@@ -133,6 +138,13 @@ static void read_control(struct msghdr *header, struct udp_message *message)
 
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			message->from.local6 = info.ipi6_addr;
+		} else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_TOS) {
+			message->ecn = *CMSG_DATA(c) & ECN_MASK;
+		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+			int class;
+
+			memcpy(&class, CMSG_DATA(c), sizeof class);
+			message->ecn = class & ECN_MASK;
 		} else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
 			int step;
 
@@ -164,65 +176,64 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 		message->data = batch->buffers[i];
 		message->length = batch->headers[i].msg_len;
 		message->step = message->length;
+		message->ecn = ECN_NONE;
 		read_control(header, message);
 	}
 	return n;
 }
 
+/* Appends a control message; there is room for all that are put. */
+static void put(struct msghdr *header, int level, int type, const void *data, size_t size)
+{
+	struct cmsghdr *c =
+		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), data, size);
+	header->msg_controllen += CMSG_SPACE(size);
+}
+
 static void put_source(struct msghdr *header, const struct endpoint *to)
 {
-	struct cmsghdr *c =
-		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+	struct in_pktinfo info4 = {.ipi_spec_dst = to->local4};
+	struct in6_pktinfo info6 = {.ipi6_addr = to->local6};
 
-	if (to->family == AF_INET) {
-		struct in_pktinfo info = {.ipi_spec_dst = to->local4};
-
-		if (to->local4.s_addr == 0)
-			return;
-		c->cmsg_level = SOL_IP;
-		c->cmsg_type = IP_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof info);
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-		header->msg_controllen += CMSG_SPACE(sizeof info);
-	} else {
-		struct in6_pktinfo info = {.ipi6_addr = to->local6};
-
-		if (IN6_IS_ADDR_UNSPECIFIED(&to->local6))
-			return;
-		c->cmsg_level = SOL_IPV6;
-		c->cmsg_type = IPV6_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof info);
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-		header->msg_controllen += CMSG_SPACE(sizeof info);
-	}
+	if (to->family == AF_INET && to->local4.s_addr != 0)
+		put(header, SOL_IP, IP_PKTINFO, &info4, sizeof info4);
+	else if (to->family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&to->local6))
+		put(header, SOL_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }
 
-static void put_step(struct msghdr *header, uint16_t step)
+static void put_tos(struct msghdr *header, const struct endpoint *to, uint8_t tos)
 {
-	struct cmsghdr *c =
-		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+	int value = tos;
 
-	c->cmsg_level = SOL_UDP;
-	c->cmsg_type = UDP_SEGMENT;
-	c->cmsg_len = CMSG_LEN(sizeof step);
-	memcpy(CMSG_DATA(c), &step, sizeof step);
-	header->msg_controllen += CMSG_SPACE(sizeof step);
+	if (tos == 0)
+		return; /* as the socket has it */
+	if (to->family == AF_INET)
+		put(header, SOL_IP, IP_TOS, &value, sizeof value);
+	else
+		put(header, SOL_IPV6, IPV6_TCLASS, &value, sizeof value);
 }
 
-/* One call: of one packet if step is 0. */
-static int send_once(int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step)
+/* One call; with a step of 0, one packet. */
+static int send_once(int fd, struct endpoint *to, const struct udp_burst *burst)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE];
-	struct iovec vector = {(void *)data, length};
+	struct iovec vector = {(void *)burst->data, burst->length};
 	struct msghdr header = {.msg_name = to,
 		.msg_namelen = to->family == AF_INET6 ? sizeof to->v6 : sizeof to->v4,
 		.msg_iov = &vector,
 		.msg_iovlen = 1,
 		.msg_control = control};
+	uint16_t step = (uint16_t)burst->step;
 
 	put_source(&header, to);
+	put_tos(&header, to, burst->tos);
 	if (step > 0)
-		put_step(&header, (uint16_t)step);
+		put(&header, SOL_UDP, UDP_SEGMENT, &step, sizeof step);
 	if (header.msg_controllen == 0)
 		header.msg_control = NULL;
 	while (sendmsg(fd, &header, MSG_NOSIGNAL) < 0)
@@ -231,17 +242,16 @@ static int send_once(int fd, struct endpoint *to, const uint8_t *data, size_t le
 	return 0;
 }
 
-static int send_from_anywhere(
-	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step)
+static int send_from_anywhere(int fd, struct endpoint *to, const struct udp_burst *burst)
 {
-	int error = send_once(fd, to, data, length, step);
+	int error = send_once(fd, to, burst);
 
 	if (error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL) {
 		struct endpoint elsewhere = *to;
 
 		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
 		if (memcmp(&elsewhere.local6, &to->local6, sizeof to->local6) != 0 &&
-			send_once(fd, &elsewhere, data, length, step) == 0) {
+			send_once(fd, &elsewhere, burst) == 0) {
 			to->local6 = elsewhere.local6;
 			return 0;
 		}
@@ -249,25 +259,24 @@ static int send_from_anywhere(
 	return error;
 }
 
-int udp_send(
-	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step, bool *plain)
+int udp_send(int fd, struct endpoint *to, const struct udp_burst *burst, bool *plain)
 {
 	int result = 0, error;
 
-	if (length > step && !*plain) {
-		error = send_from_anywhere(fd, to, data, length, step);
+	if (burst->length > burst->step && !*plain) {
+		error = send_from_anywhere(fd, to, burst);
 		if (error != -EIO && error != -EINVAL && error != -EMSGSIZE)
 			return error;
 		*plain = true;
 	}
-	while (length > 0) {
-		size_t n = length < step ? length : step;
+	for (size_t at = 0, n; at < burst->length; at += n) {
+		struct udp_burst one = {.data = burst->data + at, .tos = burst->tos};
 
-		error = send_from_anywhere(fd, to, data, n, 0);
+		n = burst->length - at < burst->step ? burst->length - at : burst->step;
+		one.length = n;
+		error = send_from_anywhere(fd, to, &one);
 		if (error < 0)
 			result = error;
-		data += n;
-		length -= n;
 	}
 	return result;
 }

@@ -37,6 +37,7 @@ struct udp_message {
 	uint8_t *data;
 	size_t length;
 	size_t step; /* length of each packet in it but the last, which may be shorter */
+	uint8_t ecn; /* of the outer headers: enum ecn */
 };
 
 struct udp_batch;
@@ -48,11 +49,17 @@ void udp_batch_free(struct udp_batch *batch);
  * buffers may be written to, until the next call. */
 int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP_BATCH]);
 
+/* Packets that lie one after the other. */
+struct udp_burst {
+	const uint8_t *data;
+	size_t length; /* at most UDP_SEND_MAX, in at most UDP_SEGMENTS packets */
+	size_t step; /* length of each packet but the last, which may be shorter */
+	uint8_t tos; /* of the outer headers, or traffic class */
+};
+
 /*
- * Sends packets of step bytes each, the last maybe shorter, that lie one after the other: at most
- * UDP_SEND_MAX bytes and UDP_SEGMENTS packets. *plain tells whether the way to this peer refuses
- * super-packets, and is set when that is found out: each packet is then sent by itself. A local
- * address that is no longer this host's is cleared in `to`. Returns 0 or -errno.
+ * Sends them. *plain tells whether the way to this peer refuses super-packets, and is set when that
+ * is found out: each packet is then sent by itself. A local address that is no longer this host's
+ * is cleared in `to`. Returns 0 or -errno.
  */
-int udp_send(
-	int fd, struct endpoint *to, const uint8_t *data, size_t length, size_t step, bool *plain);
+int udp_send(int fd, struct endpoint *to, const struct udp_burst *burst, bool *plain);

@@ -15,6 +15,7 @@ enum {
 	READS_PER_TURN = 32, /* before other sources get theirs */
 	RECEIVES_PER_TURN = 4,
 	EVENTS = 8,
+	FORGET_MS = 5000, /* without a packet: then no copy of the last key is kept */
 };
 
 enum source {
@@ -139,16 +140,23 @@ static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
 
 static void *run(void *argument)
 {
-	static const uint64_t one = 1;
 	struct worker *worker = argument;
 	struct shared *shared = worker->shared;
 	struct epoll_event events[EVENTS];
 	bool go_on = true, stopped = false;
+	int timeout_ms = -1;
 
 	while (go_on) {
-		int n = epoll_wait(worker->epoll, events, EVENTS, -1);
+		int n = epoll_wait(worker->epoll, events, EVENTS, timeout_ms);
 		uint64_t now_ms;
 
+		if (n == 0) {
+			aead_forget(worker->transmitter.aead);
+			aead_forget(worker->receiver.aead);
+			timeout_ms = -1;
+			continue;
+		}
+		timeout_ms = FORGET_MS;
 		epoch_online(&shared->epoch, worker->number);
 		now_ms = clock_now_ms(&system_clock);
 		for (int i = 0; i < n && go_on; i++) {
@@ -159,9 +167,7 @@ static void *run(void *argument)
 	}
 	if (!stopped) {
 		atomic_store(&worker->ended, true);
-		if (write(shared->wake, &one, sizeof one) < 0) {
-			/* the counter is full: it is awake */
-		}
+		shared_wake(shared);
 	}
 	return NULL;
 }

@@ -78,11 +78,19 @@ static void on_drain(void *context)
 
 static void on_lost(void *context, int error)
 {
-	if (error == -EPROTO)
+	struct gate *gate = context;
+
+	if (error == -EPROTO) {
 		log_error("the broker sent what is no message");
-	else
+	} else if (gate->connections.draining) {
+		/* It was told a second time to stop, and waits for nobody. */
+		log_debug("the broker has ended: %s", strerror(-error));
+		finish(gate, EXIT_SUCCESS);
+		return;
+	} else {
 		log_error("the broker is gone: %s", strerror(-error));
-	finish(context, EXIT_FAILURE);
+	}
+	finish(gate, EXIT_FAILURE);
 }
 
 static void on_libevent_message(int severity, const char *message)

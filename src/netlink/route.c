@@ -73,6 +73,11 @@ int route_set(struct netlink *netlink, const struct route *route)
 	return change(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);
 }
 
+int route_append(struct netlink *netlink, const struct route *route)
+{
+	return change(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route);
+}
+
 int route_delete(struct netlink *netlink, const struct route *route)
 {
 	struct route wanted = *route;
@@ -106,6 +111,8 @@ static bool passes(const struct route_filter *filter, const struct route *route)
 	if (filter->table != 0 && route->table != filter->table)
 		return false;
 	if (filter->type != 0 && route->type != filter->type)
+		return false;
+	if (filter->protocol != 0 && route->protocol != filter->protocol)
 		return false;
 	if (filter->oif != 0 && route->oif != filter->oif)
 		return false;
@@ -157,6 +164,7 @@ int route_dump(struct netlink *netlink, const struct route_filter *filter, struc
 	header = netlink_add(&request, RTM_GETROUTE, 0, sizeof *header);
 	header->rtm_family = AF_INET;
 	header->rtm_type = filter->type;
+	header->rtm_protocol = filter->protocol;
 	if (filter->table != 0)
 		netlink_put_u32(&request, RTA_TABLE, filter->table);
 	if (filter->oif != 0)

@@ -30,6 +30,9 @@ struct route route_of_link(struct prefix destination, unsigned int oif);
 int route_add(struct netlink *netlink, const struct route *route);
 /* Adds it, or puts it in place of one with the same destination, table and metric, in one step. */
 int route_set(struct netlink *netlink, const struct route *route);
+/* Adds it behind others with the same destination, table and metric, as the kernel adds an
+ * address's. -EEXIST if the same one is there. */
+int route_append(struct netlink *netlink, const struct route *route);
 /* -ESRCH if it is not there. What is 0 in the route matches any. */
 int route_delete(struct netlink *netlink, const struct route *route);
 
@@ -37,6 +40,7 @@ int route_delete(struct netlink *netlink, const struct route *route);
 struct route_filter {
 	uint32_t table; /* 0: any */
 	uint8_t type; /* RTN_...; 0: any */
+	uint8_t protocol; /* RTPROT_...; 0: any */
 	uint8_t scope_at_least; /* RT_SCOPE_LINK leaves out what has a gateway */
 	unsigned int oif; /* 0: any */
 	struct prefix within; /* the destination lies inside; a length of 0 takes any */

@@ -45,7 +45,8 @@ static int survey(struct plane *plane, plane_trace_fn *found, void *context)
 	for (size_t i = 0; i < n && error == 0; i++) {
 		struct plane_trace trace = {0};
 
-		if (!plane_parse_device_name(links[i].name, &trace.index))
+		if (!plane_parse_device_name(links[i].name, &trace.index) ||
+			embedded_is_clients(&links[i]))
 			continue;
 		trace.has_bind = ipv4_parse(links[i].alias, &trace.bind) == 0;
 		error = found(context, &trace);
@@ -58,7 +59,7 @@ int embedded_delete(struct embedded_plane *embedded, const char *name)
 	struct link link;
 	int error = link_get(embedded->route, name, &link);
 
-	if (error == 0 && strcmp(link.kind, "tun") != 0)
+	if (error == 0 && (strcmp(link.kind, "tun") != 0 || embedded_is_clients(&link)))
 		return 0; /* not ours */
 	if (error == 0)
 		error = link_delete(embedded->route, link.ifindex);
@@ -148,6 +149,7 @@ static const struct plane_ops embedded_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,
+	.tend = embedded_tend,
 	.free = free_plane,
 };
 

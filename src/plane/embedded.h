@@ -57,10 +57,14 @@ int embedded_ask(const char *name, const char *request, char **answer);
 /* Takes the next "key=value" line out of an answer, in place. False at its end. */
 bool embedded_next_line(char **answer, char **key, char **value);
 
-/* plane_ops.open and .dump */
+/* plane_ops.open, .tend and .dump */
 int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
+int embedded_tend(struct plane_device *device);
 int embedded_dump(struct plane_device *device, plane_peer_fn *found, void *context);
+
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+bool embedded_is_clients(const struct link *link);
 
 /* Deletes the interface, with which the device ends. 0 also if there is none. */
 int embedded_delete(struct embedded_plane *embedded, const char *name);

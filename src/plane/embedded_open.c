@@ -9,9 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "netlink/address.h"
 #include "plane/embedded_text.h"
+#include "plane/interface.h"
 
 enum {
 	PATH_SIZE = 128,
@@ -90,6 +92,11 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 	bool match = false;
 
 	*made = false;
+	if (error == 0 && embedded_is_clients(link))
+		return embedded_fail(embedded, -EEXIST,
+			"make %s: a vprox client on this host has that name, give it another one "
+			"with `vprox connect --interface`",
+			device->name.s);
 	if (error == 0 && strcmp(link->kind, "tun") != 0)
 		return embedded_fail(embedded, -EEXIST, "make %s: there is another interface (%s)",
 			device->name.s, link->kind);
@@ -112,16 +119,20 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 	return error < 0 ? embedded_fail(embedded, error, "find %s", device->name.s) : 0;
 }
 
-static int configure_link(struct embedded_device *device, const struct link *link)
+static int complete(struct embedded_device *device, const struct link *link, bool made)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
-	struct ipv4_text alias = ipv4_text(device->endpoint.bind);
-	const struct link_change change = {.up = true, .alias = alias.s};
-	const struct address address = {.ifindex = link->ifindex,
-		.local = device->endpoint.gateway,
-		.prefix_length = device->endpoint.block.length,
-		.valid_s = ADDRESS_FOREVER,
-		.preferred_s = ADDRESS_FOREVER};
+	unsigned int given;
+	const char *step;
+	int error = interface_complete(embedded->route, &device->endpoint, link, &given, &step);
+
+	if (!made)
+		interface_report(link->name, given);
+	return error < 0 ? embedded_fail(embedded, error, "set up %s: %s", link->name, step) : 0;
+}
+
+static void switch_off_ipv6(const struct link *link)
+{
 	char path[PATH_SIZE];
 	int error;
 
@@ -129,20 +140,40 @@ static int configure_link(struct embedded_device *device, const struct link *lin
 	error = file_write_setting(path, "1");
 	if (error < 0 && error != -ENOENT)
 		log_warning("%s: cannot switch off IPv6: %s", link->name, strerror(-error));
-	error = address_add(embedded->route, &address);
-	if (error == 0 || error == -EEXIST)
-		error = link_set(embedded->route, link->ifindex, &change);
-	return error < 0 ? embedded_fail(embedded, error, "set up %s", link->name) : 0;
 }
+
+int embedded_tend(struct plane_device *plane_device)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	struct embedded_plane *embedded = embedded_plane_of(device);
+	struct link link;
+	int error = link_get(embedded->route, device->name.s, &link);
+
+	if (error == 0 && (strcmp(link.kind, "tun") != 0 || embedded_is_clients(&link)))
+		error = -ENODEV;
+	if (error < 0)
+		return embedded_fail(embedded, error, "look up %s", device->name.s);
+	return complete(device, &link, false);
+}
+
+/* An address that a peer has. */
+struct taken {
+	struct hash_node node;
+	struct ipv4 address;
+};
 
 /* What adoption has seen, and what it takes away. */
 struct adoption {
 	struct embedded_device *device;
-	uint32_t *taken; /* addresses, host byte order */
-	size_t n_taken;
+	struct hash_table taken;
 	struct plane_peer *unsound;
 	size_t n_unsound;
 };
+
+static bool is_address(const struct hash_node *node, const void *key)
+{
+	return ipv4_equal(hash_entry(node, struct taken, node)->address, *(const struct ipv4 *)key);
+}
 
 static const char *fault_of(const struct adoption *adoption, const struct plane_peer *peer)
 {
@@ -155,10 +186,20 @@ static const char *fault_of(const struct adoption *adoption, const struct plane_
 		ipv4_equal(peer->inner, endpoint->block.address) ||
 		ipv4_equal(peer->inner, prefix_last(endpoint->block)))
 		return "its address is no peer's in this block";
-	for (size_t i = 0; i < adoption->n_taken; i++)
-		if (adoption->taken[i] == peer->inner.value)
-			return "another peer has its address";
+	if (hash_find(&adoption->taken, &peer->inner, sizeof peer->inner, is_address))
+		return "another peer has its address";
 	return NULL;
+}
+
+static int take_address(struct adoption *adoption, struct ipv4 address)
+{
+	struct taken *taken = malloc(sizeof *taken);
+
+	if (!taken)
+		return -ENOMEM;
+	taken->address = address;
+	hash_insert(&adoption->taken, &taken->node, &taken->address, sizeof taken->address);
+	return 0;
 }
 
 static int look_at_peer(
@@ -169,14 +210,8 @@ static int look_at_peer(
 	void *grown;
 
 	(void)usage;
-	if (!fault) {
-		grown = reallocarray(adoption->taken, adoption->n_taken + 1, sizeof(uint32_t));
-		if (!grown)
-			return -ENOMEM;
-		adoption->taken = grown;
-		adoption->taken[adoption->n_taken++] = peer->inner.value;
-		return 0;
-	}
+	if (!fault)
+		return take_address(adoption, peer->inner);
 	log_warning("%s: removing %s peer %s: %s", adoption->device->name.s,
 		peer->kind == PEER_WIREGUARD ? "WireGuard" : "IPIP",
 		peer->kind == PEER_WIREGUARD ? key_text(&peer->key).s : ipv4_text(peer->remote).s,
@@ -193,15 +228,20 @@ static int adopt(struct embedded_device *device)
 {
 	struct adoption adoption = {.device = device};
 	int errors[PLANE_REMOVAL_BATCH];
-	int error = embedded_dump(&device->device, look_at_peer, &adoption);
+	int error = hash_init(&adoption.taken);
 
+	if (error < 0)
+		return error;
+	error = embedded_dump(&device->device, look_at_peer, &adoption);
 	for (size_t i = 0; i < adoption.n_unsound && error == 0; i += PLANE_REMOVAL_BATCH) {
 		size_t n = adoption.n_unsound - i;
 
 		error = device->device.plane->ops->remove(&device->device, adoption.unsound + i,
 			n < PLANE_REMOVAL_BATCH ? n : PLANE_REMOVAL_BATCH, errors);
 	}
-	free(adoption.taken);
+	hash_for_each (&adoption.taken, node)
+		free(hash_entry(node, struct taken, node));
+	hash_free(&adoption.taken);
 	free(adoption.unsound);
 	return error;
 }
@@ -223,7 +263,10 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 			embedded_plane_of(device), error, "configure %s", device->name.s);
 	if (!made)
 		error = adopt(device);
-	return error < 0 ? error : configure_link(device, link);
+	if (error < 0)
+		return error;
+	switch_off_ipv6(link);
+	return complete(device, link, made);
 }
 
 int embedded_open(

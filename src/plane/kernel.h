@@ -99,6 +99,10 @@ bool kernel_holds(const struct kernel_device *device, struct ipv4 inner);
 bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
 	struct ipv4 inner, struct ipv4 remote);
 int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote);
+/* Adds two messages to a request: the link up (of_group: and out of the removal group), its route.
+ */
+void kernel_ipip_put_mended(
+	struct netlink_request *request, unsigned int ifindex, struct ipv4 inner, bool of_group);
 int kernel_ipip_check(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote);
 /* Removes those of the peers that are IPIP's; n is PLANE_REMOVAL_BATCH at the most. */
 void kernel_ipip_remove(
@@ -116,6 +120,8 @@ struct kernel_ipip *kernel_ipip_of_ifindex(
 
 /* Makes sure the family is known. */
 int kernel_find_wireguard(struct kernel_plane *kernel);
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool *is_clients);
 int kernel_wireguard_add(struct kernel_device *device, const struct key *key, struct ipv4 inner);
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key);
 /* Removes those of the peers that are WireGuard's, in one request. */
@@ -143,6 +149,13 @@ int kernel_delete_index(
 int kernel_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
 void kernel_free_device(struct kernel_device *device);
+
+/* kernel_tend.c: putting right what others have changed. */
+
+/* Gives vprox<i> what it lacks, as found in link; made: by us just now, so that nothing it lacks
+ * is worth a line in the log. */
+int kernel_configure_link(struct kernel_device *device, const struct link *link, bool made);
+int kernel_tend(struct plane_device *device);
 
 /* kernel_adopt.c: taking over the peers that are there. Both remove and log what does not match. */
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "netlink/route.h"
 #include "netlink/wireguard.h"
+#include "plane/client_link.h"
 
 enum {
 	REASON_SIZE = 128,
@@ -157,17 +158,13 @@ static int heal(
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	bool down = !(link->flags & IFF_UP), marked = link->group == KERNEL_REMOVAL_GROUP;
-	struct link_change change = {.up = down, .set_group = marked};
-	struct route route = route_of_link((struct prefix){inner, 32}, link->ifindex);
 	struct netlink_request request;
 
 	kernel_switch_off_ipv6(kernel, link->name);
 	if (!down && !marked && routed)
 		return 0;
 	netlink_request_init(&request);
-	link_put_set(&request, link->ifindex, &change);
-	/* A link that was down has lost its route. */
-	route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
+	kernel_ipip_put_mended(&request, link->ifindex, inner, marked);
 	log_info("%s: mending it:%s%s%s", link->name, down ? " it was down;" : "",
 		marked ? " it was about to be removed;" : "", routed ? "" : " it had no route;");
 	return netlink_execute(kernel->route, &request);
@@ -222,7 +219,7 @@ int kernel_adopt_ipip(struct kernel_device *device, const struct link *links, si
 		uint32_t offset;
 
 		if (!plane_parse_ipip_name(link->name, &index, &offset) ||
-			index != device->endpoint.index)
+			index != device->endpoint.index || client_link_has_alias(link))
 			continue;
 		if (strcmp(link->kind, "ipip") != 0) {
 			log_warning("%s: left alone: it is not of kind ipip", link->name);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "netlink/route.h"
+#include "plane/client_link.h"
 
 struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ipv4 inner)
 {
@@ -33,7 +34,7 @@ bool kernel_holds(const struct kernel_device *device, struct ipv4 inner)
 bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
 	struct ipv4 inner, struct ipv4 remote)
 {
-	return strcmp(link->kind, "ipip") == 0 &&
+	return strcmp(link->kind, "ipip") == 0 && !client_link_has_alias(link) &&
 	       strcmp(link->name, kernel_ipip_name(device, inner).s) == 0 &&
 	       ipv4_equal(link->local, device->endpoint.bind) && ipv4_equal(link->remote, remote);
 }
@@ -176,13 +177,22 @@ static int make_or_find(struct kernel_device *device, struct ipv4 inner, struct 
 	return 0;
 }
 
+void kernel_ipip_put_mended(
+	struct netlink_request *request, unsigned int ifindex, struct ipv4 inner, bool of_group)
+{
+	const struct link_change change = {.up = true, .set_group = of_group};
+	const struct route route = route_of_link((struct prefix){inner, 32}, ifindex);
+
+	link_put_set(request, ifindex, &change);
+	/* A link that was down has lost its route. */
+	route_put(request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
+}
+
 int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	struct plane_name name = kernel_ipip_name(device, inner);
 	struct netlink_request request;
-	struct link_change change = {.up = true};
-	struct route route;
 	struct link link;
 	bool made;
 	int error = make_or_find(device, inner, remote, &link, &made);
@@ -190,11 +200,8 @@ int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4
 	if (error < 0)
 		goto out;
 	kernel_switch_off_ipv6(kernel, name.s);
-	change.set_group = link.group == KERNEL_REMOVAL_GROUP;
-	route = route_of_link((struct prefix){inner, 32}, link.ifindex);
 	netlink_request_init(&request);
-	link_put_set(&request, link.ifindex, &change);
-	route_put(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
+	kernel_ipip_put_mended(&request, link.ifindex, inner, link.group == KERNEL_REMOVAL_GROUP);
 	error = netlink_execute(kernel->route, &request);
 	if (error < 0)
 		kernel_fail(kernel, error, netlink_error(kernel->route),

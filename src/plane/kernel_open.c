@@ -62,10 +62,11 @@ static bool is_gateway(const struct kernel_device *device, const struct address 
 /* Whether the interface that is there is this endpoint's; else why not. One without an alias or an
  * address was left half-made, or by another server that sets no alias. */
 static int matches(struct kernel_device *device, const struct link *link, bool *match,
-	bool *addressed, char reason[REASON_SIZE])
+	char reason[REASON_SIZE])
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	auto_free struct address *addresses = NULL;
+	bool addressed = false;
 	struct ipv4 bind;
 	size_t n;
 	int error = address_dump(kernel->route, link->ifindex, &addresses, &n);
@@ -73,14 +74,13 @@ static int matches(struct kernel_device *device, const struct link *link, bool *
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route),
 			"list addresses of %s", link->name);
-	*addressed = false;
 	for (size_t i = 0; i < n; i++)
-		*addressed |= is_gateway(device, &addresses[i]);
+		addressed |= is_gateway(device, &addresses[i]);
 	*match = true;
 	if (ipv4_parse(link->alias, &bind) == 0 && !ipv4_equal(bind, device->endpoint.bind)) {
 		*match = false;
 		snprintf(reason, REASON_SIZE, "it belongs to %s", link->alias);
-	} else if (n > 0 && !*addressed) {
+	} else if (n > 0 && !addressed) {
 		*match = false;
 		snprintf(reason, REASON_SIZE, "its address is %s, not %s/%u",
 			address_text(&addresses[0]).s, ipv4_text(device->endpoint.gateway).s,
@@ -144,47 +144,26 @@ static int configure_wireguard(struct kernel_device *device, const struct key *p
 	return 0;
 }
 
-/* The alias by which the next server recognises the endpoint, the gateway's address, and up. */
-static int configure_link(struct kernel_device *device, const struct link *link, bool addressed)
-{
-	struct kernel_plane *kernel = kernel_plane_of(device);
-	struct plane_name name = plane_device_name(device->endpoint.index);
-	struct ipv4_text alias = ipv4_text(device->endpoint.bind);
-	struct link_change change = {
-		.up = !(link->flags & IFF_UP),
-		.set_group = link->group == KERNEL_REMOVAL_GROUP,
-		.alias = strcmp(link->alias, alias.s) == 0 ? NULL : alias.s,
-	};
-	struct address gateway = {
-		.ifindex = link->ifindex,
-		.local = device->endpoint.gateway,
-		.prefix_length = device->endpoint.block.length,
-		.valid_s = ADDRESS_FOREVER,
-		.preferred_s = ADDRESS_FOREVER,
-	};
-	int error = 0;
-
-	if (change.up || change.set_group || change.alias)
-		error = link_set(kernel->route, link->ifindex, &change);
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route),
-			"bring up %s on UDP port %u", name.s, device->endpoint.port);
-	if (!addressed)
-		error = address_add(kernel->route, &gateway);
-	if (error < 0 && error != -EEXIST)
-		return kernel_fail(kernel, error, netlink_error(kernel->route),
-			"give %s its address %s", name.s, address_text(&gateway).s);
-	return 0;
-}
-
 /* What open() works on. */
 struct opening {
 	struct link *links; /* all that are there */
 	size_t n_links;
 	struct link link; /* vprox<i> */
 	bool made; /* by this call */
-	bool addressed; /* has the gateway's address */
 };
+
+static int refuse_clients(struct kernel_plane *kernel, const struct link *link)
+{
+	bool is_clients;
+	int error = kernel_is_clients(kernel, link, &is_clients);
+
+	if (error < 0 || !is_clients)
+		return error;
+	return kernel_fail(kernel, -EEXIST, NULL,
+		"make %s: a vprox client on this host has that name, give it another one with "
+		"`vprox connect --interface`",
+		link->name);
+}
 
 /* Finds vprox<i>, or makes it if there is none, or none that matches. */
 static int find_or_make(struct kernel_device *device, struct opening *opening)
@@ -200,11 +179,14 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 			opening->link = opening->links[i];
 	if (opening->link.ifindex == 0)
 		return make_interface(device, &opening->link, &opening->made);
+	error = refuse_clients(kernel, &opening->link);
+	if (error < 0)
+		return error;
 	if (strcmp(opening->link.kind, "wireguard") != 0)
 		return kernel_fail(kernel, -EEXIST, NULL,
 			"make %s: there is another interface of that name (kind %s)", name.s,
 			opening->link.kind[0] != '\0' ? opening->link.kind : "unknown");
-	error = matches(device, &opening->link, &match, &opening->addressed, reason);
+	error = matches(device, &opening->link, &match, reason);
 	if (error < 0 || match)
 		return error;
 	log_warning("removing %s and all of its peers: %s", name.s, reason);
@@ -230,7 +212,7 @@ static int set_up(
 	if (error == 0)
 		error = kernel_adopt_wireguard(device, &dump);
 	if (error == 0)
-		error = configure_link(device, &opening->link, opening->addressed);
+		error = kernel_configure_link(device, &opening->link, opening->made);
 	if (error == 0)
 		error = kernel_adopt_ipip(device, opening->links, opening->n_links);
 	wireguard_free(&dump);

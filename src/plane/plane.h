@@ -123,6 +123,14 @@ struct plane_ops {
 	 */
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
 
+	/*
+	 * Puts right what others have changed of the device from outside: an interface that was set
+	 * down, an address or a route that was removed. Peers and interfaces that have vanished are
+	 * not made again: see dump() and check(). To be called now and then; where nothing has
+	 * changed it changes nothing. Logs what it puts right; -ENODEV: the device has vanished.
+	 */
+	int (*tend)(struct plane_device *device);
+
 	/* Frees the plane itself; the devices must be closed. */
 	void (*free)(struct plane *plane);
 };

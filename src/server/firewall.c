@@ -1,9 +1,11 @@
 #include "server/firewall.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/netfilter.h>
+#include <openssl/sha.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -12,13 +14,17 @@
 
 /* firewall_text() has the same. */
 static const char table_name[] = "vprox";
+static const char listing[] = "list table ip vprox\n";
 static const char removal[] = "table ip vprox\ndelete table ip vprox\n";
 
-static int count_rules(size_t *n)
+static int digest_table(uint8_t digest[FIREWALL_DIGEST_SIZE], struct nft_error *reason)
 {
-	auto_free struct ruleset_rule *rules = NULL;
+	auto_free char *text = NULL;
+	int error = nft_run_for_output(listing, &text, reason);
 
-	return ruleset_rules(NFPROTO_IPV4, table_name, NULL, &rules, n);
+	if (error == 0)
+		SHA256((const unsigned char *)text, strlen(text), digest);
+	return error;
 }
 
 int firewall_load(const struct firewall_config *config, struct firewall_state *state)
@@ -38,28 +44,31 @@ int firewall_load(const struct firewall_config *config, struct firewall_state *s
 	}
 	/* The generation first: a change between the two is looked at again at the next call. */
 	error = ruleset_generation(&state->generation);
-	if (error == 0)
-		error = count_rules(&state->n_rules);
 	if (error < 0)
-		log_error("cannot read the firewall back: %s", strerror(-error));
+		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
+	else
+		error = digest_table(state->digest, &reason);
+	if (error < 0)
+		log_error("cannot read the firewall back: %s", reason.text);
 	return error;
 }
 
 int firewall_tend(const struct firewall_config *config, struct firewall_state *state)
 {
 	uint32_t generation;
-	size_t n_rules;
+	uint8_t digest[FIREWALL_DIGEST_SIZE];
+	struct nft_error reason;
 	int error = ruleset_generation(&generation);
 
-	if (error == 0 && generation == state->generation)
-		return 0;
-	if (error == 0)
-		error = count_rules(&n_rules);
 	if (error < 0) {
 		log_error("cannot check the firewall: %s", strerror(-error));
 		return error;
 	}
-	if (n_rules == state->n_rules) {
+	if (generation == state->generation)
+		return 0;
+	/* One that cannot be listed is not there. */
+	if (digest_table(digest, &reason) == 0 &&
+		memcmp(digest, state->digest, sizeof digest) == 0) {
 		state->generation = generation;
 		return 0;
 	}
@@ -77,4 +86,29 @@ int firewall_remove(void)
 	if (error < 0)
 		log_error("cannot remove the firewall: %s", reason.text);
 	return error;
+}
+
+static bool is_own(const struct ruleset_chain *chain)
+{
+	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
+}
+
+int firewall_clear(bool only_tell)
+{
+	auto_free struct ruleset_chain *chains = NULL;
+	size_t n;
+	int error = ruleset_chains(is_own, &chains, &n);
+
+	if (error < 0) {
+		log_error("cannot look for the nftables table ip %s: %s", table_name,
+			strerror(-error));
+		return error;
+	}
+	if (n == 0)
+		return 0;
+	error = only_tell ? 0 : firewall_remove();
+	if (error < 0)
+		return error;
+	log_info("%s the nftables table ip %s", only_tell ? "would remove" : "removed", table_name);
+	return 1;
 }

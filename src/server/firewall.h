@@ -26,10 +26,14 @@ struct firewall_config {
 	bool embedded; /* one TUN an endpoint, whose device checks the inner sources itself */
 };
 
+enum {
+	FIREWALL_DIGEST_SIZE = 32, /* SHA-256 */
+};
+
 /* What the table looked like when it was loaded, to see whether somebody has touched it since. */
 struct firewall_state {
 	uint32_t generation;
-	size_t n_rules;
+	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of all that nft lists of it */
 };
 
 /* The commands that replace the table in one transaction, whether or not it is there. The caller
@@ -42,13 +46,18 @@ int firewall_load(const struct firewall_config *config, struct firewall_state *s
 
 /*
  * To be called every few seconds: loads the table again, with a warning, if another program has
- * removed it or some of its rules (`nft flush ruleset`). One netlink message where nobody has
- * changed any nftables table since the last call. Returns 0 or -errno, logged.
+ * removed it (`nft flush ruleset`) or changed anything in it, be it an element of a set. One
+ * netlink message where nobody has changed any nftables table since the last call. Returns 0 or
+ * -errno, logged.
  */
 int firewall_tend(const struct firewall_config *config, struct firewall_state *state);
 
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);
+
+/* The same, and logs it. only_tell: logs it and leaves it. Returns whether it was there (1 or 0),
+ * or -errno, logged. */
+int firewall_clear(bool only_tell);
 
 /* Logs what has to be open where other tables drop what they do not accept on its way to this host:
  * the outer packets are untracked, so no rule by connection state lets them in. */

@@ -28,11 +28,12 @@ struct host {
 	struct firewall_config firewall;
 	struct firewall_state firewall_state;
 	struct foreign_firewall *foreign;
-	struct event *firewall_timer;
+	struct event *tend_timer;
 	struct event *address_timer;
 };
 
-static void on_firewall_timer(evutil_socket_t fd, short what, void *context)
+/* What goes wrong is logged by each; the next call tries again. */
+static void on_tend_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct host *host = context;
 
@@ -40,6 +41,8 @@ static void on_firewall_timer(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	firewall_tend(&host->firewall, &host->firewall_state);
 	foreign_firewall_tend(host->foreign);
+	policy_rules_tend(host->netlink, &host->firewall);
+	sysctls_tend(host->netlink, &host->firewall);
 }
 
 static int tend_bind_addresses(struct host *host)
@@ -61,7 +64,6 @@ static void on_address_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	tend_bind_addresses(host);
-	policy_rules_tend(host->netlink, &host->firewall);
 }
 
 /* Describes the endpoints to the firewall: all, or those that stay. */
@@ -126,7 +128,7 @@ static int prepare_firewall(struct host *host)
 	if (error < 0)
 		return error;
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
-	go_leftovers_remove();
+	go_leftovers_remove(false);
 	foreign_firewall_tend(host->foreign);
 	firewall_report_closed_inputs(&host->firewall);
 	return 0;
@@ -156,8 +158,7 @@ int host_prepare(const struct server_config *config, const struct endpoint *endp
 	if (error == 0)
 		error = sysctls_prepare(host->netlink, &host->firewall);
 	if (error == 0)
-		error = start_timer(
-			host, base, on_firewall_timer, FIREWALL_PERIOD_MS, &host->firewall_timer);
+		error = start_timer(host, base, on_tend_timer, TEND_PERIOD_MS, &host->tend_timer);
 	if (error == 0)
 		error = start_timer(
 			host, base, on_address_timer, ADDRESS_PERIOD_MS, &host->address_timer);
@@ -201,7 +202,7 @@ static int restore_firewall(struct host *host)
 
 	bool keep = host->firewall.n_endpoints > 0;
 	int error = keep ? policy_rules_tend(host->netlink, &host->firewall)
-			 : policy_rules_remove(host->netlink);
+			 : policy_rules_remove(host->netlink, false);
 
 	foreign_firewall_free(host->foreign, keep);
 	return first_error(error,
@@ -214,7 +215,7 @@ int host_restore(struct host *host, bool started)
 
 	if (!host)
 		return 0;
-	free_event(host->firewall_timer);
+	free_event(host->tend_timer);
 	free_event(host->address_timer);
 	if (host->foreign) {
 		error = restore_bind_addresses(host, started);

@@ -2,6 +2,7 @@
 #pragma once
 
 #define RUN_FOLDER "/run/vprox"
+#define LOCK_PATH RUN_FOLDER "/lock"
 
 /*
  * Takes the lock that a running server holds, making its folder if need be. It is released when the

@@ -16,7 +16,8 @@ static void keep_first_line(const char *said, struct nft_error *error)
 	snprintf(error->text, sizeof error->text, "%.*s", (int)length, said);
 }
 
-int nft_run(const char *commands, struct nft_error *error)
+/* output may be NULL. */
+static int run(const char *commands, char **output, struct nft_error *error)
 {
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	int result = 0;
@@ -33,6 +34,9 @@ int nft_run(const char *commands, struct nft_error *error)
 	if (nft_run_cmd_from_buffer(nft, commands) != 0) {
 		keep_first_line(nft_ctx_get_error_buffer(nft), error);
 		result = -EIO;
+	} else if (output) {
+		*output = strdup(nft_ctx_get_output_buffer(nft));
+		result = *output ? 0 : -ENOMEM;
 	}
 out:
 	nft_ctx_free(nft);
@@ -41,4 +45,14 @@ out:
 	malloc_trim(0);
 #endif
 	return result;
+}
+
+int nft_run(const char *commands, struct nft_error *error)
+{
+	return run(commands, NULL, error);
+}
+
+int nft_run_for_output(const char *commands, char **output, struct nft_error *error)
+{
+	return run(commands, output, error);
 }

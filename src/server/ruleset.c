@@ -115,8 +115,7 @@ int ruleset_rules(uint8_t family, const char *table, const char *chain, struct r
 	if (error < 0)
 		return error;
 	netlink_put_string(&query.request, NFTA_RULE_TABLE, table);
-	if (chain)
-		netlink_put_string(&query.request, NFTA_RULE_CHAIN, chain);
+	netlink_put_string(&query.request, NFTA_RULE_CHAIN, chain);
 	error = netlink_dump_items(
 		query.netlink, &query.request, decode_rule, NULL, sizeof **rules, &items, n);
 	netlink_close(query.netlink);

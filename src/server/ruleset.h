@@ -42,9 +42,8 @@ typedef bool ruleset_chain_filter(const struct ruleset_chain *chain);
 int ruleset_generation(uint32_t *generation);
 
 /*
- * The wanted chains of all families; the rules of one chain in their order (chain NULL: of the
- * whole table), none if it is not there. The caller frees the list. Return 0 or -errno; -EINTR if
- * the ruleset kept changing.
+ * The wanted chains of all families; the rules of one chain in their order, none if it is not
+ * there. The caller frees the list. Return 0 or -errno; -EINTR if the ruleset kept changing.
  */
 int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n);
 int ruleset_rules(uint8_t family, const char *table, const char *chain, struct ruleset_rule **rules,

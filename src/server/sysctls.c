@@ -25,7 +25,7 @@ enum {
 	RP_FILTER_LOOSE = 2,
 };
 
-static const char root[] = "/proc/sys/net/ipv4";
+static const char general[] = "/proc/sys/net/ipv4/ip_forward";
 static const char interfaces[] = "/proc/sys/net/ipv4/conf";
 /* Stands for the Internet when the routes are asked: nothing is sent there. */
 static const struct ipv4 far_away = {0x08080808};
@@ -161,20 +161,13 @@ static int prepare_interfaces(struct netlink *netlink, struct ipv4 bind,
 	return error;
 }
 
-int sysctls_prepare(struct netlink *netlink, const struct firewall_config *config)
+/* All interfaces that bind addresses' packets come or go by. */
+static int prepare_outside(struct netlink *netlink, const struct firewall_config *config)
 {
 	auto_free struct address *addresses = NULL;
-	struct setting general;
 	size_t n;
-	int error;
+	int error = address_dump(netlink, 0, &addresses, &n);
 
-	snprintf(general.path, sizeof general.path, "%s/ip_forward", root);
-	error = switch_on(general.path);
-	if (error == 0)
-		error = forward_on_tunnels(config);
-	if (error < 0)
-		return error;
-	error = address_dump(netlink, 0, &addresses, &n);
 	if (error < 0) {
 		log_error("cannot look for the bind addresses: %s", strerror(-error));
 		return error;
@@ -182,4 +175,40 @@ int sysctls_prepare(struct netlink *netlink, const struct firewall_config *confi
 	for (size_t i = 0; i < config->n_endpoints && error == 0; i++)
 		error = prepare_interfaces(netlink, config->endpoints[i].bind, addresses, n);
 	return error;
+}
+
+int sysctls_prepare(struct netlink *netlink, const struct firewall_config *config)
+{
+	int error = switch_on(general);
+
+	if (error == 0)
+		error = forward_on_tunnels(config);
+	return error < 0 ? error : prepare_outside(netlink, config);
+}
+
+static bool is_off(const char *path)
+{
+	int value;
+
+	return read_number(path, &value) == 0 && value == 0;
+}
+
+/* Whoever switches forwarding off does it in general, for interfaces to come, or for those with a
+ * name of their own. */
+static bool is_forwarding_off(const struct firewall_config *config)
+{
+	bool off = is_off(general) || is_off(setting_of("default", "forwarding").path);
+
+	for (size_t i = 0; i < config->n_endpoints && !off; i++) {
+		struct plane_name name = plane_device_name(config->endpoints[i].index);
+
+		off = is_off(setting_of(name.s, "forwarding").path);
+	}
+	return off;
+}
+
+int sysctls_tend(struct netlink *netlink, const struct firewall_config *config)
+{
+	return is_forwarding_off(config) ? sysctls_prepare(netlink, config)
+					 : prepare_outside(netlink, config);
 }

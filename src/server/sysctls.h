@@ -11,3 +11,10 @@ struct netlink;
  * Returns 0 or -errno, logged.
  */
 int sysctls_prepare(struct netlink *netlink, const struct firewall_config *config);
+
+/*
+ * The same while the server runs, to be called every few seconds (`sysctl --system` and others set
+ * them back): without a look at each tunnel, unless forwarding was off in general, for the tunnels
+ * to come or for one of the vprox<i>.
+ */
+int sysctls_tend(struct netlink *netlink, const struct firewall_config *config);

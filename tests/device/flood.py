@@ -1,31 +1,54 @@
-"""flood.py HOST PORT PUBLIC_KEY SECONDS: garbage, and initiations with a right mac1, from many ports."""
+"""flood.py ADDRESS/LENGTH HOST PORT PUBLIC_KEY RATE: sends so many datagrams a second from all over a
+network of this host, until it is ended: initiations with a right mac1 and with a wrong one, transport
+messages of nobody, garbage."""
 
 import base64
 import hashlib
+import ipaddress
 import os
 import socket
 import sys
 import time
 
-host, port, key, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+SOURCES = 100
+BATCH = 20  # datagrams of a system call: the sender is to take little of the processor
+SIZE = 148  # of an initiation
+UDP_SEGMENT = 103
+
+network, host, port, key, rate = sys.argv[1:6]
 mac1_key = hashlib.blake2s(b"mac1----" + base64.b64decode(key)).digest()
-sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(100)]
-for s in sockets:
-    s.connect((host, port))
-    s.setblocking(False)
 
 
-def initiation():
+def initiation(mac1=None):
     body = b"\x01\0\0\0" + os.urandom(112)
-    return body + hashlib.blake2s(body, digest_size=16, key=mac1_key).digest() + bytes(16)
+    mac1 = mac1 or hashlib.blake2s(body, digest_size=16, key=mac1_key).digest()
+    return body + mac1 + bytes(16)
 
 
-end = time.monotonic() + seconds
-while time.monotonic() < end:
-    for s in sockets:
-        for datagram in (initiation(), os.urandom(148), b"\x04\0\0\0" + os.urandom(92)):
-            try:
-                s.send(datagram)
-            except OSError:
-                pass
-    time.sleep(0.005)
+KINDS = [initiation, lambda: initiation(os.urandom(16)),
+         lambda: b"\x04\0\0\0" + os.urandom(SIZE - 4), lambda: os.urandom(SIZE)]
+
+
+def source(address):
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_UDP, UDP_SEGMENT, SIZE)
+    made.bind((str(address), 0))
+    made.connect((host, int(port)))
+    made.setblocking(False)
+    return made
+
+
+addresses = list(ipaddress.ip_network(network).hosts())[:SOURCES]
+sources = [(source(address), b"".join(KINDS[i % len(KINDS)]() for _ in range(BATCH)))
+           for i, address in enumerate(addresses)]
+print("ready", flush=True)
+began, sent = time.monotonic(), 0
+while True:
+    while sent < (time.monotonic() - began) * int(rate):
+        sender, datagrams = sources[sent // BATCH % len(sources)]
+        try:
+            sender.send(datagrams)
+        except OSError:
+            pass  # a full buffer, or somebody's answer
+        sent += BATCH
+    time.sleep(0.001)

@@ -1,5 +1,6 @@
 """Two namespaces joined by a veth, and devices in them: what the tests of the device are made of."""
 
+import itertools
 import os
 import re
 import signal
@@ -55,15 +56,16 @@ class Namespace:
 class Network:
     """Namespaces a and b, with an outer address of each family."""
 
+    numbers = itertools.count()
+
     def __init__(self):
-        suffix = os.getpid()
-        self.spaces = {side: Namespace(f"datapath-t{suffix}-{side}") for side in "ab"}
+        suffix = f"{os.getpid()}-{next(self.numbers)}"
+        self.spaces = {side: Namespace(f"datapath-{suffix}-{side}") for side in "ab"}
         self.closers = []
-        a, b = self.spaces["a"], self.spaces["b"]
-        run("ip", "link", "add", f"dpv{suffix}a", "netns", a.name, "type", "veth",
-            "peer", "name", f"dpv{suffix}b", "netns", b.name)
+        self.veth = {side: f"dpv-{side}" for side in "ab"}
+        run("ip", "link", "add", self.veth["a"], "netns", self.spaces["a"].name, "type", "veth",
+            "peer", "name", self.veth["b"], "netns", self.spaces["b"].name)
         for side, space in self.spaces.items():
-            self.veth = {s: f"dpv{suffix}{s}" for s in "ab"}
             for address, length in zip(OUTER[side], (24, 64)):
                 space.ip("addr", "add", f"{address}/{length}", "dev", self.veth[side], "nodad")
             space.ip("link", "set", self.veth[side], "up")
@@ -76,6 +78,47 @@ class Network:
             closer()
         for space in self.spaces.values():
             space.close()
+
+
+def make_device(network, side, name, kind):
+    if kind == "kernel":
+        return KernelDevice(network, side, name)
+    return Device(network, side, name, kind)
+
+
+def kernel_has(kind):
+    """Whether the kernel can make interfaces of this kind: tried in a namespace that is then gone."""
+    return run("unshare", "-n", "ip", "link", "add", "dpk", "type", kind,
+               check=False).returncode == 0
+
+
+class KernelDevice:
+    """A WireGuard interface of the kernel's, with what connect() needs of a Device."""
+
+    def __init__(self, network, side, name):
+        self.space, self.side, self.name = network[side], side, name
+        self.folder = tempfile.mkdtemp(prefix="datapath-")
+        self.space.ip("link", "add", name, "type", "wireguard")
+        self.private_key = run("wg", "genkey").stdout.strip()
+        self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
+
+    def set(self, *arguments, **kwargs):
+        return self.space.run("wg", "set", self.name, *arguments, **kwargs)
+
+    def show(self, what):
+        return self.space.run("wg", "show", self.name, what).stdout
+
+    def address(self, *addresses):
+        set_addresses(self.space, self.name, addresses)
+
+    def log_text(self):
+        return ""
+
+
+def set_addresses(space, interface, addresses):
+    for address in addresses:
+        space.ip("addr", "replace", address, "dev", interface, "nodad")
+    space.ip("link", "set", interface, "up")
 
 
 class Device:
@@ -145,9 +188,7 @@ class Device:
         return {k: int(v) for k, v in self.values("get_drops=1\n\n").items()}
 
     def address(self, *addresses):
-        for address in addresses:
-            self.space.ip("addr", "replace", address, "dev", self.name, "nodad")
-        self.space.ip("link", "set", self.name, "up")
+        set_addresses(self.space, self.name, addresses)
 
     def status(self, field):
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as status:

@@ -1,12 +1,9 @@
 """IPIP, by the short way (BPF) and by the raw socket."""
 
-import os
-import socket
-import struct
-
 import pytest
 
 from net import OUTER, Device, ping, transfer, wait_until
+from packets import echo_request, raw_packet, send
 
 INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
 STRANGER = "10.9.0.99"
@@ -25,36 +22,6 @@ def devices(network, request):
     if "refuses its BPF" in a.log_text():
         pytest.skip("this kernel has no short way")
     return a, b
-
-
-def raw_packet(source, destination, protocol, payload, identification=0, fragment=0, options=b""):
-    header = struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0,
-                         20 + len(options) + len(payload), identification, fragment, 64, protocol,
-                         0, socket.inet_aton(source), socket.inet_aton(destination)) + options
-    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
-    total = (total & 0xffff) + (total >> 16)
-    total = (total & 0xffff) + (total >> 16)
-    return header[:10] + struct.pack("!H", ~total & 0xffff) + header[12:] + payload
-
-
-def echo_request(source, destination, size=56):
-    body = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + bytes(size)
-    total = sum(struct.unpack(f"!{len(body) // 2}H", body))
-    total = (total & 0xffff) + (total >> 16)
-    return raw_packet(source, destination, 1,
-                      body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:])
-
-
-def send(space, *packets):
-    """Sends whole IPv4 packets from a namespace."""
-    text = ";".join(p.hex() for p in packets)
-    space.run("/usr/bin/python3", "-c", f"""
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for packet in {text!r}.split(";"):
-    p = bytes.fromhex(packet)
-    s.sendto(p, (socket.inet_ntoa(p[16:20]), 0))
-""")
 
 
 def received(device):

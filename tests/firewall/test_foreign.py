@@ -274,6 +274,21 @@ def test_our_own_table_comes_back_after_a_flush(route):
     assert listing() == before
 
 
+@pytest.mark.parametrize("change", [
+    "nft flush set ip vprox blocks",
+    "nft delete element ip vprox binds { 203.0.113.1 }",
+    "nft add table ip vprox { flags dormant; }",
+    "nft insert rule ip vprox tunnel accept",
+])
+def test_whatever_is_changed_in_our_own_table_is_put_right(route, change):
+    before = listing()
+    sh(SERVER, change)
+    assert listing() != before
+    route.run("tend")
+    assert listing() == before
+    assert seen_address() == "203.0.113.1"
+
+
 def test_loading_replaces_and_removing_leaves_nothing(empty_server):
     before = [sh(SERVER, "nft list ruleset"), sh(SERVER, "iptables-save")]
     run_tool("load")

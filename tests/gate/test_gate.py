@@ -635,6 +635,17 @@ def test_without_a_broker_there_is_no_gate(make_gate):
     assert "the broker is gone" in gate.log()
 
 
+def test_a_broker_that_ends_while_the_gate_drains_is_no_error(make_gate):
+    gate = make_gate()
+    client = gate.tls()
+    client.sendall(post("/connect-ipip"))
+    gate.requests(1)
+    gate.drain()
+    gate.hang_up()
+    assert gate.wait(3) == 0
+    assert "error" not in gate.log()
+
+
 def test_a_packet_that_is_no_message_ends_the_gate(make_gate):
     gate = make_gate()
     gate.ask(head("GET", "/"))

@@ -664,6 +664,38 @@ static void what_is_there_is_surveyed_by_index_and_can_be_discarded(void **state
 		"(ip link show vp7-4 && ip link show vp7-03 && ip link show vprox9) >/dev/null"));
 }
 
+static void a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct traces traces = {0};
+
+	/* By its alias, and as the Go client leaves it, by its key. */
+	assert_true(shell("mkdir -p /run/vprox && wg genkey >/run/vprox/client-key-vprox1"));
+	assert_true(shell("for i in 0 1 2; do ip link add vprox$i type wireguard; done; "
+			  "ip link set vprox0 alias vprox-client && "
+			  "wg set vprox1 private-key /run/vprox/client-key-vprox1 && "
+			  "ip link add vp0-3 type ipip local 192.0.2.1 remote 198.18.0.3 && "
+			  "ip link add vp0-4 type ipip local 192.0.2.1 remote 198.18.0.4 && "
+			  "ip link set vp0-4 alias vprox-client-2"));
+	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
+	assert_int_equal(traces.n, 2);
+	for (size_t i = 0; i < traces.n; i++)
+		assert_true(traces.all[i].index == 0 || traces.all[i].index == 2);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(f->plane->ops->discard(f->plane, i), 0);
+	assert_true(shell("ip link show vprox0 && ip link show vprox1 && ip link show vp0-4 && "
+			  "! ip link show vprox2 && ! ip link show vp0-3"));
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
+	assert_true(error_names(f, "--interface"));
+	f->endpoint.index = 1;
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
+	assert_true(error_names(f, "--interface"));
+	/* The alias says whose it is, whatever the key. */
+	assert_true(shell("ip link set vprox1 alias 192.0.2.1"));
+	open_device(f);
+	assert_true(shell("rm /run/vprox/client-key-vprox1"));
+}
+
 static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -680,6 +712,104 @@ static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_
 	assert_int_equal(check(f, &ipip), 0);
 	close_device(f, false);
 	assert_true(shell("! ip link show vp0-2 2>/dev/null"));
+}
+
+static int tend(struct fixture *f)
+{
+	return f->plane->ops->tend(f->device);
+}
+
+static bool is_as_before(void)
+{
+	return shell("(ip -d link; ip addr; ip route show table all; wg show all dump) "
+		     ">/run/now; diff /run/before /run/now");
+}
+
+/* Does damage with a shell command, and holds that tending undoes all of it and nothing else. */
+static void what_a_command_breaks_is_mended(struct fixture *f, const char *command)
+{
+	assert_true(shell("(ip -d link; ip addr; ip route show table all; wg show all dump) "
+			  ">/run/before"));
+	assert_true(shell("%s", command));
+	if (shell("(ip -d link; ip addr; ip route show table all; wg show all dump) | "
+		  "cmp -s - /run/before"))
+		fail_msg("%s: it does no damage", command);
+	assert_int_equal(tend(f), 0);
+	if (!is_as_before())
+		fail_msg("%s: not mended", command);
+}
+
+static void what_somebody_changes_of_a_running_device_is_put_right(void **state)
+{
+	static const char *const damages[] = {
+		"ip addr flush dev vprox0",
+		"ip addr del 10.100.0.1/16 dev vprox0",
+		"ip link set vprox0 down",
+		"ip route del 10.100.0.0/16 dev vprox0",
+		"ip route flush dev vprox0",
+		"ip link set vprox0 alias ''",
+		"ip link set vp0-3 down",
+		"ip route del 10.100.0.4/32 dev vp0-3",
+		"ip route replace 10.100.0.4/32 dev lo",
+		"ip link set vp0-3 down && ip link set vp0-3 up",
+		"ip route flush root 10.100.0.0/16",
+		"ip addr flush dev vprox0; ip link set vprox0 down; ip link set vp0-4 down",
+	};
+	struct fixture *f = *state;
+
+	open_device(f);
+	for (uint32_t i = 2; i < 5; i++) {
+		struct plane_peer ipip = ipip_peer(f, i), wireguard = wireguard_peer(f, 100 + i);
+
+		add(f, &ipip);
+		add(f, &wireguard);
+	}
+	for (size_t i = 0; i < sizeof damages / sizeof *damages; i++)
+		what_a_command_breaks_is_mended(f, damages[i]);
+	assert_int_equal(look(f), 6);
+}
+
+static void tending_changes_nothing_where_nothing_is_wrong(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	/* Others' interfaces, addresses and routes are their own business. */
+	open_device(f);
+	add(f, &peer);
+	assert_true(shell("ip link add mine type ipip local 192.0.2.9 remote 198.18.0.2 && "
+			  "ip link add vp0-9 type dummy && ip link add vp1-2 type ipip "
+			  "local 192.0.2.3 remote 198.18.0.3 && "
+			  "ip addr add 10.9.9.1/24 dev vprox0 && "
+			  "ip route add 10.100.0.99/32 dev vprox0 && "
+			  "ip route add blackhole 10.100.0.0/16 metric 7 && "
+			  "ip link set vprox0 mtu 1300"));
+	assert_true(shell("(ip -d link; ip addr; ip route show table all; wg show all dump) "
+			  ">/run/before; (ip monitor link address route >/run/changes & "
+			  "echo $! >/run/monitor); sleep 0.5"));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(tend(f), 0);
+	assert_true(shell("sleep 0.5; kill $(cat /run/monitor); test ! -s /run/changes"));
+	assert_true(is_as_before());
+	close_device(f, false);
+}
+
+static void tending_makes_nothing_that_has_vanished(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	open_device(f);
+	add(f, &peer);
+	assert_true(shell("ip link del vp0-2"));
+	assert_int_equal(tend(f), 0);
+	assert_int_equal(look(f), 0);
+	assert_true(shell("ip link del vprox0"));
+	assert_int_equal(tend(f), -ENODEV);
+	/* Not even if another one has taken its name. */
+	assert_true(shell("ip link add vprox0 type dummy"));
+	assert_int_equal(tend(f), -ENODEV);
+	assert_true(shell("! ip link show up | grep vprox0"));
 }
 
 static double now_ms(void)
@@ -735,6 +865,14 @@ static void removing_a_thousand_peers_costs_far_less_than_a_thousand_removals(vo
 	start = now_ms();
 	assert_int_equal(look(f), 1000);
 	printf("# a look at 1000 IPIP peers: %.1f ms\n", now_ms() - start);
+	start = now_ms();
+	assert_int_equal(tend(f), 0);
+	printf("# tending 1000 IPIP peers with nothing to do: %.1f ms\n", now_ms() - start);
+	assert_true(shell("ip route flush root 10.100.0.0/16"));
+	start = now_ms();
+	assert_int_equal(tend(f), 0);
+	printf("# giving 1000 IPIP peers their routes again: %.1f ms\n", now_ms() - start);
+	assert_true(shell("test \"$(ip route | grep -c ' vp0-')\" = 1000"));
 	start = now_ms();
 	open_again(f);
 	printf("# adopting 1000 IPIP peers: %.1f ms\n", now_ms() - start);
@@ -830,7 +968,11 @@ int main(int argc, char **argv)
 		TEST(an_open_that_fails_leaves_nothing),
 		TEST(closing_removes_all_that_was_made_and_nothing_else),
 		TEST(what_is_there_is_surveyed_by_index_and_can_be_discarded),
+		TEST(a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted),
 		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
+		TEST(what_somebody_changes_of_a_running_device_is_put_right),
+		TEST(tending_changes_nothing_where_nothing_is_wrong),
+		TEST(tending_makes_nothing_that_has_vanished),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),
 		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),

@@ -24,7 +24,9 @@ static int open_device(
 	the_device.fake = (struct fake_plane *)plane;
 	if (the_device.fake->open_error)
 		return the_device.fake->open_error;
-	the_device.fake->device_is_lost = false;
+	the_device.fake->device_is_lost = the_device.fake->n_going > 0;
+	if (the_device.fake->n_going > 0)
+		the_device.fake->n_going--;
 	*device = &the_device;
 	return 0;
 }
@@ -99,6 +101,12 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 	return 0;
 }
 
+static int tend(struct plane_device *device)
+{
+	device->fake->n_tends++;
+	return device->fake->tend_error;
+}
+
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
@@ -107,6 +115,7 @@ static const struct plane_ops fake_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,
+	.tend = tend,
 };
 
 void fake_plane_init(struct fake_plane *fake)

@@ -146,33 +146,6 @@ static void changing_keys_leaves_nothing_of_the_last(void **state)
 	assert_int_equal(aead_open(*state, &zero, 1, NULL, 0, first, n + AEAD_TAG_SIZE, out), 0);
 }
 
-static void a_batch_tells_the_good_from_the_bad(void **state)
-{
-	enum { N = 40, MAX = 1500 };
-	static uint8_t plain[N][MAX], sealed[N][MAX + AEAD_TAG_SIZE], opened[N][MAX];
-	struct aead_key key = key_of(rfc_key);
-	struct aead_item items[N];
-
-	for (size_t i = 0; i < N; i++) {
-		memset(plain[i], (int)i, MAX);
-		items[i] = (struct aead_item){plain[i], sealed[i], i * 37 % MAX, 1000 + i, false};
-	}
-	assert_int_equal(aead_seal_batch(*state, &key, items, N), N);
-	for (size_t i = 0; i < N; i++) {
-		assert_true(items[i].good);
-		sealed[i][0] ^= i % 5 == 0;
-		items[i].in = sealed[i];
-		items[i].out = opened[i];
-		items[i].length += AEAD_TAG_SIZE;
-	}
-	assert_int_equal(aead_open_batch(*state, &key, items, N), N - N / 5);
-	for (size_t i = 0; i < N; i++) {
-		assert_int_equal(items[i].good, i % 5 != 0);
-		if (items[i].good)
-			assert_memory_equal(opened[i], plain[i], items[i].length - AEAD_TAG_SIZE);
-	}
-}
-
 static void hchacha20_gives_what_the_draft_has(void **state)
 {
 	/* draft-irtf-cfrg-xchacha-03, 2.2.1 */
@@ -216,7 +189,6 @@ int main(void)
 		cmocka_unit_test(what_is_shorter_than_a_tag_is_not_authentic),
 		cmocka_unit_test(an_empty_message_is_a_tag),
 		cmocka_unit_test(changing_keys_leaves_nothing_of_the_last),
-		cmocka_unit_test(a_batch_tells_the_good_from_the_bad),
 		cmocka_unit_test(hchacha20_gives_what_the_draft_has),
 		cmocka_unit_test(sealing_with_a_long_nonce_gives_what_the_draft_has),
 	};

@@ -24,6 +24,7 @@ struct host {
 	struct endpoint address;
 	struct endpoint peer_is_at;
 	struct aead *aead;
+	struct blake2s *blake2s; /* a worker's, as the aead */
 	bool staged; /* a packet waits for a key */
 
 	struct datagram sent[MAX_WIRE];
@@ -171,14 +172,22 @@ static void run(struct host *host)
 	control_run(&host->control);
 }
 
+/* A worker takes a handshake message, and hands it over. False: dropped. */
+static bool host_handshake(struct host *host, const uint8_t *bytes, size_t length,
+	const struct endpoint *source, bool under_load)
+{
+	if (!screen_lets_through(&host->control.screen, host->blake2s, bytes, length))
+		return false;
+	control_receive(&host->control, bytes, length, source, under_load);
+	return true;
+}
+
 static bool deliver_one(
 	struct host *from, struct host *to, const struct datagram *datagram, bool under_load)
 {
 	if (messages_type(datagram->bytes, datagram->length) == MESSAGE_TRANSPORT)
 		return host_take(to, datagram);
-	control_receive(
-		&to->control, datagram->bytes, datagram->length, &from->address, under_load);
-	return true;
+	return host_handshake(to, datagram->bytes, datagram->length, &from->address, under_load);
 }
 
 /* All that is on the wire from one to the other, in order; what it causes stays on the wire. */
@@ -253,6 +262,7 @@ static void host_init(struct host *host, uint32_t address)
 	assert_int_equal(control_set_private_key(&host->control, &private_key), 0);
 	control_set_up(&host->control, true);
 	host->aead = aead_new();
+	host->blake2s = blake2s_new();
 	host->address = (struct endpoint){.v4 = {.sin_family = AF_INET,
 						  .sin_addr.s_addr = htonl(address),
 						  .sin_port = htons(51820)}};
@@ -277,6 +287,7 @@ static void host_free(struct host *host)
 	control_free(&host->control);
 	epoch_free(&host->epoch);
 	aead_free(host->aead);
+	blake2s_free(host->blake2s);
 }
 
 struct pair {
@@ -487,12 +498,54 @@ static void garbage_is_not_answered(void **state)
 		bytes[0] = (uint8_t)(i % 5);
 		if (i % 3 == 0)
 			length = (size_t[]){148, 92, 64}[i / 3 % 3];
-		control_receive(&p->b.control, bytes, length, &p->a.address, i % 2);
+		assert_false(host_handshake(&p->b, bytes, length, &p->a.address, i % 2));
+		/* not even what came by the screen would be answered */
+		control_receive(&p->b.control, bytes, length, &p->a.address, false);
 	}
 	run(&p->b);
 	assert_int_equal(p->b.n_sent, 0);
 	assert_int_equal(p->b.control.indices.count, 0);
 	assert_int_equal(p->b.control.n_sessions, 0);
+}
+
+static void the_screen_lets_through_what_knows_our_key_or_answers_us(void **state)
+{
+	struct pair *p = *state;
+	struct datagram initiation, response;
+
+	host_send(&p->a, true);
+	run(&p->a);
+	initiation = p->a.sent[0];
+	/* of every byte that mac1 covers, and of mac1 itself */
+	for (size_t i = 0; i < initiation.length - MAC_SIZE; i++) {
+		struct datagram changed = initiation;
+
+		changed.bytes[i] ^= 1;
+		assert_false(screen_lets_through(
+			&p->b.control.screen, p->b.blake2s, changed.bytes, changed.length));
+	}
+	assert_true(screen_lets_through(
+		&p->b.control.screen, p->b.blake2s, initiation.bytes, initiation.length));
+	assert_false(screen_lets_through(
+		&p->a.control.screen, p->a.blake2s, initiation.bytes, initiation.length));
+	deliver(&p->a, &p->b);
+	response = p->b.sent[0];
+	settle(&p->a, &p->b);
+	/* answered already */
+	assert_false(deliver_one(&p->b, &p->a, &response, false));
+}
+
+static void the_screen_changes_with_our_key(void **state)
+{
+	struct pair *p = *state;
+	struct key private_key;
+
+	host_send(&p->a, true);
+	run(&p->a);
+	assert_int_equal(key_generate_private(&private_key), 0);
+	assert_int_equal(control_set_private_key(&p->b.control, &private_key), 0);
+	assert_false(deliver_one(&p->a, &p->b, &p->a.sent[0], false));
+	lose(&p->a);
 }
 
 static void a_device_that_is_down_says_nothing(void **state)
@@ -814,6 +867,8 @@ int main(void)
 		test(initiations_of_a_peer_that_come_too_fast_are_not_answered),
 		test(initiations_of_nobody_are_not_answered),
 		test(garbage_is_not_answered),
+		test(the_screen_lets_through_what_knows_our_key_or_answers_us),
+		test(the_screen_changes_with_our_key),
 		test(a_device_that_is_down_says_nothing),
 		test(under_load_only_who_has_a_cookie_is_answered),
 		test(a_responder_too_can_be_asked_for_a_cookie),

@@ -316,6 +316,22 @@ static void nobody_goes_while_the_plane_cannot_be_read(void **state)
 	assert_int_equal(look(f), 1);
 }
 
+static void each_look_tends_the_device_and_takes_nobody_away_if_that_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 1);
+	f->fake.tend_error = -ENODEV;
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 2);
+	/* What cannot be read is not changed either. */
+	f->fake.dump_error = -EIO;
+	assert_int_equal(look(f), 1);
+	assert_int_equal(f->fake.n_tends, 2);
+}
+
 static void a_vanished_ipip_interface_is_collected_when_that_is_certain(void **state)
 {
 	struct fixture *f = *state;
@@ -405,6 +421,24 @@ static void a_connect_makes_a_lost_device_again(void **state)
 	assert_non_null(fake_plane_usage(&f->fake, first));
 }
 
+static void a_device_that_goes_while_it_is_made_again_costs_no_request(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	f->fake.device_is_lost = true;
+	f->fake.n_going = 2;
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_OK);
+	f->fake.device_is_lost = true;
+	f->fake.n_going = 1;
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 2), IPC_OK);
+	/* But not for ever. */
+	f->fake.device_is_lost = true;
+	f->fake.n_going = 1000;
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 3), IPC_FAILED);
+	f->fake.n_going = 0;
+}
+
 static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state)
 {
 	struct fixture *f = *state;
@@ -462,10 +496,12 @@ int main(void)
 		RULE(a_wireguard_peer_without_handshake_has_the_idle_timeout),
 		RULE(a_wireguard_peer_goes_when_handshake_and_connect_are_old),
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
+		RULE(each_look_tends_the_device_and_takes_nobody_away_if_that_fails),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_connect_makes_a_lost_device_again),
+		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
 		RULE(all_that_cannot_be_adopted_is_removed),
 		RULE(without_its_device_no_ipip_tunnel_is_taken_for_gone),

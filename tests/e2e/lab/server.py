@@ -27,13 +27,13 @@ ERROR_LINE = re.compile(r"^\S+ error ")
 class Server:
     """One server process and its gates."""
 
-    def __init__(self, host, arguments, environment, expected):
+    def __init__(self, host, arguments, environment, expected, program=None):
         self.host = host
         self.expected = list(expected)  # patterns of error lines that the test provokes
         self.log_path = host.state / f"log-{len(host.servers)}"
         self.checked = False
         with open(self.log_path, "wb") as log:
-            self.process = host.ns.popen([host.options.vprox, *arguments], host.mounts,
+            self.process = host.ns.popen([program or host.options.vprox, *arguments], host.mounts,
                                          env=environment, stdout=log, stderr=log)
 
     @property
@@ -172,9 +172,11 @@ class Host:
         assert not SANITIZER_REPORT.search(said), said
         return process.returncode, said
 
-    def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=()):
+    def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=(),
+               program=None):
         """Starts a server, and does not wait for it. gates: None to leave the flag out; one saves
-        time. expected: patterns of the error lines that the test provokes."""
+        time. expected: patterns of the error lines that the test provokes. program: what to start
+        instead of vprox."""
         words = ["server"]
         for address in ips or [self.address]:
             words += ["--ip", address]
@@ -182,7 +184,7 @@ class Host:
         words += shlex.split(arguments)
         if gates:
             words.append(f"--gates={gates}")
-        server = Server(self, words, self.environment(environment), expected)
+        server = Server(self, words, self.environment(environment), expected, program)
         self.servers.append(server)
         return server
 

@@ -175,7 +175,8 @@ static void receive_input(uint8_t mode, const uint8_t *data, size_t size, struct
 	memcpy(message, data, size);
 	if (mode & MODE_SIGNED)
 		sign(to, message, size);
-	control_receive(&to->control, message, size, &source, mode & MODE_UNDER_LOAD);
+	if (screen_lets_through(&to->control.screen, to->control.noise.blake2s, message, size))
+		control_receive(&to->control, message, size, &source, mode & MODE_UNDER_LOAD);
 	assert(!has_session(to));
 }
 
@@ -188,6 +189,8 @@ static void receive_changed(uint8_t mode, const uint8_t *data, size_t size, stru
 
 	memcpy(message, from->sent, length);
 	changed = change(to, message, begin, length, data, size);
+	assert(screen_lets_through(
+		&to->control.screen, to->control.noise.blake2s, message, length));
 	control_receive(&to->control, message, length, &source, mode & MODE_UNDER_LOAD);
 	assert(has_session(to) == (!changed && !(mode & MODE_UNDER_LOAD)));
 }

@@ -1,0 +1,114 @@
+#include "plane/interface.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <linux/rtnetlink.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netlink/address.h"
+#include "netlink/link.h"
+#include "netlink/route.h"
+#include "plane/plane.h"
+
+static int bring_up(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *given)
+{
+	struct ipv4_text alias = ipv4_text(endpoint->bind);
+	struct link_change change = {
+		.up = !(link->flags & IFF_UP),
+		.alias = strcmp(link->alias, alias.s) == 0 ? NULL : alias.s,
+	};
+	int error;
+
+	if (!change.up && !change.alias)
+		return 0;
+	error = link_set(netlink, link->ifindex, &change);
+	if (error == 0)
+		*given |= (change.up ? INTERFACE_UP : 0) | (change.alias ? INTERFACE_ALIAS : 0);
+	return error;
+}
+
+static int give_address(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *given)
+{
+	const struct address gateway = {
+		.ifindex = link->ifindex,
+		.local = endpoint->gateway,
+		.prefix_length = endpoint->block.length,
+		.valid_s = ADDRESS_FOREVER,
+		.preferred_s = ADDRESS_FOREVER,
+	};
+	auto_free struct address *addresses = NULL;
+	size_t n;
+	int error = address_dump(netlink, link->ifindex, &addresses, &n);
+
+	for (size_t i = 0; error == 0 && i < n; i++)
+		if (ipv4_equal(addresses[i].local, gateway.local) &&
+			addresses[i].prefix_length == gateway.prefix_length)
+			return 0;
+	if (error == 0)
+		error = address_add(netlink, &gateway);
+	if (error == 0)
+		*given |= INTERFACE_ADDRESS;
+	return error == -EEXIST ? 0 : error;
+}
+
+/* The kernel makes this route with the address, and not again when only the route was removed. */
+static int give_route(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *given)
+{
+	const struct route_filter filter = {
+		.table = RT_TABLE_MAIN,
+		.type = RTN_UNICAST,
+		.oif = link->ifindex,
+		.within = endpoint->block,
+		.length_min = endpoint->block.length,
+		.length_max = endpoint->block.length,
+	};
+	struct route route = route_of_link(endpoint->block, link->ifindex);
+	auto_free struct route *routes = NULL;
+	size_t n;
+	int error = route_dump(netlink, &filter, &routes, &n);
+
+	if (error < 0 || n > 0)
+		return error;
+	/* As the kernel makes it, so that it goes with the address. */
+	route.protocol = RTPROT_KERNEL;
+	route.source = endpoint->gateway;
+	error = route_append(netlink, &route);
+	if (error == 0)
+		*given |= INTERFACE_ROUTE;
+	return error == -EEXIST ? 0 : error;
+}
+
+int interface_complete(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *given, const char **step)
+{
+	int error;
+
+	*given = 0;
+	*step = "bring it up";
+	error = bring_up(netlink, endpoint, link, given);
+	if (error < 0)
+		return error;
+	*step = "give it its address";
+	error = give_address(netlink, endpoint, link, given);
+	if (error < 0)
+		return error;
+	*step = "give it the route to its block";
+	return give_route(netlink, endpoint, link, given);
+}
+
+void interface_report(const char *name, unsigned int given)
+{
+	if (given == 0)
+		return;
+	log_warning("%s: somebody has changed it, put right:%s%s%s%s", name,
+		given & INTERFACE_UP ? " it was down;" : "",
+		given & INTERFACE_ALIAS ? " it had not its alias;" : "",
+		given & INTERFACE_ADDRESS ? " it had not its address;" : "",
+		given & INTERFACE_ROUTE ? " it had not the route to its block;" : "");
+}
