@@ -10,7 +10,7 @@ import pytest
 
 from machine import wait_until
 
-SERVER, CLIENT, CLIENT_2 = "203.0.113.7", "203.0.113.9", "203.0.113.10"
+SERVER, CLIENT, CLIENT_2, CLIENT_3 = (f"203.0.113.{n}" for n in (7, 9, 10, 11))
 GATEWAY = "10.100.0.1"
 PASSWORD = "secret with blanks"
 SETTINGS = f"""\
@@ -35,7 +35,7 @@ def fixture_host(machine, package):
     machine.run("""
         ip link add br0 type bridge
         ip link set br0 up
-        for name in client client2; do
+        for name in client client2 client3; do
             ip netns add $name
             ip link add $name type veth peer name eth0 netns $name
             ip link set $name master br0 up
@@ -46,7 +46,8 @@ def fixture_host(machine, package):
         ip route add default via 203.0.113.1
         ip -n client address add %s/24 dev eth0
         ip -n client2 address add %s/24 dev eth0
-        """ % (SERVER, CLIENT, CLIENT_2))
+        ip -n client3 address add %s/24 dev eth0
+        """ % (SERVER, CLIENT, CLIENT_2, CLIENT_3))
     with open(package, "rb") as stream:
         subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", "/tmp/vprox.deb"],
                        stdin=stream, stdout=subprocess.DEVNULL, check=True)
@@ -257,6 +258,28 @@ def test_a_device_that_is_gone_is_made_again(host, wireguard):
     key = host.output("wg pubkey </run/client.key")
     set_peer(host, ask(host, "client", "/connect", json.dumps({"PeerPublicKey": key})))
     wait_until(lambda: ping(host, wireguard), "the tunnel works again")
+
+
+@pytest.mark.parametrize("kind", ["wireguard", "ipip"])
+def test_the_client_is_a_service_too(host, kind):
+    if "connect" not in host.output("vprox --help"):
+        pytest.skip("there is no vprox connect")
+    pin = re.findall(r"sha256//\S+", host.journal("vprox-server"))[-1]
+    unit = "vprox-client@vproxc"
+    host.run("umask 077; cat >/etc/vprox/client-vproxc.conf",
+             stdin=f"VPROX_SERVER={SERVER}\nVPROX_PASSWORD='{PASSWORD}'\n"
+                   f"VPROX_FLAGS=--tunnel {kind} --pin {pin} --route 192.0.2.0/24\n")
+    host.run(f"mkdir -p /run/systemd/system/{unit}.service.d;"
+             f"cat >/run/systemd/system/{unit}.service.d/namespace.conf; systemctl daemon-reload",
+             stdin="[Service]\nNetworkNamespacePath=/run/netns/client3\n")
+    host.run(f"systemctl start {unit}")
+    assert ping(host, "client3")
+    assert "dev vproxc" in host.output("ip -n client3 route get 192.0.2.1")
+    host.run("systemctl restart vprox-server")
+    assert ping(host, "client3")
+    host.run(f"systemctl stop {unit}")
+    assert not host.ok("ip -n client3 link show vproxc")
+    assert host.show(unit, "Result") == "success"
 
 
 def test_removing_the_package_takes_the_tunnels_away(host):
