@@ -10,12 +10,19 @@ import pytest
 
 from machine import wait_until
 
-SERVER, CLIENT, CLIENT_2 = "203.0.113.7", "203.0.113.9", "203.0.113.10"
+SERVER, CLIENT, CLIENT_2, CLIENT_3 = (f"203.0.113.{n}" for n in (7, 9, 10, 11))
 GATEWAY = "10.100.0.1"
 PASSWORD = "secret with blanks"
 SETTINGS = f"""\
 VPROX_PASSWORD='{PASSWORD}'
 VPROX_FLAGS=--ip {SERVER} --wg-block 10.100.0.0/16 --gates=2
+"""
+SET_IPIP = f"""
+import socket
+control = socket.socket(socket.AF_UNIX)
+control.connect("/run/wireguard/ipclient.sock")
+control.sendall(b"set=1\\nipip_local={CLIENT_2}\\nipip_peer={SERVER}\\nipip_inner={GATEWAY}\\n\\n")
+assert control.recv(100) == b"errno=0\\n\\n"
 """
 # What capabilities(7) numbers so.
 ALLOWED = {"setgid": 6, "setuid": 7, "kill": 5, "setpcap": 8, "net_bind_service": 10,
@@ -28,7 +35,7 @@ def fixture_host(machine, package):
     machine.run("""
         ip link add br0 type bridge
         ip link set br0 up
-        for name in client client2; do
+        for name in client client2 client3; do
             ip netns add $name
             ip link add $name type veth peer name eth0 netns $name
             ip link set $name master br0 up
@@ -39,7 +46,8 @@ def fixture_host(machine, package):
         ip route add default via 203.0.113.1
         ip -n client address add %s/24 dev eth0
         ip -n client2 address add %s/24 dev eth0
-        """ % (SERVER, CLIENT, CLIENT_2))
+        ip -n client3 address add %s/24 dev eth0
+        """ % (SERVER, CLIENT, CLIENT_2, CLIENT_3))
     with open(package, "rb") as stream:
         subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", "/tmp/vprox.deb"],
                        stdin=stream, stdout=subprocess.DEVNULL, check=True)
@@ -71,6 +79,27 @@ def fixture_wireguard(host):
     return "client"
 
 
+@pytest.fixture(scope="module", name="ipip")
+def fixture_ipip(host):
+    """A client's tunnel over IPIP, up."""
+    answer = ask(host, "client2", "/connect-ipip")
+    if not host.ok(f"ip -n client2 link add ipclient type ipip local {CLIENT_2} remote {SERVER}"):
+        host.run("systemd-run --unit=client2-device -p NetworkNamespacePath=/run/netns/client2 "
+                 "-p Type=notify vprox device -f ipclient")
+        host.run("python3 -c '" + SET_IPIP + "'")
+    host.run(f"""
+        ip -n client2 address add {answer["AssignedAddr"]} dev ipclient
+        ip -n client2 link set ipclient up
+        """)
+    wait_until(lambda: ping(host, "client2"), "the tunnel works")
+    return "client2"
+
+
+@pytest.fixture(name="tunnel", params=["wireguard", "ipip"])
+def fixture_tunnel(request):
+    return request.getfixturevalue(request.param)
+
+
 def set_peer(host, answer):
     """As if for the first time: the handshake comes at once."""
     host.run(f"""
@@ -93,8 +122,12 @@ def device_pid(host):
     return host.show("vprox-device@vprox0", "MainPID")
 
 
+def kernel_version(host):
+    return tuple(map(int, re.match(r"(\d+)\.(\d+)", host.output("uname -r")).groups()))
+
+
 def processes(host):
-    """The server's: {its unit's, in systemd's words, main process} and the gates."""
+    """The server's main process, and the gates."""
     main = host.show("vprox-server", "MainPID")
     gates = host.output(f"pgrep -P {main}").split()
     return main, gates
@@ -145,8 +178,14 @@ def test_keys_are_only_for_root(host):
         assert host.output(f"stat -c '%U %a' {path}") == "root 700"
 
 
-def test_traffic_leaves_through_the_tunnel(host, wireguard):
-    assert ping(host, wireguard)
+def test_a_tunnel_of_each_kind_works(host, tunnel):
+    assert ping(host, tunnel)
+
+
+def test_the_device_may_load_its_programs_into_the_kernel(host, ipip):
+    assert ipip
+    if is_embedded(host) and kernel_version(host) >= (6, 6):
+        assert "refuses its BPF programs" not in host.journal("vprox-device@vprox0")
 
 
 def test_an_embedded_device_is_in_a_unit_of_its_own(host, wireguard):
@@ -162,6 +201,25 @@ def test_an_embedded_device_is_in_a_unit_of_its_own(host, wireguard):
                                   ).split()
 
 
+class Ping:
+    """Pings the server's inner address until it is stopped. All must come back."""
+
+    def __init__(self, host, namespace):
+        self.host = host
+        self.fifo = f"/run/stop-{namespace}"
+        host.run(f"rm -f {self.fifo}; mkfifo {self.fifo}")
+        self.process = host.spawn(
+            f"ip netns exec {namespace} ping -q -i 0.1 -w 60 {GATEWAY} & pid=$!;"
+            f"read -t 60 <{self.fifo}; kill -INT $pid; wait $pid")
+
+    def stop(self):
+        self.host.run(f"timeout 30 bash -c 'echo >{self.fifo}'")
+        said = self.process.communicate(timeout=60)[0]
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received",
+                                            said).groups())
+        assert sent > 0 and sent - received <= 1, said  # the last may be under way
+
+
 @pytest.mark.parametrize("action", [
     "systemctl restart vprox-server",
     "systemctl kill --signal=KILL --kill-whom=main vprox-server",
@@ -169,24 +227,19 @@ def test_an_embedded_device_is_in_a_unit_of_its_own(host, wireguard):
     "systemctl stop vprox-server; systemctl start vprox-server",
     "dpkg -i /tmp/vprox.deb",  # an upgrade
 ])
-def test_no_restart_breaks_a_tunnel(host, wireguard, action):
+def test_no_restart_breaks_a_tunnel(host, wireguard, ipip, action):
     before = processes(host)[0]
     device = device_pid(host)
     key = host.output("cat /run/vprox/server-key")
-    host.run("rm -f /run/stop-pinging; mkfifo /run/stop-pinging")
-    pings = host.spawn(f"ip netns exec {wireguard} ping -q -i 0.1 -w 60 {GATEWAY} & pid=$!;"
-                       "read -t 60 </run/stop-pinging; kill -INT $pid; wait $pid")
+    pings = [Ping(host, namespace) for namespace in (wireguard, ipip)]
     host.run(action)
     wait_until(lambda: host.show("vprox-server", "ActiveState") == "active"
                and processes_or_none(host) not in (None, before), f"it runs again after {action}")
-    host.run("timeout 30 bash -c 'echo >/run/stop-pinging'")
-    said = pings.communicate(timeout=60)[0]
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())
-    assert sent > 0 and sent - received <= 1, said  # the last may be under way
+    for one in pings:
+        one.stop()
     assert device_pid(host) == device
     assert host.output("cat /run/vprox/server-key") == key
-    assert "adopted" in host.journal("vprox-server") or not is_embedded(host)
-    assert ping(host, wireguard)
+    assert ping(host, wireguard) and ping(host, ipip)
 
 
 def processes_or_none(host):
@@ -207,7 +260,31 @@ def test_a_device_that_is_gone_is_made_again(host, wireguard):
     wait_until(lambda: ping(host, wireguard), "the tunnel works again")
 
 
-def test_removing_the_package_stops_the_server(host):
+@pytest.mark.parametrize("kind", ["wireguard", "ipip"])
+def test_the_client_is_a_service_too(host, kind):
+    if "connect" not in host.output("vprox --help"):
+        pytest.skip("there is no vprox connect")
+    pin = re.findall(r"sha256//\S+", host.journal("vprox-server"))[-1]
+    unit = "vprox-client@vproxc"
+    host.run("umask 077; cat >/etc/vprox/client-vproxc.conf",
+             stdin=f"VPROX_SERVER={SERVER}\nVPROX_PASSWORD='{PASSWORD}'\n"
+                   f"VPROX_FLAGS=--tunnel {kind} --pin {pin} --route 192.0.2.0/24\n")
+    host.run(f"mkdir -p /run/systemd/system/{unit}.service.d;"
+             f"cat >/run/systemd/system/{unit}.service.d/namespace.conf; systemctl daemon-reload",
+             stdin="[Service]\nNetworkNamespacePath=/run/netns/client3\n")
+    host.run(f"systemctl start {unit}")
+    assert ping(host, "client3")
+    assert "dev vproxc" in host.output("ip -n client3 route get 192.0.2.1")
+    host.run("systemctl restart vprox-server")
+    assert ping(host, "client3")
+    host.run(f"systemctl stop {unit}")
+    assert not host.ok("ip -n client3 link show vproxc")
+    assert host.show(unit, "Result") == "success"
+
+
+def test_removing_the_package_takes_the_tunnels_away(host):
     host.run("dpkg -r vprox")
-    assert not host.ok("pgrep -x vprox -f 'vprox (server|gate)'")
+    assert not host.ok("pgrep -f 'vprox (server|gate)'")
     assert host.show("vprox-device@vprox0", "MainPID") in ("", "0")
+    assert not host.ok("ip link show vprox0")
+    assert "vprox" not in host.output("nft list ruleset")
