@@ -84,6 +84,41 @@ int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int if
 	return netlink_execute(netlink, &request);
 }
 
+/* Switching persistent keepalives on sends one at once (drivers/net/wireguard/netlink.c,
+ * set_peer()). */
+void wireguard_put_seeking(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+{
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(outer_port),
+		.sin_addr.s_addr = ipv4_to_net(outer)};
+	static const uint16_t intervals_s[] = {1, 0};
+	size_t peers;
+
+	begin_set(request, family, ifindex);
+	peers = netlink_nest_begin(request, WGDEVICE_A_PEERS);
+	for (size_t i = 0; i < sizeof intervals_s / sizeof *intervals_s; i++) {
+		size_t peer = netlink_nest_begin(request, 0);
+
+		netlink_put(request, WGPEER_A_PUBLIC_KEY, key->bytes, KEY_SIZE);
+		netlink_put_u32(request, WGPEER_A_FLAGS, WGPEER_F_UPDATE_ONLY);
+		netlink_put(request, WGPEER_A_ENDPOINT, &address, sizeof address);
+		netlink_put_u16(request, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, intervals_s[i]);
+		netlink_nest_end(request, peer);
+	}
+	netlink_nest_end(request, peers);
+}
+
+int wireguard_seek_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	wireguard_put_seeking(&request, family, ifindex, key, outer, outer_port);
+	return netlink_execute(netlink, &request);
+}
+
 void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n)
 {
@@ -152,8 +187,10 @@ static void decode_outer(const struct nlattr *endpoint, struct wireguard_peer *p
 {
 	struct sockaddr_in address;
 
-	if (attribute_bytes(endpoint, &address, sizeof address) && address.sin_family == AF_INET)
+	if (attribute_bytes(endpoint, &address, sizeof address) && address.sin_family == AF_INET) {
 		peer->outer = ipv4_from_net(address.sin_addr.s_addr);
+		peer->outer_port = ntohs(address.sin_port);
+	}
 }
 
 /* The peer of that key: the last one, if the part goes on with it, else a new one. */

@@ -66,8 +66,9 @@ static int start_device(struct embedded_device *device)
 	return run_starter(device, "/proc/self/exe", arguments);
 }
 
-/* Whether the interface has the gateway's address and no other. */
-static int matches(struct embedded_device *device, const struct link *link, bool *match)
+/* Whether the interface has the gateway's address and no other. wrong: for the log, what it has. */
+static int matches(
+	struct embedded_device *device, const struct link *link, bool *match, struct prefix *wrong)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	auto_free struct address *addresses = NULL;
@@ -79,8 +80,10 @@ static int matches(struct embedded_device *device, const struct link *link, bool
 	*match = true;
 	for (size_t i = 0; i < n; i++)
 		if (!ipv4_equal(addresses[i].local, device->endpoint.gateway) ||
-			addresses[i].prefix_length != device->endpoint.block.length)
+			addresses[i].prefix_length != device->endpoint.block.length) {
 			*match = false;
+			*wrong = (struct prefix){addresses[i].local, addresses[i].prefix_length};
+		}
 	return 0;
 }
 
@@ -89,6 +92,7 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	int error = link_get(embedded->route, device->name.s, link);
+	struct prefix wrong = {0};
 	bool match = false;
 
 	*made = false;
@@ -101,12 +105,16 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 		return embedded_fail(embedded, -EEXIST, "make %s: there is another interface (%s)",
 			device->name.s, link->kind);
 	if (error == 0)
-		error = matches(device, link, &match);
+		error = matches(device, link, &match, &wrong);
 	if (error == 0 && match && embedded_ask(device->name.s, "get_ipip=1\n\n", NULL) == 0)
 		return 0;
 	if (error == 0) {
-		log_warning("removing %s and all of its peers: %s", device->name.s,
-			match ? "its device does not answer" : "it has another block");
+		if (match)
+			log_warning("removing %s and all of its peers: its device does not answer",
+				device->name.s);
+		else
+			log_warning("removing %s and all of its peers: it has the address %s",
+				device->name.s, prefix_text(wrong).s);
 		error = embedded_delete(embedded, device->name.s);
 	}
 	if (error < 0 && error != -ENODEV)

@@ -35,6 +35,17 @@ void embedded_check_text(const struct plane_peer *peer, char request[EMBEDDED_RE
 			ipv4_text(peer->remote).s);
 }
 
+/* What switches keepalives on sends one, and for that shakes hands; they are not wanted to go on.
+ */
+void embedded_seek_text(const struct plane_peer *peer, const struct plane_usage *last,
+	char request[EMBEDDED_REQUEST_SIZE])
+{
+	snprintf(request, EMBEDDED_REQUEST_SIZE,
+		"set=1\npublic_key=%s\nupdate_only=true\nendpoint=%s:%u\n"
+		"persistent_keepalive_interval=1\npersistent_keepalive_interval=0\n\n",
+		hex(&peer->key).s, ipv4_text(last->outer).s, last->outer_port);
+}
+
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request)
 {
 	request += sprintf(request, "set=1\n");

@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/control_socket.h"
 #include "server/data_plane.h"
+#include "server/device_watch.h"
 #include "server/gates.h"
 #include "server/gatekeeper.h"
 #include "server/host.h"
@@ -39,6 +40,7 @@ struct broker {
 	struct listeners listeners;
 	struct data_plane data_plane;
 	struct host *host;
+	struct device_watch *device_watch;
 
 	struct event_base *base;
 	struct gate_settings gate_settings;
@@ -178,7 +180,11 @@ static int open_data_plane(struct broker *broker)
 	if (error == 0)
 		error = host_prepare(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
-	return error < 0 ? error : data_plane_open(data_plane, broker->base);
+	if (error == 0)
+		error = data_plane_open(data_plane, broker->base);
+	return error < 0 ? error
+			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
+				   &broker->device_watch);
 }
 
 static void announce(void *context)
@@ -313,6 +319,7 @@ static int stop(struct broker *broker, bool started)
 
 	control_socket_close(broker->control);
 	gatekeeper_free(broker->gatekeeper);
+	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	error = host_restore(broker->host, started);
