@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -15,31 +13,15 @@
 
 enum { PATH_SIZE = 128 };
 
-/* Runs this program's own `device` subcommand, which returns when its control socket is ready. */
 static int start_device(struct embedded_device *device)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
-	char *const arguments[] = {"vprox", "device", device->name.s, NULL};
-	int status;
-	pid_t pid = fork();
+	int error = device_process_start(device->name.s);
 
-	if (pid < 0)
-		return embedded_fail(embedded, -errno, "start a device process");
-	if (pid == 0) {
-		/* nothing of the server's, its listeners and its password among it, is the device's
-		 */
-		close_range(STDERR_FILENO + 1, ~0u, 0);
-		clearenv();
-		execv("/proc/self/exe", arguments);
-		_exit(EXIT_FAILURE);
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return embedded_fail(embedded, -errno, "wait for a device process");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)
+	if (error == -EIO)
 		return embedded_fail(
-			embedded, -EIO, "make %s (its own log says why)", device->name.s);
-	return 0;
+			embedded, error, "make %s (its own log says why)", device->name.s);
+	return error < 0 ? embedded_fail(embedded, error, "start a device process") : 0;
 }
 
 /* Whether the interface has the gateway's address and no other. */

@@ -25,7 +25,6 @@
 #include "server/lock.h"
 #include "server/reaper.h"
 
-static const char lock_path[] = RUN_FOLDER "/lock";
 static const char server_key_path[] = RUN_FOLDER "/server-key";
 
 struct broker {
@@ -141,13 +140,13 @@ static int check_rights(void)
 
 static int take_lock(struct broker *broker)
 {
-	broker->lock = lock_take(lock_path);
+	broker->lock = lock_take(LOCK_PATH);
 	if (broker->lock >= 0)
 		return 0;
 	if (broker->lock == -EWOULDBLOCK)
-		log_error("another vprox server runs on this host: it holds %s", lock_path);
+		log_error("another vprox server runs on this host: it holds %s", LOCK_PATH);
 	else
-		log_error("cannot take the lock %s: %s", lock_path, strerror(-broker->lock));
+		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-broker->lock));
 	return broker->lock;
 }
 
