@@ -187,7 +187,11 @@ static void on_fetched(void *context, const struct fetch_result *result)
 		return finish(client, client->error);
 	switch (result->outcome) {
 	case FETCH_GRANTED:
-		return on_granted(client, &result->tunnel);
+		/* looked at once more: the process that asked may be anybody's by now */
+		if (!tunnel_fault(&result->tunnel, client->config->tunnel))
+			return on_granted(client, &result->tunnel);
+		report_failure(client, "the answer cannot be used");
+		break;
 	case FETCH_ANSWERED:
 		return on_answered(client, result);
 	case FETCH_REFUSED:

@@ -118,8 +118,11 @@ static ssize_t read_head(struct head *head, const char *data, size_t length)
 		return 0;
 	for (bool first = true; line < end + 2 && error == 0; first = false) {
 		const char *next = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
-		size_t n = (size_t)(next - line);
+		size_t n;
 
+		if (!next)
+			return -EBADMSG;
+		n = (size_t)(next - line);
 		error = first ? read_status_line(head->answer, line, n)
 			      : read_header_line(head, line, n);
 		line = next + 2;

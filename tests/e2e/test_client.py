@@ -393,3 +393,77 @@ def test_rules_that_are_flushed_come_back(host, machine):
         if 20000 <= priority < 30000:
             machine.ns.run(f"ip rule del priority {priority}")
     is_seen_as(machine, host.address)
+
+
+# The command line
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("", "SERVER is missing"),
+    ("203.0.113.7 203.0.113.8", "203.0.113.8: there is one SERVER"),
+    ("203.0.113", "not an IPv4 address"),
+    ("203.0.113.256", "not an IPv4 address"),
+    ("0.0.0.0", "not a server's address"),
+    ("2001:db8::1", "not an IPv4 address or a name"),
+    ("https://203.0.113.7", "not an IPv4 address or a name"),
+    ("a..b/c", "not an IPv4 address or a name"),
+    ("-- -a", "not an IPv4 address or a name"),
+    ("A --interface=", "--interface"),
+    ("A --interface=sixteen-letters_", "--interface sixteen-letters_: not a name"),
+    ("A --interface=a/b", "--interface a/b"),
+    ("A --interface=..", "--interface .."),
+    ("A --tunnel=gre", "--tunnel gre: must be wireguard or ipip"),
+    ("A --plane=user", "--plane user: must be auto, kernel or embedded"),
+    ("A --route=10.0.0.0", "--route 10.0.0.0: not a block"),
+    ("A --route=10.0.0.0/33", "--route 10.0.0.0/33: not a block"),
+    ("A --route=::/0", "--route ::/0: not a block"),
+    ("A " + "--route=10.0.0.0/8 " * 65, "there are 64 already"),
+    ("A --pin=sha256//AAAA", "--pin sha256//AAAA: not sha256//"),
+    ("A --pin=" + "A" * 43 + "=", "not sha256//"),
+    ("A --cacert=/nowhere", "--cacert /nowhere: No such file"),
+    ("A --cacert=", "--cacert"),
+    ("A --insecure --pin=sha256//" + "A" * 43 + "=", "--insecure does not go together"),
+    ("A --insecure --cacert=/etc/passwd", "--insecure does not go together"),
+    ("A --known-servers=", "--known-servers"),
+    ("A --log-level=loud", "--log-level loud"),
+    ("A --log-format=xml", "--log-format xml"),
+    ("A --once=1", "doesn't allow an argument"),
+    ("A --route", "requires an argument"),
+    ("A --nonsense", "--nonsense"),
+])
+def test_a_wrong_command_line_is_told_and_nothing_is_done(machine, arguments, expected):
+    status, said = machine.run(arguments)
+    assert status == 2 and expected in said, said
+    assert not machine.has("vprox0")
+
+
+@pytest.mark.parametrize("password", [None, "", "two\nlines", " blank", "x" * 4097])
+def test_a_password_that_cannot_be_sent_is_told(machine, password):
+    status, said = machine.run("203.0.113.7", password=password)
+    assert status == 2 and "VPROX_PASSWORD" in said, said
+
+
+def test_help_and_version(machine):
+    status, said = machine.run("--help")
+    assert status == 0 and "--route CIDR" in said
+    status, said = machine.run("--version")
+    assert status == 0 and said.startswith("vprox ")
+
+
+def test_a_file_without_certificates_is_told(host, machine):
+    host.start()
+    client = machine.connect(host.address, "--cacert /etc/passwd")
+    client.logged("there is no certificate in the file")
+
+
+def test_without_rights_it_says_so(machine):
+    process = machine.ns.popen(
+        ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
+         machine.options.vprox, "connect", "203.0.113.7"], machine.mounts, text=True, stdout=-1,
+        stderr=-2, env=machine.environment("x"))
+    said = process.communicate(timeout=20)[0]
+    assert process.returncode == 1 and "run it as root" in said, said
+
+
+def test_the_helper_is_not_for_people(machine):
+    done = machine.ns.try_run([machine.options.vprox, "fetch"])
+    assert done.returncode == 2 and "not by hand" in done.stdout
