@@ -132,7 +132,6 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 
 	client->connected = true;
 	client->by_name = false;
-	client->last_failure[0] = '\0';
 	client->tunnel = *tunnel;
 	error = set_up(client, client->renew);
 	if (error == -EEXIST)
@@ -247,6 +246,7 @@ static void on_health(void *context, bool healthy)
 		return;
 	}
 	backoff_reset(&client->backoff);
+	client->last_failure[0] = '\0';
 	if (client->config->once) {
 		client->keep = true;
 		finish(client, 0);

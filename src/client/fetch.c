@@ -26,7 +26,7 @@
 
 enum {
 	CONTROL_PORT = 443,
-	ADDRESSES_MAX = 4, /* of a name that are tried */
+	ADDRESSES_MAX = 3, /* of a name that are tried */
 	CONNECT_TIME_MS = 3000, /* for each of them */
 	SILENCE_MS = 8000, /* of the server's; the client ends us in any case */
 	BODY_MAX = 128,

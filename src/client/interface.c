@@ -176,6 +176,13 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 	struct link link;
 	int error = interface->kind->make(interface, tunnel);
 
+	if (error == -EEXIST) {
+		log_error("%s: there is another interface of that name or between the same "
+			  "addresses, %s and %s",
+			interface->config->interface, ipv4_text(tunnel->local).s,
+			ipv4_text(tunnel->server).s);
+		return error;
+	}
 	if (error == 0)
 		error = link_get(interface->route, interface->config->interface, &link);
 	if (error < 0)

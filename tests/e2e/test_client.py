@@ -1,6 +1,7 @@
 """`vprox connect`: one tunnel, kept up whatever happens to it, and nothing left of it at the end."""
 
 import os
+import pathlib
 import re
 import signal
 import time
@@ -170,6 +171,17 @@ def test_an_interface_that_is_deleted_is_made_again(host, machine, kind):
         machine.ns.run("ip link del vprox0")
         client.logged("gone or down", times=times)
         client.works(host.address)
+
+
+@pytest.mark.only("embedded", reason="the kernel has no device process")
+def test_a_device_process_that_ends_is_started_again(host, machine, kind):
+    host.start()
+    client = machine.connect(host.address, kind=kind).up()
+    for pid in machine.processes():
+        if b"\0device\0" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    client.logged("gone or down")
+    client.works(host.address)
 
 
 def test_an_interface_that_is_set_down_is_set_up_again(host, machine, kind):
