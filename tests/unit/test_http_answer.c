@@ -6,6 +6,8 @@
 
 #include "client/http_answer.h"
 
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+
 enum { NOON = 1763812800 }; /* Sat, 22 Nov 2025 12:00:00 GMT */
 
 static char data[2 * HTTP_ANSWER_MAX];
@@ -119,8 +121,7 @@ static void what_is_no_answer_is_refused(void **state)
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-		"chunked\r\n\r\n0\r\n",
+		"HTTP/1.1 200 OK\r\n" CHUNKED CHUNKED "\r\n0\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n",
