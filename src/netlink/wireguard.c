@@ -148,6 +148,42 @@ int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned in
 	return netlink_execute(netlink, &request);
 }
 
+int wireguard_set_mark(
+	struct netlink *netlink, uint16_t family, unsigned int ifindex, uint32_t mark)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	begin_set(&request, family, ifindex);
+	netlink_put_u32(&request, WGDEVICE_A_FWMARK, mark);
+	return netlink_execute(netlink, &request);
+}
+
+int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone)
+{
+	static const struct prefix all_of_ipv4 = {0};
+	const struct sockaddr_in outer = {.sin_family = AF_INET,
+		.sin_port = htons(endpoint->port),
+		.sin_addr.s_addr = ipv4_to_net(endpoint->address)};
+	struct netlink_request request;
+	size_t peers, peer;
+
+	netlink_request_init(&request);
+	begin_set(&request, family, ifindex);
+	if (alone)
+		netlink_put_u32(&request, WGDEVICE_A_FLAGS, WGDEVICE_F_REPLACE_PEERS);
+	peers = netlink_nest_begin(&request, WGDEVICE_A_PEERS);
+	peer = netlink_nest_begin(&request, 0);
+	netlink_put(&request, WGPEER_A_PUBLIC_KEY, key->bytes, KEY_SIZE);
+	netlink_put(&request, WGPEER_A_ENDPOINT, &outer, sizeof outer);
+	netlink_put_u16(&request, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, endpoint->keepalive_s);
+	put_allowed(&request, all_of_ipv4);
+	netlink_nest_end(&request, peer);
+	netlink_nest_end(&request, peers);
+	return netlink_execute(netlink, &request);
+}
+
 /* An array with room for n + 1 items of that size: grown whenever n is a power of two. */
 static void *grow(void *items, size_t n, size_t item_size)
 {

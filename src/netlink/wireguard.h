@@ -58,6 +58,24 @@ int wireguard_configure(struct netlink *netlink, uint16_t family, unsigned int i
 int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct prefix allowed, bool replace);
 
+/* A mark on the encrypted packets, for policy rules to tell them by; 0: none. */
+int wireguard_set_mark(
+	struct netlink *netlink, uint16_t family, unsigned int ifindex, uint32_t mark);
+
+/* Where a peer is to be found. */
+struct wireguard_endpoint {
+	struct ipv4 address;
+	uint16_t port; /* UDP, host byte order */
+	uint16_t keepalive_s; /* 0: none */
+};
+
+/*
+ * Makes a peer the one that all of IPv4 leads to, or changes one that is there without interrupting
+ * its traffic. alone: all peers are removed first, this one too, so that it is as new.
+ */
+int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone);
+
 /*
  * Says where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
  * Ends persistent keepalives. Passes over one that is not there. outer_port: host byte order.

@@ -22,6 +22,13 @@ enum {
 		50, /* peers in one plane_remove(): a creation waits for the whole of it */
 };
 
+/* --plane */
+enum plane_choice {
+	PLANE_AUTO,
+	PLANE_KERNEL,
+	PLANE_EMBEDDED,
+};
+
 enum peer_kind {
 	PEER_WIREGUARD,
 	PEER_IPIP,

@@ -150,6 +150,20 @@ static int take_lock(struct broker *broker)
 	return broker->lock;
 }
 
+/* What clients take us for, and how another host becomes the same to them. */
+static void report_identity(const struct broker *broker)
+{
+	const char *given = broker->config->tls_key;
+
+	log_info("TLS public key: %s", broker->identity.pin);
+	if (given)
+		log_info("hosts that an address moves between need this TLS key, %s", given);
+	else
+		log_info("hosts that an address moves between need this TLS key: on the other one, "
+			 "`scp -p THIS-HOST:" IDENTITY_KEY " " IDENTITY_KEY
+			 "`, remove " IDENTITY_CERTIFICATE " there, and start");
+}
+
 static int load_keys(struct broker *broker)
 {
 	const struct server_config *config = broker->config;
@@ -166,7 +180,7 @@ static int load_keys(struct broker *broker)
 	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)
-		log_info("TLS public key: %s", broker->identity.pin);
+		report_identity(broker);
 	return error;
 }
 
