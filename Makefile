@@ -6,7 +6,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized bench bench-device check-format format lint install clean help
+.PHONY: all deps test demo guest-kernel sanitized bench bench-device check-format format lint install clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -20,6 +20,10 @@ deps: ## install the Debian packages that are missing (as root)
 test: deps ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+
+demo: deps ## show the main job, in network namespaces (as root)
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) demo/run
 
 guest-kernel:
 	@tests/guest/run --fetch
