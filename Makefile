@@ -11,7 +11,8 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install clean help
+.PHONY: all deps test demo guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
+	uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -23,8 +24,12 @@ deps: ## install the Debian packages that are missing (as root)
 	@packaging/install-deps
 
 test: deps ## install what is missing, build, run every test (as root)
-	@$(MAKE) --no-print-directory all sanitized guest-kernel
+	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+
+demo: deps ## show the main job, in network namespaces (as root)
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) demo/run
 
 guest-kernel:
 	@tests/guest/run --fetch
@@ -64,8 +69,14 @@ format: ## have clang-format change it
 lint: ## check the rules that no compiler checks
 	@tests/lint/lint
 
-install: all ## install vprox and its manual pages (DESTDIR is heeded)
+install: all ## install vprox, manual pages, units, completion (DESTDIR is heeded)
 	@meson install -C $(BUILD)
+
+uninstall: ## remove what the last `make install` installed; settings and keys stay
+	@ninja -C $(BUILD) uninstall
+
+deb: ## build a Debian package, build/vprox_VERSION_ARCH.deb
+	@packaging/build-deb $(BUILD)
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(SANITIZED) build-*

@@ -1,6 +1,8 @@
 /* Picks the subcommand. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/version.h"
 #include "cmd/command.h"
@@ -8,9 +10,13 @@
 static const struct command commands[] = {
 	{"server", cmd_server_main,
 		"give tunnels to clients, and let them out with this host's addresses"},
+	{"connect", cmd_connect_main, "keep up a tunnel to a vprox server"},
 	{"device", cmd_device_main, "be a userspace network device for WireGuard and IPIP"},
+	{"show", cmd_show_main, "show the server that runs on this host, and its clients"},
 	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
+	{"clean", cmd_clean_main, "remove what an earlier server left on this host"},
 	{"gate", cmd_gate_main, NULL},
+	{"fetch", cmd_fetch_main, NULL},
 };
 
 enum {
@@ -34,10 +40,23 @@ static bool is_called_device(const char *path)
 	return strcmp(slash ? slash + 1 : path, "vprox-device") == 0;
 }
 
+/* Whoever started us may have closed them, and what is opened next must not be taken for one of
+ * them: the log would be written into it. */
+static void fill_standard_streams(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	while (fd >= 0 && fd < STDERR_FILENO)
+		fd = dup(fd);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	fill_standard_streams();
 	if (argc > 0 && is_called_device(argv[0]))
 		return cmd_device_main(argc, argv);
 	for (size_t i = 0; i < N_COMMANDS; i++)

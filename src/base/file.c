@@ -96,6 +96,16 @@ int file_create(const char *path, mode_t mode, const void *data, size_t length)
 	return error == 0 ? sync_folder_of(path) : error;
 }
 
+bool file_is_exposed(const char *path)
+{
+	struct stat file;
+
+	if (stat(path, &file) < 0)
+		return false;
+	return (file.st_mode & (S_IRWXG | S_IRWXO)) != 0 ||
+	       (file.st_uid != 0 && file.st_uid != geteuid());
+}
+
 int file_make_folder(const char *path, mode_t mode)
 {
 	char partial[PATH_MAX];

@@ -1,6 +1,7 @@
 /* Small files, read and written whole. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,6 +17,10 @@ int file_read(const char *path, size_t max, char **data, size_t *length);
  * first wins.
  */
 int file_create(const char *path, mode_t mode, const void *data, size_t length);
+
+/* Whether a file, which holds a secret, can be read or changed by others than its owner, or its
+ * owner is neither root nor this process's user. False if that cannot be told. */
+bool file_is_exposed(const char *path);
 
 /* Makes a folder and those above it. One that is there already keeps its mode. Returns 0 or -errno.
  */

@@ -13,7 +13,7 @@ enum {
 	FOLDER_MODE = 0700,
 };
 
-static int load(const char *path, struct key *key)
+int key_file_load(const char *path, struct key *key)
 {
 	char *text = NULL;
 	size_t length;
@@ -55,10 +55,10 @@ static int create(const char *path, struct key *key)
 
 int key_file_load_or_create(const char *path, struct key *key)
 {
-	int error = load(path, key);
+	int error = key_file_load(path, key);
 
 	if (error != -ENOENT)
 		return error;
 	error = create(path, key);
-	return error == -EEXIST ? load(path, key) : error;
+	return error == -EEXIST ? key_file_load(path, key) : error;
 }

@@ -5,6 +5,10 @@
 
 #include "base/key.h"
 
+/* Reads the key. Returns 0, -ENOENT, -EINVAL if the file's content is no key, or the errno of what
+ * failed. */
+int key_file_load(const char *path, struct key *key);
+
 /*
  * Reads the key; if there is no file, makes a key and the file, and its folder with mode 0700. Of
  * two processes that do so at once both get the same key. Returns 0, -EINVAL if the file's content

@@ -107,7 +107,8 @@ static size_t text_escape(char *out, const char *in)
 void log_line(enum log_level level, const char *format, ...)
 {
 	char message[MESSAGE_SIZE], line[LINE_SIZE], time_text[64];
-	size_t n;
+	int fd = STDERR_FILENO;
+	size_t n = 0;
 	va_list args;
 	int saved_errno = errno;
 
@@ -116,21 +117,29 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message, sizeof message, format, args);
 	va_end(args);
-	timestamp(time_text, sizeof time_text);
 
 	if (settings.format == LOG_FORMAT_JSON) {
+		timestamp(time_text, sizeof time_text);
 		n = (size_t)snprintf(line, sizeof line,
 			"{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
 			time_text, level_names[level], settings.process);
 		n += json_escape(line + n, message);
 		n += (size_t)sprintf(line + n, "\"}\n");
+	} else if (settings.format == LOG_FORMAT_PLAIN) {
+		if (level >= LOG_LEVEL_INFO)
+			fd = STDOUT_FILENO;
+		else
+			n = (size_t)snprintf(line, sizeof line, "vprox %s: ", settings.process);
+		n += text_escape(line + n, message);
+		line[n++] = '\n';
 	} else {
+		timestamp(time_text, sizeof time_text);
 		n = (size_t)snprintf(line, sizeof line, "%s %s %s: ", time_text, level_names[level],
 			settings.process);
 		n += text_escape(line + n, message);
 		line[n++] = '\n';
 	}
-	if (write(STDERR_FILENO, line, n) < 0) {
+	if (write(fd, line, n) < 0) {
 		/* there is nowhere left to say so */
 	}
 	errno = saved_errno;

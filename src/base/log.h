@@ -12,6 +12,9 @@ enum log_level {
 enum log_format {
 	LOG_FORMAT_TEXT, /* 2026-11-22T17:56:03.123Z info server: message */
 	LOG_FORMAT_JSON, /* {"time":"...","level":"info","process":"server","message":"..."} */
+	/* For commands that people run, without a name in log_format_parse(): "message" to standard
+	 * output, what is wrong as "vprox PROCESS: message" to standard error. */
+	LOG_FORMAT_PLAIN,
 };
 
 /* The process's name is kept by reference. Before this is called: info, text, "vprox". */

@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/password.h"
 #include "server/broker.h"
 #include "server/config.h"
 
@@ -20,7 +21,7 @@ enum {
 	DEFAULT_MAX_CONNECTIONS_PER_SOURCE = 256,
 	MOST_CONNECTIONS = 1000 * 1000,
 	MOST_GATES = 256,
-	LONGEST_PASSWORD = 4096, /* with its header it must fit into a request's 8 KiB */
+	LONGEST_UNIT = 200, /* with instance and suffix 255 at the most: systemd.unit(5) */
 };
 
 static const char usage[] =
@@ -40,6 +41,9 @@ static const char usage[] =
 	"\n"
 	"Tunnels:\n"
 	"  --plane auto|kernel|embedded what carries the traffic (default: auto)\n"
+	"  --device-unit NAME           have systemd start the embedded plane's devices, as "
+	"NAME@vprox0.service\n"
+	"                               and so on (default: the server starts them)\n"
 	"  --idle-timeout TIME          remove a client that is silent for so long (default: 5m)\n"
 	"  --connect-grace TIME         but leave a WireGuard client so long after its request "
 	"(default: 1m)\n"
@@ -79,6 +83,7 @@ enum option_id {
 	OPTION_BLOCK,
 	OPTION_BLOCK_PER_IP,
 	OPTION_PLANE,
+	OPTION_DEVICE_UNIT,
 	OPTION_IDLE_TIMEOUT,
 	OPTION_CONNECT_GRACE,
 	OPTION_REAP_INTERVAL,
@@ -106,6 +111,7 @@ static const struct option options[] = {
 	{"wg-block", required_argument, NULL, OPTION_BLOCK},
 	{"wg-block-per-ip", required_argument, NULL, OPTION_BLOCK_PER_IP},
 	{"plane", required_argument, NULL, OPTION_PLANE},
+	{"device-unit", required_argument, NULL, OPTION_DEVICE_UNIT},
 	{"idle-timeout", required_argument, NULL, OPTION_IDLE_TIMEOUT},
 	{"connect-grace", required_argument, NULL, OPTION_CONNECT_GRACE},
 	{"reap-interval", required_argument, NULL, OPTION_REAP_INTERVAL},
@@ -213,14 +219,23 @@ static int set_number(const char *option, const char *text, unsigned long max, u
 
 static int set_plane(struct server_config *config, const char *text)
 {
-	if (strcmp(text, "auto") == 0)
-		config->plane = PLANE_AUTO;
-	else if (strcmp(text, "kernel") == 0)
-		config->plane = PLANE_KERNEL;
-	else if (strcmp(text, "embedded") == 0)
-		config->plane = PLANE_EMBEDDED;
-	else
+	if (option_parse_plane(text, &config->plane) < 0)
 		return complain("--plane %s: must be auto, kernel or embedded", text);
+	return 0;
+}
+
+/* Nothing but what systemd.unit(5) allows in a name, and no other instance. */
+static int set_device_unit(struct server_config *config, const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\";
+
+	if (*text == '\0' || *text == '-' || text[strspn(text, allowed)] != '\0' ||
+		strlen(text) > LONGEST_UNIT)
+		return complain("--device-unit %s: not the name of a template unit, without its "
+				"@.service",
+			text);
+	config->device_unit = text;
 	return 0;
 }
 
@@ -252,6 +267,8 @@ static int set_option(struct server_config *config, int option, const char *text
 		return set_block_per_ip(config, text);
 	case OPTION_PLANE:
 		return set_plane(config, text);
+	case OPTION_DEVICE_UNIT:
+		return set_device_unit(config, text);
 	case OPTION_IDLE_TIMEOUT:
 		return set_duration("idle-timeout", text, &config->idle.idle_timeout_ms);
 	case OPTION_CONNECT_GRACE:
@@ -342,39 +359,17 @@ static int check_blocks(struct server_config *config)
 	return 0;
 }
 
-/* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
-static bool can_be_sent(const char *password)
-{
-	const char *last = password + strlen(password) - 1;
-
-	for (const char *p = password; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return false;
-	return *password != ' ' && *last != ' ';
-}
-
-/* The password's copy in the environment, readable for root in /proc, is wiped. */
 static int take_password(struct server_config *config, char **password)
 {
-	char *value = getenv("VPROX_PASSWORD");
 	const char *mode = getenv("VPROX_AUTH_MODE");
+	const char *fault;
 
 	if (mode && strcmp(mode, "oidc-modal") == 0)
 		return complain("VPROX_AUTH_MODE=oidc-modal: not built yet; unset it to use "
 				"VPROX_PASSWORD");
-	if (!value || !*value)
-		return complain("VPROX_PASSWORD is not set: put the password that clients must "
-				"know into the environment");
-	if (!can_be_sent(value))
-		return complain("VPROX_PASSWORD has a line break or another control character in "
-				"it, or a blank at an end, which no client could send");
-	if (strlen(value) > LONGEST_PASSWORD)
-		return complain("VPROX_PASSWORD is longer than %d bytes", LONGEST_PASSWORD);
-	*password = strdup(value);
-	if (!*password)
-		return complain("%s", strerror(ENOMEM));
-	explicit_bzero(value, strlen(value));
-	unsetenv("VPROX_PASSWORD");
+	fault = password_take(password);
+	if (fault)
+		return complain("VPROX_PASSWORD %s", fault);
 	config->password = *password;
 	return 0;
 }
@@ -428,7 +423,6 @@ int cmd_server_main(int argc, char **argv)
 		return STATUS_USAGE;
 	log_setup(config.log_level, config.log_format, "server");
 	status = broker_run(&config) < 0 ? STATUS_FAILED : STATUS_OK;
-	explicit_bzero(password, strlen(password));
-	free(password);
+	password_free(password);
 	return status;
 }

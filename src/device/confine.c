@@ -45,6 +45,8 @@ static const int opener_calls[] = {
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(bind),
 	SCMP_SYS(close),
+	SCMP_SYS(lstat),
+	SCMP_SYS(newfstatat),
 	SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat),
 	SCMP_SYS(bpf),

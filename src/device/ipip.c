@@ -342,7 +342,8 @@ void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_m
 	}
 	target =
 		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
-	if (memcmp(inner.source, &target->source, sizeof target->source) != 0) {
+	if (target->source.s_addr != INADDR_ANY &&
+		memcmp(inner.source, &target->source, sizeof target->source) != 0) {
 		count(&drops->spoofed);
 		return;
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "device/bpf.h"
@@ -206,10 +207,25 @@ static void serve(int socket)
 	}
 }
 
+/* What is at a path by now may be another device's. The time tells one with the same number. */
+static void unlink_own(const char *path, const struct stat *own)
+{
+	struct stat now;
+
+	if (lstat(path, &now) == 0 && now.st_dev == own->st_dev && now.st_ino == own->st_ino &&
+		now.st_ctim.tv_sec == own->st_ctim.tv_sec &&
+		now.st_ctim.tv_nsec == own->st_ctim.tv_nsec)
+		unlink(path);
+}
+
 int opener_start(struct opener *opener, const char *path)
 {
 	int pair[2], null;
+	struct stat own;
 	pid_t pid;
+
+	if (path && lstat(path, &own) < 0)
+		return -errno;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
@@ -240,7 +256,7 @@ int opener_start(struct opener *opener, const char *path)
 		_exit(EXIT_FAILURE);
 	serve(STDIN_FILENO);
 	if (path)
-		unlink(path);
+		unlink_own(path, &own);
 	_exit(EXIT_SUCCESS);
 }
 

@@ -152,7 +152,8 @@ void short_way_add(struct device *device, const struct ipip_target *target)
 	struct ipip_way_in in = {.inner = target->source};
 	struct way way = {0};
 
-	if (device->short_way.map_out < 0)
+	/* the programs look for one address */
+	if (device->short_way.map_out < 0 || target->source.s_addr == INADDR_ANY)
 		return;
 	find_route(device, target->remote, &way);
 	if (way.usable)

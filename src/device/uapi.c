@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,6 +20,8 @@ enum {
 	BACKLOG = 16,
 	FOLDER_MODE = 0755,
 	SOCKET_MASK = 0077,
+	WAIT_MS = 2000, /* for another device of the name to end */
+	WAIT_STEP_MS = 5,
 };
 static const char folder[] = "/run/wireguard";
 
@@ -76,6 +79,22 @@ static int bind_private(int fd, const struct sockaddr_un *address)
 	return error;
 }
 
+/* A device whose interface was deleted may need a moment to end. */
+static int wait_and_bind(int fd, const struct sockaddr_un *address)
+{
+	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000};
+	int error = bind_private(fd, address);
+
+	for (int ms = 0; error == -EADDRINUSE && ms < WAIT_MS; ms += WAIT_STEP_MS) {
+		if (is_alive(address))
+			nanosleep(&pause, NULL);
+		else if (unlink(address->sun_path) < 0 && errno != ENOENT)
+			return -errno;
+		error = bind_private(fd, address);
+	}
+	return error;
+}
+
 int uapi_listen(const char *name, char *path, size_t size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -90,9 +109,7 @@ int uapi_listen(const char *name, char *path, size_t size)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	error = bind_private(fd, &address);
-	if (error == -EADDRINUSE && !is_alive(&address) && unlink(path) == 0)
-		error = bind_private(fd, &address);
+	error = wait_and_bind(fd, &address);
 	if (error == 0 && listen(fd, BACKLOG) < 0)
 		error = -errno;
 	if (error < 0) {

@@ -45,7 +45,8 @@ static int survey(struct plane *plane, plane_trace_fn *found, void *context)
 	for (size_t i = 0; i < n && error == 0; i++) {
 		struct plane_trace trace = {0};
 
-		if (!plane_parse_device_name(links[i].name, &trace.index))
+		if (!plane_parse_device_name(links[i].name, &trace.index) ||
+			embedded_is_clients(&links[i]))
 			continue;
 		trace.has_bind = ipv4_parse(links[i].alias, &trace.bind) == 0;
 		error = found(context, &trace);
@@ -58,7 +59,7 @@ int embedded_delete(struct embedded_plane *embedded, const char *name)
 	struct link link;
 	int error = link_get(embedded->route, name, &link);
 
-	if (error == 0 && strcmp(link.kind, "tun") != 0)
+	if (error == 0 && (strcmp(link.kind, "tun") != 0 || embedded_is_clients(&link)))
 		return 0; /* not ours */
 	if (error == 0)
 		error = link_delete(embedded->route, link.ifindex);
@@ -97,6 +98,22 @@ static int check(struct plane_device *plane_device, const struct plane_peer *pee
 		return 0;
 	return embedded_fail(embedded_plane_of(device), error == -ENOENT ? -ENODEV : error,
 		"look for a peer of %s", device->name.s);
+}
+
+static int seek(struct plane_device *plane_device, const struct plane_peer *peer,
+	const struct plane_usage *last)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	char request[EMBEDDED_REQUEST_SIZE];
+	int error;
+
+	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
+		return 0;
+	embedded_seek_text(peer, last, request);
+	error = embedded_ask(device->name.s, request, NULL);
+	return error == 0 ? 0
+			  : embedded_fail(embedded_plane_of(device), error, "seek a peer of %s",
+				    device->name.s);
 }
 
 static int remove_peers(
@@ -148,9 +165,15 @@ static const struct plane_ops embedded_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,
+	.seek = seek,
 	.tend = embedded_tend,
 	.free = free_plane,
 };
+
+void plane_embedded_use_unit(struct plane *plane, const char *unit)
+{
+	embedded_of_plane(plane)->unit = unit;
+}
 
 struct plane *plane_embedded_new(void)
 {

@@ -4,16 +4,15 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "netlink/link.h"
 #include "netlink/socket.h"
+#include "plane/device_process.h"
 #include "plane/plane.h"
 
 struct embedded_plane {
 	struct plane plane;
 	struct netlink *route;
+	const char *unit; /* systemd's, that devices are started as; NULL: as children */
 };
 
 /* What plane.h hands out: the start of an embedded_device. */
@@ -46,21 +45,14 @@ static inline struct embedded_plane *embedded_plane_of(const struct embedded_dev
 __attribute__((format(printf, 3, 4))) int embedded_fail(
 	struct embedded_plane *embedded, int error, const char *format, ...);
 
-/*
- * Sends a whole request, its final empty line included, to the device of this name, and returns its
- * answer, up to the errno line, in memory that the caller frees (answer may be NULL). Returns the
- * answer's errno, negative, or -ENODEV: no device listens.
- */
-int embedded_ask(const char *name, const char *request, char **answer);
-
-/* Takes the next "key=value" line out of an answer, in place. False at its end. */
-bool embedded_next_line(char **answer, char **key, char **value);
-
 /* plane_ops.open, .tend and .dump */
 int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
 int embedded_tend(struct plane_device *device);
 int embedded_dump(struct plane_device *device, plane_peer_fn *found, void *context);
+
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+bool embedded_is_clients(const struct link *link);
 
 /* Deletes the interface, with which the device ends. 0 also if there is none. */
 int embedded_delete(struct embedded_plane *embedded, const char *name);

@@ -1,4 +1,4 @@
-#include "plane/embedded.h"
+#include "plane/device_process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +11,19 @@
 #include "base/cleanup.h"
 
 enum {
-	TIMEOUT_S = 10, /* a device that hangs must not hang the server */
+	/* A device that hangs must not hang the server; and clients wait for 5 s. */
+	TIMEOUT_S = 3,
 	PART_SIZE = 65536,
 	ANSWER_MAX = 256 << 20,
 };
 
 static const char end[] = "\n\n";
+
+/* What a device that ends meanwhile leaves of a connection. */
+static bool is_hung_up(int error)
+{
+	return error == EPIPE || error == ECONNRESET;
+}
 
 static int connect_to(const char *name)
 {
@@ -46,7 +53,7 @@ static int send_all(int fd, const char *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EPIPE ? -ENODEV : -errno;
+			return is_hung_up(errno) ? -ENODEV : -errno;
 		text += n;
 		left -= (size_t)n;
 	}
@@ -75,9 +82,9 @@ static int receive_all(int fd, char **answer)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+			return errno == EAGAIN ? -ETIMEDOUT : is_hung_up(errno) ? -ENODEV : -errno;
 		if (n == 0)
-			return -ENODEV; /* it ended meanwhile */
+			return -ENODEV;
 		used += (size_t)n;
 		text[used] = '\0';
 		if (used >= strlen(end) && strcmp(text + used - strlen(end), end) == 0)

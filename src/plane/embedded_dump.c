@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "plane/client_link.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -74,6 +75,18 @@ static void read_allowed_ip(struct reading *r, char *value)
 		r->n_inner++;
 }
 
+/* One of IPv6, in brackets, is nobody's who was told of an IPv4 address. */
+static void read_endpoint(struct reading *r, char *value)
+{
+	char *colon = strchr(value, ':');
+
+	if (!colon || *value == '[')
+		return;
+	*colon = '\0';
+	if (ipv4_parse(value, &r->usage.outer) == 0)
+		r->usage.outer_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
 static int read_line(struct reading *r, const char *key, char *value)
 {
 	int error = 0;
@@ -106,10 +119,8 @@ static int read_line(struct reading *r, const char *key, char *value)
 		r->usage.handshake_ns += strtoull(value, NULL, 10) * NS_PER_S;
 	else if (strcmp(key, "last_handshake_time_nsec") == 0)
 		r->usage.handshake_ns += strtoull(value, NULL, 10);
-	else if (strcmp(key, "endpoint") == 0 && *value != '[') {
-		*strchrnul(value, ':') = '\0';
-		ipv4_parse(value, &r->usage.outer);
-	}
+	else if (strcmp(key, "endpoint") == 0)
+		read_endpoint(r, value);
 	return 0;
 }
 
@@ -119,12 +130,13 @@ static int dump_one_kind(const char *name, const char *request, plane_peer_fn *f
 	auto_free char *answer = NULL;
 	char *rest, *key, *value;
 	int error = embedded_ask(name, request, &answer);
+	size_t length = answer ? strlen(answer) : 0;
 
 	rest = answer;
 	while (error == 0 && embedded_next_line(&rest, &key, &value))
 		error = read_line(&reading, key, value);
 	if (answer)
-		explicit_bzero(answer, strlen(answer)); /* its first line was a private key */
+		explicit_bzero(answer, length); /* its first line was a private key */
 	return error == 0 ? finish(&reading) : error;
 }
 
@@ -135,7 +147,43 @@ int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void 
 
 	if (error == 0)
 		error = dump_one_kind(device->name.s, "get_ipip=1\n\n", found, context);
-	if (error == -ENODEV)
-		embedded_fail(embedded_plane_of(device), error, "%s", device->name.s);
+	if (error < 0)
+		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
 	return error;
+}
+
+/* Of a device that does not answer nothing is known. */
+static bool has_private_key(const char *name, const struct key *key)
+{
+	auto_free char *answer = NULL;
+	struct key found = {0};
+	char *rest, *first, *value;
+	size_t length;
+	bool same;
+
+	if (embedded_ask(name, "get=1\n\n", &answer) < 0)
+		return false;
+	rest = answer;
+	length = strlen(answer);
+	if (embedded_next_line(&rest, &first, &value) && strcmp(first, "private_key") == 0 &&
+		!parse_hex(value, &found))
+		key_wipe(&found);
+	explicit_bzero(answer, length);
+	same = !key_is_zero(&found) && key_equal(&found, key);
+	key_wipe(&found);
+	return same;
+}
+
+bool embedded_is_clients(const struct link *link)
+{
+	struct key key;
+	bool result;
+
+	if (client_link_has_alias(link))
+		return true;
+	if (link->alias[0] != '\0' || !client_link_key(link->name, &key))
+		return false;
+	result = has_private_key(link->name, &key);
+	key_wipe(&key);
+	return result;
 }

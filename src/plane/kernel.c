@@ -75,23 +75,27 @@ static struct plane_trace *trace_of_index(
 	return &grown[(*n)++];
 }
 
-/* Returns 0 or -ENOMEM. */
-static int note_link(const struct link *link, struct plane_trace **traces, size_t *n)
+static int note_link(struct kernel_plane *kernel, const struct link *link,
+	struct plane_trace **traces, size_t *n)
 {
-	bool is_device = false;
+	bool is_device = false, is_clients;
 	struct plane_trace *trace;
 	unsigned int index;
 	uint32_t offset;
 	struct ipv4 bind;
+	int error;
 
 	if (strcmp(link->kind, "wireguard") == 0 && plane_parse_device_name(link->name, &index))
 		is_device = true;
 	else if (strcmp(link->kind, "ipip") != 0 ||
 		 !plane_parse_ipip_name(link->name, &index, &offset))
 		return 0;
+	error = kernel_is_clients(kernel, link, &is_clients);
+	if (error < 0 || is_clients)
+		return error;
 	trace = trace_of_index(traces, n, index);
 	if (!trace)
-		return -ENOMEM;
+		return kernel_fail(kernel, -ENOMEM, NULL, "list interfaces");
 	if (is_device && ipv4_parse(link->alias, &bind) == 0)
 		*trace = (struct plane_trace){index, true, bind};
 	else if (!is_device && !trace->has_bind)
@@ -109,9 +113,8 @@ static int survey(struct plane *plane, plane_trace_fn *found, void *context)
 
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
-	for (size_t i = 0; i < n; i++)
-		if (note_link(&links[i], &traces, &n_traces) < 0)
-			return kernel_fail(kernel, -ENOMEM, NULL, "list interfaces");
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = note_link(kernel, &links[i], &traces, &n_traces);
 	for (size_t i = 0; i < n_traces && error == 0; i++)
 		error = found(context, &traces[i]);
 	return error;
@@ -275,6 +278,7 @@ static const struct plane_ops kernel_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = kernel_dump,
+	.seek = kernel_seek,
 	.tend = kernel_tend,
 	.free = free_plane,
 };

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "netlink/route.h"
 #include "netlink/wireguard.h"
+#include "plane/client_link.h"
 
 enum {
 	REASON_SIZE = 128,
@@ -218,7 +219,7 @@ int kernel_adopt_ipip(struct kernel_device *device, const struct link *links, si
 		uint32_t offset;
 
 		if (!plane_parse_ipip_name(link->name, &index, &offset) ||
-			index != device->endpoint.index)
+			index != device->endpoint.index || client_link_has_alias(link))
 			continue;
 		if (strcmp(link->kind, "ipip") != 0) {
 			log_warning("%s: left alone: it is not of kind ipip", link->name);

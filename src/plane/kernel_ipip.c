@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "netlink/route.h"
+#include "plane/client_link.h"
 
 struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ipv4 inner)
 {
@@ -33,7 +34,7 @@ bool kernel_holds(const struct kernel_device *device, struct ipv4 inner)
 bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
 	struct ipv4 inner, struct ipv4 remote)
 {
-	return strcmp(link->kind, "ipip") == 0 &&
+	return strcmp(link->kind, "ipip") == 0 && !client_link_has_alias(link) &&
 	       strcmp(link->name, kernel_ipip_name(device, inner).s) == 0 &&
 	       ipv4_equal(link->local, device->endpoint.bind) && ipv4_equal(link->remote, remote);
 }

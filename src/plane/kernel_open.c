@@ -152,6 +152,19 @@ struct opening {
 	bool made; /* by this call */
 };
 
+static int refuse_clients(struct kernel_plane *kernel, const struct link *link)
+{
+	bool is_clients;
+	int error = kernel_is_clients(kernel, link, &is_clients);
+
+	if (error < 0 || !is_clients)
+		return error;
+	return kernel_fail(kernel, -EEXIST, NULL,
+		"make %s: a vprox client on this host has that name, give it another one with "
+		"`vprox connect --interface`",
+		link->name);
+}
+
 /* Finds vprox<i>, or makes it if there is none, or none that matches. */
 static int find_or_make(struct kernel_device *device, struct opening *opening)
 {
@@ -166,6 +179,9 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 			opening->link = opening->links[i];
 	if (opening->link.ifindex == 0)
 		return make_interface(device, &opening->link, &opening->made);
+	error = refuse_clients(kernel, &opening->link);
+	if (error < 0)
+		return error;
 	if (strcmp(opening->link.kind, "wireguard") != 0)
 		return kernel_fail(kernel, -EEXIST, NULL,
 			"make %s: there is another interface of that name (kind %s)", name.s,

@@ -109,11 +109,20 @@ int kernel_delete_index(
 	auto_free unsigned int *ifindexes = calloc(n + 1, sizeof *ifindexes);
 	auto_free int *errors = calloc(n + 1, sizeof *errors);
 	size_t n_ours = 0;
+	int error = 0;
 
 	if (!ifindexes || !errors)
 		return kernel_fail(kernel, -ENOMEM, NULL, "remove %s", plane_device_name(index).s);
-	for (size_t i = 0; i < n; i++)
-		if (is_ours(&links[i], index))
+	for (size_t i = 0; i < n && error == 0; i++) {
+		bool is_clients;
+
+		if (!is_ours(&links[i], index))
+			continue;
+		error = kernel_is_clients(kernel, &links[i], &is_clients);
+		if (error == 0 && !is_clients)
 			ifindexes[n_ours++] = links[i].ifindex;
+	}
+	if (error < 0)
+		return error;
 	return kernel_delete_links(kernel, ifindexes, n_ours, errors);
 }

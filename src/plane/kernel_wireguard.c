@@ -6,6 +6,7 @@
 
 #include "netlink/genetlink.h"
 #include "netlink/wireguard.h"
+#include "plane/client_link.h"
 
 int kernel_find_wireguard(struct kernel_plane *kernel)
 {
@@ -18,6 +19,30 @@ int kernel_find_wireguard(struct kernel_plane *kernel)
 		return kernel_fail(
 			kernel, error, netlink_error(kernel->generic), "look for WireGuard");
 	return 0;
+}
+
+int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool *is_clients)
+{
+	struct wireguard_device device;
+	struct key key;
+	int error;
+
+	*is_clients = client_link_has_alias(link);
+	if (*is_clients || link->alias[0] != '\0' || strcmp(link->kind, "wireguard") != 0 ||
+		!client_link_key(link->name, &key))
+		return 0;
+	error = kernel_find_wireguard(kernel);
+	if (error == 0)
+		error = wireguard_get(kernel->generic, kernel->wireguard, link->ifindex, &device);
+	if (error == 0) {
+		*is_clients = key_equal(&device.private_key, &key);
+		wireguard_free(&device);
+	}
+	key_wipe(&key);
+	if (error == 0 || error == -ENODEV)
+		return 0;
+	return kernel_fail(
+		kernel, error, netlink_error(kernel->generic), "read the key of %s", link->name);
 }
 
 static bool has_key(const struct hash_node *node, const void *key)
@@ -80,6 +105,23 @@ int kernel_wireguard_add(struct kernel_device *device, const struct key *key, st
 	if (!known)
 		wireguard_remove_peers(kernel->generic, kernel->wireguard, device->ifindex, key, 1);
 	return error;
+}
+
+int kernel_seek(struct plane_device *plane_device, const struct plane_peer *peer,
+	const struct plane_usage *last)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	int error;
+
+	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
+		return 0;
+	error = wireguard_seek_peer(kernel->generic, kernel->wireguard, device->ifindex, &peer->key,
+		last->outer, last->outer_port);
+	return error == 0
+		       ? 0
+		       : kernel_fail(kernel, error, netlink_error(kernel->generic),
+				 "seek a peer of %s", plane_device_name(device->endpoint.index).s);
 }
 
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key)

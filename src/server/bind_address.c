@@ -207,3 +207,55 @@ int bind_address_remove(struct netlink *netlink, struct bind_address *bind)
 	free(holders.ours);
 	return error;
 }
+
+static bool is_left_over(const struct address *address, const struct ipv4 *binds, size_t n_binds)
+{
+	if (!bind_address_is_ours(address))
+		return false;
+	if (address->protocol == SERVER_MARK)
+		return true;
+	for (size_t i = 0; i < n_binds; i++)
+		if (ipv4_equal(address->local, binds[i]))
+			return true;
+	return false;
+}
+
+static int clear(struct netlink *netlink, const struct address *address, bool only_tell)
+{
+	char name[IF_NAMESIZE];
+	int error = only_tell ? 0 : address_delete(netlink, address);
+
+	if (error < 0 && error != -EADDRNOTAVAIL) {
+		log_error("cannot remove the address %s: %s", ipv4_text(address->local).s,
+			strerror(-error));
+		return error;
+	}
+	log_info("%s the address %s from %s", only_tell ? "would remove" : "removed",
+		ipv4_text(address->local).s, name_of(address->ifindex, name));
+	return 0;
+}
+
+int bind_addresses_clear(
+	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool only_tell)
+{
+	auto_free struct address *addresses = NULL;
+	size_t n;
+	int n_found = 0;
+	int result = address_dump(netlink, 0, &addresses, &n);
+
+	if (result < 0) {
+		log_error(
+			"cannot look for addresses that a server has added: %s", strerror(-result));
+		return result;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int error;
+
+		if (!is_left_over(&addresses[i], binds, n_binds))
+			continue;
+		n_found++;
+		error = clear(netlink, &addresses[i], only_tell);
+		result = result < 0 ? result : error;
+	}
+	return result < 0 ? result : n_found;
+}

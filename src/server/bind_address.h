@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/ipv4.h"
 
@@ -40,6 +41,14 @@ int bind_address_take_back(struct netlink *netlink, struct bind_address *bind);
  * address is left alone. Return 0 or -errno, logged. */
 int bind_address_keep(struct netlink *netlink, struct bind_address *bind);
 int bind_address_remove(struct netlink *netlink, struct bind_address *bind);
+
+/*
+ * Removes every address that a server has added, whichever it was: those with our mark, and of the
+ * given ones also those that are ours without it. Logs each. only_tell: logs them and leaves them.
+ * Returns how many there were, or the first -errno, logged.
+ */
+int bind_addresses_clear(
+	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool only_tell);
 
 /* Whether the address was added by this server or one before it, a Go server among them: a /32 that
  * has our mark, or only a short time to live, or was kept by a server on a kernel without marks. */

@@ -4,19 +4,22 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/version.h"
+#include "ipc/report.h"
 #include "server/config.h"
+#include "server/control_socket.h"
 #include "server/data_plane.h"
+#include "server/device_watch.h"
 #include "server/gates.h"
 #include "server/gatekeeper.h"
 #include "server/host.h"
@@ -24,8 +27,9 @@
 #include "server/listener.h"
 #include "server/lock.h"
 #include "server/reaper.h"
+#include "server/rights.h"
+#include "server/snapshot.h"
 
-static const char lock_path[] = RUN_FOLDER "/lock";
 static const char server_key_path[] = RUN_FOLDER "/server-key";
 
 struct broker {
@@ -36,10 +40,13 @@ struct broker {
 	struct listeners listeners;
 	struct data_plane data_plane;
 	struct host *host;
+	struct device_watch *device_watch;
 
 	struct event_base *base;
 	struct gate_settings gate_settings;
 	struct gatekeeper *gatekeeper;
+	struct control_socket *control;
+	uint64_t started_ms;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *reap, *drain_timeout;
 	bool draining;
@@ -125,30 +132,36 @@ static void on_request(
 	endpoint_handle(endpoint, request, reply_to);
 }
 
-static int check_rights(void)
+/* Of the gates: whether they run as somebody else than the broker. */
+static bool changes_user(const struct gate_config *gate)
 {
-	cap_t capabilities = cap_get_proc();
-	cap_flag_value_t has = CAP_CLEAR;
-
-	if (capabilities)
-		cap_get_flag(capabilities, CAP_NET_ADMIN, CAP_EFFECTIVE, &has);
-	cap_free(capabilities);
-	if (has == CAP_SET)
-		return 0;
-	log_error("this needs the right to administer the network (CAP_NET_ADMIN): run it as root");
-	return -EPERM;
+	return gate->user != geteuid() || gate->group != getegid();
 }
 
 static int take_lock(struct broker *broker)
 {
-	broker->lock = lock_take(lock_path);
+	broker->lock = lock_take(LOCK_PATH);
 	if (broker->lock >= 0)
 		return 0;
 	if (broker->lock == -EWOULDBLOCK)
-		log_error("another vprox server runs on this host: it holds %s", lock_path);
+		log_error("another vprox server runs on this host: it holds %s", LOCK_PATH);
 	else
-		log_error("cannot take the lock %s: %s", lock_path, strerror(-broker->lock));
+		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-broker->lock));
 	return broker->lock;
+}
+
+/* What clients take us for, and how another host becomes the same to them. */
+static void report_identity(const struct broker *broker)
+{
+	const char *given = broker->config->tls_key;
+
+	log_info("TLS public key: %s", broker->identity.pin);
+	if (given)
+		log_info("hosts that an address moves between need this TLS key, %s", given);
+	else
+		log_info("hosts that an address moves between need this TLS key: on the other one, "
+			 "`scp -p THIS-HOST:" IDENTITY_KEY " " IDENTITY_KEY
+			 "`, remove " IDENTITY_CERTIFICATE " there, and start");
 }
 
 static int load_keys(struct broker *broker)
@@ -162,10 +175,12 @@ static int load_keys(struct broker *broker)
 					 : strerror(-error));
 		return error;
 	}
+	if (file_is_exposed(server_key_path))
+		log_warning("%s is exposed: it should be root's, with mode 0600", server_key_path);
 	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)
-		log_info("TLS public key: %s", broker->identity.pin);
+		report_identity(broker);
 	return error;
 }
 
@@ -179,7 +194,11 @@ static int open_data_plane(struct broker *broker)
 	if (error == 0)
 		error = host_prepare(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
-	return error < 0 ? error : data_plane_open(data_plane, broker->base);
+	if (error == 0)
+		error = data_plane_open(data_plane, broker->base);
+	return error < 0 ? error
+			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
+				   &broker->device_watch);
 }
 
 static void announce(void *context)
@@ -204,6 +223,37 @@ static int start_gates(struct broker *broker)
 		broker->data_plane.endpoints);
 
 	return error < 0 ? error : gatekeeper_new(broker->base, &config, &broker->gatekeeper);
+}
+
+static int report(void *context, struct evbuffer *out)
+{
+	struct broker *broker = context;
+	const struct snapshot_source source = {
+		.data_plane = &broker->data_plane,
+		.gatekeeper = broker->gatekeeper,
+		.n_gates = broker->config->n_gates,
+		.pin = broker->identity.pin,
+		.started_ms = broker->started_ms,
+		.is_draining = broker->draining,
+	};
+
+	return snapshot_write(&source, out);
+}
+
+/* Without it nobody could see into the server, but it serves all the same. */
+static void open_control_socket(struct broker *broker)
+{
+	const struct control_socket_config config = {
+		.path = REPORT_SOCKET,
+		.deadline_ms = CONTROL_DEADLINE_MS,
+		.answer = report,
+		.context = broker,
+	};
+	int error = control_socket_open(broker->base, &config, &broker->control);
+
+	if (error < 0)
+		log_error("`vprox show` will not work: cannot listen on %s: %s", REPORT_SOCKET,
+			strerror(-error));
 }
 
 static int add_events(struct broker *broker)
@@ -234,9 +284,9 @@ static int start(struct broker *broker)
 	int error = add_events(broker);
 
 	if (error == 0)
-		error = check_rights();
-	if (error == 0)
 		error = gates_find_user(broker->config, &broker->gate_settings.config);
+	if (error == 0)
+		error = rights_check(changes_user(&broker->gate_settings.config));
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
@@ -246,7 +296,10 @@ static int start(struct broker *broker)
 			broker->config->n_binds, CONTROL_PORT);
 	if (error == 0)
 		error = open_data_plane(broker);
-	return error < 0 ? error : start_gates(broker);
+	if (error < 0)
+		return error;
+	open_control_socket(broker);
+	return start_gates(broker);
 }
 
 static void free_event(struct event *event)
@@ -278,7 +331,9 @@ static int stop(struct broker *broker, bool started)
 {
 	int error, result;
 
+	control_socket_close(broker->control);
 	gatekeeper_free(broker->gatekeeper);
+	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	error = host_restore(broker->host, started);
@@ -299,15 +354,18 @@ static void raise_file_limit(void)
 
 int broker_run(const struct server_config *config)
 {
-	struct broker broker = {.config = config, .lock = -1};
+	struct broker broker = {
+		.config = config, .lock = -1, .started_ms = clock_now_ms(&system_clock)};
 	int error, stop_error;
 
-	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the size of files is an error that can be told; the log may be the first. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();
+	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

@@ -7,6 +7,7 @@
 
 #include "base/ipv4.h"
 #include "base/log.h"
+#include "plane/plane.h"
 #include "server/peers.h"
 
 enum {
@@ -19,12 +20,6 @@ enum {
 	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
 };
 
-enum plane_choice {
-	PLANE_AUTO,
-	PLANE_KERNEL,
-	PLANE_EMBEDDED,
-};
-
 struct server_config {
 	struct ipv4 binds[MAX_BINDS];
 	size_t n_binds;
@@ -33,6 +28,7 @@ struct server_config {
 	const char *password; /* the caller's */
 
 	enum plane_choice plane;
+	const char *device_unit; /* systemd's, for the embedded plane's devices; NULL: none */
 	bool allow_peer_to_peer;
 	bool allow_link_local;
 	bool keep_on_exit;

@@ -22,16 +22,26 @@ static int try_plane(struct data_plane *data_plane, struct plane *plane)
 	return error;
 }
 
+static struct plane *new_embedded(const struct server_config *config)
+{
+	struct plane *plane = plane_embedded_new();
+
+	if (plane && config->device_unit)
+		plane_embedded_use_unit(plane, config->device_unit);
+	return plane;
+}
+
 static int choose_plane(struct data_plane *data_plane)
 {
-	enum plane_choice choice = data_plane->config->plane;
+	const struct server_config *config = data_plane->config;
+	enum plane_choice choice = config->plane;
 	int error = try_plane(
-		data_plane, choice == PLANE_EMBEDDED ? plane_embedded_new() : plane_kernel_new());
+		data_plane, choice == PLANE_EMBEDDED ? new_embedded(config) : plane_kernel_new());
 
 	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
 		log_info("not the kernel's data plane: %s", plane_error(data_plane->plane));
 		data_plane->plane->ops->free(data_plane->plane);
-		error = try_plane(data_plane, plane_embedded_new());
+		error = try_plane(data_plane, new_embedded(config));
 	}
 	if (error < 0) {
 		if (data_plane->plane)

@@ -7,6 +7,10 @@
 
 #include "base/log.h"
 
+enum {
+	HEAL_TRIES = 3,
+};
+
 struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 {
 	struct endpoint_text text;
@@ -57,7 +61,7 @@ static int adopt_peer(void *context, const struct plane_peer *id, const struct p
 			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
 		return add_stray(adoption, id);
 	}
-	peer->usage = *usage;
+	peer_take_usage(peer, usage);
 	adoption->n_adopted++;
 	return 0;
 }
@@ -81,7 +85,10 @@ static int remove_strays(const struct adoption *adoption)
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
-	int error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
+	int error;
+
+	endpoint->looked_ms = clock_now_ms(endpoint->clock);
+	error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
 
 	if (error == 0)
 		error = remove_strays(&adoption);
@@ -139,15 +146,18 @@ static void forget(struct endpoint *endpoint, struct peer *peer)
 	peers_remove(&endpoint->peers, peer);
 }
 
-/* Writes the peer to the device; one that has vanished is made again, once. */
+/* Writes the peer to the device; one that has vanished is made again. What is found in its place
+ * may be the old one, just about to go: hence more than once. */
 static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 {
 	int error = endpoint->device ? endpoint->plane->ops->add(endpoint->device, id) : -ENODEV;
 
-	if (error != -ENODEV)
-		return error;
-	error = endpoint_heal(endpoint);
-	return error < 0 ? error : endpoint->plane->ops->add(endpoint->device, id);
+	for (int i = 0; i < HEAL_TRIES && error == -ENODEV; i++) {
+		error = endpoint_heal(endpoint);
+		if (error == 0)
+			error = endpoint->plane->ops->add(endpoint->device, id);
+	}
+	return error;
 }
 
 static enum ipc_status connect_new(

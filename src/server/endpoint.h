@@ -36,6 +36,9 @@ struct endpoint {
 	struct peers peers;
 	struct removals removals;
 	uint64_t look; /* number of the last look at the plane */
+	uint64_t looked_ms; /* when the last look that succeeded began; adoption is the first */
+	uint64_t look_took_ms;
+	uint64_t received, sent; /* bytes that looks have seen move, of peers that are gone too */
 
 	const struct clock *clock;
 	endpoint_answer_fn *answer;

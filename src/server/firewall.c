@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/netfilter.h>
 #include <openssl/sha.h>
 
 #include "base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "server/ruleset.h"
 
 /* firewall_text() has the same. */
+static const char table_name[] = "vprox";
 static const char listing[] = "list table ip vprox\n";
 static const char removal[] = "table ip vprox\ndelete table ip vprox\n";
 
@@ -84,4 +86,29 @@ int firewall_remove(void)
 	if (error < 0)
 		log_error("cannot remove the firewall: %s", reason.text);
 	return error;
+}
+
+static bool is_own(const struct ruleset_chain *chain)
+{
+	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
+}
+
+int firewall_clear(bool only_tell)
+{
+	auto_free struct ruleset_chain *chains = NULL;
+	size_t n;
+	int error = ruleset_chains(is_own, &chains, &n);
+
+	if (error < 0) {
+		log_error("cannot look for the nftables table ip %s: %s", table_name,
+			strerror(-error));
+		return error;
+	}
+	if (n == 0)
+		return 0;
+	error = only_tell ? 0 : firewall_remove();
+	if (error < 0)
+		return error;
+	log_info("%s the nftables table ip %s", only_tell ? "would remove" : "removed", table_name);
+	return 1;
 }

@@ -55,6 +55,10 @@ int firewall_tend(const struct firewall_config *config, struct firewall_state *s
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);
 
+/* The same, and logs it. only_tell: logs it and leaves it. Returns whether it was there (1 or 0),
+ * or -errno, logged. */
+int firewall_clear(bool only_tell);
+
 /* Logs what has to be open where other tables drop what they do not accept on its way to this host:
  * the outer packets are untracked, so no rule by connection state lets them in. */
 void firewall_report_closed_inputs(const struct firewall_config *config);

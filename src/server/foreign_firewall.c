@@ -269,7 +269,7 @@ static int put_removal(
 	return 0;
 }
 
-static void remove_from_table(
+static int remove_from_table(
 	const struct ruleset_chain *vprox, const struct ruleset_chain *chains, size_t n)
 {
 	auto_free char *commands = NULL;
@@ -287,26 +287,51 @@ static void remove_from_table(
 	if (error < 0)
 		log_error("cannot remove the chain %s from the nftables table %s %s: %s",
 			chain_name, ruleset_family_name(vprox->family), vprox->table, reason.text);
+	else
+		log_info("removed the chain %s from the nftables table %s %s", chain_name,
+			ruleset_family_name(vprox->family), vprox->table);
+	return error;
 }
 
-void foreign_firewall_remove(void)
+static int remove_from_nftables(bool only_tell)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
-	int error = ruleset_chains(is_involved, &chains, &n);
+	int n_tables = 0;
+	int result = ruleset_chains(is_involved, &chains, &n);
 
-	if (error < 0)
+	if (result < 0) {
 		log_error("cannot look for the chains %s in nftables: %s", chain_name,
-			strerror(-error));
-	for (size_t i = 0; error == 0 && i < n; i++)
-		if (strcmp(chains[i].name, chain_name) == 0 && !chains[i].is_base)
-			remove_from_table(&chains[i], chains, n);
-	legacy_firewall_close();
+			strerror(-result));
+		return result;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int error = 0;
+
+		if (strcmp(chains[i].name, chain_name) != 0 || chains[i].is_base)
+			continue;
+		n_tables++;
+		if (only_tell)
+			log_info("would remove the chain %s from the nftables table %s %s",
+				chain_name, ruleset_family_name(chains[i].family), chains[i].table);
+		else
+			error = remove_from_table(&chains[i], chains, n);
+		result = result < 0 ? result : error;
+	}
+	return result < 0 ? result : n_tables;
+}
+
+int foreign_firewall_remove(bool only_tell)
+{
+	int n = remove_from_nftables(only_tell);
+	int n_legacy = legacy_firewall_remove(only_tell);
+
+	return n < 0 ? n : n_legacy < 0 ? n_legacy : n + n_legacy;
 }
 
 void foreign_firewall_free(struct foreign_firewall *foreign, bool keep)
 {
 	if (foreign && !keep)
-		foreign_firewall_remove();
+		foreign_firewall_remove(false);
 	free(foreign);
 }

@@ -26,5 +26,6 @@ void foreign_firewall_tend(struct foreign_firewall *foreign);
 /* Takes VPROX out of all tables, unless the tunnels are kept; frees. NULL is fine. */
 void foreign_firewall_free(struct foreign_firewall *foreign, bool keep);
 
-/* VPROX and the jumps to it out of all tables, whoever put them there. */
-void foreign_firewall_remove(void);
+/* VPROX and the jumps to it out of all tables, whoever put them there; logs each table. only_tell:
+ * logs them and leaves them. Returns of how many tables, or the first -errno. */
+int foreign_firewall_remove(bool only_tell);

@@ -300,6 +300,18 @@ void gatekeeper_answer(struct gatekeeper *gatekeeper, const struct reply_to *rep
 		expel(gate, "it does not take its answers", error);
 }
 
+struct gatekeeper_gate gatekeeper_gate(const struct gatekeeper *gatekeeper, unsigned int number)
+{
+	const struct gate *gate = &gatekeeper->gates[number];
+
+	return (struct gatekeeper_gate){
+		.pid = gate->pid,
+		.is_ready = gate->is_ready && gate->pid != 0,
+		.n_restarts = gate->generation > 0 ? gate->generation - 1 : 0,
+		.started_ms = gate->started_ms,
+	};
+}
+
 static void log_end(const struct gate *gate, int status, bool expected)
 {
 	if (WIFSIGNALED(status))

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "ipc/gate_config.h"
 #include "ipc/message.h"
@@ -37,6 +39,15 @@ int gatekeeper_new(struct event_base *base, const struct gatekeeper_config *conf
 /* Answers a request. If the gate that sent it is gone, so is the answer. */
 void gatekeeper_answer(struct gatekeeper *gatekeeper, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address);
+
+/* A gate as it is now. */
+struct gatekeeper_gate {
+	pid_t pid; /* 0: it has ended, and is not replaced yet */
+	bool is_ready;
+	uint64_t n_restarts;
+	uint64_t started_ms; /* by the system's clock */
+};
+struct gatekeeper_gate gatekeeper_gate(const struct gatekeeper *gatekeeper, unsigned int number);
 
 /* Tells the gates to finish what they have and go; none is replaced any more. */
 void gatekeeper_drain(struct gatekeeper *gatekeeper);

@@ -1,5 +1,6 @@
 #include "server/go_leftovers.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,37 +101,47 @@ char *go_leftovers_batch(const char *saved, size_t *n_rules)
 	return batch;
 }
 
-static void remove_kind(enum iptables_kind kind)
+/* Returns how many there were, or -errno, logged. */
+static int remove_kind(enum iptables_kind kind, bool only_tell)
 {
+	const char *name = iptables_kind_name(kind);
 	auto_free char *saved = NULL;
 	auto_free char *batch = NULL;
 	struct run_error error;
 	size_t n = 0;
+	int result;
 
 	if (!iptables_in_use(kind))
-		return;
-	if (iptables_save(kind, &saved, &error) < 0) {
-		log_warning("cannot look for the %s rules of an earlier server: %s",
-			iptables_kind_name(kind), error.text);
-		return;
+		return 0;
+	result = iptables_save(kind, &saved, &error);
+	if (result < 0) {
+		log_warning(
+			"cannot look for the %s rules of an earlier server: %s", name, error.text);
+		return result;
 	}
 	batch = go_leftovers_batch(saved ? saved : "", &n);
 	if (!batch) {
-		log_warning("cannot look for the %s rules of an earlier server: out of memory",
-			iptables_kind_name(kind));
-		return;
+		log_warning(
+			"cannot look for the %s rules of an earlier server: out of memory", name);
+		return -ENOMEM;
 	}
 	if (n == 0)
-		return;
-	if (iptables_restore(kind, batch, &error) < 0)
-		log_error("cannot remove the %zu %s rules that a Go vprox left: %s", n,
-			iptables_kind_name(kind), error.text);
-	else
-		log_info("removed %zu %s rules that a Go vprox left", n, iptables_kind_name(kind));
+		return 0;
+	result = only_tell ? 0 : iptables_restore(kind, batch, &error);
+	if (result < 0) {
+		log_error("cannot remove the %zu %s rules that a Go vprox left: %s", n, name,
+			error.text);
+		return result;
+	}
+	log_info("%s %zu %s rules that a Go vprox left", only_tell ? "would remove" : "removed", n,
+		name);
+	return (int)n;
 }
 
-void go_leftovers_remove(void)
+int go_leftovers_remove(bool only_tell)
 {
-	remove_kind(IPTABLES_NFT);
-	remove_kind(IPTABLES_LEGACY);
+	int n = remove_kind(IPTABLES_NFT, only_tell);
+	int n_legacy = remove_kind(IPTABLES_LEGACY, only_tell);
+
+	return n < 0 ? n : n_legacy < 0 ? n_legacy : n + n_legacy;
 }

@@ -2,14 +2,16 @@
  * "vprox ". */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
  * Removes them, of iptables-nft and of legacy iptables, and logs how many. At start only: where
  * there are any iptables rules at all, it runs iptables-save, and iptables-restore if there is
- * something to remove. What goes wrong is logged and not fatal.
+ * something to remove. only_tell: logs how many there are, and leaves them. Returns how many there
+ * were, or -errno; what goes wrong is logged.
  */
-void go_leftovers_remove(void);
+int go_leftovers_remove(bool only_tell);
 
 /*
  * From what iptables-save printed, the batch for iptables-restore --noflush that removes them, and

@@ -128,7 +128,7 @@ static int prepare_firewall(struct host *host)
 	if (error < 0)
 		return error;
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
-	go_leftovers_remove();
+	go_leftovers_remove(false);
 	foreign_firewall_tend(host->foreign);
 	firewall_report_closed_inputs(&host->firewall);
 	return 0;
@@ -202,7 +202,7 @@ static int restore_firewall(struct host *host)
 
 	bool keep = host->firewall.n_endpoints > 0;
 	int error = keep ? policy_rules_tend(host->netlink, &host->firewall)
-			 : policy_rules_remove(host->netlink);
+			 : policy_rules_remove(host->netlink, false);
 
 	foreign_firewall_free(host->foreign, keep);
 	return first_error(error,

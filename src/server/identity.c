@@ -31,8 +31,8 @@ enum {
 static const char no_expiry[] = "99991231235959Z";
 static const char long_ago[] = "20200101000000Z";
 
-static const char own_key_path[] = IDENTITY_FOLDER "/tls-key.pem";
-static const char own_certificate_path[] = IDENTITY_FOLDER "/tls-cert.pem";
+static const char own_key_path[] = IDENTITY_KEY;
+static const char own_certificate_path[] = IDENTITY_CERTIFICATE;
 
 static const char *library_error(void)
 {
@@ -156,36 +156,54 @@ static int read_pem(const char *path, char **data, size_t *length)
 	return error;
 }
 
-static int load_own(struct identity *identity, const struct ipv4 *addresses, size_t n_addresses)
+static int fail_to_make(const char *path, int error)
 {
-	const char *made = own_key_path;
+	log_error("cannot make %s: %s", path, error == -EIO ? library_error() : strerror(-error));
+	return error;
+}
+
+/* What was made, or what another one has made meanwhile. A link that leads nowhere is neither. */
+static int read_made(const char *path, char **data, size_t *length)
+{
+	int error = read_pem(path, data, length);
+
+	return error == -ENOENT ? fail_to_make(path, error) : error;
+}
+
+static int load_own_key(struct identity *identity)
+{
 	int error = read_pem(own_key_path, &identity->key, &identity->key_length);
 
-	if (error == -ENOENT) {
-		error = file_make_folder(IDENTITY_FOLDER, FOLDER_MODE);
-		if (error == 0)
-			error = make_key();
-		if (error < 0)
-			goto failed;
+	if (error == 0 && file_is_exposed(own_key_path))
+		log_warning("%s is exposed: it should be root's, with mode 0600", own_key_path);
+	if (error != -ENOENT)
+		return error;
+	error = file_make_folder(IDENTITY_FOLDER, FOLDER_MODE);
+	if (error == 0)
+		error = make_key();
+	if (error < 0)
+		return fail_to_make(own_key_path, error);
+	error = read_made(own_key_path, &identity->key, &identity->key_length);
+	if (error == 0)
 		log_info("made a TLS key: %s", own_key_path);
-		error = read_pem(own_key_path, &identity->key, &identity->key_length);
-	}
+	return error;
+}
+
+static int load_own(struct identity *identity, const struct ipv4 *addresses, size_t n_addresses)
+{
+	int error = load_own_key(identity);
+
 	if (error < 0)
 		return error;
 	error = read_pem(
 		own_certificate_path, &identity->certificate, &identity->certificate_length);
-	if (error == -ENOENT) {
-		made = own_certificate_path;
-		error = make_certificate(identity, addresses, n_addresses);
-		if (error < 0)
-			goto failed;
-		error = read_pem(own_certificate_path, &identity->certificate,
-			&identity->certificate_length);
-	}
-	return error;
-failed:
-	log_error("cannot make %s: %s", made, error == -EIO ? library_error() : strerror(-error));
-	return error;
+	if (error != -ENOENT)
+		return error;
+	error = make_certificate(identity, addresses, n_addresses);
+	if (error < 0)
+		return fail_to_make(own_certificate_path, error);
+	return read_made(
+		own_certificate_path, &identity->certificate, &identity->certificate_length);
 }
 
 static int load_given(struct identity *identity, const char *certificate_path, const char *key_path)

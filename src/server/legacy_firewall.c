@@ -1,5 +1,6 @@
 #include "server/legacy_firewall.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,36 +116,64 @@ char *legacy_firewall_closing(const char *saved)
 	return batch;
 }
 
-/* Reads the tables and applies what is to be done about them. */
-static void change(const struct firewall_config *config, bool open, const char *what)
+/* *saved is what there is; "" where legacy iptables is not in use. Returns 0 or -errno, logged. */
+static int read_saved(char **saved)
 {
-	auto_free char *saved = NULL;
-	auto_free char *batch = NULL;
-	struct run_error error;
+	struct run_error error = {"out of memory"};
+	int result = 0;
 
-	if (!iptables_in_use(IPTABLES_LEGACY))
-		return;
-	if (iptables_save(IPTABLES_LEGACY, &saved, &error) < 0) {
+	*saved = NULL;
+	if (iptables_in_use(IPTABLES_LEGACY))
+		result = iptables_save(IPTABLES_LEGACY, saved, &error);
+	if (result == 0 && !*saved && !(*saved = strdup("")))
+		result = -ENOMEM;
+	if (result < 0)
 		log_warning("cannot see what iptables-legacy forwards: %s", error.text);
-		return;
-	}
-	batch = open ? legacy_firewall_opening(saved ? saved : "", config)
-		     : legacy_firewall_closing(saved ? saved : "");
-	if (!batch)
-		log_error("cannot %s iptables-legacy: out of memory", what);
-	else if (*batch && iptables_restore(IPTABLES_LEGACY, batch, &error) < 0)
+	return result;
+}
+
+/* Applies a batch, "" if there is nothing to do; NULL when there was no memory for it. Returns 1 if
+ * it changed anything, 0, or -errno, logged. */
+static int apply(const char *batch, const char *what)
+{
+	struct run_error error = {"out of memory"};
+	int result = -ENOMEM;
+
+	if (batch)
+		result = *batch ? iptables_restore(IPTABLES_LEGACY, batch, &error) : 0;
+	if (result < 0)
 		log_error("cannot %s iptables-legacy: %s", what, error.text);
-	else if (*batch && open)
-		log_info("the FORWARD chain of iptables-legacy lets the tunnels' traffic through "
-			 "now, by a chain VPROX of its own");
+	return result < 0 ? result : *batch != '\0';
 }
 
 void legacy_firewall_open(const struct firewall_config *config)
 {
-	change(config, true, "let the tunnels' traffic through");
+	auto_free char *saved = NULL;
+	auto_free char *batch = NULL;
+
+	if (read_saved(&saved) < 0)
+		return;
+	batch = legacy_firewall_opening(saved, config);
+	if (apply(batch, "let the tunnels' traffic through") > 0)
+		log_info("the FORWARD chain of iptables-legacy lets the tunnels' traffic through "
+			 "now, by a chain VPROX of its own");
 }
 
-void legacy_firewall_close(void)
+int legacy_firewall_remove(bool only_tell)
 {
-	change(NULL, false, "remove the chain VPROX from");
+	auto_free char *saved = NULL;
+	auto_free char *batch = NULL;
+	int result = read_saved(&saved);
+
+	if (result < 0)
+		return result;
+	batch = legacy_firewall_closing(saved);
+	if (only_tell && batch)
+		result = *batch != '\0';
+	else
+		result = apply(batch, "remove the chain VPROX from");
+	if (result > 0)
+		log_info("%s the chain VPROX from iptables-legacy",
+			only_tell ? "would remove" : "removed");
+	return result;
 }

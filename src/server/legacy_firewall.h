@@ -2,12 +2,15 @@
  * is noticed: at start and stop only. What goes wrong is logged. */
 #pragma once
 
+#include <stdbool.h>
+
 struct firewall_config;
 
 /* Where the legacy filter table drops what it does not accept to forward: VPROX, and the jump to it
  * first in FORWARD. Starts no program where legacy iptables is not in use. */
 void legacy_firewall_open(const struct firewall_config *config);
-void legacy_firewall_close(void);
+/* only_tell: logs it and leaves it. Returns 1 if it was there, 0 if not, or -errno. */
+int legacy_firewall_remove(bool only_tell);
 
 /*
  * From what iptables-save printed, the batch for iptables-restore --noflush that puts VPROX there

@@ -58,6 +58,7 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 	peer->id = *id;
 	peer->connected_ms = now_ms;
 	peer->active_ms = now_ms;
+	peer->rate.since_ms = now_ms;
 	hash_insert(&peers->table, &peer->node, &identity, sizeof identity);
 	return peer;
 }
@@ -73,6 +74,33 @@ size_t peers_count(const struct peers *peers)
 	return peers->table.count;
 }
 
+void peer_take_usage(struct peer *peer, const struct plane_usage *usage)
+{
+	peer->usage = *usage;
+	peer->rate.received_before = usage->received;
+	peer->rate.sent_before = usage->sent;
+}
+
+/* Counters that were set back, as those of a tunnel made anew, say nothing of the span. */
+static uint64_t per_second(uint64_t before, uint64_t now, uint64_t span_ms)
+{
+	return now < before ? 0 : (now - before) * 1000 / span_ms;
+}
+
+static void note_rate(struct peer *peer, uint64_t now_ms)
+{
+	struct peer_rate *rate = &peer->rate;
+	uint64_t span_ms = now_ms - rate->since_ms;
+
+	if (span_ms < RATE_SPAN_MS)
+		return;
+	rate->received = per_second(rate->received_before, peer->usage.received, span_ms);
+	rate->sent = per_second(rate->sent_before, peer->usage.sent, span_ms);
+	rate->since_ms = now_ms;
+	rate->received_before = peer->usage.received;
+	rate->sent_before = peer->usage.sent;
+}
+
 void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
 {
 	bool alive = peer->id.kind == PEER_WIREGUARD
@@ -83,6 +111,7 @@ void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_
 	peer->usage = *usage;
 	if (alive)
 		peer->active_ms = now_ms;
+	note_rate(peer, now_ms);
 }
 
 bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)

@@ -10,8 +10,19 @@
 #include "base/hash.h"
 #include "plane/plane.h"
 
+enum {
+	RATE_SPAN_MS = 1000,
+};
+
 /* A request that waits for a peer's removal; kept by removals.c. */
 struct waiter;
+
+/* Bytes per second, over the last span of RATE_SPAN_MS or more between two looks. */
+struct peer_rate {
+	uint64_t received, sent;
+	uint64_t since_ms; /* the beginning of the span that is running, ... */
+	uint64_t received_before, sent_before; /* ... and the counters then */
+};
 
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
@@ -19,6 +30,7 @@ struct peer {
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */
 	uint64_t active_ms; /* when its usage was last seen to have changed */
 	struct plane_usage usage; /* as last read from the plane */
+	struct peer_rate rate;
 	uint64_t look; /* number of the last look that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */
@@ -47,6 +59,9 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 /* Takes it out and frees it. */
 void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);
+
+/* Notes what an adopted peer has used before: from here on it counts. */
+void peer_take_usage(struct peer *peer, const struct plane_usage *usage);
 
 /*
  * Notes what the plane says a peer has used. WireGuard: a new handshake is a sign of life; IPIP: a

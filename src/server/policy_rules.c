@@ -226,15 +226,26 @@ int policy_rules_tend(struct netlink *netlink, const struct firewall_config *con
 	return change(netlink, present, n_present, wanted, n_wanted);
 }
 
-int policy_rules_remove(struct netlink *netlink)
+int policy_rules_remove(struct netlink *netlink, bool only_tell)
 {
 	auto_free struct rule *present = NULL;
+	char text[TEXT_SIZE];
 	size_t n_present;
+	int n = 0;
 	int error = rule_dump(netlink, &present, &n_present);
 
 	if (error < 0) {
 		log_error("cannot look at the policy rules: %s", strerror(-error));
 		return error;
 	}
-	return change(netlink, present, n_present, NULL, 0);
+	for (size_t i = 0; i < n_present && only_tell; i++) {
+		if (!is_ours(&present[i]))
+			continue;
+		describe(&present[i], text);
+		log_info("would remove the policy rule \"%s\"", text);
+	}
+	for (size_t i = 0; i < n_present; i++)
+		n += is_ours(&present[i]);
+	error = only_tell ? 0 : change(netlink, present, n_present, NULL, 0);
+	return error < 0 ? error : n;
 }

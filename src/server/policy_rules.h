@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct firewall_config;
@@ -19,8 +20,9 @@ struct rule;
  */
 int policy_rules_tend(struct netlink *netlink, const struct firewall_config *config);
 
-/* Removes them all. Returns 0 or the first -errno, logged. */
-int policy_rules_remove(struct netlink *netlink);
+/* Removes them all, and logs each. only_tell: logs them and leaves them. Returns how many there
+ * were, or the first -errno, logged. */
+int policy_rules_remove(struct netlink *netlink, bool only_tell);
 
 /*
  * The rules there should be, given those there are: never one that the host has itself. The array

@@ -10,13 +10,22 @@ struct look {
 	uint64_t now_ms;
 };
 
+/* What has moved since; counters that were set back have begun at 0. */
+static uint64_t moved(uint64_t before, uint64_t now)
+{
+	return now < before ? now : now - before;
+}
+
 static int note_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
 {
 	struct look *look = context;
-	struct peer *peer = peers_find(&look->endpoint->peers, id);
+	struct endpoint *endpoint = look->endpoint;
+	struct peer *peer = peers_find(&endpoint->peers, id);
 
 	if (peer) {
-		peer->look = look->endpoint->look;
+		peer->look = endpoint->look;
+		endpoint->received += moved(peer->usage.received, usage->received);
+		endpoint->sent += moved(peer->usage.sent, usage->sent);
 		peer_note_usage(peer, usage, look->now_ms);
 	}
 	return 0;
@@ -41,7 +50,7 @@ static void judge(
 		removals_add(&endpoint->removals, peer, "idle", NULL);
 }
 
-void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
+int reaper_read(struct endpoint *endpoint)
 {
 	struct look look = {endpoint, clock_now_ms(endpoint->clock)};
 	int error;
@@ -49,6 +58,18 @@ void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
 	endpoint->look++;
 	error = endpoint->device ? endpoint->plane->ops->dump(endpoint->device, note_peer, &look)
 				 : -ENODEV;
+	if (error == 0) {
+		endpoint->looked_ms = look.now_ms;
+		endpoint->look_took_ms = clock_now_ms(endpoint->clock) - look.now_ms;
+	}
+	return error;
+}
+
+void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
+{
+	uint64_t now_ms = clock_now_ms(endpoint->clock);
+	int error = reaper_read(endpoint);
+
 	if (error == -ENODEV) {
 		endpoint_heal(endpoint);
 		return;
@@ -62,5 +83,5 @@ void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	hash_for_each (&endpoint->peers.table, node)
-		judge(endpoint, hash_entry(node, struct peer, node), rule, look.now_ms);
+		judge(endpoint, hash_entry(node, struct peer, node), rule, now_ms);
 }

@@ -53,6 +53,19 @@ def test_a_killed_device_leaves_no_socket_and_can_be_started_again(network):
     assert ping(network["b"], INNER["a"][0])
 
 
+def test_a_successor_waits_for_the_name_and_keeps_its_socket(network):
+    """The interface is deleted, and at once there is another device of the name."""
+    a = Device(network, "a", "dp0")
+    command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
+    for _ in range(10):
+        network["a"].ip("link", "del", "dp0")
+        network["a"].run(*a.in_folder(*command, "dp0"), timeout=10, stdin=subprocess.DEVNULL)
+        time.sleep(0.2)  # for what the old one does at its end
+        assert a.wg("show", "dp0", "listen-port").stdout.strip() != "0"
+    network["a"].ip("link", "del", "dp0")
+    wait_until(lambda: not os.path.exists(a.socket_path), what="socket file gone")
+
+
 def test_in_the_background_it_returns_when_the_socket_is_ready(network):
     a = Device(network, "a", "dp0")  # for its folder
     command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]

@@ -1,9 +1,11 @@
 """The command line: what it takes, and what it says of bad input. Nothing is left behind."""
 
 import re
+import subprocess
 
 import pytest
 
+from lab import wait
 from lab.api import PASSWORD
 
 GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
@@ -113,6 +115,45 @@ def test_without_the_right_to_administer_the_network_it_says_so(checked_host):
         env=checked_host.environment())
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stdout
+
+
+@pytest.mark.parametrize("right", ["net_admin", "setuid", "setgid"])
+def test_without_a_right_that_its_gates_need_it_does_not_start(checked_host, right):
+    done = checked_host.ns.try_run(
+        ["setpriv", f"--bounding-set=-{right}", checked_host.options.vprox, "server",
+         *GOOD.split()], env=checked_host.environment())
+    assert done.returncode == 1
+    assert f"CAP_{right.upper()}" in done.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "<&-"])
+def test_without_standard_streams_it_serves_and_stops_in_order(host, client, closed):
+    before = host.snapshot()
+    script = host.state / "closing"
+    script.write_text(f'#!/bin/bash\nexec {host.options.vprox} "$@" {closed}\n')
+    script.chmod(0o755)
+    server = host.launch(program=script)
+
+    def serves():
+        assert server.process.poll() is None, "it ended"
+        try:
+            return host.api(client).get("/healthz", timeout=2).status == 200
+        except OSError:
+            return False
+    wait.until(serves, 20)
+    assert host.api(client).connect_ipip().status == 200
+    server.stop()
+    host.assert_same(before)
+
+
+def test_a_limit_on_the_size_of_files_is_said(host):
+    process = host.ns.popen(
+        ["bash", "-c", 'ulimit -f 0; exec "$0" server "$@"', host.options.vprox,
+         "--ip", host.address, "--wg-block", "10.100.0.0/16"], host.mounts, text=True,
+        env=host.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 1
+    assert "File too large" in said
 
 
 def test_help_has_every_flag(checked_host):

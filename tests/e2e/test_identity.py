@@ -97,6 +97,33 @@ def test_a_wireguard_key_that_is_none_is_named(host):
     assert (host.state / "run/vprox/server-key").read_text() == "nonsense\n"
 
 
+SECRETS = ["run/vprox/server-key", "lib/vprox/tls-key.pem"]
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "lib/vprox/tls-cert.pem"])
+def test_a_link_that_leads_nowhere_is_named(host, name):
+    path = host.state / name
+    path.parent.mkdir(mode=0o700)
+    path.symlink_to("/nonexistent/file")
+    server = host.launch(expected=[path.name])
+    assert server.wait() == 1
+    assert server.logged(rf" error .*{path.name}: No such file")
+    assert "made a TLS key" not in server.log or "cert" in name
+
+
+def test_a_secret_that_others_can_read_is_named(host):
+    server = host.start()
+    assert "exposed" not in server.log
+    server.stop()
+    for name in SECRETS:
+        path = host.state / name
+        path.chmod(0o640)
+        server = host.start()
+        assert server.logged(rf" warning .*{path.name} is exposed")
+        server.stop()
+        path.chmod(0o600)
+
+
 def test_the_wireguard_key_is_the_same_at_every_start(host):
     server = host.start()
     key = host.ns.run("wg show vprox0 public-key")

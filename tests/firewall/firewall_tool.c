@@ -130,7 +130,7 @@ static int foreign_keep(struct tool *tool)
 static int remove_go_leftovers(struct tool *tool)
 {
 	(void)tool;
-	go_leftovers_remove();
+	go_leftovers_remove(false);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ static int rules_tend(struct tool *tool)
 
 static int rules_remove(struct tool *tool)
 {
-	return policy_rules_remove(tool->netlink);
+	return policy_rules_remove(tool->netlink, false);
 }
 
 static int sysctls(struct tool *tool)

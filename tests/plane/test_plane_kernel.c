@@ -664,6 +664,38 @@ static void what_is_there_is_surveyed_by_index_and_can_be_discarded(void **state
 		"(ip link show vp7-4 && ip link show vp7-03 && ip link show vprox9) >/dev/null"));
 }
 
+static void a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct traces traces = {0};
+
+	/* By its alias, and as the Go client leaves it, by its key. */
+	assert_true(shell("mkdir -p /run/vprox && wg genkey >/run/vprox/client-key-vprox1"));
+	assert_true(shell("for i in 0 1 2; do ip link add vprox$i type wireguard; done; "
+			  "ip link set vprox0 alias vprox-client && "
+			  "wg set vprox1 private-key /run/vprox/client-key-vprox1 && "
+			  "ip link add vp0-3 type ipip local 192.0.2.1 remote 198.18.0.3 && "
+			  "ip link add vp0-4 type ipip local 192.0.2.1 remote 198.18.0.4 && "
+			  "ip link set vp0-4 alias vprox-client-2"));
+	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
+	assert_int_equal(traces.n, 2);
+	for (size_t i = 0; i < traces.n; i++)
+		assert_true(traces.all[i].index == 0 || traces.all[i].index == 2);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(f->plane->ops->discard(f->plane, i), 0);
+	assert_true(shell("ip link show vprox0 && ip link show vprox1 && ip link show vp0-4 && "
+			  "! ip link show vprox2 && ! ip link show vp0-3"));
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
+	assert_true(error_names(f, "--interface"));
+	f->endpoint.index = 1;
+	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
+	assert_true(error_names(f, "--interface"));
+	/* The alias says whose it is, whatever the key. */
+	assert_true(shell("ip link set vprox1 alias 192.0.2.1"));
+	open_device(f);
+	assert_true(shell("rm /run/vprox/client-key-vprox1"));
+}
+
 static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -936,6 +968,7 @@ int main(int argc, char **argv)
 		TEST(an_open_that_fails_leaves_nothing),
 		TEST(closing_removes_all_that_was_made_and_nothing_else),
 		TEST(what_is_there_is_surveyed_by_index_and_can_be_discarded),
+		TEST(a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted),
 		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
 		TEST(what_somebody_changes_of_a_running_device_is_put_right),
 		TEST(tending_changes_nothing_where_nothing_is_wrong),

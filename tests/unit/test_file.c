@@ -118,6 +118,27 @@ static void a_file_that_is_no_key_is_left_alone_and_refused(void **state)
 	assert_int_equal(count_files(folder), 1);
 }
 
+static void a_secret_is_exposed_if_others_can_reach_it(void **state)
+{
+	static const mode_t wide[] = {0644, 0640, 0620, 0604, 0601, 0777};
+	struct folder *folder = *state;
+	const char *path = in(folder, "secret");
+
+	assert_int_equal(file_create(path, 0600, "x", 1), 0);
+	assert_false(file_is_exposed(path));
+	for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+		assert_int_equal(chmod(path, wide[i]), 0);
+		assert_true(file_is_exposed(path));
+	}
+	assert_int_equal(chmod(path, 0400), 0);
+	assert_false(file_is_exposed(path));
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 4711, 0), 0);
+		assert_true(file_is_exposed(path));
+	}
+	assert_false(file_is_exposed(in(folder, "none")));
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -127,6 +148,7 @@ int main(void)
 		RULE(a_file_larger_than_allowed_is_refused),
 		RULE(a_key_is_made_once_and_then_kept),
 		RULE(a_file_that_is_no_key_is_left_alone_and_refused),
+		RULE(a_secret_is_exposed_if_others_can_reach_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,28 +2,36 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-/* What a call of log_line() writes to standard error. */
-static char *captured(enum log_level level, const char *message)
+/* What a call of log_line() writes to a file descriptor. */
+static char *captured_from(int fd, enum log_level level, const char *message)
 {
 	static char line[8192];
-	int ends[2], saved = dup(STDERR_FILENO);
+	int ends[2], saved = dup(fd);
 	ssize_t n;
 
 	assert_int_equal(pipe(ends), 0);
-	dup2(ends[1], STDERR_FILENO);
+	fflush(stdout);
+	dup2(ends[1], fd);
 	log_line(level, "%s", message);
-	dup2(saved, STDERR_FILENO);
+	dup2(saved, fd);
 	close(saved);
 	close(ends[1]);
 	n = read(ends[0], line, sizeof line - 1);
 	close(ends[0]);
 	line[n] = '\0';
 	return line;
+}
+
+/* The same, to standard error. */
+static char *captured(enum log_level level, const char *message)
+{
+	return captured_from(STDERR_FILENO, level, message);
 }
 
 static void a_message_is_one_line_whatever_is_in_it(void **state)
@@ -76,6 +84,15 @@ static void what_is_below_the_level_is_not_written(void **state)
 	assert_string_not_equal(captured(LOG_LEVEL_WARNING, "loud"), "");
 }
 
+static void a_plain_line_is_the_message_and_what_is_wrong_goes_to_standard_error(void **state)
+{
+	(void)state;
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "test");
+	assert_string_equal(
+		captured_from(STDOUT_FILENO, LOG_LEVEL_INFO, "two\nlines"), "two\\x0alines\n");
+	assert_string_equal(captured(LOG_LEVEL_WARNING, "hm"), "vprox test: hm\n");
+}
+
 static void levels_and_formats_are_known_by_name(void **state)
 {
 	enum log_level level;
@@ -96,6 +113,8 @@ int main(void)
 		cmocka_unit_test(a_json_line_parses_and_carries_the_message),
 		cmocka_unit_test(a_long_message_is_cut_and_not_more),
 		cmocka_unit_test(what_is_below_the_level_is_not_written),
+		cmocka_unit_test(
+			a_plain_line_is_the_message_and_what_is_wrong_goes_to_standard_error),
 		cmocka_unit_test(levels_and_formats_are_known_by_name),
 	};
 

@@ -1,0 +1,107 @@
+#include <errno.h>
+
+#include <jansson.h>
+
+#include "cmd/show_report.h"
+#include "ipc/report.h"
+
+enum { INDENT = 2 };
+
+static json_t *json_number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static json_t *json_address(struct ipv4 address)
+{
+	return address.value ? json_string(ipv4_text(address).s) : json_null();
+}
+
+/* The array with one more item; NULL, and neither is left, if there is no memory. */
+static json_t *append(json_t *array, json_t *item)
+{
+	if (json_array_append_new(array, item) == 0)
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
+static json_t *json_gates(const struct report *report)
+{
+	json_t *gates = json_array();
+
+	for (uint32_t i = 0; i < report->header.n_gates; i++) {
+		const struct report_gate *gate = &report->gates[i];
+
+		gates = append(gates,
+			json_pack("{s:o, s:o, s:b, s:o, s:o}", "number", json_number(gate->number),
+				"pid", gate->pid ? json_number(gate->pid) : json_null(), "ready",
+				gate->is_ready != 0, "restarts", json_number(gate->n_restarts),
+				"uptime_ms", json_number(gate->uptime_ms)));
+	}
+	return gates;
+}
+
+static json_t *json_peer(const struct report_peer *peer)
+{
+	const bool is_wireguard = peer->kind == REPORT_WIREGUARD;
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
+		is_wireguard ? "wireguard" : "ipip", "inner", json_address(peer->inner), "outer",
+		json_address(peer->outer), "public_key",
+		is_wireguard ? json_string(key_text(&peer->key).s) : json_null(), "last_handshake",
+		is_wireguard && peer->handshake_s ? json_number(peer->handshake_s) : json_null(),
+		"idle_ms", json_number(peer->idle_ms), "connected_ms",
+		json_number(peer->connected_ms), "received_bytes", json_number(peer->received),
+		"sent_bytes", json_number(peer->sent), "received_bytes_per_s",
+		json_number(peer->received_rate), "sent_bytes_per_s", json_number(peer->sent_rate));
+}
+
+static json_t *json_endpoint(const struct report_endpoint *endpoint, json_t *peers)
+{
+	const struct prefix block = {endpoint->block, (uint8_t)endpoint->block_length};
+
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:{s:o, s:o}, s:o, s:o, "
+			 "s:o, s:o}",
+		"address", ipv4_text(endpoint->bind).s, "index", json_number(endpoint->index),
+		"interface", endpoint->interface, "gateway", ipv4_text(endpoint->gateway).s,
+		"block", prefix_text(block).s, "public_key", key_text(&endpoint->public_key).s,
+		"port", json_number(endpoint->port), "stays", endpoint->is_kept != 0, "lost",
+		endpoint->is_lost != 0, "pool", "capacity", json_number(endpoint->pool_capacity),
+		"taken", json_number(endpoint->pool_taken), "received_bytes",
+		json_number(endpoint->received), "sent_bytes", json_number(endpoint->sent),
+		"age_ms", json_number(endpoint->age_ms), "peers", peers);
+}
+
+static json_t *json_endpoints(const struct report *report)
+{
+	json_t *endpoints = json_array();
+	uint32_t peer = 0;
+
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++) {
+		json_t *peers = json_array();
+
+		for (; peer < report->header.n_peers && report->peers[peer].endpoint == i; peer++)
+			peers = append(peers, json_peer(&report->peers[peer]));
+		endpoints = append(endpoints, json_endpoint(&report->endpoints[i], peers));
+	}
+	return endpoints;
+}
+
+int report_print_json(const struct report *report, bool on_one_line, FILE *out)
+{
+	const struct report_header *header = &report->header;
+	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o}", "version",
+		header->release, "pid", json_number(header->pid), "uptime_ms",
+		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
+		"stopping", header->is_draining != 0, "gates", json_gates(report), "endpoints",
+		json_endpoints(report));
+	int error =
+		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0
+			? 0
+			: -ENOMEM;
+
+	fputc('\n', out);
+	json_decref(all);
+	return error;
+}

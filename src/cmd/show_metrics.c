@@ -1,0 +1,95 @@
+#include <inttypes.h>
+
+#include "cmd/show_report.h"
+#include "ipc/report.h"
+
+static void describe(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* One series an endpoint of what there is once in each. */
+static void print_of_endpoints(const struct report *report, FILE *out, const char *name,
+	const char *type, const char *help, uint64_t (*value)(const struct report_endpoint *))
+{
+	describe(out, name, type, help);
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++)
+		fprintf(out, "%s{endpoint=\"%s\"} %" PRIu64 "\n", name,
+			ipv4_text(report->endpoints[i].bind).s, value(&report->endpoints[i]));
+}
+
+static uint64_t capacity_of(const struct report_endpoint *endpoint)
+{
+	return endpoint->pool_capacity;
+}
+
+static uint64_t taken_of(const struct report_endpoint *endpoint)
+{
+	return endpoint->pool_taken;
+}
+
+static uint64_t received_of(const struct report_endpoint *endpoint)
+{
+	return endpoint->received;
+}
+
+static uint64_t sent_of(const struct report_endpoint *endpoint)
+{
+	return endpoint->sent;
+}
+
+static uint64_t is_there(const struct report_endpoint *endpoint)
+{
+	return !endpoint->is_lost;
+}
+
+static void print_peers(const struct report *report, FILE *out)
+{
+	uint32_t peer = 0;
+
+	describe(out, "vprox_peers", "gauge", "Clients that have a tunnel.");
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++) {
+		struct ipv4_text address = ipv4_text(report->endpoints[i].bind);
+		unsigned int n[REPORT_KIND_END] = {0};
+
+		for (; peer < report->header.n_peers && report->peers[peer].endpoint == i; peer++)
+			n[report->peers[peer].kind]++;
+		fprintf(out, "vprox_peers{endpoint=\"%s\",kind=\"wireguard\"} %u\n", address.s,
+			n[REPORT_WIREGUARD]);
+		fprintf(out, "vprox_peers{endpoint=\"%s\",kind=\"ipip\"} %u\n", address.s,
+			n[REPORT_IPIP]);
+	}
+}
+
+static void print_gates(const struct report *report, FILE *out)
+{
+	describe(out, "vprox_gate_up", "gauge", "Whether the gate serves.");
+	for (uint32_t i = 0; i < report->header.n_gates; i++)
+		fprintf(out, "vprox_gate_up{gate=\"%" PRIu32 "\"} %d\n", report->gates[i].number,
+			report->gates[i].is_ready != 0);
+	describe(out, "vprox_gate_restarts_total", "counter", "How often the gate was replaced.");
+	for (uint32_t i = 0; i < report->header.n_gates; i++)
+		fprintf(out, "vprox_gate_restarts_total{gate=\"%" PRIu32 "\"} %" PRIu32 "\n",
+			report->gates[i].number, report->gates[i].n_restarts);
+}
+
+void report_print_metrics(const struct report *report, FILE *out)
+{
+	describe(out, "vprox_info", "gauge", "The server that runs.");
+	fprintf(out, "vprox_info{version=\"%s\",plane=\"%s\"} 1\n", report->header.release,
+		report->header.plane);
+	describe(out, "vprox_uptime_seconds", "gauge", "Since the server was started.");
+	fprintf(out, "vprox_uptime_seconds %.3f\n", (double)report->header.uptime_ms / 1000);
+	print_gates(report, out);
+	print_of_endpoints(report, out, "vprox_endpoint_up", "gauge",
+		"Whether the endpoint's interface is there.", is_there);
+	print_of_endpoints(report, out, "vprox_pool_addresses", "gauge",
+		"Inner addresses that clients can have.", capacity_of);
+	print_of_endpoints(report, out, "vprox_pool_addresses_taken", "gauge",
+		"Inner addresses that clients have.", taken_of);
+	print_peers(report, out);
+	print_of_endpoints(report, out, "vprox_received_bytes_total", "counter",
+		"Bytes from clients since the server was started.", received_of);
+	print_of_endpoints(report, out, "vprox_sent_bytes_total", "counter",
+		"Bytes to clients since the server was started.", sent_of);
+}

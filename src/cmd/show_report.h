@@ -1,0 +1,39 @@
+/* `vprox show`, its parts: getting a report, choosing from it, and the three ways to print it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+struct report;
+
+/*
+ * Asks the server that listens there. Returns 0, or -ENOENT or -ECONNREFUSED (none runs), -EACCES,
+ * -ENODATA (it closed without an answer), -ETIMEDOUT, or what report_decode() returns. To be freed
+ * with report_free().
+ */
+int report_fetch(const char *path, struct report *report);
+
+/* What to show; zeroed: all. */
+struct report_choice {
+	bool of_endpoint;
+	struct ipv4 endpoint; /* its bind address */
+	bool of_address;
+	struct ipv4 address; /* a peer's, inner or outer */
+	bool of_key;
+	struct key key; /* a peer's */
+};
+
+/* Leaves out what was not chosen, endpoints without a chosen peer too, and puts the peers into the
+ * order of their endpoints and inner addresses. Returns whether anything is left. */
+bool report_choose(struct report *report, const struct report_choice *choice);
+
+/* For people. now_s: seconds since 1970. */
+void report_print_text(const struct report *report, uint64_t now_s, FILE *out);
+/* One JSON object: vprox-show(8) describes it. Returns 0 or -ENOMEM. */
+int report_print_json(const struct report *report, bool on_one_line, FILE *out);
+/* Prometheus's text exposition format. */
+void report_print_metrics(const struct report *report, FILE *out);

@@ -1,0 +1,15 @@
+/* Numbers as people read them. */
+#pragma once
+
+#include <stdint.h>
+
+struct unit_text {
+	char s[24];
+};
+
+/* "512 B", "1.21 KiB": as wg(8) writes them. */
+struct unit_text unit_bytes(uint64_t bytes);
+/* "0 B/s", "1.21 MiB/s". */
+struct unit_text unit_rate(uint64_t bytes_per_second);
+/* The two largest units that matter: "0s", "59s", "5m 3s", "2h 0m", "3d 4h". */
+struct unit_text unit_span(uint64_t milliseconds);

@@ -1,0 +1,105 @@
+#include "ipc/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct report_header) == 6 * 4 + 8 + 2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
+	"no padding");
+_Static_assert(sizeof(struct report_gate) == 4 * 4 + 8, "no padding");
+_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 3 * 8,
+	"no padding");
+_Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
+
+static bool is_text(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+/* Copies n items off the front of what is left. */
+static int take(const uint8_t **data, size_t *length, size_t n, size_t item_size, void **items)
+{
+	if (n > *length / item_size)
+		return -EPROTO;
+	*items = calloc(n + 1, item_size);
+	if (!*items)
+		return -ENOMEM;
+	memcpy(*items, *data, n * item_size);
+	*data += n * item_size;
+	*length -= n * item_size;
+	return 0;
+}
+
+static int take_header(const uint8_t **data, size_t *length, struct report_header *header)
+{
+	if (*length < sizeof header->version)
+		return -EPROTO;
+	memcpy(&header->version, *data, sizeof header->version);
+	if (header->version != REPORT_VERSION)
+		return -EPROTONOSUPPORT;
+	if (*length < sizeof *header)
+		return -EPROTO;
+	memcpy(header, *data, sizeof *header);
+	*data += sizeof *header;
+	*length -= sizeof *header;
+	if (header->n_gates > REPORT_MAX_GATES || header->n_endpoints > REPORT_MAX_ENDPOINTS ||
+		header->n_peers > REPORT_MAX_PEERS)
+		return -EPROTO;
+	if (!is_text(header->release, sizeof header->release) ||
+		!is_text(header->plane, sizeof header->plane) ||
+		!is_text(header->pin, sizeof header->pin))
+		return -EPROTO;
+	return 0;
+}
+
+static int check_items(const struct report *report)
+{
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++)
+		if (!is_text(report->endpoints[i].interface, REPORT_NAME_SIZE) ||
+			report->endpoints[i].block_length > 32)
+			return -EPROTO;
+	for (uint32_t i = 0; i < report->header.n_peers; i++) {
+		const struct report_peer *peer = &report->peers[i];
+
+		if (peer->endpoint >= report->header.n_endpoints || peer->kind == 0 ||
+			peer->kind >= REPORT_KIND_END)
+			return -EPROTO;
+	}
+	return 0;
+}
+
+int report_decode(const void *answer, size_t length, struct report *report)
+{
+	const struct report_header *header = &report->header;
+	const uint8_t *data = answer;
+	void *gates = NULL, *endpoints = NULL, *peers = NULL;
+	int error;
+
+	*report = (struct report){0};
+	error = take_header(&data, &length, &report->header);
+	if (error == 0)
+		error = take(&data, &length, header->n_gates, sizeof *report->gates, &gates);
+	if (error == 0)
+		error = take(
+			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
+	if (error == 0)
+		error = take(&data, &length, header->n_peers, sizeof *report->peers, &peers);
+	report->gates = gates;
+	report->endpoints = endpoints;
+	report->peers = peers;
+	if (error == 0)
+		error = length > 0 ? -EPROTO : check_items(report);
+	if (error < 0)
+		report_free(report);
+	return error;
+}
+
+void report_free(struct report *report)
+{
+	free(report->gates);
+	free(report->endpoints);
+	free(report->peers);
+	report->gates = NULL;
+	report->endpoints = NULL;
+	report->peers = NULL;
+}

@@ -1,0 +1,113 @@
+/*
+ * What `vprox show` and the broker say to each other over the control socket, a stream. A
+ * connection is one question and its answer:
+ *
+ *   a struct report_request
+ *   a struct report_header, n_gates struct report_gate, n_endpoints struct report_endpoint,
+ *   n_peers struct report_peer; end of the stream
+ *
+ * Both ends are on one machine, so integers are in its byte order; they may be of different
+ * releases, which the version tells. Times are spans up to the moment of the answer, so that no
+ * clock needs to be shared, but for a handshake's, which is the data plane's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+#define REPORT_SOCKET "/run/vprox/control.sock"
+
+enum {
+	REPORT_VERSION = 1,
+	REPORT_TEXT_SIZE = 64, /* with the final NUL */
+	REPORT_NAME_SIZE = 16,
+	REPORT_MAX_ENDPOINTS = 1024,
+	REPORT_MAX_GATES = 256,
+	REPORT_MAX_PEERS = 16 << 20,
+};
+
+struct report_request {
+	uint32_t version;
+	uint32_t reserved; /* zero */
+};
+
+/* None of these has padding, which would carry what lay in the broker's memory. */
+
+struct report_header {
+	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
+	uint32_t n_gates;
+	uint32_t n_endpoints;
+	uint32_t n_peers;
+	uint32_t pid;
+	uint32_t is_draining; /* told to stop, finishing requests */
+	uint64_t uptime_ms;
+	char release[REPORT_TEXT_SIZE];
+	char plane[REPORT_NAME_SIZE]; /* as in --plane */
+	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */
+};
+
+struct report_gate {
+	uint32_t number;
+	uint32_t pid; /* 0: dead, and not replaced yet */
+	uint32_t is_ready;
+	uint32_t n_restarts;
+	uint64_t uptime_ms;
+};
+
+struct report_endpoint {
+	char interface[REPORT_NAME_SIZE];
+	uint32_t index;
+	struct ipv4 bind;
+	struct ipv4 gateway;
+	struct ipv4 block;
+	uint32_t block_length; /* of its prefix */
+	struct key public_key;
+	uint32_t port; /* UDP, of WireGuard */
+	uint32_t is_kept; /* stays when the server goes */
+	uint32_t is_lost; /* its device has vanished and is not back yet */
+	uint32_t pool_capacity; /* addresses */
+	uint32_t pool_taken;
+	uint64_t received; /* bytes since the server's start, of peers that are gone too */
+	uint64_t sent;
+	uint64_t age_ms; /* of its and its peers' counters */
+};
+
+enum report_kind {
+	REPORT_WIREGUARD = 1,
+	REPORT_IPIP,
+	REPORT_KIND_END,
+};
+
+struct report_peer {
+	uint32_t endpoint; /* which of those above, from 0 */
+	uint32_t kind; /* enum report_kind */
+	struct ipv4 inner;
+	struct ipv4 outer; /* 0.0.0.0: not known yet */
+	struct key key; /* of WireGuard */
+	uint64_t received; /* bytes from the peer, since its tunnel was made */
+	uint64_t sent; /* bytes to the peer */
+	uint64_t received_rate; /* bytes/s */
+	uint64_t sent_rate;
+	uint64_t handshake_s; /* WireGuard: since 1970; 0: never */
+	uint64_t idle_ms; /* since it gave a sign of life */
+	uint64_t connected_ms; /* since its last request */
+};
+
+struct report {
+	struct report_header header;
+	struct report_gate *gates;
+	struct report_endpoint *endpoints;
+	struct report_peer *peers;
+};
+
+/*
+ * Checks a whole answer and takes it apart: every text ends, every number is in its range. Returns
+ * 0, -EPROTONOSUPPORT if it is of another version, -EPROTO if it is cut off or malformed, -ENOMEM.
+ * To be freed with report_free().
+ */
+int report_decode(const void *answer, size_t length, struct report *report);
+void report_free(struct report *report);

@@ -1,0 +1,212 @@
+#include "server/clean.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "ipc/report.h"
+#include "netlink/socket.h"
+#include "plane/plane.h"
+#include "server/bind_address.h"
+#include "server/firewall.h"
+#include "server/foreign_firewall.h"
+#include "server/go_leftovers.h"
+#include "server/lock.h"
+#include "server/policy_rules.h"
+#include "server/rights.h"
+
+static const char device_sockets[] = "/run/wireguard";
+static const char socket_suffix[] = ".sock";
+
+struct cleaning {
+	bool only_tell;
+	size_t n_found;
+	int error; /* the first */
+	struct plane_trace *traces; /* of the plane that is being looked at */
+	size_t n_traces;
+	struct ipv4 *binds; /* that a server has served, as far as its interfaces tell */
+	size_t n_binds;
+};
+
+/* What one of the parts returned: how many things it found, or what went wrong, logged there. */
+static void note(struct cleaning *cleaning, int result)
+{
+	if (result >= 0)
+		cleaning->n_found += (size_t)result;
+	else if (cleaning->error == 0)
+		cleaning->error = result;
+}
+
+static int note_trace(void *context, const struct plane_trace *trace)
+{
+	struct cleaning *cleaning = context;
+	struct plane_trace *traces =
+		reallocarray(cleaning->traces, cleaning->n_traces + 1, sizeof *cleaning->traces);
+	struct ipv4 *binds;
+
+	if (!traces)
+		return -ENOMEM;
+	cleaning->traces = traces;
+	traces[cleaning->n_traces++] = *trace;
+	if (!trace->has_bind)
+		return 0;
+	binds = reallocarray(cleaning->binds, cleaning->n_binds + 1, sizeof *cleaning->binds);
+	if (!binds)
+		return -ENOMEM;
+	cleaning->binds = binds;
+	binds[cleaning->n_binds++] = trace->bind;
+	return 0;
+}
+
+static int discard(struct plane *plane, const struct plane_trace *trace, bool only_tell)
+{
+	const struct plane_name name = plane_device_name(trace->index);
+	int error = only_tell ? 0 : plane->ops->discard(plane, trace->index);
+
+	if (error < 0) {
+		log_error("cannot remove %s and its tunnels: %s", name.s, plane_error(plane));
+		return error;
+	}
+	log_info("%s %s and its tunnels, of %s (%s data plane)",
+		only_tell ? "would remove" : "removed", name.s,
+		trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
+		plane->ops->name);
+	return 1;
+}
+
+/* NULL with errno set: it could not be made. */
+static void clean_plane(struct cleaning *cleaning, struct plane *plane)
+{
+	int error = plane ? 0 : -errno;
+
+	cleaning->n_traces = 0;
+	if (error == 0)
+		error = plane->ops->survey(plane, note_trace, cleaning);
+	if (error < 0)
+		log_error("cannot look for an earlier server's interfaces: %s",
+			plane && error != -ENOMEM ? plane_error(plane) : strerror(-error));
+	note(cleaning, error);
+	for (size_t i = 0; i < cleaning->n_traces; i++)
+		note(cleaning, discard(plane, &cleaning->traces[i], cleaning->only_tell));
+	if (plane)
+		plane->ops->free(plane);
+}
+
+static void clean_routing(struct cleaning *cleaning)
+{
+	struct netlink *netlink = NULL;
+	int error = netlink_open(NETLINK_ROUTE, &netlink);
+
+	if (error < 0) {
+		log_error("cannot talk to the kernel: %s", strerror(-error));
+		note(cleaning, error);
+		return;
+	}
+	note(cleaning, bind_addresses_clear(
+			       netlink, cleaning->binds, cleaning->n_binds, cleaning->only_tell));
+	note(cleaning, policy_rules_remove(netlink, cleaning->only_tell));
+	netlink_close(netlink);
+}
+
+/* As a process leaves it that was killed. */
+static bool is_stale(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof address.sun_path)
+		return false;
+	strcpy(address.sun_path, path);
+	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 &&
+	       errno == ECONNREFUSED;
+}
+
+static void clean_socket(struct cleaning *cleaning, const char *path)
+{
+	if (!is_stale(path))
+		return;
+	if (!cleaning->only_tell && unlink(path) < 0) {
+		int error = -errno;
+
+		log_error("cannot remove the socket %s: %s", path, strerror(-error));
+		note(cleaning, error);
+		return;
+	}
+	log_info("%s the socket %s, which nobody listens on",
+		cleaning->only_tell ? "would remove" : "removed", path);
+	note(cleaning, 1);
+}
+
+/* Whether it is the socket of vprox<i>. */
+static bool is_device_socket(const char *file)
+{
+	struct plane_name name;
+	size_t length = strlen(file);
+	unsigned int index;
+
+	if (length <= strlen(socket_suffix) || length - strlen(socket_suffix) >= sizeof name.s ||
+		strcmp(file + length - strlen(socket_suffix), socket_suffix) != 0)
+		return false;
+	snprintf(name.s, sizeof name.s, "%.*s", (int)(length - strlen(socket_suffix)), file);
+	return plane_parse_device_name(name.s, &index);
+}
+
+static void clean_sockets(struct cleaning *cleaning)
+{
+	char path[sizeof device_sockets + 1 + sizeof(((struct dirent *)NULL)->d_name)];
+	DIR *folder = opendir(device_sockets);
+	const struct dirent *entry;
+
+	clean_socket(cleaning, REPORT_SOCKET);
+	while (folder && (entry = readdir(folder))) {
+		if (!is_device_socket(entry->d_name))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", device_sockets, entry->d_name);
+		clean_socket(cleaning, path);
+	}
+	if (folder)
+		closedir(folder);
+}
+
+/* In the order of a server's own end: the firewall goes after the tunnels it guards. */
+static int clean_all(bool only_tell)
+{
+	struct cleaning cleaning = {.only_tell = only_tell};
+
+	clean_plane(&cleaning, plane_kernel_new());
+	clean_plane(&cleaning, plane_embedded_new());
+	clean_routing(&cleaning);
+	note(&cleaning, foreign_firewall_remove(only_tell));
+	note(&cleaning, go_leftovers_remove(only_tell));
+	note(&cleaning, firewall_clear(only_tell));
+	clean_sockets(&cleaning);
+	if (cleaning.n_found == 0 && cleaning.error == 0)
+		log_info("there is nothing to remove");
+	free(cleaning.traces);
+	free(cleaning.binds);
+	return cleaning.error;
+}
+
+int clean_up(bool only_tell)
+{
+	auto_close int lock = -1;
+	int error = rights_check(false);
+
+	if (error < 0)
+		return error;
+	/* Held to the end, so that no server starts meanwhile. */
+	lock = lock_take(LOCK_PATH);
+	if (lock == -EWOULDBLOCK)
+		log_error("a vprox server runs on this host: stop it, and it clears up itself");
+	else if (lock < 0)
+		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-lock));
+	return lock < 0 ? lock : clean_all(only_tell);
+}

@@ -1,0 +1,218 @@
+#include "server/control_socket.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ipc/report.h"
+
+enum {
+	SOCKET_MASK = 0177, /* leaves 0600 */
+	/* Sent at a time; other events have their turn in between. */
+	WRITE_SIZE = 64 * 1024,
+};
+
+struct connection_slot {
+	struct control_socket *control;
+	struct bufferevent *stream; /* NULL: free */
+	struct event *deadline;
+	bool is_answered;
+};
+
+struct control_socket {
+	struct control_socket_config config;
+	char *path;
+	struct event_base *base;
+	struct evconnlistener *listener;
+	struct connection_slot slots[CONTROL_MAX_CONNECTIONS];
+};
+
+static struct connection_slot *find_free(struct control_socket *control)
+{
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++)
+		if (!control->slots[i].stream)
+			return &control->slots[i];
+	return NULL;
+}
+
+static void end(struct connection_slot *slot)
+{
+	if (slot->stream)
+		bufferevent_free(slot->stream);
+	slot->stream = NULL;
+	if (slot->deadline)
+		event_free(slot->deadline);
+	slot->deadline = NULL;
+	evconnlistener_enable(slot->control->listener);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	log_debug("control socket: a connection was not done in time");
+	end(context);
+}
+
+static void on_event(struct bufferevent *stream, short what, void *context)
+{
+	(void)stream;
+	(void)what;
+	end(context);
+}
+
+static void on_written(struct bufferevent *stream, void *context)
+{
+	struct connection_slot *slot = context;
+
+	(void)stream;
+	if (slot->is_answered)
+		end(slot);
+}
+
+static void on_question(struct bufferevent *stream, void *context)
+{
+	struct connection_slot *slot = context;
+	const struct control_socket_config *config = &slot->control->config;
+	struct report_request request;
+
+	if (evbuffer_get_length(bufferevent_get_input(stream)) < sizeof request)
+		return;
+	/* Of whatever version: the answer tells its own. */
+	bufferevent_disable(stream, EV_READ);
+	slot->is_answered = true;
+	if (config->answer(config->context, bufferevent_get_output(stream)) < 0)
+		end(slot);
+}
+
+/* By uid: root, or whoever the server runs as where that is not root. */
+static bool is_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void begin(struct connection_slot *slot, int fd)
+{
+	struct control_socket *control = slot->control;
+	struct timeval deadline = timeval_from_ms(control->config.deadline_ms);
+
+	slot->is_answered = false;
+	slot->stream = bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!slot->stream) {
+		close(fd);
+		return;
+	}
+	slot->deadline = evtimer_new(control->base, on_deadline, slot);
+	if (!slot->deadline || event_add(slot->deadline, &deadline) < 0) {
+		end(slot);
+		return;
+	}
+	bufferevent_setcb(slot->stream, on_question, on_written, on_event, slot);
+	bufferevent_setwatermark(slot->stream, EV_READ, 0, sizeof(struct report_request));
+	bufferevent_set_max_single_write(slot->stream, WRITE_SIZE);
+	bufferevent_enable(slot->stream, EV_READ);
+}
+
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int length, void *context)
+{
+	struct control_socket *control = context;
+	struct connection_slot *slot = find_free(control);
+
+	(void)address;
+	(void)length;
+	if (slot && is_allowed(fd)) {
+		begin(slot, fd);
+	} else {
+		log_warning("control socket: refused a connection that is not root's");
+		close(fd);
+	}
+	if (!find_free(control))
+		evconnlistener_disable(listener);
+}
+
+static int bind_at(int fd, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t before;
+	int result;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	before = umask(SOCKET_MASK);
+	result = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
+	umask(before);
+	return result;
+}
+
+static int start(struct control_socket *control)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error = fd < 0 ? -errno : bind_at(fd, control->path);
+
+	if (error == 0) {
+		control->listener = evconnlistener_new(control->base, on_connection, control,
+			LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, CONTROL_MAX_CONNECTIONS, fd);
+		error = control->listener ? 0 : -ENOMEM;
+	}
+	if (error < 0 && fd >= 0)
+		close(fd);
+	return error;
+}
+
+int control_socket_open(struct event_base *base, const struct control_socket_config *config,
+	struct control_socket **result)
+{
+	struct control_socket *control = calloc(1, sizeof *control);
+	int error = -ENOMEM;
+
+	if (!control)
+		return error;
+	control->config = *config;
+	control->base = base;
+	control->path = strdup(config->path);
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++)
+		control->slots[i].control = control;
+	if (control->path)
+		error = start(control);
+	if (error < 0) {
+		free(control->path);
+		free(control);
+		return error;
+	}
+	*result = control;
+	return 0;
+}
+
+void control_socket_close(struct control_socket *control)
+{
+	if (!control)
+		return;
+	unlink(control->path);
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++)
+		if (control->slots[i].stream)
+			end(&control->slots[i]);
+	evconnlistener_free(control->listener);
+	free(control->path);
+	free(control);
+}

@@ -1,0 +1,34 @@
+/*
+ * The socket on which a running server says how it is: ipc/report.h. For root only, by its mode,
+ * its folder's, and a look at who is on the other end. Whoever asks cannot hold up the server: one
+ * question and its answer a connection, few connections, each with a deadline, nothing blocks.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct control_socket;
+struct evbuffer;
+struct event_base;
+
+/* Appends the answer. A negative result ends the connection without one. */
+typedef int control_socket_answer_fn(void *context, struct evbuffer *out);
+
+enum {
+	CONTROL_MAX_CONNECTIONS = 8, /* further ones wait until one of these is done */
+	CONTROL_DEADLINE_MS = 10000, /* of a connection, from its beginning to its end */
+};
+
+struct control_socket_config {
+	const char *path; /* what is there is replaced */
+	unsigned int deadline_ms;
+	control_socket_answer_fn *answer;
+	void *context;
+};
+
+/* Its folder must be there. Returns 0 or -errno. */
+int control_socket_open(struct event_base *base, const struct control_socket_config *config,
+	struct control_socket **control);
+
+/* Ends all connections and removes the socket's file. NULL is fine. */
+void control_socket_close(struct control_socket *control);

@@ -1,0 +1,11 @@
+/* What this process may do. */
+#pragma once
+
+#include <stdbool.h>
+
+/*
+ * Whether it has the rights without which it would fail half-way: to administer the network, and,
+ * where changes_user, to start processes as another user and group. Returns 0 or -EPERM, and logs
+ * what to do.
+ */
+int rights_check(bool changes_user);

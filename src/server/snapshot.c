@@ -1,0 +1,162 @@
+#include "server/snapshot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "ipc/report.h"
+#include "server/config.h"
+#include "server/data_plane.h"
+#include "server/gatekeeper.h"
+#include "server/reaper.h"
+
+enum {
+	/* A look at the plane is not made again before this, nor before so many times what the last
+	 * one took. */
+	LOOK_PERIOD_MS = 1000,
+	LOOK_SHARE = 20,
+	NS_PER_S = 1000000000,
+};
+
+static bool is_look_due(const struct endpoint *endpoint, uint64_t now_ms)
+{
+	uint64_t age_ms = now_ms - endpoint->looked_ms;
+
+	return age_ms >= LOOK_PERIOD_MS && age_ms >= LOOK_SHARE * endpoint->look_took_ms;
+}
+
+static int put(struct evbuffer *out, const void *data, size_t length)
+{
+	return evbuffer_add(out, data, length) < 0 ? -ENOMEM : 0;
+}
+
+static int put_header(const struct snapshot_source *source, struct evbuffer *out)
+{
+	const struct data_plane *data_plane = source->data_plane;
+	struct report_header header = {
+		.version = REPORT_VERSION,
+		.n_gates = source->gatekeeper ? source->n_gates : 0,
+		.n_endpoints = (uint32_t)data_plane->n_open,
+		.pid = (uint32_t)getpid(),
+		.is_draining = source->is_draining,
+		.uptime_ms = clock_now_ms(&system_clock) - source->started_ms,
+	};
+
+	for (size_t i = 0; i < data_plane->n_open; i++)
+		header.n_peers += (uint32_t)peers_count(&data_plane->endpoints[i].peers);
+	snprintf(header.release, sizeof header.release, "%s", version_number);
+	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
+	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
+	/* In one piece: the memory goes back to the system with the answer. */
+	if (evbuffer_expand(out, sizeof header + header.n_gates * sizeof(struct report_gate) +
+					 header.n_endpoints * sizeof(struct report_endpoint) +
+					 (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
+		return -ENOMEM;
+	return put(out, &header, sizeof header);
+}
+
+static int put_gate(const struct gatekeeper *gatekeeper, unsigned int number, struct evbuffer *out)
+{
+	const struct gatekeeper_gate gate = gatekeeper_gate(gatekeeper, number);
+	const struct report_gate reported = {
+		.number = number,
+		.pid = (uint32_t)gate.pid,
+		.is_ready = gate.is_ready,
+		.n_restarts = (uint32_t)gate.n_restarts,
+		.uptime_ms = gate.pid != 0 ? clock_now_ms(&system_clock) - gate.started_ms : 0,
+	};
+
+	return put(out, &reported, sizeof reported);
+}
+
+static int put_endpoint(const struct endpoint *endpoint, bool stays, struct evbuffer *out)
+{
+	struct report_endpoint reported = {
+		.index = endpoint->config.index,
+		.bind = endpoint->config.bind,
+		.gateway = endpoint->config.gateway,
+		.block = endpoint->config.block.address,
+		.block_length = endpoint->config.block.length,
+		.public_key = endpoint->public_key,
+		.port = endpoint->config.port,
+		.is_kept = stays,
+		.is_lost = !endpoint->device,
+		.pool_capacity = pool_capacity(endpoint->pool),
+		.pool_taken = pool_taken(endpoint->pool),
+		.received = endpoint->received,
+		.sent = endpoint->sent,
+		.age_ms = clock_now_ms(endpoint->clock) - endpoint->looked_ms,
+	};
+
+	snprintf(reported.interface, sizeof reported.interface, "%s",
+		plane_device_name(endpoint->config.index).s);
+	return put(out, &reported, sizeof reported);
+}
+
+static int put_peer(
+	const struct peer *peer, uint32_t endpoint, uint64_t now_ms, struct evbuffer *out)
+{
+	const bool is_wireguard = peer->id.kind == PEER_WIREGUARD;
+	struct report_peer reported = {
+		.endpoint = endpoint,
+		.kind = is_wireguard ? REPORT_WIREGUARD : REPORT_IPIP,
+		.inner = peer->id.inner,
+		.outer = is_wireguard ? peer->usage.outer : peer->id.remote,
+		.key = peer->id.key,
+		.received = peer->usage.received,
+		.sent = peer->usage.sent,
+		.received_rate = peer->rate.received,
+		.sent_rate = peer->rate.sent,
+		.handshake_s = peer->usage.handshake_ns / NS_PER_S,
+		.idle_ms = now_ms - peer->active_ms,
+		.connected_ms = now_ms - peer->connected_ms,
+	};
+
+	return put(out, &reported, sizeof reported);
+}
+
+static int put_peers(const struct endpoint *endpoint, uint32_t number, struct evbuffer *out)
+{
+	uint64_t now_ms = clock_now_ms(endpoint->clock);
+	int error = 0;
+
+	hash_for_each (&endpoint->peers.table, node)
+		if (error == 0)
+			error = put_peer(hash_entry(node, struct peer, node), number, now_ms, out);
+	return error;
+}
+
+/* What cannot be read stays as it was, and its age tells; the reaper says why. */
+static void look(struct data_plane *data_plane)
+{
+	for (size_t i = 0; i < data_plane->n_open; i++) {
+		struct endpoint *endpoint = &data_plane->endpoints[i];
+
+		if (is_look_due(endpoint, clock_now_ms(endpoint->clock)) &&
+			reaper_read(endpoint) < 0)
+			log_debug("%s: cannot read what its peers have used",
+				endpoint_text(endpoint).s);
+	}
+}
+
+int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
+{
+	struct data_plane *data_plane = source->data_plane;
+	int error;
+
+	look(data_plane);
+	error = put_header(source, out);
+	for (unsigned int i = 0; source->gatekeeper && i < source->n_gates && error == 0; i++)
+		error = put_gate(source->gatekeeper, i, out);
+	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
+		error = put_endpoint(&data_plane->endpoints[i],
+			data_plane->endpoints[i].keep || data_plane->config->keep_on_exit, out);
+	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
+		error = put_peers(&data_plane->endpoints[i], (uint32_t)i, out);
+	return error;
+}

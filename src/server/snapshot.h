@@ -1,0 +1,25 @@
+/* The whole server at one moment, written as ipc/report.h has it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct data_plane;
+struct evbuffer;
+struct gatekeeper;
+
+struct snapshot_source {
+	struct data_plane *data_plane; /* with its endpoints open */
+	const struct gatekeeper *gatekeeper; /* NULL: no gates yet */
+	unsigned int n_gates;
+	const char *pin; /* of the TLS public key */
+	uint64_t started_ms; /* by the system's clock */
+	bool is_draining;
+};
+
+/*
+ * Appends the answer. Reads the peers' usage from the plane before, where that was not done just
+ * now: so much of it that it takes a small share of the broker's time, however often it is asked
+ * for. Returns 0 or -ENOMEM.
+ */
+int snapshot_write(const struct snapshot_source *source, struct evbuffer *out);

@@ -1,0 +1,291 @@
+/* What the broker says of itself, and what it costs. */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include <event2/buffer.h>
+
+#include "base/log.h"
+#include "fake_plane.h"
+#include "ipc/report.h"
+#include "server/config.h"
+#include "server/data_plane.h"
+#include "server/reaper.h"
+#include "server/snapshot.h"
+
+enum {
+	START_MS = 1000 * 1000,
+	WIREGUARD = 1,
+	IPIP = 2,
+};
+
+struct test_clock {
+	struct clock clock; /* first */
+	uint64_t ms;
+};
+
+struct fixture {
+	struct fake_plane fake;
+	struct test_clock clock;
+	struct server_config config;
+	struct endpoint endpoint;
+	struct data_plane data_plane;
+	struct snapshot_source source;
+	struct report report;
+};
+
+static uint64_t now_ms(const struct clock *clock)
+{
+	return ((const struct test_clock *)clock)->ms;
+}
+
+static void drop_answer(
+	void *context, const struct reply_to *to, enum ipc_status status, struct ipv4 address)
+{
+	(void)context;
+	(void)to;
+	(void)status;
+	(void)address;
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	struct ipc_request request = {.version = IPC_VERSION, .source = {0xc6336401}};
+
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
+	f = (struct fixture){.clock = {{now_ms}, START_MS}};
+	fake_plane_init(&f.fake);
+	f.endpoint = (struct endpoint){
+		.config = {.index = 3, .bind = {0xcb007101}, .port = 50230},
+		.public_key = {{0xff}},
+		.plane = &f.fake.plane,
+		.clock = &f.clock.clock,
+		.answer = drop_answer,
+	};
+	prefix_parse("10.0.0.0/24", &f.endpoint.config.block);
+	f.endpoint.config.gateway = pool_gateway(f.endpoint.config.block);
+	assert_int_equal(endpoint_open(&f.endpoint, NULL), 0);
+	f.data_plane = (struct data_plane){
+		.config = &f.config, .plane = &f.fake.plane, .endpoints = &f.endpoint, .n_open = 1};
+	f.source = (struct snapshot_source){.data_plane = &f.data_plane, .pin = "sha256//pin"};
+	request.operation = IPC_CONNECT_WIREGUARD;
+	request.key.bytes[0] = WIREGUARD;
+	endpoint_handle(&f.endpoint, &request, &(struct reply_to){0});
+	request.operation = IPC_CONNECT_IPIP;
+	endpoint_handle(&f.endpoint, &request, &(struct reply_to){0});
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	report_free(&f->report);
+	endpoint_close(&f->endpoint, false);
+	return 0;
+}
+
+static void ask(struct fixture *f)
+{
+	struct evbuffer *out = evbuffer_new();
+	size_t length;
+
+	report_free(&f->report);
+	assert_int_equal(snapshot_write(&f->source, out), 0);
+	length = evbuffer_get_length(out);
+	assert_int_equal(
+		report_decode(evbuffer_pullup(out, (ssize_t)length), length, &f->report), 0);
+	evbuffer_free(out);
+}
+
+static struct report_peer *peer(struct fixture *f, uint32_t kind)
+{
+	for (uint32_t i = 0; i < f->report.header.n_peers; i++)
+		if (f->report.peers[i].kind == kind)
+			return &f->report.peers[i];
+	fail_msg("there is no such peer");
+	return NULL;
+}
+
+static struct plane_usage *usage(struct fixture *f, uint32_t kind)
+{
+	return fake_plane_usage(&f->fake, (struct ipv4){0x0a000001 + kind});
+}
+
+static void it_has_the_endpoint_its_pool_and_its_peers(void **state)
+{
+	struct fixture *f = *state;
+	const struct report_endpoint *endpoint;
+
+	f->clock.ms += 5000;
+	usage(f, WIREGUARD)->outer.value = 0xc6336409;
+	usage(f, WIREGUARD)->handshake_ns = UINT64_C(1700000000999999999);
+	ask(f);
+	endpoint = f->report.endpoints;
+	assert_int_equal(f->report.header.n_endpoints, 1);
+	assert_string_equal(f->report.header.plane, "fake");
+	assert_string_equal(f->report.header.pin, "sha256//pin");
+	assert_string_equal(endpoint->interface, "vprox3");
+	assert_int_equal(endpoint->port, 50230);
+	assert_int_equal(endpoint->pool_capacity, 253);
+	assert_int_equal(endpoint->pool_taken, 2);
+	assert_int_equal(f->report.header.n_peers, 2);
+	assert_int_equal(peer(f, REPORT_WIREGUARD)->outer.value, 0xc6336409);
+	assert_int_equal(peer(f, REPORT_WIREGUARD)->handshake_s, 1700000000);
+	assert_int_equal(peer(f, REPORT_WIREGUARD)->connected_ms, 5000);
+	assert_int_equal(peer(f, REPORT_WIREGUARD)->idle_ms, 0);
+	assert_int_equal(peer(f, REPORT_IPIP)->outer.value, 0xc6336401);
+	assert_int_equal(peer(f, REPORT_IPIP)->idle_ms, 5000);
+}
+
+static void the_plane_is_not_read_again_within_a_second(void **state)
+{
+	struct fixture *f = *state;
+
+	f->clock.ms += 1000;
+	ask(f);
+	usage(f, IPIP)->received = 7;
+	f->clock.ms += 999;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 0);
+	assert_int_equal(f->report.endpoints[0].age_ms, 999);
+	f->clock.ms += 1;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 7);
+	assert_int_equal(f->report.endpoints[0].age_ms, 0);
+}
+
+static void a_plane_that_is_slow_to_read_is_read_as_much_more_seldom(void **state)
+{
+	struct fixture *f = *state;
+
+	f->endpoint.look_took_ms = 200;
+	usage(f, IPIP)->received = 7;
+	f->clock.ms += 3999;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 0);
+	f->clock.ms += 1;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 7);
+}
+
+static void a_plane_that_cannot_be_read_leaves_what_was_known(void **state)
+{
+	struct fixture *f = *state;
+
+	usage(f, IPIP)->received = 7;
+	f->clock.ms += 1000;
+	ask(f);
+	f->fake.device_is_lost = true;
+	f->clock.ms += 9000;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 7);
+	assert_int_equal(f->report.endpoints[0].age_ms, 9000);
+}
+
+static void a_rate_is_the_mean_since_the_look_before(void **state)
+{
+	struct fixture *f = *state;
+
+	usage(f, IPIP)->received = 4000;
+	usage(f, IPIP)->sent = 1000;
+	f->clock.ms += 2000;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 2000);
+	assert_int_equal(peer(f, REPORT_IPIP)->sent_rate, 500);
+	f->clock.ms += 1000;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
+	/* A look shortly after another one does not make it jump. */
+	usage(f, IPIP)->received = 4100;
+	f->clock.ms += 1;
+	reaper_read(&f->endpoint);
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
+	f->clock.ms += 999;
+	reaper_read(&f->endpoint);
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 100);
+}
+
+static void counters_that_were_set_back_make_no_giant_rate_and_no_loss_in_the_sum(void **state)
+{
+	struct fixture *f = *state;
+
+	usage(f, IPIP)->received = 4000;
+	f->clock.ms += 1000;
+	ask(f);
+	usage(f, IPIP)->received = 10;
+	f->clock.ms += 1000;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
+	assert_int_equal(f->report.endpoints[0].received, 4010);
+}
+
+static void the_sum_of_an_endpoint_outlives_its_peers(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_request request = {
+		.version = IPC_VERSION, .operation = IPC_DISCONNECT_IPIP, .source = {0xc6336401}};
+
+	usage(f, IPIP)->received = 4000;
+	usage(f, WIREGUARD)->sent = 5;
+	f->clock.ms += 1000;
+	ask(f);
+	endpoint_handle(&f->endpoint, &request, &(struct reply_to){0});
+	while (removals_flush(&f->endpoint.removals)) {
+	}
+	f->clock.ms += 1000;
+	ask(f);
+	assert_int_equal(f->report.header.n_peers, 1);
+	assert_int_equal(f->report.endpoints[0].received, 4000);
+	assert_int_equal(f->report.endpoints[0].sent, 5);
+}
+
+static void what_adopted_peers_used_before_counts_for_no_rate_and_no_sum(void **state)
+{
+	struct fixture *f = *state;
+
+	usage(f, IPIP)->received = 1 << 30;
+	endpoint_close(&f->endpoint, true);
+	assert_int_equal(endpoint_open(&f->endpoint, NULL), 0);
+	f->clock.ms += 1000;
+	ask(f);
+	assert_int_equal(peer(f, REPORT_IPIP)->received, 1 << 30);
+	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
+	assert_int_equal(f->report.endpoints[0].received, 0);
+}
+
+static void what_stays_when_the_server_goes_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	ask(f);
+	assert_int_equal(f->report.endpoints[0].is_kept, false);
+	f->endpoint.keep = true;
+	f->source.is_draining = true;
+	ask(f);
+	assert_int_equal(f->report.endpoints[0].is_kept, true);
+	assert_int_equal(f->report.header.is_draining, true);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(it_has_the_endpoint_its_pool_and_its_peers),
+		TEST(the_plane_is_not_read_again_within_a_second),
+		TEST(a_plane_that_is_slow_to_read_is_read_as_much_more_seldom),
+		TEST(a_plane_that_cannot_be_read_leaves_what_was_known),
+		TEST(a_rate_is_the_mean_since_the_look_before),
+		TEST(counters_that_were_set_back_make_no_giant_rate_and_no_loss_in_the_sum),
+		TEST(the_sum_of_an_endpoint_outlives_its_peers),
+		TEST(what_adopted_peers_used_before_counts_for_no_rate_and_no_sum),
+		TEST(what_stays_when_the_server_goes_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
