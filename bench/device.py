@@ -131,9 +131,11 @@ def measure_idle_peers(network):
         assert device.values(request + "\n")["errno"] == "0"
         return int(device.status("VmRSS").split()[0]) * 1024
 
-    # the first few also bring in the code that makes them
-    before = resident_with(0, 1000)
-    after = resident_with(1000, 1000 + IDLE_PEERS)
+    # the first few also bring in the code that makes them, and the memory for a request
+    step = 1000
+    before = resident_with(0, step)
+    for first in range(step, step + IDLE_PEERS, step):
+        after = resident_with(first, first + step)
     device.close()
     return (after - before) / IDLE_PEERS
 
