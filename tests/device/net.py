@@ -21,7 +21,7 @@ def run(*command, check=True, **kwargs):
     )
 
 
-def wait_until(condition, seconds=10, what="condition"):
+def wait_until(condition, seconds=30, what="condition"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -146,11 +146,15 @@ class Device:
             env={**os.environ, "LOG_LEVEL": log_level, **dict(environment)},
             stdout=self.log, stderr=self.log)
         network.closers.append(self.close)
-        wait_until(lambda: os.path.exists(self.socket_path) or self.process.poll() is not None,
-                   what="control socket")
+        # the socket is there first, the interface soon after
+        wait_until(lambda: os.path.exists(self.socket_path) and self.has_interface() or
+                   self.process.poll() is not None, 60, what="control socket and interface")
         assert self.process.poll() is None, self.log_text()
         self.private_key = run("wg", "genkey").stdout.strip()
         self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
+
+    def has_interface(self):
+        return self.space.ip("link", "show", self.name, check=False).returncode == 0
 
     def in_folder(self, *command):
         """A command that has this device's folder for /run/wireguard."""
