@@ -11,7 +11,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
+.PHONY: all deps test demo guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
 	uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
@@ -26,6 +26,10 @@ deps: ## install the Debian packages that are missing (as root)
 test: deps ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+
+demo: deps ## show the main job, in network namespaces (as root)
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) demo/run
 
 guest-kernel:
 	@tests/guest/run --fetch

@@ -10,11 +10,13 @@
 static const struct command commands[] = {
 	{"server", cmd_server_main,
 		"give tunnels to clients, and let them out with this host's addresses"},
+	{"connect", cmd_connect_main, "keep up a tunnel to a vprox server"},
 	{"device", cmd_device_main, "be a userspace network device for WireGuard and IPIP"},
 	{"show", cmd_show_main, "show the server that runs on this host, and its clients"},
 	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
 	{"clean", cmd_clean_main, "remove what an earlier server left on this host"},
 	{"gate", cmd_gate_main, NULL},
+	{"fetch", cmd_fetch_main, NULL},
 };
 
 enum {

@@ -21,4 +21,6 @@ int cmd_device_main(int argc, char **argv);
 int cmd_clean_main(int argc, char **argv);
 int cmd_list_main(int argc, char **argv);
 int cmd_show_main(int argc, char **argv);
+int cmd_connect_main(int argc, char **argv);
+int cmd_fetch_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);

@@ -40,3 +40,18 @@ int option_parse_number(
 	*number = (unsigned int)value;
 	return 0;
 }
+
+int option_parse_plane(const char *text, enum plane_choice *plane)
+{
+	static const struct {
+		const char *name;
+		enum plane_choice plane;
+	} planes[] = {{"auto", PLANE_AUTO}, {"kernel", PLANE_KERNEL}, {"embedded", PLANE_EMBEDDED}};
+
+	for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
+		if (strcmp(text, planes[i].name) == 0) {
+			*plane = planes[i].plane;
+			return 0;
+		}
+	return -EINVAL;
+}

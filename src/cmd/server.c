@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/password.h"
 #include "server/broker.h"
 #include "server/config.h"
 
@@ -21,7 +22,6 @@ enum {
 	MOST_CONNECTIONS = 1000 * 1000,
 	MOST_GATES = 256,
 	LONGEST_UNIT = 200, /* with instance and suffix 255 at the most: systemd.unit(5) */
-	LONGEST_PASSWORD = 4096, /* with its header it must fit into a request's 8 KiB */
 };
 
 static const char usage[] =
@@ -219,13 +219,7 @@ static int set_number(const char *option, const char *text, unsigned long max, u
 
 static int set_plane(struct server_config *config, const char *text)
 {
-	if (strcmp(text, "auto") == 0)
-		config->plane = PLANE_AUTO;
-	else if (strcmp(text, "kernel") == 0)
-		config->plane = PLANE_KERNEL;
-	else if (strcmp(text, "embedded") == 0)
-		config->plane = PLANE_EMBEDDED;
-	else
+	if (option_parse_plane(text, &config->plane) < 0)
 		return complain("--plane %s: must be auto, kernel or embedded", text);
 	return 0;
 }
@@ -365,39 +359,17 @@ static int check_blocks(struct server_config *config)
 	return 0;
 }
 
-/* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
-static bool can_be_sent(const char *password)
-{
-	const char *last = password + strlen(password) - 1;
-
-	for (const char *p = password; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return false;
-	return *password != ' ' && *last != ' ';
-}
-
-/* The password's copy in the environment, readable for root in /proc, is wiped. */
 static int take_password(struct server_config *config, char **password)
 {
-	char *value = getenv("VPROX_PASSWORD");
 	const char *mode = getenv("VPROX_AUTH_MODE");
+	const char *fault;
 
 	if (mode && strcmp(mode, "oidc-modal") == 0)
 		return complain("VPROX_AUTH_MODE=oidc-modal: not built yet; unset it to use "
 				"VPROX_PASSWORD");
-	if (!value || !*value)
-		return complain("VPROX_PASSWORD is not set: put the password that clients must "
-				"know into the environment");
-	if (!can_be_sent(value))
-		return complain("VPROX_PASSWORD has a line break or another control character in "
-				"it, or a blank at an end, which no client could send");
-	if (strlen(value) > LONGEST_PASSWORD)
-		return complain("VPROX_PASSWORD is longer than %d bytes", LONGEST_PASSWORD);
-	*password = strdup(value);
-	if (!*password)
-		return complain("%s", strerror(ENOMEM));
-	explicit_bzero(value, strlen(value));
-	unsetenv("VPROX_PASSWORD");
+	fault = password_take(password);
+	if (fault)
+		return complain("VPROX_PASSWORD %s", fault);
 	config->password = *password;
 	return 0;
 }
@@ -451,7 +423,6 @@ int cmd_server_main(int argc, char **argv)
 		return STATUS_USAGE;
 	log_setup(config.log_level, config.log_format, "server");
 	status = broker_run(&config) < 0 ? STATUS_FAILED : STATUS_OK;
-	explicit_bzero(password, strlen(password));
-	free(password);
+	password_free(password);
 	return status;
 }

@@ -39,6 +39,8 @@ static const int device_calls[] = {
 static const int opener_calls[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto),
 	SCMP_SYS(socket),
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(bind),

@@ -3,29 +3,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/rtnetlink.h>
-
 #include "base/clock.h"
 #include "base/log.h"
-#include "device/ipip.h"
-#include "device/packet.h"
 #include "device/confine.h"
+#include "device/links.h"
 #include "device/short_way.h"
 #include "device/sockets.h"
 #include "device/udp.h"
 
 enum {
-	/* TCP's super-packets are whole segments of the MTU's; the kernel keeps this for its own
-	 * headers when it fills one. */
-	GSO_RESERVE = 320,
-	TCP_OPTIONS = 12,
 	NS_PER_S = 1000000000,
 	SHORT_WAY_INTERVAL_MS = 200, /* between two looks at the routes */
+	SHORT_WAY_AGE_MS = 10 * 60 * 1000, /* as long as the kernel believes what a router said */
 };
 
 static uint64_t wall_ns(void)
@@ -95,29 +88,6 @@ static const struct control_ops control_ops = {
 	.release = peer_release,
 };
 
-/* The longest super-packet of which all segments, sealed, fit into one send. */
-static unsigned int longest_super_packet(unsigned int mtu)
-{
-	unsigned int sealed = (unsigned int)messages_padded(mtu, mtu) +
-			      (unsigned int)sizeof(struct message_transport) + AEAD_TAG_SIZE;
-	unsigned int headers = PACKET_IPV4_HEADER + PACKET_TCP_HEADER + TCP_OPTIONS;
-
-	return UDP_SEND_MAX / sealed * (mtu - headers) + GSO_RESERVE + headers;
-}
-
-static int watch_links(struct device *device)
-{
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR};
-
-	device->interface = if_nametoindex(device->shared.tun.name);
-	device->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (device->links < 0 ||
-		bind(device->links, (struct sockaddr *)&address, sizeof address) < 0)
-		return -errno;
-	return 0;
-}
-
 static int init_tun(struct device *device, const char *name)
 {
 	struct tun *tun = &device->shared.tun;
@@ -125,16 +95,16 @@ static int init_tun(struct device *device, const char *name)
 
 	if (error < 0)
 		return error;
-	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE, longest_super_packet(DEVICE_MTU));
+	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE);
 	mtu = tun_mtu(tun);
 	if (error == 0 && mtu < 0)
 		error = mtu;
 	if (error == 0)
-		error = watch_links(device);
+		error = links_open(device);
+	if (error == 0)
+		error = links_set_mtu(device, (uint32_t)mtu);
 	if (error < 0)
 		tun_close(tun);
-	else
-		atomic_store(&device->shared.mtu, (uint32_t)mtu);
 	return error;
 }
 
@@ -194,11 +164,25 @@ int device_init(
 	return error;
 }
 
+/* Once, at the start. What the ways to peers lack is found out later. */
+static void say_what_is_lacking(const struct device *device)
+{
+	const struct tun *tun = &device->shared.tun;
+
+	if (!tun->tso)
+		log_info("%s: the kernel cuts TCP before this device sees it: no TSO", tun->name);
+	if (!tun->uso)
+		log_info("%s: the kernel cuts UDP before this device sees it: no USO", tun->name);
+	if (!udp_joins(device->shared.udp4[0]))
+		log_info("%s: the kernel receives packets one by one: no UDP_GRO", tun->name);
+}
+
 int device_start(struct device *device)
 {
 	int error = confine_privileges();
 
 	tzset(); /* the log's first date would open a file */
+	say_what_is_lacking(device);
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
 		error = worker_start(&device->workers[i]);
 	if (error == 0)
@@ -267,16 +251,30 @@ static void take_handshakes(struct device *device)
 	load_note(&device->load, cpu_ns() - began, now);
 }
 
-/* Routes may change many at a time. */
-static void refresh_short_way(struct device *device)
+/* When to look at the routes again; they may change many at a time. */
+static uint64_t short_way_deadline(const struct device *device)
 {
+	const struct short_way *way = &device->short_way;
+
+	if (way->stale || atomic_load(&device->shared.raw_errors))
+		return way->looked_ms + SHORT_WAY_INTERVAL_MS;
+	return way->map_out < 0 ? UINT64_MAX : way->refreshed_ms + SHORT_WAY_AGE_MS;
+}
+
+static void look_at_short_way(struct device *device)
+{
+	struct short_way *way = &device->short_way;
 	uint64_t now = clock_now_ms(&system_clock);
 
-	if (!device->short_way.stale ||
-		now < device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS)
+	if (now < short_way_deadline(device))
 		return;
-	device->short_way.stale = false;
-	device->short_way.refreshed_ms = now;
+	way->looked_ms = now;
+	if (atomic_exchange(&device->shared.raw_errors, false))
+		short_way_read_errors(device);
+	if (!way->stale && now < way->refreshed_ms + SHORT_WAY_AGE_MS)
+		return;
+	way->stale = false;
+	way->refreshed_ms = now;
 	short_way_refresh(device);
 }
 
@@ -289,7 +287,7 @@ bool device_run(struct device *device)
 	}
 	take_handshakes(device);
 	control_run(&device->shared.control);
-	refresh_short_way(device);
+	look_at_short_way(device);
 	aead_forget(device->transmitter.aead);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
@@ -306,55 +304,11 @@ int device_timeout_ms(const struct device *device)
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (handoff_count(&device->workers[i].receiver.handoff) > 0)
 			return 0;
-	if (device->short_way.stale &&
-		device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS < deadline)
-		deadline = device->short_way.refreshed_ms + SHORT_WAY_INTERVAL_MS;
+	if (short_way_deadline(device) < deadline)
+		deadline = short_way_deadline(device);
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)
 		return 0;
 	return deadline - now > LONGEST_MS ? LONGEST_MS : (int)(deadline - now);
-}
-
-static void read_link(struct device *device, const struct nlmsghdr *message)
-{
-	const struct ifinfomsg *link = NLMSG_DATA(message);
-	int left = (int)message->nlmsg_len - (int)NLMSG_LENGTH(sizeof *link);
-
-	if (left < 0 || link->ifi_index != (int)device->interface)
-		return;
-	if (message->nlmsg_type == RTM_DELLINK) {
-		/* moved to another namespace, where it cannot be seen; or deleted, as the TUN will
-		 * say */
-		device->interface = 0;
-		short_way_close(device);
-		control_set_up(&device->shared.control, true);
-		return;
-	}
-	control_set_up(&device->shared.control, (link->ifi_flags & IFF_UP) != 0);
-	for (const struct rtattr *a = IFLA_RTA(link); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		uint32_t mtu;
-
-		if (a->rta_type != IFLA_MTU || RTA_PAYLOAD(a) != sizeof mtu)
-			continue;
-		memcpy(&mtu, RTA_DATA(a), sizeof mtu);
-		atomic_store(&device->shared.mtu, mtu);
-	}
-}
-
-void device_read_links(struct device *device)
-{
-	enum { BUFFER_SIZE = 16384 };
-	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
-	ssize_t n;
-
-	while ((n = recv(device->links, buffer, sizeof buffer, 0)) > 0) {
-		size_t left = (size_t)n;
-
-		for (struct nlmsghdr *m = (struct nlmsghdr *)buffer; NLMSG_OK(m, left);
-			m = NLMSG_NEXT(m, left))
-			if (m->nlmsg_type == RTM_NEWLINK || m->nlmsg_type == RTM_DELLINK)
-				read_link(device, m);
-		device->short_way.stale = true;
-	}
 }

@@ -31,7 +31,8 @@ struct short_way {
 						  * hangs on */
 	bool unwanted;
 	bool stale; /* routes have changed */
-	uint64_t refreshed_ms;
+	uint64_t refreshed_ms; /* all peers */
+	uint64_t looked_ms; /* at any */
 };
 
 struct device {
@@ -64,8 +65,6 @@ void device_free(struct device *device);
 bool device_run(struct device *device);
 /* Until when it may sleep: ms from now, -1 for ever. */
 int device_timeout_ms(const struct device *device);
-/* The netlink socket is readable. */
-void device_read_links(struct device *device);
 
 /* The following return 0 or a negative errno, and change nothing then. */
 int device_set_private_key(struct device *device, const struct key *key);

@@ -10,6 +10,7 @@
 
 #include "device/checksum.h"
 #include "device/ecn.h"
+#include "device/icmp.h"
 #include "device/packet.h"
 #include "device/segment.h"
 #include "device/target.h"
@@ -88,6 +89,8 @@ int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting)
 		error = refuse_all(fd);
 		if (error == 0)
 			error = set(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		if (error == 0)
+			error = set(fd, SOL_IP, IP_RECVERR, 1);
 	} else {
 		error = set(fd, SOL_IP, IP_HDRINCL, 1);
 	}
@@ -127,50 +130,16 @@ void ipip_sender_free(struct ipip_sender *sender)
 	free(sender);
 }
 
-/* The packet was too long for the path, and may not be cut: its sender must know. RFC 792; RFC
- * 1191, section 4; RFC 2003, section 5.1. */
+/* The packet was too long for the path, and may not be cut: its sender must know. RFC 2003, 5.1. */
 static void tell_too_long(struct ipip_sender *sender, const uint8_t *inner, size_t length)
 {
-	enum {
-		UNREACHABLE = 3, /* ICMP type */
-		FRAGMENTATION_NEEDED = 4, /* its code */
-		ICMP_HEADER = 8,
-		ICMP_MTU = 6,
-		ICMP_CHECKSUM = 2,
-		QUOTE = 8, /* bytes behind the IP header */
-		HEADERS = PACKET_IPV4_HEADER + ICMP_HEADER,
-	};
-	struct answer {
-		struct virtio_net_hdr header;
-		uint8_t packet[HEADERS + 60 + QUOTE];
-	} answer = {0};
-	uint8_t *ip = answer.packet, *icmp = ip + PACKET_IPV4_HEADER;
-	size_t quoted = (inner[0] & 15u) * 4u + QUOTE,
-	       mtu = length > IPIP_MTU_STEP ? (length - 1) & ~(size_t)(IPIP_MTU_STEP - 1)
-					    : length - 1;
-	struct iovec vector[] = {{&answer.header, sizeof answer.header}, {ip, 0}};
-	uint16_t sum;
+	size_t mtu = length > IPIP_MTU_STEP ? (length - 1) & ~(size_t)(IPIP_MTU_STEP - 1) : 0;
+	struct virtio_net_hdr header = {0};
+	uint8_t answer[ICMP_ANSWER_MAX];
+	const struct iovec vector[] = {{&header, sizeof header},
+		{answer, icmp_too_long(inner, length,
+				 (uint16_t)(mtu < IPIP_MTU_MIN ? IPIP_MTU_MIN : mtu), answer)}};
 
-	if (quoted > length)
-		quoted = length;
-	if (mtu < IPIP_MTU_MIN)
-		mtu = IPIP_MTU_MIN;
-	ip[0] = 0x45;
-	packet_put16(ip + TOTAL_LENGTH, (uint16_t)(HEADERS + quoted));
-	ip[TTL] = OUTER_TTL;
-	ip[PROTOCOL] = IPPROTO_ICMP;
-	/* from where the packet was to go: the one address that surely is on the other side */
-	memcpy(ip + SOURCE, inner + DESTINATION, sizeof(struct in_addr));
-	memcpy(ip + DESTINATION, inner + SOURCE, sizeof(struct in_addr));
-	sum = checksum_ipv4(ip, PACKET_IPV4_HEADER);
-	memcpy(ip + CHECKSUM, &sum, sizeof sum);
-	icmp[0] = UNREACHABLE;
-	icmp[1] = FRAGMENTATION_NEEDED;
-	packet_put16(icmp + ICMP_MTU, (uint16_t)mtu);
-	memcpy(icmp + ICMP_HEADER, inner, quoted);
-	sum = (uint16_t)~checksum_fold(checksum_add(0, icmp, ICMP_HEADER + quoted));
-	memcpy(icmp + ICMP_CHECKSUM, &sum, sizeof sum);
-	vector[1].iov_len = HEADERS + quoted;
 	if (writev(sender->tun, vector, 2) < 0)
 		count(&sender->shared->drops.unsent);
 }
@@ -201,12 +170,15 @@ static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 {
 	const uint8_t *outer = message->msg_iov->iov_base, *inner = outer + PACKET_IPV4_HEADER;
 	size_t length = message->msg_iov->iov_len - PACKET_IPV4_HEADER;
+	int fd = sender->shared->raw_fragmenting;
 
 	if (packet_get16(inner + FRAGMENT) & DF) {
 		tell_too_long(sender, inner, length);
 		return;
 	}
-	if (send_fragments(sender->shared->raw_fragmenting, message->msg_name, inner, length) < 0)
+	/* the first error may be an earlier packet's, as a router has told */
+	if (send_fragments(fd, message->msg_name, inner, length) < 0 &&
+		send_fragments(fd, message->msg_name, inner, length) < 0)
 		count(&sender->shared->drops.unsent);
 }
 
@@ -370,7 +342,8 @@ void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_m
 	}
 	target =
 		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
-	if (memcmp(inner.source, &target->source, sizeof target->source) != 0) {
+	if (target->source.s_addr != INADDR_ANY &&
+		memcmp(inner.source, &target->source, sizeof target->source) != 0) {
 		count(&drops->spoofed);
 		return;
 	}
@@ -382,6 +355,17 @@ void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_m
 	atomic_store_explicit(&target->active_ms, now_ms, memory_order_relaxed);
 	if (!take_unfinished(to, data + outer.header, &inner))
 		receive_packet(to, data + outer.header, inner.length);
+}
+
+bool ipip_read_error(int fd, struct in_addr *remote)
+{
+	struct sockaddr_in name = {0};
+	struct msghdr message = {.msg_name = &name, .msg_namelen = sizeof name};
+
+	if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return false;
+	*remote = name.sin_addr;
+	return true;
 }
 
 int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t now_ms)

@@ -1,6 +1,6 @@
 /*
  * IPIP (RFC 2003) on a raw socket of protocol 4. A peer is its outer source address, and may send
- * from one inner address only.
+ * from one inner address only, or from any: a client's one peer is its way to everybody.
  */
 #pragma once
 
@@ -19,7 +19,8 @@ struct ipip_receiver;
 /*
  * Opens a raw socket of protocol 4, bound to a local address (network byte order; 0.0.0.0: any),
  * with a firewall mark or 0. fragmenting: for sending only, what the kernel is to cut into
- * fragments; else the outer header is the sender's. Needs CAP_NET_RAW. Returns it, or -errno.
+ * fragments, and for ipip_read_error(); else the outer header is the sender's. Needs CAP_NET_RAW.
+ * Returns it, or -errno.
  */
 int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting);
 
@@ -37,6 +38,10 @@ void ipip_flush(struct ipip_sender *sender);
 
 /* Receives once, and passes on what is a peer's. Returns how many packets there were. */
 int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t now_ms);
+
+/* From a fragmenting socket: what routers say of packets that we have sent, by whatever way: the
+ * next one's destination. False: no more. */
+bool ipip_read_error(int fd, struct in_addr *remote);
 
 /* One outer packet, as a raw socket gives it: with its header, reassembled. Kept by reference until
  * receive_flush(). */

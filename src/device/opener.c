@@ -13,12 +13,14 @@
 #include "device/ipip.h"
 #include "device/ipip_program.h"
 #include "device/confine.h"
+#include "device/tun.h"
 #include "device/udp.h"
 
 enum operation {
 	OPEN_UDP,
 	OPEN_RAW,
 	SET_MARK, /* the socket comes with the request */
+	SET_GSO_SIZE,
 	SHORT_WAY,
 	MAP_OUT,
 	MAP_IN,
@@ -45,6 +47,7 @@ struct request {
 	uint32_t mark;
 	struct in_addr local;
 	unsigned int interface;
+	unsigned int size;
 };
 
 /* Sends bytes, and a file descriptor if there is one. */
@@ -164,6 +167,8 @@ static int perform(struct short_way *way, const struct request *request, int fd,
 		return ipip_open(request->local, request->mark, request->fragmenting);
 	case SET_MARK:
 		return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? -errno : 0;
+	case SET_GSO_SIZE:
+		return tun_set_gso_size(request->interface, request->size);
 	case SHORT_WAY:
 		return open_short_way(way, request->local, request->interface);
 	case MAP_OUT:
@@ -304,6 +309,15 @@ int opener_mark(struct opener *opener, int fd, uint32_t mark)
 
 	request.mark = mark;
 	return ask(opener, &request, fd);
+}
+
+int opener_gso_size(struct opener *opener, unsigned int interface, unsigned int size)
+{
+	struct request request = request_for(SET_GSO_SIZE);
+
+	request.interface = interface;
+	request.size = size;
+	return ask(opener, &request, -1);
 }
 
 int opener_short_way(struct opener *opener, struct in_addr local, unsigned int tun)

@@ -36,5 +36,8 @@ int opener_short_way_from(struct opener *opener, unsigned int interface);
 /* Takes all of it away. */
 int opener_no_short_way(struct opener *opener);
 
+/* As tun_set_gso_size(). */
+int opener_gso_size(struct opener *opener, unsigned int interface, unsigned int size);
+
 /* Sets the mark of a socket. Returns 0 or -errno. */
 int opener_mark(struct opener *opener, int fd, uint32_t mark);

@@ -95,9 +95,11 @@ struct ipip_target *device_find_ipip(struct device *device, struct in_addr remot
 		     : NULL;
 }
 
+enum { HOST = 32 };
+
 int device_set_ipip(struct device *device, struct in_addr remote, struct in_addr inner)
 {
-	enum { HOST = 32 };
+	const uint8_t length = inner.s_addr == INADDR_ANY ? 0 : 32;
 	struct shared *shared = &device->shared;
 	struct ipip_target *target = device_find_ipip(device, remote);
 	struct allowedips_owner *holder = allowedips_lookup4(&shared->inner, &inner);
@@ -105,7 +107,8 @@ int device_set_ipip(struct device *device, struct in_addr remote, struct in_addr
 
 	if (target && target->source.s_addr == inner.s_addr)
 		return 0;
-	if (holder && target_of(holder)->kind == TARGET_IPIP)
+	if (holder && target_of(holder)->kind == TARGET_IPIP &&
+		target_ipip(target_of(holder))->source.s_addr == inner.s_addr)
 		return -EADDRINUSE;
 	if (target)
 		device_remove(device, &target->target);
@@ -115,7 +118,7 @@ int device_set_ipip(struct device *device, struct in_addr remote, struct in_addr
 	target->target.kind = TARGET_IPIP;
 	target->remote = remote;
 	target->source = inner;
-	error = allowedips_insert(&shared->inner, AF_INET, &inner, HOST, &target->target.inner);
+	error = allowedips_insert(&shared->inner, AF_INET, &inner, length, &target->target.inner);
 	if (error == 0)
 		error = allowedips_insert(&shared->outer, AF_INET, &remote, HOST, &target->outer);
 	if (error < 0) {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "device/device.h"
+#include "device/links.h"
 #include "device/uapi.h"
 
 enum {
@@ -89,6 +90,8 @@ static void serve(struct loop *loop)
 	while (go_on) {
 		int n = epoll_wait(loop->epoll, events, EVENTS, device_timeout_ms(&loop->device));
 
+		/* Who sets the interface up and then asks for something expects it to be up. */
+		links_read(&loop->device);
 		for (int i = 0; i < n; i++) {
 			void *pointer = events[i].data.ptr;
 
@@ -96,9 +99,7 @@ static void serve(struct loop *loop)
 				log_info("%s: stopping", name);
 				return;
 			}
-			if (pointer == &loop->device.links)
-				device_read_links(&loop->device);
-			else if (pointer != &loop->device.shared.wake)
+			if (pointer != &loop->device.links && pointer != &loop->device.shared.wake)
 				uapi_serve(loop->uapi, pointer);
 		}
 		go_on = device_run(&loop->device);

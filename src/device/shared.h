@@ -42,6 +42,7 @@ struct shared {
 			   * behind them changes (dup3()). */
 	_Atomic int raw_fragmenting; /* as ipip_open() has it; -1 with raw */
 	_Atomic int raw; /* IPIP, or -1: the same */
+	_Atomic bool raw_errors; /* there are some for the control thread: ipip_read_error() */
 };
 
 static inline void count(_Atomic uint64_t *counter)

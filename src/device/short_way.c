@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "device/bpf.h"
+#include "device/ipip.h"
 #include "device/ipip_program.h"
 
 enum {
 	BUFFER_SIZE = 16384,
 	NS_PER_MS = 1000000,
 	HOST = 32,
+	ERRORS_PER_TURN = 64,
 };
 
 /* What the kernel says of the way to a peer. */
@@ -150,7 +152,8 @@ void short_way_add(struct device *device, const struct ipip_target *target)
 	struct ipip_way_in in = {.inner = target->source};
 	struct way way = {0};
 
-	if (device->short_way.map_out < 0)
+	/* the programs look for one address */
+	if (device->short_way.map_out < 0 || target->source.s_addr == INADDR_ANY)
 		return;
 	find_route(device, target->remote, &way);
 	if (way.usable)
@@ -183,6 +186,23 @@ void short_way_refresh(struct device *device)
 	for (struct target *t = device->first; t; t = t->next)
 		if (t->kind == TARGET_IPIP)
 			short_way_add(device, target_ipip(t));
+}
+
+void short_way_read_errors(struct device *device)
+{
+	struct in_addr remote;
+
+	/* Anybody may say such things: no more at a time than can be looked at. */
+	for (int i = 0; i < ERRORS_PER_TURN; i++) {
+		struct ipip_target *target;
+
+		if (!ipip_read_error(device->shared.raw_fragmenting, &remote))
+			return;
+		target = device_find_ipip(device, remote);
+		if (target)
+			short_way_add(device, target);
+	}
+	atomic_store(&device->shared.raw_errors, true);
 }
 
 void short_way_open(struct device *device)

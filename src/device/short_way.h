@@ -27,6 +27,8 @@ void short_way_add(struct device *device, const struct ipip_target *target);
 void short_way_remove(struct device *device, const struct ipip_target *target);
 /* Routes, addresses or links have changed: looks at all peers anew. */
 void short_way_refresh(struct device *device);
+/* Looks anew at the peers on whose way a router has said something: that it is narrower. */
+void short_way_read_errors(struct device *device);
 
 /* What has moved through the peer, on both ways. */
 struct ipip_usage short_way_usage(const struct device *device, const struct ipip_target *target);

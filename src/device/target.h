@@ -36,7 +36,7 @@ struct ipip_target {
 	struct target target;
 	struct allowedips_owner outer; /* in the table of outer addresses: the remote */
 	struct in_addr remote; /* outer address of the peer */
-	struct in_addr source; /* inner address, the one that may be its source */
+	struct in_addr source; /* inner address, the one that may be its source; 0.0.0.0: any */
 	_Atomic uint64_t active_ms; /* when bytes last moved */
 	struct epoch_node retired;
 };

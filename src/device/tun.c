@@ -86,19 +86,20 @@ static int set_number(const struct tun *tun, unsigned long request, int value)
 	return ioctl(fd, request, &ifr) < 0 ? -errno : 0;
 }
 
-static int set_gso_size(const struct tun *tun, unsigned int size)
+int tun_set_gso_size(unsigned int interface, unsigned int size)
 {
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifinfomsg *link;
 	ssize_t n;
+	int error;
 
 	message->nlmsg_type = RTM_NEWLINK;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	link = mnl_nlmsg_put_extra_header(message, sizeof *link);
 	link->ifi_family = AF_UNSPEC;
-	link->ifi_index = (int)if_nametoindex(tun->name);
+	link->ifi_index = (int)interface;
 	mnl_attr_put_u32(message, IFLA_GSO_MAX_SIZE, size);
 	mnl_attr_put_u32(message, LINK_GSO_IPV4_MAX_SIZE, size);
 	if (fd < 0 || send(fd, message, message->nlmsg_len, 0) < 0)
@@ -108,18 +109,15 @@ static int set_gso_size(const struct tun *tun, unsigned int size)
 		return -errno;
 	if (!mnl_nlmsg_ok(message, (int)n) || message->nlmsg_type != NLMSG_ERROR)
 		return -EPROTO;
-	return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(message))->error;
+	error = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(message))->error;
+	return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
 }
 
-int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue, unsigned int gso)
+int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue)
 {
 	int error = set_number(tun, SIOCSIFMTU, (int)mtu);
 
-	if (error == 0)
-		error = set_number(tun, SIOCSIFTXQLEN, (int)queue);
-	if (error == 0)
-		error = set_gso_size(tun, gso);
-	return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
+	return error < 0 ? error : set_number(tun, SIOCSIFTXQLEN, (int)queue);
 }
 
 int tun_mtu(const struct tun *tun)

@@ -11,6 +11,7 @@ enum {
 	TUN_QUEUES_MAX = 64,
 	/* What a read may return: a virtio_net_hdr, and a packet of any length. */
 	TUN_READ_MAX = 10 + 65536,
+	TUN_GSO_MAX = 65536, /* bytes of a super-packet, as the kernel has it at first */
 };
 
 struct tun {
@@ -31,11 +32,12 @@ int tun_open(struct tun *tun, const char *name, unsigned int n_queues);
 /* The device goes with its last queue. */
 void tun_close(struct tun *tun);
 
-/*
- * Sets the MTU, the length of the queue in packets, and the longest super-packet that it may be
- * given. Returns 0 or -errno; an old kernel without the last is no error.
- */
-int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue, unsigned int gso);
+/* Sets the MTU, and the length of the queue in packets. Returns 0 or -errno. */
+int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue);
+
+/* The longest super-packet that a device may be given, by its ifindex. Returns 0 or -errno; a
+ * kernel that cannot is no error. Needs CAP_NET_ADMIN. */
+int tun_set_gso_size(unsigned int interface, unsigned int size);
 
 /* Returns the MTU, or -errno. */
 int tun_mtu(const struct tun *tun);

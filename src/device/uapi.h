@@ -8,6 +8,7 @@
  *   ipip_peer=ADDRESS    (outer)             ipip_inner=ADDRESS
  *   ipip_inner=ADDRESS   or  remove=true     rx_bytes=N  tx_bytes=N  idle_ms=N
  *
+ * ipip_inner=0.0.0.0 is any address: packets to all that no other peer has go to this one.
  * get_peer=KEY and get_ipip_peer=ADDRESS tell of one peer; errno is ENOENT if there is no such. And
  * get_drops=1 tells what was dropped. get=1 tells nothing of these, so that wg is not
  * disturbed.

@@ -103,6 +103,14 @@ int udp_port(int fd)
 	return ntohs(address.sin6_port);
 }
 
+bool udp_joins(int fd)
+{
+	int value = 0;
+	socklen_t size = sizeof value;
+
+	return getsockopt(fd, SOL_UDP, UDP_GRO, &value, &size) == 0 && value != 0;
+}
+
 struct udp_batch *udp_batch_new(void)
 {
 	struct udp_batch *batch = malloc(sizeof *batch);

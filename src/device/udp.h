@@ -30,6 +30,8 @@ int udp_open(int family, uint16_t port, uint32_t mark, bool shared);
 int udp_share(int fd);
 /* The port, host byte order, or -errno. */
 int udp_port(int fd);
+/* Whether packets that arrive together are received with one call. */
+bool udp_joins(int fd);
 
 /* What one receive brought. */
 struct udp_message {

@@ -23,12 +23,13 @@ enum source {
 	SOURCE_UDP4,
 	SOURCE_UDP6,
 	SOURCE_RAW,
+	SOURCE_RAW_ERRORS,
 	SOURCE_STOP,
 };
 
-static int watch(struct worker *worker, int fd, enum source source)
+static int watch(struct worker *worker, int fd, enum source source, uint32_t events)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+	struct epoll_event event = {.events = events, .data.u32 = source};
 
 	if (fd < 0)
 		return 0;
@@ -39,13 +40,17 @@ static int watch(struct worker *worker, int fd, enum source source)
 
 int worker_watch_sockets(struct worker *worker)
 {
-	int error = watch(worker, worker->shared->udp4[worker->number], SOURCE_UDP4);
+	int error = watch(worker, worker->shared->udp4[worker->number], SOURCE_UDP4, EPOLLIN);
 
 	if (error == 0)
-		error = watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6);
+		error = watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6, EPOLLIN);
 	/* one raw socket takes the packets of all peers: their order is kept by one worker */
 	if (error == 0 && worker->number == 0)
-		error = watch(worker, worker->shared->raw, SOURCE_RAW);
+		error = watch(worker, worker->shared->raw, SOURCE_RAW, EPOLLIN);
+	/* once each: the control thread reads them */
+	if (error == 0 && worker->number == 0)
+		error = watch(worker, worker->shared->raw_fragmenting, SOURCE_RAW_ERRORS,
+			EPOLLERR | EPOLLET);
 	return error;
 }
 
@@ -66,9 +71,9 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 	if (error == 0)
 		error = receiver_init(&worker->receiver, shared, worker->tun);
 	if (error == 0)
-		error = watch(worker, worker->tun, SOURCE_TUN);
+		error = watch(worker, worker->tun, SOURCE_TUN, EPOLLIN);
 	if (error == 0)
-		error = watch(worker, worker->stop, SOURCE_STOP);
+		error = watch(worker, worker->stop, SOURCE_STOP, EPOLLIN);
 	if (error == 0)
 		error = worker_watch_sockets(worker);
 	worker->ipip = ipip_receiver_new();
@@ -131,6 +136,10 @@ static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
 		return true;
 	case SOURCE_RAW:
 		ipip_receive(worker->ipip, &worker->receiver, now_ms);
+		return true;
+	case SOURCE_RAW_ERRORS:
+		atomic_store(&worker->shared->raw_errors, true);
+		shared_wake(worker->shared);
 		return true;
 	case SOURCE_STOP:
 		return false;

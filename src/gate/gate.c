@@ -14,7 +14,7 @@
 #include "gate/listener.h"
 #include "gate/request_body.h"
 #include "gate/routes.h"
-#include "gate/sandbox.h"
+#include "base/sandbox.h"
 #include "gate/tls.h"
 #include "ipc/gate_config.h"
 

@@ -15,6 +15,7 @@ void response_set(
 	response->status = status;
 	response->type = type;
 	response->allow = NULL;
+	response->retry_after_s = 0;
 	va_start(args, format);
 	vsnprintf(response->body, sizeof response->body, format, args);
 	va_end(args);
@@ -52,23 +53,27 @@ size_t response_write(
 	const struct response *response, bool with_body, time_t now, char buffer[RESPONSE_MAX])
 {
 	char date[sizeof "Mon, 01 Jan 2001 00:00:00 GMT"];
+	char retry_after[sizeof "Retry-After: 4294967295\r\n"] = "";
 	struct tm tm;
 	int n;
 
 	gmtime_r(&now, &tm);
 	if (strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
 		date[0] = '\0';
+	if (response->retry_after_s > 0)
+		snprintf(retry_after, sizeof retry_after, "Retry-After: %u\r\n",
+			response->retry_after_s);
 	n = snprintf(buffer, RESPONSE_MAX,
 		"HTTP/1.1 %u %s\r\n"
 		"Date: %s\r\n"
 		"Content-Type: %s\r\n"
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
-		"%s%s%s"
+		"%s%s%s%s"
 		"\r\n%s",
 		response->status, reason(response->status), date, response->type,
 		strlen(response->body), response->allow ? "Allow: " : "",
-		response->allow ? response->allow : "", response->allow ? "\r\n" : "",
+		response->allow ? response->allow : "", response->allow ? "\r\n" : "", retry_after,
 		with_body ? response->body : "");
 	return n < RESPONSE_MAX ? (size_t)n : RESPONSE_MAX - 1;
 }

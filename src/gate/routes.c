@@ -7,6 +7,12 @@
 #include "base/version.h"
 #include "gate/request_body.h"
 
+enum {
+	POOL_RETRY_S =
+		5, /* addresses become free when idle peers are looked for: --reap-interval */
+	SHUTDOWN_RETRY_S = 1, /* the next server may be there */
+};
+
 typedef void serve_fn(
 	const struct routes *routes, const struct client *client, struct response *response);
 
@@ -25,6 +31,13 @@ struct route {
 static void refuse(struct response *response, unsigned int status, const char *text)
 {
 	response_set(response, status, response_plain, "%s\n", text);
+}
+
+/* 503, and when it is worth asking again. */
+static void refuse_for_now(struct response *response, const char *text, unsigned int retry_after_s)
+{
+	refuse(response, 503, text);
+	response->retry_after_s = retry_after_s;
 }
 
 static void serve_root(
@@ -163,7 +176,7 @@ bool routes_serve(const struct routes *routes, const struct route *route,
 	}
 	request->source = source;
 	if (draining)
-		refuse(response, 503, "server shutting down");
+		refuse_for_now(response, "server shutting down", SHUTDOWN_RETRY_S);
 	return !draining;
 }
 
@@ -196,9 +209,9 @@ void routes_answer(const struct routes *routes, const struct route *route,
 	case IPC_OK:
 		return answer_ok(&routes->endpoints[client->endpoint], route, reply, response);
 	case IPC_POOL_EXHAUSTED:
-		return refuse(response, 503, "no more IP addresses available");
+		return refuse_for_now(response, "no more IP addresses available", POOL_RETRY_S);
 	case IPC_SHUTTING_DOWN:
-		return refuse(response, 503, "server shutting down");
+		return refuse_for_now(response, "server shutting down", SHUTDOWN_RETRY_S);
 	case IPC_INVALID_KEY:
 		return refuse(response, 400, "invalid peer public key");
 	default:

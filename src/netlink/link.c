@@ -49,6 +49,8 @@ void link_put_set(
 		netlink_put_u32(request, IFLA_GROUP, change->group);
 	if (change->alias)
 		netlink_put(request, IFLA_IFALIAS, change->alias, strlen(change->alias));
+	if (change->mtu != 0)
+		netlink_put_u32(request, IFLA_MTU, change->mtu);
 }
 
 void link_put_new(struct netlink_request *request, const char *name, const char *kind)

@@ -45,6 +45,7 @@ struct link_change {
 	bool set_group;
 	uint32_t group;
 	const char *alias; /* NULL: as it is */
+	uint32_t mtu; /* 0: as it is */
 };
 int link_set(struct netlink *netlink, unsigned int ifindex, const struct link_change *change);
 

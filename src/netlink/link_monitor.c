@@ -80,6 +80,11 @@ void link_monitor_close(struct link_monitor *monitor)
 	free(monitor);
 }
 
+int link_monitor_fd(const struct link_monitor *monitor)
+{
+	return monitor->fd;
+}
+
 /* The interface that a notice says is gone; 0: none. */
 static unsigned int gone_link(const void *buffer, size_t received)
 {

@@ -12,6 +12,9 @@ int link_monitor_open(struct link_monitor **monitor);
 /* NULL is fine. */
 void link_monitor_close(struct link_monitor *monitor);
 
+/* Readable when there is a notice, for an event loop. */
+int link_monitor_fd(const struct link_monitor *monitor);
+
 typedef void link_gone_fn(void *context, unsigned int ifindex);
 
 /*

@@ -24,6 +24,10 @@ void rule_put(
 	header->dst_len = rule->to.length;
 	header->action = rule->action;
 	header->table = (uint8_t)(rule->table < 256 ? rule->table : RT_TABLE_UNSPEC);
+	if (rule->inverted)
+		header->flags |= FIB_RULE_INVERT;
+	if (rule->no_default)
+		netlink_put_u32(request, FRA_SUPPRESS_PREFIXLEN, 0);
 	if (rule->from.length > 0)
 		netlink_put_ipv4(request, FRA_SRC, rule->from.address);
 	if (rule->to.length > 0)
@@ -93,6 +97,7 @@ int rule_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	const struct fib_rule_hdr *header = message_header(message, sizeof *header);
 	const struct nlattr *table[FRA_MAX + 1];
 	struct rule *rule = item;
+	uint32_t suppressed;
 
 	(void)filter;
 	if (message->nlmsg_type != RTM_NEWRULE || !header || header->family != AF_INET ||
@@ -113,6 +118,9 @@ int rule_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attribute_u8(table[FRA_PROTOCOL], &rule->protocol);
 	attribute_u32(table[FRA_FWMARK], &rule->mark);
 	attribute_u32(table[FRA_FWMASK], &rule->mask);
+	rule->inverted = header->flags & FIB_RULE_INVERT;
+	rule->no_default =
+		attribute_u32(table[FRA_SUPPRESS_PREFIXLEN], &suppressed) && suppressed == 0;
 	attribute_string(table[FRA_IIFNAME], rule->iif, sizeof rule->iif);
 	attribute_string(table[FRA_OIFNAME], rule->oif, sizeof rule->oif);
 	return 1;

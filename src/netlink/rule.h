@@ -20,6 +20,8 @@ struct rule {
 	uint8_t action; /* FR_ACT_TO_TBL, ... of linux/fib_rules.h */
 	uint32_t table; /* of FR_ACT_TO_TBL */
 	uint8_t protocol; /* RTPROT_...: who added it */
+	bool inverted; /* for all that the conditions do not describe */
+	bool no_default; /* of FR_ACT_TO_TBL: the table's default route does not count */
 	bool conditional; /* read only: inverted, or with conditions that are not in here */
 };
 

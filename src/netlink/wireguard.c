@@ -84,6 +84,41 @@ int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int if
 	return netlink_execute(netlink, &request);
 }
 
+/* Switching persistent keepalives on sends one at once (drivers/net/wireguard/netlink.c,
+ * set_peer()). */
+void wireguard_put_seeking(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+{
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(outer_port),
+		.sin_addr.s_addr = ipv4_to_net(outer)};
+	static const uint16_t intervals_s[] = {1, 0};
+	size_t peers;
+
+	begin_set(request, family, ifindex);
+	peers = netlink_nest_begin(request, WGDEVICE_A_PEERS);
+	for (size_t i = 0; i < sizeof intervals_s / sizeof *intervals_s; i++) {
+		size_t peer = netlink_nest_begin(request, 0);
+
+		netlink_put(request, WGPEER_A_PUBLIC_KEY, key->bytes, KEY_SIZE);
+		netlink_put_u32(request, WGPEER_A_FLAGS, WGPEER_F_UPDATE_ONLY);
+		netlink_put(request, WGPEER_A_ENDPOINT, &address, sizeof address);
+		netlink_put_u16(request, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, intervals_s[i]);
+		netlink_nest_end(request, peer);
+	}
+	netlink_nest_end(request, peers);
+}
+
+int wireguard_seek_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	wireguard_put_seeking(&request, family, ifindex, key, outer, outer_port);
+	return netlink_execute(netlink, &request);
+}
+
 void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n)
 {
@@ -110,6 +145,42 @@ int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned in
 		return -EINVAL;
 	netlink_request_init(&request);
 	wireguard_put_removal(&request, family, ifindex, keys, n);
+	return netlink_execute(netlink, &request);
+}
+
+int wireguard_set_mark(
+	struct netlink *netlink, uint16_t family, unsigned int ifindex, uint32_t mark)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	begin_set(&request, family, ifindex);
+	netlink_put_u32(&request, WGDEVICE_A_FWMARK, mark);
+	return netlink_execute(netlink, &request);
+}
+
+int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone)
+{
+	static const struct prefix all_of_ipv4 = {0};
+	const struct sockaddr_in outer = {.sin_family = AF_INET,
+		.sin_port = htons(endpoint->port),
+		.sin_addr.s_addr = ipv4_to_net(endpoint->address)};
+	struct netlink_request request;
+	size_t peers, peer;
+
+	netlink_request_init(&request);
+	begin_set(&request, family, ifindex);
+	if (alone)
+		netlink_put_u32(&request, WGDEVICE_A_FLAGS, WGDEVICE_F_REPLACE_PEERS);
+	peers = netlink_nest_begin(&request, WGDEVICE_A_PEERS);
+	peer = netlink_nest_begin(&request, 0);
+	netlink_put(&request, WGPEER_A_PUBLIC_KEY, key->bytes, KEY_SIZE);
+	netlink_put(&request, WGPEER_A_ENDPOINT, &outer, sizeof outer);
+	netlink_put_u16(&request, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, endpoint->keepalive_s);
+	put_allowed(&request, all_of_ipv4);
+	netlink_nest_end(&request, peer);
+	netlink_nest_end(&request, peers);
 	return netlink_execute(netlink, &request);
 }
 
@@ -152,8 +223,10 @@ static void decode_outer(const struct nlattr *endpoint, struct wireguard_peer *p
 {
 	struct sockaddr_in address;
 
-	if (attribute_bytes(endpoint, &address, sizeof address) && address.sin_family == AF_INET)
+	if (attribute_bytes(endpoint, &address, sizeof address) && address.sin_family == AF_INET) {
 		peer->outer = ipv4_from_net(address.sin_addr.s_addr);
+		peer->outer_port = ntohs(address.sin_port);
+	}
 }
 
 /* The peer of that key: the last one, if the part goes on with it, else a new one. */

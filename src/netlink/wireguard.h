@@ -27,6 +27,7 @@ struct wireguard_peer {
 	struct key key; /* public */
 	struct ipv4 outer; /* where its last authenticated packet came from; 0.0.0.0: unknown, or
 			      IPv6 */
+	uint16_t outer_port; /* likewise, host byte order */
 	uint64_t handshake_ns; /* ns since 1970; 0: never */
 	uint64_t received; /* bytes */
 	uint64_t sent; /* bytes */
@@ -57,6 +58,31 @@ int wireguard_configure(struct netlink *netlink, uint16_t family, unsigned int i
 int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct prefix allowed, bool replace);
 
+/* A mark on the encrypted packets, for policy rules to tell them by; 0: none. */
+int wireguard_set_mark(
+	struct netlink *netlink, uint16_t family, unsigned int ifindex, uint32_t mark);
+
+/* Where a peer is to be found. */
+struct wireguard_endpoint {
+	struct ipv4 address;
+	uint16_t port; /* UDP, host byte order */
+	uint16_t keepalive_s; /* 0: none */
+};
+
+/*
+ * Makes a peer the one that all of IPv4 leads to, or changes one that is there without interrupting
+ * its traffic. alone: all peers are removed first, this one too, so that it is as new.
+ */
+int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone);
+
+/*
+ * Says where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
+ * Ends persistent keepalives. Passes over one that is not there. outer_port: host byte order.
+ */
+int wireguard_seek_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port);
+
 /* Those that are not there are passed over. n: WIREGUARD_REMOVAL_MAX at the most. */
 int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n);
@@ -70,6 +96,8 @@ void wireguard_free(struct wireguard_device *device);
 /* The encoding by itself, for tests; decode adds a part of the answer to the device. */
 void wireguard_put_peer(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct prefix allowed, bool replace);
+void wireguard_put_seeking(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct key *key, struct ipv4 outer, uint16_t outer_port);
 void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n);
 int wireguard_decode(const struct nlmsghdr *message, struct wireguard_device *device);

@@ -100,6 +100,22 @@ static int check(struct plane_device *plane_device, const struct plane_peer *pee
 		"look for a peer of %s", device->name.s);
 }
 
+static int seek(struct plane_device *plane_device, const struct plane_peer *peer,
+	const struct plane_usage *last)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	char request[EMBEDDED_REQUEST_SIZE];
+	int error;
+
+	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
+		return 0;
+	embedded_seek_text(peer, last, request);
+	error = embedded_ask(device->name.s, request, NULL);
+	return error == 0 ? 0
+			  : embedded_fail(embedded_plane_of(device), error, "seek a peer of %s",
+				    device->name.s);
+}
+
 static int remove_peers(
 	struct plane_device *plane_device, const struct plane_peer *peers, size_t n, int *errors)
 {
@@ -149,6 +165,7 @@ static const struct plane_ops embedded_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,
+	.seek = seek,
 	.tend = embedded_tend,
 	.free = free_plane,
 };

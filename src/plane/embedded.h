@@ -4,11 +4,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "netlink/link.h"
 #include "netlink/socket.h"
+#include "plane/device_process.h"
 #include "plane/plane.h"
 
 struct embedded_plane {
@@ -46,16 +44,6 @@ static inline struct embedded_plane *embedded_plane_of(const struct embedded_dev
 /* Writes plane_error() and returns the error. */
 __attribute__((format(printf, 3, 4))) int embedded_fail(
 	struct embedded_plane *embedded, int error, const char *format, ...);
-
-/*
- * Sends a whole request, its final empty line included, to the device of this name, and returns its
- * answer, up to the errno line, in memory that the caller frees (answer may be NULL). Returns the
- * answer's errno, negative, or -ENODEV: no device listens.
- */
-int embedded_ask(const char *name, const char *request, char **answer);
-
-/* Takes the next "key=value" line out of an answer, in place. False at its end. */
-bool embedded_next_line(char **answer, char **key, char **value);
 
 /* plane_ops.open, .tend and .dump */
 int embedded_open(

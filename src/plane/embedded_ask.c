@@ -1,4 +1,4 @@
-#include "plane/embedded.h"
+#include "plane/device_process.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -75,6 +75,18 @@ static void read_allowed_ip(struct reading *r, char *value)
 		r->n_inner++;
 }
 
+/* One of IPv6, in brackets, is nobody's who was told of an IPv4 address. */
+static void read_endpoint(struct reading *r, char *value)
+{
+	char *colon = strchr(value, ':');
+
+	if (!colon || *value == '[')
+		return;
+	*colon = '\0';
+	if (ipv4_parse(value, &r->usage.outer) == 0)
+		r->usage.outer_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
 static int read_line(struct reading *r, const char *key, char *value)
 {
 	int error = 0;
@@ -107,10 +119,8 @@ static int read_line(struct reading *r, const char *key, char *value)
 		r->usage.handshake_ns += strtoull(value, NULL, 10) * NS_PER_S;
 	else if (strcmp(key, "last_handshake_time_nsec") == 0)
 		r->usage.handshake_ns += strtoull(value, NULL, 10);
-	else if (strcmp(key, "endpoint") == 0 && *value != '[') {
-		*strchrnul(value, ':') = '\0';
-		ipv4_parse(value, &r->usage.outer);
-	}
+	else if (strcmp(key, "endpoint") == 0)
+		read_endpoint(r, value);
 	return 0;
 }
 

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -15,59 +13,22 @@
 #include "plane/embedded_text.h"
 #include "plane/interface.h"
 
-enum {
-	PATH_SIZE = 128,
-	UNIT_NAME_SIZE = 256, /* UNIT_NAME_MAX of systemd */
-};
-
-/* Runs a program that returns when the device's control socket is ready. */
-static int run_starter(struct embedded_device *device, const char *program, char *const arguments[])
-{
-	struct embedded_plane *embedded = embedded_plane_of(device);
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return embedded_fail(embedded, -errno, "start a device process");
-	if (pid == 0) {
-		/* nothing of the server's, its listeners and its password among it, is the device's
-		 */
-		close_range(STDERR_FILENO + 1, ~0u, 0);
-		clearenv();
-		execvp(program, arguments);
-		_exit(EXIT_FAILURE);
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return embedded_fail(embedded, -errno, "wait for a device process");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)
-		return embedded_fail(
-			embedded, -EIO, "make %s (its own log says why)", device->name.s);
-	return 0;
-}
-
-/* A unit of that name that is still there has lost its interface, or does not answer: a new one. */
-static int start_unit(struct embedded_device *device, const char *unit)
-{
-	char name[UNIT_NAME_SIZE];
-	char *const arguments[] = {"systemctl", "--quiet", "restart", name, NULL};
-
-	snprintf(name, sizeof name, "%s@%s.service", unit, device->name.s);
-	return run_starter(device, arguments[0], arguments);
-}
+enum { PATH_SIZE = 128 };
 
 static int start_device(struct embedded_device *device)
 {
-	const char *unit = embedded_plane_of(device)->unit;
-	char *const arguments[] = {"vprox", "device", device->name.s, NULL};
+	struct embedded_plane *embedded = embedded_plane_of(device);
+	int error = device_process_start(device->name.s, embedded->unit);
 
-	if (unit)
-		return start_unit(device, unit);
-	return run_starter(device, "/proc/self/exe", arguments);
+	if (error == -EIO)
+		return embedded_fail(
+			embedded, error, "make %s (its own log says why)", device->name.s);
+	return error < 0 ? embedded_fail(embedded, error, "start a device process") : 0;
 }
 
-/* Whether the interface has the gateway's address and no other. */
-static int matches(struct embedded_device *device, const struct link *link, bool *match)
+/* Whether the interface has the gateway's address and no other. wrong: for the log, what it has. */
+static int matches(
+	struct embedded_device *device, const struct link *link, bool *match, struct prefix *wrong)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	auto_free struct address *addresses = NULL;
@@ -79,8 +40,10 @@ static int matches(struct embedded_device *device, const struct link *link, bool
 	*match = true;
 	for (size_t i = 0; i < n; i++)
 		if (!ipv4_equal(addresses[i].local, device->endpoint.gateway) ||
-			addresses[i].prefix_length != device->endpoint.block.length)
+			addresses[i].prefix_length != device->endpoint.block.length) {
 			*match = false;
+			*wrong = (struct prefix){addresses[i].local, addresses[i].prefix_length};
+		}
 	return 0;
 }
 
@@ -89,6 +52,7 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	int error = link_get(embedded->route, device->name.s, link);
+	struct prefix wrong = {0};
 	bool match = false;
 
 	*made = false;
@@ -101,12 +65,16 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 		return embedded_fail(embedded, -EEXIST, "make %s: there is another interface (%s)",
 			device->name.s, link->kind);
 	if (error == 0)
-		error = matches(device, link, &match);
+		error = matches(device, link, &match, &wrong);
 	if (error == 0 && match && embedded_ask(device->name.s, "get_ipip=1\n\n", NULL) == 0)
 		return 0;
 	if (error == 0) {
-		log_warning("removing %s and all of its peers: %s", device->name.s,
-			match ? "its device does not answer" : "it has another block");
+		if (match)
+			log_warning("removing %s and all of its peers: its device does not answer",
+				device->name.s);
+		else
+			log_warning("removing %s and all of its peers: it has the address %s",
+				device->name.s, prefix_text(wrong).s);
 		error = embedded_delete(embedded, device->name.s);
 	}
 	if (error < 0 && error != -ENODEV)

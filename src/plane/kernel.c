@@ -278,6 +278,7 @@ static const struct plane_ops kernel_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = kernel_dump,
+	.seek = kernel_seek,
 	.tend = kernel_tend,
 	.free = free_plane,
 };

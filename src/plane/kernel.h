@@ -124,6 +124,9 @@ int kernel_find_wireguard(struct kernel_plane *kernel);
 int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool *is_clients);
 int kernel_wireguard_add(struct kernel_device *device, const struct key *key, struct ipv4 inner);
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key);
+/* plane_ops.seek */
+int kernel_seek(
+	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last);
 /* Removes those of the peers that are WireGuard's, in one request. */
 void kernel_wireguard_remove(
 	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors);

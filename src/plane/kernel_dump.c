@@ -37,6 +37,7 @@ static int report_wireguard(struct kernel_device *device, const struct wireguard
 			.sent = peer->sent,
 			.handshake_ns = peer->handshake_ns,
 			.outer = peer->outer,
+			.outer_port = peer->outer_port,
 		};
 
 		result = kernel_wireguard_remember(

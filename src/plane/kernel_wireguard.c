@@ -107,6 +107,23 @@ int kernel_wireguard_add(struct kernel_device *device, const struct key *key, st
 	return error;
 }
 
+int kernel_seek(struct plane_device *plane_device, const struct plane_peer *peer,
+	const struct plane_usage *last)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	int error;
+
+	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
+		return 0;
+	error = wireguard_seek_peer(kernel->generic, kernel->wireguard, device->ifindex, &peer->key,
+		last->outer, last->outer_port);
+	return error == 0
+		       ? 0
+		       : kernel_fail(kernel, error, netlink_error(kernel->generic),
+				 "seek a peer of %s", plane_device_name(device->endpoint.index).s);
+}
+
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);

@@ -22,6 +22,13 @@ enum {
 		50, /* peers in one plane_remove(): a creation waits for the whole of it */
 };
 
+/* --plane */
+enum plane_choice {
+	PLANE_AUTO,
+	PLANE_KERNEL,
+	PLANE_EMBEDDED,
+};
+
 enum peer_kind {
 	PEER_WIREGUARD,
 	PEER_IPIP,
@@ -41,6 +48,7 @@ struct plane_usage {
 	uint64_t sent; /* bytes to the peer */
 	uint64_t handshake_ns; /* WireGuard: the last handshake, ns since 1970; 0: never */
 	struct ipv4 outer; /* where the peer is now; 0.0.0.0: not known yet */
+	uint16_t outer_port; /* WireGuard: its UDP port, host byte order */
 };
 
 struct plane_endpoint {
@@ -122,6 +130,14 @@ struct plane_ops {
 	 * reported with the first address of the block that it still has, or 0.0.0.0.
 	 */
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
+
+	/*
+	 * Tells a device that was made again where a WireGuard peer was last, and has it shake
+	 * hands: the peer itself would not notice for 15 s that its keys are nobody's any more. One
+	 * that is not there is passed over, and so is one whose last place is not known.
+	 */
+	int (*seek)(struct plane_device *device, const struct plane_peer *peer,
+		const struct plane_usage *last);
 
 	/*
 	 * Puts right what others have changed of the device from outside: an interface that was set

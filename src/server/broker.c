@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/control_socket.h"
 #include "server/data_plane.h"
+#include "server/device_watch.h"
 #include "server/gates.h"
 #include "server/gatekeeper.h"
 #include "server/host.h"
@@ -39,6 +40,7 @@ struct broker {
 	struct listeners listeners;
 	struct data_plane data_plane;
 	struct host *host;
+	struct device_watch *device_watch;
 
 	struct event_base *base;
 	struct gate_settings gate_settings;
@@ -148,6 +150,20 @@ static int take_lock(struct broker *broker)
 	return broker->lock;
 }
 
+/* What clients take us for, and how another host becomes the same to them. */
+static void report_identity(const struct broker *broker)
+{
+	const char *given = broker->config->tls_key;
+
+	log_info("TLS public key: %s", broker->identity.pin);
+	if (given)
+		log_info("hosts that an address moves between need this TLS key, %s", given);
+	else
+		log_info("hosts that an address moves between need this TLS key: on the other one, "
+			 "`scp -p THIS-HOST:" IDENTITY_KEY " " IDENTITY_KEY
+			 "`, remove " IDENTITY_CERTIFICATE " there, and start");
+}
+
 static int load_keys(struct broker *broker)
 {
 	const struct server_config *config = broker->config;
@@ -164,7 +180,7 @@ static int load_keys(struct broker *broker)
 	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)
-		log_info("TLS public key: %s", broker->identity.pin);
+		report_identity(broker);
 	return error;
 }
 
@@ -178,7 +194,11 @@ static int open_data_plane(struct broker *broker)
 	if (error == 0)
 		error = host_prepare(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
-	return error < 0 ? error : data_plane_open(data_plane, broker->base);
+	if (error == 0)
+		error = data_plane_open(data_plane, broker->base);
+	return error < 0 ? error
+			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
+				   &broker->device_watch);
 }
 
 static void announce(void *context)
@@ -313,6 +333,7 @@ static int stop(struct broker *broker, bool started)
 
 	control_socket_close(broker->control);
 	gatekeeper_free(broker->gatekeeper);
+	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	error = host_restore(broker->host, started);
@@ -337,14 +358,14 @@ int broker_run(const struct server_config *config)
 		.config = config, .lock = -1, .started_ms = clock_now_ms(&system_clock)};
 	int error, stop_error;
 
-	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
-	/* A limit on the size of files is an error that can be told. */
+	/* A limit on the size of files is an error that can be told; the log may be the first. */
 	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();
+	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

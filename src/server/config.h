@@ -7,6 +7,7 @@
 
 #include "base/ipv4.h"
 #include "base/log.h"
+#include "plane/plane.h"
 #include "server/peers.h"
 
 enum {
@@ -17,12 +18,6 @@ enum {
 	DRAIN_TIME_MS = 10000, /* for requests in flight when the server is told to stop */
 	TEND_PERIOD_MS = 5000, /* between looks at what other programs have changed on the host */
 	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
-};
-
-enum plane_choice {
-	PLANE_AUTO,
-	PLANE_KERNEL,
-	PLANE_EMBEDDED,
 };
 
 struct server_config {

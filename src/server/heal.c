@@ -12,6 +12,14 @@ static int note_present(void *context, const struct plane_peer *id, const struct
 	return 0;
 }
 
+/* A peer that cannot be sought comes back by itself, when it notices. */
+static void seek(struct endpoint *endpoint, const struct peer *peer)
+{
+	if (endpoint->plane->ops->seek(endpoint->device, &peer->id, &peer->usage) < 0)
+		log_warning("%s: %s has to find its way back alone: %s", endpoint_text(endpoint).s,
+			peer_text(&peer->id).s, plane_error(endpoint->plane));
+}
+
 /* Gives the new device the peers that it does not have. One that fails stays in the table: its next
  * request writes it. */
 static size_t give_peers_back(struct endpoint *endpoint)
@@ -26,12 +34,14 @@ static size_t give_peers_back(struct endpoint *endpoint)
 
 		if (peer->look == endpoint->look)
 			continue;
-		if (ops->add(endpoint->device, &peer->id) < 0)
+		if (ops->add(endpoint->device, &peer->id) < 0) {
 			log_error("%s: cannot make the tunnel of %s again: %s",
 				endpoint_text(endpoint).s, peer_text(&peer->id).s,
 				plane_error(endpoint->plane));
-		else
-			n++;
+			continue;
+		}
+		seek(endpoint, peer);
+		n++;
 	}
 	return n;
 }

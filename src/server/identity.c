@@ -31,8 +31,8 @@ enum {
 static const char no_expiry[] = "99991231235959Z";
 static const char long_ago[] = "20200101000000Z";
 
-static const char own_key_path[] = IDENTITY_FOLDER "/tls-key.pem";
-static const char own_certificate_path[] = IDENTITY_FOLDER "/tls-cert.pem";
+static const char own_key_path[] = IDENTITY_KEY;
+static const char own_certificate_path[] = IDENTITY_CERTIFICATE;
 
 static const char *library_error(void)
 {

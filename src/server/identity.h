@@ -6,6 +6,8 @@
 #include "base/ipv4.h"
 
 #define IDENTITY_FOLDER "/var/lib/vprox"
+#define IDENTITY_KEY IDENTITY_FOLDER "/tls-key.pem"
+#define IDENTITY_CERTIFICATE IDENTITY_FOLDER "/tls-cert.pem"
 
 struct identity {
 	char *certificate; /* PEM, the chain */

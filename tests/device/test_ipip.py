@@ -2,7 +2,7 @@
 
 import pytest
 
-from net import OUTER, Device, ping, transfer, wait_until
+from net import OUTER, Device, Namespace, ping, run, set_addresses, transfer, wait_until
 from packets import echo_request, raw_packet, send
 
 INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
@@ -98,6 +98,42 @@ def test_a_packet_too_long_that_may_not_be_cut_is_answered(network, devices):
     assert "mtu" in (answer.stdout + answer.stderr).lower(), answer.stdout
     assert network["a"].run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "2", "-M", "dont", "-s",
                             "1460", INNER["b"], check=False).returncode == 0
+
+
+@pytest.fixture(params=["short", "raw"])
+def narrow(network, request):
+    """Devices in a and b with a router between them, behind which the path is narrower."""
+    flags = ["--no-bpf"] if request.param == "raw" else []
+    router = Namespace(f"{network['a'].name}-r")
+    network.closers.append(router.close)
+    ends = {"a": ("10.91.0.2", "10.91.0.1"), "b": ("10.92.0.2", "10.92.0.1")}
+    for side, (address, hop) in ends.items():
+        run("ip", "link", "add", "dpv-n", "netns", network[side].name, "type", "veth",
+            "peer", "name", f"dpv-{side}", "netns", router.name)
+        for space, link, own in (network[side], "dpv-n", address), (router, f"dpv-{side}", hop):
+            set_addresses(space, link, [f"{own}/24"])
+        network[side].ip("route", "add", "default", "via", hop)
+    router.run("sysctl", "-q", "net.ipv4.ip_forward=1")
+    router.ip("link", "set", "dpv-b", "mtu", NARROW)
+    network["b"].ip("link", "set", "dpv-n", "mtu", NARROW)
+    made = [Device(network, side, f"dp{side}", flags=flags) for side in "ab"]
+    for me, other in (made, made[::-1]):
+        me.address(f"{INNER[me.side]}/24")
+        me.uapi(f"set=1\nipip_local={ends[me.side][0]}\nipip_peer={ends[other.side][0]}\n"
+                f"ipip_inner={INNER[other.side]}\n\n")
+    if "refuses its BPF" in made[0].log_text():
+        pytest.skip("this kernel has no short way")
+    assert ping(network["a"], INNER["b"])
+    return made
+
+
+NARROW = 1200
+
+
+def test_a_path_that_turns_out_narrow_is_found(network, narrow):
+    """RFC 2003, 5.1: what a router on the way says is passed on to the inner sender."""
+    assert transfer(network["a"], network["b"], INNER["b"], 2_000_000)
+    assert transfer(network["b"], network["a"], INNER["a"], 2_000_000)
 
 
 def test_removed_peers_are_gone(network, devices):

@@ -138,6 +138,23 @@ def test_the_interface_works_in_another_namespace(network):
     assert a.process.wait(5) == 0
 
 
+def test_a_super_packet_is_never_more_than_one_send(network):
+    def gso_size():
+        shown = network["a"].ip("-d", "link", "show", "dp0").stdout.split()
+        return int(shown[shown.index("gso_max_size") + 1])
+
+    a, _ = pair(network)
+    for mtu in 1420, 1280, 9000, 1380, 40000:
+        network["a"].ip("link", "set", "dp0", "mtu", mtu)
+        sealed = (mtu + 15) // 16 * 16 + 32  # of the longest packet, at the most
+        payload = mtu - 40  # of TCP, with no options
+        segments = 65507 // sealed
+        # whole segments of it, less what the kernel keeps for its own headers
+        wait_until(lambda: gso_size() - 320 - 40 < (segments + 1) * payload, what=f"MTU {mtu}")
+        assert gso_size() - 320 - 52 >= segments * (payload - 12) or gso_size() == 65536
+    assert a.process.poll() is None
+
+
 def test_wg_sees_what_was_set(network):
     a, b = pair(network, psk=True, keepalive=25)
     assert ping(network["a"], INNER["b"][0])

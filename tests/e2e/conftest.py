@@ -17,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from lab.ends import ENDS  # noqa: E402
 from lab.server import Host  # noqa: E402
 from lab.tunnels import TUNNELS, Tunnel  # noqa: E402
 from lab.world import World  # noqa: E402
@@ -28,19 +29,24 @@ class Options:
     def __init__(self, config):
         self.vprox = str((REPOSITORY / config.getoption("--vprox")).resolve())
         self.plane = config.getoption("--plane")
+        self.clients = config.getoption("--clients")
         self.repository = REPOSITORY
 
 
 def pytest_addoption(parser):
     parser.addoption("--plane", choices=["kernel", "embedded"], default="kernel",
                      help="the data plane to test (kernel)")
+    parser.addoption("--clients", choices=sorted(ENDS),
+                     help="what clients' ends are made of (kernel, if it has WireGuard and IPIP; "
+                     "else independent): see lab/ends.py")
     parser.addoption("--vprox", default="build/vprox", help="the program to test (build/vprox)")
     parser.addoption("--part", default="1/1", metavar="K/N",
-                     help="the K-th of N parts of the test files, for N guests at a time")
+                     help="the K-th of N parts of the test files, for N at a time")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "only(plane, reason): makes sense on this plane alone")
+    config.addinivalue_line("markers", "interop: shows that two ends of different make agree")
     config.addinivalue_line("markers", "sanitize: also run on a build with sanitizers")
 
 
@@ -71,10 +77,10 @@ def fixture_options(request):
 
 @pytest.fixture(scope="session", name="world")
 def fixture_world(options):
-    if options.plane == "kernel":
-        # Loaded later, ipip would put its tunl0 into every namespace in the middle of a test.
-        subprocess.run(["modprobe", "-a", "wireguard", "ipip"], check=True)
-    world = World()
+    # Loaded later, ipip would put its tunl0 into every namespace in the middle of a test.
+    subprocess.run(["modprobe", "-a", "wireguard", "ipip"], check=options.plane == "kernel",
+                   capture_output=options.plane != "kernel")
+    world = World(options)
     yield world
     world.close()
 

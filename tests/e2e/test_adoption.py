@@ -23,6 +23,7 @@ def carry_traffic(host, tunnels):
 
 # Tunnels live on
 
+@pytest.mark.interop
 @pytest.mark.sanitize
 def test_after_a_kill_both_kinds_go_on_and_keep_their_addresses(host, client, other_client):
     server = host.start()
@@ -43,6 +44,7 @@ def test_after_a_kill_both_kinds_go_on_and_keep_their_addresses(host, client, ot
     assert carry_traffic(host, tunnels)
 
 
+@pytest.mark.interop
 def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
     server = host.start()
     tunnels = pair(host, client)

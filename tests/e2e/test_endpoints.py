@@ -14,6 +14,7 @@ def fixture_server(shared_host):
     return shared_host.start(FLAGS, ips=[shared_host.address, shared_host.second])
 
 
+@pytest.mark.interop
 @pytest.mark.sanitize
 def test_two_addresses_serve_two_blocks_each_leaving_with_its_own(shared_host, server, client, kind):
     first = shared_host.tunnel(kind, client, shared_host.address, device="first").up()

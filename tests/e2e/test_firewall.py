@@ -119,6 +119,7 @@ def test_false_inner_sources_are_dropped_before_they_reach_the_host(
     assert [what for what, payload in sent.items() if payload in listener.look()] == []
 
 
+@pytest.mark.interop
 def test_false_inner_sources_are_dropped_in_fragments_too(world, shared_host, tunnel, other):
     more_fragments, last = 0x2000, 2
     evil, right = marker("fragment"), marker("fragment")
@@ -232,6 +233,7 @@ def test_peers_do_not_reach_each_other(tunnel, other):
         assert not inside.saw(evil)
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("kinds", ["ipip ipip", "ipip wireguard", "wireguard ipip",
                                    "wireguard wireguard"])
 def test_peers_reach_each_other_where_it_is_allowed_and_keep_their_addresses(host, clients, kinds):

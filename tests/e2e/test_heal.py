@@ -100,7 +100,7 @@ def test_what_others_have_is_left_as_it_is(host, clients):
     server = host.start(LOOK)
     tunnels = pair(host, clients)
     host.ns.ip("addr add 10.9.9.1/24 dev vprox0", "route add 10.100.200.0/24 dev wan0",
-               "link add other type dummy", "rule add from 10.9.9.0/24 lookup main pref 77")
+               "link add other type veth peer name another", "rule add from 10.9.9.0/24 lookup main pref 77")
     host.ns.run("nft add table ip other")
     before = host.snapshot()
     assert server.logged("vprox0") and not server.logged(" warning ", seconds=7)

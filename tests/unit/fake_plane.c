@@ -101,6 +101,18 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 	return 0;
 }
 
+static int seek(
+	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last)
+{
+	struct fake_plane *fake = device->fake;
+
+	if (find(fake, peer->inner) < fake->n_peers && last->outer_port != 0) {
+		fake->n_sought++;
+		fake->sought_at = *last;
+	}
+	return fake->seek_error;
+}
+
 static int tend(struct plane_device *device)
 {
 	device->fake->n_tends++;
@@ -115,6 +127,7 @@ static const struct plane_ops fake_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,
+	.seek = seek,
 	.tend = tend,
 };
 

@@ -411,6 +411,24 @@ static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_hands
 	assert_int_equal(look(f), 0);
 }
 
+static void a_peer_given_back_to_its_device_is_sought_where_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	struct plane_usage *usage = fake_plane_usage(&f->fake, address);
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, 2); /* was never heard of */
+	usage->outer.value = 0xc0000207;
+	usage->outer_port = 40000;
+	assert_int_equal(look(f), 2);
+	lose_device(f);
+	f->fake.seek_error = -ENOMEM; /* is no reason to go without it */
+	assert_int_equal(look(f), 2);
+	assert_int_equal(f->fake.n_sought, 1);
+	assert_int_equal(f->fake.sought_at.outer.value, 0xc0000207);
+	assert_int_equal(f->fake.sought_at.outer_port, 40000);
+}
+
 static void a_connect_makes_a_lost_device_again(void **state)
 {
 	struct fixture *f = *state;
@@ -500,6 +518,7 @@ int main(void)
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
+		RULE(a_peer_given_back_to_its_device_is_sought_where_it_was),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),

@@ -35,11 +35,24 @@ static void a_number_out_of_range_is_refused(void **state)
 		assert_int_equal(option_parse_number(bad[i], 1, 100, &number), -EINVAL);
 }
 
+static void a_plane_has_one_of_three_names(void **state)
+{
+	static const char *const bad[] = {"", "Kernel", "kernel ", "none"};
+	enum plane_choice plane = PLANE_AUTO;
+
+	(void)state;
+	assert_int_equal(option_parse_plane("embedded", &plane), 0);
+	assert_int_equal(plane, PLANE_EMBEDDED);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(option_parse_plane(bad[i], &plane), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_time_is_a_number_and_a_unit_seconds_by_default),
 		cmocka_unit_test(a_number_out_of_range_is_refused),
+		cmocka_unit_test(a_plane_has_one_of_three_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,7 @@ static void checks_come_in_the_order_of_the_contract(void **state)
 
 		assert_answer(&outcome, rows[i].status, rows[i].text);
 		assert_string_equal(outcome.response.type, "text/plain");
+		assert_int_equal(outcome.response.retry_after_s > 0, rows[i].status == 503);
 	}
 }
 
@@ -282,6 +283,7 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		routes_answer(&routes, outcome.route, &outcome.client, &reply, &outcome.response);
 		assert_int_equal(outcome.response.status, answers[i].http);
 		assert_string_equal(outcome.response.body, answers[i].body);
+		assert_int_equal(outcome.response.retry_after_s > 0, answers[i].http == 503);
 		assert_string_equal(outcome.response.type,
 			answers[i].http == 200 ? "application/json" : "text/plain");
 	}
@@ -306,7 +308,9 @@ static void every_answer_has_its_length_and_ends_the_connection(void **state)
 				    "Allow: GET\r\n"
 				    "\r\n"
 				    "no\n");
+	response.retry_after_s = 5;
 	n = response_write(&response, false, 0, buffer);
+	assert_non_null(strstr(buffer, "\r\nRetry-After: 5\r\n"));
 	assert_string_equal(buffer + n - 4, "\r\n\r\n");
 	assert_non_null(strstr(buffer, "Content-Length: 3\r\n"));
 }

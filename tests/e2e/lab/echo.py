@@ -74,10 +74,11 @@ class Echo:
 
 
 def bound(namespace, kind, device, port, seconds):
-    """A socket whose traffic goes through a device."""
+    """A socket whose traffic goes through a device, or None for wherever it goes."""
     sock = namespace.socket(socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
     sock.bind(("0.0.0.0", port))
     sock.settimeout(seconds)
     return sock
@@ -85,15 +86,15 @@ def bound(namespace, kind, device, port, seconds):
 
 def visit(namespace, device, port=0, seconds=5, address=VISITED):
     """Asks the HTTP echo through a device: the address and port it is visited from, or None."""
-    with bound(namespace, socket.SOCK_STREAM, device, port, seconds) as sock:
-        try:
+    try:
+        with bound(namespace, socket.SOCK_STREAM, device, port, seconds) as sock:
             sock.connect((address, HTTP_PORT))
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             answer = b""
             while data := sock.recv(4096):
                 answer += data
-        except OSError:
-            return None
+    except OSError:
+        return None
     seen, port = answer.partition(b"\r\n\r\n")[2].decode().split()
     return seen, int(port)
 

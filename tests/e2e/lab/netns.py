@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -12,6 +13,7 @@ CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 NAMESPACES = "/run/netns"  # where `ip netns` looks for them
+RUN_FOLDER = "/run/wireguard"  # where userspace devices have their control sockets
 COMMAND_SECONDS = 60
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -64,12 +66,16 @@ class CommandError(AssertionError):
 
 class Namespace:
     """A network namespace, as `ip netns add` makes it; but starting a process costs 0.1 s in an
-    emulated machine."""
+    emulated machine. All namespaces see one /run: run_folder is what its commands are to see as
+    RUN_FOLDER, so that two can have userspace devices of one name."""
 
-    def __init__(self, name):
+    def __init__(self, name, run_folder=None):
         self.name = name
         self.path = f"{NAMESPACES}/{name}"
         self.popens = []
+        self.run_folder = run_folder
+        if run_folder:
+            os.makedirs(RUN_FOLDER, exist_ok=True)
         os.makedirs(NAMESPACES, exist_ok=True)
         os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
 
@@ -81,8 +87,30 @@ class Namespace:
     def remove(self):
         for process in self.popens:
             stop(process)
+        if self.run_folder:
+            self._end_processes()
         call("umount2", self.path, MNT_DETACH)
         os.unlink(self.path)
+
+    def processes(self):
+        """The pids of all processes that are in the namespace."""
+        own = os.stat(self.path)
+        found = []
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit() and os.path.samestat(os.stat(f"/proc/{entry}/ns/net"), own):
+                    found.append(int(entry))
+            except OSError:
+                pass  # it has just ended
+        return found
+
+    def _end_processes(self):
+        """Devices that go on when what started them has ended would keep the namespace alive."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def exists(self):
         return os.path.exists(self.path)
@@ -102,8 +130,18 @@ class Namespace:
         kwargs.setdefault("stdin", None if "input" in kwargs else subprocess.DEVNULL)
         if kwargs["stdin"] is None:
             del kwargs["stdin"]
-        return self.enter(subprocess.run, words, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, **kwargs)
+        return self._enter_with_mounts((), subprocess.run, words, text=True, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, check=False, **kwargs)
+
+    def _enter_with_mounts(self, mounts, function, *args, **kwargs):
+        if not mounts and self.run_folder:
+            mounts = [(self.run_folder, RUN_FOLDER)]
+
+        def inside():
+            if mounts:
+                mount_over(mounts)
+            return function(*args, **kwargs)
+        return self.enter(inside)
 
     def run(self, command, **kwargs):
         """Runs a command that must succeed, and returns its output."""
@@ -121,12 +159,7 @@ class Namespace:
         elsewhere, (source, target) pairs."""
         words = shlex.split(command) if isinstance(command, str) else command
         kwargs.setdefault("stdin", subprocess.DEVNULL)
-
-        def start():
-            if mounts:
-                mount_over(mounts)
-            return subprocess.Popen(words, **kwargs)
-        process = self.enter(start)
+        process = self._enter_with_mounts(mounts, subprocess.Popen, words, **kwargs)
         self.popens.append(process)
         return process
 

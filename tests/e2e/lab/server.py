@@ -13,6 +13,7 @@ import tempfile
 
 from lab import wait
 from lab.api import PASSWORD, Api
+from lab.ends import ask
 from lab.netns import stop
 from lab.tunnels import TUNNELS
 
@@ -22,7 +23,9 @@ STOP_SECONDS = 20
 
 SANITIZER_REPORT = re.compile(
     r"runtime error:|ERROR: (Address|Leak|Undefined|Thread)\w*Sanitizer|SUMMARY: \w+Sanitizer")
-ERROR_LINE = re.compile(r"^\S+ error ")
+# A device that has to be made again is none of the server's errors, but of the device.
+ERROR_LINE = re.compile(r"^\S+ error |^\S+ warning .*has vanished, making it again")
+
 
 class Server:
     """One server process and its gates."""
@@ -126,13 +129,14 @@ class Host:
     def __init__(self, world, options):
         self.world = world
         self.options = options
-        self.node = world.add_host()
+        self.state = pathlib.Path(tempfile.mkdtemp(prefix="vprox-e2e-"))
+        self.devices = self.state / "run/wireguard"  # control sockets, in the embedded plane
+        self.devices.mkdir(parents=True)
+        (self.state / "lib").mkdir()
+        self.node = world.add_host(self.devices)
         self.ns = self.node.ns
         self.address, self.second, self.third, self.absent = self.node.addresses
         self.servers = []
-        self.state = pathlib.Path(tempfile.mkdtemp(prefix="vprox-e2e-"))
-        (self.state / "run").mkdir()
-        (self.state / "lib").mkdir()
         self.mounts = [(self.state / "run", "/run"), (self.state / "lib", "/var/lib")]
 
     def close(self):
@@ -216,17 +220,34 @@ class Host:
     def holders(self, index=0):
         """Inner address to who holds it, over both kinds."""
         found = {}
-        peers = self.wireguard_peers(f"vprox{index}").items() \
-            if f"vprox{index}" in self.links() else ()
+        device = f"vprox{index}"
+        has_device = device in self.links()
+        peers = self.wireguard_peers(device).items() if has_device else ()
         for key, allowed in peers:
             found.setdefault(allowed.removesuffix("/32"), []).append(key)
-        links = self.ipip_links()
-        for route in json.loads(self.ns.run("ip -j route show")):
-            link = links.get(route["dev"])
-            if link and link["ifname"].startswith(f"vp{index}-"):
-                found.setdefault(route["dst"], []).append(link["linkinfo"]["info_data"]["remote"])
+        for inner, remote in self._ipip_holders(index):
+            found.setdefault(inner, []).append(remote)
         assert all(len(who) == 1 for who in found.values()), f"one address, two peers: {found}"
         return {address: who[0] for address, who in found.items()}
+
+    def _ipip_holders(self, index):
+        if self.options.plane == "embedded":
+            path = self.devices / f"vprox{index}.sock"
+            lines = ask(path, "get_ipip=1\n\n") if path.exists() else []
+            values = [[value for key, value in lines if key == name]
+                      for name in ("ipip_inner", "ipip_peer")]
+            return list(zip(*values))
+        links = self.ipip_links()
+        return [(route["dst"], links[route["dev"]]["linkinfo"]["info_data"]["remote"])
+                for route in json.loads(self.ns.run("ip -j route show"))
+                if route["dev"] in links and route["dev"].startswith(f"vp{index}-")]
+
+    def device_processes(self, index=0):
+        """The pids of a device of the embedded plane: its own, and that of the process which opens
+        sockets for it; none if there is none."""
+        name = f"device\0vprox{index}\0".encode()
+        pids = [pid for pid in self.ns.processes() if command_line(pid).endswith(name)]
+        return sorted(pids, key=lambda pid: parent(pid) in pids)
 
     def snapshot(self):
         """All that a server may change on its host, as the tools print it."""
@@ -246,9 +267,26 @@ class Host:
         assert not difference, "\n".join(difference)
 
 
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def parent(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return int(re.search(r"^PPid:\s*(\d+)", text, re.MULTILINE).group(1))
+
+
 def without_counters(text):
     """What changes by itself: the dates in iptables-save, remaining lifetimes, packet counts."""
     text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
     text = re.sub(r"^# (Generated|Completed).*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
+    # What `ip` says when another test's namespace is going just now.
+    text = text.replace("Error: Peer netns reference is invalid.\n", "")
     return re.sub(r"valid_lft \d+sec preferred_lft \d+sec", "limited", text)

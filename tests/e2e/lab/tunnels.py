@@ -1,4 +1,4 @@
-"""Clients' ends of tunnels, made with what every Linux has: `wg`, `ip`, and what /connect answers."""
+"""Clients' ends of tunnels, made with `wg`, `ip` and what /connect answers."""
 
 import base64
 import os
@@ -24,6 +24,7 @@ class Tunnel:
         Tunnel.made.append(self)
         self.node = node
         self.ns = node.ns
+        self.ends = node.world.ends
         self.server_address = server_address
         self.api = Api(node, server_address)
         self.device = device
@@ -57,11 +58,14 @@ class Tunnel:
         """Removes the client's end, if there is one."""
         if self.has_device():
             self.ns.run(f"ip link del {self.device}")
+        self.ends.gone(self.ns, self.device)
 
     def clear_up(self):
         """Whatever became of it in a test, the next one must not find it."""
         if self.ns.exists():
             self.down()
+        # A host that is gone would keep us waiting.
+        if self.ns.exists() and self.node.world.has(self.server_address):
             try:
                 self.disconnect()
             except OSError:
@@ -123,8 +127,9 @@ class WireguardTunnel(Tunnel):
         answer = response.json
         self.port = answer["ServerListenPort"]
         if not self.has_device():
-            self.ns.ip(f"link add {self.device} type wireguard",
-                       f"addr add {assigned} dev {self.device}", f"link set {self.device} up")
+            self.ends.gone(self.ns, self.device)
+            self.ends.wireguard(self.ns, self.device)
+            self.ns.ip(f"addr add {assigned} dev {self.device}", f"link set {self.device} up")
             self.ns.run(["wg", "setconf", self.device, "/dev/stdin"], input=f"""
 [Interface]
 PrivateKey = {self.private_key}
@@ -153,10 +158,9 @@ class IpipTunnel(Tunnel):
     def up(self):
         assigned = self._take_address(self.request())
         if not self.has_device():
-            self.ns.ip(f"link add {self.device} type ipip local {self.node.address} "
-                       f"remote {self.server_address}",
-                       f"addr add {assigned} dev {self.device}",
-                       f"link set {self.device} up")
+            self.ends.gone(self.ns, self.device)
+            self.ends.ipip(self.ns, self.device, self.node.address, self.server_address)
+            self.ns.ip(f"addr add {assigned} dev {self.device}", f"link set {self.device} up")
         return self
 
 

@@ -6,9 +6,17 @@ a /32 that the Internet has a route to:
                                             198.51.100.80, to be visited
 """
 
+import ctypes
+import fcntl
 import os
+import pathlib
+import shutil
+import socket
+import struct
+import tempfile
 
 from lab.echo import VISITED, Echo
+from lab.ends import ENDS, kernel_has_both
 from lab.netns import Namespace
 
 NEIGHBOUR = "192.0.2.130"  # on a link of its own with the host, lan0
@@ -18,6 +26,8 @@ ROUTER_TO_HOSTS = "203.0.113.1"
 FIRST_CLIENT = 10
 ADDRESSES_PER_HOST = 4
 MTU = 1500
+SIOCETHTOOL = 0x8946  # linux/sockios.h
+ETHTOOL_SET_TX_CHECKSUMS = 0x17  # linux/ethtool.h, ETHTOOL_STXCSUM
 
 
 def up(device):
@@ -26,17 +36,27 @@ def up(device):
     return [f"link set {device} addrgenmode none", f"link set {device} up"]
 
 
+def complete_checksums(name):
+    """Has a veth pass on packets as a real wire does, each whole and with its checksums: a raw
+    socket behind it would get what only the kernel knows how to complete."""
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_SET_TX_CHECKSUMS, 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL,
+                    struct.pack("16sP16x", name.encode(), ctypes.addressof(value)))
+
+
 class Node:
     """A namespace joined to the Internet, and its addresses there."""
 
-    def __init__(self, world, name, device, gateway, addresses, idle=()):
-        """idle: addresses that are routed here but that no interface has."""
+    def __init__(self, world, name, device, gateway, addresses, idle=(), run_folder=None):
+        """idle: addresses that are routed here but that no interface has. run_folder: see
+        Namespace."""
         self.world = world
         self.name = name
         self.device = device
         self.addresses = list(addresses) + list(idle)
         self.address = self.addresses[0]
-        self.ns = Namespace(world.prefix + name)
+        self.ns = Namespace(world.prefix + name, run_folder)
         internet = world.internet
         internet.run(f"ip link add {name} mtu {MTU} type veth peer name {device} mtu {MTU} "
                      f"netns {self.ns.name}")
@@ -54,7 +74,8 @@ class Node:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, options):
+        """options: conftest.py's."""
         self.prefix = f"e2e{os.getpid()}-"
         self.nodes = []
         self.taken = set()
@@ -65,10 +86,21 @@ class World:
                            for address in (ROUTER_TO_CLIENTS, ROUTER_TO_HOSTS, VISITED)])
         self.internet.sysctl(net__ipv4__ip_forward=1)
         self.echo = Echo(self.internet, VISITED)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-e2e-"))
+        self.has_userspace_devices = options.plane != "kernel"
+        self.ends = self._choose_ends(options)
+
+    def _choose_ends(self, options):
+        self.kernel_has_both = kernel_has_both(self.internet)
+        kind = options.clients or ("kernel" if self.kernel_has_both else "independent")
+        ends = ENDS[kind](options)
+        self.has_userspace_devices |= ends.needs_run_folder
+        return ends
 
     def close(self):
         for node in list(self.nodes):
             self.remove(node)
+        shutil.rmtree(self.folder)
         self.echo.close()
         self.internet.remove()
 
@@ -88,17 +120,31 @@ class World:
         node.remove()
         self.taken.remove(node.number)
 
+    def has(self, address):
+        """Whether it is a node's."""
+        return any(address in node.addresses for node in self.nodes)
+
     def add_client(self, more_addresses=()):
         """A client with one address, or with these besides."""
-        return self._add("c", lambda name, n: Node(
-            self, name, "eth0", ROUTER_TO_CLIENTS,
-            [f"192.0.2.{FIRST_CLIENT + n}", *more_addresses]))
+        def make(name, n):
+            run_folder = None
+            if self.ends.needs_run_folder:
+                run_folder = self.folder / name
+                run_folder.mkdir()
+            node = Node(self, name, "eth0", ROUTER_TO_CLIENTS,
+                        [f"192.0.2.{FIRST_CLIENT + n}", *more_addresses], run_folder=run_folder)
+            if self.ends.needs_whole_packets:
+                self.internet.enter(complete_checksums, name)
+            return node
+        return self._add("c", make)
 
-    def add_host(self):
-        """A host for a server. It has three addresses; one more is routed to it."""
+    def add_host(self, run_folder):
+        """A host for a server. It has three addresses; one more is routed to it. run_folder: where
+        the server has its devices' control sockets, in the embedded plane."""
         def make(name, n):
             own = [f"203.0.113.{8 * n + i}" for i in range(ADDRESSES_PER_HOST)]
-            return Node(self, name, "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:])
+            return Node(self, name, "wan0", ROUTER_TO_HOSTS, own[:-1], own[-1:],
+                        run_folder if self.has_userspace_devices else None)
         return self._add("s", make)
 
     def add_neighbour(self, host):

@@ -2,8 +2,8 @@
  * SANITIZER is 1 in a build with AddressSanitizer, a build for tests. Its leak check at the end
  * starts a task that traces the process and reads /proc, its reports read the program's symbols,
  * and its allocator asks for memory in ways of its own; so such a build stays traceable, may have
- * children, and its list of system calls is longer (seccomp.c). The builds that people run have
- * none of this.
+ * children, and its list of system calls is longer (sandbox_calls.c). The builds that people run
+ * have none of this.
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "gate/sandbox.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,7 +9,7 @@
 
 #include <seccomp.h>
 
-#include "gate/sanitizer.h"
+#include "base/sanitizer.h"
 
 enum {
 	MAX_CONDITIONS = 3,
@@ -35,11 +35,11 @@ static int allow(scmp_filter_ctx filter, const struct rule *rule)
 	return error == -EDOM ? 0 : error;
 }
 
-/* All that a gate does once it serves. What only happens at start is not here. */
+/* All that is done once strangers are talked to. What only happens at start is not here. */
 static int add_rules(scmp_filter_ctx filter)
 {
 	const struct rule rules[] = {
-		/* connections, the broker and the log */
+		/* connections, the process on the other side of the wall, and the log */
 		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},

@@ -1,4 +1,4 @@
-/* Giving up everything that a gate does not need, before the first byte of a stranger is read. */
+/* Giving up everything that is not needed to talk to strangers, before their first byte is read. */
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +18,8 @@ int sandbox_raise_files(unsigned int n);
 int sandbox_drop_privileges(uid_t user, gid_t group);
 
 /*
- * From now on a system call that is not on the gate's list kills the process: no file is opened, no
- * socket made, no program started, no memory made executable. Returns 0 or -errno.
+ * From now on a process can only talk over what it has open, and wait with epoll; a system call
+ * that is not on the list for that kills it: no file is opened, no socket made, no program started,
+ * no memory made executable. Returns 0 or -errno.
  */
 int sandbox_filter_calls(void);

@@ -1,4 +1,4 @@
-#include "gate/sandbox.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gate/sanitizer.h"
+#include "base/sanitizer.h"
 
 int sandbox_raise_files(unsigned int n)
 {

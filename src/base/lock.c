@@ -1,4 +1,4 @@
-#include "server/lock.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,14 +7,19 @@
 
 #include "base/file.h"
 
+enum {
+	FOLDER_MODE = 0700,
+	FILE_MODE = 0600,
+};
+
 int lock_take(const char *path)
 {
-	int error = file_make_folder(RUN_FOLDER, 0700);
+	int error = file_make_folder(RUN_FOLDER, FOLDER_MODE);
 	int fd;
 
 	if (error < 0)
 		return error;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -1,0 +1,12 @@
+/* One process of a kind on a host, such as one server. */
+#pragma once
+
+/* What is there until the next boot: locks, keys, sockets. */
+#define RUN_FOLDER "/run/vprox"
+
+/*
+ * Takes the lock that a running process holds, making RUN_FOLDER if need be. It is released when
+ * the process ends, however that happens. Returns the file descriptor, or -EWOULDBLOCK if another
+ * process has it, or the errno of what failed.
+ */
+int lock_take(const char *path);

@@ -1,0 +1,45 @@
+/* What the client was told to do: filled in from the command line, checked there, never changed
+ * after. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+#include "base/log.h"
+#include "client/pin.h"
+#include "client/tunnel.h"
+#include "plane/plane.h"
+
+enum {
+	MAX_ROUTES = 64, /* --route */
+	MAX_PINS = 64, /* --pin */
+	REQUEST_TIME_MS = 10000, /* for one request, the server's name and TLS included */
+	GOODBYE_TIME_MS = 2000, /* for the last one */
+};
+
+#define KNOWN_SERVERS "/var/lib/vprox/known-servers"
+
+struct client_config {
+	const char *server; /* a name, or an address */
+	const char *interface;
+	const char *password;
+	enum tunnel_kind tunnel;
+	enum plane_choice plane;
+
+	struct prefix routes[MAX_ROUTES];
+	size_t n_routes;
+
+	/* Who the server is. If none of the first three is given, whoever it was the first time. */
+	struct pin pins[MAX_PINS];
+	size_t n_pins;
+	const char *ca_file; /* a path */
+	bool insecure;
+	const char *known_servers; /* a path */
+
+	bool once; /* end when the tunnel is up, and leave it */
+	bool json; /* print what was assigned */
+	enum log_level log_level;
+	enum log_format log_format;
+};

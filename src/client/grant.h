@@ -1,0 +1,12 @@
+/* What a server grants in answer to /connect and /connect-ipip: JSON, as API.md has it. */
+#pragma once
+
+#include <stddef.h>
+
+#include "client/tunnel.h"
+
+/*
+ * Reads the address, and for WireGuard the key and port, into the tunnel; the rest of it is left as
+ * it is. Returns 0 or -EBADMSG. Whether the values make sense is tunnel_fault()'s to say.
+ */
+int grant_parse(const char *body, size_t length, enum tunnel_kind kind, struct tunnel *tunnel);

@@ -1,0 +1,251 @@
+#include "client/health.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <linux/icmp.h>
+
+#include "base/clock.h"
+
+enum {
+	TOKEN_SIZE = 16,
+	PACKET_MAX = 2048,
+	MOST_PER_TURN = 64, /* packets read before others get their turn */
+};
+
+/* RFC 792. */
+struct echo {
+	uint8_t type, code;
+	uint16_t checksum;
+	uint16_t id, sequence;
+	uint8_t token[TOKEN_SIZE]; /* nobody else knows it */
+};
+
+struct health {
+	struct event_base *base;
+	health_tick_fn *tick;
+	health_result_fn *result;
+	void *context;
+
+	int fd; /* -1: stopped */
+	struct ipv4 gateway;
+	struct event *readable, *next_echo, *next_round, *patience;
+	uint16_t sequence;
+	unsigned int sent; /* in this round */
+	uint8_t token[TOKEN_SIZE]; /* of this round */
+};
+
+/* RFC 1071. */
+static uint16_t checksum(const void *data, size_t length)
+{
+	const uint8_t *bytes = data;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < length; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static void add_timer(struct event *timer, unsigned int ms)
+{
+	struct timeval time = timeval_from_ms(ms);
+
+	event_add(timer, &time);
+}
+
+/* What cannot be sent is as good as lost: the round's patience decides. */
+static void send_echo(struct health *health)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_addr.s_addr = ipv4_to_net(health->gateway)};
+	struct echo echo = {.type = ICMP_ECHO, .sequence = htons(health->sequence++)};
+
+	memcpy(echo.token, health->token, TOKEN_SIZE);
+	echo.checksum = checksum(&echo, sizeof echo);
+	sendto(health->fd, &echo, sizeof echo, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+	if (++health->sent < HEALTH_ECHOES)
+		add_timer(health->next_echo, HEALTH_GAP_MS);
+}
+
+static void on_next_echo(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	send_echo(context);
+}
+
+static void begin_round(struct health *health)
+{
+	health->tick(health->context);
+	if (health->fd < 0)
+		return;
+	health->sent = 0;
+	if (getrandom(health->token, TOKEN_SIZE, 0) < 0)
+		memset(health->token, 0, TOKEN_SIZE);
+	add_timer(health->next_round, HEALTH_PERIOD_MS);
+	add_timer(health->patience, HEALTH_PATIENCE_MS);
+	event_add(health->readable, NULL);
+	send_echo(health);
+}
+
+/* If the round is still open, its patience begins the next one. */
+static void on_next_round(evutil_socket_t fd, short what, void *context)
+{
+	struct health *health = context;
+
+	(void)fd;
+	(void)what;
+	if (!evtimer_pending(health->patience, NULL))
+		begin_round(health);
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *context)
+{
+	struct health *health = context;
+
+	(void)fd;
+	(void)what;
+	health->result(health->context, false);
+	if (health->fd >= 0)
+		begin_round(health);
+}
+
+/* A raw socket hands over the IP header too. */
+static bool is_answer(const struct health *health, const uint8_t *packet, size_t length)
+{
+	size_t header = length > 0 ? (packet[0] & 15u) * 4u : 0;
+	struct echo echo;
+	struct iphdr ip;
+
+	if (length < sizeof ip || header < sizeof ip || length < header + sizeof echo)
+		return false;
+	memcpy(&ip, packet, sizeof ip);
+	memcpy(&echo, packet + header, sizeof echo);
+	return ip.saddr == ipv4_to_net(health->gateway) && echo.type == ICMP_ECHOREPLY &&
+	       memcmp(echo.token, health->token, TOKEN_SIZE) == 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct health *health = context;
+	uint8_t packet[PACKET_MAX];
+
+	(void)what;
+	for (int i = 0; i < MOST_PER_TURN; i++) {
+		ssize_t n = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		if (!is_answer(health, packet, (size_t)n) ||
+			!evtimer_pending(health->patience, NULL))
+			continue;
+		event_del(health->patience);
+		event_del(health->next_echo);
+		event_del(health->readable);
+		if (!evtimer_pending(health->next_round, NULL))
+			add_timer(health->next_round, 0);
+		health->result(health->context, true);
+		return;
+	}
+}
+
+static int open_socket(const char *interface)
+{
+	struct icmp_filter filter = {~(1u << ICMP_ECHOREPLY)};
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), error;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
+		    (socklen_t)strlen(interface) + 1) == 0 &&
+		setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+struct health *health_new(
+	struct event_base *base, health_tick_fn *tick, health_result_fn *result, void *context)
+{
+	struct health *health = calloc(1, sizeof *health);
+
+	if (!health)
+		return NULL;
+	*health = (struct health){
+		.base = base, .tick = tick, .result = result, .context = context, .fd = -1};
+	health->next_echo = evtimer_new(base, on_next_echo, health);
+	health->next_round = evtimer_new(base, on_next_round, health);
+	health->patience = evtimer_new(base, on_patience, health);
+	if (health->next_echo && health->next_round && health->patience)
+		return health;
+	health_free(health);
+	return NULL;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void close_socket(struct health *health)
+{
+	free_event(health->readable);
+	health->readable = NULL;
+	if (health->fd >= 0)
+		close(health->fd);
+	health->fd = -1;
+}
+
+int health_reopen(struct health *health, const char *interface, struct ipv4 gateway)
+{
+	close_socket(health);
+	health->gateway = gateway;
+	health->fd = open_socket(interface);
+	if (health->fd < 0)
+		return health->fd;
+	health->readable =
+		event_new(health->base, health->fd, EV_READ | EV_PERSIST, on_readable, health);
+	return health->readable && event_add(health->readable, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+int health_start(struct health *health, const char *interface, struct ipv4 gateway)
+{
+	int error;
+
+	health_stop(health);
+	error = health_reopen(health, interface, gateway);
+	if (error == 0)
+		begin_round(health);
+	return error;
+}
+
+void health_stop(struct health *health)
+{
+	close_socket(health);
+	event_del(health->next_echo);
+	event_del(health->next_round);
+	event_del(health->patience);
+}
+
+void health_free(struct health *health)
+{
+	if (!health)
+		return;
+	close_socket(health);
+	free_event(health->next_echo);
+	free_event(health->next_round);
+	free_event(health->patience);
+	free(health);
+}

@@ -1,0 +1,313 @@
+#include "client/interface.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "client/interface_kinds.h"
+#include "netlink/address.h"
+#include "plane/client_link.h"
+
+enum {
+	PATH_SIZE = 128,
+	NUMBER_SIZE = 32,
+	RP_FILTER_STRICT = 1, /* ip-sysctl.rst: the source must be reachable by this interface */
+	RP_FILTER_LOOSE = 2, /* by any */
+};
+
+static const struct interface_kind *const all_kinds[] = {&interface_kernel_wireguard,
+	&interface_kernel_ipip, &interface_embedded_wireguard, &interface_embedded_ipip};
+
+/* Logs what failed. Returns the error. */
+static int fail(const struct interface *interface, int error, const char *tried)
+{
+	const char *more = netlink_error(interface->route);
+
+	if (error < 0)
+		log_error("%s: cannot %s: %s%s%s", interface->config->interface, tried,
+			strerror(-error), *more ? ": " : "", more);
+	return error;
+}
+
+static int choose_kind(struct interface *interface)
+{
+	const struct client_config *config = interface->config;
+	bool ipip = config->tunnel == TUNNEL_IPIP;
+	const struct interface_kind *kernel =
+		ipip ? &interface_kernel_ipip : &interface_kernel_wireguard;
+	const struct interface_kind *embedded =
+		ipip ? &interface_embedded_ipip : &interface_embedded_wireguard;
+	int error;
+
+	interface->kind = config->plane == PLANE_EMBEDDED ? embedded : kernel;
+	error = interface->kind->probe(interface);
+	if (error == -EOPNOTSUPP && config->plane == PLANE_AUTO) {
+		interface->kind = embedded;
+		error = embedded->probe(interface);
+	}
+	if (error == -EOPNOTSUPP)
+		log_error("--plane=kernel: this kernel has no %s; use --plane=embedded",
+			ipip ? "IPIP" : "WireGuard");
+	else if (error < 0)
+		fail(interface, error,
+			interface->kind == embedded ? "use /dev/net/tun" : "ask the kernel");
+	else
+		log_info("data plane: %s", interface->kind->plane);
+	return error;
+}
+
+/* Whether a link of any kind is this client's. 0, -ENOENT, or -errno. */
+static int check_own(struct interface *interface, const struct link *link)
+{
+	int error = -ENOENT;
+
+	for (size_t i = 0; i < sizeof all_kinds / sizeof *all_kinds && error == -ENOENT; i++)
+		if (strcmp(link->kind, all_kinds[i]->link_kind) == 0)
+			error = all_kinds[i]->check_own(interface, link);
+	return error;
+}
+
+/*
+ * Looks for an interface of the name. One of this client's is noted; another is -EEXIST. One of
+ * this client's that is of no use now, as it was made for another kind of tunnel, goes.
+ */
+static int claim(struct interface *interface)
+{
+	struct link link;
+	int error = link_get(interface->route, interface->config->interface, &link);
+
+	interface->ifindex = 0;
+	if (error == -ENODEV)
+		return 0;
+	if (error == 0)
+		error = check_own(interface, &link);
+	if (error == -ENOENT) {
+		log_error("there is an interface %s already (%s), which is not this client's: give "
+			  "another name with --interface",
+			link.name, *link.kind ? link.kind : "hardware");
+		return -EEXIST;
+	}
+	if (error < 0)
+		return fail(interface, error, "look at the interface of that name");
+	if (strcmp(link.kind, interface->kind->link_kind) != 0 ||
+		(*link.alias && strcmp(link.alias, interface->alias) != 0)) {
+		log_info("%s: removing an earlier client's, of another kind", link.name);
+		return fail(interface, link_delete(interface->route, link.ifindex), "remove it");
+	}
+	log_info("%s: taking over an earlier client's", link.name);
+	interface->ifindex = link.ifindex;
+	return 0;
+}
+
+/* Names the kind of tunnel and, as far as there is room, the client's public key. */
+static int write_alias(struct interface *interface)
+{
+	bool ipip = interface->config->tunnel == TUNNEL_IPIP;
+	struct key public_key;
+	int error = key_derive_public(interface->private_key, &public_key);
+
+	if (error == 0)
+		snprintf(interface->alias, sizeof interface->alias, CLIENT_ALIAS "%s %.*s",
+			ipip ? "-ipip" : "", ipip ? 13 : 18, key_text(&public_key).s);
+	return error;
+}
+
+int interface_open(const struct client_config *config, const struct key *private_key,
+	struct interface **result)
+{
+	struct interface *interface = calloc(1, sizeof *interface);
+	int error;
+
+	if (!interface)
+		return -ENOMEM;
+	interface->config = config;
+	interface->private_key = private_key;
+	error = netlink_open(NETLINK_ROUTE, &interface->route);
+	if (error == 0)
+		error = netlink_open(NETLINK_GENERIC, &interface->generic);
+	if (error == 0)
+		error = write_alias(interface);
+	if (error < 0)
+		log_error("cannot talk to the kernel: %s", strerror(-error));
+	if (error == 0)
+		error = choose_kind(interface);
+	if (error == 0)
+		error = claim(interface);
+	if (error < 0) {
+		interface_close(interface, true);
+		return error;
+	}
+	*result = interface;
+	return 0;
+}
+
+/* Finds the interface as it was left, or finds out that it is gone or that another took its place;
+ * removes one that does not fit the tunnel. */
+static int find(struct interface *interface, const struct tunnel *tunnel)
+{
+	struct link link;
+	int error = link_get(interface->route, interface->config->interface, &link);
+
+	if (error == 0 && link.ifindex != interface->ifindex) {
+		error = claim(interface);
+		if (error < 0 || interface->ifindex == 0)
+			return error;
+		error = link_get(interface->route, interface->config->interface, &link);
+	}
+	if (error == 0 && !interface->kind->fits(&link, tunnel)) {
+		error = link_delete(interface->route, link.ifindex);
+		if (error == 0)
+			error = -ENODEV;
+	}
+	if (error == -ENODEV) {
+		interface->ifindex = 0;
+		return 0;
+	}
+	return fail(interface, error, "find the interface");
+}
+
+static int make(struct interface *interface, const struct tunnel *tunnel)
+{
+	const struct link_change change = {.alias = interface->alias, .mtu = interface->kind->mtu};
+	struct link link;
+	int error = interface->kind->make(interface, tunnel);
+
+	if (error == -EEXIST) {
+		log_error("%s: there is another interface of that name or between the same "
+			  "addresses, %s and %s",
+			interface->config->interface, ipv4_text(tunnel->local).s,
+			ipv4_text(tunnel->server).s);
+		return error;
+	}
+	if (error == 0)
+		error = link_get(interface->route, interface->config->interface, &link);
+	if (error < 0)
+		return fail(interface, error, "make the interface");
+	interface->ifindex = link.ifindex;
+	interface->tunnel = (struct tunnel){0};
+	return fail(interface, link_set(interface->route, link.ifindex, &change),
+		"set up the interface");
+}
+
+/* The assigned address, and no other. */
+static int set_address(struct interface *interface, const struct tunnel *tunnel)
+{
+	const struct address wanted = {.ifindex = interface->ifindex,
+		.local = tunnel->inner,
+		.prefix_length = tunnel->length,
+		.valid_s = ADDRESS_FOREVER,
+		.preferred_s = ADDRESS_FOREVER};
+	auto_free struct address *addresses = NULL;
+	size_t n = 0;
+	int error = address_dump(interface->route, interface->ifindex, &addresses, &n);
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		if (!ipv4_equal(addresses[i].local, wanted.local) ||
+			addresses[i].prefix_length != wanted.prefix_length)
+			error = address_delete(interface->route, &addresses[i]);
+	if (error == 0 || error == -EADDRNOTAVAIL)
+		error = address_add(interface->route, &wanted);
+	return error == -EEXIST ? 0 : error;
+}
+
+static int read_setting(const char *interface, int *value)
+{
+	char path[PATH_SIZE];
+	auto_free char *text = NULL;
+	size_t length;
+	int error;
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/rp_filter", interface);
+	error = file_read(path, NUMBER_SIZE, &text, &length);
+	if (error == 0)
+		*value = atoi(text);
+	return error;
+}
+
+/* What comes out of the tunnel comes from everywhere, which the strict check would not let by: the
+ * routes back lead elsewhere. The effective value is the larger one of the interface's own and that
+ * of "all". */
+static void prepare_settings(const struct interface *interface)
+{
+	const char *name = interface->config->interface;
+	char path[PATH_SIZE];
+	int all = 0, own = 0, error = 0;
+
+	if (read_setting("all", &all) == 0 && read_setting(name, &own) == 0 &&
+		(all > own ? all : own) == RP_FILTER_STRICT) {
+		snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/rp_filter", name);
+		error = file_write_setting(path, "2");
+		if (error < 0)
+			log_warning("cannot loosen net.ipv4.conf.%s.rp_filter to %d: %s", name,
+				RP_FILTER_LOOSE, strerror(-error));
+	}
+	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	error = file_write_setting(path, "1");
+	if (error < 0 && error != -ENOENT)
+		log_warning("%s: cannot switch off IPv6: %s", name, strerror(-error));
+}
+
+int interface_set(struct interface *interface, const struct tunnel *tunnel, bool renew)
+{
+	static const struct link_change up = {.up = true};
+	int error = find(interface, tunnel);
+
+	if (error == 0 && interface->ifindex == 0)
+		error = make(interface, tunnel);
+	if (error < 0)
+		return error;
+	prepare_settings(interface);
+	error = fail(interface, interface->kind->configure(interface, tunnel, renew),
+		"configure the tunnel");
+	if (error == 0)
+		error = fail(interface, set_address(interface, tunnel), "set the address");
+	if (error == 0)
+		error = fail(interface, link_set(interface->route, interface->ifindex, &up),
+			"bring the interface up");
+	if (error == 0)
+		interface->tunnel = *tunnel;
+	return error;
+}
+
+bool interface_is_up(const struct interface *interface)
+{
+	struct link link;
+
+	return link_get(interface->route, interface->config->interface, &link) == 0 &&
+	       link.ifindex == interface->ifindex && (link.flags & IFF_UP) != 0;
+}
+
+unsigned int interface_ifindex(const struct interface *interface)
+{
+	return interface->ifindex;
+}
+
+const char *interface_plane(const struct interface *interface)
+{
+	return interface->kind->plane;
+}
+
+void interface_close(struct interface *interface, bool keep)
+{
+	struct link link;
+	int error;
+
+	if (!interface)
+		return;
+	/* it may have become somebody else's meanwhile */
+	if (!keep && interface->ifindex != 0 &&
+		link_get(interface->route, interface->config->interface, &link) == 0 &&
+		link.ifindex == interface->ifindex) {
+		error = link_delete(interface->route, interface->ifindex);
+		if (error < 0 && error != -ENODEV)
+			fail(interface, error, "remove the interface");
+	}
+	netlink_close(interface->route);
+	netlink_close(interface->generic);
+	free(interface);
+}

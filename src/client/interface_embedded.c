@@ -1,0 +1,81 @@
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/interface_kinds.h"
+#include "plane/device_process.h"
+
+static int probe(struct interface *interface)
+{
+	(void)interface;
+	return access("/dev/net/tun", R_OK | W_OK) < 0 ? -errno : 0;
+}
+
+static int make(struct interface *interface, const struct tunnel *tunnel)
+{
+	(void)tunnel;
+	return device_process_start(interface->config->interface, NULL);
+}
+
+static bool fits(const struct link *link, const struct tunnel *tunnel)
+{
+	(void)link;
+	(void)tunnel;
+	return true;
+}
+
+static int check_own(struct interface *interface, const struct link *link)
+{
+	int error = device_check_private_key(link->name, interface->private_key);
+
+	return error == -ENODEV ? -ENOENT : error; /* not of a device of ours */
+}
+
+static struct device_way_out way_out(const struct interface *interface, const struct tunnel *tunnel)
+{
+	return (struct device_way_out){.private_key = interface->private_key,
+		.mark = CLIENT_FWMARK,
+		.server_key = tunnel->server_key,
+		.server = tunnel->server,
+		.port = tunnel->port,
+		.keepalive_s = KEEPALIVE_S,
+		.local = tunnel->local};
+}
+
+static int configure_wireguard(struct interface *interface, const struct tunnel *tunnel, bool renew)
+{
+	const char *name = interface->config->interface;
+	const struct device_way_out way = way_out(interface, tunnel);
+
+	return device_set_way_out(
+		name, &way, renew || device_check_only_peer(name, &tunnel->server_key) < 0);
+}
+
+static int configure_ipip(struct interface *interface, const struct tunnel *tunnel, bool renew)
+{
+	const struct device_way_out way = way_out(interface, tunnel);
+	bool same = ipv4_equal(interface->tunnel.server, tunnel->server) &&
+		    ipv4_equal(interface->tunnel.local, tunnel->local);
+
+	return device_set_way_out(interface->config->interface, &way, renew || !same);
+}
+
+const struct interface_kind interface_embedded_wireguard = {
+	.plane = "embedded",
+	.link_kind = "tun",
+	.probe = probe,
+	.make = make,
+	.fits = fits,
+	.configure = configure_wireguard,
+	.check_own = check_own,
+};
+
+const struct interface_kind interface_embedded_ipip = {
+	.plane = "embedded",
+	.link_kind = "tun",
+	.probe = probe,
+	.make = make,
+	.fits = fits,
+	.configure = configure_ipip,
+	.check_own = check_own,
+	.mtu = IPIP_MTU,
+};

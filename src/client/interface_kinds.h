@@ -1,0 +1,45 @@
+/* The kinds of interface.h: what is different between the kernel's and a device's. Included by
+ * interface*.c only. */
+#pragma once
+
+#include <stdint.h>
+
+#include "client/interface.h"
+#include "netlink/socket.h"
+
+enum {
+	KEEPALIVE_S = 25, /* as the Go client has it */
+	IPIP_MTU = 1480, /* of Ethernet's 1500 */
+};
+
+struct interface {
+	const struct client_config *config;
+	const struct interface_kind *kind;
+	const struct key *private_key;
+	struct netlink *route, *generic;
+	uint16_t wireguard; /* generic netlink's family */
+	char alias[LINK_ALIAS_SIZE];
+	unsigned int ifindex; /* 0: there is none yet */
+	struct tunnel tunnel; /* as it was set; zero: not yet */
+};
+
+struct interface_kind {
+	const char *plane, *link_kind;
+
+	/* 0, or -EOPNOTSUPP if this host does not have it, or another errno. */
+	int (*probe)(struct interface *interface);
+	/* Makes it: down, without address and key. */
+	int (*make)(struct interface *interface, const struct tunnel *tunnel);
+	/* Whether the one that is there can be set up for the tunnel. */
+	bool (*fits)(const struct link *link, const struct tunnel *tunnel);
+	/* Sets key and peer, or what takes their place. */
+	int (*configure)(struct interface *interface, const struct tunnel *tunnel, bool renew);
+	/* Whether a link of link_kind is this client's: 0, -ENOENT if not, or -errno. */
+	int (*check_own)(struct interface *interface, const struct link *link);
+	uint32_t mtu; /* 0: as it is made */
+};
+
+extern const struct interface_kind interface_kernel_wireguard;
+extern const struct interface_kind interface_kernel_ipip;
+extern const struct interface_kind interface_embedded_wireguard;
+extern const struct interface_kind interface_embedded_ipip;

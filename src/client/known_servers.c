@@ -1,0 +1,103 @@
+#include "client/known_servers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+enum {
+	FOLDER_MODE = 0755,
+	FILE_MODE = 0644,
+};
+
+static int make_folder_of(const char *path)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	if (n == 0)
+		return 0;
+	if (n >= sizeof folder)
+		return -ENAMETOOLONG;
+	memcpy(folder, path, n);
+	folder[n] = '\0';
+	return file_make_folder(folder, FOLDER_MODE);
+}
+
+static int open_file(const char *path, FILE **file)
+{
+	int error = make_folder_of(path);
+	int fd = error < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, FILE_MODE);
+
+	if (error < 0)
+		return error;
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX) < 0 || !(*file = fdopen(fd, "a+"))) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return 0;
+}
+
+/* Returns 1 if the line is about the server, 0 if it is not, -EBADMSG if it is none. */
+static int read_line(char *line, const char *server, struct pin *pin)
+{
+	char *save, *name, *key;
+
+	name = strtok_r(line, " \t\r\n", &save);
+	if (!name || *name == '#')
+		return 0;
+	key = strtok_r(NULL, " \t\r\n", &save);
+	if (!key || pin_parse(key, pin) < 0 || strtok_r(NULL, " \t\r\n", &save))
+		return -EBADMSG;
+	return strcasecmp(name, server) == 0;
+}
+
+static int find(FILE *file, const char *server, const struct pin *pin, struct pin *former)
+{
+	auto_free char *line = NULL;
+	size_t size = 0;
+	int result = SERVER_NEW;
+
+	rewind(file);
+	while (getline(&line, &size, file) >= 0) {
+		struct pin found;
+		int about = read_line(line, server, &found);
+
+		if (about < 0)
+			return about;
+		if (about && pin_equal(&found, pin))
+			return SERVER_KNOWN;
+		if (about) {
+			*former = found;
+			result = SERVER_CHANGED;
+		}
+	}
+	return ferror(file) ? -EIO : result;
+}
+
+int known_servers_meet(
+	const char *path, const char *server, const struct pin *pin, struct pin *former)
+{
+	auto_fclose FILE *file = NULL;
+	int result = open_file(path, &file);
+
+	if (result == 0)
+		result = find(file, server, pin, former);
+	if (result != SERVER_NEW)
+		return result;
+	if (fprintf(file, "%s %s\n", server, pin_text(pin).s) < 0 || fflush(file) != 0 ||
+		fsync(fileno(file)) < 0)
+		return -errno;
+	return SERVER_NEW;
+}

@@ -1,0 +1,42 @@
+#include "cmd/password.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
+static bool can_be_sent(const char *password)
+{
+	const char *last = password + strlen(password) - 1;
+
+	for (const char *p = password; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return false;
+	return *password != ' ' && *last != ' ';
+}
+
+const char *password_take(char **password)
+{
+	char *value = getenv("VPROX_PASSWORD");
+
+	if (!value || !*value)
+		return "is not set: put the password that clients must know into the environment";
+	if (!can_be_sent(value))
+		return "has a line break or another control character in it, or a blank at an "
+		       "end, which no client could send";
+	if (strlen(value) > PASSWORD_MAX)
+		return "is longer than 4096 bytes";
+	*password = strdup(value);
+	if (!*password)
+		return "does not fit into memory";
+	explicit_bzero(value, strlen(value));
+	unsetenv("VPROX_PASSWORD");
+	return NULL;
+}
+
+void password_free(char *password)
+{
+	if (password)
+		explicit_bzero(password, strlen(password));
+	free(password);
+}

@@ -1,0 +1,17 @@
+/*
+ * What the device hears of interfaces, IPv4 addresses and routes: whether its own interface is up,
+ * its MTU, and that ways to IPIP peers may have changed. The control thread's.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "device/device.h"
+
+/* Opens device->links, and finds the TUN's ifindex. Returns 0 or -errno. */
+int links_open(struct device *device);
+/* It is readable. */
+void links_read(struct device *device);
+
+/* The TUN's MTU, and with it the longest super-packet. Returns 0 or -errno. */
+int links_set_mtu(struct device *device, uint32_t mtu);

@@ -1,0 +1,73 @@
+#include "server/device_watch.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "netlink/link_monitor.h"
+#include "server/data_plane.h"
+#include "server/reaper.h"
+
+struct device_watch {
+	struct data_plane *data_plane;
+	const struct idle_rule *rule;
+	struct link_monitor *monitor;
+	struct event *readable;
+};
+
+/* The names tell which one it was: numbers may be others' by now, and notices may be lost. */
+static void pass_over(void *context, unsigned int ifindex)
+{
+	(void)context;
+	(void)ifindex;
+}
+
+/* Whether it is truly gone is for the look to say: an interface may have been moved. */
+static void on_gone(evutil_socket_t fd, short what, void *context)
+{
+	struct device_watch *watch = context;
+
+	(void)fd;
+	(void)what;
+	link_monitor_read(watch->monitor, pass_over, NULL);
+	for (size_t i = 0; i < watch->data_plane->n_open; i++) {
+		struct endpoint *endpoint = &watch->data_plane->endpoints[i];
+
+		if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
+			reaper_look(endpoint, watch->rule);
+	}
+}
+
+int device_watch_new(struct event_base *base, struct data_plane *data_plane,
+	const struct idle_rule *rule, struct device_watch **result)
+{
+	struct device_watch *watch = calloc(1, sizeof *watch);
+	int error = watch ? link_monitor_open(&watch->monitor) : -ENOMEM;
+
+	*result = watch;
+	if (error == 0) {
+		watch->data_plane = data_plane;
+		watch->rule = rule;
+		watch->readable = event_new(base, link_monitor_fd(watch->monitor),
+			EV_READ | EV_PERSIST, on_gone, watch);
+		if (!watch->readable || event_add(watch->readable, NULL) < 0)
+			error = -ENOMEM;
+	}
+	if (error < 0)
+		log_error("cannot watch for interfaces that vanish: %s", strerror(-error));
+	return error;
+}
+
+void device_watch_free(struct device_watch *watch)
+{
+	if (!watch)
+		return;
+	if (watch->readable)
+		event_free(watch->readable);
+	link_monitor_close(watch->monitor);
+	free(watch);
+}

@@ -1,0 +1,197 @@
+"""The embedded plane's device process: it outlives the server, and the server outlives it."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from lab import wait
+from lab.api import PASSWORD
+from lab.tunnels import random_key
+
+pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
+
+MANY = 200
+LOOKS_OFTEN = "--reap-interval=100ms"
+LOOKED = 2  # seconds until the server has surely seen where its clients are
+BACK = 45  # seconds, on a machine that has much else to do
+
+
+def pair(host, node):
+    return [host.tunnel(kind, node).up() for kind in ("wireguard", "ipip")]
+
+
+def kill_device(host, index=0):
+    """Returns its pid."""
+    host.servers[-1].expect("vprox. has vanished")
+    pid, _ = host.device_processes(index)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def wait_for_another(host, pid, index=0):
+    return wait.until(lambda: next(iter(set(host.device_processes(index)[:1]) - {pid}), None), BACK,
+                      "a new device")
+
+
+@pytest.mark.interop
+@pytest.mark.sanitize
+def test_a_device_that_dies_is_started_again_and_has_all_its_peers_back(host, clients):
+    server = host.start(LOOKS_OFTEN)
+    tunnels = [tunnel for node in clients(2) for tunnel in pair(host, node)]
+    assert all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
+    time.sleep(LOOKED)
+    before, settings = host.holders(), host.links()["vprox0"]
+    pid = kill_device(host)
+    wait_for_another(host, pid)
+    assert server.logged(r"vprox0 is back, 4 peers", BACK)
+    assert host.holders() == before
+    for name in "ifalias", "mtu", "flags":
+        assert host.links()["vprox0"][name] == settings[name]
+    for tunnel in tunnels:
+        wait.until(lambda: tunnel.visit(seconds=1) == host.address, BACK, f"{tunnel.kind} works")
+        assert tunnel.ping()
+        assert tunnel.request().inner == tunnel.inner
+
+
+def test_its_death_is_noticed_and_not_only_found_at_some_look(host, client):
+    server = host.start("--reap-interval=1h")
+    tunnel = host.tunnel("ipip", client).up()
+    kill_device(host)
+    assert server.logged(r"vprox0 is back, 1 peers", BACK)
+    wait.until(lambda: tunnel.visit(seconds=1) == host.address, BACK)
+
+
+def test_it_is_started_again_however_often_it_dies(host, client):
+    server = host.start("--reap-interval=1h")
+    tunnel = host.tunnel("ipip", client).up()
+    for n in range(5):
+        pid = kill_device(host)
+        wait_for_another(host, pid)
+        wait.until(lambda: len(re.findall("vprox0 is back", server.log)) == n + 1, BACK)
+    wait.until(lambda: tunnel.visit(seconds=1) == host.address, BACK)
+    assert os.path.exists(host.devices / "vprox0.sock")
+
+
+def test_only_the_device_that_died_is_started_again(host, clients):
+    server = host.start(f"--wg-block-per-ip=/24 {LOOKS_OFTEN}", ips=[host.address, host.second])
+    first, second = clients(2)
+    lost = host.tunnel("wireguard", first, host.address).up()
+    kept = host.tunnel("wireguard", second, host.second).up()
+    assert lost.ping() and kept.ping()
+    time.sleep(LOOKED)
+    others = host.device_processes(1)
+    pid = kill_device(host, 0)
+    wait_for_another(host, pid, 0)
+    assert server.logged(r"vprox0 is back, 1 peers", BACK)
+    assert host.device_processes(1) == others
+    assert kept.ping() and kept.visit() == host.second
+    wait.until(lambda: lost.visit(seconds=1) == host.address, BACK)
+
+
+def test_all_of_many_peers_are_given_back(host, client):
+    server = host.start("--reap-interval=1h")
+    keys = [random_key() for _ in range(MANY)]
+    for key in keys:
+        assert host.api(client).connect(key).status == 200
+    before = host.holders()
+    kill_device(host)
+    assert server.logged(rf"vprox0 is back, {MANY} peers", BACK)
+    assert host.holders() == before
+
+
+def test_requests_while_the_device_dies_are_answered_and_kept(host, clients):
+    host.start("--reap-interval=1h")
+    over = threading.Event()
+    answered, failed = {}, []
+
+    def storm(node):
+        while not over.is_set():
+            key = random_key()
+            response = host.api(node).connect(key, timeout=30)
+            if response.status == 200:
+                answered[response.inner] = key
+            else:
+                failed.append(response)
+    threads = [threading.Thread(target=storm, args=(node,)) for node in clients(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            wait_for_another(host, kill_device(host))
+            n = len(answered)
+            wait.until(lambda: len(answered) > n + 5, BACK, "it goes on")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not failed
+    assert host.holders() == answered
+
+
+def test_a_device_that_dies_while_there_is_no_server_is_made_anew(host, client):
+    server = host.start()
+    tunnels = pair(host, client)
+    server.kill()
+    kill_device(host)
+    wait.until(lambda: not host.device_processes() and "vprox0" not in host.links(), BACK)
+    host.start()
+    for tunnel in tunnels:
+        tunnel.down()
+        tunnel.up()
+        assert tunnel.ping() and tunnel.visit() == host.address
+
+
+def test_the_next_server_takes_over_the_same_process(host, client):
+    server = host.start()
+    tunnels = pair(host, client)
+    processes = host.device_processes()
+    assert len(processes) == 2
+    server.kill()
+    assert host.device_processes() == processes
+    server = host.start("--on-exit=keep")
+    assert host.device_processes() == processes
+    server.stop()
+    assert host.device_processes() == processes
+    assert all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
+    host.start().stop()
+    wait.until(lambda: not host.device_processes(), BACK)
+
+
+def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind):
+    server = host.start()
+    host.tunnel(kind, client).up()
+    server.stop()
+    wait.until(lambda: not host.ns.processes(), BACK, host.ns.processes)
+    assert not list(host.devices.iterdir())
+
+
+def test_it_has_no_right_and_nothing_of_the_servers(host, client):
+    server = host.start()
+    device, opener = host.device_processes()
+    with open(f"/proc/{device}/status", encoding="ascii") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    servers = {os.readlink(f"/proc/{server.pid}/fd/{fd}")
+               for fd in os.listdir(f"/proc/{server.pid}/fd")}
+    for pid in device, opener:
+        own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        shared = {name for name in own & servers if not name.startswith("/dev/")}
+        assert not {name for name in shared if "anon_inode" not in name}
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            assert PASSWORD.encode() not in file.read()
+
+
+def test_wg_shows_the_peers_of_an_embedded_device(host, client):
+    host.start()
+    tunnel = host.tunnel("wireguard", client).up()
+    assert tunnel.ping()
+    shown = host.ns.run("wg show vprox0")
+    assert "listening port: 50227" in shown and f"peer: {tunnel.public_key}" in shown
+    assert f"allowed ips: {tunnel.inner}/32" in shown and "latest handshake" in shown
+    assert re.search(rf"endpoint: {re.escape(client.address)}:\d+", shown)
