@@ -12,6 +12,9 @@ from lab import wait
 from lab.client import Machine
 from lab.server import Host
 
+# In the guest, where processors are emulated, only what depends on the plane is tested.
+either_plane = pytest.mark.only("embedded", reason="it is the same on both planes")
+
 
 @pytest.fixture(name="other_host")
 def fixture_other_host(world, options):
@@ -71,6 +74,7 @@ def test_once_ends_when_the_tunnel_works_and_leaves_it(host, machine, kind):
     assert not machine.has("vprox0")
 
 
+@either_plane
 def test_the_key_is_kept_from_one_start_to_the_next(host, machine):
     host.start()
     addresses = []
@@ -98,6 +102,7 @@ def test_two_clients_of_one_machine_have_tunnels_to_two_servers(host, machine):
     three.stop()
 
 
+@either_plane
 def test_a_second_client_of_one_interface_is_refused(host, machine):
     host.start()
     first = machine.connect(host.address).up()
@@ -146,6 +151,7 @@ def test_a_killed_client_leaves_its_tunnel_and_the_next_one_takes_it_over(host, 
     assert not machine.has("vprox0")
 
 
+@either_plane
 def test_a_second_signal_does_not_wait_for_the_goodbye(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -216,6 +222,7 @@ def test_another_address_is_taken(host, machine, other_client, kind):
     assert f"inet {taken}/" not in machine.ns.run("ip -4 addr show vprox0")
 
 
+@either_plane
 def test_a_server_that_is_gone_for_a_while_is_waited_for(host, machine, kind):
     server = host.start()
     client = machine.connect(host.address, kind=kind).up()
@@ -227,6 +234,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(host, machine, kind):
     client.up(times=2, seconds=60).works(host.address)
 
 
+@either_plane
 def test_a_server_that_is_not_there_yet_is_waited_for(host, machine):
     client = machine.connect(host.address)
     client.logged("cannot connect")
@@ -250,6 +258,7 @@ def test_a_client_follows_an_address_that_moves_to_another_host(
 
 # Who the server is
 
+@either_plane
 def test_the_first_time_is_remembered_and_a_change_refused(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -273,6 +282,7 @@ def test_the_first_time_is_remembered_and_a_change_refused(host, machine):
     machine.connect(host.address, f"--pin {pins_of(server)[0]}").up().stop()
 
 
+@either_plane
 def test_a_change_while_connected_is_refused_until_the_right_server_is_back(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -292,7 +302,7 @@ def test_a_change_while_connected_is_refused_until_the_right_server_is_back(host
     client.up(times=2, seconds=60).works(host.address)
 
 
-@pytest.mark.sanitize
+@either_plane
 def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     server = host.start()
     wrong = "sha256//" + "A" * 43 + "="
@@ -304,6 +314,7 @@ def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     machine.connect(host.address, f"--pin {wrong} --pin {pins_of(server)[0]}").up()
 
 
+@either_plane
 def test_a_certificate_authority_vouches_for_a_server(host, machine):
     host.start()
     certificate = host.state / "lib/vprox/tls-cert.pem"
@@ -318,6 +329,7 @@ def test_a_certificate_authority_vouches_for_a_server(host, machine):
     assert "is not good by --cacert" in client.log
 
 
+@either_plane
 def test_insecure_takes_any_server(host, machine):
     host.start()
     machine.known_servers.parent.mkdir()
@@ -325,6 +337,7 @@ def test_insecure_takes_any_server(host, machine):
     machine.connect(host.address, "--insecure").up()
 
 
+@either_plane
 def test_a_server_may_be_named(host, machine, kind):
     server = host.start()
     hosts = machine.state / "hosts"
@@ -335,7 +348,7 @@ def test_a_server_may_be_named(host, machine, kind):
     assert machine.known_servers.read_text() == f"proxy.example {pins_of(server)[0]}\n"
 
 
-@pytest.mark.sanitize
+@either_plane
 def test_a_wrong_password_ends_the_client(host, machine):
     host.start()
     before = machine.snapshot()
@@ -345,6 +358,7 @@ def test_a_wrong_password_ends_the_client(host, machine):
     assert machine.snapshot() == before
 
 
+@either_plane
 def test_a_password_that_is_changed_ends_a_running_client(host, machine):
     server = host.start()
     before = machine.snapshot()
@@ -397,6 +411,7 @@ def test_routes_that_a_killed_client_left_are_taken_over_and_taken_back(host, ma
     wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
 
 
+@either_plane
 def test_rules_that_are_flushed_come_back(host, machine):
     host.start()
     machine.connect(host.address, "--route 198.51.100.0/24").up()
@@ -409,6 +424,7 @@ def test_rules_that_are_flushed_come_back(host, machine):
 
 # The command line
 
+@either_plane
 @pytest.mark.parametrize("arguments, expected", [
     ("", "SERVER is missing"),
     ("203.0.113.7 203.0.113.8", "203.0.113.8: there is one SERVER"),
@@ -448,12 +464,14 @@ def test_a_wrong_command_line_is_told_and_nothing_is_done(machine, arguments, ex
     assert not machine.has("vprox0")
 
 
+@either_plane
 @pytest.mark.parametrize("password", [None, "", "two\nlines", " blank", "x" * 4097])
 def test_a_password_that_cannot_be_sent_is_told(machine, password):
     status, said = machine.run("203.0.113.7", password=password)
     assert status == 2 and "VPROX_PASSWORD" in said, said
 
 
+@either_plane
 def test_help_and_version(machine):
     status, said = machine.run("--help")
     assert status == 0 and "--route CIDR" in said
@@ -461,12 +479,14 @@ def test_help_and_version(machine):
     assert status == 0 and said.startswith("vprox ")
 
 
+@either_plane
 def test_a_file_without_certificates_is_told(host, machine):
     host.start()
     client = machine.connect(host.address, "--cacert /etc/passwd")
     client.logged("there is no certificate in the file")
 
 
+@either_plane
 def test_without_rights_it_says_so(machine):
     process = machine.ns.popen(
         ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
@@ -476,6 +496,7 @@ def test_without_rights_it_says_so(machine):
     assert process.returncode == 1 and "run it as root" in said, said
 
 
+@either_plane
 def test_the_helper_is_not_for_people(machine):
     done = machine.ns.try_run([machine.options.vprox, "fetch"])
     assert done.returncode == 2 and "not by hand" in done.stdout

@@ -95,7 +95,6 @@ OTHER_ANSWERS = {
 }
 
 
-@pytest.mark.sanitize
 @pytest.mark.parametrize("name", OTHER_ANSWERS)
 def test_what_else_may_be_answered_is_asked_again(host, machine, pretend, name):
     what = OTHER_ANSWERS[name]
