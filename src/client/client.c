@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -15,6 +14,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/rights.h"
 #include "base/version.h"
 #include "client/backoff.h"
 #include "client/fetcher.h"
@@ -278,20 +278,6 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 		client->tunnel.server, GOODBYE_TIME_MS);
 }
 
-static int check_rights(void)
-{
-	cap_t capabilities = cap_get_proc();
-	cap_flag_value_t has = CAP_CLEAR;
-
-	if (capabilities)
-		cap_get_flag(capabilities, CAP_NET_ADMIN, CAP_EFFECTIVE, &has);
-	cap_free(capabilities);
-	if (has == CAP_SET)
-		return 0;
-	log_error("this needs the right to administer the network (CAP_NET_ADMIN): run it as root");
-	return -EPERM;
-}
-
 static int take_lock(struct client *client)
 {
 	const char *name = client->config->interface;
@@ -345,12 +331,13 @@ static int add_events(struct client *client)
 
 static int start(struct client *client)
 {
-	int error = check_rights();
+	const struct fetcher *fetcher = &client->fetcher;
+	int error = add_events(client);
 
 	if (error == 0)
-		error = add_events(client);
-	if (error == 0)
 		error = fetcher_find_user(&client->fetcher);
+	if (error == 0)
+		error = rights_check(fetcher->user != geteuid() || fetcher->group != getegid());
 	if (error == 0)
 		error = take_lock(client);
 	if (error == 0)

@@ -166,6 +166,8 @@ static void *run(void *argument)
 			continue;
 		}
 		timeout_ms = FORGET_MS;
+		aead_slept(worker->transmitter.aead);
+		aead_slept(worker->receiver.aead);
 		epoch_online(&shared->epoch, worker->number);
 		now_ms = clock_now_ms(&system_clock);
 		for (int i = 0; i < n && go_on; i++) {

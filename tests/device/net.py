@@ -80,6 +80,11 @@ class Network:
             space.close()
 
 
+def kernel_before(*release):
+    """Whether the kernel is older than, say, 6, 2."""
+    return tuple(int(n) for n in os.uname().release.split(".")[:2]) < release
+
+
 def make_device(network, side, name, kind):
     if kind == "kernel":
         return KernelDevice(network, side, name)
@@ -126,7 +131,8 @@ def set_addresses(space, interface, addresses):
 class Device:
     """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own."""
 
-    def __init__(self, network, side, name, kind="vprox", flags=(), log_level="debug"):
+    def __init__(self, network, side, name, kind="vprox", flags=(), log_level="debug",
+                 environment=()):
         self.space, self.side, self.name, self.kind = network[side], side, name, kind
         self.folder = tempfile.mkdtemp(prefix="datapath-")
         program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else ["wireguard-go", "-f"]
@@ -137,7 +143,7 @@ class Device:
         self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
         self.process = self.space.start(
             *self.in_folder(*program, name),
-            env={**os.environ, "LOG_LEVEL": log_level},
+            env={**os.environ, "LOG_LEVEL": log_level, **dict(environment)},
             stdout=self.log, stderr=self.log)
         network.closers.append(self.close)
         wait_until(lambda: os.path.exists(self.socket_path) or self.process.poll() is not None,

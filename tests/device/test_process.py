@@ -1,12 +1,13 @@
 """The device as a process: its life, its rights, its control socket."""
 
 import os
+import socket
 import subprocess
 import time
 
 import pytest
 
-from net import DEVICE, INNER, OUTER, Device, connect, ping, run, wait_until
+from net import DEVICE, INNER, OUTER, Device, connect, kernel_before, ping, run, wait_until
 
 
 def pair(network, **kwargs):
@@ -25,6 +26,32 @@ def test_it_has_no_capabilities_and_a_system_call_filter(network):
         assert "CapPrm:\t0000000000000000" in text
         assert "NoNewPrivs:\t1" in text
         assert "Seccomp:\t2" in text
+
+
+def test_it_tells_the_service_manager_when_it_is_ready(network, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = str(tmp_path / "notify")
+        manager.bind(path)
+        manager.settimeout(30)
+        a = Device(network, "a", "dp0", environment={"NOTIFY_SOCKET": path})
+        assert b"READY=1" in manager.recv(4096)
+        assert a.show("listen-port").strip() != "0"
+
+
+def test_log_level_is_heeded(network):
+    silent = Device(network, "a", "dp0", log_level="silent")
+    spoken = Device(network, "b", "dp1", log_level="info")
+    wait_until(lambda: "ready" in spoken.log_text(), what="log line")
+    silent.close()
+    with open(silent.log.name, encoding="utf-8") as log:
+        assert log.read() == ""
+
+
+def test_what_the_kernel_lacks_is_said_at_the_start(network):
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: "ready" in a.log_text(), what="log line")
+    assert a.log_text().count("no USO") == kernel_before(6, 2)
+    assert "no TSO" not in a.log_text() and "no UDP_GRO" not in a.log_text()
 
 
 def test_it_ends_with_its_interface_and_takes_its_socket_along(network):

@@ -2,7 +2,11 @@
 
 #include <errno.h>
 
-#include "device/aead.h"
+#include <openssl/evp.h>
+
+#include "device/chacha20.h"
+#include "device/poly1305.h"
+#include "random.h"
 
 /* RFC 8439, A.5: its nonce begins with 32 zero bits, as WireGuard's do. */
 static const char rfc_key[] = "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0";
@@ -146,6 +150,79 @@ static void changing_keys_leaves_nothing_of_the_last(void **state)
 	assert_int_equal(aead_open(*state, &zero, 1, NULL, 0, first, n + AEAD_TAG_SIZE, out), 0);
 }
 
+static void after_a_sleep_short_messages_are_sealed_and_opened_the_same(void **state)
+{
+	struct aead_key key = key_of(rfc_key);
+	uint8_t plain[ROOM], sealed[ROOM], again[ROOM];
+	struct random random = {99};
+
+	for (size_t n = 0; n < 300; n++) {
+		for (size_t i = 0; i < n; i++)
+			plain[i] = (uint8_t)random_next(&random);
+		for (size_t i = 0; i < sizeof key; i++)
+			key.bytes[i] = (uint8_t)random_next(&random);
+		assert_int_equal(aead_seal(*state, &key, ~n, NULL, 0, plain, n, sealed), 0);
+		aead_slept(*state);
+		assert_int_equal(aead_seal(*state, &key, ~n, NULL, 0, plain, n, again), 0);
+		assert_memory_equal(sealed, again, n + AEAD_TAG_SIZE);
+		for (size_t i = 0; i < n + AEAD_TAG_SIZE; i += 7) {
+			sealed[i] ^= 0x80;
+			aead_slept(*state);
+			assert_int_equal(aead_open(*state, &key, ~n, NULL, 0, sealed,
+						 n + AEAD_TAG_SIZE, again),
+				-EBADMSG);
+			sealed[i] ^= 0x80;
+		}
+		aead_slept(*state);
+		assert_int_equal(
+			aead_open(*state, &key, ~n, NULL, 0, sealed, n + AEAD_TAG_SIZE, sealed), 0);
+		assert_memory_equal(sealed, plain, n);
+	}
+}
+
+/* Bytes as they carry most: all ones, all zeros, and those beside. */
+static void fill(struct random *random, uint8_t *bytes, size_t n)
+{
+	static const uint8_t edges[] = {0, 0xff, 0xff, 0xff, 0xfb, 0xfc, 1, 5};
+
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = random_below(random, 20) ? edges[random_below(random, sizeof edges)]
+						    : (uint8_t)random_next(random);
+}
+
+static void poly1305_gives_what_the_library_does(void **state)
+{
+	EVP_MAC *type = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+	EVP_MAC_CTX *mac = EVP_MAC_CTX_new(type);
+	struct random random = {77};
+	uint8_t key[POLY1305_KEY], data[8 * POLY1305_BLOCK], tag[POLY1305_BLOCK],
+		wanted[POLY1305_BLOCK];
+	struct poly1305 poly;
+	size_t size;
+
+	(void)state;
+	for (int round = 0; round < 200000; round++) {
+		size_t n = random_below(&random, 8) + 1;
+
+		fill(&random, key, sizeof key);
+		fill(&random, data, sizeof data);
+		/* RFC 8439, A.3, 7 to 11: multiplied by 1 or 2, sums stay close to the modulus */
+		if (round % 2) {
+			memset(key, 0, 16);
+			key[0] = (uint8_t)(round % 3);
+		}
+		poly1305_begin(&poly, key);
+		poly1305_add(&poly, data, n);
+		poly1305_end(&poly, tag);
+		assert_int_equal(EVP_MAC_init(mac, key, sizeof key, NULL), 1);
+		assert_int_equal(EVP_MAC_update(mac, data, n * POLY1305_BLOCK), 1);
+		assert_int_equal(EVP_MAC_final(mac, wanted, &size, sizeof wanted), 1);
+		assert_memory_equal(tag, wanted, sizeof tag);
+	}
+	EVP_MAC_CTX_free(mac);
+	EVP_MAC_free(type);
+}
+
 static void hchacha20_gives_what_the_draft_has(void **state)
 {
 	/* draft-irtf-cfrg-xchacha-03, 2.2.1 */
@@ -189,6 +266,8 @@ int main(void)
 		cmocka_unit_test(what_is_shorter_than_a_tag_is_not_authentic),
 		cmocka_unit_test(an_empty_message_is_a_tag),
 		cmocka_unit_test(changing_keys_leaves_nothing_of_the_last),
+		cmocka_unit_test(after_a_sleep_short_messages_are_sealed_and_opened_the_same),
+		cmocka_unit_test(poly1305_gives_what_the_library_does),
 		cmocka_unit_test(hchacha20_gives_what_the_draft_has),
 		cmocka_unit_test(sealing_with_a_long_nonce_gives_what_the_draft_has),
 	};
