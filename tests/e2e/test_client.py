@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lab import wait
 from lab.client import Machine
 from lab.server import Host
+from lab.world import ROUTER_TO_CLIENTS
 
 # In the guest, where processors are emulated, only what depends on the plane is tested.
 either_plane = pytest.mark.only("embedded", reason="it is the same on both planes")
@@ -75,6 +77,19 @@ def test_once_ends_when_the_tunnel_works_and_leaves_it(host, machine, kind):
 
 
 @either_plane
+def test_what_was_assigned_is_told_once_it_could_be_set_up(host, machine, kind):
+    host.start()
+    obstacle = machine.state / "run/vprox/client-making-vprox0"
+    obstacle.mkdir(parents=True)
+    client = machine.connect(host.address, "--json", kind=kind)
+    client.logged("cannot make the interface", times=2)
+    assert not client.said
+    obstacle.rmdir()
+    client.up()
+    assert len(client.said) == 1
+
+
+@either_plane
 def test_the_key_is_kept_from_one_start_to_the_next(host, machine):
     host.start()
     addresses = []
@@ -131,6 +146,23 @@ def test_a_tunnel_with_another_key_is_left_alone(host, machine, kind):
     assert other.wait() == 1
     assert "not this client's" in other.log
     assert client.visit() == host.address
+
+
+def test_a_client_that_is_killed_while_it_makes_its_interface_is_cleared_up_after(
+        host, machine, kind):
+    host.start()
+    client = machine.connect(host.address, kind=kind)
+
+    def kill_once_it_is_there():
+        end = time.monotonic() + 40
+        while "vprox0" not in [name for _, name in socket.if_nameindex()]:
+            assert time.monotonic() < end, client.log
+        client.kill()
+    machine.ns.enter(kill_once_it_is_there)
+    again = machine.connect(host.address, kind=kind).up()
+    again.works(host.address)
+    again.stop()
+    assert not machine.has("vprox0")
 
 
 @pytest.mark.sanitize
@@ -398,6 +430,19 @@ def test_the_default_route_does_not_cut_off_the_tunnel_itself(host, machine, kin
     is_seen_as(machine, host.address)
     client.stop()
     wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+
+
+@pytest.mark.parametrize("rp_filter", [0, 1])
+def test_a_default_route_in_a_table_of_its_own_goes_on_leading_to_the_server(
+        host, machine, kind, rp_filter):
+    machine.ns.sysctl(net__ipv4__conf__all__rp_filter=rp_filter,
+                      net__ipv4__conf__eth0__rp_filter=rp_filter)
+    machine.ns.ip("route del default",
+                  f"route add default via {ROUTER_TO_CLIENTS} dev eth0 onlink table 200",
+                  "rule add pref 31000 lookup 200")
+    host.start()
+    machine.connect(host.address, "--route 0.0.0.0/0", kind=kind).up()
+    is_seen_as(machine, host.address)
 
 
 def test_routes_that_a_killed_client_left_are_taken_over_and_taken_back(host, machine):
