@@ -18,6 +18,7 @@ import net  # noqa: E402
 
 WAYS = ["veth", "wireguard-go", "device", "device-ipip", "device-ipip-raw"]
 UDP_SIZE = 100  # bytes of payload
+IDLE_PEERS = 10000
 
 
 class Way:
@@ -119,6 +120,26 @@ def measure_rtt(network, way):
         way.note("rtt p99", times[len(times) * 99 // 100], "us")
 
 
+def measure_idle_peers(network):
+    """Bytes that each of many peers takes that has never been heard of."""
+    device = net.Device(network, "a", "dp99", log_level="info")
+
+    def resident_with(first, end):
+        request = "set=1\n" + "".join(
+            f"public_key={i + 1:064x}\nallowed_ip=10.{i >> 8 & 255}.{i & 255}.0/32\n"
+            for i in range(first, end))
+        assert device.values(request + "\n")["errno"] == "0"
+        return int(device.status("VmRSS").split()[0]) * 1024
+
+    # the first few also bring in the code that makes them, and the memory for a request
+    step = 1000
+    before = resident_with(0, step)
+    for first in range(step, step + IDLE_PEERS, step):
+        after = resident_with(first, first + step)
+    device.close()
+    return (after - before) / IDLE_PEERS
+
+
 def median(way, figure):
     for (name, unit), values in way.figures.items():
         if name == figure:
@@ -152,7 +173,7 @@ def compare(ways):
     return rows
 
 
-def report(ways, tsv):
+def report(ways, idle, tsv):
     figures = []
     for way in ways:
         figures += [key for key in way.figures if key not in figures]
@@ -171,6 +192,9 @@ def report(ways, tsv):
     for text, value, unit in compare(ways):
         print(f"{text:40}{value:8.2f} {unit}")
         lines.append(f"{text}\t{value:.4f}\t{unit}")
+    if idle is not None:
+        print(f"{'memory of an idle peer':40}{idle:8.0f} bytes")
+        lines.append(f"memory of an idle peer\t{idle:.0f}\tbytes")
     os.makedirs(os.path.dirname(tsv), exist_ok=True)
     with open(tsv, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
@@ -179,7 +203,7 @@ def report(ways, tsv):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--tsv", default=os.path.join(net.ROOT, "build", "bench", "device.tsv"))
     options = parser.parse_args()
@@ -213,7 +237,8 @@ def main():
                     lambda w: measure_rtt(network, w)):
                 for way in ways:
                     measure(way)
-        report(ways, options.tsv)
+        idle = measure_idle_peers(network) if "device" in wanted else None
+        report(ways, idle, options.tsv)
     finally:
         network.close()
 
