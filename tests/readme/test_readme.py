@@ -272,7 +272,7 @@ def move(lab, reader, block):
 
 def has_kernel_tunnels():
     """Whether this kernel has WireGuard and IPIP."""
-    script = "ip link add a type wireguard && ip link add b type ipip local 192.0.2.1 remote 192.0.2.2"
+    script = "ip link add wg0 type wireguard && ip link add ipip0 type ipip local 192.0.2.1 remote 192.0.2.2"
     subprocess.run(["modprobe", "-a", "wireguard", "ipip"], check=False, capture_output=True)
     return subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True,
                           check=False).returncode == 0
