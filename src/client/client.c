@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -15,6 +14,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/rights.h"
 #include "base/version.h"
 #include "client/backoff.h"
 #include "client/fetcher.h"
@@ -28,6 +28,8 @@ enum {
 	PATH_SIZE = 64,
 	N_SIGNALS = 3,
 	FAILURE_SIZE = FETCH_TEXT_MAX + 64,
+	LOCK_TRIES = 10,
+	LOCK_PAUSE_MS = 50,
 };
 
 struct client {
@@ -43,6 +45,7 @@ struct client {
 	struct backoff backoff;
 
 	struct tunnel tunnel; /* the last that was granted; zero: none yet */
+	struct tunnel announced; /* the last that was set up and told */
 	bool asked; /* the server may hold something for us */
 	bool connected; /* there was a grant, ever */
 	bool healthy; /* by the last round */
@@ -116,7 +119,7 @@ static int set_up(struct client *client, bool renew)
 				   client->tunnel.server);
 }
 
-static void announce(const struct client *client)
+static void announce(struct client *client)
 {
 	const struct client_config *config = client->config;
 
@@ -124,11 +127,11 @@ static void announce(const struct client *client)
 		grant_report(stdout, config, &client->tunnel, interface_plane(client->interface));
 	log_info("%s has %s/%u from %s (%s)", config->interface, ipv4_text(client->tunnel.inner).s,
 		client->tunnel.length, config->server, ipv4_text(client->tunnel.server).s);
+	client->announced = client->tunnel;
 }
 
 static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
-	bool changed = !tunnel_equal(&client->tunnel, tunnel);
 	int error;
 
 	client->connected = true;
@@ -137,7 +140,7 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 	error = set_up(client, client->renew);
 	if (error == -EEXIST)
 		return finish(client, error);
-	if (error == 0 && changed)
+	if (error == 0 && !tunnel_equal(&client->announced, tunnel))
 		announce(client);
 	if (error == 0)
 		error = health_start(
@@ -275,27 +278,15 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 		client->tunnel.server, GOODBYE_TIME_MS);
 }
 
-static int check_rights(void)
-{
-	cap_t capabilities = cap_get_proc();
-	cap_flag_value_t has = CAP_CLEAR;
-
-	if (capabilities)
-		cap_get_flag(capabilities, CAP_NET_ADMIN, CAP_EFFECTIVE, &has);
-	cap_free(capabilities);
-	if (has == CAP_SET)
-		return 0;
-	log_error("this needs the right to administer the network (CAP_NET_ADMIN): run it as root");
-	return -EPERM;
-}
-
 static int take_lock(struct client *client)
 {
 	const char *name = client->config->interface;
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, name);
-	client->lock = lock_take(path);
+	/* A process that a killed client was about to start holds on to it a moment longer. */
+	for (int i = 0; (client->lock = lock_take(path)) == -EWOULDBLOCK && i < LOCK_TRIES; i++)
+		usleep(LOCK_PAUSE_MS * 1000);
 	if (client->lock == -EWOULDBLOCK)
 		log_error("another vprox client runs for %s: give another name with --interface",
 			name);
@@ -340,12 +331,13 @@ static int add_events(struct client *client)
 
 static int start(struct client *client)
 {
-	int error = check_rights();
+	const struct fetcher *fetcher = &client->fetcher;
+	int error = add_events(client);
 
 	if (error == 0)
-		error = add_events(client);
-	if (error == 0)
 		error = fetcher_find_user(&client->fetcher);
+	if (error == 0)
+		error = rights_check(fetcher->user != geteuid() || fetcher->group != getegid());
 	if (error == 0)
 		error = take_lock(client);
 	if (error == 0)

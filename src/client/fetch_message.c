@@ -3,12 +3,22 @@
 #include <errno.h>
 #include <string.h>
 
+/* Ends it, and makes it safe to be shown on a terminal: what is no ASCII may be a terminal's
+ * controls too. */
+static void tame(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+}
+
 int fetch_decode_seen(const void *packet, size_t length, struct fetch_seen *seen)
 {
 	if (length != sizeof *seen)
 		return -EPROTO;
 	memcpy(seen, packet, sizeof *seen);
-	seen->fault[sizeof seen->fault - 1] = '\0';
+	tame(seen->fault, sizeof seen->fault);
 	return seen->certified <= 1 ? 0 : -EPROTO;
 }
 
@@ -17,7 +27,7 @@ int fetch_decode_result(const void *packet, size_t length, struct fetch_result *
 	if (length != sizeof *result)
 		return -EPROTO;
 	memcpy(result, packet, sizeof *result);
-	result->text[sizeof result->text - 1] = '\0';
+	tame(result->text, sizeof result->text);
 	/* FETCH_REFUSED is the client's own */
 	if (result->outcome < FETCH_GRANTED || result->outcome > FETCH_FAILED ||
 		result->has_retry_after > 1)

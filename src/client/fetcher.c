@@ -41,8 +41,6 @@ static void free_event(struct event **event)
 
 void fetcher_cancel(struct fetcher *fetcher)
 {
-	if (fetcher->pid == 0)
-		return;
 	free_event(&fetcher->readable);
 	free_event(&fetcher->timeout);
 	if (fetcher->fd >= 0)

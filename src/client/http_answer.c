@@ -40,6 +40,11 @@ static void read_retry_after(struct head *head, const char *value)
 	answer->has_retry_after = read_number(value, &answer->retry_after_s);
 	if (answer->has_retry_after)
 		return;
+	if (*value && value[strspn(value, "0123456789")] == '\0') {
+		answer->has_retry_after = true;
+		answer->retry_after_s = UINT32_MAX; /* and more */
+		return;
+	}
 	end = strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &date);
 	if (!end || *end != '\0')
 		return;

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "client/interface_kinds.h"
+#include "client/making.h"
 #include "netlink/address.h"
 #include "plane/client_link.h"
 
@@ -72,6 +73,23 @@ static int check_own(struct interface *interface, const struct link *link)
 	return error;
 }
 
+static bool is_of_some_kind(const struct link *link)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof all_kinds / sizeof *all_kinds; i++)
+		found |= strcmp(link->kind, all_kinds[i]->link_kind) == 0;
+	return found;
+}
+
+/* Whether it has neither been given a key nor been used, by a client that was killed first. */
+static bool is_half_made(const struct interface *interface, const struct link *link)
+{
+	return is_of_some_kind(link) && (link->flags & IFF_UP) == 0 &&
+	       (*link->alias == '\0' || strcmp(link->alias, interface->alias) == 0) &&
+	       making_was_cut_off(link->name);
+}
+
 /*
  * Looks for an interface of the name. One of this client's is noted; another is -EEXIST. One of
  * this client's that is of no use now, as it was made for another kind of tunnel, goes.
@@ -86,6 +104,10 @@ static int claim(struct interface *interface)
 		return 0;
 	if (error == 0)
 		error = check_own(interface, &link);
+	if (error == -ENOENT && is_half_made(interface, &link)) {
+		log_info("%s: removing an earlier client's, which was not finished", link.name);
+		return fail(interface, link_delete(interface->route, link.ifindex), "remove it");
+	}
 	if (error == -ENOENT) {
 		log_error("there is an interface %s already (%s), which is not this client's: give "
 			  "another name with --interface",
@@ -175,9 +197,12 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 {
 	const struct link_change change = {.alias = interface->alias, .mtu = interface->kind->mtu};
 	struct link link;
-	int error = interface->kind->make(interface, tunnel);
+	int error = making_begin(interface->config->interface);
 
+	if (error == 0)
+		error = interface->kind->make(interface, tunnel);
 	if (error == -EEXIST) {
+		making_end(interface->config->interface);
 		log_error("%s: there is another interface of that name or between the same "
 			  "addresses, %s and %s",
 			interface->config->interface, ipv4_text(tunnel->local).s,
@@ -264,6 +289,8 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 	prepare_settings(interface);
 	error = fail(interface, interface->kind->configure(interface, tunnel, renew),
 		"configure the tunnel");
+	if (error == 0)
+		making_end(interface->config->interface);
 	if (error == 0)
 		error = fail(interface, set_address(interface, tunnel), "set the address");
 	if (error == 0)

@@ -14,7 +14,8 @@
 
 enum {
 	FOLDER_MODE = 0755,
-	FILE_MODE = 0644,
+	LINE_SIZE = 512,
+	FILE_MODE = 0600, /* who may open it may lock it, and keep clients waiting */
 };
 
 static int make_folder_of(const char *path)
@@ -63,6 +64,27 @@ static int read_line(char *line, const char *server, struct pin *pin)
 	return strcasecmp(name, server) == 0;
 }
 
+/* All of the line or, if there is no room for it, nothing. */
+static int append(FILE *file, const char *server, const struct pin *pin)
+{
+	int fd = fileno(file), length, error;
+	off_t size = lseek(fd, 0, SEEK_END);
+	char line[LINE_SIZE], last = '\n';
+	ssize_t written;
+
+	if (size < 0 || (size > 0 && pread(fd, &last, sizeof last, size - 1) < 0))
+		return -errno;
+	length = snprintf(
+		line, sizeof line, "%s%s %s\n", last == '\n' ? "" : "\n", server, pin_text(pin).s);
+	if (length >= (int)sizeof line)
+		return -ENAMETOOLONG;
+	written = write(fd, line, (size_t)length);
+	if (written == length && fsync(fd) == 0)
+		return 0;
+	error = written < 0 || written == length ? -errno : -ENOSPC;
+	return ftruncate(fd, size) < 0 ? -errno : error;
+}
+
 static int find(FILE *file, const char *server, const struct pin *pin, struct pin *former)
 {
 	auto_free char *line = NULL;
@@ -94,10 +116,10 @@ int known_servers_meet(
 
 	if (result == 0)
 		result = find(file, server, pin, former);
-	if (result != SERVER_NEW)
-		return result;
-	if (fprintf(file, "%s %s\n", server, pin_text(pin).s) < 0 || fflush(file) != 0 ||
-		fsync(fileno(file)) < 0)
-		return -errno;
-	return SERVER_NEW;
+	if (result == SERVER_NEW) {
+		int error = append(file, server, pin);
+
+		result = error < 0 ? error : SERVER_NEW;
+	}
+	return result;
 }

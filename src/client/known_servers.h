@@ -14,7 +14,7 @@ enum acquaintance {
 
 /*
  * Compares a server's key with the one that it had, and remembers it if it had none; of two clients
- * that do so at once, one is the first. The file is made, mode 0644, with its folder, if need be.
+ * that do so at once, one is the first. The file is made, mode 0600, with its folder, if need be.
  * Returns an enum acquaintance, or -errno; -EBADMSG if a line is none.
  */
 int known_servers_meet(

@@ -19,18 +19,21 @@ enum {
 	CLIENT_PROTOCOL = 119, /* FRA_PROTOCOL, RTPROT_...: whose they are; nobody else's known */
 	FIRST_TABLE = 0x76700000,
 	TABLES = 0x100000,
-	FIRST_PRIORITY = 20000, /* each client has RULES of these */
-	LAST_PRIORITY = 30000, /* before the main table's 32766 */
+	FIRST_PRIORITY = 20000, /* before the main table's 32766 */
+	PLACES = 2000, /* each client has one, of RULES priorities */
 };
 
 /* In the order of their priorities. */
 enum {
-	RULE_SERVER, /* to the server: as ever. For the strict source check, which knows no marks */
+	RULE_SERVER, /* to the server: none of ours. The strict source check knows no marks */
 	RULE_OWN_NARROW, /* by our routes that are no default route */
 	RULE_MAIN_NARROW, /* by the host's own, likewise */
 	RULE_OWN_ALL,
+	RULE_END, /* does nothing: where RULE_SERVER leads, and what our place is known by */
 	RULES,
 };
+
+enum { LAST_PRIORITY = FIRST_PRIORITY + PLACES * RULES };
 
 struct routes {
 	const struct client_config *config;
@@ -47,13 +50,13 @@ static int fail(int error, const char *tried)
 }
 
 /* The same for each start of a client of this interface. FNV-1a. */
-static uint32_t table_of(const char *interface)
+static uint32_t hash_of(const char *interface)
 {
 	uint32_t hash = 2166136261;
 
 	for (const char *p = interface; *p; p++)
 		hash = (hash ^ (uint8_t)*p) * 16777619;
-	return FIRST_TABLE + hash % TABLES;
+	return hash;
 }
 
 static bool has_default(const struct client_config *config)
@@ -118,6 +121,19 @@ static int remove_routes(struct routes *routes)
 	return error;
 }
 
+/* Each interface's clients begin to look elsewhere: two that start at once do not find the same. */
+static int find_place(struct routes *routes, const struct rule *rules, size_t n)
+{
+	uint32_t first = hash_of(routes->config->interface) % PLACES;
+
+	for (uint32_t i = 0; i < PLACES; i++) {
+		routes->priority = FIRST_PRIORITY + (first + i) % PLACES * RULES;
+		if (!is_taken(rules, n, routes->priority))
+			return 0;
+	}
+	return fail(-ENOSPC, "find free preferences for rules");
+}
+
 /* Removes all that is there, and looks for a place for the rules to come. */
 static int clear(struct routes *routes)
 {
@@ -131,11 +147,7 @@ static int clear(struct routes *routes)
 		error = remove_routes(routes);
 	if (error < 0)
 		return fail(error, "remove rules and routes");
-	for (routes->priority = FIRST_PRIORITY; is_taken(rules, n, routes->priority);
-		routes->priority += RULES)
-		if (routes->priority >= LAST_PRIORITY - RULES)
-			return fail(-ENOSPC, "find free preferences for rules");
-	return 0;
+	return find_place(routes, rules, n);
 }
 
 int routes_open(const struct client_config *config, struct routes **result)
@@ -146,7 +158,7 @@ int routes_open(const struct client_config *config, struct routes **result)
 	if (!routes)
 		return -ENOMEM;
 	routes->config = config;
-	routes->table = table_of(config->interface);
+	routes->table = FIRST_TABLE + hash_of(config->interface) % TABLES;
 	error = fail(netlink_open(NETLINK_ROUTE, &routes->netlink), "talk to the kernel");
 	if (error == 0)
 		error = clear(routes);
@@ -167,8 +179,12 @@ static struct rule rule_for(const struct routes *routes, unsigned int which)
 
 	switch (which) {
 	case RULE_SERVER:
-		rule.table = RT_TABLE_MAIN;
+		rule.action = FR_ACT_GOTO;
+		rule.target = routes->priority + RULE_END;
 		rule.to = (struct prefix){routes->server, 32};
+		break;
+	case RULE_END:
+		rule.action = FR_ACT_NOP;
 		break;
 	case RULE_MAIN_NARROW:
 		rule.table = RT_TABLE_MAIN;
@@ -191,7 +207,6 @@ static int add_rule(struct routes *routes, unsigned int which)
 	return error == -EEXIST ? 0 : error;
 }
 
-/* The exception is there before the rule. */
 static int except_server(struct routes *routes, struct ipv4 server)
 {
 	struct rule rule = rule_for(routes, RULE_SERVER);
@@ -222,9 +237,11 @@ int routes_set(struct routes *routes, unsigned int ifindex, struct ipv4 server)
 
 	if (routes->config->n_routes == 0)
 		return 0;
-	error = except_server(routes, server);
+	/* First what an earlier client's place is known by, and exceptions before the rules they
+	 * are from. Whatever comes of it, the table is empty until all the rules are there. */
+	error = add_rule(routes, RULE_END);
 	if (error == 0)
-		error = add_routes(routes, ifindex);
+		error = except_server(routes, server);
 	if (error == 0)
 		error = add_rule(routes, RULE_OWN_NARROW);
 	if (error == 0 && has_default(routes->config)) {
@@ -232,6 +249,8 @@ int routes_set(struct routes *routes, unsigned int ifindex, struct ipv4 server)
 		if (error == 0)
 			error = add_rule(routes, RULE_OWN_ALL);
 	}
+	if (error == 0)
+		error = add_routes(routes, ifindex);
 	return fail(error, "make rules and routes");
 }
 

@@ -22,11 +22,12 @@ struct ipv4 tunnel_gateway(const struct tunnel *tunnel)
 
 const char *tunnel_fault(const struct tunnel *tunnel, enum tunnel_kind kind)
 {
-	struct prefix block = tunnel_block(tunnel);
+	struct prefix block;
 	uint32_t octet = tunnel->inner.value >> 24;
 
 	if (tunnel->length < LARGEST_BLOCK || tunnel->length > SMALLEST_BLOCK)
 		return "the block of the address is too large or too small";
+	block = tunnel_block(tunnel);
 	if (octet == 0 || octet == LOOPBACK || (octet >= MULTICAST && octet < RESERVED))
 		return "the address cannot be an interface's";
 	if (ipv4_equal(tunnel->inner, block.address) ||

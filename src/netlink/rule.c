@@ -40,6 +40,8 @@ void rule_put(
 	}
 	if (rule->table >= 256)
 		netlink_put_u32(request, FRA_TABLE, rule->table);
+	if (rule->target != 0)
+		netlink_put_u32(request, FRA_GOTO, rule->target);
 	if (rule->iif[0] != '\0')
 		netlink_put_string(request, FRA_IIFNAME, rule->iif);
 	if (rule->oif[0] != '\0')
@@ -115,6 +117,7 @@ int rule_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attribute_ipv4(table[FRA_DST], &rule->to.address);
 	attribute_u32(table[FRA_PRIORITY], &rule->priority);
 	attribute_u32(table[FRA_TABLE], &rule->table);
+	attribute_u32(table[FRA_GOTO], &rule->target);
 	attribute_u8(table[FRA_PROTOCOL], &rule->protocol);
 	attribute_u32(table[FRA_FWMARK], &rule->mark);
 	attribute_u32(table[FRA_FWMASK], &rule->mask);

@@ -19,6 +19,7 @@ struct rule {
 	uint32_t mark, mask; /* mask 0: any */
 	uint8_t action; /* FR_ACT_TO_TBL, ... of linux/fib_rules.h */
 	uint32_t table; /* of FR_ACT_TO_TBL */
+	uint32_t target; /* of FR_ACT_GOTO: the priority of the rule to go on with */
 	uint8_t protocol; /* RTPROT_...: who added it */
 	bool inverted; /* for all that the conditions do not describe */
 	bool no_default; /* of FR_ACT_TO_TBL: the table's default route does not count */

@@ -14,6 +14,7 @@
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/rights.h"
 #include "base/version.h"
 #include "ipc/report.h"
 #include "server/config.h"
@@ -27,7 +28,6 @@
 #include "server/listener.h"
 #include "server/lock.h"
 #include "server/reaper.h"
-#include "server/rights.h"
 #include "server/snapshot.h"
 
 static const char server_key_path[] = RUN_FOLDER "/server-key";

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/rights.h"
 #include "ipc/report.h"
 #include "netlink/socket.h"
 #include "plane/plane.h"
@@ -21,7 +22,6 @@
 #include "server/go_leftovers.h"
 #include "server/lock.h"
 #include "server/policy_rules.h"
-#include "server/rights.h"
 
 static const char device_sockets[] = "/run/wireguard";
 static const char socket_suffix[] = ".sock";

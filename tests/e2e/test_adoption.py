@@ -49,7 +49,7 @@ def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
     server = host.start()
     tunnels = pair(host, client)
     assert carry_traffic(host, tunnels)
-    pings = [client.ns.popen(f"ping -n -q -i 0.1 -w 60 -I {tunnel.device} 198.51.100.80",
+    pings = [client.ns.popen(f"ping -n -q -i 0.1 -w 300 -I {tunnel.device} 198.51.100.80",
                              stdout=-1, text=True) for tunnel in tunnels]
     time.sleep(0.5)
     server.kill()
@@ -59,7 +59,7 @@ def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
     for process in pings:
         process.send_signal(2)
         sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received",
-                                            process.communicate(timeout=10)[0]).groups())
+                                            process.communicate(timeout=60)[0]).groups())
         # The last one may have been on its way.
         assert received >= sent - 1 and sent > 10
 
@@ -96,9 +96,8 @@ def test_an_adopted_peers_idle_clock_starts_anew(host, client):
     time.sleep(8)
     began = time.monotonic()
     host.start("--idle-timeout=8s --connect-grace=1s --reap-interval=200ms")
-    started = time.monotonic()
-    wait.throughout(lambda: len(host.holders()) == 2, max(0.1, 6 - (started - began)))
-    wait.until(lambda: not host.holders(), 12)
+    wait.throughout(lambda: len(host.holders()) == 2, 7, since=began)
+    wait.until(lambda: not host.holders())
 
 
 def test_the_adopted_interfaces_are_the_same_ones(host, client):
@@ -358,7 +357,7 @@ def test_an_address_that_no_interface_has_is_added_for_a_minute(host, client, ki
     before = host.snapshot()
     server = host.start(ips=[host.absent])
     info = address_info(host, host.absent)
-    assert info["prefixlen"] == 32 and 45 <= info["valid_life_time"] <= 60
+    assert info["prefixlen"] == 32 and 30 <= info["valid_life_time"] <= 60
     tunnel = host.tunnel(kind, client, host.absent).up()
     assert tunnel.ping() and tunnel.visit() == host.absent
     server.stop()
@@ -379,8 +378,8 @@ def test_the_address_is_renewed_and_added_again(host, client):
     """Looked after every 15 s."""
     host.start(ips=[host.absent])
     host.ns.run(f"ip addr del {host.absent}/32 dev wan0")
-    info = wait.until(lambda: address_info(host, host.absent), 17)
-    assert info["prefixlen"] == 32 and 45 <= info["valid_life_time"] <= 60
+    info = wait.until(lambda: address_info(host, host.absent), 45)
+    assert info["prefixlen"] == 32 and 30 <= info["valid_life_time"] <= 60
     assert host.api(client, host.absent).get("/healthz").status == 200
 
 
@@ -411,7 +410,7 @@ def test_wireguard_answers_from_no_other_address(host, client):
     assert sources <= {host.address}
     host.ns.run(f"ip route del local {host.address}/32 dev lo")
     host.ns.run(f"ip addr add {host.address}/32 dev wan0")
-    assert tunnel.ping(seconds=6)
+    assert tunnel.ping(seconds=20)
     endpoint = client.ns.run("wg show wg0 endpoints").split()[1]
     assert endpoint == f"{host.address}:50227"
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from lab import wait
 from lab.client import Machine
 from lab.server import Host
+from lab.world import ROUTER_TO_CLIENTS
+
+# In the guest, where processors are emulated, only what depends on the plane is tested.
+either_plane = pytest.mark.only("embedded", reason="it is the same on both planes")
 
 
 @pytest.fixture(name="other_host")
@@ -71,6 +76,20 @@ def test_once_ends_when_the_tunnel_works_and_leaves_it(host, machine, kind):
     assert not machine.has("vprox0")
 
 
+@either_plane
+def test_what_was_assigned_is_told_once_it_could_be_set_up(host, machine, kind):
+    host.start()
+    obstacle = machine.state / "run/vprox/client-making-vprox0"
+    obstacle.mkdir(parents=True)
+    client = machine.connect(host.address, "--json", kind=kind)
+    client.logged("cannot make the interface", times=2)
+    assert not client.said
+    obstacle.rmdir()
+    client.up()
+    assert len(client.said) == 1
+
+
+@either_plane
 def test_the_key_is_kept_from_one_start_to_the_next(host, machine):
     host.start()
     addresses = []
@@ -98,6 +117,7 @@ def test_two_clients_of_one_machine_have_tunnels_to_two_servers(host, machine):
     three.stop()
 
 
+@either_plane
 def test_a_second_client_of_one_interface_is_refused(host, machine):
     host.start()
     first = machine.connect(host.address).up()
@@ -128,6 +148,23 @@ def test_a_tunnel_with_another_key_is_left_alone(host, machine, kind):
     assert client.visit() == host.address
 
 
+def test_a_client_that_is_killed_while_it_makes_its_interface_is_cleared_up_after(
+        host, machine, kind):
+    host.start()
+    client = machine.connect(host.address, kind=kind)
+
+    def kill_once_it_is_there():
+        end = time.monotonic() + 40
+        while "vprox0" not in [name for _, name in socket.if_nameindex()]:
+            assert time.monotonic() < end, client.log
+        client.kill()
+    machine.ns.enter(kill_once_it_is_there)
+    again = machine.connect(host.address, kind=kind).up()
+    again.works(host.address)
+    again.stop()
+    assert not machine.has("vprox0")
+
+
 @pytest.mark.sanitize
 def test_a_killed_client_leaves_its_tunnel_and_the_next_one_takes_it_over(host, machine, kind):
     host.start()
@@ -146,6 +183,7 @@ def test_a_killed_client_leaves_its_tunnel_and_the_next_one_takes_it_over(host, 
     assert not machine.has("vprox0")
 
 
+@either_plane
 def test_a_second_signal_does_not_wait_for_the_goodbye(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -216,6 +254,7 @@ def test_another_address_is_taken(host, machine, other_client, kind):
     assert f"inet {taken}/" not in machine.ns.run("ip -4 addr show vprox0")
 
 
+@either_plane
 def test_a_server_that_is_gone_for_a_while_is_waited_for(host, machine, kind):
     server = host.start()
     client = machine.connect(host.address, kind=kind).up()
@@ -227,6 +266,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(host, machine, kind):
     client.up(times=2, seconds=60).works(host.address)
 
 
+@either_plane
 def test_a_server_that_is_not_there_yet_is_waited_for(host, machine):
     client = machine.connect(host.address)
     client.logged("cannot connect")
@@ -250,6 +290,7 @@ def test_a_client_follows_an_address_that_moves_to_another_host(
 
 # Who the server is
 
+@either_plane
 def test_the_first_time_is_remembered_and_a_change_refused(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -273,6 +314,7 @@ def test_the_first_time_is_remembered_and_a_change_refused(host, machine):
     machine.connect(host.address, f"--pin {pins_of(server)[0]}").up().stop()
 
 
+@either_plane
 def test_a_change_while_connected_is_refused_until_the_right_server_is_back(host, machine):
     server = host.start()
     client = machine.connect(host.address).up()
@@ -292,7 +334,7 @@ def test_a_change_while_connected_is_refused_until_the_right_server_is_back(host
     client.up(times=2, seconds=60).works(host.address)
 
 
-@pytest.mark.sanitize
+@either_plane
 def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     server = host.start()
     wrong = "sha256//" + "A" * 43 + "="
@@ -304,6 +346,7 @@ def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     machine.connect(host.address, f"--pin {wrong} --pin {pins_of(server)[0]}").up()
 
 
+@either_plane
 def test_a_certificate_authority_vouches_for_a_server(host, machine):
     host.start()
     certificate = host.state / "lib/vprox/tls-cert.pem"
@@ -318,6 +361,7 @@ def test_a_certificate_authority_vouches_for_a_server(host, machine):
     assert "is not good by --cacert" in client.log
 
 
+@either_plane
 def test_insecure_takes_any_server(host, machine):
     host.start()
     machine.known_servers.parent.mkdir()
@@ -325,6 +369,7 @@ def test_insecure_takes_any_server(host, machine):
     machine.connect(host.address, "--insecure").up()
 
 
+@either_plane
 def test_a_server_may_be_named(host, machine, kind):
     server = host.start()
     hosts = machine.state / "hosts"
@@ -335,7 +380,7 @@ def test_a_server_may_be_named(host, machine, kind):
     assert machine.known_servers.read_text() == f"proxy.example {pins_of(server)[0]}\n"
 
 
-@pytest.mark.sanitize
+@either_plane
 def test_a_wrong_password_ends_the_client(host, machine):
     host.start()
     before = machine.snapshot()
@@ -345,6 +390,7 @@ def test_a_wrong_password_ends_the_client(host, machine):
     assert machine.snapshot() == before
 
 
+@either_plane
 def test_a_password_that_is_changed_ends_a_running_client(host, machine):
     server = host.start()
     before = machine.snapshot()
@@ -386,6 +432,19 @@ def test_the_default_route_does_not_cut_off_the_tunnel_itself(host, machine, kin
     wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
 
 
+@pytest.mark.parametrize("rp_filter", [0, 1])
+def test_a_default_route_in_a_table_of_its_own_goes_on_leading_to_the_server(
+        host, machine, kind, rp_filter):
+    machine.ns.sysctl(net__ipv4__conf__all__rp_filter=rp_filter,
+                      net__ipv4__conf__eth0__rp_filter=rp_filter)
+    machine.ns.ip("route del default",
+                  f"route add default via {ROUTER_TO_CLIENTS} dev eth0 onlink table 200",
+                  "rule add pref 31000 lookup 200")
+    host.start()
+    machine.connect(host.address, "--route 0.0.0.0/0", kind=kind).up()
+    is_seen_as(machine, host.address)
+
+
 def test_routes_that_a_killed_client_left_are_taken_over_and_taken_back(host, machine):
     host.start()
     before = machine.snapshot()
@@ -397,6 +456,7 @@ def test_routes_that_a_killed_client_left_are_taken_over_and_taken_back(host, ma
     wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
 
 
+@either_plane
 def test_rules_that_are_flushed_come_back(host, machine):
     host.start()
     machine.connect(host.address, "--route 198.51.100.0/24").up()
@@ -409,6 +469,7 @@ def test_rules_that_are_flushed_come_back(host, machine):
 
 # The command line
 
+@either_plane
 @pytest.mark.parametrize("arguments, expected", [
     ("", "SERVER is missing"),
     ("203.0.113.7 203.0.113.8", "203.0.113.8: there is one SERVER"),
@@ -448,12 +509,14 @@ def test_a_wrong_command_line_is_told_and_nothing_is_done(machine, arguments, ex
     assert not machine.has("vprox0")
 
 
+@either_plane
 @pytest.mark.parametrize("password", [None, "", "two\nlines", " blank", "x" * 4097])
 def test_a_password_that_cannot_be_sent_is_told(machine, password):
     status, said = machine.run("203.0.113.7", password=password)
     assert status == 2 and "VPROX_PASSWORD" in said, said
 
 
+@either_plane
 def test_help_and_version(machine):
     status, said = machine.run("--help")
     assert status == 0 and "--route CIDR" in said
@@ -461,12 +524,14 @@ def test_help_and_version(machine):
     assert status == 0 and said.startswith("vprox ")
 
 
+@either_plane
 def test_a_file_without_certificates_is_told(host, machine):
     host.start()
     client = machine.connect(host.address, "--cacert /etc/passwd")
     client.logged("there is no certificate in the file")
 
 
+@either_plane
 def test_without_rights_it_says_so(machine):
     process = machine.ns.popen(
         ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
@@ -476,6 +541,7 @@ def test_without_rights_it_says_so(machine):
     assert process.returncode == 1 and "run it as root" in said, said
 
 
+@either_plane
 def test_the_helper_is_not_for_people(machine):
     done = machine.ns.try_run([machine.options.vprox, "fetch"])
     assert done.returncode == 2 and "not by hand" in done.stdout

@@ -61,7 +61,7 @@ def test_a_peer_of_one_endpoint_cannot_use_the_others_addresses(shared_host, ser
     assert seen(world, b"spoofed-endpoint", seconds=0.3) is None
 
 
-def seen(world, payload, seconds=3):
+def seen(world, payload, seconds=15):
     """Where the Internet got a datagram from, or None."""
     try:
         return wait.until(lambda: next((address for data, (address, _) in world.echo.datagrams

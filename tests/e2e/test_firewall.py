@@ -407,7 +407,7 @@ def test_when_it_is_flushed_the_way_is_made_again(host, client, firewall):
     tunnel = host.tunnel("ipip", client).up()
     host.ns.run("iptables-nft -F FORWARD" if firewall == "iptables-nft"
                 else "nft flush chain inet strict forward")
-    wait.until(lambda: tunnel.visit(seconds=1) == host.address, 10)
+    wait.until(lambda: tunnel.visit(seconds=1) == host.address)
     server.stop()
     host.assert_same(before)
 
@@ -437,7 +437,7 @@ def test_when_our_table_is_deleted_it_is_made_again(host, client):
     tunnel = host.tunnel("ipip", client).up()
     ruleset = host.ns.run("nft list ruleset")
     host.ns.run("nft flush ruleset")
-    wait.until(lambda: host.ns.run("nft list ruleset") == ruleset, 10)
+    wait.until(lambda: host.ns.run("nft list ruleset") == ruleset)
     assert tunnel.visit() == host.address
 
 

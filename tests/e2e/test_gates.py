@@ -30,7 +30,7 @@ def test_by_default_there_is_a_gate_for_each_core(host):
 def test_a_gate_has_no_rights(shared_host, server):
     # The sandbox is on once the gate serves; `ready` may come before.
     for pid in server.gates():
-        wait.until(lambda: status(pid)["Seccomp"] == "2", 5, "seccomp filter")
+        wait.until(lambda: status(pid)["Seccomp"] == "2", what="seccomp filter")
         found = status(pid)
         assert found["NoNewPrivs"] == "1"
         for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
@@ -68,7 +68,7 @@ def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
         assert tunnel.ping()
-    wait.until(lambda: len(server.gates()) == 2 and not set(server.gates()) & set(pids), 10)
+    wait.until(lambda: len(server.gates()) == 2 and not set(server.gates()) & set(pids))
     assert server.logged("gate .* killed by signal 9")
     assert tunnel.request().inner == tunnel.inner
     assert tunnel.ping() and tunnel.visit() == host.address
@@ -81,7 +81,7 @@ def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients
         connection.send(request_bytes("POST", "/connect-ipip"))
         os.kill(server.gates()[0], signal.SIGKILL)
         connection.socket.close()
-        wait.until(lambda: server.gates() and served(host, node), 15)
+        wait.until(lambda: server.gates() and served(host, node))
     for name, link in host.ipip_links().items():
         assert "UP" in link["flags"]
         assert len(host.ns.run(f"ip route show dev {name}").splitlines()) == 1
@@ -104,7 +104,7 @@ def test_gates_go_when_the_broker_is_killed(host):
     gates = server.gates()
     server.process.kill()
     server.wait()
-    wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates), 5)
+    wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates))
 
 
 def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
@@ -117,5 +117,5 @@ def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
             deaths += 1
         time.sleep(0.05)
     assert deaths < 10
-    wait.until(lambda: served(host, client), 5)
+    wait.until(lambda: served(host, client))
     assert host.api(client).connect(random_key()).status == 200

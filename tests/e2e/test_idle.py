@@ -10,7 +10,7 @@ from lab.tunnels import random_key
 IDLE = 3
 GRACE = 2
 FLAGS = f"--idle-timeout={IDLE} --connect-grace={GRACE}s --reap-interval=200ms"
-SLACK = 4  # for a look, a removal and a slow machine
+SLACK = 30  # for a look, a removal and a slow machine
 
 
 @pytest.fixture(scope="module", name="server")
@@ -26,7 +26,7 @@ def test_an_idle_ipip_peer_goes(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client)
     began = time.monotonic()
     tunnel.inner = tunnel.request().inner
-    wait.throughout(lambda: holds(shared_host, tunnel), IDLE - 1, "it is not idle yet")
+    wait.throughout(lambda: holds(shared_host, tunnel), IDLE - 1, "it is not idle yet", began)
     wait.until(lambda: not holds(shared_host, tunnel), 1 + SLACK)
     assert time.monotonic() - began >= IDLE
     assert not shared_host.ipip_links()
@@ -38,7 +38,7 @@ def test_a_wireguard_peer_without_a_handshake_goes_after_the_idle_timeout(
     began = time.monotonic()
     shared_host.api(client).connect(key)
     # Longer than the grace, which is for those with a handshake.
-    wait.throughout(lambda: key in shared_host.wireguard_peers(), IDLE - 0.5)
+    wait.throughout(lambda: key in shared_host.wireguard_peers(), IDLE - 0.5, since=began)
     wait.until(lambda: key not in shared_host.wireguard_peers(), 1 + SLACK)
     assert time.monotonic() - began >= IDLE
 
@@ -52,9 +52,10 @@ def test_a_wireguard_peer_whose_handshake_is_old_goes(shared_host, server, clien
 
 def test_a_recent_connect_keeps_a_wireguard_peer_whose_handshake_is_old(host, client):
     host.start("--idle-timeout=1s --connect-grace=5s --reap-interval=200ms")
+    began = time.monotonic()
     tunnel = host.tunnel("wireguard", client).up()
     assert tunnel.ping()
-    wait.throughout(lambda: holds(host, tunnel), 3.5, "the grace is longer")
+    wait.throughout(lambda: holds(host, tunnel), 4, "the grace is longer", began)
     wait.until(lambda: not holds(host, tunnel), 3 + SLACK)
 
 
@@ -91,8 +92,9 @@ def test_asking_again_sets_the_clock_back(shared_host, server, client):
     tunnel.inner = tunnel.request().inner
     key = random_key()
     shared_host.api(client).connect(key)
-    for _ in range(3):
-        time.sleep(IDLE - 1)
+    end = time.monotonic() + 2 * IDLE
+    while time.monotonic() < end:
+        time.sleep(IDLE / 6)
         assert tunnel.request().inner == tunnel.inner
         assert shared_host.api(client).connect(key).status == 200
     assert holds(shared_host, tunnel)

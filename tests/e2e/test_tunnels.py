@@ -174,7 +174,7 @@ def test_connect_writes_a_peer_back_that_somebody_removed(shared_host, server, c
     # The client's end knows nothing of it, and still has a key that the server has forgotten.
     tunnel.ns.run(f"ip link del {tunnel.device}")
     tunnel.up()
-    assert tunnel.ping(seconds=8)
+    assert tunnel.ping(seconds=20)
 
 
 @pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
@@ -271,7 +271,7 @@ def test_a_wireguard_device_that_vanished_is_made_again_with_all_its_peers(host,
     for tunnel in first, second:
         tunnel.down()
         tunnel.up()
-        assert tunnel.ping(seconds=8) and tunnel.visit() == host.address
+        assert tunnel.ping(seconds=20) and tunnel.visit() == host.address
 
 
 @pytest.mark.interop

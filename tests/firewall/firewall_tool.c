@@ -161,7 +161,9 @@ static int rules_tend(struct tool *tool)
 
 static int rules_remove(struct tool *tool)
 {
-	return policy_rules_remove(tool->netlink, false);
+	int removed = policy_rules_remove(tool->netlink, false);
+
+	return removed < 0 ? removed : 0;
 }
 
 static int sysctls(struct tool *tool)

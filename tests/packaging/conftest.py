@@ -27,7 +27,10 @@ def fixture_build():
 
 @pytest.fixture(scope="session", name="package")
 def fixture_package(build):
-    """The Debian package: the one that `make deb` built, if it is younger than the program."""
+    """The Debian package: $VPROX_PACKAGE, or the one that `make deb` built, if it is younger than the
+    program."""
+    if "VPROX_PACKAGE" in os.environ:
+        return pathlib.Path(os.environ["VPROX_PACKAGE"]).resolve()
     packages = sorted(build.glob("vprox_*.deb"), key=lambda path: path.stat().st_mtime)
     if packages and packages[-1].stat().st_mtime > (build / "vprox").stat().st_mtime:
         return packages[-1]

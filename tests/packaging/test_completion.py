@@ -52,7 +52,7 @@ def options_in(text):
 
 def test_every_command_is_completed(programs, complete):
     commands = commands_in(help_of(programs, "vprox"))
-    assert {"server", "device", "list"} <= commands <= complete("vprox", "")
+    assert {"server", "connect", "device", "show", "list", "clean"} <= commands <= complete("vprox", "")
     assert complete("vprox", "ser") == {"server"}
 
 
@@ -92,6 +92,21 @@ def test_choices_are_completed(complete, option, values):
     one = min(values)
     assert one in complete("vprox", "server", option, "=", one[:2])
     assert one in complete("vprox", "server", "--ip", "203.0.113.7", option, one[:2])
+
+
+@pytest.mark.parametrize("command, options", [
+    ("connect", {"--interface", "--tunnel", "--plane", "--route", "--pin", "--cacert", "--insecure",
+                 "--known-servers", "--once", "--json"}),
+    ("show", {"--json", "--metrics", "--watch", "--endpoint", "--peer"}),
+    ("clean", {"--dry-run"}),
+])
+def test_the_options_of_clients_and_operators_are_completed(complete, command, options):
+    assert options <= complete("vprox", command, "--")
+
+
+def test_what_a_client_may_choose_is_completed(complete):
+    assert complete("vprox", "connect", "--tunnel", "") == {"wireguard", "ipip"}
+    assert complete("vprox", "connect", "--plane", "=", "k") == {"kernel"}
 
 
 def test_files_are_completed(complete, tmp_path):

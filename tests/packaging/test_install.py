@@ -54,7 +54,7 @@ def test_everything_goes_where_debian_expects_it(installed):
     assert files_in(installed) >= {
         "usr/sbin/vprox",
         "usr/sbin/vprox-device",
-        "usr/share/man/man8/vprox.8",
+        *(f"usr/share/man/man8/{page.name}" for page in (ROOT / "man").glob("*.8")),
         "usr/lib/systemd/system/vprox-server.service",
         "usr/lib/systemd/system/vprox-device@.service",
         "usr/lib/systemd/system/vprox-client@.service",
@@ -88,11 +88,10 @@ def test_the_links_lead_to_the_program(installed):
 
 def test_every_subcommand_has_a_manual_page(build):
     for name in subcommands(build / "vprox"):
-        page = ROOT / f"man/vprox-{name}.8"
-        if page.exists():
-            assert f".Nm vprox-{name}" in page.read_text()
+        if name == "list":  # has nothing to say that vprox(8) does not
+            assert ".It Cm list" in (ROOT / "man/vprox.8").read_text()
         else:
-            assert f".It Cm {name}" in (ROOT / "man/vprox.8").read_text(), name
+            assert f".Nm vprox-{name}\n" in (ROOT / f"man/vprox-{name}.8").read_text()
 
 
 def test_manual_pages_are_well_formed(installed):

@@ -41,11 +41,29 @@ static void texts_have_an_end(void **state)
 	assert_int_equal(strlen(seen_copy.fault), sizeof seen_copy.fault - 1);
 }
 
+static void texts_are_fit_for_a_terminal(void **state)
+{
+	struct fetch_result result = {.outcome = FETCH_FAILED,
+		.text = "a\x1b[2Jb\nc\x7f\xc2\x9b"
+			"d~"};
+	struct fetch_seen seen = {.fault = "\x9b"
+					   "31m ok"};
+	struct fetch_result copy;
+	struct fetch_seen seen_copy;
+
+	(void)state;
+	assert_int_equal(fetch_decode_result(&result, sizeof result, &copy), 0);
+	assert_string_equal(copy.text, "a?[2Jb?c???d~");
+	assert_int_equal(fetch_decode_seen(&seen, sizeof seen, &seen_copy), 0);
+	assert_string_equal(seen_copy.fault, "?31m ok");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_message_is_refused),
 		cmocka_unit_test(texts_have_an_end),
+		cmocka_unit_test(texts_are_fit_for_a_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,10 @@
 #include "test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,9 +65,39 @@ static void a_new_server_is_remembered(void **state)
 	assert_int_equal(meet("203.0.113.7", &one), SERVER_NEW);
 	assert_int_equal(meet("203.0.113.7", &one), SERVER_KNOWN);
 	assert_int_equal(stat(path, &stat_of), 0);
-	assert_int_equal(stat_of.st_mode & 0777, 0644);
+	assert_int_equal(stat_of.st_mode & 0777, 0600);
 	assert_int_equal(meet("203.0.113.8", &two), SERVER_NEW);
 	assert_int_equal(meet("203.0.113.7", &one), SERVER_KNOWN);
+}
+
+static void a_line_without_an_end_is_not_gone_on_with(void **state)
+{
+	char text[128];
+
+	(void)state;
+	snprintf(text, sizeof text, "203.0.113.7 %s", pin_text(&one).s);
+	write_file(text);
+	assert_int_equal(meet("203.0.113.8", &two), SERVER_NEW);
+	assert_int_equal(meet("203.0.113.7", &one), SERVER_KNOWN);
+	assert_int_equal(meet("203.0.113.8", &two), SERVER_KNOWN);
+}
+
+/* A limit on the size of files ends a write in the middle, as a full disk does. */
+static void a_line_that_there_is_no_room_for_leaves_nothing(void **state)
+{
+	struct rlimit before, limit;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(meet("203.0.113.7", &one), SERVER_NEW);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){
+		strlen("203.0.113.7 ") + strlen(pin_text(&one).s) + 9, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(meet("203.0.113.8", &two), -ENOSPC);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(meet("203.0.113.7", &one), SERVER_KNOWN);
+	assert_int_equal(meet("203.0.113.8", &two), SERVER_NEW);
 }
 
 static void a_changed_server_is_told_and_the_file_stays(void **state)
@@ -113,6 +145,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_new_server_is_remembered, forget),
+		cmocka_unit_test_teardown(a_line_without_an_end_is_not_gone_on_with, forget),
+		cmocka_unit_test_teardown(a_line_that_there_is_no_room_for_leaves_nothing, forget),
 		cmocka_unit_test_teardown(a_changed_server_is_told_and_the_file_stays, forget),
 		cmocka_unit_test(a_server_may_have_several_keys),
 		cmocka_unit_test(a_file_that_cannot_be_understood_trusts_nobody),

@@ -84,7 +84,7 @@ def bound(namespace, kind, device, port, seconds):
     return sock
 
 
-def visit(namespace, device, port=0, seconds=5, address=VISITED):
+def visit(namespace, device, port=0, seconds=15, address=VISITED):
     """Asks the HTTP echo through a device: the address and port it is visited from, or None."""
     try:
         with bound(namespace, socket.SOCK_STREAM, device, port, seconds) as sock:
@@ -99,7 +99,7 @@ def visit(namespace, device, port=0, seconds=5, address=VISITED):
     return seen, int(port)
 
 
-def ask_udp(namespace, device, port=0, seconds=2, payload=b"?", address=VISITED):
+def ask_udp(namespace, device, port=0, seconds=10, payload=b"?", address=VISITED):
     """The same of the UDP echo."""
     with bound(namespace, socket.SOCK_DGRAM, device, port, seconds) as sock:
         try:

@@ -15,6 +15,8 @@ MNT_DETACH = 2
 NAMESPACES = "/run/netns"  # where `ip netns` looks for them
 RUN_FOLDER = "/run/wireguard"  # where userspace devices have their control sockets
 COMMAND_SECONDS = 60
+# What `ip` says of somebody else's namespace that comes or goes just now.
+NAMESPACE_GOES = "Error: Peer netns reference is invalid.\n"
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -130,8 +132,10 @@ class Namespace:
         kwargs.setdefault("stdin", None if "input" in kwargs else subprocess.DEVNULL)
         if kwargs["stdin"] is None:
             del kwargs["stdin"]
-        return self._enter_with_mounts((), subprocess.run, words, text=True, stdout=subprocess.PIPE,
+        done = self._enter_with_mounts((), subprocess.run, words, text=True, stdout=subprocess.PIPE,
                                        stderr=subprocess.STDOUT, check=False, **kwargs)
+        done.stdout = done.stdout.replace(NAMESPACE_GOES, "")
+        return done
 
     def _enter_with_mounts(self, mounts, function, *args, **kwargs):
         if not mounts and self.run_folder:

@@ -153,7 +153,7 @@ class Sniffer:
             if protocol == ETH_P_IP and len(data) >= 20:
                 self.packets.append(Packet(data))
 
-    def wait(self, matches, seconds=3):
+    def wait(self, matches, seconds=15):
         """The first packet that matches, or None after so long."""
         end = time.monotonic() + seconds
         seen = 0

@@ -88,11 +88,11 @@ class Tunnel:
         seen = self.visit_from_port(0, **kwargs)
         return seen and seen[0]
 
-    def visit_from_port(self, port, seconds=5):
+    def visit_from_port(self, port, seconds=15):
         """The same from a source port: the address and port that it is visited from, or None."""
         return visit(self.ns, self.device, port, seconds)
 
-    def ping(self, address=None, count=1, seconds=3, options=""):
+    def ping(self, address=None, count=1, seconds=10, options=""):
         """Whether each of count echoes came back, through the tunnel; from the server's inner
         address if none is given. An interval shorter than 0.2 s makes them a burst."""
         done = self.ns.try_run(f"ping -n -q -I {self.device} -c {count} -i 0.1 -W {seconds} "

@@ -5,8 +5,9 @@ import time
 POLL_SECONDS = 0.05
 
 
-def until(condition, seconds=5, what=None):
-    """Waits until condition() is true and returns what it gave; fails when the time is over."""
+def until(condition, seconds=30, what=None):
+    """Waits until condition() is true and returns what it gave; fails when the time is over. It
+    costs nothing to give it more than a machine that has much else to do may need."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -17,9 +18,10 @@ def until(condition, seconds=5, what=None):
         time.sleep(POLL_SECONDS)
 
 
-def throughout(condition, seconds, what=None):
-    """Fails unless condition() stays true for so long."""
-    end = time.monotonic() + seconds
+def throughout(condition, seconds, what=None, since=None):
+    """Fails unless condition() stays true for so long since a time.monotonic(), since now if there
+    is none. What is seen only afterwards, on a machine that stood still, does not count."""
+    end = (time.monotonic() if since is None else since) + seconds
     while time.monotonic() < end:
-        assert condition(), what or condition
+        assert condition() or time.monotonic() > end, what or condition
         time.sleep(POLL_SECONDS)

@@ -15,6 +15,7 @@ import socket
 import struct
 import tempfile
 
+from lab import wait
 from lab.echo import VISITED, Echo
 from lab.ends import ENDS, kernel_has_both
 from lab.netns import Namespace
@@ -26,7 +27,8 @@ ROUTER_TO_HOSTS = "203.0.113.1"
 FIRST_CLIENT = 10
 ADDRESSES_PER_HOST = 4
 MTU = 1500
-SIOCETHTOOL = 0x8946  # linux/sockios.h
+SIOCGIFFLAGS, SIOCETHTOOL = 0x8913, 0x8946  # linux/sockios.h
+IFF_RUNNING = 0x40  # linux/if.h
 ETHTOOL_SET_TX_CHECKSUMS = 0x17  # linux/ethtool.h, ETHTOOL_STXCSUM
 
 
@@ -43,6 +45,16 @@ def complete_checksums(name):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL,
                     struct.pack("16sP16x", name.encode(), ctypes.addressof(value)))
+
+
+def wait_until_running(namespace, device):
+    """The kernel notices a link's carrier some time after it was set up; addresses and routes look
+    different until then."""
+    def is_running():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            request = struct.pack("16s24x", device.encode())
+            return struct.unpack("16xH22x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))[0] & IFF_RUNNING
+    wait.until(lambda: namespace.enter(is_running), what=f"{device} runs")
 
 
 class Node:
@@ -67,6 +79,8 @@ class Node:
         internet.ip(*up(f"{name}"),
                     # An earlier node's may not be gone yet.
                     *[f"route replace {address}/32 dev {name}" for address in self.addresses])
+        wait_until_running(self.ns, device)
+        wait_until_running(internet, name)
 
     def remove(self):
         """The link goes with the namespace."""
@@ -155,6 +169,7 @@ class World:
         neighbour.ip("link set lo up", *up("eth0"),
                      f"addr add {NEIGHBOUR}/30 dev eth0",
                      f"route add default via {NEIGHBOURS_GATEWAY}")
+        wait_until_running(host.ns, "lan0")
         self.internet.ip(f"route replace {NEIGHBOUR}/32 via {host.address} "
                          f"dev {host.node.name} onlink")
         return neighbour

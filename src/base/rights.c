@@ -1,4 +1,4 @@
-#include "server/rights.h"
+#include "base/rights.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -24,9 +24,9 @@ int rights_check(bool changes_user)
 	if (!has_right(CAP_NET_ADMIN))
 		missing = "administer the network (CAP_NET_ADMIN)";
 	else if (changes_user && !has_right(CAP_SETUID))
-		missing = "run its gates as another user (CAP_SETUID)";
+		missing = "start processes as another user (CAP_SETUID)";
 	else if (changes_user && !has_right(CAP_SETGID))
-		missing = "run its gates with another group (CAP_SETGID)";
+		missing = "start processes with another group (CAP_SETGID)";
 	if (!missing)
 		return 0;
 	log_error("this needs the right to %s: run it as root", missing);
