@@ -17,8 +17,10 @@ def pair(host, client):
     return [host.tunnel(kind, client).up() for kind in ("wireguard", "ipip")]
 
 
-def carry_traffic(host, tunnels):
-    return all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
+def assert_traffic(host, tunnels):
+    for tunnel in tunnels:
+        assert tunnel.ping(), tunnel.kind
+        assert tunnel.visit() == host.address, tunnel.kind
 
 
 # Tunnels live on
@@ -28,11 +30,11 @@ def carry_traffic(host, tunnels):
 def test_after_a_kill_both_kinds_go_on_and_keep_their_addresses(host, client, other_client):
     server = host.start()
     tunnels = pair(host, client)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     server.kill()
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     server = host.start()
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     assert server.logged(r"adopted 2 peers")
     # No new client is given an address that is held.
     held = {tunnel.inner for tunnel in tunnels}
@@ -41,14 +43,14 @@ def test_after_a_kill_both_kinds_go_on_and_keep_their_addresses(host, client, ot
     assert api.connect(random_key()).inner not in held
     for tunnel in tunnels:
         assert tunnel.request().inner == tunnel.inner
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
 
 
 @pytest.mark.interop
 def test_no_packet_is_lost_while_the_server_is_killed_and_started(host, client):
     server = host.start()
     tunnels = pair(host, client)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     pings = [client.ns.popen(f"ping -n -q -i 0.1 -w 300 -I {tunnel.device} 198.51.100.80",
                              stdout=-1, text=True) for tunnel in tunnels]
     time.sleep(0.5)
@@ -68,10 +70,10 @@ def test_after_a_stop_with_keep_both_kinds_are_adopted(host, client):
     host.start("--on-exit=keep").stop()
     server = host.start("--on-exit=keep")
     tunnels = pair(host, client)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     server.stop()
     server = host.start()
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     assert server.logged(r"adopted 2 peers")
     for tunnel in tunnels:
         assert tunnel.request().inner == tunnel.inner
@@ -91,7 +93,7 @@ def test_after_adoption_a_clean_stop_leaves_the_host_as_it_was(host, client):
 def test_an_adopted_peers_idle_clock_starts_anew(host, client):
     server = host.start()
     tunnels = pair(host, client)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
     server.kill()
     time.sleep(8)
     began = time.monotonic()
@@ -159,7 +161,7 @@ def test_another_block_removes_the_peers_and_says_so(host, client):
     for tunnel in tunnels:
         tunnel.down()
     tunnels = pair(host, client)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
 
 
 WRONG_PEERS = {
@@ -327,7 +329,7 @@ time.sleep(60)"""], stdout=-1, text=True)
     host.assert_same(before)
     listener.kill()
     listener.communicate()
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
 
 
 def test_a_second_server_on_the_host_is_refused_and_harms_nothing(host, client):
@@ -338,7 +340,7 @@ def test_a_second_server_on_the_host_is_refused_and_harms_nothing(host, client):
     assert second.wait() == 1
     assert "another vprox server" in second.log
     host.assert_same(before)
-    assert carry_traffic(host, tunnels)
+    assert_traffic(host, tunnels)
 
 
 # The bind address

@@ -11,11 +11,9 @@ import pytest
 
 from lab import wait
 from lab.client import Machine
+from lab.planes import either_plane
 from lab.server import Host
 from lab.world import ROUTER_TO_CLIENTS
-
-# In the guest, where processors are emulated, only what depends on the plane is tested.
-either_plane = pytest.mark.only("embedded", reason="it is the same on both planes")
 
 
 @pytest.fixture(name="other_host")

@@ -7,6 +7,7 @@ import pytest
 
 from lab import wait
 from lab.api import PASSWORD
+from lab.planes import either_plane
 
 GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
 
@@ -74,6 +75,7 @@ def fixture_checked_host(shared_host):
     assert not list((shared_host.state / "lib").rglob("*"))
 
 
+@either_plane
 @pytest.mark.sanitize
 @pytest.mark.parametrize("arguments, named", BAD.values(), ids=BAD)
 def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, named):
@@ -83,6 +85,7 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     assert len(said.splitlines()) <= 4, "a message, not a lecture"
 
 
+@either_plane
 @pytest.mark.parametrize("value, named", [(None, "VPROX_PASSWORD"), ("", "VPROX_PASSWORD"),
                                           ("a\nb", "VPROX_PASSWORD"), ("a\rb", "VPROX_PASSWORD")])
 def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
@@ -90,16 +93,19 @@ def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
     assert status == 2 and named in said
 
 
+@either_plane
 def test_what_is_not_built_yet_refuses_to_start(checked_host):
     status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": "oidc-modal"})
     assert status == 2 and "VPROX_AUTH_MODE" in said
 
 
+@either_plane
 def test_a_message_never_has_the_password_in_it(checked_host):
     _, said = checked_host.run("server " + GOOD + " --frobnicate")
     assert PASSWORD not in said
 
 
+@either_plane
 def test_an_unknown_user_is_named(checked_host):
     status, said = checked_host.run(f"server --ip {checked_host.address} --wg-block 10.1.0.0/16 "
                                     "--user nobody-of-that-name")
@@ -108,6 +114,7 @@ def test_an_unknown_user_is_named(checked_host):
     checked_host.ns.run(["rm", "-rf", str(checked_host.state / "lib/vprox")])
 
 
+@either_plane
 def test_without_the_right_to_administer_the_network_it_says_so(checked_host):
     done = checked_host.ns.try_run(
         ["setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
@@ -156,6 +163,7 @@ def test_a_limit_on_the_size_of_files_is_said(host):
     assert "File too large" in said
 
 
+@either_plane
 def test_help_has_every_flag(checked_host):
     status, said = checked_host.run("server --help")
     assert status == 0
@@ -167,6 +175,7 @@ def test_help_has_every_flag(checked_host):
         assert re.search(rf"{flag}\b", said), flag
 
 
+@either_plane
 def test_the_manual_has_every_flag_that_the_help_has(checked_host):
     manual = (checked_host.options.repository / "man/vprox-server.8").read_text()
     _, said = checked_host.run("server --help")
@@ -174,18 +183,21 @@ def test_the_manual_has_every_flag_that_the_help_has(checked_host):
         assert re.search(rf"Fl -{flag}\b", manual), flag
 
 
+@either_plane
 @pytest.mark.parametrize("arguments", ["--version", "server --version"])
 def test_version_is_told(checked_host, arguments):
     status, said = checked_host.run(arguments)
     assert status == 0 and re.match(r"vprox \d+\.\d+", said)
 
 
+@either_plane
 @pytest.mark.parametrize("arguments", ["", "frobnicate"])
 def test_a_command_that_is_none_is_refused(checked_host, arguments):
     status, said = checked_host.run(arguments)
     assert status == 2 and "server" in said
 
 
+@either_plane
 def test_help_lists_the_commands(checked_host):
     status, said = checked_host.run("--help")
     assert status == 0 and "server" in said and "list" in said

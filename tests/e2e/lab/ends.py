@@ -63,7 +63,8 @@ class UserspaceEnds:
 
         def is_ready():
             assert process.poll() is None, pathlib.Path(log.name).read_text(errors="replace")
-            return os.path.exists(path)
+            # Either may come first.
+            return os.path.exists(path) and f"{device}:" in ns.read("/proc/thread-self/net/dev")
         wait.until(is_ready, 20, path)
 
     def gone(self, ns, device):
@@ -80,6 +81,10 @@ class DeviceEnds(UserspaceEnds):
 
     def ipip(self, ns, device, local, remote):
         self.wireguard(ns, device)
+        # Where the server has the kernel's IPIP, the client's namespace has it too, and it answers
+        # what it has no tunnel for. A client that has it would use it.
+        ns.run("nft add table ip quiet '{ chain output { type filter hook output priority 0; "
+               "icmp type destination-unreachable drop; }; }'")
         # All of the Internet lies behind the server: its one "inner address" is everybody's.
         ask(f"{ns.run_folder}/{device}.sock",
             f"set=1\nipip_local={local}\nipip_peer={remote}\nipip_inner=0.0.0.0\n\n")
