@@ -143,16 +143,15 @@ class Reader:
             elif text.startswith("vprox connect"):
                 self.connect(name, text)
             elif re.match(r"\w+=\S|export ", text):
-                shell.append(text)
+                # What was set once must stay the same: a key is made but once.
+                shell.append(self.keep(name, text))
             elif text.endswith("--watch"):
                 self.watch(name, text)
             else:
                 self.run_one(name, shell, text, command.expected)
 
     def run_one(self, name, shell, text, expected):
-        # What was set once must stay the same: a key is made but once.
-        kept = " && ".join(self.keep(name, one) for one in shell)
-        said = self.lab.hosts[name].try_run(f"set -o pipefail; {kept + ';' if kept else ''} {text}")
+        said = self.lab.hosts[name].try_run("; ".join(["set -o pipefail", *shell, text]))
         assert said.returncode == 0, f"{text}\n{said.stdout}"
         if text.startswith("curl") and "/connect" in text:
             self.answer = json.loads(said.stdout[said.stdout.index("{"):])
