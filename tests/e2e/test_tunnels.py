@@ -181,6 +181,7 @@ def test_connect_writes_a_peer_back_that_somebody_removed(shared_host, server, c
 def test_a_vanished_ipip_interface_is_made_again_in_the_same_request(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client).up()
     name, = shared_host.ipip_links()
+    server.expect("the tunnel of .* has vanished")
     shared_host.ns.run(f"ip link del {name}")
     assert not tunnel.ping(seconds=1)
     assert tunnel.request().inner == tunnel.inner
