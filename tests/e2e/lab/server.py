@@ -28,7 +28,7 @@ ESTABLISHED = "01"  # in /proc/net/tcp
 SANITIZER_REPORT = re.compile(
     r"runtime error:|ERROR: (Address|Leak|Undefined|Thread)\w*Sanitizer|SUMMARY: \w+Sanitizer")
 # A device that has to be made again is none of the server's errors, but of the device.
-ERROR_LINE = re.compile(r"^\S+ error |^\S+ warning .*has vanished, making it again")
+ERROR_LINE = re.compile(r"^\S+ error |^\S+ warning .*: vprox\d+ has vanished, making it again")
 
 
 class Server:
