@@ -6,7 +6,7 @@ THREADS ?= build-tsan
 FUZZ ?= build-fuzz
 FUZZ_SECONDS ?= 60
 # The unit tests of what the device's threads share.
-RACES = control device_threads epoch load replay
+RACES = control device_threads epoch handshake_load replay
 PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')

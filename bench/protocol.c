@@ -10,7 +10,7 @@
 
 #include <arpa/inet.h>
 
-#include "device/allowedips.h"
+#include "device/wireguard/allowedips.h"
 #include "device/control.h"
 
 enum {

@@ -17,11 +17,11 @@
 #include "base/rights.h"
 #include "base/version.h"
 #include "client/backoff.h"
-#include "client/fetcher.h"
+#include "client/request_supervisor.h"
 #include "client/grant_report.h"
 #include "client/health.h"
 #include "client/interface.h"
-#include "client/routes.h"
+#include "client/ip_routes.h"
 #include "plane/client_link.h"
 
 enum {

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "client/interface_kinds.h"
-#include "client/making.h"
+#include "client/creation_marker.h"
 #include "netlink/address.h"
 #include "plane/client_link.h"
 

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "client/interface_kinds.h"
-#include "plane/device_process.h"
+#include "uapi_client/device_process.h"
 
 static int probe(struct interface *interface)
 {

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "client/config.h"
-#include "client/fetch_message.h"
+#include "client/request_message.h"
 
 /*
  * By --cacert and --pin (both, if both are given), else --insecure, else by what it was the first

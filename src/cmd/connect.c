@@ -9,7 +9,7 @@
 #include "base/version.h"
 #include "client/client.h"
 #include "client/config.h"
-#include "client/fetch_message.h"
+#include "client/request_message.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/password.h"

@@ -1,8 +1,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "client/fetch.h"
-#include "client/fetch_message.h"
+#include "client/request_process.h"
+#include "client/request_message.h"
 #include "cmd/command.h"
 
 int cmd_fetch_main(int argc, char **argv)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/exchange.h"
-#include "device/session.h"
+#include "device/wireguard/handshake.h"
+#include "device/wireguard/session.h"
 
 enum {
 	LIMITED_SOURCES = 16384, /* 512 KB, once there has been load */

@@ -11,12 +11,12 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "device/cookie.h"
-#include "device/endpoint.h"
-#include "device/index.h"
-#include "device/peer.h"
-#include "device/ratelimiter.h"
-#include "device/screen.h"
+#include "device/wireguard/cookie.h"
+#include "device/io/udp_endpoint.h"
+#include "device/wireguard/index.h"
+#include "device/wireguard/peer.h"
+#include "device/wireguard/ratelimiter.h"
+#include "device/wireguard/mac1_filter.h"
 
 /* None of these may call back into the control. */
 struct control_ops {

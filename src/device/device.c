@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "device/confine.h"
 #include "device/links.h"
-#include "device/short_way.h"
+#include "device/ipip/fast_path.h"
 #include "device/sockets.h"
-#include "device/udp.h"
+#include "device/io/udp.h"
 
 enum {
 	NS_PER_S = 1000000000,

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "base/key.h"
-#include "device/load.h"
-#include "device/opener.h"
+#include "device/wireguard/handshake_load.h"
+#include "device/privileged_helper.h"
 #include "device/shared.h"
 #include "device/target.h"
 #include "device/worker.h"

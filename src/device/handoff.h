@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/endpoint.h"
-#include "device/epoch.h"
-#include "device/messages.h"
+#include "device/io/udp_endpoint.h"
+#include "base/epoch.h"
+#include "device/wireguard/messages.h"
 
 enum {
 	HANDOFF_PLACES = 512, /* a power of two */

@@ -6,9 +6,9 @@
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
-#include "device/packet.h"
-#include "device/short_way.h"
-#include "device/udp.h"
+#include "device/io/packet.h"
+#include "device/ipip/fast_path.h"
+#include "device/io/udp.h"
 
 enum {
 	/* TCP's super-packets are whole segments of the MTU's; the kernel keeps this for its own

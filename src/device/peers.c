@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "device/short_way.h"
+#include "device/ipip/fast_path.h"
 
 int device_set_private_key(struct device *device, const struct key *key)
 {

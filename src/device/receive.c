@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "device/ecn.h"
-#include "device/packet.h"
+#include "device/io/ecn.h"
+#include "device/io/packet.h"
 #include "device/target.h"
 
 /* What came in on one key, until another key's turn. */

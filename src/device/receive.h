@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/aead.h"
-#include "device/blake2s.h"
-#include "device/coalesce.h"
+#include "device/crypto/aead.h"
+#include "device/crypto/blake2s.h"
+#include "device/io/coalesce.h"
 #include "device/handoff.h"
 #include "device/shared.h"
-#include "device/udp.h"
+#include "device/io/udp.h"
 
 struct receiver {
 	struct shared *shared;

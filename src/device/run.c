@@ -14,7 +14,7 @@
 #include "base/notify.h"
 #include "device/device.h"
 #include "device/links.h"
-#include "device/uapi.h"
+#include "device/uapi/uapi.h"
 
 enum {
 	EVENTS = 16,

@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/allowedips.h"
+#include "device/wireguard/allowedips.h"
 #include "device/control.h"
-#include "device/epoch.h"
-#include "device/tun.h"
-#include "device/waiting.h"
+#include "base/epoch.h"
+#include "device/io/tun.h"
+#include "device/wireguard/staged_packets.h"
 
 /* Packets that went nowhere, and why. */
 struct drops {

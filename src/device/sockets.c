@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "device/ipip.h"
-#include "device/short_way.h"
-#include "device/udp.h"
+#include "device/ipip/ipip.h"
+#include "device/ipip/fast_path.h"
+#include "device/io/udp.h"
 
 enum {
 	PORT_TRIES = 10, /* if the port that IPv4 was given is taken in IPv6 */

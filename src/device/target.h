@@ -5,9 +5,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "device/allowedips.h"
-#include "device/peer.h"
-#include "device/whereabouts.h"
+#include "device/wireguard/allowedips.h"
+#include "device/wireguard/peer.h"
+#include "device/wireguard/peer_address.h"
 
 enum target_kind {
 	TARGET_WIREGUARD,

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "device/ecn.h"
-#include "device/ipip.h"
-#include "device/packet.h"
-#include "device/segment.h"
-#include "device/udp.h"
+#include "device/io/ecn.h"
+#include "device/ipip/ipip.h"
+#include "device/io/packet.h"
+#include "device/io/segment.h"
+#include "device/io/udp.h"
 
 enum {
 	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,

@@ -10,7 +10,7 @@
 
 #include <linux/virtio_net.h>
 
-#include "device/aead.h"
+#include "device/crypto/aead.h"
 #include "device/shared.h"
 
 struct transmitter {

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gate/connections.h"
-#include "gate/exchange.h"
+#include "gate/admission.h"
+#include "gate/tls_http.h"
 #include "gate/tls.h"
 
 enum {

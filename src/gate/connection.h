@@ -11,7 +11,7 @@
 
 #include <event2/event_struct.h>
 
-#include "gate/client.h"
+#include "gate/client_address.h"
 
 enum {
 	CONNECTION_REQUEST_MS = 10000, /* from accept to the end of the request, and to that of the

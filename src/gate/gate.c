@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "gate/broker_link.h"
-#include "gate/connections.h"
+#include "gate/admission.h"
 #include "gate/listener.h"
 #include "gate/request_body.h"
 #include "gate/routes.h"

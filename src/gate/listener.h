@@ -5,7 +5,7 @@
 
 #include <event2/event.h>
 
-#include "gate/connections.h"
+#include "gate/admission.h"
 
 struct listeners;
 

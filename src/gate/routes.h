@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "gate/auth.h"
-#include "gate/client.h"
+#include "gate/client_address.h"
 #include "gate/http.h"
 #include "gate/response.h"
 #include "ipc/gate_config.h"

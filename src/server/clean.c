@@ -16,12 +16,12 @@
 #include "ipc/report.h"
 #include "netlink/socket.h"
 #include "plane/plane.h"
-#include "server/bind_address.h"
-#include "server/firewall.h"
-#include "server/foreign_firewall.h"
-#include "server/go_leftovers.h"
+#include "host/bind_address.h"
+#include "host/firewall.h"
+#include "host/foreign_firewall.h"
+#include "host/go_leftovers.h"
 #include "server/lock.h"
-#include "server/policy_rules.h"
+#include "host/policy_rules.h"
 
 static const char device_sockets[] = "/run/wireguard";
 static const char socket_suffix[] = ".sock";

@@ -12,7 +12,7 @@
 #include "ipc/report.h"
 #include "server/config.h"
 #include "server/data_plane.h"
-#include "server/gatekeeper.h"
+#include "server/gate_supervisor.h"
 #include "server/reaper.h"
 
 enum {

@@ -15,12 +15,12 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "netlink/socket.h"
-#include "server/bind_address.h"
-#include "server/firewall.h"
-#include "server/foreign_firewall.h"
-#include "server/go_leftovers.h"
-#include "server/policy_rules.h"
-#include "server/sysctls.h"
+#include "host/bind_address.h"
+#include "host/firewall.h"
+#include "host/foreign_firewall.h"
+#include "host/go_leftovers.h"
+#include "host/policy_rules.h"
+#include "host/sysctls.h"
 
 enum {
 	MAX_ENDPOINTS = 64,

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/gso.h"
-#include "device/packet.h"
+#include "device/io/gso.h"
+#include "device/io/packet.h"
 
 enum {
 	HOP_BY_HOP = 0, /* IPv6 next headers */

@@ -4,8 +4,8 @@
 
 #include <openssl/evp.h>
 
-#include "device/chacha20.h"
-#include "device/poly1305.h"
+#include "device/crypto/chacha20.h"
+#include "device/crypto/poly1305.h"
 #include "random.h"
 
 /* RFC 8439, A.5: its nonce begins with 32 zero bits, as WireGuard's do. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "device/allowedips.h"
+#include "device/wireguard/allowedips.h"
 #include "random.h"
 
 static struct epoch epoch;

@@ -1,8 +1,8 @@
 #include "test.h"
 
 #include "netlink/address.h"
-#include "server/bind_address.h"
-#include "server/mark.h"
+#include "host/bind_address.h"
+#include "host/mark.h"
 
 static bool is_ours(uint8_t length, uint32_t valid_s, uint8_t protocol)
 {

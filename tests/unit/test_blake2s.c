@@ -1,6 +1,6 @@
 #include "hex.h"
 
-#include "device/blake2s.h"
+#include "device/crypto/blake2s.h"
 
 static int set_up(void **state)
 {

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "device/coalesce.h"
-#include "device/gso.h"
-#include "device/packet.h"
-#include "device/segment.h"
+#include "device/io/coalesce.h"
+#include "device/io/gso.h"
+#include "device/io/packet.h"
+#include "device/io/segment.h"
 #include "flows.h"
 
 enum {

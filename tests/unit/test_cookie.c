@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-#include "device/cookie.h"
+#include "device/wireguard/cookie.h"
 #include "vectors/handshake.h"
 
 static const struct handshake_vector *const vector = &handshake_vectors[0];

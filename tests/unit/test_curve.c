@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "device/curve.h"
+#include "device/crypto/curve.h"
 
 static struct key key_of(const char *hex)
 {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "device/deadlines.h"
+#include "device/wireguard/deadlines.h"
 #include "random.h"
 
 enum { N = 500 };

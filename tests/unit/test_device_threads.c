@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "device/allowedips.h"
+#include "device/wireguard/allowedips.h"
 #include "device/control.h"
 #include "random.h"
 

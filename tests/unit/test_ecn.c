@@ -1,7 +1,7 @@
 #include "test.h"
 
-#include "device/checksum.h"
-#include "device/ecn.h"
+#include "device/io/checksum.h"
+#include "device/io/ecn.h"
 #include "flows.h"
 
 enum { ROOM = 2048, PAYLOAD = 100, DROPPED = -1 };

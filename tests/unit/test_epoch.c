@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "device/epoch.h"
+#include "base/epoch.h"
 
 static struct epoch epoch;
 static int n_freed;

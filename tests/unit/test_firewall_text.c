@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "server/firewall.h"
+#include "host/firewall.h"
 
 static struct ipv4 address(const char *text)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "server/go_leftovers.h"
+#include "host/go_leftovers.h"
 
 static void assert_batch(const char *saved, const char *expected, size_t expected_rules)
 {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/http_answer.h"
+#include "http/http_answer.h"
 
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
 

@@ -1,7 +1,7 @@
 #include "test.h"
 
-#include "device/keypair.h"
-#include "device/noise.h"
+#include "device/wireguard/keypair.h"
+#include "device/wireguard/noise.h"
 
 static struct epoch epoch;
 static struct index_table table;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "server/firewall.h"
-#include "server/legacy_firewall.h"
+#include "host/firewall.h"
+#include "host/legacy_firewall.h"
 
 #define OPENING                                                                                    \
 	"*filter\n:VPROX - [0:0]\n"                                                                \

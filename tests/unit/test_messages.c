@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "device/messages.h"
+#include "device/wireguard/messages.h"
 
 static void a_message_has_the_length_of_its_type(void **state)
 {

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-#include "device/cookie.h"
-#include "device/noise.h"
+#include "device/wireguard/cookie.h"
+#include "device/wireguard/noise.h"
 #include "vectors/handshake.h"
 
 enum { N_VECTORS = sizeof handshake_vectors / sizeof *handshake_vectors };

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "netlink/rule.h"
-#include "server/firewall.h"
-#include "server/mark.h"
-#include "server/policy_rules.h"
+#include "host/firewall.h"
+#include "host/mark.h"
+#include "host/policy_rules.h"
 
 static struct prefix prefix(const char *text)
 {

@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include "device/ratelimiter.h"
+#include "device/wireguard/ratelimiter.h"
 
 enum { START = 1000, TOKEN_MS = 1000 / RATELIMITER_PER_SECOND };
 

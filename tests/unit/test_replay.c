@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "device/messages.h"
-#include "device/replay.h"
+#include "device/wireguard/messages.h"
+#include "device/wireguard/replay.h"
 #include "random.h"
 
 /* What the window has to do, by remembering everything. */

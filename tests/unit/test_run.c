@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "server/run.h"
+#include "host/run.h"
 
 static void input_goes_in_and_output_comes_out(void **state)
 {

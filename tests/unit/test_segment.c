@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "device/gso.h"
-#include "device/packet.h"
-#include "device/segment.h"
+#include "device/io/gso.h"
+#include "device/io/packet.h"
+#include "device/io/segment.h"
 #include "flows.h"
 
 enum {

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "device/timers.h"
+#include "device/wireguard/timers.h"
 
 /* Any moment but 0. ms. */
 static const uint64_t start = 1000000;

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "device/allowedips.h"
+#include "device/wireguard/allowedips.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/coalesce.h"
-#include "device/packet.h"
-#include "device/segment.h"
+#include "device/io/coalesce.h"
+#include "device/io/packet.h"
+#include "device/io/segment.h"
 
 enum { PACKET_SIZE_MAX = 2000 };
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/ipip.h"
-#include "device/packet.h"
+#include "device/ipip/ipip.h"
+#include "device/io/packet.h"
 #include "device/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

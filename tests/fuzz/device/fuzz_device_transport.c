@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "device/ecn.h"
-#include "device/packet.h"
+#include "device/io/ecn.h"
+#include "device/io/packet.h"
 #include "device/receive.h"
 #include "device/target.h"
 

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
-#include "device/uapi.h"
+#include "device/uapi/uapi.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,0 +1,36 @@
+#include "client/request_message.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Ends it, and makes it safe to be shown on a terminal: what is no ASCII may be a terminal's
+ * controls too. */
+static void tame(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+}
+
+int fetch_decode_seen(const void *packet, size_t length, struct fetch_seen *seen)
+{
+	if (length != sizeof *seen)
+		return -EPROTO;
+	memcpy(seen, packet, sizeof *seen);
+	tame(seen->fault, sizeof seen->fault);
+	return seen->certified <= 1 ? 0 : -EPROTO;
+}
+
+int fetch_decode_result(const void *packet, size_t length, struct fetch_result *result)
+{
+	if (length != sizeof *result)
+		return -EPROTO;
+	memcpy(result, packet, sizeof *result);
+	tame(result->text, sizeof result->text);
+	/* FETCH_REFUSED is the client's own */
+	if (result->outcome < FETCH_GRANTED || result->outcome > FETCH_FAILED ||
+		result->has_retry_after > 1)
+		return -EPROTO;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* The client's side of a request: starts the process that asks, decides whether the server is the
+ * right one, takes the result. One request at a time. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "client/config.h"
+#include "client/request_message.h"
+
+struct event;
+struct event_base;
+
+/* Called once for each request that was started and not cancelled. */
+typedef void fetched_fn(void *context, const struct fetch_result *result);
+
+struct fetcher {
+	const struct client_config *config;
+	struct event_base *base;
+	fetched_fn *on_fetched;
+	void *context;
+	uid_t user; /* whom the process runs as */
+	gid_t group;
+	struct key public_key;
+	uint32_t mark;
+
+	pid_t pid; /* 0: there is none */
+	int fd;
+	struct event *readable, *timeout;
+	struct fetch_result result; /* so far */
+};
+
+/* Fills in the user: vprox, or nobody where there is no such. 0 or -errno, logged. */
+int fetcher_find_user(struct fetcher *fetcher);
+
+/*
+ * Asks for a path. address: where the server was last, 0.0.0.0 to look its name up. What fails
+ * comes out as a result too, later.
+ */
+void fetcher_start(
+	struct fetcher *fetcher, const char *path, struct ipv4 address, unsigned int time_ms);
+
+/* Ends the process, if there is one. */
+void fetcher_cancel(struct fetcher *fetcher);

@@ -1,0 +1,379 @@
+#include "device/ipip/ipip.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+
+#include "device/io/checksum.h"
+#include "device/io/ecn.h"
+#include "device/io/icmp.h"
+#include "device/io/packet.h"
+#include "device/io/segment.h"
+#include "device/target.h"
+
+enum {
+	SEND_BATCH = 64,
+	SEND_BUFFER = 2 * 65536,
+	RECEIVE_BATCH = 64,
+	RECEIVE_SIZE = 65536, /* of one packet; pages that are not written to are not there */
+	SOCKET_BUFFER = 8 << 20,
+
+	TOS = 1, /* offsets in the headers */
+	TOTAL_LENGTH = 2,
+	FRAGMENT = 6,
+	TTL = 8,
+	PROTOCOL = 9,
+	CHECKSUM = 10,
+	SOURCE = 12,
+	DESTINATION = 16,
+	TCP_DATA_OFFSET = 12,
+	TCP_CHECKSUM = 16,
+	UDP_CHECKSUM = 6,
+
+	DF = 0x4000,
+	FRAGMENT_MASK = 0xbfff, /* all but DF */
+	OUTER_TTL = 64,
+
+	IPIP_MTU_MIN = 576, /* as a path MTU that is told: RFC 1191 has smaller ones, TCP no use */
+	IPIP_MTU_STEP = 64, /* the path's MTU is not known: it is approached in such steps */
+};
+
+struct ipip_sender {
+	struct shared *shared;
+	int tun; /* queue to write an error to */
+	unsigned int n;
+	size_t used;
+	struct mmsghdr headers[SEND_BATCH];
+	struct iovec vectors[SEND_BATCH];
+	struct sockaddr_in names[SEND_BATCH];
+	uint8_t buffer[SEND_BUFFER];
+};
+
+struct ipip_receiver {
+	struct mmsghdr headers[RECEIVE_BATCH];
+	struct iovec vectors[RECEIVE_BATCH];
+	uint8_t buffers[RECEIVE_BATCH][RECEIVE_SIZE];
+};
+
+static int set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+/* Receives nothing: another socket does. */
+static int refuse_all(int fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {.len = 1, .filter = &nothing};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno
+											  : 0;
+}
+
+int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = local};
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_IPIP), error;
+
+	if (fd < 0)
+		return -errno;
+	if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER) < 0)
+		set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+	if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0)
+		set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+	if (fragmenting) {
+		error = refuse_all(fd);
+		if (error == 0)
+			error = set(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		if (error == 0)
+			error = set(fd, SOL_IP, IP_RECVERR, 1);
+	} else {
+		error = set(fd, SOL_IP, IP_HDRINCL, 1);
+	}
+	if (error == 0 && mark != 0)
+		error = set(fd, SOL_SOCKET, SO_MARK, (int)mark);
+	if (error == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+struct ipip_sender *ipip_sender_new(struct shared *shared, int tun)
+{
+	struct ipip_sender *sender = malloc(sizeof *sender);
+
+	if (!sender)
+		return NULL;
+	sender->shared = shared;
+	sender->tun = tun;
+	sender->n = 0;
+	sender->used = 0;
+	memset(sender->headers, 0, sizeof sender->headers);
+	for (int i = 0; i < SEND_BATCH; i++) {
+		sender->headers[i].msg_hdr.msg_iov = &sender->vectors[i];
+		sender->headers[i].msg_hdr.msg_iovlen = 1;
+		sender->headers[i].msg_hdr.msg_name = &sender->names[i];
+		sender->headers[i].msg_hdr.msg_namelen = sizeof sender->names[i];
+	}
+	return sender;
+}
+
+void ipip_sender_free(struct ipip_sender *sender)
+{
+	free(sender);
+}
+
+/* The packet was too long for the path, and may not be cut: its sender must know. RFC 2003, 5.1. */
+static void tell_too_long(struct ipip_sender *sender, const uint8_t *inner, size_t length)
+{
+	size_t mtu = length > IPIP_MTU_STEP ? (length - 1) & ~(size_t)(IPIP_MTU_STEP - 1) : 0;
+	struct virtio_net_hdr header = {0};
+	uint8_t answer[ICMP_ANSWER_MAX];
+	const struct iovec vector[] = {{&header, sizeof header},
+		{answer, icmp_too_long(inner, length,
+				 (uint16_t)(mtu < IPIP_MTU_MIN ? IPIP_MTU_MIN : mtu), answer)}};
+
+	if (writev(sender->tun, vector, 2) < 0)
+		count(&sender->shared->drops.unsent);
+}
+
+/* Without a header of ours the kernel cuts a packet into fragments. */
+static ssize_t send_fragments(int fd, struct sockaddr_in *to, const uint8_t *inner, size_t length)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec vector = {(void *)inner, length};
+	struct msghdr message = {.msg_name = to,
+		.msg_namelen = sizeof *to,
+		.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int tos = inner[TOS];
+
+	c->cmsg_level = SOL_IP;
+	c->cmsg_type = IP_TOS;
+	c->cmsg_len = CMSG_LEN(sizeof tos);
+	memcpy(CMSG_DATA(c), &tos, sizeof tos);
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+/* What could not be sent in one piece. */
+static void send_long(struct ipip_sender *sender, const struct msghdr *message)
+{
+	const uint8_t *outer = message->msg_iov->iov_base, *inner = outer + PACKET_IPV4_HEADER;
+	size_t length = message->msg_iov->iov_len - PACKET_IPV4_HEADER;
+	int fd = sender->shared->raw_fragmenting;
+
+	if (packet_get16(inner + FRAGMENT) & DF) {
+		tell_too_long(sender, inner, length);
+		return;
+	}
+	/* the first error may be an earlier packet's, as a router has told */
+	if (send_fragments(fd, message->msg_name, inner, length) < 0 &&
+		send_fragments(fd, message->msg_name, inner, length) < 0)
+		count(&sender->shared->drops.unsent);
+}
+
+void ipip_flush(struct ipip_sender *sender)
+{
+	unsigned int done = 0;
+
+	while (done < sender->n) {
+		int n = sendmmsg(sender->shared->raw, sender->headers + done, sender->n - done,
+			MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (errno == EMSGSIZE)
+				send_long(sender, &sender->headers[done].msg_hdr);
+			else
+				count(&sender->shared->drops.unsent);
+			n = 1;
+		}
+		done += (unsigned int)n;
+	}
+	sender->n = 0;
+	sender->used = 0;
+}
+
+/* RFC 2003, 3.1; RFC 6040, 4.1. The kernel fills in the source, the length, the identification and
+ * the checksum. */
+static void write_outer(uint8_t *outer, const uint8_t *inner, struct in_addr remote)
+{
+	memset(outer, 0, PACKET_IPV4_HEADER);
+	outer[0] = 0x45;
+	outer[TOS] = inner[TOS];
+	packet_put16(outer + FRAGMENT, packet_get16(inner + FRAGMENT) & DF);
+	outer[TTL] = OUTER_TTL;
+	outer[PROTOCOL] = IPPROTO_IPIP;
+	memcpy(outer + DESTINATION, &remote, sizeof remote);
+}
+
+static void put(
+	struct ipip_sender *sender, const struct ipip_target *target, const struct segment *segment)
+{
+	size_t length = PACKET_IPV4_HEADER + segment->length;
+	uint8_t *outer;
+
+	if (sender->n == SEND_BATCH || sender->used + length > SEND_BUFFER)
+		ipip_flush(sender);
+	outer = sender->buffer + sender->used;
+	write_outer(outer, segment->data, target->remote);
+	memcpy(outer + PACKET_IPV4_HEADER, segment->data, segment->length);
+	sender->vectors[sender->n] = (struct iovec){outer, length};
+	sender->names[sender->n] =
+		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = target->remote};
+	sender->used += length;
+	sender->n++;
+}
+
+void ipip_send(struct ipip_sender *sender, struct ipip_target *target,
+	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
+{
+	struct segmenter segmenter;
+	struct segment segment;
+
+	if (packet[0] >> 4 != 4 || segmenter_begin(&segmenter, header, packet, length) < 0) {
+		count(&sender->shared->drops.malformed);
+		return;
+	}
+	while (segmenter_next(&segmenter, &segment))
+		put(sender, target, &segment);
+	atomic_fetch_add_explicit(&target->target.sent, length, memory_order_relaxed);
+	atomic_store_explicit(&target->active_ms, now_ms, memory_order_relaxed);
+}
+
+struct ipip_receiver *ipip_receiver_new(void)
+{
+	struct ipip_receiver *receiver = malloc(sizeof *receiver);
+
+	if (!receiver)
+		return NULL;
+	memset(receiver->headers, 0, sizeof receiver->headers);
+	for (int i = 0; i < RECEIVE_BATCH; i++) {
+		receiver->vectors[i] = (struct iovec){receiver->buffers[i], RECEIVE_SIZE};
+		receiver->headers[i].msg_hdr.msg_iov = &receiver->vectors[i];
+		receiver->headers[i].msg_hdr.msg_iovlen = 1;
+	}
+	return receiver;
+}
+
+void ipip_receiver_free(struct ipip_receiver *receiver)
+{
+	free(receiver);
+}
+
+/* Where the checksum of a TCP or UDP packet is; NULL: it has none that can be looked at. */
+static uint8_t *find_checksum(uint8_t *data, const struct packet *inner, uint8_t *protocol)
+{
+	*protocol = data[PROTOCOL];
+	if (packet_get16(data + FRAGMENT) & FRAGMENT_MASK)
+		return NULL;
+	if (*protocol == PACKET_TCP && inner->length >= inner->header + PACKET_TCP_HEADER)
+		return data + inner->header + TCP_CHECKSUM;
+	if (*protocol == PACKET_UDP && inner->length >= inner->header + PACKET_UDP_HEADER)
+		return data + inner->header + UDP_CHECKSUM;
+	return NULL;
+}
+
+/*
+ * A raw socket shows packets as the kernel holds them: one from this host (over a veth, say), or
+ * joined by GRO, has only the pseudo-header's sum where its checksum belongs, and may be longer
+ * than any MTU. Such a packet is written with what a virtio_net_hdr says of it. Returns false if
+ * the packet is an ordinary one.
+ */
+static bool take_unfinished(struct receiver *to, uint8_t *data, const struct packet *inner)
+{
+	struct virtio_net_hdr header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM};
+	size_t mtu = atomic_load_explicit(&to->shared->mtu, memory_order_relaxed);
+	size_t length = inner->length - inner->header, headers;
+	uint8_t protocol, *field = find_checksum(data, inner, &protocol);
+	uint64_t pseudo;
+	uint16_t sum;
+
+	if (!field)
+		return false;
+	pseudo = packet_pseudo_sum(inner, protocol, length);
+	sum = checksum_fold(pseudo);
+	if (memcmp(field, &sum, sizeof sum) != 0 ||
+		checksum_fold(pseudo + checksum_add(0, data + inner->header, length)) == 0xffff)
+		return false;
+	header.csum_start = (uint16_t)inner->header;
+	header.csum_offset = (uint16_t)(field - data - (ptrdiff_t)inner->header);
+	if (protocol == PACKET_TCP && inner->length > mtu) {
+		headers = inner->header + (size_t)(data[inner->header + TCP_DATA_OFFSET] >> 4) * 4;
+		if (headers >= mtu || headers >= inner->length)
+			return false;
+		header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		header.gso_size = (uint16_t)(mtu - headers);
+		header.hdr_len = (uint16_t)headers;
+	}
+	receive_as_is(to, &header, data, inner->length);
+	return true;
+}
+
+void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_ms)
+{
+	struct drops *drops = &to->shared->drops;
+	struct packet outer, inner;
+	struct allowedips_owner *owner;
+	struct ipip_target *target;
+
+	if (packet_parse(data, length, &outer) < 0 || outer.version != 4 ||
+		packet_parse(data + outer.header, outer.length - outer.header, &inner) < 0 ||
+		inner.version != 4) {
+		count(&drops->malformed);
+		return;
+	}
+	owner = allowedips_lookup4(
+		&to->shared->outer, (const struct in_addr *)(const void *)outer.source);
+	if (!owner) {
+		count(&drops->stranger);
+		return;
+	}
+	target =
+		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
+	if (target->source.s_addr != INADDR_ANY &&
+		memcmp(inner.source, &target->source, sizeof target->source) != 0) {
+		count(&drops->spoofed);
+		return;
+	}
+	if (!ecn_decapsulate(data + outer.header, data[TOS])) {
+		count(&drops->congested);
+		return;
+	}
+	atomic_fetch_add_explicit(&target->target.received, inner.length, memory_order_relaxed);
+	atomic_store_explicit(&target->active_ms, now_ms, memory_order_relaxed);
+	if (!take_unfinished(to, data + outer.header, &inner))
+		receive_packet(to, data + outer.header, inner.length);
+}
+
+bool ipip_read_error(int fd, struct in_addr *remote)
+{
+	struct sockaddr_in name = {0};
+	struct msghdr message = {.msg_name = &name, .msg_namelen = sizeof name};
+
+	if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return false;
+	*remote = name.sin_addr;
+	return true;
+}
+
+int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t now_ms)
+{
+	int n = recvmmsg(to->shared->raw, receiver->headers, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+
+	for (int i = 0; i < n; i++)
+		ipip_take(to, receiver->buffers[i], receiver->headers[i].msg_len, now_ms);
+	receive_flush(to);
+	return n < 0 ? 0 : n;
+}

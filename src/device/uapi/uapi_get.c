@@ -1,0 +1,174 @@
+#include "device/uapi/uapi.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "device/ipip/fast_path.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static unsigned long long load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void put_endpoint(FILE *out, const struct endpoint *endpoint)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (endpoint->family == AF_INET) {
+		inet_ntop(AF_INET, &endpoint->v4.sin_addr, text, sizeof text);
+		fprintf(out, "endpoint=%s:%u\n", text, ntohs(endpoint->v4.sin_port));
+	} else if (endpoint->family == AF_INET6) {
+		inet_ntop(AF_INET6, &endpoint->v6.sin6_addr, text, sizeof text);
+		fprintf(out, "endpoint=[%s", text);
+		if (endpoint->v6.sin6_scope_id)
+			fprintf(out, "%%%u", endpoint->v6.sin6_scope_id);
+		fprintf(out, "]:%u\n", ntohs(endpoint->v6.sin6_port));
+	}
+}
+
+static void put_allowed_ips(FILE *out, const struct allowedips_owner *owner)
+{
+	const struct allowedips_entry *entry = NULL;
+	struct allowed_ip prefix;
+	char text[INET6_ADDRSTRLEN];
+
+	while ((entry = allowedips_next(owner, entry, &prefix))) {
+		inet_ntop(prefix.family, prefix.address, text, sizeof text);
+		fprintf(out, "allowed_ip=%s/%u\n", text, prefix.length);
+	}
+}
+
+static void put_peer(FILE *out, const struct wireguard_target *target)
+{
+	static const struct key no_key;
+	const struct peer *peer = &target->peer;
+	const struct key *preshared = peer->remote.preshared ? peer->remote.preshared : &no_key;
+	unsigned long long handshake = load(&peer->handshake_ns);
+	struct endpoint endpoint;
+
+	whereabouts_get(&target->where, &endpoint);
+	fprintf(out, "public_key=%s\n", hex_key(&peer->remote.public_key).s);
+	fprintf(out, "preshared_key=%s\n", hex_key(preshared).s);
+	fprintf(out, "protocol_version=1\n");
+	put_endpoint(out, &endpoint);
+	fprintf(out, "last_handshake_time_sec=%llu\n", handshake / NS_PER_S);
+	fprintf(out, "last_handshake_time_nsec=%llu\n", handshake % NS_PER_S);
+	fprintf(out, "tx_bytes=%llu\n", load(&target->target.sent));
+	fprintf(out, "rx_bytes=%llu\n", load(&target->target.received));
+	fprintf(out, "persistent_keepalive_interval=%u\n", peer->persistent_s);
+	put_allowed_ips(out, &target->target.inner);
+}
+
+char *uapi_get(struct device *device, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	if (!key_is_zero(&device->private_key))
+		fprintf(out, "private_key=%s\n", hex_key(&device->private_key).s);
+	fprintf(out, "listen_port=%u\n", device->port);
+	if (device->mark)
+		fprintf(out, "fwmark=%u\n", device->mark);
+	for (struct target *t = device->first; t; t = t->next)
+		if (t->kind == TARGET_WIREGUARD)
+			put_peer(out, target_wireguard(t));
+	return fclose(out) == 0 ? text : NULL;
+}
+
+static void put_ipip_peer(
+	FILE *out, const struct device *device, const struct ipip_target *target, uint64_t now)
+{
+	struct ipip_usage usage = short_way_usage(device, target);
+	char address[INET_ADDRSTRLEN];
+
+	fprintf(out, "ipip_peer=%s\n",
+		inet_ntop(AF_INET, &target->remote, address, sizeof address));
+	fprintf(out, "ipip_inner=%s\n",
+		inet_ntop(AF_INET, &target->source, address, sizeof address));
+	fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent, usage.received);
+	if (usage.active_ms)
+		fprintf(out, "idle_ms=%" PRIu64 "\n",
+			now > usage.active_ms ? now - usage.active_ms : 0);
+}
+
+char *uapi_get_ipip(struct device *device, size_t *length)
+{
+	uint64_t now = clock_now_ms(&system_clock);
+	char *text = NULL, address[INET_ADDRSTRLEN];
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	if (device->shared.raw >= 0)
+		fprintf(out, "ipip_local=%s\n",
+			inet_ntop(AF_INET, &device->ipip_local, address, sizeof address));
+	for (struct target *t = device->first; t; t = t->next)
+		if (t->kind == TARGET_IPIP)
+			put_ipip_peer(out, device, target_ipip(t), now);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+char *uapi_get_peer(const struct wireguard_target *target, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	put_peer(out, target);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+char *uapi_get_ipip_peer(
+	const struct device *device, const struct ipip_target *target, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	put_ipip_peer(out, device, target, clock_now_ms(&system_clock));
+	return fclose(out) == 0 ? text : NULL;
+}
+
+char *uapi_get_drops(struct device *device, size_t *length)
+{
+	const struct drops *drops = &device->shared.drops;
+	const struct control_drops *handshakes = &device->shared.control.dropped;
+	const struct {
+		const char *name;
+		const _Atomic uint64_t *counter;
+		uint64_t more; /* of handshakes, for the same reason */
+	} rows[] = {
+		{"malformed", &drops->malformed, handshakes->malformed},
+		{"no_target", &drops->no_target, 0},
+		{"no_endpoint", &drops->no_endpoint, 0},
+		{"no_session", &drops->no_session, 0},
+		{"forged", &drops->forged, handshakes->forged},
+		{"replayed", &drops->replayed, handshakes->replayed},
+		{"spoofed", &drops->spoofed, 0},
+		{"congested", &drops->congested, 0},
+		{"stranger", &drops->stranger, 0},
+		{"handshakes", &drops->handshakes, 0},
+		{"unsent", &drops->unsent, 0},
+		{"unknown", NULL, handshakes->unknown},
+		{"limited", NULL, handshakes->limited},
+		{"cookies", NULL, handshakes->cookies},
+	};
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		fprintf(out, "%s=%llu\n", rows[i].name,
+			(rows[i].counter ? load(rows[i].counter) : 0) + rows[i].more);
+	return fclose(out) == 0 ? text : NULL;
+}

@@ -1,0 +1,25 @@
+#include "device/wireguard/handshake_load.h"
+
+enum { NS_PER_MS = 1000000 };
+
+static void pay(struct load *load, uint64_t now_ms)
+{
+	uint64_t paid = (now_ms - load->paid_ms) * NS_PER_MS / LOAD_SHARE;
+
+	load->debt_ns -= paid < load->debt_ns ? paid : load->debt_ns;
+	load->paid_ms = now_ms;
+}
+
+void load_note(struct load *load, uint64_t spent_ns, uint64_t now_ms)
+{
+	pay(load, now_ms);
+	load->debt_ns += spent_ns;
+}
+
+bool load_is_high(struct load *load, uint32_t waiting, uint64_t now_ms)
+{
+	pay(load, now_ms);
+	if (waiting > LOAD_WAITING || load->debt_ns > (uint64_t)LOAD_BURST_MS * NS_PER_MS)
+		load->until_ms = now_ms + LOAD_LINGER_MS;
+	return now_ms < load->until_ms;
+}

@@ -1,0 +1,37 @@
+/*
+ * What stands before the control thread. Workers drop handshake messages from who does not know our
+ * public key (paper, 5.3: mac1), and answers to what we have not sent: a flood of them takes none
+ * of the control thread's time, and no place in the queue to it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/crypto/blake2s.h"
+#include "device/wireguard/cookie.h"
+#include "base/epoch.h"
+#include "device/wireguard/index.h"
+
+struct screen_keys;
+
+struct screen {
+	_Atomic(struct screen_keys *) keys; /* NULL: none, nobody can know them */
+	const struct index_table *indices;
+	struct epoch *epoch;
+};
+
+/* Lets nothing through yet. The table and the epoch stay the caller's. */
+void screen_init(struct screen *screen, const struct index_table *indices, struct epoch *epoch);
+/* There is no reader left. */
+void screen_free(struct screen *screen);
+
+/* By the control thread: the keys of our own public key, which are copied. Returns 0, or -ENOMEM:
+ * nothing has changed. */
+int screen_set_keys(struct screen *screen, const struct cookie_keys *keys);
+
+/* By any thread, within its epoch, with a hash of its own. The datagram is of a length that fits
+ * its type (messages_type()). */
+bool screen_lets_through(const struct screen *screen, struct blake2s *blake2s,
+	const uint8_t *datagram, size_t length);

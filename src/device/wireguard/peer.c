@@ -1,0 +1,61 @@
+#include "device/wireguard/peer.h"
+
+bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests)
+{
+	struct peer *first;
+
+	/* Who finds no request yet puts the peer in. What was written before is seen by who takes
+	 * the request out. */
+	if (atomic_fetch_or_explicit(&peer->requests, requests, memory_order_acq_rel) != 0)
+		return false;
+	first = atomic_load_explicit(&inbox->first, memory_order_relaxed);
+	do {
+		atomic_store_explicit(&peer->inbox_next, first, memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&inbox->first, &first, peer, memory_order_release, memory_order_relaxed));
+	return first == NULL;
+}
+
+struct peer *inbox_take(struct inbox *inbox)
+{
+	return atomic_exchange_explicit(&inbox->first, NULL, memory_order_acquire);
+}
+
+static struct session *session_of(const struct peer *peer)
+{
+	return atomic_load_explicit(&peer->session, memory_order_acquire);
+}
+
+struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms)
+{
+	const struct session *session = session_of(peer);
+	struct keypair *keypair =
+		session ? atomic_load_explicit(&session->keypairs.current, memory_order_acquire)
+			: NULL;
+
+	return keypair && keypair_alive(keypair, now_ms) ? keypair : NULL;
+}
+
+bool peer_want_key(const struct peer *peer, uint64_t now_ms)
+{
+	struct session *session = session_of(peer);
+
+	if (!session)
+		return true;
+	timers_note_wanted(&session->timers, now_ms);
+	return !atomic_load_explicit(&session->timers.handshaking, memory_order_relaxed);
+}
+
+uint32_t peer_note_sent(const struct peer *peer, bool data, uint64_t now_ms)
+{
+	struct session *session = session_of(peer);
+
+	return session && timers_note_sent(&session->timers, data, now_ms) ? PEER_WATCH : 0;
+}
+
+uint32_t peer_note_received(const struct peer *peer, bool data, uint64_t now_ms)
+{
+	struct session *session = session_of(peer);
+
+	return session && timers_note_received(&session->timers, data, now_ms) ? PEER_WATCH : 0;
+}

@@ -1,0 +1,49 @@
+#include "device/wireguard/replay.h"
+
+#include "device/wireguard/messages.h"
+
+enum { LAP_SHIFT = 32 };
+
+void replay_init(struct replay *replay)
+{
+	atomic_init(&replay->greatest, 0);
+	for (int i = 0; i < REPLAY_WORDS; i++)
+		atomic_init(&replay->words[i], 0);
+}
+
+static void raise_greatest(struct replay *replay, uint64_t word, uint64_t greatest)
+{
+	while (word > greatest &&
+		!atomic_compare_exchange_weak_explicit(&replay->greatest, &greatest, word,
+			memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+bool replay_accept(struct replay *replay, uint64_t counter)
+{
+	uint64_t number = counter / REPLAY_WORD_BITS;
+	uint64_t bit = UINT64_C(1) << (counter % REPLAY_WORD_BITS);
+	/* 32 bits of the lap are compared as serial numbers. A lap of 2^31 more is 2^44 packets
+	 * later: no honest sender gets there in the life of a key. */
+	uint32_t lap = (uint32_t)(number / REPLAY_WORDS);
+	_Atomic uint64_t *slot = &replay->words[number % REPLAY_WORDS];
+	uint64_t greatest = atomic_load_explicit(&replay->greatest, memory_order_relaxed);
+	uint64_t word, fresh;
+
+	if (counter >= REJECT_AFTER_MESSAGES)
+		return false;
+	if (number < greatest && greatest - number >= REPLAY_WORDS)
+		return false;
+	word = atomic_load_explicit(slot, memory_order_relaxed);
+	do {
+		int32_t ahead = (int32_t)(lap - (uint32_t)(word >> LAP_SHIFT));
+
+		if (ahead < 0 || (ahead == 0 && (word & bit)))
+			return false;
+		fresh = ahead == 0 ? word | bit : (uint64_t)lap << LAP_SHIFT | bit;
+	} while (!atomic_compare_exchange_weak_explicit(
+		slot, &word, fresh, memory_order_relaxed, memory_order_relaxed));
+	if (number > greatest)
+		raise_greatest(replay, number, greatest);
+	return true;
+}

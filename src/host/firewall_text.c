@@ -1,0 +1,207 @@
+#include "host/firewall.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A peer's flow must never look like one of the server's own: the range of its source ports after
+ * NAT leaves out the well-known ports, 443 among them, and WireGuard's, 50227 upwards. */
+#define SNAT_PORTS "1024-50226"
+
+typedef void endpoint_fn(FILE *out, const struct firewall_endpoint *endpoint);
+
+static void put_interfaces(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fprintf(out, "\"vprox%u\", \"vp%u-*\"", endpoint->index, endpoint->index);
+}
+
+static void put_bind(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fputs(ipv4_text(endpoint->bind).s, out);
+}
+
+static void put_block(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fputs(prefix_text(endpoint->block).s, out);
+}
+
+static void put_bind_and_port(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fprintf(out, "%s . %u", ipv4_text(endpoint->bind).s, endpoint->port);
+}
+
+static void put_port(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fprintf(out, "%u", endpoint->port);
+}
+
+static void put_block_and_bind(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	fprintf(out, "%s : %s", prefix_text(endpoint->block).s, ipv4_text(endpoint->bind).s);
+}
+
+static void put_chains_by_interface(FILE *out, const struct firewall_endpoint *endpoint)
+{
+	unsigned int i = endpoint->index;
+
+	fprintf(out, "\"vprox%u\" : goto device_%u, \"vp%u-*\" : goto ipip_%u", i, i, i, i);
+}
+
+static void put_elements(FILE *out, const struct firewall_config *config, endpoint_fn *put)
+{
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		if (i > 0)
+			fputs(", ", out);
+		put(out, &config->endpoints[i]);
+	}
+}
+
+static void put_set(FILE *out, const struct firewall_config *config, const char *name,
+	const char *type, endpoint_fn *put)
+{
+	fprintf(out, "\t%s {\n\t\ttype %s\n\t\telements = { ", name, type);
+	put_elements(out, config, put);
+	fputs(" }\n\t}\n", out);
+}
+
+static void put_sets(FILE *out, const struct firewall_config *config)
+{
+	put_set(out, config, "set tunnels", "ifname; flags interval", put_interfaces);
+	put_set(out, config, "set binds", "ipv4_addr", put_bind);
+	put_set(out, config, "set blocks", "ipv4_addr; flags interval", put_block);
+	put_set(out, config, "set listeners", "ipv4_addr . inet_service", put_bind_and_port);
+	put_set(out, config, "set ports", "inet_service", put_port);
+	put_set(out, config, "map bind_of", "ipv4_addr : ipv4_addr; flags interval",
+		put_block_and_bind);
+}
+
+/* What comes out of a tunnel, once its source is known to be right. */
+static void put_tunnel_chain(FILE *out, const struct firewall_config *config)
+{
+	fputs("\tchain tunnel {\n"
+	      "\t\tip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255 } drop\n"
+	      "\t\tfib daddr type { broadcast, multicast } drop\n",
+		out);
+	if (!config->allow_link_local)
+		fputs("\t\tip daddr 169.254.0.0/16 drop\n", out);
+	/* Outer packets come from outside: else a peer could speak as the server to another
+	 * client's address, or wind one tunnel around another. */
+	fputs("\t\tip protocol 4 drop\n"
+	      "\t\tip daddr . udp dport @listeners drop\n"
+	      "\t}\n",
+		out);
+}
+
+static void put_endpoint_chains(
+	FILE *out, const struct firewall_config *config, const struct firewall_endpoint *endpoint)
+{
+	fprintf(out,
+		"\tchain device_%u {\n"
+		"\t\tip saddr != %s drop\n"
+		"\t\tgoto tunnel\n"
+		"\t}\n"
+		"\tchain ipip_%u {\n",
+		endpoint->index, prefix_text(endpoint->block).s, endpoint->index);
+	/* Each IPIP link has one route, the peer's address: the way back to the source must be the
+	 * link it came from. */
+	if (!config->embedded)
+		fputs("\t\tfib saddr . iif oif missing drop\n", out);
+	fprintf(out, "\t\tgoto device_%u\n\t}\n", endpoint->index);
+}
+
+static void put_prerouting(FILE *out, const struct firewall_config *config)
+{
+	fputs("\tchain prerouting {\n"
+	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
+	      "\t\tiifname vmap { ",
+		out);
+	put_elements(out, config, put_chains_by_interface);
+	/* lo: the host talking to its own inner address. */
+	fputs(" }\n"
+	      "\t\tiifname != \"lo\" ip saddr @blocks drop\n"
+	      "\t\tip daddr @binds ip protocol 4 notrack\n"
+	      "\t\tip daddr . udp dport @listeners notrack\n"
+	      "\t}\n",
+		out);
+}
+
+/*
+ * WireGuard answers from its own address or not at all. That nobody listens for protocol 4 right
+ * now is no news for clients: protocol unreachable (2) without any handler, port unreachable (3)
+ * from net/ipv4/tunnel4.c; the refused packet's protocol lies 9 bytes into its header, 17 into the
+ * message.
+ */
+static void put_output(FILE *out)
+{
+	fputs("\tchain output {\n"
+	      "\t\ttype filter hook output priority raw; policy accept;\n"
+	      "\t\tudp sport @ports ip saddr . udp sport != @listeners drop\n"
+	      "\t\tip saddr @binds icmp type destination-unreachable icmp code { 2, 3 } "
+	      "@th,136,8 4 drop\n"
+	      "\t\tip saddr @binds ip protocol 4 notrack\n"
+	      "\t\tip saddr . udp sport @listeners notrack\n"
+	      "\t}\n",
+		out);
+}
+
+static void put_forward(FILE *out, const struct firewall_config *config)
+{
+	fputs("\tchain forward {\n"
+	      "\t\ttype filter hook forward priority mangle; policy accept;\n"
+	      "\t\tiifname != @tunnels oifname @tunnels ct state != { established, related } "
+	      "drop\n",
+		out);
+	if (!config->allow_peer_to_peer)
+		fputs("\t\tiifname @tunnels oifname @tunnels drop\n", out);
+	fputs("\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
+	      "tcp option maxseg size set rt mtu\n"
+	      "\t\toifname @tunnels tcp flags & (syn | rst) == syn "
+	      "tcp option maxseg size set rt mtu\n"
+	      "\t}\n",
+		out);
+}
+
+/* NAT leaves alone what connection tracking calls invalid or was told not to track: that must not
+ * leave with an inner source, hence the second chain. */
+static void put_postrouting(FILE *out)
+{
+	fputs("\tchain srcnat {\n"
+	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
+	      "\t\toifname @tunnels accept\n"
+	      "\t\toifname \"lo\" accept\n"
+	      "\t\tmeta l4proto { tcp, udp } snat to ip saddr map @bind_of : " SNAT_PORTS "\n"
+	      "\t\tsnat to ip saddr map @bind_of\n"
+	      "\t}\n"
+	      "\tchain leaving {\n"
+	      "\t\ttype filter hook postrouting priority srcnat + 1; policy accept;\n"
+	      "\t\toifname @tunnels accept\n"
+	      "\t\toifname \"lo\" accept\n"
+	      "\t\tip saddr @blocks drop\n"
+	      "\t}\n",
+		out);
+}
+
+char *firewall_text(const struct firewall_config *config)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	/* The first line so that the second never fails. */
+	fputs("table ip vprox\ndelete table ip vprox\ntable ip vprox {\n", out);
+	put_sets(out, config);
+	put_tunnel_chain(out, config);
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		put_endpoint_chains(out, config, &config->endpoints[i]);
+	put_prerouting(out, config);
+	put_output(out);
+	put_forward(out, config);
+	put_postrouting(out);
+	fputs("}\n", out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,147 @@
+#include "host/go_leftovers.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "host/iptables.h"
+
+static const char mark[] = "vprox ";
+
+/*
+ * Takes the next word of a line, as iptables-restore splits it: in double quotes, where a backslash
+ * protects the next character, or up to a blank. The word is unquoted into the buffer, which is as
+ * long as the line. False at the end of the line.
+ */
+static bool next_word(const char **at, char *word)
+{
+	const char *p = *at + strspn(*at, " \t");
+	bool is_quoted = false;
+
+	if (*p == '\0')
+		return false;
+	for (; *p && (is_quoted || (*p != ' ' && *p != '\t')); p++) {
+		if (*p == '"')
+			is_quoted = !is_quoted;
+		else if (*p == '\\' && is_quoted && p[1])
+			*word++ = *++p;
+		else
+			*word++ = *p;
+	}
+	*word = '\0';
+	*at = p;
+	return true;
+}
+
+/* Whether the line adds a rule whose comment begins with the mark. The word is as long as the
+ * line. */
+static bool is_leftover(const char *line, char *word)
+{
+	bool is_comment = false;
+
+	if (strncmp(line, "-A ", 3) != 0)
+		return false;
+	while (next_word(&line, word)) {
+		if (is_comment && strncmp(word, mark, sizeof mark - 1) == 0)
+			return true;
+		is_comment = strcmp(word, "--comment") == 0;
+	}
+	return false;
+}
+
+static size_t put_batch(FILE *out, char *saved, char *word)
+{
+	const char *table = NULL;
+	bool table_is_open = false;
+	size_t n = 0;
+	char *rest = saved;
+	char *line;
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line == '*') {
+			table = line;
+		} else if (table && is_leftover(line, word)) {
+			if (!table_is_open)
+				fprintf(out, "%s\n", table);
+			table_is_open = true;
+			fprintf(out, "-D %s\n", line + strlen("-A "));
+			n++;
+		} else if (strcmp(line, "COMMIT") == 0) {
+			if (table_is_open)
+				fputs("COMMIT\n", out);
+			table_is_open = false;
+			table = NULL;
+		}
+	}
+	return n;
+}
+
+char *go_leftovers_batch(const char *saved, size_t *n_rules)
+{
+	auto_free char *copy = strdup(saved);
+	auto_free char *word = malloc(strlen(saved) + 1);
+	char *batch = NULL;
+	size_t length = 0;
+	FILE *out;
+
+	if (!copy || !word)
+		return NULL;
+	out = open_memstream(&batch, &length);
+	if (!out)
+		return NULL;
+	*n_rules = put_batch(out, copy, word);
+	if (fclose(out) != 0) {
+		free(batch);
+		return NULL;
+	}
+	return batch;
+}
+
+/* Returns how many there were, or -errno, logged. */
+static int remove_kind(enum iptables_kind kind, bool only_tell)
+{
+	const char *name = iptables_kind_name(kind);
+	auto_free char *saved = NULL;
+	auto_free char *batch = NULL;
+	struct run_error error;
+	size_t n = 0;
+	int result;
+
+	if (!iptables_in_use(kind))
+		return 0;
+	result = iptables_save(kind, &saved, &error);
+	if (result < 0) {
+		log_warning(
+			"cannot look for the %s rules of an earlier server: %s", name, error.text);
+		return result;
+	}
+	batch = go_leftovers_batch(saved ? saved : "", &n);
+	if (!batch) {
+		log_warning(
+			"cannot look for the %s rules of an earlier server: out of memory", name);
+		return -ENOMEM;
+	}
+	if (n == 0)
+		return 0;
+	result = only_tell ? 0 : iptables_restore(kind, batch, &error);
+	if (result < 0) {
+		log_error("cannot remove the %zu %s rules that a Go vprox left: %s", n, name,
+			error.text);
+		return result;
+	}
+	log_info("%s %zu %s rules that a Go vprox left", only_tell ? "would remove" : "removed", n,
+		name);
+	return (int)n;
+}
+
+int go_leftovers_remove(bool only_tell)
+{
+	int n = remove_kind(IPTABLES_NFT, only_tell);
+	int n_legacy = remove_kind(IPTABLES_LEGACY, only_tell);
+
+	return n < 0 ? n : n_legacy < 0 ? n_legacy : n + n_legacy;
+}

@@ -1,0 +1,23 @@
+/* iptables in both of its shapes, by its own programs: as saved text, and as a batch of changes. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "host/run.h"
+
+enum iptables_kind {
+	IPTABLES_NFT, /* rules in nftables, which nft sees too */
+	IPTABLES_LEGACY, /* rules in the kernel's ip_tables, which nft does not see */
+};
+
+const char *iptables_kind_name(enum iptables_kind kind);
+
+/* Whether there are any tables of that kind: without starting a program, which could make some. */
+bool iptables_in_use(enum iptables_kind kind);
+
+/* What iptables-save prints; the caller frees it. Returns 0 or as run_program(). */
+int iptables_save(enum iptables_kind kind, char **text, struct run_error *error);
+
+/* Applies a batch of iptables-restore's; what it does not name stays. Each table changes as a whole
+ * or not at all. Returns 0 or as run_program(). */
+int iptables_restore(enum iptables_kind kind, const char *batch, struct run_error *error);

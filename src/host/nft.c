@@ -1,0 +1,58 @@
+#include "host/nft.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <nftables/libnftables.h>
+
+/* nft's first line says what is wrong, the next ones point at the place in the text. */
+static void keep_first_line(const char *said, struct nft_error *error)
+{
+	size_t length = strcspn(said, "\n");
+
+	if (length == 0)
+		said = "no reason given", length = strlen(said);
+	snprintf(error->text, sizeof error->text, "%.*s", (int)length, said);
+}
+
+/* output may be NULL. */
+static int run(const char *commands, char **output, struct nft_error *error)
+{
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	int result = 0;
+
+	if (!nft) {
+		snprintf(error->text, sizeof error->text, "out of memory");
+		return -ENOMEM;
+	}
+	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
+		snprintf(error->text, sizeof error->text, "out of memory");
+		result = -ENOMEM;
+		goto out;
+	}
+	if (nft_run_cmd_from_buffer(nft, commands) != 0) {
+		keep_first_line(nft_ctx_get_error_buffer(nft), error);
+		result = -EIO;
+	} else if (output) {
+		*output = strdup(nft_ctx_get_output_buffer(nft));
+		result = *output ? 0 : -ENOMEM;
+	}
+out:
+	nft_ctx_free(nft);
+#ifdef __GLIBC__
+	/* It has read all chains there are: megabytes on some hosts, never needed again. */
+	malloc_trim(0);
+#endif
+	return result;
+}
+
+int nft_run(const char *commands, struct nft_error *error)
+{
+	return run(commands, NULL, error);
+}
+
+int nft_run_for_output(const char *commands, char **output, struct nft_error *error)
+{
+	return run(commands, output, error);
+}

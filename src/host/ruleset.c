@@ -1,0 +1,151 @@
+#include "host/ruleset.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+#include "base/cleanup.h"
+#include "netlink/attribute.h"
+#include "netlink/request.h"
+#include "netlink/socket.h"
+
+/* A request of nf_tables' and the socket to send it by. */
+struct query {
+	struct netlink *netlink;
+	struct netlink_request request;
+};
+
+static int query_open(struct query *query, uint16_t type, uint8_t family)
+{
+	struct nfgenmsg *header;
+	int error = netlink_open(NETLINK_NETFILTER, &query->netlink);
+
+	if (error < 0)
+		return error;
+	netlink_request_init(&query->request);
+	header = netlink_add(
+		&query->request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), 0, sizeof *header);
+	header->nfgen_family = family;
+	header->version = NFNETLINK_V0;
+	return 0;
+}
+
+static int read_generation(void *context, size_t number, const struct nlmsghdr *message)
+{
+	const struct nlattr *table[NFTA_GEN_ID + 1];
+	uint32_t *generation = context;
+	uint32_t net;
+
+	(void)number;
+	attributes_of_message(
+		message, sizeof(struct nfgenmsg), table, sizeof table / sizeof *table);
+	if (!attribute_u32(table[NFTA_GEN_ID], &net))
+		return -EBADMSG;
+	*generation = ntohl(net);
+	return 0;
+}
+
+int ruleset_generation(uint32_t *generation)
+{
+	struct query query;
+	int error = query_open(&query, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+
+	if (error < 0)
+		return error;
+	error = netlink_transact(query.netlink, &query.request, NULL, read_generation, generation);
+	netlink_close(query.netlink);
+	return error;
+}
+
+/* What a netlink_decode_fn gets as its filter: a pointer to a function, not the function. */
+struct wanted {
+	ruleset_chain_filter *filter;
+};
+
+static int decode_chain(const struct nlmsghdr *message, const void *filter, void *item)
+{
+	const struct wanted *wanted = filter;
+	int error = ruleset_decode_chain(message, item);
+
+	if (error < 0)
+		return error;
+	return wanted->filter(item) ? 1 : 0;
+}
+
+static int decode_rule(const struct nlmsghdr *message, const void *filter, void *item)
+{
+	int error = ruleset_decode_rule(message, item);
+
+	(void)filter;
+	return error < 0 ? error : 1;
+}
+
+int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n)
+{
+	struct wanted filter = {wanted};
+	struct query query;
+	void *items = NULL;
+	int error = query_open(&query, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
+
+	*chains = NULL;
+	*n = 0;
+	if (error < 0)
+		return error;
+	error = netlink_dump_items(
+		query.netlink, &query.request, decode_chain, &filter, sizeof **chains, &items, n);
+	netlink_close(query.netlink);
+	*chains = items;
+	return error;
+}
+
+int ruleset_rules(uint8_t family, const char *table, const char *chain, struct ruleset_rule **rules,
+	size_t *n)
+{
+	struct query query;
+	void *items = NULL;
+	int error = query_open(&query, NFT_MSG_GETRULE, family);
+
+	*rules = NULL;
+	*n = 0;
+	if (error < 0)
+		return error;
+	netlink_put_string(&query.request, NFTA_RULE_TABLE, table);
+	netlink_put_string(&query.request, NFTA_RULE_CHAIN, chain);
+	error = netlink_dump_items(
+		query.netlink, &query.request, decode_rule, NULL, sizeof **rules, &items, n);
+	netlink_close(query.netlink);
+	*rules = items;
+	return error;
+}
+
+int ruleset_is_closed(const struct ruleset_chain *chain, bool *is_closed)
+{
+	auto_free struct ruleset_rule *rules = NULL;
+	size_t n;
+	int error;
+
+	*is_closed = chain->policy_drop;
+	if (*is_closed)
+		return 0;
+	error = ruleset_rules(chain->family, chain->table, chain->name, &rules, &n);
+	for (size_t i = 0; error == 0 && i < n; i++)
+		*is_closed = *is_closed || rules[i].verdict == RULESET_STOP;
+	return error;
+}
+
+const char *ruleset_family_name(uint8_t family)
+{
+	switch (family) {
+	case NFPROTO_IPV4:
+		return "ip";
+	case NFPROTO_INET:
+		return "inet";
+	default:
+		return NULL;
+	}
+}

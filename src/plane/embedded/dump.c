@@ -1,0 +1,189 @@
+#include "plane/embedded/device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "plane/client_link.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* A peer whose lines are being read. */
+struct reading {
+	struct plane_peer peer;
+	struct plane_usage usage;
+	bool any;
+	unsigned int n_inner; /* IPv4 prefixes; only exactly one /32 is an inner address */
+	plane_peer_fn *found;
+	void *context;
+};
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_hex(const char *text, struct key *key)
+{
+	if (strlen(text) != 2 * KEY_SIZE)
+		return false;
+	for (int i = 0; i < KEY_SIZE; i++) {
+		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		key->bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+/* Hands over the peer that was read. One without exactly one address has 0.0.0.0. */
+static int finish(struct reading *r)
+{
+	int error;
+
+	if (!r->any)
+		return 0;
+	if (r->n_inner != 1)
+		r->peer.inner = (struct ipv4){0};
+	error = r->found(r->context, &r->peer, &r->usage);
+	r->any = false;
+	return error;
+}
+
+static void begin(struct reading *r, enum peer_kind kind)
+{
+	r->peer = (struct plane_peer){.kind = kind};
+	r->usage = (struct plane_usage){0};
+	r->n_inner = 0;
+	r->any = true;
+}
+
+static void read_allowed_ip(struct reading *r, char *value)
+{
+	char *slash = strchr(value, '/');
+
+	r->n_inner++;
+	if (!slash || strcmp(slash, "/32") != 0) {
+		r->n_inner++; /* no host: not ours */
+		return;
+	}
+	*slash = '\0';
+	if (ipv4_parse(value, &r->peer.inner) < 0)
+		r->n_inner++;
+}
+
+/* One of IPv6, in brackets, is nobody's who was told of an IPv4 address. */
+static void read_endpoint(struct reading *r, char *value)
+{
+	char *colon = strchr(value, ':');
+
+	if (!colon || *value == '[')
+		return;
+	*colon = '\0';
+	if (ipv4_parse(value, &r->usage.outer) == 0)
+		r->usage.outer_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
+static int read_line(struct reading *r, const char *key, char *value)
+{
+	int error = 0;
+
+	if (strcmp(key, "public_key") == 0) {
+		error = finish(r);
+		begin(r, PEER_WIREGUARD);
+		return error < 0 ? error : parse_hex(value, &r->peer.key) ? 0 : -EPROTO;
+	}
+	if (strcmp(key, "ipip_peer") == 0) {
+		error = finish(r);
+		begin(r, PEER_IPIP);
+		r->usage.outer = r->peer.remote;
+		if (error == 0)
+			error = ipv4_parse(value, &r->peer.remote);
+		r->usage.outer = r->peer.remote;
+		return error;
+	}
+	if (strcmp(key, "ipip_inner") == 0) {
+		r->n_inner++;
+		return ipv4_parse(value, &r->peer.inner);
+	}
+	if (strcmp(key, "allowed_ip") == 0)
+		read_allowed_ip(r, value);
+	else if (strcmp(key, "tx_bytes") == 0)
+		r->usage.sent = strtoull(value, NULL, 10);
+	else if (strcmp(key, "rx_bytes") == 0)
+		r->usage.received = strtoull(value, NULL, 10);
+	else if (strcmp(key, "last_handshake_time_sec") == 0)
+		r->usage.handshake_ns += strtoull(value, NULL, 10) * NS_PER_S;
+	else if (strcmp(key, "last_handshake_time_nsec") == 0)
+		r->usage.handshake_ns += strtoull(value, NULL, 10);
+	else if (strcmp(key, "endpoint") == 0)
+		read_endpoint(r, value);
+	return 0;
+}
+
+static int dump_one_kind(const char *name, const char *request, plane_peer_fn *found, void *context)
+{
+	struct reading reading = {.found = found, .context = context};
+	auto_free char *answer = NULL;
+	char *rest, *key, *value;
+	int error = embedded_ask(name, request, &answer);
+	size_t length = answer ? strlen(answer) : 0;
+
+	rest = answer;
+	while (error == 0 && embedded_next_line(&rest, &key, &value))
+		error = read_line(&reading, key, value);
+	if (answer)
+		explicit_bzero(answer, length); /* its first line was a private key */
+	return error == 0 ? finish(&reading) : error;
+}
+
+int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void *context)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	int error = dump_one_kind(device->name.s, "get=1\n\n", found, context);
+
+	if (error == 0)
+		error = dump_one_kind(device->name.s, "get_ipip=1\n\n", found, context);
+	if (error < 0)
+		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
+	return error;
+}
+
+/* Of a device that does not answer nothing is known. */
+static bool has_private_key(const char *name, const struct key *key)
+{
+	auto_free char *answer = NULL;
+	struct key found = {0};
+	char *rest, *first, *value;
+	size_t length;
+	bool same;
+
+	if (embedded_ask(name, "get=1\n\n", &answer) < 0)
+		return false;
+	rest = answer;
+	length = strlen(answer);
+	if (embedded_next_line(&rest, &first, &value) && strcmp(first, "private_key") == 0 &&
+		!parse_hex(value, &found))
+		key_wipe(&found);
+	explicit_bzero(answer, length);
+	same = !key_is_zero(&found) && key_equal(&found, key);
+	key_wipe(&found);
+	return same;
+}
+
+bool embedded_is_clients(const struct link *link)
+{
+	struct key key;
+	bool result;
+
+	if (client_link_has_alias(link))
+		return true;
+	if (link->alias[0] != '\0' || !client_link_key(link->name, &key))
+		return false;
+	result = has_private_key(link->name, &key);
+	key_wipe(&key);
+	return result;
+}

@@ -1,0 +1,69 @@
+#include "plane/embedded/text.h"
+
+#include <stdio.h>
+
+struct embedded_hex embedded_hex(const struct key *key)
+{
+	struct embedded_hex text;
+
+	for (int i = 0; i < KEY_SIZE; i++)
+		sprintf(text.s + 2 * i, "%02x", key->bytes[i]);
+	return text;
+}
+
+void embedded_add_text(const struct plane_peer *peer, char request[EMBEDDED_REQUEST_SIZE])
+{
+	if (peer->kind == PEER_WIREGUARD)
+		snprintf(request, EMBEDDED_REQUEST_SIZE,
+			"set=1\npublic_key=%s\nreplace_allowed_ips=true\nallowed_ip=%s/32\n\n",
+			embedded_hex(&peer->key).s, ipv4_text(peer->inner).s);
+	else
+		snprintf(request, EMBEDDED_REQUEST_SIZE, "set=1\nipip_peer=%s\nipip_inner=%s\n\n",
+			ipv4_text(peer->remote).s, ipv4_text(peer->inner).s);
+}
+
+void embedded_check_text(const struct plane_peer *peer, char request[EMBEDDED_REQUEST_SIZE])
+{
+	if (peer->kind == PEER_WIREGUARD)
+		snprintf(request, EMBEDDED_REQUEST_SIZE, "get_peer=%s\n\n",
+			embedded_hex(&peer->key).s);
+	else
+		snprintf(request, EMBEDDED_REQUEST_SIZE, "get_ipip_peer=%s\n\n",
+			ipv4_text(peer->remote).s);
+}
+
+/* What switches keepalives on sends one, and for that shakes hands; they are not wanted to go on.
+ */
+void embedded_seek_text(const struct plane_peer *peer, const struct plane_usage *last,
+	char request[EMBEDDED_REQUEST_SIZE])
+{
+	snprintf(request, EMBEDDED_REQUEST_SIZE,
+		"set=1\npublic_key=%s\nupdate_only=true\nendpoint=%s:%u\n"
+		"persistent_keepalive_interval=1\npersistent_keepalive_interval=0\n\n",
+		embedded_hex(&peer->key).s, ipv4_text(last->outer).s, last->outer_port);
+}
+
+void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request)
+{
+	request += sprintf(request, "set=1\n");
+	for (size_t i = 0; i < n; i++) {
+		/* update_only: one that is gone must not be made, to be removed */
+		if (peers[i].kind == PEER_WIREGUARD)
+			request +=
+				sprintf(request, "public_key=%s\nupdate_only=true\nremove=true\n",
+					embedded_hex(&peers[i].key).s);
+		else
+			request += sprintf(request, "ipip_peer=%s\nremove=true\n",
+				ipv4_text(peers[i].remote).s);
+	}
+	sprintf(request, "\n");
+}
+
+void embedded_configure_text(
+	const struct plane_endpoint *endpoint, char request[EMBEDDED_REQUEST_SIZE])
+{
+	snprintf(request, EMBEDDED_REQUEST_SIZE,
+		"set=1\nprivate_key=%s\nlisten_port=%u\nipip_local=%s\n\n",
+		embedded_hex(&endpoint->private_key).s, endpoint->port,
+		ipv4_text(endpoint->bind).s);
+}

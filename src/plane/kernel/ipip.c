@@ -1,0 +1,291 @@
+#include "plane/kernel/device.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "netlink/route.h"
+#include "plane/client_link.h"
+
+struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ipv4 inner)
+{
+	return plane_ipip_name(
+		device->endpoint.index, inner.value - device->endpoint.gateway.value);
+}
+
+bool kernel_holds(const struct kernel_device *device, struct ipv4 inner)
+{
+	const struct plane_endpoint *endpoint = &device->endpoint;
+
+	return prefix_contains(endpoint->block, inner) &&
+	       !ipv4_equal(inner, endpoint->block.address) &&
+	       !ipv4_equal(inner, endpoint->gateway) &&
+	       !ipv4_equal(inner, prefix_last(endpoint->block));
+}
+
+bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
+	struct ipv4 inner, struct ipv4 remote)
+{
+	return strcmp(link->kind, "ipip") == 0 && !client_link_has_alias(link) &&
+	       strcmp(link->name, kernel_ipip_name(device, inner).s) == 0 &&
+	       ipv4_equal(link->local, device->endpoint.bind) && ipv4_equal(link->remote, remote);
+}
+
+void kernel_switch_off_ipv6(struct kernel_plane *kernel, const char *name)
+{
+	char path[sizeof "/proc/sys/net/ipv6/conf//disable_ipv6" + IF_NAMESIZE];
+	int error;
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	error = file_write_setting(path, "1");
+	/* Absent where the kernel has no IPv6. */
+	if (error == 0 || error == -ENOENT || kernel->ipv6_stays)
+		return;
+	kernel->ipv6_stays = true;
+	log_warning("%s: cannot switch off IPv6 on it, nor on others, which makes new tunnels "
+		    "slow: %s",
+		name, strerror(-error));
+}
+
+static bool has_ifindex(const struct hash_node *node, const void *key)
+{
+	const struct kernel_ipip *ipip = hash_entry(node, const struct kernel_ipip, by_ifindex);
+
+	return ipip->ifindex == *(const unsigned int *)key;
+}
+
+static bool has_inner(const struct hash_node *node, const void *key)
+{
+	const struct kernel_ipip *ipip = hash_entry(node, const struct kernel_ipip, by_inner);
+
+	return ipip->inner.value == *(const uint32_t *)key;
+}
+
+struct kernel_ipip *kernel_ipip_of_ifindex(const struct kernel_device *device, unsigned int ifindex)
+{
+	struct hash_node *node =
+		hash_find(&device->ipip_by_ifindex, &ifindex, sizeof ifindex, has_ifindex);
+
+	return node ? hash_entry(node, struct kernel_ipip, by_ifindex) : NULL;
+}
+
+static struct kernel_ipip *find_inner(const struct kernel_device *device, struct ipv4 inner)
+{
+	struct hash_node *node =
+		hash_find(&device->ipip_by_inner, &inner.value, sizeof inner.value, has_inner);
+
+	return node ? hash_entry(node, struct kernel_ipip, by_inner) : NULL;
+}
+
+void kernel_ipip_forget(struct kernel_device *device, struct kernel_ipip *ipip)
+{
+	hash_remove(&device->ipip_by_ifindex, &ipip->by_ifindex);
+	hash_remove(&device->ipip_by_inner, &ipip->by_inner);
+	free(ipip);
+}
+
+int kernel_ipip_remember(
+	struct kernel_device *device, unsigned int ifindex, struct ipv4 inner, struct ipv4 remote)
+{
+	struct kernel_ipip *ipip = malloc(sizeof *ipip), *old;
+
+	if (!ipip)
+		return -ENOMEM;
+	if ((old = find_inner(device, inner)))
+		kernel_ipip_forget(device, old);
+	if ((old = kernel_ipip_of_ifindex(device, ifindex)))
+		kernel_ipip_forget(device, old);
+	*ipip = (struct kernel_ipip){.ifindex = ifindex, .inner = inner, .remote = remote};
+	hash_insert(
+		&device->ipip_by_ifindex, &ipip->by_ifindex, &ipip->ifindex, sizeof ipip->ifindex);
+	hash_insert(&device->ipip_by_inner, &ipip->by_inner, &ipip->inner.value,
+		sizeof ipip->inner.value);
+	return 0;
+}
+
+static int take_link(void *context, size_t number, const struct nlmsghdr *message)
+{
+	(void)number;
+	return link_decode(message, NULL, context);
+}
+
+/* The kernel has refused to make the link: names what is in the way. Returns -EEXIST. */
+static int fail_on_foreign(struct kernel_device *device, const char *name, struct ipv4 remote,
+	const struct link *in_the_way)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct ipv4 local = device->endpoint.bind;
+	auto_free struct link *links = NULL;
+	size_t n = 0;
+
+	if (in_the_way->ifindex != 0)
+		return kernel_fail(kernel, -EEXIST, NULL,
+			"make %s: an interface of that name (kind %s) is not this peer's", name,
+			in_the_way->kind[0] != '\0' ? in_the_way->kind : "unknown");
+	if (link_dump(kernel->route, "ipip", &links, &n) < 0)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (ipv4_equal(links[i].local, local) && ipv4_equal(links[i].remote, remote))
+			return kernel_fail(kernel, -EEXIST, NULL,
+				"make %s: %s is there, from %s to %s, too", name, links[i].name,
+				ipv4_text(local).s, ipv4_text(remote).s);
+	return kernel_fail(kernel, -EEXIST, NULL, "make %s", name);
+}
+
+/* Makes the link, or finds the one that is there: both in one round trip. */
+static int make_or_find(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote,
+	struct link *link, bool *made)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = kernel_ipip_name(device, inner);
+	struct netlink_request request;
+	enum {
+		NEW,
+		GET,
+		N_MESSAGES,
+	};
+	int errors[N_MESSAGES];
+
+	*link = (struct link){0};
+	netlink_request_init(&request);
+	link_put_new_ipip(&request, name.s, device->endpoint.bind, remote);
+	link_put_get(&request, name.s);
+	netlink_transact(kernel->route, &request, errors, take_link, link);
+	*made = errors[NEW] == 0;
+	if (*made && link->ifindex == 0) {
+		/* Made, but not answered: for the caller to remove. */
+		link->ifindex = if_nametoindex(name.s);
+		return kernel_fail(
+			kernel, errors[GET] < 0 ? errors[GET] : -EIO, NULL, "find %s", name.s);
+	}
+	if (errors[NEW] == -EEXIST && kernel_ipip_matches(device, link, inner, remote))
+		return 0;
+	if (errors[NEW] == -EEXIST)
+		return fail_on_foreign(device, name.s, remote, link);
+	if (errors[NEW] < 0)
+		return kernel_fail(kernel, errors[NEW], netlink_error(kernel->route),
+			"make %s from %s to %s", name.s, ipv4_text(device->endpoint.bind).s,
+			ipv4_text(remote).s);
+	return 0;
+}
+
+void kernel_ipip_put_mended(
+	struct netlink_request *request, unsigned int ifindex, struct ipv4 inner, bool of_group)
+{
+	const struct link_change change = {.up = true, .set_group = of_group};
+	const struct route route = route_of_link((struct prefix){inner, 32}, ifindex);
+
+	link_put_set(request, ifindex, &change);
+	/* A link that was down has lost its route. */
+	route_put(request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
+}
+
+int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = kernel_ipip_name(device, inner);
+	struct netlink_request request;
+	struct link link;
+	bool made;
+	int error = make_or_find(device, inner, remote, &link, &made);
+
+	if (error < 0)
+		goto out;
+	kernel_switch_off_ipv6(kernel, name.s);
+	netlink_request_init(&request);
+	kernel_ipip_put_mended(&request, link.ifindex, inner, link.group == KERNEL_REMOVAL_GROUP);
+	error = netlink_execute(kernel->route, &request);
+	if (error < 0)
+		kernel_fail(kernel, error, netlink_error(kernel->route),
+			"bring up %s with a route to %s", name.s, ipv4_text(inner).s);
+	else if ((error = kernel_ipip_remember(device, link.ifindex, inner, remote)) < 0)
+		kernel_fail(kernel, error, NULL, "make %s", name.s);
+out:
+	if (error < 0 && made && link.ifindex != 0)
+		link_delete(kernel->route, link.ifindex);
+	return error;
+}
+
+int kernel_ipip_check(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = kernel_ipip_name(device, inner);
+	const struct kernel_ipip *ipip;
+	struct link link;
+	int error = kernel_forget_gone_links(kernel);
+
+	if (error < 0)
+		return error;
+	error = link_get(kernel->route, name.s, &link);
+	if (error < 0)
+		return kernel_fail(
+			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
+	ipip = find_inner(device, inner);
+	if (!ipip || ipip->ifindex != link.ifindex || !ipv4_equal(ipip->remote, remote))
+		return kernel_fail(kernel, -ENODEV, NULL,
+			"look up %s: the interface of that name is another one", name.s);
+	return 0;
+}
+
+/* The ifindex of a peer's link; 0 if there is none. */
+static int find_link(
+	struct kernel_device *device, const struct plane_peer *peer, unsigned int *ifindex)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	const struct kernel_ipip *ipip = find_inner(device, peer->inner);
+	struct plane_name name = kernel_ipip_name(device, peer->inner);
+	struct link link;
+	int error;
+
+	*ifindex = ipip && ipv4_equal(ipip->remote, peer->remote) ? ipip->ifindex : 0;
+	if (*ifindex != 0)
+		return 0;
+	/* Made again by somebody else, it is the peer's all the same. */
+	error = link_get(kernel->route, name.s, &link);
+	if (error == -ENODEV)
+		return 0;
+	if (error < 0)
+		return kernel_fail(
+			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
+	if (kernel_ipip_matches(device, &link, peer->inner, peer->remote))
+		*ifindex = link.ifindex;
+	return 0;
+}
+
+void kernel_ipip_remove(
+	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	unsigned int ifindexes[PLANE_REMOVAL_BATCH] = {0};
+	size_t peer_of[PLANE_REMOVAL_BATCH], n_links = 0;
+	int link_errors[PLANE_REMOVAL_BATCH];
+	int error = 0;
+	bool gone_known = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (peers[i].kind != PEER_IPIP)
+			continue;
+		if (!gone_known)
+			error = kernel_forget_gone_links(kernel);
+		gone_known = true;
+		errors[i] = error < 0 ? error : find_link(device, &peers[i], &ifindexes[n_links]);
+		if (errors[i] == 0 && ifindexes[n_links] != 0)
+			peer_of[n_links++] = i;
+	}
+	kernel_delete_links(kernel, ifindexes, n_links, link_errors);
+	for (size_t i = 0; i < n_links; i++) {
+		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, ifindexes[i]);
+
+		errors[peer_of[i]] = link_errors[i];
+		if (link_errors[i] == 0 && ipip)
+			kernel_ipip_forget(device, ipip);
+	}
+}

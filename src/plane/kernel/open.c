@@ -1,0 +1,261 @@
+#include "plane/kernel/device.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netlink/address.h"
+#include "netlink/wireguard.h"
+
+enum {
+	REASON_SIZE = 128,
+};
+
+void kernel_free_device(struct kernel_device *device)
+{
+	if (!device)
+		return;
+	hash_for_each (&device->ipip_by_ifindex, node)
+		free(hash_entry(node, struct kernel_ipip, by_ifindex));
+	hash_for_each (&device->wireguard_by_key, node)
+		free(hash_entry(node, struct kernel_wireguard, by_key));
+	hash_free(&device->ipip_by_ifindex);
+	hash_free(&device->ipip_by_inner);
+	hash_free(&device->wireguard_by_key);
+	free(device);
+}
+
+static struct kernel_device *new_device(
+	struct kernel_plane *kernel, const struct plane_endpoint *endpoint)
+{
+	struct kernel_device *device = calloc(1, sizeof *device);
+
+	if (!device)
+		return NULL;
+	device->device.plane = &kernel->plane;
+	device->endpoint = *endpoint;
+	key_wipe(&device->endpoint.private_key);
+	if (hash_init(&device->ipip_by_ifindex) < 0 || hash_init(&device->ipip_by_inner) < 0 ||
+		hash_init(&device->wireguard_by_key) < 0) {
+		kernel_free_device(device);
+		return NULL;
+	}
+	return device;
+}
+
+static struct prefix_text address_text(const struct address *address)
+{
+	/* Not masked, as a prefix would be. */
+	return prefix_text((struct prefix){address->local, address->prefix_length});
+}
+
+static bool is_gateway(const struct kernel_device *device, const struct address *address)
+{
+	return ipv4_equal(address->local, device->endpoint.gateway) &&
+	       address->prefix_length == device->endpoint.block.length;
+}
+
+/* Whether the interface that is there is this endpoint's; else why not. One without an alias or an
+ * address was left half-made, or by another server that sets no alias. */
+static int matches(struct kernel_device *device, const struct link *link, bool *match,
+	char reason[REASON_SIZE])
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	auto_free struct address *addresses = NULL;
+	bool addressed = false;
+	struct ipv4 bind;
+	size_t n;
+	int error = address_dump(kernel->route, link->ifindex, &addresses, &n);
+
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route),
+			"list addresses of %s", link->name);
+	for (size_t i = 0; i < n; i++)
+		addressed |= is_gateway(device, &addresses[i]);
+	*match = true;
+	if (ipv4_parse(link->alias, &bind) == 0 && !ipv4_equal(bind, device->endpoint.bind)) {
+		*match = false;
+		snprintf(reason, REASON_SIZE, "it belongs to %s", link->alias);
+	} else if (n > 0 && !addressed) {
+		*match = false;
+		snprintf(reason, REASON_SIZE, "its address is %s, not %s/%u",
+			address_text(&addresses[0]).s, ipv4_text(device->endpoint.gateway).s,
+			device->endpoint.block.length);
+	}
+	return 0;
+}
+
+static int take_link(void *context, size_t number, const struct nlmsghdr *message)
+{
+	(void)number;
+	return link_decode(message, NULL, context);
+}
+
+static int make_interface(struct kernel_device *device, struct link *link, bool *made)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = plane_device_name(device->endpoint.index);
+	struct netlink_request request;
+	enum {
+		NEW,
+		GET,
+		N_MESSAGES,
+	};
+	int errors[N_MESSAGES], error;
+
+	*link = (struct link){0};
+	netlink_request_init(&request);
+	link_put_new(&request, name.s, "wireguard");
+	link_put_get(&request, name.s);
+	error = netlink_transact(kernel->route, &request, errors, take_link, link);
+	*made = errors[NEW] == 0;
+	if (*made && link->ifindex == 0)
+		link->ifindex = if_nametoindex(name.s);
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route), "make %s", name.s);
+	return 0;
+}
+
+/* Key and port. Setting them is a new beginning for every peer: only if they differ. */
+static int configure_wireguard(struct kernel_device *device, const struct key *private_key,
+	const struct wireguard_device *dump, bool made)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = plane_device_name(device->endpoint.index);
+	bool same_key = key_equal(&dump->private_key, private_key);
+	uint16_t port = device->endpoint.port;
+	int error;
+
+	if (same_key && dump->port == port)
+		return 0;
+	if (!made && !same_key)
+		log_warning("%s: its private key is another one, and is replaced", name.s);
+	if (!made && dump->port != port)
+		log_warning("%s: its port is %u, and becomes %u", name.s, dump->port, port);
+	error = wireguard_configure(
+		kernel->generic, kernel->wireguard, device->ifindex, private_key, port);
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->generic),
+			"give %s its key and UDP port %u", name.s, port);
+	return 0;
+}
+
+/* What open() works on. */
+struct opening {
+	struct link *links; /* all that are there */
+	size_t n_links;
+	struct link link; /* vprox<i> */
+	bool made; /* by this call */
+};
+
+static int refuse_clients(struct kernel_plane *kernel, const struct link *link)
+{
+	bool is_clients;
+	int error = kernel_is_clients(kernel, link, &is_clients);
+
+	if (error < 0 || !is_clients)
+		return error;
+	return kernel_fail(kernel, -EEXIST, NULL,
+		"make %s: a vprox client on this host has that name, give it another one with "
+		"`vprox connect --interface`",
+		link->name);
+}
+
+/* Finds vprox<i>, or makes it if there is none, or none that matches. */
+static int find_or_make(struct kernel_device *device, struct opening *opening)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct plane_name name = plane_device_name(device->endpoint.index);
+	char reason[REASON_SIZE] = "";
+	bool match = true;
+	int error = 0;
+
+	for (size_t i = 0; i < opening->n_links; i++)
+		if (strcmp(opening->links[i].name, name.s) == 0)
+			opening->link = opening->links[i];
+	if (opening->link.ifindex == 0)
+		return make_interface(device, &opening->link, &opening->made);
+	error = refuse_clients(kernel, &opening->link);
+	if (error < 0)
+		return error;
+	if (strcmp(opening->link.kind, "wireguard") != 0)
+		return kernel_fail(kernel, -EEXIST, NULL,
+			"make %s: there is another interface of that name (kind %s)", name.s,
+			opening->link.kind[0] != '\0' ? opening->link.kind : "unknown");
+	error = matches(device, &opening->link, &match, reason);
+	if (error < 0 || match)
+		return error;
+	log_warning("removing %s and all of its peers: %s", name.s, reason);
+	error = kernel_delete_index(
+		kernel, device->endpoint.index, opening->links, opening->n_links);
+	opening->n_links = 0;
+	if (error == 0)
+		error = make_interface(device, &opening->link, &opening->made);
+	return error;
+}
+
+static int set_up(
+	struct kernel_device *device, const struct key *private_key, const struct opening *opening)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct wireguard_device dump;
+	int error = wireguard_get(kernel->generic, kernel->wireguard, device->ifindex, &dump);
+
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->generic), "read %s",
+			plane_device_name(device->endpoint.index).s);
+	error = configure_wireguard(device, private_key, &dump, opening->made);
+	if (error == 0)
+		error = kernel_adopt_wireguard(device, &dump);
+	if (error == 0)
+		error = kernel_configure_link(device, &opening->link, opening->made);
+	if (error == 0)
+		error = kernel_adopt_ipip(device, opening->links, opening->n_links);
+	wireguard_free(&dump);
+	return error;
+}
+
+int kernel_open(
+	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **opened)
+{
+	struct kernel_plane *kernel = kernel_of_plane(plane);
+	struct opening opening = {0};
+	struct kernel_device *device = NULL;
+	int error = kernel_find_wireguard(kernel);
+
+	if (error == 0)
+		error = kernel_forget_gone_links(kernel);
+	if (error < 0)
+		goto out;
+	error = link_dump(kernel->route, NULL, &opening.links, &opening.n_links);
+	if (error < 0) {
+		kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
+		goto out;
+	}
+	device = new_device(kernel, endpoint);
+	if (!device) {
+		error = kernel_fail(
+			kernel, -ENOMEM, NULL, "open %s", plane_device_name(endpoint->index).s);
+		goto out;
+	}
+	error = find_or_make(device, &opening);
+	device->ifindex = opening.link.ifindex;
+	if (error == 0)
+		error = set_up(device, &endpoint->private_key, &opening);
+	if (error < 0 && opening.made)
+		link_delete(kernel->route, opening.link.ifindex);
+out:
+	free(opening.links);
+	if (error < 0) {
+		kernel_free_device(device);
+		return error;
+	}
+	device->next = kernel->devices;
+	kernel->devices = device;
+	*opened = &device->device;
+	return 0;
+}

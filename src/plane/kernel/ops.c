@@ -1,0 +1,305 @@
+#include "plane/kernel/device.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netlink.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netlink/genetlink.h"
+
+int kernel_fail(struct kernel_plane *kernel, int error, const char *said, const char *format, ...)
+{
+	char tried[PLANE_ERROR_SIZE / 2];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(tried, sizeof tried, format, arguments);
+	va_end(arguments);
+	if (said && said[0] != '\0')
+		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s (%.100s)", tried,
+			strerror(-error), said);
+	else
+		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s", tried,
+			strerror(-error));
+	return error;
+}
+
+static int probe(struct plane *plane)
+{
+	struct kernel_plane *kernel = kernel_of_plane(plane);
+	int wireguard = kernel_find_wireguard(kernel);
+	int ipip = link_probe_ipip(kernel->route);
+	bool no_wireguard = wireguard == -ENOENT, no_ipip = ipip == -EOPNOTSUPP;
+
+	if (wireguard < 0 && !no_wireguard)
+		return wireguard;
+	if (ipip == -EPERM)
+		return kernel_fail(
+			kernel, ipip, NULL, "no right to administer the network (CAP_NET_ADMIN)");
+	if (ipip < 0 && !no_ipip)
+		return kernel_fail(kernel, ipip, netlink_error(kernel->route), "look for IPIP");
+	if (!no_wireguard && !no_ipip)
+		return 0;
+	snprintf(plane->error, sizeof plane->error,
+		"this kernel has no %s, and the module%s %s cannot be loaded: use "
+		"--plane=embedded",
+		!no_ipip        ? "WireGuard"
+		: !no_wireguard ? "IPIP"
+				: "WireGuard and no IPIP",
+		no_wireguard && no_ipip ? "s" : "",
+		!no_ipip        ? "wireguard"
+		: !no_wireguard ? "ipip"
+				: "wireguard and ipip");
+	return -EOPNOTSUPP;
+}
+
+/* What there is under an index, as far as links have been looked at. */
+static struct plane_trace *trace_of_index(
+	struct plane_trace **traces, size_t *n, unsigned int index)
+{
+	struct plane_trace *grown;
+
+	for (size_t i = 0; i < *n; i++)
+		if ((*traces)[i].index == index)
+			return &(*traces)[i];
+	grown = reallocarray(*traces, *n + 1, sizeof **traces);
+	if (!grown)
+		return NULL;
+	*traces = grown;
+	grown[*n] = (struct plane_trace){.index = index};
+	return &grown[(*n)++];
+}
+
+static int note_link(struct kernel_plane *kernel, const struct link *link,
+	struct plane_trace **traces, size_t *n)
+{
+	bool is_device = false, is_clients;
+	struct plane_trace *trace;
+	unsigned int index;
+	uint32_t offset;
+	struct ipv4 bind;
+	int error;
+
+	if (strcmp(link->kind, "wireguard") == 0 && plane_parse_device_name(link->name, &index))
+		is_device = true;
+	else if (strcmp(link->kind, "ipip") != 0 ||
+		 !plane_parse_ipip_name(link->name, &index, &offset))
+		return 0;
+	error = kernel_is_clients(kernel, link, &is_clients);
+	if (error < 0 || is_clients)
+		return error;
+	trace = trace_of_index(traces, n, index);
+	if (!trace)
+		return kernel_fail(kernel, -ENOMEM, NULL, "list interfaces");
+	if (is_device && ipv4_parse(link->alias, &bind) == 0)
+		*trace = (struct plane_trace){index, true, bind};
+	else if (!is_device && !trace->has_bind)
+		*trace = (struct plane_trace){index, true, link->local};
+	return 0;
+}
+
+static int survey(struct plane *plane, plane_trace_fn *found, void *context)
+{
+	struct kernel_plane *kernel = kernel_of_plane(plane);
+	auto_free struct link *links = NULL;
+	auto_free struct plane_trace *traces = NULL;
+	size_t n, n_traces = 0;
+	int error = link_dump(kernel->route, NULL, &links, &n);
+
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = note_link(kernel, &links[i], &traces, &n_traces);
+	for (size_t i = 0; i < n_traces && error == 0; i++)
+		error = found(context, &traces[i]);
+	return error;
+}
+
+static int discard(struct plane *plane, unsigned int index)
+{
+	struct kernel_plane *kernel = kernel_of_plane(plane);
+	auto_free struct link *links = NULL;
+	size_t n;
+	int error = link_dump(kernel->route, NULL, &links, &n);
+
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
+	return kernel_delete_index(kernel, index, links, n);
+}
+
+static void forget_link(void *context, unsigned int ifindex)
+{
+	struct kernel_plane *kernel = context;
+
+	for (struct kernel_device *device = kernel->devices; device; device = device->next) {
+		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, ifindex);
+
+		if (ipip)
+			kernel_ipip_forget(device, ipip);
+		if (device->ifindex == ifindex)
+			device->ifindex = 0;
+	}
+}
+
+/* Forgets the IPIP peers whose links are not among these. */
+static void forget_missing_links(struct kernel_device *device, const struct link *links, size_t n)
+{
+	hash_for_each (&device->ipip_by_ifindex, node)
+		hash_entry(node, struct kernel_ipip, by_ifindex)->seen = false;
+	for (size_t i = 0; i < n; i++) {
+		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, links[i].ifindex);
+
+		if (ipip)
+			ipip->seen =
+				kernel_ipip_matches(device, &links[i], ipip->inner, ipip->remote);
+	}
+	hash_for_each (&device->ipip_by_ifindex, node) {
+		struct kernel_ipip *ipip = hash_entry(node, struct kernel_ipip, by_ifindex);
+
+		if (!ipip->seen)
+			kernel_ipip_forget(device, ipip);
+	}
+}
+
+int kernel_forget_gone_links(struct kernel_plane *kernel)
+{
+	auto_free struct link *links = NULL;
+	size_t n;
+	int error = link_monitor_read(kernel->monitor, forget_link, kernel);
+
+	if (error == 0)
+		return 0;
+	if (error != -ENOBUFS)
+		return kernel_fail(kernel, error, NULL, "read which interfaces have gone");
+	error = link_dump(kernel->route, "ipip", &links, &n);
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
+	for (struct kernel_device *device = kernel->devices; device; device = device->next)
+		forget_missing_links(device, links, n);
+	return 0;
+}
+
+static int add(struct plane_device *plane_device, const struct plane_peer *peer)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+
+	if (!kernel_holds(device, peer->inner))
+		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "%s is no peer's in %s",
+			ipv4_text(peer->inner).s, prefix_text(device->endpoint.block).s);
+	/* A tunnel without a remote address would take packets from anybody. */
+	if (peer->kind == PEER_IPIP && peer->remote.value == 0)
+		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "no remote address");
+	return peer->kind == PEER_WIREGUARD ? kernel_wireguard_add(device, &peer->key, peer->inner)
+					    : kernel_ipip_add(device, peer->inner, peer->remote);
+}
+
+static int check(struct plane_device *plane_device, const struct plane_peer *peer)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+
+	return peer->kind == PEER_WIREGUARD ? kernel_wireguard_check(device, &peer->key)
+					    : kernel_ipip_check(device, peer->inner, peer->remote);
+}
+
+static int remove_peers(
+	struct plane_device *plane_device, const struct plane_peer *peers, size_t n, int *errors)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+	int error = 0;
+
+	if (n > PLANE_REMOVAL_BATCH)
+		return kernel_fail(
+			kernel_plane_of(device), -EINVAL, NULL, "remove %zu peers at once", n);
+	kernel_wireguard_remove(device, peers, n, errors);
+	kernel_ipip_remove(device, peers, n, errors);
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = errors[i];
+	return error;
+}
+
+static int delete_all(struct kernel_device *device)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	size_t n = device->ipip_by_ifindex.count + 1, i = 0;
+	auto_free unsigned int *ifindexes = calloc(n, sizeof *ifindexes);
+	auto_free int *errors = calloc(n, sizeof *errors);
+	int error = kernel_forget_gone_links(kernel);
+
+	if (error < 0)
+		return error;
+	if (!ifindexes || !errors)
+		return kernel_fail(kernel, -ENOMEM, NULL, "remove all interfaces");
+	hash_for_each (&device->ipip_by_ifindex, node)
+		ifindexes[i++] = hash_entry(node, struct kernel_ipip, by_ifindex)->ifindex;
+	if (device->ifindex != 0)
+		ifindexes[i++] = device->ifindex;
+	return kernel_delete_links(kernel, ifindexes, i, errors);
+}
+
+static int close_device(struct plane_device *plane_device, bool keep)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	int error = keep ? 0 : delete_all(device);
+
+	for (struct kernel_device **link = &kernel->devices; *link; link = &(*link)->next) {
+		if (*link == device) {
+			*link = device->next;
+			break;
+		}
+	}
+	kernel_free_device(device);
+	return error;
+}
+
+static void free_plane(struct plane *plane)
+{
+	struct kernel_plane *kernel = kernel_of_plane(plane);
+
+	link_monitor_close(kernel->monitor);
+	netlink_close(kernel->generic);
+	netlink_close(kernel->route);
+	free(kernel);
+}
+
+static const struct plane_ops kernel_ops = {
+	.name = "kernel",
+	.probe = probe,
+	.survey = survey,
+	.discard = discard,
+	.open = kernel_open,
+	.close = close_device,
+	.add = add,
+	.check = check,
+	.remove = remove_peers,
+	.dump = kernel_dump,
+	.seek = kernel_seek,
+	.tend = kernel_tend,
+	.free = free_plane,
+};
+
+struct plane *plane_kernel_new(void)
+{
+	struct kernel_plane *kernel = calloc(1, sizeof *kernel);
+	int error;
+
+	if (!kernel)
+		return NULL;
+	kernel->plane.ops = &kernel_ops;
+	error = netlink_open(NETLINK_ROUTE, &kernel->route);
+	if (error == 0)
+		error = netlink_open(NETLINK_GENERIC, &kernel->generic);
+	if (error == 0)
+		error = link_monitor_open(&kernel->monitor);
+	if (error < 0) {
+		free_plane(&kernel->plane);
+		errno = -error;
+		return NULL;
+	}
+	return &kernel->plane;
+}

@@ -1,0 +1,76 @@
+#include "server/gate_setup.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/config.h"
+#include "server/endpoint.h"
+#include "server/identity.h"
+
+int gates_find_user(const struct server_config *config, struct gate_config *gate)
+{
+	const char *name = config->user ? config->user : "vprox";
+	const struct passwd *user = getpwnam(name);
+
+	if (!user && !config->user) {
+		name = "nobody";
+		user = getpwnam(name);
+	}
+	if (!user) {
+		log_error("--user %s: there is no such user", name);
+		return -ENOENT;
+	}
+	if (user->pw_uid == 0 || user->pw_gid == 0) {
+		log_error("--user %s: must have no rights", name);
+		return -EINVAL;
+	}
+	gate->user = user->pw_uid;
+	gate->group = user->pw_gid;
+	return 0;
+}
+
+/* Of the connections in all. Those of one source are not divided: the gates take them as they come,
+ * not in turn. */
+static uint32_t share(unsigned int total, unsigned int n)
+{
+	return (total + n - 1) / n;
+}
+
+static int describe_endpoints(
+	struct gate_settings *settings, const struct endpoint *endpoints, size_t n)
+{
+	settings->endpoints = calloc(n, sizeof(*settings->endpoints));
+	if (!settings->endpoints)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		settings->endpoints[i] = (struct gate_endpoint){
+			.bind = endpoints[i].config.bind,
+			.block = endpoints[i].config.block,
+			.public_key = endpoints[i].public_key,
+			.port = endpoints[i].config.port,
+		};
+	return 0;
+}
+
+int gates_describe(struct gate_settings *settings, const struct server_config *config,
+	const struct identity *identity, const struct endpoint *endpoints)
+{
+	struct gate_config *gate = &settings->config;
+
+	gate->version = GATE_CONFIG_VERSION;
+	gate->n_endpoints = (uint32_t)config->n_binds;
+	gate->max_connections = share(config->max_connections, config->n_gates);
+	gate->max_connections_per_source = config->max_connections_per_source;
+	gate->log_level = config->log_level;
+	gate->log_format = config->log_format;
+	gate->password_length = (uint32_t)strlen(config->password);
+	gate->certificate_length = (uint32_t)identity->certificate_length;
+	gate->key_length = (uint32_t)identity->key_length;
+	settings->password = (char *)config->password;
+	settings->certificate = identity->certificate;
+	settings->key = identity->key;
+	return describe_endpoints(settings, endpoints, config->n_binds);
+}
