@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/key_file.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -347,12 +348,6 @@ static int start(struct client *client)
 	if (error == 0)
 		error = routes_open(client->config, &client->routes);
 	return error;
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
 }
 
 static void stop(struct client *client)

@@ -14,6 +14,7 @@
 #include <linux/icmp.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 
 enum {
 	TOKEN_SIZE = 16,
@@ -191,12 +192,6 @@ struct health *health_new(
 		return health;
 	health_free(health);
 	return NULL;
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
 }
 
 static void close_socket(struct health *health)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,35 +13,29 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
+#include "base/user.h"
 #include "client/trust.h"
 
 int fetcher_find_user(struct fetcher *fetcher)
 {
-	const struct passwd *user = getpwnam("vprox");
+	struct user user;
 
-	if (!user)
-		user = getpwnam("nobody");
-	if (!user || user->pw_uid == 0) {
+	if (user_find(NULL, &user) < 0) {
 		log_error("there is neither a user vprox nor one nobody to talk to the server as");
 		return -ENOENT;
 	}
-	fetcher->user = user->pw_uid;
-	fetcher->group = user->pw_gid;
+	fetcher->user = user.id;
+	fetcher->group = user.group;
 	return 0;
-}
-
-static void free_event(struct event **event)
-{
-	if (*event)
-		event_free(*event);
-	*event = NULL;
 }
 
 void fetcher_cancel(struct fetcher *fetcher)
 {
-	free_event(&fetcher->readable);
-	free_event(&fetcher->timeout);
+	free_event(fetcher->readable);
+	free_event(fetcher->timeout);
+	fetcher->readable = fetcher->timeout = NULL;
 	if (fetcher->fd >= 0)
 		close(fetcher->fd);
 	fetcher->fd = -1;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/log.h"
 
 enum {
@@ -145,10 +146,8 @@ void broker_link_free(struct broker_link *link)
 {
 	if (!link)
 		return;
-	if (link->readable)
-		event_free(link->readable);
-	if (link->writable)
-		event_free(link->writable);
+	free_event(link->readable);
+	free_event(link->writable);
 	hash_free(&link->calls);
 	close(link->fd);
 	free(link);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/log.h"
 #include "gate/broker_link.h"
 #include "gate/admission.h"
@@ -299,8 +300,7 @@ static void clean_up(struct gate *gate)
 	if (gate->has_connections)
 		connections_free(&gate->connections);
 	broker_link_free(gate->broker);
-	if (gate->drained)
-		event_free(gate->drained);
+	free_event(gate->drained);
 	if (gate->base)
 		event_base_free(gate->base);
 	SSL_CTX_free(gate->tls);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/log.h"
 
 enum {
@@ -149,7 +150,6 @@ void listeners_free(struct listeners *listeners)
 		event_free(listeners->each[i].readable);
 		close(fd);
 	}
-	if (listeners->resume)
-		event_free(listeners->resume);
+	free_event(listeners->resume);
 	free(listeners);
 }

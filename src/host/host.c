@@ -8,6 +8,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "host/bind_address.h"
@@ -163,12 +164,6 @@ int host_prepare(const struct server_config *config, const struct endpoint *endp
 		error = start_timer(
 			host, base, on_address_timer, ADDRESS_PERIOD_MS, &host->address_timer);
 	return error;
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
 }
 
 static int first_error(int a, int b)

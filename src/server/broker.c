@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/file.h"
 #include "base/key_file.h"
 #include "base/log.h"
@@ -300,12 +301,6 @@ static int start(struct broker *broker)
 		return error;
 	open_control_socket(broker);
 	return start_gates(broker);
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
 }
 
 static void free_memory(struct broker *broker)

@@ -1,35 +1,27 @@
 #include "server/gate_setup.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/user.h"
 #include "server/config.h"
 #include "server/endpoint.h"
 #include "server/identity.h"
 
 int gates_find_user(const struct server_config *config, struct gate_config *gate)
 {
-	const char *name = config->user ? config->user : "vprox";
-	const struct passwd *user = getpwnam(name);
+	struct user user;
+	int error = user_find(config->user, &user);
 
-	if (!user && !config->user) {
-		name = "nobody";
-		user = getpwnam(name);
-	}
-	if (!user) {
-		log_error("--user %s: there is no such user", name);
-		return -ENOENT;
-	}
-	if (user->pw_uid == 0 || user->pw_gid == 0) {
-		log_error("--user %s: must have no rights", name);
-		return -EINVAL;
-	}
-	gate->user = user->pw_uid;
-	gate->group = user->pw_gid;
-	return 0;
+	if (error == -ENOENT)
+		log_error("--user %s: there is no such user", user.name);
+	else if (error < 0)
+		log_error("--user %s: must have no rights", user.name);
+	gate->user = user.id;
+	gate->group = user.group;
+	return error;
 }
 
 /* Of the connections in all. Those of one source are not divided: the gates take them as they come,
