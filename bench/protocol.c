@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 
 #include "device/wireguard/allowedips.h"
+#include "device/wireguard/allowedips_lookup.h"
 #include "device/control.h"
 
 enum {

@@ -47,7 +47,7 @@ static void make_input(uint8_t key[32], uint8_t input[100])
 
 static void mac_is_keyed_blake2s_of_16_bytes(void **state)
 {
-	uint8_t key[32], input[100], out[MAC_SIZE];
+	uint8_t key[32], input[100], out[BLAKE2S_MAC_SIZE];
 
 	make_input(key, input);
 	assert_int_equal(blake2s_mac(*state, key, 32, input, 100, out), 0);

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base/endian.h"
 #include "device/crypto/chacha20.h"
 #include "device/crypto/poly1305.h"
 
@@ -131,7 +132,7 @@ static int cipher_in_work(struct aead *aead, const struct aead_key *key, uint64_
 
 /* The data, then zeros to a whole block, all but whole blocks of it in `rest`; returns how much of
  * `rest` is used. */
-static size_t take_rest(const uint8_t *data, size_t length, uint8_t rest[POLY1305_BLOCK])
+static size_t copy_rest(const uint8_t *data, size_t length, uint8_t rest[POLY1305_BLOCK])
 {
 	size_t whole = length / POLY1305_BLOCK * POLY1305_BLOCK;
 
@@ -161,11 +162,11 @@ static int make_tag(struct aead *aead, const void *ad, size_t ad_length, const u
 
 	if (ad_length > 0) {
 		ok = ok && mac_whole_blocks(aead, ad, ad_length);
-		size = take_rest(ad, ad_length, end);
+		size = copy_rest(ad, ad_length, end);
 		ok = ok && (size == 0 || EVP_MAC_update(aead->mac, end, size) == 1);
 	}
 	ok = ok && mac_whole_blocks(aead, sealed, n);
-	lengths = end + take_rest(sealed, n, end);
+	lengths = end + copy_rest(sealed, n, end);
 	memcpy(lengths, le_ad.bytes, sizeof le_ad.bytes);
 	memcpy(lengths + sizeof le_ad.bytes, le_n.bytes, sizeof le_n.bytes);
 	ok = ok && EVP_MAC_update(aead->mac, end, (size_t)(lengths - end) + POLY1305_BLOCK) == 1;
@@ -183,7 +184,7 @@ static void cipher_short(
 	for (size_t at = 0; at < n; at += CHACHA20_BLOCK) {
 		size_t left = n - at < CHACHA20_BLOCK ? n - at : CHACHA20_BLOCK;
 
-		chacha20_block(key, (uint32_t)(at / CHACHA20_BLOCK) + 1, counter, stream);
+		chacha20_block(key->bytes, (uint32_t)(at / CHACHA20_BLOCK) + 1, counter, stream);
 		for (size_t i = 0; i < left; i++)
 			out[at + i] = in[at + i] ^ stream[i];
 	}
@@ -198,10 +199,10 @@ static void make_short_tag(const struct aead_key *key, uint64_t counter, const u
 	struct le64 lengths[2] = {le64_make(0), le64_make(n)};
 	struct poly1305 poly;
 
-	chacha20_block(key, 0, counter, block);
+	chacha20_block(key->bytes, 0, counter, block);
 	poly1305_begin(&poly, block);
 	poly1305_add(&poly, sealed, n / POLY1305_BLOCK);
-	if (take_rest(sealed, n, rest) > 0)
+	if (copy_rest(sealed, n, rest) > 0)
 		poly1305_add(&poly, rest, 1);
 	poly1305_add(&poly, (const uint8_t *)lengths, 1);
 	poly1305_end(&poly, tag);
@@ -289,7 +290,7 @@ void aead_forget(struct aead *aead)
 
 /* What is left of the nonce after HChaCha20 has used 16 bytes of it stands where the counter does.
  */
-static uint64_t rest_of_nonce(const uint8_t nonce[COOKIE_NONCE_SIZE])
+static uint64_t rest_of_nonce(const uint8_t nonce[AEAD_XNONCE_SIZE])
 {
 	struct le64 rest;
 
@@ -297,27 +298,25 @@ static uint64_t rest_of_nonce(const uint8_t nonce[COOKIE_NONCE_SIZE])
 	return le64_get(rest);
 }
 
-int aead_xseal(struct aead *aead, const struct aead_key *key,
-	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
-	size_t n, uint8_t *out)
+int aead_xseal(struct aead *aead, const struct aead_key *key, const uint8_t nonce[AEAD_XNONCE_SIZE],
+	const void *ad, size_t ad_length, const uint8_t *in, size_t n, uint8_t *out)
 {
 	struct aead_key subkey;
 	int error;
 
-	hchacha20(key, nonce, &subkey);
+	hchacha20(key->bytes, nonce, subkey.bytes);
 	error = aead_seal(aead, &subkey, rest_of_nonce(nonce), ad, ad_length, in, n, out);
 	explicit_bzero(&subkey, sizeof subkey);
 	return error;
 }
 
-int aead_xopen(struct aead *aead, const struct aead_key *key,
-	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
-	size_t n, uint8_t *out)
+int aead_xopen(struct aead *aead, const struct aead_key *key, const uint8_t nonce[AEAD_XNONCE_SIZE],
+	const void *ad, size_t ad_length, const uint8_t *in, size_t n, uint8_t *out)
 {
 	struct aead_key subkey;
 	int error;
 
-	hchacha20(key, nonce, &subkey);
+	hchacha20(key->bytes, nonce, subkey.bytes);
 	error = aead_open(aead, &subkey, rest_of_nonce(nonce), ad, ad_length, in, n, out);
 	explicit_bzero(&subkey, sizeof subkey);
 	return error;

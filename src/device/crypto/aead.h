@@ -11,10 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/wireguard/messages.h"
+enum {
+	AEAD_KEY_SIZE = 32,
+	AEAD_TAG_SIZE = 16,
+	AEAD_XNONCE_SIZE = 24, /* of XChaCha20 */
+};
 
 struct aead_key {
-	uint8_t bytes[32];
+	uint8_t bytes[AEAD_KEY_SIZE];
 };
 
 struct aead;
@@ -52,9 +56,7 @@ void aead_slept(struct aead *aead);
 void aead_forget(struct aead *aead);
 
 /* With a random nonce of 24 bytes. As aead_seal() and aead_open(). */
-int aead_xseal(struct aead *aead, const struct aead_key *key,
-	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
-	size_t n, uint8_t *out);
-int aead_xopen(struct aead *aead, const struct aead_key *key,
-	const uint8_t nonce[COOKIE_NONCE_SIZE], const void *ad, size_t ad_length, const uint8_t *in,
-	size_t n, uint8_t *out);
+int aead_xseal(struct aead *aead, const struct aead_key *key, const uint8_t nonce[AEAD_XNONCE_SIZE],
+	const void *ad, size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
+int aead_xopen(struct aead *aead, const struct aead_key *key, const uint8_t nonce[AEAD_XNONCE_SIZE],
+	const void *ad, size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);

@@ -1,6 +1,7 @@
 #include "device/crypto/blake2s.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct blake2s {
 
 struct blake2s *blake2s_new(void)
 {
-	size_t mac_size = MAC_SIZE;
+	size_t mac_size = BLAKE2S_MAC_SIZE;
 	OSSL_PARAM params[] = {OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &mac_size),
 		OSSL_PARAM_construct_end()};
 	struct blake2s *blake2s = calloc(1, sizeof(*blake2s));
@@ -60,12 +61,13 @@ int blake2s_hash(struct blake2s *blake2s, const void *a, size_t a_length, const 
 }
 
 int blake2s_mac(struct blake2s *blake2s, const void *key, size_t key_length, const void *input,
-	size_t length, uint8_t out[MAC_SIZE])
+	size_t length, uint8_t out[BLAKE2S_MAC_SIZE])
 {
 	size_t written;
 	bool ok = EVP_MAC_init(blake2s->mac, key, key_length, NULL) == 1 &&
 		  EVP_MAC_update(blake2s->mac, input, length) == 1 &&
-		  EVP_MAC_final(blake2s->mac, out, &written, MAC_SIZE) == 1 && written == MAC_SIZE;
+		  EVP_MAC_final(blake2s->mac, out, &written, BLAKE2S_MAC_SIZE) == 1 &&
+		  written == BLAKE2S_MAC_SIZE;
 
 	return ok ? 0 : -EIO;
 }

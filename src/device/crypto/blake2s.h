@@ -7,11 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/wireguard/messages.h"
-
 enum {
 	BLAKE2S_SIZE = 32,
 	BLAKE2S_BLOCK = 64,
+	BLAKE2S_MAC_SIZE = 16, /* of the keyed hash that WireGuard calls MAC */
 };
 
 struct blake2s;
@@ -28,7 +27,7 @@ int blake2s_hash(struct blake2s *blake2s, const void *a, size_t a_length, const 
 
 /* MAC: keyed BLAKE2s of 16 bytes, key of up to 32 bytes. */
 int blake2s_mac(struct blake2s *blake2s, const void *key, size_t key_length, const void *input,
-	size_t length, uint8_t out[MAC_SIZE]);
+	size_t length, uint8_t out[BLAKE2S_MAC_SIZE]);
 
 /* HMAC (RFC 2104) over BLAKE2s; key of 32 bytes. */
 int blake2s_hmac(struct blake2s *blake2s, const uint8_t key[BLAKE2S_SIZE], const void *input,

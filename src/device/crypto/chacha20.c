@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/endian.h"
+
 enum { DOUBLE_ROUNDS = 10 };
 
 /* "expand 32-byte k" */
@@ -47,11 +49,11 @@ static void rounds(uint32_t s[16])
 	}
 }
 
-static void begin(uint32_t s[16], const struct aead_key *key)
+static void begin(uint32_t s[16], const uint8_t key[CHACHA20_KEY])
 {
 	memcpy(s, constants, sizeof constants);
 	for (int i = 0; i < 8; i++)
-		s[4 + i] = load32(key->bytes + 4 * i);
+		s[4 + i] = load32(key + 4 * i);
 }
 
 static void store32(uint8_t *p, uint32_t value)
@@ -61,8 +63,8 @@ static void store32(uint8_t *p, uint32_t value)
 	memcpy(p, le.bytes, sizeof le.bytes);
 }
 
-void chacha20_block(
-	const struct aead_key *key, uint32_t block, uint64_t counter, uint8_t out[CHACHA20_BLOCK])
+void chacha20_block(const uint8_t key[CHACHA20_KEY], uint32_t block, uint64_t counter,
+	uint8_t out[CHACHA20_BLOCK])
 {
 	uint32_t first[16], s[16];
 
@@ -79,7 +81,8 @@ void chacha20_block(
 	explicit_bzero(s, sizeof s);
 }
 
-void hchacha20(const struct aead_key *key, const uint8_t nonce[16], struct aead_key *subkey)
+void hchacha20(
+	const uint8_t key[CHACHA20_KEY], const uint8_t nonce[16], uint8_t subkey[CHACHA20_KEY])
 {
 	uint32_t s[16];
 
@@ -89,8 +92,8 @@ void hchacha20(const struct aead_key *key, const uint8_t nonce[16], struct aead_
 	rounds(s);
 	/* The first and the last row, without ChaCha20's final addition. */
 	for (int i = 0; i < 4; i++) {
-		store32(subkey->bytes + 4 * i, s[i]);
-		store32(subkey->bytes + 16 + 4 * i, s[12 + i]);
+		store32(subkey + 4 * i, s[i]);
+		store32(subkey + 16 + 4 * i, s[12 + i]);
 	}
 	explicit_bzero(s, sizeof s);
 }

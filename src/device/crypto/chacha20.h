@@ -6,13 +6,15 @@
 
 #include <stdint.h>
 
-#include "device/crypto/aead.h"
-
-enum { CHACHA20_BLOCK = 64 };
+enum {
+	CHACHA20_KEY = 32,
+	CHACHA20_BLOCK = 64,
+};
 
 /* RFC 8439, 2.3, with WireGuard's nonce: a block of the key stream. */
-void chacha20_block(
-	const struct aead_key *key, uint32_t block, uint64_t counter, uint8_t out[CHACHA20_BLOCK]);
+void chacha20_block(const uint8_t key[CHACHA20_KEY], uint32_t block, uint64_t counter,
+	uint8_t out[CHACHA20_BLOCK]);
 
 /* draft-irtf-cfrg-xchacha-03, 2.2: a subkey of a key and 16 bytes of the nonce. */
-void hchacha20(const struct aead_key *key, const uint8_t nonce[16], struct aead_key *subkey);
+void hchacha20(
+	const uint8_t key[CHACHA20_KEY], const uint8_t nonce[16], uint8_t subkey[CHACHA20_KEY]);

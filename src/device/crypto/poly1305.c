@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "device/wireguard/messages.h"
+#include "base/endian.h"
 
-typedef unsigned __int128 bits128;
+typedef unsigned __int128 wide128;
 
 static uint64_t load64(const uint8_t *p)
 {
@@ -14,12 +14,12 @@ static uint64_t load64(const uint8_t *p)
 	return le64_get(v);
 }
 
-static uint64_t low(bits128 x)
+static uint64_t low(wide128 x)
 {
 	return (uint64_t)x;
 }
 
-static uint64_t high(bits128 x)
+static uint64_t high(wide128 x)
 {
 	return (uint64_t)(x >> 64);
 }
@@ -37,10 +37,10 @@ void poly1305_begin(struct poly1305 *poly, const uint8_t key[POLY1305_KEY])
 /* h += c, with carries. */
 static void add(uint64_t h[3], uint64_t c0, uint64_t c1, uint64_t c2)
 {
-	bits128 sum = (bits128)h[0] + c0;
+	wide128 sum = (wide128)h[0] + c0;
 
 	h[0] = low(sum);
-	sum = (bits128)h[1] + c1 + high(sum);
+	sum = (wide128)h[1] + c1 + high(sum);
 	h[1] = low(sum);
 	h[2] += c2 + high(sum);
 }
@@ -52,9 +52,9 @@ static void add(uint64_t h[3], uint64_t c0, uint64_t c1, uint64_t c2)
  */
 static void multiply(uint64_t h[3], const uint64_t r[2])
 {
-	bits128 p0 = (bits128)h[0] * r[0];
-	bits128 p1 = (bits128)h[0] * r[1] + (bits128)h[1] * r[0];
-	bits128 p2 = (bits128)h[1] * r[1] + (bits128)h[2] * r[0];
+	wide128 p0 = (wide128)h[0] * r[0];
+	wide128 p1 = (wide128)h[0] * r[1] + (wide128)h[1] * r[0];
+	wide128 p2 = (wide128)h[1] * r[1] + (wide128)h[2] * r[0];
 	uint64_t p3 = h[2] * r[1];
 	uint64_t above;
 

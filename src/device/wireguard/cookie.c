@@ -37,16 +37,16 @@ static size_t before_mac1(size_t length)
 
 static size_t before_mac2(size_t length)
 {
-	return length - MAC_SIZE;
+	return length - BLAKE2S_MAC_SIZE;
 }
 
 static bool is_mac_of(struct blake2s *blake2s, const uint8_t *key, size_t key_length,
 	const uint8_t *message, size_t covered)
 {
-	uint8_t mac[MAC_SIZE];
+	uint8_t mac[BLAKE2S_MAC_SIZE];
 
 	return blake2s_mac(blake2s, key, key_length, message, covered, mac) == 0 &&
-	       CRYPTO_memcmp(mac, message + covered, MAC_SIZE) == 0;
+	       CRYPTO_memcmp(mac, message + covered, BLAKE2S_MAC_SIZE) == 0;
 }
 
 bool cookie_check_mac1(const struct cookie_keys *keys, struct blake2s *blake2s,
@@ -71,7 +71,7 @@ static int refresh_secret(struct cookie_checker *checker, uint64_t now_ms)
 
 /* tau = MAC(R_m, source) */
 static int make_cookie(struct cookie_checker *checker, struct blake2s *blake2s,
-	const struct endpoint *source, uint64_t now_ms, uint8_t cookie[MAC_SIZE])
+	const struct endpoint *source, uint64_t now_ms, uint8_t cookie[BLAKE2S_MAC_SIZE])
 {
 	uint8_t bytes[ENDPOINT_BYTES_MAX];
 	size_t length = endpoint_bytes(source, bytes);
@@ -85,7 +85,7 @@ static int make_cookie(struct cookie_checker *checker, struct blake2s *blake2s,
 bool cookie_check_mac2(struct cookie_checker *checker, struct blake2s *blake2s,
 	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms)
 {
-	uint8_t cookie[MAC_SIZE];
+	uint8_t cookie[BLAKE2S_MAC_SIZE];
 
 	return length > sizeof(struct message_macs) &&
 	       make_cookie(checker, blake2s, source, now_ms, cookie) == 0 &&
@@ -96,7 +96,7 @@ int cookie_create_reply(struct cookie_checker *checker, struct blake2s *blake2s,
 	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms,
 	struct message_cookie *reply)
 {
-	uint8_t cookie[MAC_SIZE];
+	uint8_t cookie[BLAKE2S_MAC_SIZE];
 	int error;
 
 	*reply = (struct message_cookie){.type = MESSAGE_COOKIE};
@@ -108,7 +108,7 @@ int cookie_create_reply(struct cookie_checker *checker, struct blake2s *blake2s,
 		error = checker->random(reply->nonce, sizeof reply->nonce);
 	if (!error)
 		error = aead_xseal(aead, &checker->keys.cookie, reply->nonce,
-			message + before_mac1(length), MAC_SIZE, cookie, sizeof cookie,
+			message + before_mac1(length), BLAKE2S_MAC_SIZE, cookie, sizeof cookie,
 			reply->sealed_cookie);
 	return error;
 }
@@ -122,13 +122,13 @@ int cookie_add_macs(struct cookie_jar *jar, const struct cookie_keys *keys, stru
 
 	if (error)
 		return error;
-	memcpy(jar->sent_mac1, mac1, MAC_SIZE);
+	memcpy(jar->sent_mac1, mac1, BLAKE2S_MAC_SIZE);
 	jar->has_sent_mac1 = true;
 	if (jar->has_cookie &&
 		now_ms - jar->received_ms >= COOKIE_SECRET_LIFETIME_MS - COOKIE_LATENCY_MS)
 		jar->has_cookie = false;
 	if (!jar->has_cookie) {
-		memset(mac2, 0, MAC_SIZE);
+		memset(mac2, 0, BLAKE2S_MAC_SIZE);
 		return 0;
 	}
 	return blake2s_mac(
@@ -138,15 +138,16 @@ int cookie_add_macs(struct cookie_jar *jar, const struct cookie_keys *keys, stru
 int cookie_consume_reply(struct cookie_jar *jar, const struct cookie_keys *keys, struct aead *aead,
 	const struct message_cookie *reply, uint64_t now_ms)
 {
-	uint8_t cookie[MAC_SIZE];
+	uint8_t cookie[BLAKE2S_MAC_SIZE];
 	int error = -EBADMSG;
 
 	if (jar->has_sent_mac1)
-		error = aead_xopen(aead, &keys->cookie, reply->nonce, jar->sent_mac1, MAC_SIZE,
-			reply->sealed_cookie, sizeof reply->sealed_cookie, cookie);
+		error = aead_xopen(aead, &keys->cookie, reply->nonce, jar->sent_mac1,
+			BLAKE2S_MAC_SIZE, reply->sealed_cookie, sizeof reply->sealed_cookie,
+			cookie);
 	if (error)
 		return error;
-	memcpy(jar->cookie, cookie, MAC_SIZE);
+	memcpy(jar->cookie, cookie, BLAKE2S_MAC_SIZE);
 	jar->received_ms = now_ms;
 	jar->has_cookie = true;
 	jar->has_sent_mac1 = false; /* one answer to a message */

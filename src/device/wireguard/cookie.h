@@ -55,8 +55,8 @@ int cookie_create_reply(struct cookie_checker *checker, struct blake2s *blake2s,
 
 /* The initiator's (or any sender's) side: what a peer has sent us last. Part of a session. */
 struct cookie_jar {
-	uint8_t cookie[MAC_SIZE];
-	uint8_t sent_mac1[MAC_SIZE]; /* of the last message: the reply's additional data */
+	uint8_t cookie[BLAKE2S_MAC_SIZE];
+	uint8_t sent_mac1[BLAKE2S_MAC_SIZE]; /* of the last message: the reply's additional data */
 	uint64_t received_ms;
 	bool has_cookie;
 	bool has_sent_mac1;

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endian.h"
+#include "device/crypto/aead.h"
+#include "device/crypto/blake2s.h"
+
 enum {
 	MESSAGE_INITIATION = 1,
 	MESSAGE_RESPONSE = 2,
@@ -17,25 +21,14 @@ enum {
 };
 
 enum {
-	AEAD_TAG_SIZE = 16,
-	MAC_SIZE = 16, /* of mac1, mac2 and of the cookie */
-	COOKIE_NONCE_SIZE = 24,
 	TIMESTAMP_SIZE = 12, /* TAI64N */
 	TRANSPORT_PADDING = 16, /* the plaintext is padded with zeros to a multiple of it: 5.4.6 */
 };
 
-struct le32 {
-	uint8_t bytes[4];
-};
-
-struct le64 {
-	uint8_t bytes[8];
-};
-
 /* 5.4.4: every handshake message ends in these. */
 struct message_macs {
-	uint8_t mac1[MAC_SIZE];
-	uint8_t mac2[MAC_SIZE];
+	uint8_t mac1[BLAKE2S_MAC_SIZE];
+	uint8_t mac2[BLAKE2S_MAC_SIZE];
 };
 
 /* 5.4.2 */
@@ -65,8 +58,8 @@ struct message_cookie {
 	uint8_t type;
 	uint8_t reserved[3];
 	struct le32 receiver;
-	uint8_t nonce[COOKIE_NONCE_SIZE];
-	uint8_t sealed_cookie[MAC_SIZE + AEAD_TAG_SIZE];
+	uint8_t nonce[AEAD_XNONCE_SIZE];
+	uint8_t sealed_cookie[BLAKE2S_MAC_SIZE + AEAD_TAG_SIZE];
 };
 
 /* 5.4.6: the sealed packet follows, tag last. A keepalive seals nothing. */
@@ -97,36 +90,6 @@ enum {
 	REKEY_TIMEOUT_JITTER_MS = 333,
 	KEEPALIVE_TIMEOUT_MS = 10 * 1000,
 };
-
-static inline uint32_t le32_get(struct le32 v)
-{
-	return (uint32_t)v.bytes[0] | (uint32_t)v.bytes[1] << 8 | (uint32_t)v.bytes[2] << 16 |
-	       (uint32_t)v.bytes[3] << 24;
-}
-
-static inline struct le32 le32_make(uint32_t v)
-{
-	return (struct le32){
-		{(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)}};
-}
-
-static inline uint64_t le64_get(struct le64 v)
-{
-	uint64_t value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | v.bytes[i];
-	return value;
-}
-
-static inline struct le64 le64_make(uint64_t v)
-{
-	struct le64 le;
-
-	for (int i = 0; i < 8; i++)
-		le.bytes[i] = (uint8_t)(v >> (8 * i));
-	return le;
-}
 
 /*
  * The type of a datagram whose type, reserved zeros and length are those of a message: MESSAGE_*;
