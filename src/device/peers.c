@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "device/ipip/fast_path.h"
+#include "device/wireguard/allowedips_lookup.h"
 
 int device_set_private_key(struct device *device, const struct key *key)
 {

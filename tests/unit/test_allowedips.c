@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "device/wireguard/allowedips.h"
+#include "device/wireguard/allowedips_lookup.h"
 #include "random.h"
 
 static struct epoch epoch;

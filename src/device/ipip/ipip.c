@@ -14,6 +14,7 @@
 #include "device/io/packet.h"
 #include "device/io/segment.h"
 #include "device/target.h"
+#include "device/wireguard/allowedips_lookup.h"
 
 enum {
 	SEND_BATCH = 64,

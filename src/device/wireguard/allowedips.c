@@ -105,13 +105,13 @@ static int split(
 	_Atomic place *at, struct prefix_bits there, place new_place, struct prefix_bits prefix)
 {
 	int common = least(common_bits(there.key, prefix.key), least(there.length, prefix.length));
-	struct spread spread = {.depth = depth_of(common)};
+	struct unpacked unpacked = {.depth = depth_of(common)};
 	struct node *node;
 
-	spread.key = prefix.key & mask_of(spread.depth);
-	*spread_place(&spread, there) = load(at);
-	*spread_place(&spread, prefix) = new_place;
-	node = spread_pack(&spread);
+	unpacked.key = prefix.key & mask_of(unpacked.depth);
+	*unpacked_place(&unpacked, there) = load(at);
+	*unpacked_place(&unpacked, prefix) = new_place;
+	node = allowedips_pack(&unpacked);
 	if (!node)
 		return -ENOMEM;
 	publish(at, (place)node);
@@ -123,11 +123,11 @@ static int extend(
 	struct allowedips *table, _Atomic place *at, place new_place, struct prefix_bits prefix)
 {
 	struct node *old = node_at(load(at)), *node;
-	struct spread spread;
+	struct unpacked unpacked;
 
-	spread_node(old, &spread);
-	*spread_place(&spread, prefix) = new_place;
-	node = spread_pack(&spread);
+	allowedips_unpack(old, &unpacked);
+	*unpacked_place(&unpacked, prefix) = new_place;
+	node = allowedips_pack(&unpacked);
 	if (!node)
 		return -ENOMEM;
 	publish(at, (place)node);
@@ -240,13 +240,13 @@ int allowedips_insert(struct allowedips *table, int family, const void *address,
 static void shrink(struct allowedips *table, _Atomic place *at)
 {
 	struct node *old = node_at(load(at));
-	struct spread spread;
+	struct unpacked unpacked;
 	place left;
 
-	spread_node(old, &spread);
-	left = spread_only(&spread);
+	allowedips_unpack(old, &unpacked);
+	left = unpacked_only(&unpacked);
 	if (!left)
-		left = (place)spread_pack(&spread);
+		left = (place)allowedips_pack(&unpacked);
 	if (!left)
 		return;
 	publish(at, left);

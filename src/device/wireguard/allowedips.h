@@ -1,7 +1,7 @@
 /*
  * Cryptokey routing (paper, 2): from an inner address to the peer that has the longest prefix of
- * it. IPv4 and IPv6, any number of prefixes. Workers look up without a lock; the control thread
- * changes.
+ * it. IPv4 and IPv6, any number of prefixes. Workers look up without a lock (allowedips_lookup.h);
+ * the control thread changes.
  *
  * A tree bitmap (Eatherton, Varghese and Dittia 2004) of six bits a step, with paths that do not
  * branch left out: at most 6 steps for IPv4, and no more than the prefixes differ in. Nodes are
@@ -33,19 +33,6 @@ struct allowedips {
 void allowedips_init(struct allowedips *table, struct epoch *epoch);
 /* Frees all at once: no reader is left. The owners are as zeroed. */
 void allowedips_free(struct allowedips *table);
-
-/* By any thread, within its epoch. NULL if no prefix contains the address. */
-struct allowedips_owner *allowedips_lookup4(
-	const struct allowedips *table, const struct in_addr *address);
-struct allowedips_owner *allowedips_lookup6(
-	const struct allowedips *table, const struct in6_addr *address);
-
-/* The inner packet's destination (to send) or source (received). NULL also if it is no whole IPv4
- * or IPv6 header. */
-struct allowedips_owner *allowedips_lookup_destination(
-	const struct allowedips *table, const uint8_t *packet, size_t length);
-struct allowedips_owner *allowedips_lookup_source(
-	const struct allowedips *table, const uint8_t *packet, size_t length);
 
 /* By the control thread. address is 4 or 16 bytes, network byte order; host bits are masked off. */
 

@@ -1,3 +1,6 @@
+#include "device/wireguard/allowedips_lookup.h"
+
+#include "device/io/packet.h"
 #include "device/wireguard/allowedips_node.h"
 
 /* The numbers of the prefixes of a chunk: 1, its first bit, its first two bits, ... */

@@ -1,10 +1,12 @@
-/* What a tree of prefixes is made of. For allowedips.c and allowedips_lookup.c only. */
+/* What a tree of prefixes is made of. For the allowedips files only. */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "device/wireguard/allowedips.h"
+#include "base/epoch.h"
 
 /*
  * Addresses are the high bits of 128, for IPv4 too. A node stands at a depth: so many bits lead to
@@ -26,6 +28,8 @@ enum {
  */
 typedef uintptr_t place;
 enum { IS_ENTRY = 1 };
+
+struct allowedips_owner;
 
 struct allowedips_entry {
 	_Atomic(struct allowedips_owner *) owner;

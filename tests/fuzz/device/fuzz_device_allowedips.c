@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device/wireguard/allowedips.h"
+#include "device/wireguard/allowedips_lookup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
