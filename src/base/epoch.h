@@ -4,8 +4,8 @@
  *
  * The one writer unlinks an object with a release store, so that no new reader can find it, and
  * retires it. It is freed once every reader has since passed a point where it held no pointer that
- * it had loaded: epoch_quiescent(), once a batch. A reader that goes to sleep says so with
- * epoch_offline(), and nobody waits for it; it holds nothing until epoch_online().
+ * it had loaded: epoch_offline(), after each batch. Nobody waits for a reader that is offline; it
+ * holds nothing until epoch_online().
  *
  * Readers load pointers with memory_order_acquire. Readers never wait and never write but to a
  * cache line of their own.
@@ -46,14 +46,7 @@ int epoch_init(struct epoch *epoch, size_t n_readers);
 /* Frees all that was retired; there are no readers any more. */
 void epoch_free(struct epoch *epoch);
 
-/* By the reader's thread. What it loaded before must not be touched afterwards. */
-static inline void epoch_quiescent(struct epoch *epoch, size_t reader)
-{
-	/* What is loaded from here on was published before this epoch began (acquire), and all that
-	 * was done with older pointers is done (release). */
-	atomic_store_explicit(&epoch->readers[reader].seen,
-		atomic_load_explicit(&epoch->now, memory_order_acquire), memory_order_release);
-}
+/* By the reader's thread: between the two it may hold what it has loaded, and nothing after. */
 void epoch_online(struct epoch *epoch, size_t reader);
 static inline void epoch_offline(struct epoch *epoch, size_t reader)
 {

@@ -151,11 +151,10 @@ void control_remove_peer(struct control *control, struct peer *peer)
 	epoch_retire(control->epoch, &peer->retired, let_go);
 }
 
-int control_set_preshared(struct control *control, struct peer *peer, const struct key *preshared)
+int control_set_preshared(struct peer *peer, const struct key *preshared)
 {
 	struct key *copy = NULL;
 
-	(void)control;
 	if (preshared && !key_is_zero(preshared)) {
 		copy = malloc(sizeof(*copy));
 		if (!copy)

@@ -90,7 +90,7 @@ void control_remove_peer(struct control *control, struct peer *peer);
 struct peer *control_find_peer(const struct control *control, const struct key *public_key);
 
 /* NULL or all zeros: none. For the next handshake. Returns 0 or -ENOMEM. */
-int control_set_preshared(struct control *control, struct peer *peer, const struct key *preshared);
+int control_set_preshared(struct peer *peer, const struct key *preshared);
 /* 0: off. Switched on, one is sent at once. Returns 0 or -ENOMEM. */
 int control_set_persistent(struct control *control, struct peer *peer, uint16_t seconds);
 

@@ -7,6 +7,7 @@
 #include "device/io/ecn.h"
 #include "device/io/packet.h"
 #include "device/target.h"
+#include "device/wireguard/allowedips_lookup.h"
 
 /* What came in on one key, until another key's turn. */
 struct tally {
@@ -78,9 +79,8 @@ static void settle(
 	struct receiver *r, struct tally *tally, const struct endpoint *from, uint64_t now_ms)
 {
 	struct keypair *keypair = tally->keypair;
-	struct session *session;
 	struct wireguard_target *target;
-	uint32_t requests = 0;
+	uint32_t requests;
 
 	if (!keypair)
 		return;
@@ -88,9 +88,7 @@ static void settle(
 	atomic_fetch_add_explicit(&target->target.received, tally->bytes, memory_order_relaxed);
 	if (!whereabouts_is(&target->where, from))
 		whereabouts_set(&target->where, from);
-	session = atomic_load_explicit(&keypair->peer->session, memory_order_acquire);
-	if (session && timers_note_received(&session->timers, tally->data, now_ms))
-		requests |= PEER_WATCH;
+	requests = peer_note_received(keypair->peer, tally->data, now_ms);
 	if (keypair_confirm(keypair))
 		requests |= PEER_CONFIRM;
 	if (keypair_rekey_after_receive(keypair, now_ms))

@@ -10,6 +10,7 @@
 #include "device/io/packet.h"
 #include "device/io/segment.h"
 #include "device/io/udp.h"
+#include "device/wireguard/allowedips_lookup.h"
 
 enum {
 	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,
@@ -135,10 +136,9 @@ static void seal_all(struct transmitter *t, struct wireguard_target *target,
 	size_t length, uint64_t now_ms)
 {
 	size_t mtu = atomic_load_explicit(&t->shared->mtu, memory_order_relaxed);
-	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
 	struct segmenter segmenter;
 	struct segment segment;
-	uint32_t requests = 0;
+	uint32_t requests;
 	uint64_t counter;
 
 	if (segmenter_begin(&segmenter, header, packet, length) < 0) {
@@ -155,8 +155,7 @@ static void seal_all(struct transmitter *t, struct wireguard_target *target,
 		segmenter_pad(&segmenter, &segment, padded - segment.length);
 		seal(t, target, keypair, counter++, segment.data, padded);
 	}
-	if (session && timers_note_sent(&session->timers, true, now_ms))
-		requests |= PEER_WATCH;
+	requests = peer_note_sent(&target->peer, true, now_ms);
 	if (keypair_rekey_after_send(keypair, now_ms))
 		requests |= PEER_HANDSHAKE;
 	if (requests)

@@ -111,9 +111,16 @@ static void on_release(void *context, struct peer *peer)
 static const struct control_ops ops = {
 	on_send, on_answer, on_moved, on_ready, on_gave_up, on_release};
 
+static bool same_source(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->family == AF_INET && b->family == AF_INET &&
+	       a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr && a->v4.sin_port == b->v4.sin_port;
+}
+
 /* A worker sends one packet. Returns false if it was staged. */
 static bool host_send(struct host *host, bool data)
 {
+	struct session *session = atomic_load(&host->peer->session);
 	struct keypair *keypair = peer_sending_key(host->peer, fake_now);
 	struct message_transport header = {.type = MESSAGE_TRANSPORT};
 	uint8_t bytes[MAX_DATAGRAM] = {0}, plain[32] = {0x45};
@@ -123,8 +130,9 @@ static bool host_send(struct host *host, bool data)
 
 	if (!keypair || !keypair_reserve(keypair, 1, &counter)) {
 		host->staged = true;
-		if (peer_want_key(host->peer, fake_now))
-			peer_request(&host->control.inbox, host->peer, PEER_HANDSHAKE);
+		if (session)
+			timers_note_wanted(&session->timers, fake_now);
+		peer_request(&host->control.inbox, host->peer, PEER_HANDSHAKE);
 		return false;
 	}
 	header.receiver = le32_make(keypair->remote_index);
@@ -352,8 +360,8 @@ static void the_first_packet_waits_for_the_handshake_and_then_goes(void **state)
 	assert_true(host_send(&p->b, true));
 	deliver(&p->b, &p->a);
 	assert_int_equal(p->a.n_data, 1);
-	assert_true(endpoint_equal(&p->a.peer_is_at, &p->b.address));
-	assert_true(endpoint_equal(&p->b.peer_is_at, &p->a.address));
+	assert_true(same_source(&p->a.peer_is_at, &p->b.address));
+	assert_true(same_source(&p->b.peer_is_at, &p->a.address));
 }
 
 static void without_data_a_keepalive_confirms_the_session(void **state)
@@ -385,15 +393,15 @@ static void a_preshared_key_must_be_the_same(void **state)
 	struct pair *p = *state;
 	struct key preshared = {{1, 2, 3}}, none = {{0}};
 
-	assert_int_equal(control_set_preshared(&p->a.control, p->a.peer, &preshared), 0);
+	assert_int_equal(control_set_preshared(p->a.peer, &preshared), 0);
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
 	assert_null(peer_sending_key(p->a.peer, fake_now));
 	assert_int_equal(p->a.control.dropped.forged, 1);
-	assert_int_equal(control_set_preshared(&p->b.control, p->b.peer, &preshared), 0);
+	assert_int_equal(control_set_preshared(p->b.peer, &preshared), 0);
 	pass(&p->a, &p->b, 6 * SECOND, false);
 	assert_non_null(peer_sending_key(p->a.peer, fake_now));
-	assert_int_equal(control_set_preshared(&p->a.control, p->a.peer, &none), 0);
+	assert_int_equal(control_set_preshared(p->a.peer, &none), 0);
 	assert_null(p->a.peer->remote.preshared);
 }
 
@@ -408,7 +416,7 @@ static void a_packet_put_aside_too_late_goes_without_another_handshake(void **st
 	run(&p->a);
 	assert_int_equal(p->a.n_sent, 1);
 	assert_int_equal(sent_type(&p->a, 0), MESSAGE_TRANSPORT);
-	assert_false(p->a.peer->session->timers.handshaking);
+	assert_false(p->a.peer->session->timers.retransmit_at);
 }
 
 static void both_may_begin_at_once(void **state)
@@ -517,7 +525,7 @@ static void the_screen_lets_through_what_knows_our_key_or_answers_us(void **stat
 	run(&p->a);
 	initiation = p->a.sent[0];
 	/* of every byte that mac1 covers, and of mac1 itself */
-	for (size_t i = 0; i < initiation.length - MAC_SIZE; i++) {
+	for (size_t i = 0; i < initiation.length - BLAKE2S_MAC_SIZE; i++) {
 		struct datagram changed = initiation;
 
 		changed.bytes[i] ^= 1;
@@ -813,7 +821,8 @@ static void a_removed_peer_is_released_when_no_worker_holds_it(void **state)
 	assert_int_equal(p->a.n_released, 0);
 	/* A worker that still holds it asks for something. */
 	peer_request(&p->a.control.inbox, peer, PEER_HANDSHAKE);
-	epoch_quiescent(&p->a.epoch, 0);
+	epoch_offline(&p->a.epoch, 0);
+	epoch_online(&p->a.epoch, 0);
 	epoch_reclaim(&p->a.epoch);
 	assert_int_equal(p->a.n_released, 0);
 	run(&p->a);

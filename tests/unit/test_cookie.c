@@ -106,7 +106,7 @@ static void any_changed_bit_spoils_mac1(void **state)
 	uint8_t message[LENGTH];
 
 	memcpy(message, vector->initiation, LENGTH);
-	for (size_t i = 0; i < LENGTH - MAC_SIZE; i++) {
+	for (size_t i = 0; i < LENGTH - BLAKE2S_MAC_SIZE; i++) {
 		message[i] ^= 4;
 		assert_false(mac1(f, message));
 		message[i] ^= 4;
@@ -192,8 +192,6 @@ static void addresses_of_both_families_are_bound_with_their_port(void **state)
 	assert_int_equal(endpoint_bytes(&f->source, bytes), 6);
 	assert_memory_equal(bytes, vector->source, 6);
 	assert_int_equal(endpoint_bytes(&none, bytes), 0);
-	assert_true(endpoint_equal(&six, &six));
-	assert_false(endpoint_equal(&six, &f->source));
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

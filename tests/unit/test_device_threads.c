@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "device/wireguard/allowedips.h"
+#include "device/wireguard/allowedips_lookup.h"
 #include "device/control.h"
 #include "random.h"
 
@@ -93,11 +94,9 @@ static void *work(void *argument)
 		look_up_addresses(shared, &random);
 		look_up_keys(shared);
 		note(shared, &random, now);
-		if (random_below(&random, 50) == 0) {
+		if (random_below(&random, 4) == 0) {
 			epoch_offline(&shared->epoch, worker->number);
 			epoch_online(&shared->epoch, worker->number);
-		} else {
-			epoch_quiescent(&shared->epoch, worker->number);
 		}
 	}
 	epoch_offline(&shared->epoch, worker->number);

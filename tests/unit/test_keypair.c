@@ -113,7 +113,8 @@ static void what_falls_out_is_kept_while_a_worker_may_hold_it(void **state)
 	keypairs_clear(&keypairs, &table);
 	assert_int_equal(epoch_reclaim(&epoch), 1);
 	assert_int_equal(a->send.bytes[0], 7);
-	epoch_quiescent(&epoch, 0);
+	epoch_offline(&epoch, 0);
+	epoch_online(&epoch, 0);
 	assert_int_equal(epoch_reclaim(&epoch), 0);
 }
 

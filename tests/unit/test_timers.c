@@ -152,7 +152,7 @@ static void an_initiation_is_repeated_every_5_s_with_jitter_for_90_s(void **stat
 	assert_true(sent < start + REKEY_ATTEMPT_TIME_MS);
 	assert_int_equal(n, 18);
 	assert_true(timers_deadline(&timers, at) == DEADLINE_NEVER);
-	assert_false(timers.handshaking);
+	assert_int_equal(timers.retransmit_at, 0);
 }
 
 static void data_that_waits_keeps_the_attempt_going(void **state)
@@ -182,7 +182,7 @@ static void two_initiations_are_never_within_5_s(void **state)
 	assert_false(timers_begin_handshake(&timers, start + 1)); /* under way */
 	timers_session_confirmed(&timers);
 	assert_false(timers_begin_handshake(&timers, start + SECOND)); /* too soon */
-	assert_true(timers.handshaking);
+	assert_int_not_equal(timers.retransmit_at, 0);
 	assert_int_equal(run_until(start + SECOND, start + 5 * SECOND, &first), TIMERS_HANDSHAKE);
 	assert_int_equal(first, start + REKEY_TIMEOUT_MS);
 }
@@ -192,9 +192,9 @@ static void a_session_ends_the_attempt(void **state)
 	(void)state;
 	timers_begin_handshake(&timers, start);
 	timers_initiation_sent(&timers, start, 0);
-	assert_true(timers.handshaking);
+	assert_int_not_equal(timers.retransmit_at, 0);
 	timers_session_confirmed(&timers);
-	assert_false(timers.handshaking);
+	assert_int_equal(timers.retransmit_at, 0);
 	assert_true(timers_deadline(&timers, start) == DEADLINE_NEVER);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct endpoint {
@@ -17,9 +17,6 @@ struct endpoint {
 		struct in6_addr local6;
 	};
 };
-
-/* The same address, port and scope. */
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
 /* The bytes of the address followed by those of the port, in network byte order, as a cookie binds
  * them (paper, 5.4.7). Returns how many were written: 6, 18, or 0 without a family. */

@@ -147,8 +147,7 @@ static int set_preshared(struct uapi_set *set, const char *value)
 	int error = hex_parse_key(value, &key);
 
 	if (error == 0)
-		error = control_set_preshared(
-			&set->device->shared.control, &set->target->peer, &key);
+		error = control_set_preshared(&set->target->peer, &key);
 	key_wipe(&key);
 	return error;
 }

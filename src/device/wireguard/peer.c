@@ -36,16 +36,6 @@ struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms)
 	return keypair && keypair_alive(keypair, now_ms) ? keypair : NULL;
 }
 
-bool peer_want_key(const struct peer *peer, uint64_t now_ms)
-{
-	struct session *session = session_of(peer);
-
-	if (!session)
-		return true;
-	timers_note_wanted(&session->timers, now_ms);
-	return !atomic_load_explicit(&session->timers.handshaking, memory_order_relaxed);
-}
-
 uint32_t peer_note_sent(const struct peer *peer, bool data, uint64_t now_ms)
 {
 	struct session *session = session_of(peer);

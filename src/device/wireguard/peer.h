@@ -73,13 +73,9 @@ struct inbox {
 /* Returns true if the inbox was empty: the control thread must be woken (by an eventfd). */
 bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests);
 
-/* By workers, within their epoch: the key for sending, or NULL: keep the packet, and see
- * peer_want_key(). */
+/* By workers, within their epoch: the key for sending, or NULL: keep the packet where
+ * control_ops.ready() finds it, then ask for PEER_HANDSHAKE. */
 struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms);
-
-/* By workers: there was none. True if PEER_HANDSHAKE must be asked for, false if a handshake is
- * under way. To be called after the packet was put where control_ops.ready() finds it. */
-bool peer_want_key(const struct peer *peer, uint64_t now_ms);
 
 /* By workers, within their epoch, once a batch: notes that something was sent to, or authentic was
  * received from the peer, for its timers. data: anything but keepalives. Return PEER_WATCH or 0. */

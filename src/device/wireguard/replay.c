@@ -4,13 +4,6 @@
 
 enum { LAP_SHIFT = 32 };
 
-void replay_init(struct replay *replay)
-{
-	atomic_init(&replay->greatest, 0);
-	for (int i = 0; i < REPLAY_WORDS; i++)
-		atomic_init(&replay->words[i], 0);
-}
-
 static void raise_greatest(struct replay *replay, uint64_t word, uint64_t greatest)
 {
 	while (word > greatest &&

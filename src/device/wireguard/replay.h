@@ -22,13 +22,11 @@ enum {
 	REPLAY_WINDOW = (REPLAY_WORDS - 1) * REPLAY_WORD_BITS, /* 8,192 */
 };
 
+/* Zeroed at first. */
 struct replay {
 	_Atomic uint64_t greatest; /* number of the newest word: counter / REPLAY_WORD_BITS */
 	_Atomic uint64_t words[REPLAY_WORDS]; /* lap << 32 | bits */
 };
-
-/* Sets all to zero. Not while others use it. */
-void replay_init(struct replay *replay);
 
 /*
  * True, once, for a counter below REJECT_AFTER_MESSAGES that was not yet accepted and is less than

@@ -60,12 +60,6 @@ void timers_note_wanted(struct timers *timers, uint64_t now_ms)
 	note_coarsely(&timers->wanted, now_ms);
 }
 
-static void set_retransmit(struct timers *timers, uint64_t at)
-{
-	timers->retransmit_at = at;
-	atomic_store_explicit(&timers->handshaking, at != 0, memory_order_relaxed);
-}
-
 bool timers_begin_handshake(struct timers *timers, uint64_t now_ms)
 {
 	uint64_t earliest =
@@ -74,7 +68,7 @@ bool timers_begin_handshake(struct timers *timers, uint64_t now_ms)
 	if (timers->retransmit_at)
 		return false;
 	timers->attempt_began = now_ms;
-	set_retransmit(timers, earliest > now_ms ? earliest : now_ms + REKEY_TIMEOUT_MS);
+	timers->retransmit_at = earliest > now_ms ? earliest : now_ms + REKEY_TIMEOUT_MS;
 	return earliest <= now_ms;
 }
 
@@ -82,12 +76,12 @@ void timers_initiation_sent(struct timers *timers, uint64_t now_ms, uint16_t jit
 {
 	timers->initiation_sent = now_ms;
 	timers->jitter_ms = jitter_ms;
-	set_retransmit(timers, now_ms + REKEY_TIMEOUT_MS + jitter_ms);
+	timers->retransmit_at = now_ms + REKEY_TIMEOUT_MS + jitter_ms;
 }
 
 void timers_end_handshake(struct timers *timers)
 {
-	set_retransmit(timers, 0);
+	timers->retransmit_at = 0;
 }
 
 void timers_session_made(struct timers *timers, uint64_t now_ms)
@@ -97,7 +91,7 @@ void timers_session_made(struct timers *timers, uint64_t now_ms)
 
 void timers_session_confirmed(struct timers *timers)
 {
-	set_retransmit(timers, 0);
+	timers->retransmit_at = 0;
 }
 
 /* When an answer is missed for so long that the other side must have forgotten us: 6.2 */
@@ -133,10 +127,10 @@ static unsigned int retransmit(struct timers *timers, uint64_t now_ms)
 	uint64_t began = wanted > timers->attempt_began ? wanted : timers->attempt_began;
 
 	if (now_ms >= began + REKEY_ATTEMPT_TIME_MS) {
-		set_retransmit(timers, 0);
+		timers->retransmit_at = 0;
 		return TIMERS_GIVE_UP;
 	}
-	set_retransmit(timers, now_ms + REKEY_TIMEOUT_MS);
+	timers->retransmit_at = now_ms + REKEY_TIMEOUT_MS;
 	return TIMERS_HANDSHAKE;
 }
 

@@ -28,8 +28,6 @@ struct timers {
 	_Atomic uint64_t traversed; /* anything authentic sent or received, to within 100 ms */
 	_Atomic uint64_t wanted; /* data was to be sent and there was no key, to within 100 ms */
 	_Atomic bool watched; /* the control thread will look by itself */
-	/* The control thread's, for workers to see: a handshake is under way. */
-	_Atomic bool handshaking;
 
 	/* The control thread's. ms. */
 	struct deadline deadline;
