@@ -1,3 +1,4 @@
+/* Compares a client's bearer with the password. Runs in the gate. */
 #include "gate/auth.h"
 
 #include <errno.h>

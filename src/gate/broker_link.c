@@ -1,3 +1,5 @@
+/* Sends requests to the broker, and matches its answers with them by their ids. Runs in the gate's
+ * one thread, called by its events. */
 #include "gate/broker_link.h"
 
 #include <errno.h>
@@ -34,7 +36,7 @@ static bool has_id(const struct hash_node *node, const void *key)
 	return hash_entry(node, struct broker_call, node)->request.id == id;
 }
 
-static void lose(struct broker_link *link, int error)
+static void end(struct broker_link *link, int error)
 {
 	if (link->lost)
 		return;
@@ -58,7 +60,7 @@ static void flush(struct broker_link *link)
 			return;
 		}
 		if (error < 0) {
-			lose(link, error);
+			end(link, error);
 			return;
 		}
 		TAILQ_REMOVE(&link->queue, call, queue);
@@ -67,7 +69,7 @@ static void flush(struct broker_link *link)
 	}
 }
 
-static void take_answer(struct broker_link *link, const struct ipc_reply *reply)
+static void on_answer(struct broker_link *link, const struct ipc_reply *reply)
 {
 	struct hash_node *node = hash_find(&link->calls, &reply->id, sizeof reply->id, has_id);
 	bool was_asked = reply->id > 0 && reply->id <= link->last_id;
@@ -101,11 +103,11 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		if (error == -EAGAIN || error == -EINTR)
 			return;
 		if (error < 0)
-			lose(link, error);
+			end(link, error);
 		else if (reply.kind == IPC_DRAIN)
 			link->events.drain(link->events.context);
 		else
-			take_answer(link, &reply);
+			on_answer(link, &reply);
 	}
 }
 

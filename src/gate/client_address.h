@@ -8,22 +8,22 @@
 
 #include "base/ipv4.h"
 
-struct client {
-	struct in6_addr address; /* an IPv4 one is mapped: RFC 4291, 2.5.5.2 */
+struct client_address {
+	struct in6_addr ip; /* an IPv4 one is mapped: RFC 4291, 2.5.5.2 */
 	uint16_t port;
 	uint16_t endpoint; /* in the configuration's order */
 	uint16_t local_port; /* the listener's */
 };
 
 /* 1.2.3.4:5678 or [2001:db8::1]:5678 */
-struct client_text {
+struct client_address_text {
 	char s[sizeof "[]:65535" + INET6_ADDRSTRLEN];
 };
 
 /* From what accept() returns. Any family but the two of IP gives the address ::. */
-void client_set_address(struct client *client, const struct sockaddr_storage *address);
+void client_address_set(struct client_address *client, const struct sockaddr_storage *address);
 
 /* False if the client is not IPv4. */
-bool client_ipv4(const struct client *client, struct ipv4 *address);
+bool client_address_ipv4(const struct client_address *client, struct ipv4 *address);
 
-struct client_text client_text(const struct client *client);
+struct client_address_text client_address_text(const struct client_address *client);

@@ -1,46 +1,87 @@
+/*
+ * One connection's phases and deadlines; every transition is made here. Runs in the gate's one
+ * thread, called by its events.
+ *
+ *   silent       until the first byte. A client that says nothing costs no TLS state
+ *   handshake    TLS
+ *   reading      the request
+ *   asking       the broker has it: left out where the answer does not depend on it
+ *   answering
+ *   lingering    until the client has closed too
+ *
+ * Whatever fails, and every deadline, closes the connection.
+ */
 #include "gate/connection.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gate/admission.h"
-#include "gate/tls_http.h"
 #include "gate/tls.h"
+#include "gate/tls_http.h"
 
 enum {
 	DISCARD_SIZE = 1 << 20, /* bytes thrown away at once from a client that goes on sending */
 };
+
+static void advance(struct connection *connection);
 
 static uint64_t now_ms(const struct connection *connection)
 {
 	return clock_now_ms(connection->set->clock);
 }
 
-const char *connection_doing(const struct connection *connection)
+/* For the log. */
+static const char *phase_text(enum connection_phase phase)
 {
-	static const char *const names[] = {
+	static const char *const texts[] = {
 		[PHASE_SILENT] = "waiting for the first byte",
 		[PHASE_HANDSHAKE] = "TLS handshake",
 		[PHASE_READING] = "reading the request",
-		[PHASE_CONTINUING] = "sending 100 Continue",
 		[PHASE_ASKING] = "waiting for the broker",
 		[PHASE_ANSWERING] = "sending the answer",
 		[PHASE_LINGERING] = "waiting for the client to close",
 	};
 
-	return names[connection->phase];
+	return texts[phase];
 }
 
-void connection_set_deadline(struct connection *connection, uint64_t at_ms)
+/* When a phase that begins now has to be over, in the clock's ms. */
+static uint64_t deadline_of(const struct connection *connection, enum connection_phase phase)
 {
-	uint64_t now = now_ms(connection);
-	uint64_t left = at_ms > now ? at_ms - now : 0;
-	struct timeval tv = {(time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000)};
+	uint64_t request_end = connection->accepted_ms + CONNECTION_REQUEST_MS;
+	uint64_t handshake_end = now_ms(connection) + CONNECTION_HANDSHAKE_MS;
 
-	evtimer_add(&connection->deadline, &tv);
+	switch (phase) {
+	case PHASE_HANDSHAKE:
+		return handshake_end < request_end ? handshake_end : request_end;
+	case PHASE_ASKING:
+		return now_ms(connection) + CONNECTION_ANSWER_MS;
+	case PHASE_LINGERING:
+		return now_ms(connection) + CONNECTION_LINGER_MS;
+	default:
+		return request_end;
+	}
+}
+
+static void set_deadline(struct connection *connection)
+{
+	uint64_t now = now_ms(connection), at = deadline_of(connection, connection->phase);
+	struct timeval left = timeval_from_ms(at > now ? at - now : 0);
+
+	evtimer_add(&connection->deadline, &left);
+}
+
+/* The deadline of an answer is that of the phase before it. */
+static void enter(struct connection *connection, enum connection_phase phase)
+{
+	connection_set_enter(connection, phase);
+	if (phase != PHASE_ANSWERING)
+		set_deadline(connection);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
@@ -51,11 +92,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (connection->phase != PHASE_ASKING)
-		log_debug("%s: time is up: %s", client_text(&connection->client).s,
-			connection_doing(connection));
-	else if (log_limit_take(&connection->set->late, now_ms(connection), &more))
+		log_debug("%s: time is up: %s", client_address_text(&connection->client).s,
+			phase_text(connection->phase));
+	else if (log_limit_allows(&connection->set->late, now_ms(connection), &more))
 		log_warning("%s: the broker has not answered in time%s",
-			client_text(&connection->client).s, more.s);
+			client_address_text(&connection->client).s, more.s);
 	connection_close(connection);
 }
 
@@ -63,7 +104,7 @@ static void on_io(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	connection_advance(context);
+	advance(context);
 }
 
 static void watch(struct connection *connection, short what)
@@ -80,94 +121,167 @@ static void watch(struct connection *connection, short what)
 	event_add(&connection->io, NULL);
 }
 
-/* A client that has said nothing costs no TLS state, and neither does one that does not speak
- * TLS. */
-static enum step step_silent(struct connection *connection)
+/* One that does not speak TLS costs no TLS state either. */
+static enum need advance_silent(struct connection *connection)
 {
 	unsigned char byte;
 	ssize_t n = recv(connection->fd, &byte, 1, MSG_PEEK);
-	uint64_t deadline = now_ms(connection) + CONNECTION_HANDSHAKE_MS;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return STEP_READ;
+		return NEED_READ;
 	if (n <= 0)
-		return STEP_CLOSE;
+		return NEED_CLOSE;
 	if (byte != TLS_FIRST_BYTE) {
-		log_debug("%s: does not speak TLS", client_text(&connection->client).s);
-		return STEP_CLOSE;
+		log_debug("%s: does not speak TLS", client_address_text(&connection->client).s);
+		return NEED_CLOSE;
 	}
-	connection->exchange = exchange_new(connection);
-	if (!connection->exchange) {
+	connection->tls_http = tls_http_new(
+		connection->set->tls, connection->fd, connection->set->routes, &connection->client);
+	if (!connection->tls_http) {
 		log_error("%s: cannot make a TLS connection: %s",
-			client_text(&connection->client).s, tls_error());
-		return STEP_CLOSE;
+			client_address_text(&connection->client).s, tls_error());
+		return NEED_CLOSE;
 	}
-	if (deadline < connection->accepted_ms + CONNECTION_REQUEST_MS)
-		connection_set_deadline(connection, deadline);
-	connections_enter(connection, PHASE_HANDSHAKE);
-	return STEP_ON;
+	enter(connection, PHASE_HANDSHAKE);
+	return NEED_NOTHING;
+}
+
+static void log_refusal(struct connection *connection)
+{
+	const struct response *response = tls_http_response(connection->tls_http);
+	struct log_limit_text more;
+
+	if (response->status == 401) {
+		if (log_limit_allows(&connection->set->unauthorized, now_ms(connection), &more))
+			log_info("%s: no or wrong bearer%s",
+				client_address_text(&connection->client).s, more.s);
+	} else if (response->status >= 400) {
+		log_debug("%s: answered %u %.*s", client_address_text(&connection->client).s,
+			response->status, (int)strcspn(response->body, "\n"), response->body);
+	}
+}
+
+static void begin_answer(struct connection *connection)
+{
+	log_refusal(connection);
+	enter(connection, PHASE_ANSWERING);
+}
+
+static void on_broker_answer(struct broker_call *call, const struct ipc_reply *reply)
+{
+	struct connection *connection =
+		(struct connection *)((char *)call - offsetof(struct connection, call));
+
+	tls_http_answer(connection->tls_http, reply);
+	begin_answer(connection);
+	advance(connection);
+}
+
+static void ask_broker(struct connection *connection)
+{
+	connection->call.request = *tls_http_request(connection->tls_http);
+	connection->call.answered = on_broker_answer;
+	enter(connection, PHASE_ASKING);
+	broker_link_ask(connection->set->broker, &connection->call);
+}
+
+static enum need advance_handshake(struct connection *connection)
+{
+	enum need need = tls_http_handshake(connection->tls_http);
+
+	if (need == NEED_NOTHING)
+		enter(connection, PHASE_READING);
+	return need;
+}
+
+static enum need advance_reading(struct connection *connection)
+{
+	enum need need = tls_http_read(connection->tls_http, connection->set->draining);
+
+	if (need == NEED_NOTHING)
+		begin_answer(connection);
+	else if (need == NEED_BROKER)
+		ask_broker(connection);
+	return need;
 }
 
 /* Were the socket closed while the client still sends, the kernel would reset the connection, and
  * the client could lose the answer. */
-static enum step step_answering(struct connection *connection)
+static enum need advance_answering(struct connection *connection)
 {
-	enum step step = exchange_write(connection, PHASE_LINGERING);
+	enum need need = tls_http_write(connection->tls_http);
 
-	if (step == STEP_ON) {
-		exchange_free(connection->exchange);
-		connection->exchange = NULL;
-		connection_set_deadline(connection, now_ms(connection) + CONNECTION_LINGER_MS);
+	if (need == NEED_NOTHING) {
+		tls_http_free(connection->tls_http);
+		connection->tls_http = NULL;
+		enter(connection, PHASE_LINGERING);
 	}
-	return step;
+	return need;
 }
 
 /* What the client sends now is not even decrypted. MSG_TRUNC: tcp(7). */
-static enum step step_lingering(struct connection *connection)
+static enum need advance_lingering(struct connection *connection)
 {
 	ssize_t n = recv(connection->fd, NULL, DISCARD_SIZE, MSG_TRUNC);
 
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-		return STEP_READ;
-	return STEP_CLOSE;
+		return NEED_READ;
+	return NEED_CLOSE;
 }
 
-static enum step take_step(struct connection *connection)
+/* Returns NEED_NOTHING where the next phase has begun. */
+static enum need advance_phase(struct connection *connection)
 {
 	switch (connection->phase) {
 	case PHASE_SILENT:
-		return step_silent(connection);
+		return advance_silent(connection);
 	case PHASE_HANDSHAKE:
-		return exchange_handshake(connection);
+		return advance_handshake(connection);
 	case PHASE_READING:
-		return exchange_read(connection);
-	case PHASE_CONTINUING:
-		return exchange_write(connection, PHASE_READING);
+		return advance_reading(connection);
 	case PHASE_ASKING:
-		return STEP_WAIT;
+		return NEED_BROKER;
 	case PHASE_ANSWERING:
-		return step_answering(connection);
+		return advance_answering(connection);
 	case PHASE_LINGERING:
-		return step_lingering(connection);
+		return advance_lingering(connection);
 	}
-	return STEP_CLOSE;
+	return NEED_CLOSE;
 }
 
-void connection_advance(struct connection *connection)
+static void log_end(const struct connection *connection)
 {
-	enum step step;
+	const char *doing = phase_text(connection->phase), *fault;
+
+	if (!connection->tls_http)
+		return;
+	fault = tls_http_fault(connection->tls_http);
+	if (fault)
+		log_debug("%s: %s failed: %s", client_address_text(&connection->client).s, doing,
+			fault);
+	else
+		log_debug("%s: the client has closed: %s",
+			client_address_text(&connection->client).s, doing);
+}
+
+/* As far as it goes without waiting. May close the connection. */
+static void advance(struct connection *connection)
+{
+	enum need need;
 
 	do
-		step = take_step(connection);
-	while (step == STEP_ON);
-	if (step == STEP_CLOSE)
+		need = advance_phase(connection);
+	while (need == NEED_NOTHING);
+	if (need == NEED_CLOSE) {
+		log_end(connection);
 		connection_close(connection);
-	else
-		watch(connection, step == STEP_READ ? EV_READ : step == STEP_WRITE ? EV_WRITE : 0);
+	} else {
+		watch(connection, need == NEED_READ ? EV_READ : need == NEED_WRITE ? EV_WRITE : 0);
+	}
 }
 
-struct connection *connection_new(
-	struct connections *set, int fd, const struct client *client, struct source *source)
+struct connection *connection_new(struct connection_set *set, int fd,
+	const struct client_address *client, struct source *source)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 
@@ -180,7 +294,7 @@ struct connection *connection_new(
 	connection->phase = PHASE_SILENT;
 	connection->accepted_ms = now_ms(connection);
 	evtimer_assign(&connection->deadline, set->base, on_deadline, connection);
-	connection_set_deadline(connection, connection->accepted_ms + CONNECTION_REQUEST_MS);
+	set_deadline(connection);
 	watch(connection, EV_READ);
 	return connection;
 }
@@ -189,9 +303,10 @@ void connection_close(struct connection *connection)
 {
 	watch(connection, 0);
 	evtimer_del(&connection->deadline);
-	if (connection->exchange)
-		exchange_free(connection->exchange);
-	connections_remove(connection);
+	if (connection->phase == PHASE_ASKING)
+		broker_link_forget(connection->set->broker, &connection->call);
+	tls_http_free(connection->tls_http);
+	connection_set_remove(connection);
 	close(connection->fd);
 	free(connection);
 }
@@ -199,5 +314,5 @@ void connection_close(struct connection *connection)
 bool connection_is_idle(const struct connection *connection)
 {
 	return connection->phase == PHASE_SILENT ||
-	       (connection->phase == PHASE_READING && !exchange_has_begun(connection->exchange));
+	       (connection->phase == PHASE_READING && !tls_http_has_begun(connection->tls_http));
 }

@@ -1,3 +1,5 @@
+/* Starts a gate, confines it, runs its event loop, and ends it: the main file of each of these
+ * processes, which have one thread. Nothing is read from the network before it is confined. */
 #include "gate/gate.h"
 
 #include <errno.h>
@@ -10,12 +12,12 @@
 
 #include "base/event.h"
 #include "base/log.h"
-#include "gate/broker_link.h"
+#include "base/sandbox.h"
+#include "gate/acceptor.h"
 #include "gate/admission.h"
-#include "gate/listener.h"
+#include "gate/broker_link.h"
 #include "gate/request_body.h"
 #include "gate/routes.h"
-#include "base/sandbox.h"
 #include "gate/tls.h"
 #include "ipc/gate_config.h"
 
@@ -27,21 +29,21 @@ enum {
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
 };
 
-struct gate {
+struct gate_process {
 	char name[NAME_SIZE]; /* "gate 0", for the log */
-	struct gate_settings settings; /* without its secrets, once they are taken in */
+	struct gate_settings settings; /* without its secrets, once they are in use */
 	struct event_base *base;
 	SSL_CTX *tls;
 	struct routes routes;
 	struct broker_link *broker;
-	struct listeners *listeners;
-	struct connections connections;
+	struct acceptor *acceptor;
+	struct connection_set connections;
 	bool has_connections; /* connections is set up */
 	struct event *drained; /* the end of the time to drain */
 	int exit_status;
 };
 
-static void finish(struct gate *gate, int exit_status)
+static void finish(struct gate_process *gate, int exit_status)
 {
 	gate->exit_status = exit_status;
 	event_base_loopbreak(gate->base);
@@ -55,7 +57,7 @@ static void on_emptied(void *context)
 
 static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
 {
-	struct gate *gate = context;
+	struct gate_process *gate = context;
 
 	(void)fd;
 	(void)what;
@@ -66,20 +68,20 @@ static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
 static void on_drain(void *context)
 {
 	static const struct timeval limit = {DRAIN_MS / 1000, 0};
-	struct gate *gate = context;
+	struct gate_process *gate = context;
 
 	if (gate->connections.draining)
 		return;
-	listeners_free(gate->listeners);
-	gate->listeners = NULL;
+	acceptor_free(gate->acceptor);
+	gate->acceptor = NULL;
 	log_debug("draining: %u connections", gate->connections.count);
 	evtimer_add(gate->drained, &limit);
-	connections_drain(&gate->connections);
+	admission_drain(&gate->connections);
 }
 
 static void on_lost(void *context, int error)
 {
-	struct gate *gate = context;
+	struct gate_process *gate = context;
 
 	if (error == -EPROTO) {
 		log_error("the broker sent what is no message");
@@ -119,7 +121,7 @@ static int close_all_others(const struct gate_settings *settings)
 	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
 }
 
-static int read_settings(struct gate *gate)
+static int read_settings(struct gate_process *gate)
 {
 	struct gate_settings *settings = &gate->settings;
 	int error = gate_config_read(GATE_FD_CONFIG, settings);
@@ -144,7 +146,7 @@ static int read_settings(struct gate *gate)
 }
 
 /* Makes what the secrets are for, and wipes them. */
-static int take_secrets(struct gate *gate)
+static int use_secrets(struct gate_process *gate)
 {
 	struct gate_settings *settings = &gate->settings;
 	int error =
@@ -203,10 +205,10 @@ static struct event_base *new_base(void)
 }
 
 /* Everything that waits for events. */
-static int set_up(struct gate *gate)
+static int set_up(struct gate_process *gate)
 {
 	const struct gate_config *config = &gate->settings.config;
-	struct connections *connections = &gate->connections;
+	struct connection_set *connections = &gate->connections;
 	const struct broker_events events = {on_drain, on_lost, gate};
 
 	gate->base = new_base();
@@ -219,7 +221,7 @@ static int set_up(struct gate *gate)
 	if (!gate->drained)
 		return -ENOMEM;
 
-	*connections = (struct connections){
+	*connections = (struct connection_set){
 		.base = gate->base,
 		.tls = gate->tls,
 		.routes = &gate->routes,
@@ -230,18 +232,18 @@ static int set_up(struct gate *gate)
 		.emptied = on_emptied,
 		.context = gate,
 	};
-	int error = connections_init(connections);
+	int error = connection_set_init(connections);
 
 	if (error < 0)
 		return error;
 	gate->has_connections = true;
-	gate->listeners =
-		listeners_new(gate->base, GATE_FD_FIRST_LISTENER, config->n_endpoints, connections);
-	return gate->listeners ? 0 : -errno;
+	gate->acceptor =
+		acceptor_new(gate->base, GATE_FD_FIRST_LISTENER, config->n_endpoints, connections);
+	return gate->acceptor ? 0 : -errno;
 }
 
 /* What the libraries open late they would open behind the filter, and the gate would be killed. */
-static int warm_up(struct gate *gate)
+static int warm_up(struct gate_process *gate)
 {
 	tzset();
 	request_body_warm_up();
@@ -274,13 +276,13 @@ static int report_ready(void)
 	return error;
 }
 
-static int start(struct gate *gate)
+static int start(struct gate_process *gate)
 {
 	int error = read_settings(gate);
 
 	if (error < 0)
 		return error;
-	error = take_secrets(gate);
+	error = use_secrets(gate);
 	if (error < 0)
 		return error;
 	error = set_up(gate);
@@ -294,11 +296,13 @@ static int start(struct gate *gate)
 	return error < 0 ? error : report_ready();
 }
 
-static void clean_up(struct gate *gate)
+static void clean_up(struct gate_process *gate)
 {
-	listeners_free(gate->listeners);
-	if (gate->has_connections)
-		connections_free(&gate->connections);
+	acceptor_free(gate->acceptor);
+	if (gate->has_connections) {
+		admission_close_all(&gate->connections);
+		connection_set_free(&gate->connections);
+	}
 	broker_link_free(gate->broker);
 	free_event(gate->drained);
 	if (gate->base)
@@ -310,7 +314,7 @@ static void clean_up(struct gate *gate)
 
 int gate_main(void)
 {
-	struct gate gate = {.exit_status = EXIT_FAILURE};
+	struct gate_process gate = {.exit_status = EXIT_FAILURE};
 
 	ignore_signals();
 	if (start(&gate) == 0) {

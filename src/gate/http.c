@@ -1,3 +1,5 @@
+/* The parser's states, byte by byte; the lines of the head are http_head.c's. Runs in the gate, on
+ * what a client sent. */
 #include "gate/http.h"
 
 #include <string.h>
@@ -32,7 +34,7 @@ void http_init(struct http_parser *parser)
 }
 
 /* The line that ends with the last byte in the buffer. Returns the state after it. */
-static enum state take_line(struct http_parser *parser)
+static enum state parse_line(struct http_parser *parser)
 {
 	char *line = parser->buffer + parser->line;
 	size_t length = parser->used - parser->line;
@@ -61,7 +63,7 @@ static size_t parse_head(struct http_parser *parser, const char *data, size_t le
 		}
 		parser->buffer[parser->used++] = data[i];
 		if (data[i++] == '\n')
-			parser->state = (int)take_line(parser);
+			parser->state = (int)parse_line(parser);
 	}
 	return i;
 }
@@ -99,7 +101,7 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static enum state take_size_digit(struct http_parser *parser, int digit)
+static enum state parse_size_digit(struct http_parser *parser, int digit)
 {
 	parser->left = parser->left * 16 + (unsigned int)digit;
 	return parser->used + parser->left > HTTP_BODY_MAX ? BODY_TOO_LARGE : CHUNK_SIZE;
@@ -112,7 +114,7 @@ static enum state expect(char c, char wanted, enum state next)
 
 /* RFC 9112, 7.1, without the blanks that it lets stand before an extension. Returns the state after
  * one byte that is not of the body. */
-static enum state take_framing(struct http_parser *parser, char c)
+static enum state parse_framing_byte(struct http_parser *parser, char c)
 {
 	enum state state = (enum state)parser->state;
 	int digit = hex_digit(c);
@@ -120,10 +122,10 @@ static enum state take_framing(struct http_parser *parser, char c)
 	switch (state) {
 	case CHUNK_START:
 		parser->left = 0;
-		return digit < 0 ? BAD : take_size_digit(parser, digit);
+		return digit < 0 ? BAD : parse_size_digit(parser, digit);
 	case CHUNK_SIZE:
 		if (digit >= 0)
-			return take_size_digit(parser, digit);
+			return parse_size_digit(parser, digit);
 		return c == ';' ? CHUNK_EXTENSION : expect(c, '\r', CHUNK_SIZE_LF);
 	case CHUNK_EXTENSION:
 		return http_is_field_char(c) ? state : expect(c, '\r', CHUNK_SIZE_LF);
@@ -153,7 +155,7 @@ static size_t parse_framing(struct http_parser *parser, const char *data)
 	if (++parser->framing > HTTP_FRAMING_MAX)
 		parser->state = BODY_TOO_LARGE;
 	else
-		parser->state = (int)take_framing(parser, *data);
+		parser->state = (int)parse_framing_byte(parser, *data);
 	return 1;
 }
 

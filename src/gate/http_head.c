@@ -1,3 +1,4 @@
+/* Parses the request line and the header fields. Runs in the gate, on what a client sent. */
 #include "gate/http_head.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ int http_request_line(struct http_head *head, char *line, size_t length)
 	return head->path ? 0 : -EINVAL;
 }
 
-static int take_host(struct http_head *head, const char *value)
+static int parse_host(struct http_head *head, const char *value)
 {
 	if (head->has_host || !all_of(value, strlen(value), is_host_char))
 		return -EINVAL;
@@ -98,7 +99,7 @@ static int take_host(struct http_head *head, const char *value)
 
 /* One number, once: two of them are how a request is smuggled past another program, also when they
  * are the same. */
-static int take_content_length(struct http_head *head, const char *value)
+static int parse_content_length(struct http_head *head, const char *value)
 {
 	uint64_t length = 0;
 
@@ -112,7 +113,7 @@ static int take_content_length(struct http_head *head, const char *value)
 	return 0;
 }
 
-static int take_transfer_encoding(struct http_head *head, const char *value)
+static int parse_transfer_encoding(struct http_head *head, const char *value)
 {
 	if (head->chunked || strcasecmp(value, "chunked") != 0)
 		return -EINVAL;
@@ -120,7 +121,7 @@ static int take_transfer_encoding(struct http_head *head, const char *value)
 	return 0;
 }
 
-static int take_authorization(struct http_head *head, const char *value)
+static int parse_authorization(struct http_head *head, const char *value)
 {
 	if (head->authorization)
 		return -EINVAL;
@@ -129,7 +130,7 @@ static int take_authorization(struct http_head *head, const char *value)
 }
 
 /* RFC 9110, 10.1.1: other expectations may be ignored. */
-static int take_expect(struct http_head *head, const char *value)
+static int parse_expect(struct http_head *head, const char *value)
 {
 	if (strcasecmp(value, "100-continue") == 0)
 		head->expects_continue = true;
@@ -138,13 +139,13 @@ static int take_expect(struct http_head *head, const char *value)
 
 static const struct {
 	const char *name;
-	int (*take)(struct http_head *head, const char *value);
+	int (*parse)(struct http_head *head, const char *value);
 } known_fields[] = {
-	{"Host", take_host},
-	{"Content-Length", take_content_length},
-	{"Transfer-Encoding", take_transfer_encoding},
-	{"Authorization", take_authorization},
-	{"Expect", take_expect},
+	{"Host", parse_host},
+	{"Content-Length", parse_content_length},
+	{"Transfer-Encoding", parse_transfer_encoding},
+	{"Authorization", parse_authorization},
+	{"Expect", parse_expect},
 };
 
 static bool is_blank(char c)
@@ -171,7 +172,7 @@ int http_field_line(struct http_head *head, char *line, size_t length)
 	*colon = *end = '\0';
 	for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)
 		if (strcasecmp(line, known_fields[i].name) == 0)
-			return known_fields[i].take(head, value);
+			return known_fields[i].parse(head, value);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
+/* Counts log lines a second. Runs in the gate. */
 #include "gate/log_limit.h"
 
 #include <stdio.h>
 
-bool log_limit_take(struct log_limit *limit, uint64_t now_ms, struct log_limit_text *more)
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ms, struct log_limit_text *more)
 {
 	if (now_ms - limit->window_start_ms >= LOG_LIMIT_WINDOW_MS) {
 		limit->window_start_ms = now_ms;

@@ -22,4 +22,4 @@ struct log_limit_text {
 };
 
 /* Whether a line may be written now; if so, with what to put at its end. */
-bool log_limit_take(struct log_limit *limit, uint64_t now_ms, struct log_limit_text *more);
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ms, struct log_limit_text *more);

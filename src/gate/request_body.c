@@ -1,3 +1,4 @@
+/* Finds the peer's public key in a request's JSON. Runs in the gate, on what a client sent. */
 #include "gate/request_body.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Writes an answer as HTTP. Runs in the gate. */
 #include "gate/response.h"
 
 #include <stdarg.h>

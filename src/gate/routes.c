@@ -1,3 +1,5 @@
+/* The paths, the checks before the broker is asked, and the texts of all answers. Runs in the gate.
+ */
 #include "gate/routes.h"
 
 #include <errno.h>
@@ -13,10 +15,10 @@ enum {
 	SHUTDOWN_RETRY_S = 1, /* the next server may be there */
 };
 
-typedef void serve_fn(
-	const struct routes *routes, const struct client *client, struct response *response);
+typedef void serve_fn(const struct routes *routes, const struct client_address *client,
+	struct response *response);
 
-struct route {
+struct http_route {
 	const char *path;
 	const char *method;
 	bool from_tunnel; /* may be asked for from inside a tunnel */
@@ -41,16 +43,16 @@ static void refuse_for_now(struct response *response, const char *text, unsigned
 }
 
 static void serve_root(
-	const struct routes *routes, const struct client *client, struct response *response)
+	const struct routes *routes, const struct client_address *client, struct response *response)
 {
 	const struct gate_endpoint *endpoint = &routes->endpoints[client->endpoint];
 
 	response_set(response, 200, response_plain, "vprox ok. received %s -> %s:%u\n",
-		client_text(client).s, ipv4_text(endpoint->bind).s, client->local_port);
+		client_address_text(client).s, ipv4_text(endpoint->bind).s, client->local_port);
 }
 
 static void serve_health(
-	const struct routes *routes, const struct client *client, struct response *response)
+	const struct routes *routes, const struct client_address *client, struct response *response)
 {
 	(void)routes;
 	(void)client;
@@ -58,7 +60,7 @@ static void serve_health(
 }
 
 static void serve_version(
-	const struct routes *routes, const struct client *client, struct response *response)
+	const struct routes *routes, const struct client_address *client, struct response *response)
 {
 	(void)routes;
 	(void)client;
@@ -70,7 +72,7 @@ static const char cannot_configure[] = "failed to configure WireGuard peer";
 static const char cannot_tunnel[] = "failed to create IPIP tunnel";
 static const char cannot_clean_up[] = "failed to cleanup peer";
 
-static const struct route table[] = {
+static const struct http_route table[] = {
 	{"/", "GET", .from_tunnel = true, .serve = serve_root},
 	{"/healthz", "GET", .from_tunnel = true, .serve = serve_health},
 	{"/version", "GET", .needs_bearer = true, .serve = serve_version},
@@ -98,7 +100,7 @@ void routes_reject(enum http_event event, struct response *response)
 	}
 }
 
-static const struct route *find(const char *path)
+static const struct http_route *find(const char *path)
 {
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (strcmp(path, table[i].path) == 0)
@@ -106,11 +108,11 @@ static const struct route *find(const char *path)
 	return NULL;
 }
 
-static bool is_in_a_tunnel(const struct routes *routes, const struct client *client)
+static bool is_in_a_tunnel(const struct routes *routes, const struct client_address *client)
 {
 	struct ipv4 source;
 
-	if (!client_ipv4(client, &source))
+	if (!client_address_ipv4(client, &source))
 		return false;
 	for (size_t i = 0; i < routes->n_endpoints; i++)
 		if (prefix_contains(routes->endpoints[i].block, source))
@@ -118,10 +120,10 @@ static bool is_in_a_tunnel(const struct routes *routes, const struct client *cli
 	return false;
 }
 
-const struct route *routes_admit(const struct routes *routes, const struct http_head *head,
-	const struct client *client, struct response *response)
+const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
+	const struct client_address *client, struct response *response)
 {
-	const struct route *route = find(head->path);
+	const struct http_route *route = find(head->path);
 	bool right_method = route && strcmp(head->method, route->method) == 0;
 
 	if (!route) {
@@ -154,8 +156,8 @@ static bool read_key(const struct gate_endpoint *endpoint, const char *body, siz
 	return false;
 }
 
-bool routes_serve(const struct routes *routes, const struct route *route,
-	const struct client *client, bool draining, const char *body, size_t length,
+bool routes_serve(const struct routes *routes, const struct http_route *route,
+	const struct client_address *client, bool draining, const char *body, size_t length,
 	struct response *response, struct ipc_request *request)
 {
 	struct ipv4 source = {0};
@@ -170,7 +172,7 @@ bool routes_serve(const struct routes *routes, const struct route *route,
 	if (route->has_key && !read_key(&routes->endpoints[client->endpoint], body, length,
 				      response, &request->key))
 		return false;
-	if (!client_ipv4(client, &source) && route->needs_ipv4) {
+	if (!client_address_ipv4(client, &source) && route->needs_ipv4) {
 		refuse(response, 400, "ipv4 client address required");
 		return false;
 	}
@@ -180,7 +182,7 @@ bool routes_serve(const struct routes *routes, const struct route *route,
 	return !draining;
 }
 
-static void answer_ok(const struct gate_endpoint *endpoint, const struct route *route,
+static void answer_ok(const struct gate_endpoint *endpoint, const struct http_route *route,
 	const struct ipc_reply *reply, struct response *response)
 {
 	struct ipv4_text inner = ipv4_text(reply->address);
@@ -202,8 +204,9 @@ static void answer_ok(const struct gate_endpoint *endpoint, const struct route *
 	}
 }
 
-void routes_answer(const struct routes *routes, const struct route *route,
-	const struct client *client, const struct ipc_reply *reply, struct response *response)
+void routes_answer(const struct routes *routes, const struct http_route *route,
+	const struct client_address *client, const struct ipc_reply *reply,
+	struct response *response)
 {
 	switch (reply->status) {
 	case IPC_OK:

@@ -21,7 +21,7 @@ struct routes {
 	struct auth auth;
 };
 
-struct route;
+struct http_route;
 
 /* The answer where the request could not be read: event is one of the parser's errors. */
 void routes_reject(enum http_event event, struct response *response);
@@ -30,17 +30,18 @@ void routes_reject(enum http_event event, struct response *response);
  * The checks that need no body. Returns the route, to be passed to the functions below; NULL if
  * the request is refused, and then the response is set.
  */
-const struct route *routes_admit(const struct routes *routes, const struct http_head *head,
-	const struct client *client, struct response *response);
+const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
+	const struct client_address *client, struct response *response);
 
 /*
  * The checks of the body, once it is there. Returns true if the broker is to be asked: then the
  * request is set but for its id. Else the response is set.
  */
-bool routes_serve(const struct routes *routes, const struct route *route,
-	const struct client *client, bool draining, const char *body, size_t length,
+bool routes_serve(const struct routes *routes, const struct http_route *route,
+	const struct client_address *client, bool draining, const char *body, size_t length,
 	struct response *response, struct ipc_request *request);
 
 /* What the broker's answer to the request means for the client. */
-void routes_answer(const struct routes *routes, const struct route *route,
-	const struct client *client, const struct ipc_reply *reply, struct response *response);
+void routes_answer(const struct routes *routes, const struct http_route *route,
+	const struct client_address *client, const struct ipc_reply *reply,
+	struct response *response);

@@ -1,3 +1,4 @@
+/* Counts connections by source address. Runs in the gate. */
 #include "gate/sources.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static bool has_address(const struct hash_node *node, const void *key)
 	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source, node)->address, address);
 }
 
-struct source *sources_take(
+struct source *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max)
 {
 	struct hash_node *node = hash_find(&sources->table, address, sizeof *address, has_address);

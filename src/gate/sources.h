@@ -19,6 +19,6 @@ void sources_free(struct sources *sources);
  * Counts one more connection of an address. NULL if it has max of them already, or there is no
  * memory. What is returned goes back with sources_release().
  */
-struct source *sources_take(
+struct source *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max);
 void sources_release(struct sources *sources, struct source *source);

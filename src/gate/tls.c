@@ -1,3 +1,6 @@
+/* Sets OpenSSL up for server connections. Runs in the gate; what needs files, before it is
+ * confined.
+ */
 #include "gate/tls.h"
 
 #include <errno.h>

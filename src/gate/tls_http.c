@@ -1,16 +1,18 @@
+/* TLS, HTTP and the routes for one connection, put together. Runs in the gate's one thread, called
+ * by the connection that owns it. */
 #include "gate/tls_http.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 
-#include "base/log.h"
-#include "gate/admission.h"
 #include "gate/http.h"
 #include "gate/tls.h"
 
@@ -19,191 +21,188 @@ enum {
 				  nobody */
 };
 
-struct exchange {
-	struct connection *connection;
+struct tls_http {
 	SSL *ssl;
-	bool tls_failed; /* nothing more can be sent, not even a goodbye */
+	const struct routes *routes;
+	const struct client_address *client;
+	const char *fault;
+	bool is_broken; /* nothing more can be sent, not even a goodbye */
+	bool is_continuing; /* 100 Continue is being sent */
 	bool is_head; /* the method is HEAD: the answer has no body */
-	const struct route *route;
-	struct broker_call call;
+	const struct http_route *route;
+	struct ipc_request request;
 	size_t out_length;
+	struct response response;
 	char out[RESPONSE_MAX];
 	struct http_parser parser;
 };
 
-static void answered(struct broker_call *call, const struct ipc_reply *reply);
-
-struct exchange *exchange_new(struct connection *connection)
+struct tls_http *tls_http_new(
+	SSL_CTX *tls, int fd, const struct routes *routes, const struct client_address *client)
 {
-	struct exchange *exchange = malloc(sizeof *exchange);
+	struct tls_http *tls_http = malloc(sizeof *tls_http);
 
-	if (!exchange)
+	if (!tls_http)
 		return NULL;
-	memset(exchange, 0, offsetof(struct exchange, out));
-	http_init(&exchange->parser);
-	exchange->connection = connection;
-	exchange->call.answered = answered;
-	exchange->ssl = tls_accept(connection->set->tls, connection->fd);
-	if (!exchange->ssl) {
-		free(exchange);
+	memset(tls_http, 0, offsetof(struct tls_http, out));
+	http_init(&tls_http->parser);
+	tls_http->routes = routes;
+	tls_http->client = client;
+	tls_http->ssl = tls_accept(tls, fd);
+	if (!tls_http->ssl) {
+		free(tls_http);
 		return NULL;
 	}
-	return exchange;
+	return tls_http;
 }
 
-void exchange_free(struct exchange *exchange)
+void tls_http_free(struct tls_http *tls_http)
 {
-	if (exchange->connection->phase == PHASE_ASKING)
-		broker_link_forget(exchange->connection->set->broker, &exchange->call);
-	if (!exchange->tls_failed && SSL_is_init_finished(exchange->ssl)) {
+	if (!tls_http)
+		return;
+	if (!tls_http->is_broken && SSL_is_init_finished(tls_http->ssl)) {
 		ERR_clear_error();
-		SSL_shutdown(exchange->ssl);
+		SSL_shutdown(tls_http->ssl);
 		ERR_clear_error();
 	}
-	SSL_free(exchange->ssl);
-	http_wipe(&exchange->parser);
-	free(exchange);
+	SSL_free(tls_http->ssl);
+	http_wipe(&tls_http->parser);
+	free(tls_http);
 }
 
-bool exchange_has_begun(const struct exchange *exchange)
+bool tls_http_has_begun(const struct tls_http *tls_http)
 {
-	return http_has_begun(&exchange->parser);
+	return http_has_begun(&tls_http->parser);
+}
+
+const struct ipc_request *tls_http_request(const struct tls_http *tls_http)
+{
+	return &tls_http->request;
+}
+
+const struct response *tls_http_response(const struct tls_http *tls_http)
+{
+	return &tls_http->response;
+}
+
+const char *tls_http_fault(const struct tls_http *tls_http)
+{
+	return tls_http->fault;
 }
 
 /* After a function of the library that did not succeed. */
-static enum step tls_step(struct connection *connection, int result)
+static enum need need_of(struct tls_http *tls_http, int result)
 {
-	struct exchange *exchange = connection->exchange;
-
-	switch (SSL_get_error(exchange->ssl, result)) {
+	switch (SSL_get_error(tls_http->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		return STEP_READ;
+		return NEED_READ;
 	case SSL_ERROR_WANT_WRITE:
-		return STEP_WRITE;
+		return NEED_WRITE;
 	case SSL_ERROR_ZERO_RETURN:
-		log_debug("%s: the client has closed: %s", client_text(&connection->client).s,
-			connection_doing(connection));
-		return STEP_CLOSE;
+		return NEED_CLOSE;
 	default:
-		exchange->tls_failed = true;
-		log_debug("%s: %s failed: %s", client_text(&connection->client).s,
-			connection_doing(connection),
-			ERR_peek_error() ? tls_error() : "the connection is broken");
-		return STEP_CLOSE;
+		tls_http->is_broken = true;
+		tls_http->fault = ERR_peek_error() ? tls_error() : "the connection is broken";
+		return NEED_CLOSE;
 	}
 }
 
-enum step exchange_handshake(struct connection *connection)
+enum need tls_http_handshake(struct tls_http *tls_http)
 {
 	int result;
 
 	ERR_clear_error();
-	result = SSL_do_handshake(connection->exchange->ssl);
+	result = SSL_do_handshake(tls_http->ssl);
 	if (result != 1)
-		return tls_step(connection, result);
-	tls_accepted(connection->exchange->ssl);
-	connection_set_deadline(connection, connection->accepted_ms + CONNECTION_REQUEST_MS);
-	connections_enter(connection, PHASE_READING);
-	return STEP_ON;
+		return need_of(tls_http, result);
+	tls_accepted(tls_http->ssl);
+	return NEED_NOTHING;
 }
 
-static void log_refusal(struct connection *connection, const struct response *response)
+enum need tls_http_write(struct tls_http *tls_http)
 {
-	struct connections *set = connection->set;
-	struct log_limit_text more;
+	int n;
 
-	if (response->status == 401) {
-		if (log_limit_take(&set->unauthorized, clock_now_ms(set->clock), &more))
-			log_info("%s: no or wrong bearer%s", client_text(&connection->client).s,
-				more.s);
-	} else if (response->status >= 400) {
-		log_debug("%s: answered %u %.*s", client_text(&connection->client).s,
-			response->status, (int)strcspn(response->body, "\n"), response->body);
-	}
+	/* All or nothing: the library does not write in parts unless it is told to. */
+	ERR_clear_error();
+	n = SSL_write(tls_http->ssl, tls_http->out, (int)tls_http->out_length);
+	return n <= 0 ? need_of(tls_http, n) : NEED_NOTHING;
 }
 
-static enum step respond(struct connection *connection, const struct response *response)
+static enum need send_continue(struct tls_http *tls_http)
 {
-	struct exchange *exchange = connection->exchange;
+	enum need need = tls_http_write(tls_http);
 
-	log_refusal(connection, response);
-	exchange->out_length =
-		response_write(response, !exchange->is_head, time(NULL), exchange->out);
-	connections_enter(connection, PHASE_ANSWERING);
-	return STEP_ON;
+	if (need != NEED_NOTHING)
+		return need;
+	tls_http->is_continuing = false;
+	return NEED_READ;
 }
 
-static enum step serve(struct connection *connection)
-{
-	struct connections *set = connection->set;
-	struct exchange *exchange = connection->exchange;
-	struct response response;
-	size_t length;
-	const char *body = http_body(&exchange->parser, &length);
-
-	if (!routes_serve(set->routes, exchange->route, &connection->client, set->draining, body,
-		    length, &response, &exchange->call.request))
-		return respond(connection, &response);
-	connection_set_deadline(connection, clock_now_ms(set->clock) + CONNECTION_ANSWER_MS);
-	connections_enter(connection, PHASE_ASKING);
-	broker_link_ask(set->broker, &exchange->call);
-	return STEP_WAIT;
-}
-
-static void answered(struct broker_call *call, const struct ipc_reply *reply)
-{
-	struct exchange *exchange =
-		(struct exchange *)((char *)call - offsetof(struct exchange, call));
-	struct connection *connection = exchange->connection;
-	struct response response;
-
-	routes_answer(
-		connection->set->routes, exchange->route, &connection->client, reply, &response);
-	respond(connection, &response);
-	connection_advance(connection);
-}
-
-static enum step send_continue(struct connection *connection)
+static enum need begin_continue(struct tls_http *tls_http)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct exchange *exchange = connection->exchange;
 
-	exchange->out_length = sizeof text - 1;
-	memcpy(exchange->out, text, exchange->out_length);
-	connections_enter(connection, PHASE_CONTINUING);
-	return STEP_ON;
+	tls_http->out_length = sizeof text - 1;
+	memcpy(tls_http->out, text, tls_http->out_length);
+	tls_http->is_continuing = true;
+	return send_continue(tls_http);
 }
 
-/* Feeds what was read. Returns STEP_READ if the request is not complete. */
-static enum step take(struct connection *connection, const char *data, size_t length)
+/* The response is set. */
+static enum need respond(struct tls_http *tls_http)
 {
-	struct exchange *exchange = connection->exchange;
-	const struct http_head *head = &exchange->parser.head;
-	struct response response;
+	tls_http->out_length =
+		response_write(&tls_http->response, !tls_http->is_head, time(NULL), tls_http->out);
+	return NEED_NOTHING;
+}
+
+static enum need serve(struct tls_http *tls_http, bool draining)
+{
+	size_t length;
+	const char *body = http_body(&tls_http->parser, &length);
+
+	if (routes_serve(tls_http->routes, tls_http->route, tls_http->client, draining, body,
+		    length, &tls_http->response, &tls_http->request))
+		return NEED_BROKER;
+	return respond(tls_http);
+}
+
+void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply)
+{
+	routes_answer(
+		tls_http->routes, tls_http->route, tls_http->client, reply, &tls_http->response);
+	respond(tls_http);
+}
+
+/* What was read. Returns NEED_READ if the request is not complete. */
+static enum need parse(struct tls_http *tls_http, const char *data, size_t length, bool draining)
+{
+	const struct http_head *head = &tls_http->parser.head;
 	bool wants_continue = false;
 	size_t used;
 
 	for (;; data += used, length -= used) {
-		enum http_event event = http_parse(&exchange->parser, data, length, &used);
+		enum http_event event = http_parse(&tls_http->parser, data, length, &used);
 
 		switch (event) {
 		case HTTP_MORE:
-			return wants_continue ? send_continue(connection) : STEP_READ;
+			return wants_continue ? begin_continue(tls_http) : NEED_READ;
 		case HTTP_HEAD:
-			exchange->is_head = strcmp(head->method, "HEAD") == 0;
-			exchange->route = routes_admit(
-				connection->set->routes, head, &connection->client, &response);
-			if (!exchange->route)
-				return respond(connection, &response);
+			tls_http->is_head = strcmp(head->method, "HEAD") == 0;
+			tls_http->route = routes_admit(
+				tls_http->routes, head, tls_http->client, &tls_http->response);
+			if (!tls_http->route)
+				return respond(tls_http);
 			/* RFC 9110, 10.1.1: not where the body is coming already. */
 			wants_continue =
 				head->expects_continue && head->minor_version > 0 && used == length;
 			break;
 		case HTTP_END:
-			return serve(connection);
+			return serve(tls_http, draining);
 		default:
-			routes_reject(event, &response);
-			return respond(connection, &response);
+			routes_reject(event, &tls_http->response);
+			return respond(tls_http);
 		}
 	}
 }
@@ -217,35 +216,23 @@ static void acknowledge(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
-enum step exchange_read(struct connection *connection)
+enum need tls_http_read(struct tls_http *tls_http, bool draining)
 {
 	char buffer[READ_SIZE];
-	enum step step;
+	enum need need;
 	int n;
 
+	if (tls_http->is_continuing)
+		return send_continue(tls_http);
 	ERR_clear_error();
-	n = SSL_read(connection->exchange->ssl, buffer, sizeof buffer);
+	n = SSL_read(tls_http->ssl, buffer, sizeof buffer);
 	if (n <= 0) {
-		step = tls_step(connection, n);
-		if (step == STEP_READ && !exchange_has_begun(connection->exchange))
-			acknowledge(connection->fd);
-		return step;
+		need = need_of(tls_http, n);
+		if (need == NEED_READ && !tls_http_has_begun(tls_http))
+			acknowledge(SSL_get_fd(tls_http->ssl));
+		return need;
 	}
-	step = take(connection, buffer, (size_t)n);
+	need = parse(tls_http, buffer, (size_t)n, draining);
 	explicit_bzero(buffer, (size_t)n);
-	return step;
-}
-
-enum step exchange_write(struct connection *connection, enum connection_phase next)
-{
-	struct exchange *exchange = connection->exchange;
-	int n;
-
-	/* All or nothing: the library does not write in parts unless it is told to. */
-	ERR_clear_error();
-	n = SSL_write(exchange->ssl, exchange->out, (int)exchange->out_length);
-	if (n <= 0)
-		return tls_step(connection, n);
-	connections_enter(connection, next);
-	return STEP_ON;
+	return need;
 }

@@ -1,23 +1,60 @@
-/* What a connection needs from its first byte to the answer: TLS, the request, and the call to the
- * broker. */
+/*
+ * What is said on a connection from its first byte to the end of the answer: TLS, one request and
+ * one answer. It knows the socket, but neither events nor time: it does what can be done at once,
+ * and returns what it needs next.
+ */
 #pragma once
 
 #include <stdbool.h>
 
-#include "gate/connection.h"
+#include <openssl/types.h>
 
-/* Returns NULL if there is no memory or the library fails: tls_error(). The connection is never
- * served without TLS. */
-struct exchange *exchange_new(struct connection *connection);
+#include "gate/client_address.h"
+#include "gate/response.h"
+#include "gate/routes.h"
+#include "ipc/message.h"
 
-/* Says goodbye in TLS, so that the client knows that nothing was cut off, forgets the call to the
- * broker, and wipes what the client sent. */
-void exchange_free(struct exchange *exchange);
+enum need {
+	NEED_NOTHING, /* it is done */
+	NEED_READ, /* more to read: to be called again when there is something */
+	NEED_WRITE, /* room to write: to be called again when there is some */
+	NEED_BROKER, /* an answer of the broker's */
+	NEED_CLOSE, /* nothing any more: tls_http_fault() */
+};
+
+struct tls_http;
+
+/*
+ * On a connected, non-blocking socket, which stays the caller's, as do routes and client. Returns
+ * NULL if there is no memory or the library fails: tls_error(). Nothing is served without TLS.
+ */
+struct tls_http *tls_http_new(
+	SSL_CTX *tls, int fd, const struct routes *routes, const struct client_address *client);
+
+/* Says goodbye in TLS, so that the client knows that nothing was cut off, and wipes what the client
+ * sent. NULL is fine. */
+void tls_http_free(struct tls_http *tls_http);
 
 /* Whether a byte of the request has come. */
-bool exchange_has_begun(const struct exchange *exchange);
+bool tls_http_has_begun(const struct tls_http *tls_http);
 
-/* The phases. Each sets the connection's phase when it is through with its own. */
-enum step exchange_handshake(struct connection *connection);
-enum step exchange_read(struct connection *connection);
-enum step exchange_write(struct connection *connection, enum connection_phase next);
+/* The first to be called, until it is done. */
+enum need tls_http_handshake(struct tls_http *tls_http);
+
+/*
+ * Reads the request, and sends 100 Continue where the client waits for it. Done when an answer is
+ * ready for tls_http_write(); with NEED_BROKER, the broker is to be asked tls_http_request(), and
+ * tls_http_answer() makes what it replies an answer. draining: refuse what needs the broker.
+ */
+enum need tls_http_read(struct tls_http *tls_http, bool draining);
+const struct ipc_request *tls_http_request(const struct tls_http *tls_http);
+void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply);
+
+/* The answer, once there is one. */
+const struct response *tls_http_response(const struct tls_http *tls_http);
+
+/* Sends it. */
+enum need tls_http_write(struct tls_http *tls_http);
+
+/* After NEED_CLOSE: what failed, or NULL if the client has closed. */
+const char *tls_http_fault(const struct tls_http *tls_http);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "gate/admission.h"
+#include "gate/connection.h"
 
 enum {
 	MAX = 4,
@@ -13,9 +14,9 @@ enum {
 };
 
 /* A set of connections, and how often it told that it is empty. No byte is ever sent, so nothing
- * of TLS or of the broker is needed. */
+ * of TLS is needed. */
 struct fixture {
-	struct connections set;
+	struct connection_set set;
 	unsigned int emptied;
 };
 
@@ -29,14 +30,14 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof *fixture);
 
 	assert_non_null(fixture);
-	fixture->set = (struct connections){.base = event_base_new(),
+	fixture->set = (struct connection_set){.base = event_base_new(),
 		.clock = &system_clock,
 		.max = MAX,
 		.max_per_source = MAX_PER_SOURCE,
 		.emptied = count_emptied,
 		.context = fixture};
 	assert_non_null(fixture->set.base);
-	assert_int_equal(connections_init(&fixture->set), 0);
+	assert_int_equal(connection_set_init(&fixture->set), 0);
 	*state = fixture;
 	return 0;
 }
@@ -45,7 +46,8 @@ static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
 
-	connections_free(&fixture->set);
+	admission_close_all(&fixture->set);
+	connection_set_free(&fixture->set);
 	event_base_free(fixture->set.base);
 	free(fixture);
 	return 0;
@@ -54,11 +56,11 @@ static int tear_down(void **state)
 /* Returns the client's end of a new connection from source number n. */
 static int admit(struct fixture *fixture, uint8_t n)
 {
-	struct client client = {.address = {.s6_addr = {[15] = n}}};
+	struct client_address client = {.ip = {.s6_addr = {[15] = n}}};
 	int ends[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-	connections_admit(&fixture->set, ends[0], &client);
+	admission_admit(&fixture->set, ends[0], &client);
 	return ends[1];
 }
 
@@ -101,13 +103,18 @@ static void one_too_many_in_all_takes_the_place_of_the_oldest(void **state)
 static void who_waits_for_the_broker_is_not_evicted(void **state)
 {
 	struct fixture *fixture = *state;
-	int fds[MAX], late;
+	int fds[MAX], late, broker[2];
 
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, broker), 0);
+	fixture->set.broker =
+		broker_link_new(fixture->set.base, broker[0], &(struct broker_events){0});
+	assert_non_null(fixture->set.broker);
 	for (uint8_t i = 0; i < MAX; i++) {
 		fds[i] = admit(fixture, i);
 		struct connection *newest = TAILQ_LAST(&fixture->set.unanswered, connection_list);
 
-		connections_enter(newest, PHASE_ASKING);
+		connection_set_enter(newest, PHASE_ASKING);
+		broker_link_ask(fixture->set.broker, &newest->call);
 	}
 	late = admit(fixture, MAX);
 	assert_false(is_open(late));
@@ -116,6 +123,9 @@ static void who_waits_for_the_broker_is_not_evicted(void **state)
 		close(fds[i]);
 	}
 	close(late);
+	admission_close_all(&fixture->set);
+	broker_link_free(fixture->set.broker);
+	close(broker[1]);
 }
 
 static void who_has_been_answered_is_the_first_to_go(void **state)
@@ -128,7 +138,7 @@ static void who_has_been_answered_is_the_first_to_go(void **state)
 
 	struct connection *newest = TAILQ_LAST(&fixture->set.unanswered, connection_list);
 
-	connections_enter(newest, PHASE_LINGERING);
+	connection_set_enter(newest, PHASE_LINGERING);
 	late = admit(fixture, MAX);
 	assert_true(is_open(late) && is_open(fds[0]));
 	assert_false(is_open(fds[MAX - 1]));
@@ -158,8 +168,8 @@ static void draining_closes_the_idle_ones_and_tells_when_it_is_empty(void **stat
 	int idle = admit(fixture, 1), busy = admit(fixture, 2);
 	struct connection *connection = TAILQ_LAST(&fixture->set.unanswered, connection_list);
 
-	connections_enter(connection, PHASE_LINGERING);
-	connections_drain(&fixture->set);
+	connection_set_enter(connection, PHASE_LINGERING);
+	admission_drain(&fixture->set);
 	assert_false(is_open(idle));
 	assert_true(is_open(busy));
 	assert_int_equal(fixture->emptied, 0);
@@ -176,14 +186,14 @@ static void log_lines_are_counted_instead_of_written_when_there_are_too_many(voi
 
 	(void)state;
 	for (int i = 0; i < LOG_LIMIT_LINES; i++) {
-		assert_true(log_limit_take(&limit, 5000, &more));
+		assert_true(log_limit_allows(&limit, 5000, &more));
 		assert_string_equal(more.s, "");
 	}
 	for (int i = 0; i < 300; i++)
-		assert_false(log_limit_take(&limit, 5999, &more));
-	assert_true(log_limit_take(&limit, 6000, &more));
+		assert_false(log_limit_allows(&limit, 5999, &more));
+	assert_true(log_limit_allows(&limit, 6000, &more));
 	assert_string_equal(more.s, " (and 300 more like it)");
-	assert_true(log_limit_take(&limit, 6000, &more));
+	assert_true(log_limit_allows(&limit, 6000, &more));
 	assert_string_equal(more.s, "");
 }
 

@@ -28,9 +28,9 @@ static int set_up(void **state)
 	return auth_init(&routes.auth, "secret", strlen("secret"));
 }
 
-static struct client client_at(const char *address)
+static struct client_address client_at(const char *address)
 {
-	struct client client = {.port = 40000, .local_port = 443};
+	struct client_address client = {.port = 40000, .local_port = 443};
 	struct sockaddr_storage storage = {0};
 
 	if (strchr(address, ':')) {
@@ -44,7 +44,7 @@ static struct client client_at(const char *address)
 		in->sin_family = AF_INET;
 		assert_int_equal(inet_pton(AF_INET, address, &in->sin_addr), 1);
 	}
-	client_set_address(&client, &storage);
+	client_address_set(&client, &storage);
 	client.port = 40000;
 	return client;
 }
@@ -60,8 +60,8 @@ struct outcome {
 	bool asks_broker;
 	struct ipc_request request;
 	struct response response;
-	const struct route *route;
-	struct client client;
+	const struct http_route *route;
+	struct client_address client;
 };
 
 static struct outcome ask(struct asked asked)

@@ -5,16 +5,16 @@
 
 #include <event2/event.h>
 
-#include "gate/admission.h"
+#include "gate/connection_set.h"
 
-struct listeners;
+struct acceptor;
 
 /*
  * Takes over n listening sockets, the first of which is first_fd and the others the numbers after
  * it, and passes on what they accept. Returns NULL with errno set.
  */
-struct listeners *listeners_new(
-	struct event_base *base, int first_fd, size_t n, struct connections *connections);
+struct acceptor *acceptor_new(
+	struct event_base *base, int first_fd, size_t n, struct connection_set *set);
 
 /* Closes them. */
-void listeners_free(struct listeners *listeners);
+void acceptor_free(struct acceptor *acceptor);

@@ -1,4 +1,6 @@
-#include "gate/listener.h"
+/* Accepts connections on the listening sockets that all gates share. Runs in the gate's one thread,
+ * called by its events. */
+#include "gate/acceptor.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -9,6 +11,7 @@
 
 #include "base/event.h"
 #include "base/log.h"
+#include "gate/admission.h"
 
 enum {
 	ACCEPTS_AT_ONCE = 4, /* few, so that the other gates get their share of a storm */
@@ -16,44 +19,44 @@ enum {
 };
 
 struct listener {
-	struct listeners *all;
+	struct acceptor *acceptor;
 	struct event *readable;
 	uint16_t endpoint;
 	uint16_t port;
 };
 
-struct listeners {
-	struct connections *connections;
+struct acceptor {
+	struct connection_set *connections;
 	struct event *resume;
 	struct log_limit failed;
 	size_t n;
-	struct listener each[];
+	struct listener listeners[];
 };
 
 /* No descriptor or no memory is left. One connection less makes room for the one that waits, and
  * if there is none to spare, trying again at once would be a busy loop. */
-static void on_shortage(struct listeners *listeners, int error)
+static void on_shortage(struct acceptor *acceptor, int error)
 {
 	static const struct timeval pause = {0, PAUSE_MS * 1000};
-	struct connections *connections = listeners->connections;
+	struct connection_set *connections = acceptor->connections;
 	struct log_limit_text more;
 
-	if (log_limit_take(&listeners->failed, clock_now_ms(connections->clock), &more))
+	if (log_limit_allows(&acceptor->failed, clock_now_ms(connections->clock), &more))
 		log_warning("cannot accept a connection: %s%s", strerror(error), more.s);
-	connections_evict(connections);
-	for (size_t i = 0; i < listeners->n; i++)
-		event_del(listeners->each[i].readable);
-	evtimer_add(listeners->resume, &pause);
+	admission_evict(connections);
+	for (size_t i = 0; i < acceptor->n; i++)
+		event_del(acceptor->listeners[i].readable);
+	evtimer_add(acceptor->resume, &pause);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *context)
 {
-	struct listeners *listeners = context;
+	struct acceptor *acceptor = context;
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < listeners->n; i++)
-		event_add(listeners->each[i].readable, NULL);
+	for (size_t i = 0; i < acceptor->n; i++)
+		event_add(acceptor->listeners[i].readable, NULL);
 }
 
 static bool is_shortage(int error)
@@ -70,7 +73,7 @@ static void on_connection(evutil_socket_t listening_fd, short what, void *contex
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		struct sockaddr_storage address;
 		socklen_t length = sizeof address;
-		struct client client = {
+		struct client_address client = {
 			.endpoint = listener->endpoint, .local_port = listener->port};
 		int fd = accept4(listening_fd, (struct sockaddr *)&address, &length,
 			SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -78,12 +81,12 @@ static void on_connection(evutil_socket_t listening_fd, short what, void *contex
 		/* EAGAIN: another gate was faster. The rest: accept(2) has them come again or go
 		 * by. */
 		if (fd < 0 && is_shortage(errno))
-			on_shortage(listener->all, errno);
+			on_shortage(listener->acceptor, errno);
 		if (fd < 0)
 			return;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		client_set_address(&client, &address);
-		connections_admit(listener->all->connections, fd, &client);
+		client_address_set(&client, &address);
+		admission_admit(listener->acceptor->connections, fd, &client);
 	}
 }
 
@@ -91,65 +94,65 @@ static int port_of(int fd, uint16_t *port)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof address;
-	struct client self;
+	struct client_address self;
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
 		return -errno;
-	client_set_address(&self, &address);
+	client_address_set(&self, &address);
 	*port = self.port;
 	return 0;
 }
 
-static int add(struct listeners *listeners, struct event_base *base, int fd)
+static int add(struct acceptor *acceptor, struct event_base *base, int fd)
 {
-	struct listener *listener = &listeners->each[listeners->n];
+	struct listener *listener = &acceptor->listeners[acceptor->n];
 	int error = port_of(fd, &listener->port);
 
 	if (error < 0)
 		return error;
 	if (evutil_make_socket_nonblocking(fd) < 0 || evutil_make_socket_closeonexec(fd) < 0)
 		return -errno;
-	listener->all = listeners;
-	listener->endpoint = (uint16_t)listeners->n;
+	listener->acceptor = acceptor;
+	listener->endpoint = (uint16_t)acceptor->n;
 	listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_connection, listener);
 	if (!listener->readable)
 		return -ENOMEM;
-	listeners->n++;
+	acceptor->n++;
 	return event_add(listener->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
-struct listeners *listeners_new(
-	struct event_base *base, int first_fd, size_t n, struct connections *connections)
+struct acceptor *acceptor_new(
+	struct event_base *base, int first_fd, size_t n, struct connection_set *set)
 {
-	struct listeners *listeners = calloc(1, sizeof *listeners + n * sizeof(struct listener));
+	struct acceptor *acceptor = calloc(1, sizeof *acceptor + n * sizeof(struct listener));
 	int error = 0;
 
-	if (!listeners)
+	if (!acceptor)
 		return NULL;
-	listeners->connections = connections;
-	listeners->resume = evtimer_new(base, on_resume, listeners);
-	if (!listeners->resume)
+	acceptor->connections = set;
+	acceptor->resume = evtimer_new(base, on_resume, acceptor);
+	if (!acceptor->resume)
 		error = -ENOMEM;
 	for (int fd = first_fd; fd < first_fd + (int)n && error == 0; fd++)
-		error = add(listeners, base, fd);
+		error = add(acceptor, base, fd);
 	if (error < 0) {
-		listeners_free(listeners);
+		acceptor_free(acceptor);
 		errno = -error;
 		return NULL;
 	}
-	return listeners;
+	return acceptor;
 }
 
-void listeners_free(struct listeners *listeners)
+void acceptor_free(struct acceptor *acceptor)
 {
-	if (!listeners)
+	if (!acceptor)
 		return;
-	for (size_t i = 0; i < listeners->n; i++) {
-		int fd = event_get_fd(listeners->each[i].readable);
+	for (size_t i = 0; i < acceptor->n; i++) {
+		int fd = event_get_fd(acceptor->listeners[i].readable);
 
-		event_free(listeners->each[i].readable);
+		event_free(acceptor->listeners[i].readable);
 		close(fd);
 	}
-	free_event(listeners->resume);
-	free(listeners);
+	free_event(acceptor->resume);
+	free(acceptor);
 }

@@ -7,12 +7,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gate/listener.h"
+#include "gate/acceptor.h"
+#include "gate/admission.h"
 
 enum {
 	CLIENTS = 20,
 	SPARE_FILES = 5,
-	WATCHED_MS = 350, /* longer than a few of the listener's pauses */
+	WATCHED_MS = 350, /* longer than a few of the acceptor's pauses */
 	MAX_TURNS = 100, /* of the event loop in that time; a busy loop makes thousands */
 };
 
@@ -41,20 +42,20 @@ static void allow_files(int n)
 
 static void too_few_descriptors_make_room_instead_of_a_busy_loop(void **state)
 {
-	struct connections set = {.base = event_base_new(),
+	struct connection_set set = {.base = event_base_new(),
 		.clock = &system_clock,
 		.max = 2 * CLIENTS,
 		.max_per_source = 2 * CLIENTS};
 	struct sockaddr_in address;
 	int listening = listen_on_loopback(&address), clients[CLIENTS], turns = 0;
-	struct listeners *listeners;
+	struct acceptor *acceptor;
 	uint64_t start = clock_now_ms(&system_clock);
 
 	(void)state;
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
-	assert_int_equal(connections_init(&set), 0);
-	listeners = listeners_new(set.base, listening, 1, &set);
-	assert_non_null(listeners);
+	assert_int_equal(connection_set_init(&set), 0);
+	acceptor = acceptor_new(set.base, listening, 1, &set);
+	assert_non_null(acceptor);
 	for (int i = 0; i < CLIENTS; i++) {
 		clients[i] = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(
@@ -76,8 +77,9 @@ static void too_few_descriptors_make_room_instead_of_a_busy_loop(void **state)
 	allow_files(0);
 	for (int i = 0; i < CLIENTS; i++)
 		close(clients[i]);
-	listeners_free(listeners);
-	connections_free(&set);
+	acceptor_free(acceptor);
+	admission_close_all(&set);
+	connection_set_free(&set);
 	event_base_free(set.base);
 }
 

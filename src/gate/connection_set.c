@@ -1,0 +1,80 @@
+/* The book-keeping of a gate's connections: lists and counts, no input and no output. Runs in the
+ * gate's one thread. */
+#include "gate/connection_set.h"
+
+#include <malloc.h>
+
+enum {
+	STORM = 32, /* connections at once, after which memory is given back */
+};
+
+static struct connection_list *list_of(struct connection_set *set, enum connection_phase phase)
+{
+	switch (phase) {
+	case PHASE_ASKING:
+		return &set->asking;
+	case PHASE_ANSWERING:
+	case PHASE_LINGERING:
+		return &set->answered;
+	default:
+		return &set->unanswered;
+	}
+}
+
+int connection_set_init(struct connection_set *set)
+{
+	set->draining = false;
+	set->count = set->peak = 0;
+	set->crowded = set->too_many = (struct log_limit){0};
+	set->unauthorized = set->late = (struct log_limit){0};
+	TAILQ_INIT(&set->unanswered);
+	TAILQ_INIT(&set->asking);
+	TAILQ_INIT(&set->answered);
+	return sources_init(&set->sources);
+}
+
+void connection_set_free(struct connection_set *set)
+{
+	sources_free(&set->sources);
+}
+
+void connection_set_add(struct connection_set *set, struct connection *connection)
+{
+	TAILQ_INSERT_TAIL(list_of(set, connection->phase), connection, list);
+	set->count++;
+	if (set->peak < set->count)
+		set->peak = set->count;
+}
+
+void connection_set_enter(struct connection *connection, enum connection_phase phase)
+{
+	struct connection_list *from = list_of(connection->set, connection->phase);
+	struct connection_list *to = list_of(connection->set, phase);
+
+	connection->phase = phase;
+	if (from == to)
+		return;
+	TAILQ_REMOVE(from, connection, list);
+	TAILQ_INSERT_TAIL(to, connection, list);
+}
+
+/* After a storm, its memory goes back to the system. */
+static void give_memory_back(struct connection_set *set)
+{
+	if (set->peak < STORM || set->count > set->peak / 4)
+		return;
+	malloc_trim(0);
+	set->peak = set->count;
+}
+
+void connection_set_remove(struct connection *connection)
+{
+	struct connection_set *set = connection->set;
+
+	TAILQ_REMOVE(list_of(set, connection->phase), connection, list);
+	sources_release(&set->sources, connection->source);
+	set->count--;
+	give_memory_back(set);
+	if (set->count == 0 && set->draining)
+		set->emptied(set->context);
+}

@@ -1,0 +1,85 @@
+/*
+ * The connections of a gate: what one of them is made of, what all of them share, in which list
+ * each of them is, and how many they are.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/types.h>
+
+#include "base/clock.h"
+#include "gate/broker_link.h"
+#include "gate/client_address.h"
+#include "gate/log_limit.h"
+#include "gate/sources.h"
+
+struct routes;
+struct tls_http;
+
+/* In this order; connection.c says what leads from each to the next. */
+enum connection_phase {
+	PHASE_SILENT, /* no byte has come: there is no TLS state yet */
+	PHASE_HANDSHAKE,
+	PHASE_READING, /* the request, and where the client waits for it, 100 Continue goes out */
+	PHASE_ASKING, /* the broker has the request */
+	PHASE_ANSWERING,
+	PHASE_LINGERING, /* the answer is sent, the TLS state is gone */
+};
+
+struct connection {
+	struct connection_set *set;
+	TAILQ_ENTRY(connection) list; /* the set's */
+	struct source *source; /* the set's */
+	struct tls_http *tls_http; /* NULL when silent or lingering */
+	struct broker_call call; /* the broker link's while asking */
+	struct event io, deadline;
+	uint64_t accepted_ms;
+	int fd;
+	short watched; /* EV_READ, EV_WRITE or 0: what io waits for */
+	enum connection_phase phase;
+	struct client_address client;
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+/* The pointers are set by the owner, before connection_set_init(). */
+struct connection_set {
+	struct event_base *base;
+	SSL_CTX *tls;
+	const struct routes *routes;
+	struct broker_link *broker;
+	const struct clock *clock;
+	unsigned int max;
+	unsigned int max_per_source;
+	void (*emptied)(void *context); /* the last connection is gone while draining */
+	void *context;
+
+	bool draining;
+	unsigned int count;
+	struct sources sources;
+	unsigned int peak; /* of count, since memory was last given back */
+	/* Each connection is in the list of its phase: no complete request has come, in the order
+	 * of arrival; waiting for the broker; answered, in the order of the answers. */
+	struct connection_list unanswered, asking, answered;
+	struct log_limit crowded, too_many, unauthorized, late;
+};
+
+/* Returns 0 or a negative errno. */
+int connection_set_init(struct connection_set *set);
+/* There must be no connections left. */
+void connection_set_free(struct connection_set *set);
+
+/* Puts a new connection into the list of its phase, and counts it. */
+void connection_set_add(struct connection_set *set, struct connection *connection);
+
+/* Sets the connection's phase, and moves it to that phase's list. */
+void connection_set_enter(struct connection *connection, enum connection_phase phase);
+
+/* Takes a connection out that is about to be freed, and gives its place back to its source. May
+ * call emptied(). */
+void connection_set_remove(struct connection *connection);
