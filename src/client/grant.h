@@ -1,4 +1,4 @@
-/* What a server grants in answer to /connect and /connect-ipip: JSON, as API.md has it. */
+/* What a server grants in answer to /connect and /connect-ipip: JSON, as docs/api.md has it. */
 #pragma once
 
 #include <stddef.h>

@@ -74,7 +74,7 @@ struct idle_rule {
 	uint64_t connect_grace_ms; /* WireGuard only: time for a first handshake after a /connect */
 };
 
-/* Whether the peer's time is up: API.md, "Idle peers go". */
+/* Whether the peer's time is up: docs/api.md, "Behaviour", idle peers. */
 bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms);
 
 /* Its name in a log line: "WireGuard peer <key>" or "IPIP peer <address>". */

@@ -1,4 +1,4 @@
-"""DESIGN.md, "The firewall", point by point: attacks with real packets by clients that have a real
+"""docs/decisions.md, "The firewall", point by point: attacks with real packets by clients that have a real
 tunnel, and that what is right passes."""
 
 import os

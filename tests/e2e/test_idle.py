@@ -1,4 +1,4 @@
-"""Idle peers go, and nobody else: API.md, "Behaviour", with short times."""
+"""Idle peers go, and nobody else: docs/api.md, "Behaviour", with short times."""
 
 import time
 

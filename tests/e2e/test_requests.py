@@ -1,4 +1,4 @@
-"""API.md, "Requests": every row of the tables, and what the Go clients send."""
+"""docs/api.md, "Requests": every row of the tables, and what the Go clients send."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Tunnels of both kinds, as their clients see them: API.md, "Behaviour" and "Names and numbers"."""
+"""Tunnels of both kinds, as their clients see them: docs/api.md, "Behaviour" and "Names and numbers"."""
 
 import concurrent.futures
 import hashlib
