@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "client/interface_kinds.h"
+#include "uapi_client/client_peer.h"
 #include "uapi_client/device_process.h"
 
 static int probe(struct interface *interface)
@@ -25,14 +26,15 @@ static bool fits(const struct link *link, const struct tunnel *tunnel)
 
 static int check_own(struct interface *interface, const struct link *link)
 {
-	int error = device_check_private_key(link->name, interface->private_key);
+	int error = client_peer_check_private_key(link->name, interface->private_key);
 
 	return error == -ENODEV ? -ENOENT : error; /* not of a device of ours */
 }
 
-static struct device_way_out way_out(const struct interface *interface, const struct tunnel *tunnel)
+static struct client_peer client_peer_of(
+	const struct interface *interface, const struct tunnel *tunnel)
 {
-	return (struct device_way_out){.private_key = interface->private_key,
+	return (struct client_peer){.private_key = interface->private_key,
 		.mark = CLIENT_FWMARK,
 		.server_key = tunnel->server_key,
 		.server = tunnel->server,
@@ -44,19 +46,19 @@ static struct device_way_out way_out(const struct interface *interface, const st
 static int configure_wireguard(struct interface *interface, const struct tunnel *tunnel, bool renew)
 {
 	const char *name = interface->config->interface;
-	const struct device_way_out way = way_out(interface, tunnel);
+	const struct client_peer peer = client_peer_of(interface, tunnel);
 
-	return device_set_way_out(
-		name, &way, renew || device_check_only_peer(name, &tunnel->server_key) < 0);
+	return client_peer_set(
+		name, &peer, renew || client_peer_check_only_key(name, &tunnel->server_key) < 0);
 }
 
 static int configure_ipip(struct interface *interface, const struct tunnel *tunnel, bool renew)
 {
-	const struct device_way_out way = way_out(interface, tunnel);
+	const struct client_peer peer = client_peer_of(interface, tunnel);
 	bool same = ipv4_equal(interface->tunnel.server, tunnel->server) &&
 		    ipv4_equal(interface->tunnel.local, tunnel->local);
 
-	return device_set_way_out(interface->config->interface, &way, renew || !same);
+	return client_peer_set(interface->config->interface, &peer, renew || !same);
 }
 
 const struct interface_kind interface_embedded_wireguard = {

@@ -120,7 +120,7 @@ int link_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	return 1;
 }
 
-static int take_link(void *context, size_t number, const struct nlmsghdr *message)
+int link_read_reply(void *context, size_t number, const struct nlmsghdr *message)
 {
 	(void)number;
 	return link_decode(message, NULL, context);
@@ -134,7 +134,7 @@ int link_get(struct netlink *netlink, const char *name, struct link *link)
 	netlink_request_init(&request);
 	link_put_get(&request, name);
 	*link = (struct link){0};
-	error = netlink_transact(netlink, &request, NULL, take_link, link);
+	error = netlink_transact(netlink, &request, NULL, link_read_reply, link);
 	return error == 0 && link->ifindex == 0 ? -EBADMSG : error;
 }
 

@@ -63,6 +63,8 @@ void link_put_new_ipip(
 	struct netlink_request *request, const char *name, struct ipv4 local, struct ipv4 remote);
 /* Reads one RTM_NEWLINK: as address_decode(). filter is the kind or NULL, item a struct link. */
 int link_decode(const struct nlmsghdr *message, const void *filter, void *item);
+/* A netlink_reply_fn for a request with link_put_get(): context is the struct link to fill. */
+int link_read_reply(void *context, size_t number, const struct nlmsghdr *message);
 
 /*
  * Whether the kernel has the kind, loading its module if need be; no link is made. Returns 0,

@@ -86,7 +86,7 @@ int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int if
 
 /* Switching persistent keepalives on sends one at once (drivers/net/wireguard/netlink.c,
  * set_peer()). */
-void wireguard_put_seeking(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+void wireguard_put_endpoint(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct ipv4 outer, uint16_t outer_port)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -109,13 +109,13 @@ void wireguard_put_seeking(struct netlink_request *request, uint16_t family, uns
 	netlink_nest_end(request, peers);
 }
 
-int wireguard_seek_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct ipv4 outer, uint16_t outer_port)
 {
 	struct netlink_request request;
 
 	netlink_request_init(&request);
-	wireguard_put_seeking(&request, family, ifindex, key, outer, outer_port);
+	wireguard_put_endpoint(&request, family, ifindex, key, outer, outer_port);
 	return netlink_execute(netlink, &request);
 }
 

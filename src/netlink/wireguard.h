@@ -80,7 +80,7 @@ int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int
  * Says where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
  * Ends persistent keepalives. Passes over one that is not there. outer_port: host byte order.
  */
-int wireguard_seek_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct ipv4 outer, uint16_t outer_port);
 
 /* Those that are not there are passed over. n: WIREGUARD_REMOVAL_MAX at the most. */
@@ -96,7 +96,7 @@ void wireguard_free(struct wireguard_device *device);
 /* The encoding by itself, for tests; decode adds a part of the answer to the device. */
 void wireguard_put_peer(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct prefix allowed, bool replace);
-void wireguard_put_seeking(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+void wireguard_put_endpoint(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct ipv4 outer, uint16_t outer_port);
 void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n);

@@ -1,7 +1,7 @@
 /*
  * vprox<i> as the host's network sees it, whichever plane has made it: up, known by its alias, with
- * the gateway's address and a route to the block. Opening an endpoint and tending it are one here:
- * what is there is left alone, what is not is made.
+ * the gateway's address and a route to the block. Opening an endpoint and reconciling it are one
+ * here: what is there is left alone, what is not is made.
  */
 #pragma once
 

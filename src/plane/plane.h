@@ -1,6 +1,6 @@
 /*
- * The one interface to a data plane: what the broker can ask of the kernel (kernel.c) or of the
- * userspace device (embedded.c). One device an endpoint, for both kinds of peer. What is assigned
+ * The one interface to a data plane: what the broker can ask of the kernel (kernel/) or of the
+ * userspace device (embedded/). One device an endpoint, for both kinds of peer. What is assigned
  * to whom is kept in the plane alone; the broker reads it back at start.
  *
  * All functions return 0 or a negative errno; after an error plane_error() has the details. They
@@ -61,16 +61,20 @@ struct plane_endpoint {
 };
 
 /* What an earlier server left behind under one index. */
-struct plane_trace {
+struct plane_leftover {
 	unsigned int index;
 	bool has_bind; /* false: as a Go server leaves it, to be recognised by its index */
 	struct ipv4 bind; /* the interface's alias, else the local address of its IPIP links */
 };
 
 struct plane;
-struct plane_device;
 
-typedef int plane_trace_fn(void *context, const struct plane_trace *trace);
+/* What open() hands out: the start of the plane's own struct. */
+struct plane_device {
+	struct plane *plane;
+};
+
+typedef int plane_leftover_fn(void *context, const struct plane_leftover *leftover);
 typedef int plane_peer_fn(
 	void *context, const struct plane_peer *peer, const struct plane_usage *usage);
 
@@ -83,10 +87,10 @@ struct plane_ops {
 
 	/* Calls back for each index of which anything is there, once each. A callback's non-zero
 	 * result ends it. */
-	int (*survey)(struct plane *plane, plane_trace_fn *found, void *context);
+	int (*discover)(struct plane *plane, plane_leftover_fn *found, void *context);
 
 	/* Removes all there is under an index: a configuration that is not served any more. */
-	int (*discard)(struct plane *plane, unsigned int index);
+	int (*remove_all)(struct plane *plane, unsigned int index);
 
 	/*
 	 * Makes an endpoint's device, or adopts the one that is there without interrupting its
@@ -136,7 +140,7 @@ struct plane_ops {
 	 * hands: the peer itself would not notice for 15 s that its keys are nobody's any more. One
 	 * that is not there is passed over, and so is one whose last place is not known.
 	 */
-	int (*seek)(struct plane_device *device, const struct plane_peer *peer,
+	int (*restore_endpoint)(struct plane_device *device, const struct plane_peer *peer,
 		const struct plane_usage *last);
 
 	/*
@@ -145,7 +149,7 @@ struct plane_ops {
 	 * not made again: see dump() and check(). To be called now and then; where nothing has
 	 * changed it changes nothing. Logs what it puts right; -ENODEV: the device has vanished.
 	 */
-	int (*tend)(struct plane_device *device);
+	int (*reconcile)(struct plane_device *device);
 
 	/* Frees the plane itself; the devices must be closed. */
 	void (*free)(struct plane *plane);

@@ -12,42 +12,45 @@ static bool is_taken(unsigned int index, const struct assignment *assignments, s
 	return false;
 }
 
-/* The trace with this alias, the one of the lowest index if there are several. */
-static const struct plane_trace *find_alias(
-	struct ipv4 bind, const struct plane_trace *traces, size_t n_traces, unsigned int n_indexes)
+/* The leftover with this alias, the one of the lowest index if there are several. */
+static const struct plane_leftover *find_alias(struct ipv4 bind,
+	const struct plane_leftover *leftovers, size_t n_leftovers, unsigned int n_indexes)
 {
-	const struct plane_trace *found = NULL;
+	const struct plane_leftover *found = NULL;
 
-	for (size_t i = 0; i < n_traces; i++)
-		if (traces[i].has_bind && ipv4_equal(traces[i].bind, bind) &&
-			traces[i].index < n_indexes && (!found || traces[i].index < found->index))
-			found = &traces[i];
+	for (size_t i = 0; i < n_leftovers; i++)
+		if (leftovers[i].has_bind && ipv4_equal(leftovers[i].bind, bind) &&
+			leftovers[i].index < n_indexes &&
+			(!found || leftovers[i].index < found->index))
+			found = &leftovers[i];
 	return found;
 }
 
-static const struct plane_trace *find_nameless(
-	unsigned int index, const struct plane_trace *traces, size_t n_traces)
+static const struct plane_leftover *find_nameless(
+	unsigned int index, const struct plane_leftover *leftovers, size_t n_leftovers)
 {
-	for (size_t i = 0; i < n_traces; i++)
-		if (!traces[i].has_bind && traces[i].index == index)
-			return &traces[i];
+	for (size_t i = 0; i < n_leftovers; i++)
+		if (!leftovers[i].has_bind && leftovers[i].index == index)
+			return &leftovers[i];
 	return NULL;
 }
 
-void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_trace *traces,
-	size_t n_traces, unsigned int n_indexes, struct assignment *assignments)
+void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
+	size_t n_leftovers, unsigned int n_indexes, struct assignment *assignments)
 {
 	unsigned int next = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct plane_trace *trace = find_alias(binds[i], traces, n_traces, n_indexes);
+		const struct plane_leftover *leftover =
+			find_alias(binds[i], leftovers, n_leftovers, n_indexes);
 
-		assignments[i] = (struct assignment){trace ? trace->index : unassigned, trace};
+		assignments[i] =
+			(struct assignment){leftover ? leftover->index : unassigned, leftover};
 	}
 	for (size_t i = 0; i < n; i++)
 		if (assignments[i].index == unassigned &&
 			!is_taken((unsigned int)i, assignments, n) &&
-			find_nameless((unsigned int)i, traces, n_traces))
+			find_nameless((unsigned int)i, leftovers, n_leftovers))
 			assignments[i] = (struct assignment){(unsigned int)i, true};
 	for (size_t i = 0; i < n; i++) {
 		if (assignments[i].index != unassigned)
@@ -59,10 +62,10 @@ void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_trace
 }
 
 bool assignment_is_stale(
-	const struct plane_trace *trace, const struct assignment *assignments, size_t n)
+	const struct plane_leftover *leftover, const struct assignment *assignments, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (assignments[i].index == trace->index && assignments[i].adopts)
+		if (assignments[i].index == leftover->index && assignments[i].adopts)
 			return false;
 	return true;
 }

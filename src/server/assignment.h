@@ -16,11 +16,11 @@ struct assignment {
  * An address that was served before keeps its index, recognised by the alias of its interface,
  * wherever it stands in the configuration now; one whose interface has no alias, as a Go server
  * leaves it, is recognised by its position. The others get the lowest indexes that are left, of
- * n_indexes in all (at least n). traces[i].index differ from each other.
+ * n_indexes in all (at least n). leftovers[i].index differ from each other.
  */
-void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_trace *traces,
-	size_t n_traces, unsigned int n_indexes, struct assignment *assignments);
+void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
+	size_t n_leftovers, unsigned int n_indexes, struct assignment *assignments);
 
-/* Whether a trace belongs to none of the assignments: to be discarded. */
+/* Whether a leftover belongs to none of the assignments: to be removed. */
 bool assignment_is_stale(
-	const struct plane_trace *trace, const struct assignment *assignments, size_t n);
+	const struct plane_leftover *leftover, const struct assignment *assignments, size_t n);

@@ -30,14 +30,14 @@ struct cleaning {
 	bool only_tell;
 	size_t n_found;
 	int error; /* the first */
-	struct plane_trace *traces; /* of the plane that is being looked at */
-	size_t n_traces;
+	struct plane_leftover *leftovers; /* of the plane that is being looked at */
+	size_t n_leftovers;
 	struct ipv4 *binds; /* that a server has served, as far as its interfaces tell */
 	size_t n_binds;
 };
 
 /* What one of the parts returned: how many things it found, or what went wrong, logged there. */
-static void note(struct cleaning *cleaning, int result)
+static void record(struct cleaning *cleaning, int result)
 {
 	if (result >= 0)
 		cleaning->n_found += (size_t)result;
@@ -45,31 +45,32 @@ static void note(struct cleaning *cleaning, int result)
 		cleaning->error = result;
 }
 
-static int note_trace(void *context, const struct plane_trace *trace)
+static int keep_leftover(void *context, const struct plane_leftover *leftover)
 {
 	struct cleaning *cleaning = context;
-	struct plane_trace *traces =
-		reallocarray(cleaning->traces, cleaning->n_traces + 1, sizeof *cleaning->traces);
+	struct plane_leftover *leftovers = reallocarray(
+		cleaning->leftovers, cleaning->n_leftovers + 1, sizeof *cleaning->leftovers);
 	struct ipv4 *binds;
 
-	if (!traces)
+	if (!leftovers)
 		return -ENOMEM;
-	cleaning->traces = traces;
-	traces[cleaning->n_traces++] = *trace;
-	if (!trace->has_bind)
+	cleaning->leftovers = leftovers;
+	leftovers[cleaning->n_leftovers++] = *leftover;
+	if (!leftover->has_bind)
 		return 0;
 	binds = reallocarray(cleaning->binds, cleaning->n_binds + 1, sizeof *cleaning->binds);
 	if (!binds)
 		return -ENOMEM;
 	cleaning->binds = binds;
-	binds[cleaning->n_binds++] = trace->bind;
+	binds[cleaning->n_binds++] = leftover->bind;
 	return 0;
 }
 
-static int discard(struct plane *plane, const struct plane_trace *trace, bool only_tell)
+static int remove_leftover(
+	struct plane *plane, const struct plane_leftover *leftover, bool only_tell)
 {
-	const struct plane_name name = plane_device_name(trace->index);
-	int error = only_tell ? 0 : plane->ops->discard(plane, trace->index);
+	const struct plane_name name = plane_device_name(leftover->index);
+	int error = only_tell ? 0 : plane->ops->remove_all(plane, leftover->index);
 
 	if (error < 0) {
 		log_error("cannot remove %s and its tunnels: %s", name.s, plane_error(plane));
@@ -77,7 +78,7 @@ static int discard(struct plane *plane, const struct plane_trace *trace, bool on
 	}
 	log_info("%s %s and its tunnels, of %s (%s data plane)",
 		only_tell ? "would remove" : "removed", name.s,
-		trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
+		leftover->has_bind ? ipv4_text(leftover->bind).s : "an unknown address",
 		plane->ops->name);
 	return 1;
 }
@@ -87,15 +88,16 @@ static void clean_plane(struct cleaning *cleaning, struct plane *plane)
 {
 	int error = plane ? 0 : -errno;
 
-	cleaning->n_traces = 0;
+	cleaning->n_leftovers = 0;
 	if (error == 0)
-		error = plane->ops->survey(plane, note_trace, cleaning);
+		error = plane->ops->discover(plane, keep_leftover, cleaning);
 	if (error < 0)
 		log_error("cannot look for an earlier server's interfaces: %s",
 			plane && error != -ENOMEM ? plane_error(plane) : strerror(-error));
-	note(cleaning, error);
-	for (size_t i = 0; i < cleaning->n_traces; i++)
-		note(cleaning, discard(plane, &cleaning->traces[i], cleaning->only_tell));
+	record(cleaning, error);
+	for (size_t i = 0; i < cleaning->n_leftovers; i++)
+		record(cleaning,
+			remove_leftover(plane, &cleaning->leftovers[i], cleaning->only_tell));
 	if (plane)
 		plane->ops->free(plane);
 }
@@ -107,12 +109,12 @@ static void clean_routing(struct cleaning *cleaning)
 
 	if (error < 0) {
 		log_error("cannot talk to the kernel: %s", strerror(-error));
-		note(cleaning, error);
+		record(cleaning, error);
 		return;
 	}
-	note(cleaning, bind_addresses_clear(
-			       netlink, cleaning->binds, cleaning->n_binds, cleaning->only_tell));
-	note(cleaning, policy_rules_remove(netlink, cleaning->only_tell));
+	record(cleaning, bind_addresses_clear(
+				 netlink, cleaning->binds, cleaning->n_binds, cleaning->only_tell));
+	record(cleaning, policy_rules_remove(netlink, cleaning->only_tell));
 	netlink_close(netlink);
 }
 
@@ -137,12 +139,12 @@ static void clean_socket(struct cleaning *cleaning, const char *path)
 		int error = -errno;
 
 		log_error("cannot remove the socket %s: %s", path, strerror(-error));
-		note(cleaning, error);
+		record(cleaning, error);
 		return;
 	}
 	log_info("%s the socket %s, which nobody listens on",
 		cleaning->only_tell ? "would remove" : "removed", path);
-	note(cleaning, 1);
+	record(cleaning, 1);
 }
 
 /* Whether it is the socket of vprox<i>. */
@@ -184,13 +186,13 @@ static int clean_all(bool only_tell)
 	clean_plane(&cleaning, plane_kernel_new());
 	clean_plane(&cleaning, plane_embedded_new());
 	clean_routing(&cleaning);
-	note(&cleaning, foreign_firewall_remove(only_tell));
-	note(&cleaning, go_leftovers_remove(only_tell));
-	note(&cleaning, firewall_clear(only_tell));
+	record(&cleaning, foreign_firewall_remove(only_tell));
+	record(&cleaning, go_leftovers_remove(only_tell));
+	record(&cleaning, firewall_clear(only_tell));
 	clean_sockets(&cleaning);
 	if (cleaning.n_found == 0 && cleaning.error == 0)
 		log_info("there is nothing to remove");
-	free(cleaning.traces);
+	free(cleaning.leftovers);
 	free(cleaning.binds);
 	return cleaning.error;
 }

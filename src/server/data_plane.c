@@ -8,7 +8,7 @@
 #include "server/config.h"
 
 enum {
-	MAX_TRACES = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
+	MAX_LEFTOVERS = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
 };
 
 /* Takes a plane if this host can do it. */
@@ -52,46 +52,47 @@ static int choose_plane(struct data_plane *data_plane)
 	return 0;
 }
 
-struct survey {
-	struct plane_trace *traces;
-	size_t n_traces;
+struct discovery {
+	struct plane_leftover *leftovers;
+	size_t n_leftovers;
 };
 
-static int note_trace(void *context, const struct plane_trace *trace)
+static int keep_leftover(void *context, const struct plane_leftover *leftover)
 {
-	struct survey *survey = context;
+	struct discovery *discovery = context;
 
-	if (survey->n_traces == MAX_TRACES)
+	if (discovery->n_leftovers == MAX_LEFTOVERS)
 		return -E2BIG;
-	survey->traces[survey->n_traces++] = *trace;
+	discovery->leftovers[discovery->n_leftovers++] = *leftover;
 	return 0;
 }
 
-static const char *why_stale(const struct server_config *config, const struct plane_trace *trace)
+static const char *why_stale(
+	const struct server_config *config, const struct plane_leftover *leftover)
 {
-	for (size_t i = 0; trace->has_bind && i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], trace->bind))
+	for (size_t i = 0; leftover->has_bind && i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], leftover->bind))
 			return "that address has another interface, or --wg-block has no such "
 			       "block now";
-	return trace->has_bind ? "that is none of --ip now" : "no --ip has its place now";
+	return leftover->has_bind ? "that is none of --ip now" : "no --ip has its place now";
 }
 
-static int discard_stale(struct data_plane *data_plane, const struct survey *survey)
+static int remove_stale(struct data_plane *data_plane, const struct discovery *discovery)
 {
-	for (size_t i = 0; i < survey->n_traces; i++) {
-		const struct plane_trace *trace = &survey->traces[i];
+	for (size_t i = 0; i < discovery->n_leftovers; i++) {
+		const struct plane_leftover *leftover = &discovery->leftovers[i];
 		int error;
 
 		if (!assignment_is_stale(
-			    trace, data_plane->assignments, data_plane->config->n_binds))
+			    leftover, data_plane->assignments, data_plane->config->n_binds))
 			continue;
 		log_warning("removing %s and its tunnels, left by an earlier server for %s: %s",
-			plane_device_name(trace->index).s,
-			trace->has_bind ? ipv4_text(trace->bind).s : "an unknown address",
-			why_stale(data_plane->config, trace));
-		error = data_plane->plane->ops->discard(data_plane->plane, trace->index);
+			plane_device_name(leftover->index).s,
+			leftover->has_bind ? ipv4_text(leftover->bind).s : "an unknown address",
+			why_stale(data_plane->config, leftover));
+		error = data_plane->plane->ops->remove_all(data_plane->plane, leftover->index);
 		if (error < 0) {
-			log_error("cannot remove %s: %s", plane_device_name(trace->index).s,
+			log_error("cannot remove %s: %s", plane_device_name(leftover->index).s,
 				plane_error(data_plane->plane));
 			return error;
 		}
@@ -104,23 +105,23 @@ static int assign(struct data_plane *data_plane)
 	const struct server_config *config = data_plane->config;
 	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
 	unsigned int n_indexes = n_blocks < MAX_BINDS ? (unsigned int)n_blocks : MAX_BINDS;
-	struct survey survey = {calloc(MAX_TRACES, sizeof(*survey.traces)), 0};
+	struct discovery discovery = {calloc(MAX_LEFTOVERS, sizeof(*discovery.leftovers)), 0};
 	int error = -ENOMEM;
 
 	data_plane->assignments = calloc(config->n_binds, sizeof(*data_plane->assignments));
-	if (!survey.traces || !data_plane->assignments)
+	if (!discovery.leftovers || !data_plane->assignments)
 		goto out;
-	error = data_plane->plane->ops->survey(data_plane->plane, note_trace, &survey);
+	error = data_plane->plane->ops->discover(data_plane->plane, keep_leftover, &discovery);
 	if (error < 0) {
 		log_error("cannot see what an earlier server left: %s",
 			error == -E2BIG ? "too many interfaces" : plane_error(data_plane->plane));
 		goto out;
 	}
-	assign_indexes(config->binds, config->n_binds, survey.traces, survey.n_traces, n_indexes,
-		data_plane->assignments);
-	error = discard_stale(data_plane, &survey);
+	assign_indexes(config->binds, config->n_binds, discovery.leftovers, discovery.n_leftovers,
+		n_indexes, data_plane->assignments);
+	error = remove_stale(data_plane, &discovery);
 out:
-	free(survey.traces);
+	free(discovery.leftovers);
 	return error;
 }
 

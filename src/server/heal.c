@@ -12,10 +12,10 @@ static int note_present(void *context, const struct plane_peer *id, const struct
 	return 0;
 }
 
-/* A peer that cannot be sought comes back by itself, when it notices. */
-static void seek(struct endpoint *endpoint, const struct peer *peer)
+/* A peer whose endpoint cannot be restored comes back by itself, when it notices. */
+static void restore_endpoint(struct endpoint *endpoint, const struct peer *peer)
 {
-	if (endpoint->plane->ops->seek(endpoint->device, &peer->id, &peer->usage) < 0)
+	if (endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage) < 0)
 		log_warning("%s: %s has to find its way back alone: %s", endpoint_text(endpoint).s,
 			peer_text(&peer->id).s, plane_error(endpoint->plane));
 }
@@ -40,7 +40,7 @@ static size_t give_peers_back(struct endpoint *endpoint)
 				plane_error(endpoint->plane));
 			continue;
 		}
-		seek(endpoint, peer);
+		restore_endpoint(endpoint, peer);
 		n++;
 	}
 	return n;

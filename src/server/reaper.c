@@ -79,7 +79,7 @@ void reaper_look(struct endpoint *endpoint, const struct idle_rule *rule)
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 		return;
 	}
-	if (endpoint->plane->ops->tend(endpoint->device) < 0)
+	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	hash_for_each (&endpoint->peers.table, node)

@@ -1,4 +1,8 @@
-#include "uapi_client/device_process.h"
+/*
+ * One question to a device over its control socket, and its answer. Runs in the server's broker and
+ * in the client; blocks, for a limited time.
+ */
+#include "uapi_client/ask.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,7 +100,7 @@ static int receive_all(int fd, char **answer)
 }
 
 /* Cuts the line "errno=N" off the end of an answer. */
-static int take_errno(char *answer)
+static int cut_errno(char *answer)
 {
 	static const char key[] = "errno=";
 	char *line = answer;
@@ -109,7 +113,7 @@ static int take_errno(char *answer)
 	return -atoi(line + strlen(key));
 }
 
-int embedded_ask(const char *name, const char *request, char **answer)
+int uapi_client_ask(const char *name, const char *request, char **answer)
 {
 	auto_close int fd = connect_to(name);
 	auto_free char *text = NULL;
@@ -118,7 +122,7 @@ int embedded_ask(const char *name, const char *request, char **answer)
 	if (error == 0)
 		error = receive_all(fd, &text);
 	if (error == 0)
-		error = take_errno(text);
+		error = cut_errno(text);
 	if (error == 0 && answer) {
 		*answer = text;
 		text = NULL;
@@ -126,7 +130,7 @@ int embedded_ask(const char *name, const char *request, char **answer)
 	return error;
 }
 
-bool embedded_next_line(char **answer, char **key, char **value)
+bool uapi_client_next_line(char **answer, char **key, char **value)
 {
 	char *line = strsep(answer, "\n");
 

@@ -1,4 +1,8 @@
-#include "uapi_client/device_process.h"
+/*
+ * The requests that make a device a client's, and those that recognise one. Runs in the client; in
+ * the server's broker only to tell a client's device from its own.
+ */
+#include "uapi_client/client_peer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,97 +10,113 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "plane/embedded/text.h"
+#include "base/hex.h"
+#include "uapi_client/ask.h"
 
 static const char get[] = "get=1\n\n";
 
-static int put_wireguard(const struct device_way_out *way, bool alone, char *text, size_t size)
+static void write_wireguard(const struct client_peer *peer, bool alone, char *text, size_t size)
 {
-	return snprintf(text, size,
+	struct hex_text private_key = hex_key(peer->private_key);
+
+	snprintf(text, size,
 		"set=1\nprivate_key=%s\nfwmark=%u\n%spublic_key=%s\nendpoint=%s:%u\n"
 		"allowed_ip=0.0.0.0/0\npersistent_keepalive_interval=%u\n\n",
-		embedded_hex(way->private_key).s, way->mark, alone ? "replace_peers=true\n" : "",
-		embedded_hex(&way->server_key).s, ipv4_text(way->server).s, way->port,
-		way->keepalive_s);
+		private_key.s, peer->mark, alone ? "replace_peers=true\n" : "",
+		hex_key(&peer->server_key).s, ipv4_text(peer->server).s, peer->port,
+		peer->keepalive_s);
+	explicit_bzero(&private_key, sizeof private_key);
 }
 
-static int put_ipip(const struct device_way_out *way, bool alone, char *text, size_t size)
+static void write_ipip(const struct client_peer *peer, bool alone, char *text, size_t size)
 {
-	return snprintf(text, size,
+	struct hex_text private_key = hex_key(peer->private_key);
+
+	snprintf(text, size,
 		"set=1\nprivate_key=%s\nfwmark=%u\nipip_local=%s\n%s"
 		"ipip_peer=%s\nipip_inner=0.0.0.0\n\n",
-		embedded_hex(way->private_key).s, way->mark, ipv4_text(way->local).s,
-		alone ? "replace_ipip_peers=true\n" : "", ipv4_text(way->server).s);
+		private_key.s, peer->mark, ipv4_text(peer->local).s,
+		alone ? "replace_ipip_peers=true\n" : "", ipv4_text(peer->server).s);
+	explicit_bzero(&private_key, sizeof private_key);
 }
 
-int device_set_way_out(const char *name, const struct device_way_out *way, bool alone)
+int client_peer_set(const char *name, const struct client_peer *peer, bool alone)
 {
-	char request[EMBEDDED_REQUEST_SIZE];
+	char request[UAPI_CLIENT_REQUEST_SIZE];
 	int error;
 
-	if (way->port != 0)
-		put_wireguard(way, alone, request, sizeof request);
+	if (peer->port != 0)
+		write_wireguard(peer, alone, request, sizeof request);
 	else
-		put_ipip(way, alone, request, sizeof request);
-	error = embedded_ask(name, request, NULL);
+		write_ipip(peer, alone, request, sizeof request);
+	error = uapi_client_ask(name, request, NULL);
 	explicit_bzero(request, sizeof request);
 	return error;
 }
 
-/* Calls back for each line of what the device says of itself; what it returns that is not 0 ends
- * it. */
-static int look(const char *name, int (*line)(void *context, const char *key, const char *value),
-	void *context)
+/* Calls back for each line of what the device tells of itself; a result that is not 0 ends it. */
+static int for_each_line(const char *name,
+	int (*line)(void *context, const char *key, const char *value), void *context)
 {
 	auto_free char *answer = NULL;
 	char *rest, *key, *value;
 	size_t length;
-	int error = embedded_ask(name, get, &answer);
+	int error = uapi_client_ask(name, get, &answer);
 
 	if (error < 0)
 		return error;
 	rest = answer;
 	length = strlen(answer);
-	while (error == 0 && embedded_next_line(&rest, &key, &value))
+	while (error == 0 && uapi_client_next_line(&rest, &key, &value))
 		error = line(context, key, value);
 	explicit_bzero(answer, length); /* its first line was a private key */
 	return error;
 }
 
-enum { FOUND = 1 };
+/* A private key that is looked for, and whether it was found. */
+struct key_match {
+	const struct key *wanted;
+	bool found;
+};
 
 static int match_private_key(void *context, const char *key, const char *value)
 {
-	return strcmp(key, "private_key") == 0 && strcmp(value, context) == 0 ? FOUND : 0;
+	struct key_match *match = context;
+	struct key given;
+
+	if (strcmp(key, "private_key") != 0)
+		return 0;
+	match->found = hex_parse_key(value, &given) == 0 && key_equal(&given, match->wanted);
+	key_wipe(&given);
+	return 0;
 }
 
-int device_check_private_key(const char *name, const struct key *private_key)
+int client_peer_check_private_key(const char *name, const struct key *private_key)
 {
-	struct embedded_hex wanted = embedded_hex(private_key);
-	int result = look(name, match_private_key, wanted.s);
+	struct key_match match = {.wanted = private_key};
+	int error = for_each_line(name, match_private_key, &match);
 
-	explicit_bzero(&wanted, sizeof wanted);
-	return result < 0 ? result : result == FOUND ? 0 : -ENOENT;
+	return error < 0 ? error : match.found ? 0 : -ENOENT;
 }
 
-struct peers {
-	struct embedded_hex wanted;
-	unsigned int wanted_ones, others;
+struct peer_count {
+	struct hex_text wanted;
+	unsigned int n_wanted, n_others;
 };
 
 static int count_peer(void *context, const char *key, const char *value)
 {
-	struct peers *peers = context;
+	struct peer_count *count = context;
 
 	if (strcmp(key, "public_key") == 0)
-		(*(strcmp(value, peers->wanted.s) == 0 ? &peers->wanted_ones : &peers->others))++;
+		(*(strcmp(value, count->wanted.s) == 0 ? &count->n_wanted : &count->n_others))++;
 	return 0;
 }
 
-int device_check_only_peer(const char *name, const struct key *public_key)
+int client_peer_check_only_key(const char *name, const struct key *public_key)
 {
-	struct peers peers = {.wanted = embedded_hex(public_key)};
-	int error = look(name, count_peer, &peers);
+	struct peer_count count = {.wanted = hex_key(public_key)};
+	int error = for_each_line(name, count_peer, &count);
 
-	return error < 0 ? error : peers.wanted_ones == 1 && peers.others == 0 ? 0 : -ENOENT;
+	return error < 0 ? error : count.n_wanted == 1 && count.n_others == 0 ? 0 : -ENOENT;
 }

@@ -1,3 +1,7 @@
+/*
+ * Starting a device's process, as a child or by way of systemd. Runs in the server's broker and in
+ * the client; blocks until the device is ready.
+ */
 #include "uapi_client/device_process.h"
 
 #include <errno.h>

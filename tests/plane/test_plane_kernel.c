@@ -614,24 +614,24 @@ static void closing_removes_all_that_was_made_and_nothing_else(void **state)
 	assert_true(shell("ip link show tunl0 >/dev/null"));
 }
 
-struct traces {
+struct leftovers {
 	size_t n;
-	struct plane_trace all[8];
+	struct plane_leftover all[8];
 };
 
-static int keep_trace(void *context, const struct plane_trace *trace)
+static int keep_leftover(void *context, const struct plane_leftover *leftover)
 {
-	struct traces *traces = context;
+	struct leftovers *leftovers = context;
 
-	assert_true(traces->n < 8);
-	traces->all[traces->n++] = *trace;
+	assert_true(leftovers->n < 8);
+	leftovers->all[leftovers->n++] = *leftover;
 	return 0;
 }
 
-static void what_is_there_is_surveyed_by_index_and_can_be_discarded(void **state)
+static void what_is_there_is_discovered_by_index_and_can_be_removed(void **state)
 {
 	struct fixture *f = *state;
-	struct traces traces = {0};
+	struct leftovers leftovers = {0};
 
 	assert_true(shell("ip link add vprox0 type wireguard && ip link set vprox0 alias 192.0.2.1 "
 			  "&& ip link add vp0-2 type ipip local 192.0.2.8 remote 198.18.0.2"));
@@ -639,35 +639,35 @@ static void what_is_there_is_surveyed_by_index_and_can_be_discarded(void **state
 			  "ip link add vp7-3 type ipip local 192.0.2.3 remote 198.18.0.2 && "
 			  "ip link add vprox9 type dummy && ip link add vp7-03 type dummy && "
 			  "ip link add vp7-4 type dummy"));
-	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
-	assert_int_equal(traces.n, 3);
-	for (size_t i = 0; i < traces.n; i++) {
-		const struct plane_trace *trace = &traces.all[i];
+	assert_int_equal(f->plane->ops->discover(f->plane, keep_leftover, &leftovers), 0);
+	assert_int_equal(leftovers.n, 3);
+	for (size_t i = 0; i < leftovers.n; i++) {
+		const struct plane_leftover *leftover = &leftovers.all[i];
 
-		if (trace->index == 0)
-			assert_true(
-				trace->has_bind && trace->bind.value == ipv4("192.0.2.1").value);
-		else if (trace->index == 7)
-			assert_true(
-				trace->has_bind && trace->bind.value == ipv4("192.0.2.3").value);
+		if (leftover->index == 0)
+			assert_true(leftover->has_bind &&
+				    leftover->bind.value == ipv4("192.0.2.1").value);
+		else if (leftover->index == 7)
+			assert_true(leftover->has_bind &&
+				    leftover->bind.value == ipv4("192.0.2.3").value);
 		else
-			assert_true(trace->index == 4 && !trace->has_bind);
+			assert_true(leftover->index == 4 && !leftover->has_bind);
 	}
-	assert_int_equal(f->plane->ops->discard(f->plane, 0), 0);
-	assert_int_equal(f->plane->ops->discard(f->plane, 7), 0);
-	assert_int_equal(f->plane->ops->discard(f->plane, 8), 0);
-	traces.n = 0;
-	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
-	assert_int_equal(traces.n, 1);
-	assert_int_equal(traces.all[0].index, 4);
+	assert_int_equal(f->plane->ops->remove_all(f->plane, 0), 0);
+	assert_int_equal(f->plane->ops->remove_all(f->plane, 7), 0);
+	assert_int_equal(f->plane->ops->remove_all(f->plane, 8), 0);
+	leftovers.n = 0;
+	assert_int_equal(f->plane->ops->discover(f->plane, keep_leftover, &leftovers), 0);
+	assert_int_equal(leftovers.n, 1);
+	assert_int_equal(leftovers.all[0].index, 4);
 	assert_true(shell(
 		"(ip link show vp7-4 && ip link show vp7-03 && ip link show vprox9) >/dev/null"));
 }
 
-static void a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted(void **state)
+static void a_clients_interface_is_neither_discovered_nor_removed_nor_adopted(void **state)
 {
 	struct fixture *f = *state;
-	struct traces traces = {0};
+	struct leftovers leftovers = {0};
 
 	/* By its alias, and as the Go client leaves it, by its key. */
 	assert_true(shell("mkdir -p /run/vprox && wg genkey >/run/vprox/client-key-vprox1"));
@@ -677,12 +677,12 @@ static void a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted(vo
 			  "ip link add vp0-3 type ipip local 192.0.2.1 remote 198.18.0.3 && "
 			  "ip link add vp0-4 type ipip local 192.0.2.1 remote 198.18.0.4 && "
 			  "ip link set vp0-4 alias vprox-client-2"));
-	assert_int_equal(f->plane->ops->survey(f->plane, keep_trace, &traces), 0);
-	assert_int_equal(traces.n, 2);
-	for (size_t i = 0; i < traces.n; i++)
-		assert_true(traces.all[i].index == 0 || traces.all[i].index == 2);
+	assert_int_equal(f->plane->ops->discover(f->plane, keep_leftover, &leftovers), 0);
+	assert_int_equal(leftovers.n, 2);
+	for (size_t i = 0; i < leftovers.n; i++)
+		assert_true(leftovers.all[i].index == 0 || leftovers.all[i].index == 2);
 	for (unsigned int i = 0; i < 3; i++)
-		assert_int_equal(f->plane->ops->discard(f->plane, i), 0);
+		assert_int_equal(f->plane->ops->remove_all(f->plane, i), 0);
 	assert_true(shell("ip link show vprox0 && ip link show vprox1 && ip link show vp0-4 && "
 			  "! ip link show vprox2 && ! ip link show vp0-3"));
 	assert_int_equal(f->plane->ops->open(f->plane, &f->endpoint, &f->device), -EEXIST);
@@ -714,9 +714,9 @@ static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_
 	assert_true(shell("! ip link show vp0-2 2>/dev/null"));
 }
 
-static int tend(struct fixture *f)
+static int reconcile(struct fixture *f)
 {
-	return f->plane->ops->tend(f->device);
+	return f->plane->ops->reconcile(f->device);
 }
 
 static bool is_as_before(void)
@@ -725,7 +725,8 @@ static bool is_as_before(void)
 		     ">/run/now; diff /run/before /run/now");
 }
 
-/* Does damage with a shell command, and holds that tending undoes all of it and nothing else. */
+/* Does damage with a shell command, and holds that reconciling undoes all of it and nothing else.
+ */
 static void what_a_command_breaks_is_mended(struct fixture *f, const char *command)
 {
 	assert_true(shell("(ip -d link; ip addr; ip route show table all; wg show all dump) "
@@ -734,7 +735,7 @@ static void what_a_command_breaks_is_mended(struct fixture *f, const char *comma
 	if (shell("(ip -d link; ip addr; ip route show table all; wg show all dump) | "
 		  "cmp -s - /run/before"))
 		fail_msg("%s: it does no damage", command);
-	assert_int_equal(tend(f), 0);
+	assert_int_equal(reconcile(f), 0);
 	if (!is_as_before())
 		fail_msg("%s: not mended", command);
 }
@@ -769,7 +770,7 @@ static void what_somebody_changes_of_a_running_device_is_put_right(void **state)
 	assert_int_equal(look(f), 6);
 }
 
-static void tending_changes_nothing_where_nothing_is_wrong(void **state)
+static void reconciling_changes_nothing_where_nothing_is_wrong(void **state)
 {
 	struct fixture *f = *state;
 	struct plane_peer peer = ipip_peer(f, 2);
@@ -788,13 +789,13 @@ static void tending_changes_nothing_where_nothing_is_wrong(void **state)
 			  ">/run/before; (ip monitor link address route >/run/changes & "
 			  "echo $! >/run/monitor); sleep 0.5"));
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(tend(f), 0);
+		assert_int_equal(reconcile(f), 0);
 	assert_true(shell("sleep 0.5; kill $(cat /run/monitor); test ! -s /run/changes"));
 	assert_true(is_as_before());
 	close_device(f, false);
 }
 
-static void tending_makes_nothing_that_has_vanished(void **state)
+static void reconciling_makes_nothing_that_has_vanished(void **state)
 {
 	struct fixture *f = *state;
 	struct plane_peer peer = ipip_peer(f, 2);
@@ -802,13 +803,13 @@ static void tending_makes_nothing_that_has_vanished(void **state)
 	open_device(f);
 	add(f, &peer);
 	assert_true(shell("ip link del vp0-2"));
-	assert_int_equal(tend(f), 0);
+	assert_int_equal(reconcile(f), 0);
 	assert_int_equal(look(f), 0);
 	assert_true(shell("ip link del vprox0"));
-	assert_int_equal(tend(f), -ENODEV);
+	assert_int_equal(reconcile(f), -ENODEV);
 	/* Not even if another one has taken its name. */
 	assert_true(shell("ip link add vprox0 type dummy"));
-	assert_int_equal(tend(f), -ENODEV);
+	assert_int_equal(reconcile(f), -ENODEV);
 	assert_true(shell("! ip link show up | grep vprox0"));
 }
 
@@ -866,11 +867,11 @@ static void removing_a_thousand_peers_costs_far_less_than_a_thousand_removals(vo
 	assert_int_equal(look(f), 1000);
 	printf("# a look at 1000 IPIP peers: %.1f ms\n", now_ms() - start);
 	start = now_ms();
-	assert_int_equal(tend(f), 0);
-	printf("# tending 1000 IPIP peers with nothing to do: %.1f ms\n", now_ms() - start);
+	assert_int_equal(reconcile(f), 0);
+	printf("# reconciling 1000 IPIP peers with nothing to do: %.1f ms\n", now_ms() - start);
 	assert_true(shell("ip route flush root 10.100.0.0/16"));
 	start = now_ms();
-	assert_int_equal(tend(f), 0);
+	assert_int_equal(reconcile(f), 0);
 	printf("# giving 1000 IPIP peers their routes again: %.1f ms\n", now_ms() - start);
 	assert_true(shell("test \"$(ip route | grep -c ' vp0-')\" = 1000"));
 	start = now_ms();
@@ -967,12 +968,12 @@ int main(int argc, char **argv)
 		TEST(what_is_no_wireguard_interface_keeps_its_name),
 		TEST(an_open_that_fails_leaves_nothing),
 		TEST(closing_removes_all_that_was_made_and_nothing_else),
-		TEST(what_is_there_is_surveyed_by_index_and_can_be_discarded),
-		TEST(a_clients_interface_is_neither_surveyed_nor_discarded_nor_adopted),
+		TEST(what_is_there_is_discovered_by_index_and_can_be_removed),
+		TEST(a_clients_interface_is_neither_discovered_nor_removed_nor_adopted),
 		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
 		TEST(what_somebody_changes_of_a_running_device_is_put_right),
-		TEST(tending_changes_nothing_where_nothing_is_wrong),
-		TEST(tending_makes_nothing_that_has_vanished),
+		TEST(reconciling_changes_nothing_where_nothing_is_wrong),
+		TEST(reconciling_makes_nothing_that_has_vanished),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),
 		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),

@@ -1,12 +1,12 @@
+/* Linked to the tests that need a data plane in memory. */
 #include "fake_plane.h"
 
 #include <errno.h>
 
-struct plane_device {
-	struct fake_plane *fake;
-};
-
-static struct plane_device the_device;
+static struct fake_plane *fake_of(const struct plane_device *device)
+{
+	return (struct fake_plane *)device->plane;
+}
 
 static size_t find(const struct fake_plane *fake, struct ipv4 inner)
 {
@@ -20,27 +20,29 @@ static size_t find(const struct fake_plane *fake, struct ipv4 inner)
 static int open_device(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device)
 {
+	struct fake_plane *fake = (struct fake_plane *)plane;
+
 	(void)endpoint;
-	the_device.fake = (struct fake_plane *)plane;
-	if (the_device.fake->open_error)
-		return the_device.fake->open_error;
-	the_device.fake->device_is_lost = the_device.fake->n_going > 0;
-	if (the_device.fake->n_going > 0)
-		the_device.fake->n_going--;
-	*device = &the_device;
+	if (fake->open_error)
+		return fake->open_error;
+	fake->device_is_lost = fake->n_going > 0;
+	if (fake->n_going > 0)
+		fake->n_going--;
+	fake->device.plane = plane;
+	*device = &fake->device;
 	return 0;
 }
 
 static int close_device(struct plane_device *device, bool keep)
 {
 	if (!keep)
-		device->fake->n_peers = 0;
+		fake_of(device)->n_peers = 0;
 	return 0;
 }
 
 static int add(struct plane_device *device, const struct plane_peer *peer)
 {
-	struct fake_plane *fake = device->fake;
+	struct fake_plane *fake = fake_of(device);
 	size_t i = find(fake, peer->inner);
 
 	if (fake->device_is_lost)
@@ -57,9 +59,9 @@ static int add(struct plane_device *device, const struct plane_peer *peer)
 
 static int check(struct plane_device *device, const struct plane_peer *peer)
 {
-	if (device->fake->check_error)
-		return device->fake->check_error;
-	return find(device->fake, peer->inner) < device->fake->n_peers ? 0 : -ENODEV;
+	if (fake_of(device)->check_error)
+		return fake_of(device)->check_error;
+	return find(fake_of(device), peer->inner) < fake_of(device)->n_peers ? 0 : -ENODEV;
 }
 
 void fake_plane_lose(struct fake_plane *fake, struct ipv4 inner)
@@ -77,16 +79,16 @@ static int remove_peers(
 	struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors)
 {
 	for (size_t i = 0; i < n; i++) {
-		errors[i] = device->fake->remove_error;
+		errors[i] = fake_of(device)->remove_error;
 		if (errors[i] == 0)
-			fake_plane_lose(device->fake, peers[i].inner);
+			fake_plane_lose(fake_of(device), peers[i].inner);
 	}
-	return device->fake->remove_error;
+	return fake_of(device)->remove_error;
 }
 
 static int dump(struct plane_device *device, plane_peer_fn *found, void *context)
 {
-	struct fake_plane *fake = device->fake;
+	struct fake_plane *fake = fake_of(device);
 
 	if (fake->device_is_lost)
 		return -ENODEV;
@@ -101,22 +103,22 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 	return 0;
 }
 
-static int seek(
+static int restore_endpoint(
 	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last)
 {
-	struct fake_plane *fake = device->fake;
+	struct fake_plane *fake = fake_of(device);
 
 	if (find(fake, peer->inner) < fake->n_peers && last->outer_port != 0) {
-		fake->n_sought++;
-		fake->sought_at = *last;
+		fake->n_restored++;
+		fake->restored_at = *last;
 	}
-	return fake->seek_error;
+	return fake->restore_error;
 }
 
-static int tend(struct plane_device *device)
+static int reconcile(struct plane_device *device)
 {
-	device->fake->n_tends++;
-	return device->fake->tend_error;
+	fake_of(device)->n_reconciles++;
+	return fake_of(device)->reconcile_error;
 }
 
 static const struct plane_ops fake_ops = {
@@ -127,8 +129,8 @@ static const struct plane_ops fake_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,
-	.seek = seek,
-	.tend = tend,
+	.restore_endpoint = restore_endpoint,
+	.reconcile = reconcile,
 };
 
 void fake_plane_init(struct fake_plane *fake)

@@ -10,16 +10,18 @@ enum {
 
 struct fake_plane {
 	struct plane plane; /* first */
+	struct plane_device device; /* the only one */
 	struct plane_peer peers[FAKE_MAX_PEERS];
 	struct plane_usage usage[FAKE_MAX_PEERS];
 	size_t n_peers;
 	/* What the next calls answer; 0: as it should be. */
-	int open_error, add_error, check_error, dump_error, remove_error, seek_error, tend_error;
+	int open_error, add_error, check_error, dump_error, remove_error, restore_error,
+		reconcile_error;
 	bool device_is_lost; /* until the next open() */
 	unsigned int n_going; /* the next open()s find a device that is just going */
-	unsigned int n_adds, n_tends;
-	unsigned int n_sought;
-	struct plane_usage sought_at; /* the last one's */
+	unsigned int n_adds, n_reconciles;
+	unsigned int n_restored;
+	struct plane_usage restored_at; /* the last one's */
 };
 
 void fake_plane_init(struct fake_plane *fake);

@@ -316,20 +316,20 @@ static void nobody_goes_while_the_plane_cannot_be_read(void **state)
 	assert_int_equal(look(f), 1);
 }
 
-static void each_look_tends_the_device_and_takes_nobody_away_if_that_fails(void **state)
+static void each_inspection_reconciles_the_device_and_takes_nobody_away_if_that_fails(void **state)
 {
 	struct fixture *f = *state;
 
 	connect_as(f, IPC_CONNECT_IPIP, 1);
 	assert_int_equal(look(f), 1);
-	assert_int_equal(f->fake.n_tends, 1);
-	f->fake.tend_error = -ENODEV;
+	assert_int_equal(f->fake.n_reconciles, 1);
+	f->fake.reconcile_error = -ENODEV;
 	assert_int_equal(look(f), 1);
-	assert_int_equal(f->fake.n_tends, 2);
+	assert_int_equal(f->fake.n_reconciles, 2);
 	/* What cannot be read is not changed either. */
 	f->fake.dump_error = -EIO;
 	assert_int_equal(look(f), 1);
-	assert_int_equal(f->fake.n_tends, 2);
+	assert_int_equal(f->fake.n_reconciles, 2);
 }
 
 static void a_vanished_ipip_interface_is_collected_when_that_is_certain(void **state)
@@ -411,7 +411,7 @@ static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_hands
 	assert_int_equal(look(f), 0);
 }
 
-static void a_peer_given_back_to_its_device_is_sought_where_it_was(void **state)
+static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **state)
 {
 	struct fixture *f = *state;
 	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
@@ -422,11 +422,11 @@ static void a_peer_given_back_to_its_device_is_sought_where_it_was(void **state)
 	usage->outer_port = 40000;
 	assert_int_equal(look(f), 2);
 	lose_device(f);
-	f->fake.seek_error = -ENOMEM; /* is no reason to go without it */
+	f->fake.restore_error = -ENOMEM; /* is no reason to go without it */
 	assert_int_equal(look(f), 2);
-	assert_int_equal(f->fake.n_sought, 1);
-	assert_int_equal(f->fake.sought_at.outer.value, 0xc0000207);
-	assert_int_equal(f->fake.sought_at.outer_port, 40000);
+	assert_int_equal(f->fake.n_restored, 1);
+	assert_int_equal(f->fake.restored_at.outer.value, 0xc0000207);
+	assert_int_equal(f->fake.restored_at.outer_port, 40000);
 }
 
 static void a_connect_makes_a_lost_device_again(void **state)
@@ -514,11 +514,11 @@ int main(void)
 		RULE(a_wireguard_peer_without_handshake_has_the_idle_timeout),
 		RULE(a_wireguard_peer_goes_when_handshake_and_connect_are_old),
 		RULE(nobody_goes_while_the_plane_cannot_be_read),
-		RULE(each_look_tends_the_device_and_takes_nobody_away_if_that_fails),
+		RULE(each_inspection_reconciles_the_device_and_takes_nobody_away_if_that_fails),
 		RULE(a_vanished_ipip_interface_is_collected_when_that_is_certain),
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
-		RULE(a_peer_given_back_to_its_device_is_sought_where_it_was),
+		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),

@@ -1,12 +1,16 @@
-#include "plane/embedded/device.h"
+/*
+ * Reads the text in which a device tells of its peers. Runs in the server's broker.
+ */
+#include "plane/embedded/dump.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "plane/client_link.h"
+#include "base/hex.h"
+#include "plane/embedded/device.h"
+#include "uapi_client/ask.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -19,25 +23,6 @@ struct reading {
 	plane_peer_fn *found;
 	void *context;
 };
-
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hex(const char *text, struct key *key)
-{
-	if (strlen(text) != 2 * KEY_SIZE)
-		return false;
-	for (int i = 0; i < KEY_SIZE; i++) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		key->bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
 
 /* Hands over the peer that was read. One without exactly one address has 0.0.0.0. */
 static int finish(struct reading *r)
@@ -94,12 +79,11 @@ static int read_line(struct reading *r, const char *key, char *value)
 	if (strcmp(key, "public_key") == 0) {
 		error = finish(r);
 		begin(r, PEER_WIREGUARD);
-		return error < 0 ? error : parse_hex(value, &r->peer.key) ? 0 : -EPROTO;
+		return error < 0 ? error : hex_parse_key(value, &r->peer.key) == 0 ? 0 : -EPROTO;
 	}
 	if (strcmp(key, "ipip_peer") == 0) {
 		error = finish(r);
 		begin(r, PEER_IPIP);
-		r->usage.outer = r->peer.remote;
 		if (error == 0)
 			error = ipv4_parse(value, &r->peer.remote);
 		r->usage.outer = r->peer.remote;
@@ -129,11 +113,11 @@ static int dump_one_kind(const char *name, const char *request, plane_peer_fn *f
 	struct reading reading = {.found = found, .context = context};
 	auto_free char *answer = NULL;
 	char *rest, *key, *value;
-	int error = embedded_ask(name, request, &answer);
+	int error = uapi_client_ask(name, request, &answer);
 	size_t length = answer ? strlen(answer) : 0;
 
 	rest = answer;
-	while (error == 0 && embedded_next_line(&rest, &key, &value))
+	while (error == 0 && uapi_client_next_line(&rest, &key, &value))
 		error = read_line(&reading, key, value);
 	if (answer)
 		explicit_bzero(answer, length); /* its first line was a private key */
@@ -150,40 +134,4 @@ int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void 
 	if (error < 0)
 		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
 	return error;
-}
-
-/* Of a device that does not answer nothing is known. */
-static bool has_private_key(const char *name, const struct key *key)
-{
-	auto_free char *answer = NULL;
-	struct key found = {0};
-	char *rest, *first, *value;
-	size_t length;
-	bool same;
-
-	if (embedded_ask(name, "get=1\n\n", &answer) < 0)
-		return false;
-	rest = answer;
-	length = strlen(answer);
-	if (embedded_next_line(&rest, &first, &value) && strcmp(first, "private_key") == 0 &&
-		!parse_hex(value, &found))
-		key_wipe(&found);
-	explicit_bzero(answer, length);
-	same = !key_is_zero(&found) && key_equal(&found, key);
-	key_wipe(&found);
-	return same;
-}
-
-bool embedded_is_clients(const struct link *link)
-{
-	struct key key;
-	bool result;
-
-	if (client_link_has_alias(link))
-		return true;
-	if (link->alias[0] != '\0' || !client_link_key(link->name, &key))
-		return false;
-	result = has_private_key(link->name, &key);
-	key_wipe(&key);
-	return result;
 }

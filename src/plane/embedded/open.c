@@ -1,4 +1,8 @@
-#include "plane/embedded/device.h"
+/*
+ * Opening the device of an endpoint: the process that is there is taken over, or a new one started.
+ * Runs in the server's broker.
+ */
+#include "plane/embedded/open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +14,13 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "netlink/address.h"
+#include "netlink/link.h"
+#include "plane/embedded/device.h"
+#include "plane/embedded/dump.h"
+#include "plane/embedded/owner.h"
 #include "plane/embedded/text.h"
 #include "plane/interface.h"
+#include "uapi_client/device_process.h"
 
 enum { PATH_SIZE = 128 };
 
@@ -66,7 +75,7 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 			device->name.s, link->kind);
 	if (error == 0)
 		error = matches(device, link, &match, &wrong);
-	if (error == 0 && match && embedded_ask(device->name.s, "get_ipip=1\n\n", NULL) == 0)
+	if (error == 0 && match && uapi_client_ask(device->name.s, "get_ipip=1\n\n", NULL) == 0)
 		return 0;
 	if (error == 0) {
 		if (match)
@@ -110,14 +119,14 @@ static void switch_off_ipv6(const struct link *link)
 		log_warning("%s: cannot switch off IPv6: %s", link->name, strerror(-error));
 }
 
-int embedded_tend(struct plane_device *plane_device)
+int embedded_reconcile(struct plane_device *plane_device)
 {
 	struct embedded_device *device = embedded_of_device(plane_device);
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	struct link link;
 	int error = link_get(embedded->route, device->name.s, &link);
 
-	if (error == 0 && (strcmp(link.kind, "tun") != 0 || embedded_is_clients(&link)))
+	if (error == 0 && !embedded_is_ours(&link))
 		error = -ENODEV;
 	if (error < 0)
 		return embedded_fail(embedded, error, "look up %s", device->name.s);
@@ -218,13 +227,13 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 	const struct link *link, bool made)
 {
 	struct plane_endpoint endpoint = device->endpoint;
-	char request[EMBEDDED_REQUEST_SIZE];
+	char request[UAPI_CLIENT_REQUEST_SIZE];
 	int error;
 
 	endpoint.private_key = *private_key;
 	embedded_configure_text(&endpoint, request);
 	key_wipe(&endpoint.private_key);
-	error = embedded_ask(device->name.s, request, NULL);
+	error = uapi_client_ask(device->name.s, request, NULL);
 	explicit_bzero(request, sizeof request);
 	if (error < 0)
 		return embedded_fail(
@@ -241,7 +250,7 @@ int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **opened)
 {
 	struct embedded_plane *embedded = embedded_of_plane(plane);
-	struct embedded_device *device = calloc(1, sizeof *device);
+	struct embedded_device *device = embedded_device_new(embedded, endpoint);
 	struct link link;
 	bool made = false;
 	int error;
@@ -249,17 +258,13 @@ int embedded_open(
 	if (!device)
 		return embedded_fail(
 			embedded, -ENOMEM, "open %s", plane_device_name(endpoint->index).s);
-	device->device.plane = plane;
-	device->endpoint = *endpoint;
-	key_wipe(&device->endpoint.private_key);
-	device->name = plane_device_name(endpoint->index);
 	error = find_or_make(device, &link, &made);
 	if (error == 0)
 		error = set_up(device, &endpoint->private_key, &link, made);
 	if (error < 0) {
 		if (made)
 			link_delete(embedded->route, link.ifindex);
-		free(device);
+		embedded_device_free(device);
 		return error;
 	}
 	*opened = &device->device;

@@ -1,46 +1,45 @@
+/*
+ * The embedded plane's requests, written as text; nothing is sent here. Runs in the server's
+ * broker.
+ */
 #include "plane/embedded/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
-struct embedded_hex embedded_hex(const struct key *key)
-{
-	struct embedded_hex text;
+#include "base/hex.h"
 
-	for (int i = 0; i < KEY_SIZE; i++)
-		sprintf(text.s + 2 * i, "%02x", key->bytes[i]);
-	return text;
-}
-
-void embedded_add_text(const struct plane_peer *peer, char request[EMBEDDED_REQUEST_SIZE])
+void embedded_add_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE])
 {
 	if (peer->kind == PEER_WIREGUARD)
-		snprintf(request, EMBEDDED_REQUEST_SIZE,
+		snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
 			"set=1\npublic_key=%s\nreplace_allowed_ips=true\nallowed_ip=%s/32\n\n",
-			embedded_hex(&peer->key).s, ipv4_text(peer->inner).s);
+			hex_key(&peer->key).s, ipv4_text(peer->inner).s);
 	else
-		snprintf(request, EMBEDDED_REQUEST_SIZE, "set=1\nipip_peer=%s\nipip_inner=%s\n\n",
-			ipv4_text(peer->remote).s, ipv4_text(peer->inner).s);
+		snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
+			"set=1\nipip_peer=%s\nipip_inner=%s\n\n", ipv4_text(peer->remote).s,
+			ipv4_text(peer->inner).s);
 }
 
-void embedded_check_text(const struct plane_peer *peer, char request[EMBEDDED_REQUEST_SIZE])
+void embedded_check_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE])
 {
 	if (peer->kind == PEER_WIREGUARD)
-		snprintf(request, EMBEDDED_REQUEST_SIZE, "get_peer=%s\n\n",
-			embedded_hex(&peer->key).s);
+		snprintf(request, UAPI_CLIENT_REQUEST_SIZE, "get_peer=%s\n\n",
+			hex_key(&peer->key).s);
 	else
-		snprintf(request, EMBEDDED_REQUEST_SIZE, "get_ipip_peer=%s\n\n",
+		snprintf(request, UAPI_CLIENT_REQUEST_SIZE, "get_ipip_peer=%s\n\n",
 			ipv4_text(peer->remote).s);
 }
 
 /* What switches keepalives on sends one, and for that shakes hands; they are not wanted to go on.
  */
-void embedded_seek_text(const struct plane_peer *peer, const struct plane_usage *last,
-	char request[EMBEDDED_REQUEST_SIZE])
+void embedded_restore_text(const struct plane_peer *peer, const struct plane_usage *last,
+	char request[UAPI_CLIENT_REQUEST_SIZE])
 {
-	snprintf(request, EMBEDDED_REQUEST_SIZE,
+	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
 		"set=1\npublic_key=%s\nupdate_only=true\nendpoint=%s:%u\n"
 		"persistent_keepalive_interval=1\npersistent_keepalive_interval=0\n\n",
-		embedded_hex(&peer->key).s, ipv4_text(last->outer).s, last->outer_port);
+		hex_key(&peer->key).s, ipv4_text(last->outer).s, last->outer_port);
 }
 
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request)
@@ -51,7 +50,7 @@ void embedded_remove_text(const struct plane_peer *peers, size_t n, char *reques
 		if (peers[i].kind == PEER_WIREGUARD)
 			request +=
 				sprintf(request, "public_key=%s\nupdate_only=true\nremove=true\n",
-					embedded_hex(&peers[i].key).s);
+					hex_key(&peers[i].key).s);
 		else
 			request += sprintf(request, "ipip_peer=%s\nremove=true\n",
 				ipv4_text(peers[i].remote).s);
@@ -60,10 +59,12 @@ void embedded_remove_text(const struct plane_peer *peers, size_t n, char *reques
 }
 
 void embedded_configure_text(
-	const struct plane_endpoint *endpoint, char request[EMBEDDED_REQUEST_SIZE])
+	const struct plane_endpoint *endpoint, char request[UAPI_CLIENT_REQUEST_SIZE])
 {
-	snprintf(request, EMBEDDED_REQUEST_SIZE,
-		"set=1\nprivate_key=%s\nlisten_port=%u\nipip_local=%s\n\n",
-		embedded_hex(&endpoint->private_key).s, endpoint->port,
-		ipv4_text(endpoint->bind).s);
+	struct hex_text private_key = hex_key(&endpoint->private_key);
+
+	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
+		"set=1\nprivate_key=%s\nlisten_port=%u\nipip_local=%s\n\n", private_key.s,
+		endpoint->port, ipv4_text(endpoint->bind).s);
+	explicit_bzero(&private_key, sizeof private_key);
 }

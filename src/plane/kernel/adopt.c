@@ -1,4 +1,7 @@
-#include "plane/kernel/device.h"
+/*
+ * Takes over the peers that are there. Runs in the server's broker.
+ */
+#include "plane/kernel/adopt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +13,16 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "netlink/link.h"
+#include "netlink/request.h"
 #include "netlink/route.h"
+#include "netlink/socket.h"
 #include "netlink/wireguard.h"
 #include "plane/client_link.h"
+#include "plane/kernel/ipip.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/removal.h"
+#include "plane/kernel/wireguard.h"
 
 enum {
 	REASON_SIZE = 128,

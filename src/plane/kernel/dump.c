@@ -1,8 +1,14 @@
-#include "plane/kernel/device.h"
+/*
+ * Reads the peers of a device and their counters from the kernel. Runs in the server's broker.
+ */
+#include "plane/kernel/dump.h"
 
 #include "base/cleanup.h"
+#include "netlink/socket.h"
 #include "netlink/stats.h"
 #include "netlink/wireguard.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/wireguard.h"
 
 /* The address of the block that a peer holds; only: whether it is all it has. */
 static struct ipv4 inner_of(const struct kernel_device *device, const struct wireguard_device *dump,

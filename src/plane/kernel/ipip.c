@@ -1,4 +1,7 @@
-#include "plane/kernel/device.h"
+/*
+ * The links vp<i>-<n> of IPIP peers and their routes. Runs in the server's broker.
+ */
+#include "plane/kernel/ipip.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -12,32 +15,12 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "netlink/link.h"
+#include "netlink/request.h"
 #include "netlink/route.h"
-#include "plane/client_link.h"
-
-struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ipv4 inner)
-{
-	return plane_ipip_name(
-		device->endpoint.index, inner.value - device->endpoint.gateway.value);
-}
-
-bool kernel_holds(const struct kernel_device *device, struct ipv4 inner)
-{
-	const struct plane_endpoint *endpoint = &device->endpoint;
-
-	return prefix_contains(endpoint->block, inner) &&
-	       !ipv4_equal(inner, endpoint->block.address) &&
-	       !ipv4_equal(inner, endpoint->gateway) &&
-	       !ipv4_equal(inner, prefix_last(endpoint->block));
-}
-
-bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
-	struct ipv4 inner, struct ipv4 remote)
-{
-	return strcmp(link->kind, "ipip") == 0 && !client_link_has_alias(link) &&
-	       strcmp(link->name, kernel_ipip_name(device, inner).s) == 0 &&
-	       ipv4_equal(link->local, device->endpoint.bind) && ipv4_equal(link->remote, remote);
-}
+#include "netlink/socket.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/removal.h"
 
 void kernel_switch_off_ipv6(struct kernel_plane *kernel, const char *name)
 {
@@ -53,68 +36,6 @@ void kernel_switch_off_ipv6(struct kernel_plane *kernel, const char *name)
 	log_warning("%s: cannot switch off IPv6 on it, nor on others, which makes new tunnels "
 		    "slow: %s",
 		name, strerror(-error));
-}
-
-static bool has_ifindex(const struct hash_node *node, const void *key)
-{
-	const struct kernel_ipip *ipip = hash_entry(node, const struct kernel_ipip, by_ifindex);
-
-	return ipip->ifindex == *(const unsigned int *)key;
-}
-
-static bool has_inner(const struct hash_node *node, const void *key)
-{
-	const struct kernel_ipip *ipip = hash_entry(node, const struct kernel_ipip, by_inner);
-
-	return ipip->inner.value == *(const uint32_t *)key;
-}
-
-struct kernel_ipip *kernel_ipip_of_ifindex(const struct kernel_device *device, unsigned int ifindex)
-{
-	struct hash_node *node =
-		hash_find(&device->ipip_by_ifindex, &ifindex, sizeof ifindex, has_ifindex);
-
-	return node ? hash_entry(node, struct kernel_ipip, by_ifindex) : NULL;
-}
-
-static struct kernel_ipip *find_inner(const struct kernel_device *device, struct ipv4 inner)
-{
-	struct hash_node *node =
-		hash_find(&device->ipip_by_inner, &inner.value, sizeof inner.value, has_inner);
-
-	return node ? hash_entry(node, struct kernel_ipip, by_inner) : NULL;
-}
-
-void kernel_ipip_forget(struct kernel_device *device, struct kernel_ipip *ipip)
-{
-	hash_remove(&device->ipip_by_ifindex, &ipip->by_ifindex);
-	hash_remove(&device->ipip_by_inner, &ipip->by_inner);
-	free(ipip);
-}
-
-int kernel_ipip_remember(
-	struct kernel_device *device, unsigned int ifindex, struct ipv4 inner, struct ipv4 remote)
-{
-	struct kernel_ipip *ipip = malloc(sizeof *ipip), *old;
-
-	if (!ipip)
-		return -ENOMEM;
-	if ((old = find_inner(device, inner)))
-		kernel_ipip_forget(device, old);
-	if ((old = kernel_ipip_of_ifindex(device, ifindex)))
-		kernel_ipip_forget(device, old);
-	*ipip = (struct kernel_ipip){.ifindex = ifindex, .inner = inner, .remote = remote};
-	hash_insert(
-		&device->ipip_by_ifindex, &ipip->by_ifindex, &ipip->ifindex, sizeof ipip->ifindex);
-	hash_insert(&device->ipip_by_inner, &ipip->by_inner, &ipip->inner.value,
-		sizeof ipip->inner.value);
-	return 0;
-}
-
-static int take_link(void *context, size_t number, const struct nlmsghdr *message)
-{
-	(void)number;
-	return link_decode(message, NULL, context);
 }
 
 /* The kernel has refused to make the link: names what is in the way. Returns -EEXIST. */
@@ -158,7 +79,7 @@ static int make_or_find(struct kernel_device *device, struct ipv4 inner, struct 
 	netlink_request_init(&request);
 	link_put_new_ipip(&request, name.s, device->endpoint.bind, remote);
 	link_put_get(&request, name.s);
-	netlink_transact(kernel->route, &request, errors, take_link, link);
+	netlink_transact(kernel->route, &request, errors, link_read_reply, link);
 	*made = errors[NEW] == 0;
 	if (*made && link->ifindex == 0) {
 		/* Made, but not answered: for the caller to remove. */
@@ -228,7 +149,7 @@ int kernel_ipip_check(struct kernel_device *device, struct ipv4 inner, struct ip
 	if (error < 0)
 		return kernel_fail(
 			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
-	ipip = find_inner(device, inner);
+	ipip = kernel_ipip_of_inner(device, inner);
 	if (!ipip || ipip->ifindex != link.ifindex || !ipv4_equal(ipip->remote, remote))
 		return kernel_fail(kernel, -ENODEV, NULL,
 			"look up %s: the interface of that name is another one", name.s);
@@ -240,7 +161,7 @@ static int find_link(
 	struct kernel_device *device, const struct plane_peer *peer, unsigned int *ifindex)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
-	const struct kernel_ipip *ipip = find_inner(device, peer->inner);
+	const struct kernel_ipip *ipip = kernel_ipip_of_inner(device, peer->inner);
 	struct plane_name name = kernel_ipip_name(device, peer->inner);
 	struct link link;
 	int error;

@@ -1,4 +1,8 @@
-#include "plane/kernel/device.h"
+/*
+ * Opening the device of an endpoint: the interface that is there is adopted, or a new one made.
+ * Runs in the server's broker.
+ */
+#include "plane/kernel/open.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -9,43 +13,19 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "netlink/address.h"
+#include "netlink/link.h"
+#include "netlink/request.h"
+#include "netlink/socket.h"
 #include "netlink/wireguard.h"
+#include "plane/kernel/adopt.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/reconcile.h"
+#include "plane/kernel/removal.h"
+#include "plane/kernel/wireguard.h"
 
 enum {
 	REASON_SIZE = 128,
 };
-
-void kernel_free_device(struct kernel_device *device)
-{
-	if (!device)
-		return;
-	hash_for_each (&device->ipip_by_ifindex, node)
-		free(hash_entry(node, struct kernel_ipip, by_ifindex));
-	hash_for_each (&device->wireguard_by_key, node)
-		free(hash_entry(node, struct kernel_wireguard, by_key));
-	hash_free(&device->ipip_by_ifindex);
-	hash_free(&device->ipip_by_inner);
-	hash_free(&device->wireguard_by_key);
-	free(device);
-}
-
-static struct kernel_device *new_device(
-	struct kernel_plane *kernel, const struct plane_endpoint *endpoint)
-{
-	struct kernel_device *device = calloc(1, sizeof *device);
-
-	if (!device)
-		return NULL;
-	device->device.plane = &kernel->plane;
-	device->endpoint = *endpoint;
-	key_wipe(&device->endpoint.private_key);
-	if (hash_init(&device->ipip_by_ifindex) < 0 || hash_init(&device->ipip_by_inner) < 0 ||
-		hash_init(&device->wireguard_by_key) < 0) {
-		kernel_free_device(device);
-		return NULL;
-	}
-	return device;
-}
 
 static struct prefix_text address_text(const struct address *address)
 {
@@ -89,12 +69,6 @@ static int matches(struct kernel_device *device, const struct link *link, bool *
 	return 0;
 }
 
-static int take_link(void *context, size_t number, const struct nlmsghdr *message)
-{
-	(void)number;
-	return link_decode(message, NULL, context);
-}
-
 static int make_interface(struct kernel_device *device, struct link *link, bool *made)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
@@ -111,7 +85,7 @@ static int make_interface(struct kernel_device *device, struct link *link, bool 
 	netlink_request_init(&request);
 	link_put_new(&request, name.s, "wireguard");
 	link_put_get(&request, name.s);
-	error = netlink_transact(kernel->route, &request, errors, take_link, link);
+	error = netlink_transact(kernel->route, &request, errors, link_read_reply, link);
 	*made = errors[NEW] == 0;
 	if (*made && link->ifindex == 0)
 		link->ifindex = if_nametoindex(name.s);
@@ -236,7 +210,7 @@ int kernel_open(
 		kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
 		goto out;
 	}
-	device = new_device(kernel, endpoint);
+	device = kernel_device_new(kernel, endpoint);
 	if (!device) {
 		error = kernel_fail(
 			kernel, -ENOMEM, NULL, "open %s", plane_device_name(endpoint->index).s);
@@ -251,7 +225,7 @@ int kernel_open(
 out:
 	free(opening.links);
 	if (error < 0) {
-		kernel_free_device(device);
+		kernel_device_free(device);
 		return error;
 	}
 	device->next = kernel->devices;

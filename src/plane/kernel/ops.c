@@ -1,7 +1,10 @@
-#include "plane/kernel/device.h"
+/*
+ * The kernel's data plane: its table of operations, and what is left of an earlier server. Nothing
+ * else of this folder includes it. Runs in the server's broker.
+ */
+#include "plane/plane.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +12,16 @@
 #include <linux/netlink.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
-#include "netlink/genetlink.h"
-
-int kernel_fail(struct kernel_plane *kernel, int error, const char *said, const char *format, ...)
-{
-	char tried[PLANE_ERROR_SIZE / 2];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(tried, sizeof tried, format, arguments);
-	va_end(arguments);
-	if (said && said[0] != '\0')
-		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s (%.100s)", tried,
-			strerror(-error), said);
-	else
-		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s", tried,
-			strerror(-error));
-	return error;
-}
+#include "netlink/link.h"
+#include "netlink/link_monitor.h"
+#include "netlink/socket.h"
+#include "plane/kernel/dump.h"
+#include "plane/kernel/ipip.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/open.h"
+#include "plane/kernel/reconcile.h"
+#include "plane/kernel/removal.h"
+#include "plane/kernel/wireguard.h"
 
 static int probe(struct plane *plane)
 {
@@ -59,27 +53,27 @@ static int probe(struct plane *plane)
 }
 
 /* What there is under an index, as far as links have been looked at. */
-static struct plane_trace *trace_of_index(
-	struct plane_trace **traces, size_t *n, unsigned int index)
+static struct plane_leftover *leftover_of_index(
+	struct plane_leftover **leftovers, size_t *n, unsigned int index)
 {
-	struct plane_trace *grown;
+	struct plane_leftover *grown;
 
 	for (size_t i = 0; i < *n; i++)
-		if ((*traces)[i].index == index)
-			return &(*traces)[i];
-	grown = reallocarray(*traces, *n + 1, sizeof **traces);
+		if ((*leftovers)[i].index == index)
+			return &(*leftovers)[i];
+	grown = reallocarray(*leftovers, *n + 1, sizeof **leftovers);
 	if (!grown)
 		return NULL;
-	*traces = grown;
-	grown[*n] = (struct plane_trace){.index = index};
+	*leftovers = grown;
+	grown[*n] = (struct plane_leftover){.index = index};
 	return &grown[(*n)++];
 }
 
-static int note_link(struct kernel_plane *kernel, const struct link *link,
-	struct plane_trace **traces, size_t *n)
+static int add_link(struct kernel_plane *kernel, const struct link *link,
+	struct plane_leftover **leftovers, size_t *n)
 {
 	bool is_device = false, is_clients;
-	struct plane_trace *trace;
+	struct plane_leftover *leftover;
 	unsigned int index;
 	uint32_t offset;
 	struct ipv4 bind;
@@ -93,34 +87,34 @@ static int note_link(struct kernel_plane *kernel, const struct link *link,
 	error = kernel_is_clients(kernel, link, &is_clients);
 	if (error < 0 || is_clients)
 		return error;
-	trace = trace_of_index(traces, n, index);
-	if (!trace)
+	leftover = leftover_of_index(leftovers, n, index);
+	if (!leftover)
 		return kernel_fail(kernel, -ENOMEM, NULL, "list interfaces");
 	if (is_device && ipv4_parse(link->alias, &bind) == 0)
-		*trace = (struct plane_trace){index, true, bind};
-	else if (!is_device && !trace->has_bind)
-		*trace = (struct plane_trace){index, true, link->local};
+		*leftover = (struct plane_leftover){index, true, bind};
+	else if (!is_device && !leftover->has_bind)
+		*leftover = (struct plane_leftover){index, true, link->local};
 	return 0;
 }
 
-static int survey(struct plane *plane, plane_trace_fn *found, void *context)
+static int discover(struct plane *plane, plane_leftover_fn *found, void *context)
 {
 	struct kernel_plane *kernel = kernel_of_plane(plane);
 	auto_free struct link *links = NULL;
-	auto_free struct plane_trace *traces = NULL;
-	size_t n, n_traces = 0;
+	auto_free struct plane_leftover *leftovers = NULL;
+	size_t n, n_leftovers = 0;
 	int error = link_dump(kernel->route, NULL, &links, &n);
 
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
 	for (size_t i = 0; i < n && error == 0; i++)
-		error = note_link(kernel, &links[i], &traces, &n_traces);
-	for (size_t i = 0; i < n_traces && error == 0; i++)
-		error = found(context, &traces[i]);
+		error = add_link(kernel, &links[i], &leftovers, &n_leftovers);
+	for (size_t i = 0; i < n_leftovers && error == 0; i++)
+		error = found(context, &leftovers[i]);
 	return error;
 }
 
-static int discard(struct plane *plane, unsigned int index)
+static int remove_all(struct plane *plane, unsigned int index)
 {
 	struct kernel_plane *kernel = kernel_of_plane(plane);
 	auto_free struct link *links = NULL;
@@ -130,58 +124,6 @@ static int discard(struct plane *plane, unsigned int index)
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
 	return kernel_delete_index(kernel, index, links, n);
-}
-
-static void forget_link(void *context, unsigned int ifindex)
-{
-	struct kernel_plane *kernel = context;
-
-	for (struct kernel_device *device = kernel->devices; device; device = device->next) {
-		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, ifindex);
-
-		if (ipip)
-			kernel_ipip_forget(device, ipip);
-		if (device->ifindex == ifindex)
-			device->ifindex = 0;
-	}
-}
-
-/* Forgets the IPIP peers whose links are not among these. */
-static void forget_missing_links(struct kernel_device *device, const struct link *links, size_t n)
-{
-	hash_for_each (&device->ipip_by_ifindex, node)
-		hash_entry(node, struct kernel_ipip, by_ifindex)->seen = false;
-	for (size_t i = 0; i < n; i++) {
-		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, links[i].ifindex);
-
-		if (ipip)
-			ipip->seen =
-				kernel_ipip_matches(device, &links[i], ipip->inner, ipip->remote);
-	}
-	hash_for_each (&device->ipip_by_ifindex, node) {
-		struct kernel_ipip *ipip = hash_entry(node, struct kernel_ipip, by_ifindex);
-
-		if (!ipip->seen)
-			kernel_ipip_forget(device, ipip);
-	}
-}
-
-int kernel_forget_gone_links(struct kernel_plane *kernel)
-{
-	auto_free struct link *links = NULL;
-	size_t n;
-	int error = link_monitor_read(kernel->monitor, forget_link, kernel);
-
-	if (error == 0)
-		return 0;
-	if (error != -ENOBUFS)
-		return kernel_fail(kernel, error, NULL, "read which interfaces have gone");
-	error = link_dump(kernel->route, "ipip", &links, &n);
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
-	for (struct kernel_device *device = kernel->devices; device; device = device->next)
-		forget_missing_links(device, links, n);
-	return 0;
 }
 
 static int add(struct plane_device *plane_device, const struct plane_peer *peer)
@@ -253,7 +195,7 @@ static int close_device(struct plane_device *plane_device, bool keep)
 			break;
 		}
 	}
-	kernel_free_device(device);
+	kernel_device_free(device);
 	return error;
 }
 
@@ -270,16 +212,16 @@ static void free_plane(struct plane *plane)
 static const struct plane_ops kernel_ops = {
 	.name = "kernel",
 	.probe = probe,
-	.survey = survey,
-	.discard = discard,
+	.discover = discover,
+	.remove_all = remove_all,
 	.open = kernel_open,
 	.close = close_device,
 	.add = add,
 	.check = check,
 	.remove = remove_peers,
 	.dump = kernel_dump,
-	.seek = kernel_seek,
-	.tend = kernel_tend,
+	.restore_endpoint = kernel_restore_endpoint,
+	.reconcile = kernel_reconcile,
 	.free = free_plane,
 };
 

@@ -1,4 +1,8 @@
-#include "plane/kernel/device.h"
+/*
+ * Puts right what others have changed: the device's interface, and the links and routes of IPIP
+ * peers. Runs in the server's broker, every few seconds.
+ */
+#include "plane/kernel/reconcile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,8 +11,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "netlink/link.h"
+#include "netlink/request.h"
 #include "netlink/route.h"
+#include "netlink/socket.h"
 #include "plane/interface.h"
+#include "plane/kernel/ipip.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/removal.h"
 
 enum {
 	MENDED_AT_ONCE = 50, /* links in one request, of two messages each */
@@ -46,7 +56,7 @@ struct mending {
 	int error; /* the first */
 };
 
-static void note_mended(struct mending *mending, const struct kernel_ipip *ipip)
+static void record_mended(struct mending *mending, const struct kernel_ipip *ipip)
 {
 	if (mending->n_mended++ == 0)
 		mending->first = kernel_ipip_name(mending->device, ipip->inner);
@@ -63,7 +73,7 @@ static void mend(struct mending *mending)
 
 		/* Gone meanwhile: that is noticed elsewhere. */
 		if (error == 0)
-			note_mended(mending, mending->ipips[i]);
+			record_mended(mending, mending->ipips[i]);
 		else if (error != -ENODEV && mending->error == 0)
 			mending->error = kernel_fail(kernel, error, netlink_error(kernel->route),
 				"bring up %s with a route to %s",
@@ -74,8 +84,9 @@ static void mend(struct mending *mending)
 	netlink_request_init(&mending->request);
 }
 
-/* Notes which links have their route: one that was set down has lost it, so this tells of both. */
-static int note_routes(struct kernel_device *device)
+/* Marks the links that have their route: one that was set down has lost it, so this tells of both.
+ */
+static int mark_routed(struct kernel_device *device)
 {
 	static const struct route_filter filter = {.table = RT_TABLE_MAIN,
 		.type = RTN_UNICAST,
@@ -101,14 +112,14 @@ static int note_routes(struct kernel_device *device)
 	return 0;
 }
 
-static int tend_ipip(struct kernel_device *device)
+static int reconcile_ipip(struct kernel_device *device)
 {
 	struct mending mending = {.device = device};
 	int error;
 
 	if (device->ipip_by_ifindex.count == 0)
 		return 0;
-	error = note_routes(device);
+	error = mark_routed(device);
 	if (error < 0)
 		return error;
 	netlink_request_init(&mending.request);
@@ -132,7 +143,7 @@ static int tend_ipip(struct kernel_device *device)
 	return mending.error;
 }
 
-int kernel_tend(struct plane_device *plane_device)
+int kernel_reconcile(struct plane_device *plane_device)
 {
 	struct kernel_device *device = kernel_of_device(plane_device);
 	struct kernel_plane *kernel = kernel_plane_of(device);
@@ -150,6 +161,6 @@ int kernel_tend(struct plane_device *plane_device)
 			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
 	/* What cannot be done for one is no reason to leave the others as they are. */
 	error = kernel_configure_link(device, &link, false);
-	ipip_error = tend_ipip(device);
+	ipip_error = reconcile_ipip(device);
 	return ipip_error < 0 ? ipip_error : error;
 }

@@ -1,4 +1,7 @@
-#include "plane/kernel/device.h"
+/*
+ * Deletes links, one by one or as a group. Runs in the server's broker.
+ */
+#include "plane/kernel/removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,6 +9,10 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "netlink/link.h"
+#include "netlink/request.h"
+#include "netlink/socket.h"
+#include "plane/kernel/wireguard.h"
 
 enum {
 	/* Links in one group deletion when nobody is waiting: the kernel's lock is held for the

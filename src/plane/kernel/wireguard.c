@@ -1,10 +1,16 @@
-#include "plane/kernel/device.h"
+/*
+ * The peers of the interface vprox<i>, and what the broker has written for each. Runs in the
+ * server's broker.
+ */
+#include "plane/kernel/wireguard.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "netlink/genetlink.h"
+#include "netlink/link.h"
+#include "netlink/socket.h"
 #include "netlink/wireguard.h"
 #include "plane/client_link.h"
 
@@ -107,7 +113,7 @@ int kernel_wireguard_add(struct kernel_device *device, const struct key *key, st
 	return error;
 }
 
-int kernel_seek(struct plane_device *plane_device, const struct plane_peer *peer,
+int kernel_restore_endpoint(struct plane_device *plane_device, const struct plane_peer *peer,
 	const struct plane_usage *last)
 {
 	struct kernel_device *device = kernel_of_device(plane_device);
@@ -116,12 +122,12 @@ int kernel_seek(struct plane_device *plane_device, const struct plane_peer *peer
 
 	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
 		return 0;
-	error = wireguard_seek_peer(kernel->generic, kernel->wireguard, device->ifindex, &peer->key,
-		last->outer, last->outer_port);
-	return error == 0
-		       ? 0
-		       : kernel_fail(kernel, error, netlink_error(kernel->generic),
-				 "seek a peer of %s", plane_device_name(device->endpoint.index).s);
+	error = wireguard_restore_endpoint(kernel->generic, kernel->wireguard, device->ifindex,
+		&peer->key, last->outer, last->outer_port);
+	return error == 0 ? 0
+			  : kernel_fail(kernel, error, netlink_error(kernel->generic),
+				    "restore the endpoint of a peer of %s",
+				    plane_device_name(device->endpoint.index).s);
 }
 
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key)

@@ -1,0 +1,7 @@
+/* Reading back the peers of a device. */
+#pragma once
+
+#include "plane/plane.h"
+
+/* plane_ops.dump */
+int embedded_dump(struct plane_device *device, plane_peer_fn *found, void *context);

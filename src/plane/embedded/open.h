@@ -1,0 +1,12 @@
+/* The device of an endpoint: made, or the one that is there taken over, and kept as it should be.
+ */
+#pragma once
+
+struct plane;
+struct plane_device;
+struct plane_endpoint;
+
+/* plane_ops.open, .reconcile */
+int embedded_open(
+	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
+int embedded_reconcile(struct plane_device *device);

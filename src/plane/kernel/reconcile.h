@@ -1,0 +1,12 @@
+/* Putting right what others have changed of a device and of its peers' links. */
+#pragma once
+
+#include "plane/kernel/device.h"
+
+struct link;
+
+/* Gives vprox<i> what it lacks, as found in link; made: by us just now, so that nothing it lacks
+ * is worth a line in the log. */
+int kernel_configure_link(struct kernel_device *device, const struct link *link, bool made);
+/* plane_ops.reconcile */
+int kernel_reconcile(struct plane_device *device);

@@ -1,0 +1,25 @@
+/* The interface vprox<i> of kind wireguard, and its peers. Errors have their text kept. */
+#pragma once
+
+#include "plane/kernel/device.h"
+
+struct link;
+
+/* Makes sure that the generic netlink family is known, which may load the module. */
+int kernel_find_wireguard(struct kernel_plane *kernel);
+/* Whether the link is a client's (client_link.h): by its alias, or without one by its key. */
+int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool *is_clients);
+
+/* Makes the peer, or writes it again: plane_ops.add. */
+int kernel_wireguard_add(struct kernel_device *device, const struct key *key, struct ipv4 inner);
+/* plane_ops.check */
+int kernel_wireguard_check(struct kernel_device *device, const struct key *key);
+/* plane_ops.restore_endpoint */
+int kernel_restore_endpoint(
+	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last);
+/* Removes those of the peers that are WireGuard's, in one request. */
+void kernel_wireguard_remove(
+	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors);
+/* The peer need not be known; 0.0.0.0 as in struct kernel_wireguard. Returns 0 or -ENOMEM. */
+int kernel_wireguard_remember(
+	struct kernel_device *device, const struct key *key, struct ipv4 inner);

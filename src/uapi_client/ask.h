@@ -1,0 +1,21 @@
+/*
+ * Asks a userspace device over its control socket: WireGuard's cross-platform UAPI
+ * (wireguard.com/xplatform), and what device/uapi adds to it for IPIP. A request is text, one
+ * "key=value" a line, with an empty line at its end. Its answer is the same, with "errno=N" last.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum { UAPI_CLIENT_REQUEST_SIZE = 512 }; /* bytes that a request about one peer can need */
+
+/*
+ * Sends a whole request, its final empty line included, to the device of this name and waits for
+ * the answer, at most for a few seconds. Returns 0, the answer's errno, negative, or -errno:
+ * -ENODEV if no device listens, -ETIMEDOUT if it hangs. answer (NULL: not wanted) becomes the text
+ * up to the errno line, for the caller to free; where it holds a private key, to wipe too.
+ */
+int uapi_client_ask(const char *name, const char *request, char **answer);
+
+/* Splits the next "key=value" line off an answer, in place. False at its end. */
+bool uapi_client_next_line(char **answer, char **key, char **value);
