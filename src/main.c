@@ -1,35 +1,117 @@
-/* Picks the subcommand. */
+/* Begins here: picks the subcommand, of those that people call and those that vprox itself starts
+ * as further processes. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/version.h"
 #include "cmd/command.h"
+#include "cmd/nearest.h"
+#include "cmd/options.h"
+#include "cmd/usage.h"
 
-static const struct command commands[] = {
-	{"server", cmd_server_main,
-		"give tunnels to clients, and let them out with this host's addresses"},
-	{"connect", cmd_connect_main, "keep up a tunnel to a vprox server"},
-	{"device", cmd_device_main, "be a userspace network device for WireGuard and IPIP"},
-	{"show", cmd_show_main, "show the server that runs on this host, and its clients"},
-	{"list", cmd_list_main, "name the WireGuard interfaces of this host"},
-	{"clean", cmd_clean_main, "remove what an earlier server left on this host"},
-	{"gate", cmd_gate_main, NULL},
-	{"fetch", cmd_fetch_main, NULL},
+static const struct command *const commands[] = {
+	&command_server,
+	&command_connect,
+	&command_device,
+	&command_show,
+	&command_list,
+	&command_clean,
 };
 
 enum {
 	N_COMMANDS = sizeof commands / sizeof *commands,
+	SUMMARY_COLUMN = 11,
+	OPTION_COLUMN = 17,
+};
+
+/* Not for people. */
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} processes[] = {
+	{"gate", cmd_gate_main},
+	{"fetch", cmd_fetch_main},
 };
 
 static void print_usage(FILE *out)
 {
 	fprintf(out, "Usage: vprox COMMAND [OPTION...]\n\nCommands:\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		if (commands[i].summary)
-			fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fprintf(out, "\n`vprox COMMAND --help` says more, and so does vprox(8).\n");
+		usage_print_entry(commands[i]->name, commands[i]->summary, SUMMARY_COLUMN, out);
+	fprintf(out, "\nOptions:\n");
+	usage_print_entry(
+		"-h, --help", "print this; `vprox COMMAND --help` says more", OPTION_COLUMN, out);
+	usage_print_entry("    --version", usage_version.help, OPTION_COLUMN, out);
+	fprintf(out, "\nSee vprox(8), and vprox-COMMAND(8) of each command.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	const char *names[N_COMMANDS], *meant;
+
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		names[i] = commands[i]->name;
+	meant = nearest_name(name, names, N_COMMANDS);
+	if (meant)
+		usage_error(NULL, "there is no command `%s`; did you mean `%s`?", name, meant);
+	else
+		usage_error(NULL, "there is no command `%s`", name);
+	return STATUS_USAGE;
+}
+
+/* For the shell's completion: the names of all commands, or the options of one. */
+static int print_for_completion(const char *name)
+{
+	const struct command *command = name ? find_command(name) : NULL;
+
+	if (name && !command)
+		return unknown_command(name);
+	if (command)
+		options_print_for_completion(command);
+	for (size_t i = 0; !command && i < N_COMMANDS; i++)
+		printf("%s\n", commands[i]->name);
+	return STATUS_OK;
+}
+
+static int print_help(const char *name)
+{
+	const struct command *command = name ? find_command(name) : NULL;
+
+	if (name && !command)
+		return unknown_command(name);
+	if (command)
+		usage_print(command, stdout);
+	else
+		print_usage(stdout);
+	return STATUS_OK;
+}
+
+/* What is no command of the table. */
+static int run_other(int argc, char **argv)
+{
+	const char *name = argv[0], *operand = argc > 1 ? argv[1] : NULL;
+
+	for (size_t i = 0; i < sizeof processes / sizeof *processes; i++)
+		if (strcmp(processes[i].name, name) == 0)
+			return processes[i].main(argc, argv);
+	if (strcmp(name, "--version") == 0) {
+		usage_print_version();
+		return STATUS_OK;
+	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+		return print_help(operand);
+	if (strcmp(name, "completion") == 0)
+		return print_for_completion(operand);
+	return unknown_command(name);
 }
 
 /* Under this name wg-quick starts it, as WG_QUICK_USERSPACE_IMPLEMENTATION. */
@@ -54,24 +136,15 @@ static void fill_standard_streams(void)
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
+	const struct command *command;
 
 	fill_standard_streams();
 	if (argc > 0 && is_called_device(argv[0]))
-		return cmd_device_main(argc, argv);
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return commands[i].main(argc - 1, argv + 1);
-	if (strcmp(name, "--version") == 0) {
-		printf("vprox %s (%s)\n", version_number, version_git_commit);
-		return STATUS_OK;
+		return command_main(&command_device, argc, argv);
+	if (argc < 2 || *argv[1] == '\0') {
+		print_usage(stderr);
+		return STATUS_USAGE;
 	}
-	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
-		print_usage(stdout);
-		return STATUS_OK;
-	}
-	if (*name)
-		fprintf(stderr, "vprox: there is no command `%s`\n\n", name);
-	print_usage(stderr);
-	return STATUS_USAGE;
+	command = find_command(argv[1]);
+	return command ? command_main(command, argc - 1, argv + 1) : run_other(argc - 1, argv + 1);
 }

@@ -1,50 +1,41 @@
-#include <getopt.h>
-#include <stdbool.h>
-#include <stdio.h>
-
+/* `vprox clean`: removes what an earlier server left on this host. One process, which root
+ * starts. */
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/values.h"
 #include "server/clean.h"
 
-static const char usage[] =
-	"Usage: vprox clean [--dry-run]\n"
-	"\n"
-	"Removes what an earlier server left on this host, and says what: interfaces with their "
-	"tunnels,\n"
-	"addresses, policy rules and firewall rules. Keys stay. Refuses while a server runs.\n"
-	"\n"
-	"  --dry-run  say what there is, and remove nothing\n"
-	"  --help     print this\n";
-
-enum {
-	OPTION_DRY_RUN = 256,
-	OPTION_HELP,
+struct clean_config {
+	bool is_dry_run;
 };
 
-static const struct option options[] = {
-	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-	{"help", no_argument, NULL, OPTION_HELP},
+static const struct command_option options[] = {
+	{
+		.name = "dry-run",
+		.help = "say what there is, and remove nothing",
+		OPTION_FLAG(struct clean_config, is_dry_run),
+	},
 	{0},
 };
 
-int cmd_clean_main(int argc, char **argv)
+static int run_clean(void *configuration, const char *operand)
 {
-	bool only_tell = false;
-	int option;
+	const struct clean_config *config = configuration;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_DRY_RUN) {
-			only_tell = true;
-			continue;
-		}
-		fputs(usage, option == OPTION_HELP ? stdout : stderr);
-		return option == OPTION_HELP ? STATUS_OK : STATUS_USAGE;
-	}
-	if (optind < argc) {
-		fprintf(stderr, "vprox clean: %s: not an option\n\n", argv[optind]);
-		fputs(usage, stderr);
-		return STATUS_USAGE;
-	}
+	(void)operand;
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "clean");
-	return clean_up(only_tell) < 0 ? STATUS_FAILED : STATUS_OK;
+	return clean_up(config->is_dry_run) < 0 ? STATUS_FAILED : STATUS_OK;
 }
+
+const struct command command_clean = {
+	.name = "clean",
+	.summary = "remove what an earlier server left on this host",
+	.synopsis = "vprox clean [--dry-run]",
+	.description =
+		"Removes what an earlier server left on this host, and says what: interfaces "
+		"with their tunnels, addresses, policy rules and firewall rules. Keys stay. "
+		"Refuses while a server runs.",
+	.options = options,
+	.configuration_size = sizeof(struct clean_config),
+	.run = run_clean,
+};

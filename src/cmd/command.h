@@ -1,7 +1,10 @@
-/* The subcommands: one file each, listed in main.c. */
+/* A subcommand of vprox, as data: from its table of options come what the command line may hold,
+ * what --help prints and what the shell completes. One file each, listed in main.c. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
 	STATUS_OK = 0,
@@ -9,18 +12,71 @@ enum {
 	STATUS_USAGE = 2, /* the command line is wrong */
 };
 
-struct command {
-	const char *name;
-	/* argv[0] is the subcommand's name. Returns the exit status. */
-	int (*main)(int argc, char **argv);
-	const char *summary; /* NULL: not for people */
+struct option_use;
+
+/*
+ * Checks an option's value and writes it to the field. Returns 0, or what option_error() returns
+ * once it has said what is wrong with it.
+ */
+typedef int option_parser(const struct option_use *use, void *field);
+
+/* A line of the table; one without a name ends it. --help and --version need none. */
+struct command_option {
+	const char *name; /* without its dashes */
+	char letter; /* of the short form; 0: there is none */
+	/* What --help calls its value: "TIME", or all there are, "auto|kernel". NULL: it has none.
+	 */
+	const char *argument;
+	const char *implied; /* the value where it may be left out, as in "--watch[=TIME]" */
+	const char
+		*initial; /* the value when the option is not given; NULL: the field stays zero */
+	const char *otherwise; /* in words, what happens then, where no value says it */
+	bool is_repeatable;
+	const char *group; /* the heading that begins above it */
+	const char *help;
+
+	option_parser *parse;
+	size_t offset; /* of its field in the command's configuration */
+	uint64_t min, max; /* of numbers, and of times in ms */
 };
 
-int cmd_server_main(int argc, char **argv);
-int cmd_device_main(int argc, char **argv);
-int cmd_clean_main(int argc, char **argv);
-int cmd_list_main(int argc, char **argv);
-int cmd_show_main(int argc, char **argv);
-int cmd_connect_main(int argc, char **argv);
+/*
+ * For a table: the field of a configuration that is written, and by what; does not compile if the
+ * parser writes another type. See values.h.
+ */
+#define OPTION_FIELD(configuration, field, type, parser)                                           \
+	.parse = _Generic(((configuration *)NULL)->field, type                                     \
+			  : (parser)),                                                             \
+	.offset = offsetof(configuration, field)
+
+struct command {
+	const char *name;
+	const char *summary; /* a line for `vprox --help` */
+	const char *synopsis;
+	/* Paragraphs before and after the options; an empty line is between two. */
+	const char *description, *closing;
+	const struct command_option *options;
+	const char *operand; /* what --help calls the one argument that is no option; NULL: none */
+	size_t configuration_size;
+	/* Does the work. The configuration was zeroed before the options were written to it.
+	 * Returns the exit status. */
+	int (*run)(void *configuration, const char *operand);
+};
+
+/* An option as it stands on the command line. */
+struct option_use {
+	const struct command *command;
+	const struct command_option *option;
+	const char *text; /* its value; NULL if it has none */
+};
+
+extern const struct command command_clean;
+extern const struct command command_connect;
+extern const struct command command_device;
+extern const struct command command_list;
+extern const struct command command_server;
+extern const struct command command_show;
+
+/* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_fetch_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);

@@ -1,8 +1,7 @@
-#include <errno.h>
-#include <getopt.h>
+/* `vprox list`: prints the WireGuard interfaces of this host, as the Go programs of this name do.
+ * One process, which anybody may start. */
 #include <limits.h>
 #include <linux/netlink.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +11,7 @@
 #include "netlink/link.h"
 #include "netlink/socket.h"
 
-static const char usage[] =
-	"Usage: vprox list [--help]\n"
-	"\n"
-	"Prints how many WireGuard interfaces this host has, and the name of each: the kernel's,\n"
-	"and those of userspace devices.\n";
-
-static const struct option options[] = {
-	{"help", no_argument, NULL, 'h'},
-	{0},
-};
+static const struct command_option options[] = {{0}};
 
 /* A TUN interface is WireGuard's if its device has the control socket that wg(8) looks for. */
 static bool is_wireguard(const struct link *link)
@@ -65,20 +55,20 @@ static int list_devices(void)
 	return error < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-int cmd_list_main(int argc, char **argv)
+static int run_list(void *configuration, const char *operand)
 {
-	int option;
-
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option != 'h')
-			fputs(usage, stderr);
-		else
-			fputs(usage, stdout);
-		return option == 'h' ? STATUS_OK : STATUS_USAGE;
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return STATUS_USAGE;
-	}
+	(void)configuration;
+	(void)operand;
 	return list_devices();
 }
+
+const struct command command_list = {
+	.name = "list",
+	.summary = "name the WireGuard interfaces of this host",
+	.synopsis = "vprox list [OPTION...]",
+	.description =
+		"Prints how many WireGuard interfaces this host has, and the name of each: the "
+		"kernel's, and those of userspace devices.",
+	.options = options,
+	.run = run_list,
+};

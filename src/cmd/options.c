@@ -1,57 +1,209 @@
+/* The engine behind every command: reads a command line by the command's table with getopt_long(3),
+ * answers --help and --version, and runs the command. Runs in the process that the user has
+ * started. */
 #include "cmd/options.h"
 
 #include <errno.h>
-#include <stddef.h>
+#include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t longest_ms = UINT64_C(366) * 24 * 3600 * 1000;
+#include "base/cleanup.h"
+#include "cmd/nearest.h"
+#include "cmd/usage.h"
 
-int option_parse_duration(const char *text, uint64_t *milliseconds)
+enum {
+	FIRST_LONG = 256, /* what getopt_long() returns for option 0 of all; letters are below it */
+	MAX_OPTIONS = 64,
+	GOES_ON = -1, /* no exit status yet */
+};
+
+/* The command's options and those that all have, in the forms that getopt_long() wants. */
+struct all_options {
+	const struct command_option *options[MAX_OPTIONS];
+	const char *names[MAX_OPTIONS];
+	struct option long_options[MAX_OPTIONS + 1];
+	char letters[2 * MAX_OPTIONS + 2];
+	int n;
+};
+
+static void add_option(struct all_options *all, const struct command_option *option)
 {
-	static const struct {
-		const char *suffix;
-		uint64_t milliseconds;
-	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"", 1000}};
-	size_t n_digits = strspn(text, "0123456789");
+	size_t used = strlen(all->letters);
 
-	if (n_digits == 0 || n_digits > 12)
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (strcmp(text + n_digits, units[i].suffix) != 0)
-			continue;
-		*milliseconds = strtoull(text, NULL, 10) * units[i].milliseconds;
-		return *milliseconds > 0 && *milliseconds <= longest_ms ? 0 : -EINVAL;
-	}
-	return -EINVAL;
+	if (all->n == MAX_OPTIONS)
+		abort(); /* the table is longer than it was ever meant to be */
+	if (option->letter)
+		snprintf(all->letters + used, sizeof all->letters - used, "%c%s", option->letter,
+			option->argument ? ":" : "");
+	all->long_options[all->n] = (struct option){
+		.name = option->name,
+		.has_arg = !option->argument ? no_argument
+			   : option->implied ? optional_argument
+					     : required_argument,
+		.val = FIRST_LONG + all->n,
+	};
+	all->names[all->n] = option->name;
+	all->options[all->n++] = option;
 }
 
-int option_parse_number(
-	const char *text, unsigned long min, unsigned long max, unsigned int *number)
+static void collect(const struct command *command, struct all_options *all)
 {
-	size_t n_digits = strspn(text, "0123456789");
-	unsigned long value;
+	/* A colon has getopt_long() tell a missing value from an unknown option. */
+	*all = (struct all_options){.letters = ":"};
+	for (const struct command_option *option = command->options; option->name; option++)
+		add_option(all, option);
+	add_option(all, &usage_help);
+	add_option(all, &usage_version);
+}
 
-	if (n_digits == 0 || n_digits > 10 || text[n_digits] != '\0')
-		return -EINVAL;
-	value = strtoul(text, NULL, 10);
-	if (value < min || value > max)
-		return -EINVAL;
-	*number = (unsigned int)value;
+/* Of what getopt_long() has returned, or left in optopt. NULL: there is none. */
+static const struct command_option *find_option(const struct all_options *all, int found)
+{
+	if (found >= FIRST_LONG)
+		return all->options[found - FIRST_LONG];
+	for (int i = 0; i < all->n; i++)
+		if (found != 0 && all->options[i]->letter == found)
+			return all->options[i];
+	return NULL;
+}
+
+static int unknown_option(
+	const struct command *command, const struct all_options *all, const char *word)
+{
+	auto_free char *name = strndup(word, strcspn(word, "="));
+	const char *meant =
+		name ? nearest_name(name + strspn(name, "-"), all->names, (size_t)all->n) : NULL;
+	size_t n_fitting = 0;
+
+	for (int i = 0; name && strncmp(name, "--", 2) == 0 && i < all->n; i++)
+		n_fitting += strncmp(all->names[i], name + 2, strlen(name + 2)) == 0;
+	if (n_fitting > 1)
+		return usage_error(command, "%s: several options begin like this", name);
+	if (meant)
+		return usage_error(command, "%s: no such option; did you mean --%s?", name, meant);
+	return usage_error(command, "%s: no such option", name ? name : word);
+}
+
+/* The word that an unknown letter stands in: the whole of "-ip", where "-i" is what is unknown. */
+static const char *word_with(char letter, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (argv[i][0] == '-' && argv[i][1] != '-' && strchr(argv[i], letter))
+			return argv[i];
+	return "-";
+}
+
+/* What getopt_long() has returned ':' or '?' for. */
+static int say_fault(const struct command *command, const struct all_options *all, int found,
+	int argc, char **argv)
+{
+	const struct command_option *option = find_option(all, optopt);
+
+	if (found == ':')
+		return usage_error(
+			command, "--%s needs a value, %s", option->name, option->argument);
+	if (option)
+		return usage_error(
+			command, "%s: --%s takes no value", argv[optind - 1], option->name);
+	return unknown_option(
+		command, all, optopt ? word_with((char)optopt, argc, argv) : argv[optind - 1]);
+}
+
+static int parse_value(const struct command *command, const struct command_option *option,
+	const char *text, void *configuration)
+{
+	const struct option_use use = {command, option, text ? text : option->implied};
+
+	return option->parse(&use, (char *)configuration + option->offset);
+}
+
+static int parse_initial_values(const struct command *command, void *configuration)
+{
+	int error = 0;
+
+	for (const struct command_option *option = command->options; error == 0 && option->name;
+		option++)
+		if (option->initial)
+			error = parse_value(command, option, option->initial, configuration);
+	return error;
+}
+
+/* Returns GOES_ON or an exit status. */
+static int parse_options(const struct command *command, int argc, char **argv, void *configuration)
+{
+	struct all_options all;
+	int found;
+
+	collect(command, &all);
+	optind = 0; /* from the start, also if it was used before: getopt(3) */
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, all.letters, all.long_options, NULL)) != -1) {
+		const struct command_option *option = find_option(&all, found);
+
+		if (option == &usage_help) {
+			usage_print(command, stdout);
+			return STATUS_OK;
+		}
+		if (option == &usage_version) {
+			usage_print_version();
+			return STATUS_OK;
+		}
+		if (!option) {
+			say_fault(command, &all, found, argc, argv);
+			return STATUS_USAGE;
+		}
+		if (parse_value(command, option, optarg, configuration) < 0)
+			return STATUS_USAGE;
+	}
+	return GOES_ON;
+}
+
+/* What is left when the options are taken away: one, or none. */
+static int check_operands(const struct command *command, int n, char **operands)
+{
+	if (!command->operand)
+		return n == 0 ? 0 : usage_error(command, "%s: not an option", operands[0]);
+	if (n == 0)
+		return usage_error(command, "%s is missing", command->operand);
+	if (n > 1)
+		return usage_error(command, "%s: there is one %s, %s", operands[1],
+			command->operand, operands[0]);
 	return 0;
 }
 
-int option_parse_plane(const char *text, enum plane_choice *plane)
+int command_main(const struct command *command, int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		enum plane_choice plane;
-	} planes[] = {{"auto", PLANE_AUTO}, {"kernel", PLANE_KERNEL}, {"embedded", PLANE_EMBEDDED}};
+	auto_free void *configuration = calloc(1, command->configuration_size + 1);
+	int status;
 
-	for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
-		if (strcmp(text, planes[i].name) == 0) {
-			*plane = planes[i].plane;
-			return 0;
-		}
-	return -EINVAL;
+	if (!configuration) {
+		fprintf(stderr, "vprox %s: %s\n", command->name, strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	if (parse_initial_values(command, configuration) < 0)
+		return STATUS_USAGE;
+	status = parse_options(command, argc, argv, configuration);
+	if (status != GOES_ON)
+		return status;
+	if (check_operands(command, argc - optind, argv + optind) < 0)
+		return STATUS_USAGE;
+	return command->run(configuration, argv[optind]);
+}
+
+void options_print_for_completion(const struct command *command)
+{
+	struct all_options all;
+
+	collect(command, &all);
+	for (int i = 0; i < all.n; i++) {
+		const struct command_option *option = all.options[i];
+		const char *value = option->argument ? option->argument : "";
+		const char *opening = option->implied ? "[" : "", *closing = *opening ? "]" : "";
+
+		if (option->letter)
+			printf("-%c\t%s%s%s\n", option->letter, opening, value, closing);
+		printf("--%s\t%s%s%s\n", option->name, opening, value, closing);
+	}
 }

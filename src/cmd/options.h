@@ -1,16 +1,15 @@
-/* Values of command-line options. The parsers return 0 or -EINVAL and say nothing. */
+/* Reads a command line by a command's table of options, and runs the command. */
 #pragma once
 
-#include <stdint.h>
+#include "cmd/command.h"
 
-#include "plane/plane.h"
+/* argv[0] is the command's name. Returns the exit status: of --help, --version and a wrong command
+ * line, or the command's own. */
+int command_main(const struct command *command, int argc, char **argv);
 
-/* "5m", "90s", "500ms", "2h", "2" (seconds). At least 1 ms, at most a year. */
-int option_parse_duration(const char *text, uint64_t *milliseconds);
-
-/* A decimal number from min to max. */
-int option_parse_number(
-	const char *text, unsigned long min, unsigned long max, unsigned int *number);
-
-/* "auto", "kernel" or "embedded". */
-int option_parse_plane(const char *text, enum plane_choice *plane);
+/*
+ * Prints what a shell needs to complete the command's options, a line each: the option, a tab, and
+ * what its value is called: nothing if it has none, in brackets if it may be left out. "-f\t",
+ * "--plane\tauto|kernel|embedded", "--watch\t[TIME]".
+ */
+void options_print_for_completion(const struct command *command);

@@ -1,3 +1,5 @@
+/* The password of the server and the client, out of the environment: read and checked once, at
+ * start, by the process that the user has started. */
 #include "cmd/password.h"
 
 #include <stdbool.h>
@@ -15,12 +17,13 @@ static bool can_be_sent(const char *password)
 	return *password != ' ' && *last != ' ';
 }
 
-const char *password_take(char **password)
+const char *password_from_environment(char **password)
 {
 	char *value = getenv("VPROX_PASSWORD");
 
 	if (!value || !*value)
-		return "is not set: put the password that clients must know into the environment";
+		return "is not set: put the password that clients and server share into the "
+		       "environment";
 	if (!can_be_sent(value))
 		return "has a line break or another control character in it, or a blank at an "
 		       "end, which no client could send";

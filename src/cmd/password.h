@@ -10,7 +10,7 @@ enum {
  * Returns NULL, or what is wrong with it, for people, to follow its name. To be freed with
  * password_free().
  */
-const char *password_take(char **password);
+const char *password_from_environment(char **password);
 
 /* Wipes and frees. NULL is fine. */
 void password_free(char *password);

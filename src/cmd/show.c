@@ -1,63 +1,28 @@
+/* `vprox show`: its command line, and the loop that asks the server, chooses from its report and
+ * prints it. One process, which root starts. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "cmd/command.h"
-#include "cmd/options.h"
+#include "cmd/show_output.h"
 #include "cmd/show_report.h"
+#include "cmd/usage.h"
+#include "cmd/values.h"
 #include "ipc/report.h"
 
-static const char usage[] =
-	"Usage: vprox show [--json|--metrics] [--watch[=TIME]] [--endpoint ADDRESS] [--peer WHO]\n"
-	"\n"
-	"Shows the server that runs on this host: its endpoints, and the clients that have a "
-	"tunnel.\n"
-	"\n"
-	"  --json              one JSON object; with --watch, one a line\n"
-	"  --metrics           sums in the format of Prometheus, for node_exporter's textfile "
-	"collector\n"
-	"  --watch[=TIME]      again and again, every 2 s if no TIME is given\n"
-	"  --endpoint ADDRESS  only this address of the server\n"
-	"  --peer WHO          only the client with this inner or outer address, or public key\n"
-	"  --help              print this\n"
-	"\n"
-	"A TIME is a number with ms, s, m or h behind it; without, it is in seconds.\n";
-
 enum {
-	DEFAULT_PERIOD_MS = 2000,
 	SHORTEST_PERIOD_MS = 100,
 	TEXT_SIZE = 256,
-
-	OPTION_JSON = 256,
-	OPTION_METRICS,
-	OPTION_WATCH,
-	OPTION_ENDPOINT,
-	OPTION_PEER,
-	OPTION_HELP,
-};
-
-static const struct option options[] = {
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"metrics", no_argument, NULL, OPTION_METRICS},
-	{"watch", optional_argument, NULL, OPTION_WATCH},
-	{"endpoint", required_argument, NULL, OPTION_ENDPOINT},
-	{"peer", required_argument, NULL, OPTION_PEER},
-	{"help", no_argument, NULL, OPTION_HELP},
-	{0},
 };
 
 struct show {
 	bool json, metrics;
 	uint64_t period_ms; /* 0: once */
 	struct report_choice choice;
-	bool has_shown; /* something, before */
+	struct show_output output;
 };
 
 /* What people need to know of a failure. */
@@ -86,6 +51,15 @@ static const char *reason_of(int error)
 	}
 }
 
+static int fail(struct show *show, const char *reason)
+{
+	char text[TEXT_SIZE];
+
+	snprintf(text, sizeof text, "vprox show: %s\n", reason);
+	output_write_error(&show->output, text);
+	return STATUS_FAILED;
+}
+
 static int print(const struct show *show, const struct report *report, FILE *out)
 {
 	if (show->json)
@@ -97,94 +71,39 @@ static int print(const struct show *show, const struct report *report, FILE *out
 	return 0;
 }
 
-/* Over what was drawn before, cut to the size of the terminal. */
-static void draw(const char *text, const struct winsize *size)
-{
-	unsigned int rows = 1, last = size->ws_row > 1 ? size->ws_row - 1 : 1;
-
-	fputs("\033[H", stdout);
-	for (; *text && rows < last; rows++) {
-		int length = (int)strcspn(text, "\n");
-
-		printf("%.*s\033[K\n", length < size->ws_col ? length : size->ws_col, text);
-		text += length;
-		text += *text == '\n';
-	}
-	fputs(*text ? "...\033[K\033[J" : "\033[J", stdout);
-}
-
-static bool is_terminal(struct winsize *size)
-{
-	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, size) == 0 &&
-	       size->ws_row > 0 && size->ws_col > 0;
-}
-
-static bool draws(const struct show *show, struct winsize *size)
-{
-	return show->period_ms != 0 && !show->json && !show->metrics && is_terminal(size);
-}
-
-/* All at once, so that a line is never half there. */
-static int put_out(const struct show *show, const char *text)
-{
-	struct winsize size;
-
-	if (draws(show, &size)) {
-		if (!show->has_shown)
-			fputs("\033[2J", stdout);
-		draw(text, &size);
-	} else {
-		if (show->has_shown && !show->json)
-			fputc('\n', stdout);
-		fputs(text, stdout);
-	}
-	if (fflush(stdout) == 0)
-		return 0;
-	return errno == EINTR ? 0 : -errno;
-}
-
-/* In the place of what was drawn, or else on standard error. */
-static int complain(const struct show *show, const char *reason)
-{
-	char text[TEXT_SIZE];
-	struct winsize size;
-
-	snprintf(text, sizeof text, "vprox show: %s\n", reason);
-	if (show->has_shown && draws(show, &size))
-		put_out(show, text);
-	else
-		fputs(text, stderr);
-	return STATUS_FAILED;
-}
-
-/* One look. Returns an exit status. */
-static int look(struct show *show)
+static int write_report(struct show *show, const struct report *report)
 {
 	auto_free char *text = NULL;
 	size_t length = 0;
-	struct report report;
-	FILE *out;
-	int error = report_fetch(REPORT_SOCKET, &report);
+	FILE *out = open_memstream(&text, &length);
+	int error = out ? print(show, report, out) : -ENOMEM;
 
-	if (error < 0)
-		return complain(show, reason_of(error));
-	if (!report_choose(&report, &show->choice)) {
-		report_free(&report);
-		return complain(show, show->choice.of_address || show->choice.of_key
-					      ? "there is no such peer"
-					      : "there is no such endpoint");
-	}
-	out = open_memstream(&text, &length);
-	error = out ? print(show, &report, out) : -ENOMEM;
-	report_free(&report);
 	if (out && fclose(out) != 0)
 		error = -ENOMEM;
-	if (error == 0)
-		error = put_out(show, text);
+	return error < 0 ? error : output_write(&show->output, text);
+}
+
+static bool is_peer_chosen(const struct show *show)
+{
+	return show->choice.of_address || show->choice.of_key;
+}
+
+/* Returns an exit status. */
+static int show_once(struct show *show)
+{
+	struct report report;
+	int error = report_ask(REPORT_SOCKET, &report);
+
 	if (error < 0)
-		return complain(show, strerror(-error));
-	show->has_shown = true;
-	return STATUS_OK;
+		return fail(show, reason_of(error));
+	if (!report_choose(&report, &show->choice)) {
+		report_free(&report);
+		return fail(show, is_peer_chosen(show) ? "there is no such peer"
+						       : "there is no such endpoint");
+	}
+	error = write_report(show, &report);
+	report_free(&report);
+	return error < 0 ? fail(show, strerror(-error)) : STATUS_OK;
 }
 
 /* A server that goes away while it is watched may come back. */
@@ -192,87 +111,108 @@ static int watch(struct show *show)
 {
 	struct timespec period = {.tv_sec = (time_t)(show->period_ms / 1000),
 		.tv_nsec = (long)(show->period_ms % 1000) * 1000000};
-	int status = look(show);
+	int status = show_once(show);
 
-	while (status == STATUS_OK || show->has_shown) {
+	while (status == STATUS_OK || show->output.has_written) {
 		if (ferror(stdout))
 			return STATUS_FAILED;
 		nanosleep(&period, NULL);
-		status = look(show);
+		status = show_once(show);
 	}
 	return status;
 }
 
-static int set_peer(struct show *show, const char *text)
+static int choose_endpoint(const struct option_use *use, void *field)
 {
-	struct report_choice *choice = &show->choice;
+	struct report_choice *choice = field;
 
-	choice->of_address = ipv4_parse(text, &choice->address) == 0;
-	choice->of_key = !choice->of_address && key_parse(text, strlen(text), &choice->key) == 0;
-	if (choice->of_address || choice->of_key)
-		return 0;
-	fprintf(stderr, "vprox show: --peer %s: neither an IPv4 address nor a public key\n", text);
-	return -EINVAL;
+	if (ipv4_parse(use->text, &choice->endpoint) < 0)
+		return option_error(use, "not an IPv4 address");
+	choice->of_endpoint = true;
+	return 0;
 }
 
-static int set_option(struct show *show, int option, const char *text)
+static int choose_peer(const struct option_use *use, void *field)
 {
-	switch (option) {
-	case OPTION_JSON:
-		show->json = true;
-		return 0;
-	case OPTION_METRICS:
-		show->metrics = true;
-		return 0;
-	case OPTION_WATCH:
-		show->period_ms = DEFAULT_PERIOD_MS;
-		if (!text || (option_parse_duration(text, &show->period_ms) == 0 &&
-				     show->period_ms >= SHORTEST_PERIOD_MS))
-			return 0;
-		fprintf(stderr,
-			"vprox show: --watch %s: not a time such as 2s or 500ms, of %d ms "
-			"at least\n",
-			text, SHORTEST_PERIOD_MS);
-		return -EINVAL;
-	case OPTION_ENDPOINT:
-		show->choice.of_endpoint = true;
-		if (ipv4_parse(text, &show->choice.endpoint) == 0)
-			return 0;
-		fprintf(stderr, "vprox show: --endpoint %s: not an IPv4 address\n", text);
-		return -EINVAL;
-	case OPTION_PEER:
-		return set_peer(show, text);
-	default:
-		fputs(usage, stderr);
-		return -EINVAL;
-	}
+	struct report_choice *choice = field;
+
+	choice->of_address = ipv4_parse(use->text, &choice->address) == 0;
+	choice->of_key =
+		!choice->of_address && key_parse(use->text, strlen(use->text), &choice->key) == 0;
+	if (!choice->of_address && !choice->of_key)
+		return option_error(use, "neither an IPv4 address nor a public key");
+	return 0;
 }
 
-int cmd_show_main(int argc, char **argv)
-{
-	struct show show = {0};
-	int option;
+static const struct command_option options[] = {
+	{
+		.name = "json",
+		.help = "one JSON object; with --watch, one a line",
+		OPTION_FLAG(struct show, json),
+	},
+	{
+		.name = "metrics",
+		.help = "sums in the format of Prometheus, for node_exporter's textfile collector",
+		OPTION_FLAG(struct show, metrics),
+	},
+	{
+		.name = "watch",
+		.argument = "TIME",
+		.implied = "2s",
+		.help = "show it again and again, every 2s if no TIME is given",
+		OPTION_TIME(struct show, period_ms),
+		.min = SHORTEST_PERIOD_MS,
+	},
+	{
+		.name = "endpoint",
+		.argument = "ADDRESS",
+		.help = "only this address of the server",
+		OPTION_FIELD(struct show, choice, struct report_choice, choose_endpoint),
+	},
+	{
+		.name = "peer",
+		.argument = "WHO",
+		.help = "only the client with this inner or outer address, or public key",
+		OPTION_FIELD(struct show, choice, struct report_choice, choose_peer),
+	},
+	{0},
+};
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_HELP) {
-			fputs(usage, stdout);
-			return STATUS_OK;
-		}
-		if (set_option(&show, option, optarg) < 0)
-			return STATUS_USAGE;
-	}
-	if (optind < argc) {
-		fprintf(stderr, "vprox show: %s: not an option\n\n", argv[optind]);
-		fputs(usage, stderr);
-		return STATUS_USAGE;
-	}
-	if (show.json && show.metrics) {
-		fprintf(stderr, "vprox show: --json and --metrics do not go together\n");
-		return STATUS_USAGE;
-	}
-	if (show.metrics && (show.choice.of_address || show.choice.of_key)) {
-		fprintf(stderr, "vprox show: --metrics are sums: --peer does not go with them\n");
-		return STATUS_USAGE;
-	}
-	return show.period_ms != 0 ? watch(&show) : look(&show);
+static int check(const struct show *show)
+{
+	if (show->json && show->metrics)
+		return usage_error(&command_show, "--json and --metrics do not go together");
+	if (show->metrics && is_peer_chosen(show))
+		return usage_error(
+			&command_show, "--metrics are sums: --peer does not go with them");
+	return 0;
 }
+
+static int run_show(void *configuration, const char *operand)
+{
+	struct show *show = configuration;
+	const bool is_text = !show->json && !show->metrics;
+
+	(void)operand;
+	if (check(show) < 0)
+		return STATUS_USAGE;
+	show->output = (struct show_output){
+		.may_redraw = is_text && show->period_ms != 0,
+		.has_gaps = !show->json,
+	};
+	return show->period_ms != 0 ? watch(show) : show_once(show);
+}
+
+const struct command command_show = {
+	.name = "show",
+	.summary = "show the server that runs on this host, and its clients",
+	.synopsis =
+		"vprox show [--json|--metrics] [--watch[=TIME]] [--endpoint ADDRESS] [--peer WHO]",
+	.description =
+		"Shows the server that runs on this host: its endpoints, and the clients that "
+		"have a tunnel.",
+	.options = options,
+	.closing = "A TIME is a number with ms, s, m or h behind it; without, it is in seconds.",
+	.configuration_size = sizeof(struct show),
+	.run = run_show,
+};

@@ -1,3 +1,5 @@
+/* Leaves in a report of the server only what `vprox show` was asked for, and puts it into order.
+ * Runs in the process of `vprox show`. */
 #include <stdlib.h>
 
 #include "cmd/show_report.h"

@@ -1,3 +1,5 @@
+/* Prints a report of the server as JSON; vprox-show(8) describes the fields. Runs in the process of
+ * `vprox show`. */
 #include <errno.h>
 
 #include <jansson.h>

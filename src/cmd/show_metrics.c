@@ -1,3 +1,5 @@
+/* Prints a report of the server as metrics, in Prometheus's text format. Runs in the process of
+ * `vprox show`. */
 #include <inttypes.h>
 
 #include "cmd/show_report.h"

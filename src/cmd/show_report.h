@@ -15,7 +15,7 @@ struct report;
  * -ENODATA (it closed without an answer), -ETIMEDOUT, or what report_decode() returns. To be freed
  * with report_free().
  */
-int report_fetch(const char *path, struct report *report);
+int report_ask(const char *path, struct report *report);
 
 /* What to show; zeroed: all. */
 struct report_choice {

@@ -1,3 +1,4 @@
+/* Prints a report of the server as tables for people. Runs in the process of `vprox show`. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -27,19 +28,19 @@ struct row {
 	char cells[N_COLUMNS][CELL_SIZE];
 };
 
-static void put(struct row *row, enum column column, const char *text)
+static void write_cell(struct row *row, enum column column, const char *text)
 {
 	snprintf(row->cells[column], CELL_SIZE, "%s", text);
 }
 
-static void put_handshake(struct row *row, const struct report_peer *peer, uint64_t now_s)
+static void write_handshake(struct row *row, const struct report_peer *peer, uint64_t now_s)
 {
 	if (peer->kind == REPORT_IPIP)
-		put(row, COLUMN_HANDSHAKE, "-");
+		write_cell(row, COLUMN_HANDSHAKE, "-");
 	else if (peer->handshake_s == 0)
-		put(row, COLUMN_HANDSHAKE, "never");
+		write_cell(row, COLUMN_HANDSHAKE, "never");
 	else /* the clock may have been set */
-		put(row, COLUMN_HANDSHAKE,
+		write_cell(row, COLUMN_HANDSHAKE,
 			unit_span(
 				now_s > peer->handshake_s ? (now_s - peer->handshake_s) * 1000 : 0)
 				.s);
@@ -50,16 +51,16 @@ static struct row row_of(const struct report_peer *peer, uint64_t now_s)
 	const bool is_wireguard = peer->kind == REPORT_WIREGUARD;
 	struct row row;
 
-	put(&row, COLUMN_INNER, ipv4_text(peer->inner).s);
-	put(&row, COLUMN_KIND, is_wireguard ? "WireGuard" : "IPIP");
-	put(&row, COLUMN_OUTER, peer->outer.value ? ipv4_text(peer->outer).s : "-");
-	put_handshake(&row, peer, now_s);
-	put(&row, COLUMN_ACTIVE, unit_span(peer->idle_ms).s);
-	put(&row, COLUMN_RECEIVED, unit_bytes(peer->received).s);
-	put(&row, COLUMN_SENT, unit_bytes(peer->sent).s);
-	put(&row, COLUMN_RECEIVED_RATE, unit_rate(peer->received_rate).s);
-	put(&row, COLUMN_SENT_RATE, unit_rate(peer->sent_rate).s);
-	put(&row, COLUMN_KEY, is_wireguard ? key_text(&peer->key).s : "-");
+	write_cell(&row, COLUMN_INNER, ipv4_text(peer->inner).s);
+	write_cell(&row, COLUMN_KIND, is_wireguard ? "WireGuard" : "IPIP");
+	write_cell(&row, COLUMN_OUTER, peer->outer.value ? ipv4_text(peer->outer).s : "-");
+	write_handshake(&row, peer, now_s);
+	write_cell(&row, COLUMN_ACTIVE, unit_span(peer->idle_ms).s);
+	write_cell(&row, COLUMN_RECEIVED, unit_bytes(peer->received).s);
+	write_cell(&row, COLUMN_SENT, unit_bytes(peer->sent).s);
+	write_cell(&row, COLUMN_RECEIVED_RATE, unit_rate(peer->received_rate).s);
+	write_cell(&row, COLUMN_SENT_RATE, unit_rate(peer->sent_rate).s);
+	write_cell(&row, COLUMN_KEY, is_wireguard ? key_text(&peer->key).s : "-");
 	return row;
 }
 
@@ -90,7 +91,7 @@ static void print_peers(const struct report_peer *peers, size_t n, uint64_t now_
 	if (n == 0)
 		return;
 	for (int i = 0; i < N_COLUMNS; i++)
-		put(&row, (enum column)i, headings[i]);
+		write_cell(&row, (enum column)i, headings[i]);
 	widen(&row, widths);
 	for (size_t i = 0; i < n; i++) {
 		const struct row other = row_of(&peers[i], now_s);

@@ -1,3 +1,5 @@
+/* Writes bytes, rates and spans of time as people read them. Runs in the process of `vprox show`.
+ */
 #include "cmd/units.h"
 
 #include <stddef.h>

@@ -1,3 +1,5 @@
+/* Asks the server for a report, over its control socket. Runs in the process of `vprox show`, which
+ * waits for the answer. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +77,7 @@ static int receive(int fd, char **data, size_t *length)
 	}
 }
 
-int report_fetch(const char *path, struct report *report)
+int report_ask(const char *path, struct report *report)
 {
 	auto_close int fd = connect_to(path);
 	auto_free char *data = NULL;
