@@ -1,4 +1,5 @@
-#include "plane/plane.h"
+/* The names of interfaces, written and read. No state: any process may call it. */
+#include "plane/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,9 +14,9 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "plane/names.h"
 
 enum {
-	PLANE_NAME_SIZE = 16, /* IFNAMSIZ: 15 characters and the final NUL */
 	PLANE_ERROR_SIZE = 256, /* of plane_error()'s text */
 	PLANE_REMOVAL_BATCH =
 		50, /* peers in one plane_remove(): a creation waits for the whole of it */
@@ -165,23 +165,6 @@ static inline const char *plane_error(const struct plane *plane)
 {
 	return plane->error;
 }
-
-/* The WireGuard interface of an endpoint: vprox<i>. */
-struct plane_name {
-	char s[PLANE_NAME_SIZE];
-};
-struct plane_name plane_device_name(unsigned int index);
-
-/* The interface of one IPIP peer: vp<i>-<n>, n being the distance of its inner address from the
- * gateway. */
-struct plane_name plane_ipip_name(unsigned int index, uint32_t offset);
-
-/* The reverse; false if it is no such name in its shortest form ("vp0-05" is none). */
-bool plane_parse_device_name(const char *name, unsigned int *index);
-bool plane_parse_ipip_name(const char *name, unsigned int *index, uint32_t *offset);
-
-/* Whether the longest name that a block of this size can need fits into an interface name. */
-bool plane_names_fit(unsigned int index, struct prefix block);
 
 /* The kernel's data plane. Returns NULL with errno set. */
 struct plane *plane_kernel_new(void);
