@@ -27,7 +27,7 @@ static int digest_table(uint8_t digest[FIREWALL_DIGEST_SIZE], struct nft_error *
 	return error;
 }
 
-int firewall_load(const struct firewall_config *config, struct firewall_state *state)
+int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
 	auto_free char *text = firewall_text(config);
 	struct nft_error reason;
@@ -53,7 +53,7 @@ int firewall_load(const struct firewall_config *config, struct firewall_state *s
 	return error;
 }
 
-int firewall_tend(const struct firewall_config *config, struct firewall_state *state)
+int firewall_tend(const struct host_config *config, struct firewall_state *state)
 {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE];

@@ -5,26 +5,9 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "base/ipv4.h"
-
-struct firewall_endpoint {
-	unsigned int index; /* i of vprox<i> and vp<i>-<n> */
-	struct ipv4 bind; /* outer address */
-	struct prefix block;
-	uint16_t port; /* UDP, of WireGuard, host byte order */
-};
-
-struct firewall_config {
-	const struct firewall_endpoint *endpoints;
-	size_t n_endpoints; /* at least 1 */
-	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
-	bool allow_peer_to_peer;
-	bool allow_link_local;
-	bool embedded; /* one TUN an endpoint, whose device checks the inner sources itself */
-};
+struct host_config;
 
 enum {
 	FIREWALL_DIGEST_SIZE = 32, /* SHA-256 */
@@ -38,11 +21,11 @@ struct firewall_state {
 
 /* The commands that replace the table in one transaction, whether or not it is there. The caller
  * frees the text; NULL when there is no memory. */
-char *firewall_text(const struct firewall_config *config);
+char *firewall_text(const struct host_config *config);
 
 /* Puts the table in place, at once or not at all. Returns 0 or -errno; what nftables says is
  * logged. */
-int firewall_load(const struct firewall_config *config, struct firewall_state *state);
+int firewall_load(const struct host_config *config, struct firewall_state *state);
 
 /*
  * To be called every few seconds: loads the table again, with a warning, if another program has
@@ -50,7 +33,7 @@ int firewall_load(const struct firewall_config *config, struct firewall_state *s
  * netlink message where nobody has changed any nftables table since the last call. Returns 0 or
  * -errno, logged.
  */
-int firewall_tend(const struct firewall_config *config, struct firewall_state *state);
+int firewall_tend(const struct host_config *config, struct firewall_state *state);
 
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);
@@ -61,4 +44,4 @@ int firewall_clear(bool only_tell);
 
 /* Logs what has to be open where other tables drop what they do not accept on its way to this host:
  * the outer packets are untracked, so no rule by connection state lets them in. */
-void firewall_report_closed_inputs(const struct firewall_config *config);
+void firewall_report_closed_inputs(const struct host_config *config);

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/host_config.h"
 #include "host/iptables.h"
 #include "host/ruleset.h"
 
@@ -15,7 +16,7 @@
 static const char legacy_closed[] = "\n:INPUT DROP ";
 
 /* "protocol 4 and UDP 50227 to 203.0.113.1, ..., and TCP 443 to them": the caller frees it. */
-static char *what_has_to_be_open(const struct firewall_config *config)
+static char *what_has_to_be_open(const struct host_config *config)
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -79,7 +80,7 @@ static void report_legacy(const char *open)
 		report("the INPUT chain of iptables-legacy", open);
 }
 
-void firewall_report_closed_inputs(const struct firewall_config *config)
+void firewall_report_closed_inputs(const struct host_config *config)
 {
 	auto_free char *open = what_has_to_be_open(config);
 	int error;

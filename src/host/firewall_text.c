@@ -3,50 +3,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/host_config.h"
+
 /* A peer's flow must never look like one of the server's own: the range of its source ports after
  * NAT leaves out the well-known ports, 443 among them, and WireGuard's, 50227 upwards. */
 #define SNAT_PORTS "1024-50226"
 
-typedef void endpoint_fn(FILE *out, const struct firewall_endpoint *endpoint);
+typedef void endpoint_fn(FILE *out, const struct host_endpoint *endpoint);
 
-static void put_interfaces(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_interfaces(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "\"vprox%u\", \"vp%u-*\"", endpoint->index, endpoint->index);
 }
 
-static void put_bind(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_bind(FILE *out, const struct host_endpoint *endpoint)
 {
 	fputs(ipv4_text(endpoint->bind).s, out);
 }
 
-static void put_block(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_block(FILE *out, const struct host_endpoint *endpoint)
 {
 	fputs(prefix_text(endpoint->block).s, out);
 }
 
-static void put_bind_and_port(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_bind_and_port(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%s . %u", ipv4_text(endpoint->bind).s, endpoint->port);
 }
 
-static void put_port(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_port(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%u", endpoint->port);
 }
 
-static void put_block_and_bind(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_block_and_bind(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%s : %s", prefix_text(endpoint->block).s, ipv4_text(endpoint->bind).s);
 }
 
-static void put_chains_by_interface(FILE *out, const struct firewall_endpoint *endpoint)
+static void put_chains_by_interface(FILE *out, const struct host_endpoint *endpoint)
 {
 	unsigned int i = endpoint->index;
 
 	fprintf(out, "\"vprox%u\" : goto device_%u, \"vp%u-*\" : goto ipip_%u", i, i, i, i);
 }
 
-static void put_elements(FILE *out, const struct firewall_config *config, endpoint_fn *put)
+static void put_elements(FILE *out, const struct host_config *config, endpoint_fn *put)
 {
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		if (i > 0)
@@ -55,15 +57,15 @@ static void put_elements(FILE *out, const struct firewall_config *config, endpoi
 	}
 }
 
-static void put_set(FILE *out, const struct firewall_config *config, const char *name,
-	const char *type, endpoint_fn *put)
+static void put_set(FILE *out, const struct host_config *config, const char *name, const char *type,
+	endpoint_fn *put)
 {
 	fprintf(out, "\t%s {\n\t\ttype %s\n\t\telements = { ", name, type);
 	put_elements(out, config, put);
 	fputs(" }\n\t}\n", out);
 }
 
-static void put_sets(FILE *out, const struct firewall_config *config)
+static void put_sets(FILE *out, const struct host_config *config)
 {
 	put_set(out, config, "set tunnels", "ifname; flags interval", put_interfaces);
 	put_set(out, config, "set binds", "ipv4_addr", put_bind);
@@ -75,7 +77,7 @@ static void put_sets(FILE *out, const struct firewall_config *config)
 }
 
 /* What comes out of a tunnel, once its source is known to be right. */
-static void put_tunnel_chain(FILE *out, const struct firewall_config *config)
+static void put_tunnel_chain(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain tunnel {\n"
 	      "\t\tip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255 } drop\n"
@@ -92,7 +94,7 @@ static void put_tunnel_chain(FILE *out, const struct firewall_config *config)
 }
 
 static void put_endpoint_chains(
-	FILE *out, const struct firewall_config *config, const struct firewall_endpoint *endpoint)
+	FILE *out, const struct host_config *config, const struct host_endpoint *endpoint)
 {
 	fprintf(out,
 		"\tchain device_%u {\n"
@@ -108,7 +110,7 @@ static void put_endpoint_chains(
 	fprintf(out, "\t\tgoto device_%u\n\t}\n", endpoint->index);
 }
 
-static void put_prerouting(FILE *out, const struct firewall_config *config)
+static void put_prerouting(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain prerouting {\n"
 	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
@@ -143,7 +145,7 @@ static void put_output(FILE *out)
 		out);
 }
 
-static void put_forward(FILE *out, const struct firewall_config *config)
+static void put_forward(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain forward {\n"
 	      "\t\ttype filter hook forward priority mangle; policy accept;\n"
@@ -180,7 +182,7 @@ static void put_postrouting(FILE *out)
 		out);
 }
 
-char *firewall_text(const struct firewall_config *config)
+char *firewall_text(const struct host_config *config)
 {
 	char *text = NULL;
 	size_t length = 0;

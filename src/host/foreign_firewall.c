@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "host/firewall.h"
+#include "host/host_config.h"
 #include "host/legacy_firewall.h"
 #include "host/nft.h"
 #include "host/ruleset.h"
@@ -30,14 +30,14 @@ struct complaint {
 };
 
 struct foreign_firewall {
-	const struct firewall_config *config;
+	const struct host_config *config;
 	bool is_tended; /* at least once */
 	uint32_t generation;
 	struct complaint complaints[MAX_COMPLAINTS];
 	size_t n_complaints;
 };
 
-struct foreign_firewall *foreign_firewall_new(const struct firewall_config *config)
+struct foreign_firewall *foreign_firewall_new(const struct host_config *config)
 {
 	struct foreign_firewall *foreign = calloc(1, sizeof *foreign);
 
@@ -119,7 +119,7 @@ static void complain(
 }
 
 static void put_accepts(
-	FILE *out, const struct firewall_config *config, const char *family, const char *table)
+	FILE *out, const struct host_config *config, const char *family, const char *table)
 {
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		unsigned int index = config->endpoints[i].index;

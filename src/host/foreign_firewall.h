@@ -10,11 +10,11 @@
 
 #include <stdbool.h>
 
-struct firewall_config;
+struct host_config;
 struct foreign_firewall;
 
 /* NULL when there is no memory. The configuration must stay valid. */
-struct foreign_firewall *foreign_firewall_new(const struct firewall_config *config);
+struct foreign_firewall *foreign_firewall_new(const struct host_config *config);
 
 /*
  * To be called at start, and again every few seconds because other programs flush their tables. The

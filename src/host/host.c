@@ -12,45 +12,49 @@
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "host/bind_address.h"
-#include "server/config.h"
-#include "server/endpoint.h"
 #include "host/firewall.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
+#include "host/host_config.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
 
+enum {
+	RECONCILE_PERIOD_MS = 5000, /* between looks at what other programs have changed */
+	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
+};
+
 struct host {
-	const struct server_config *config;
-	const struct endpoint *endpoints;
+	struct host_config config; /* at the end: the endpoints that stay */
+	struct host_endpoint *endpoints; /* config's */
+	bool *stays; /* of each endpoint */
+	struct bind_address *binds; /* likewise */
+	size_t n_binds;
 	struct netlink *netlink;
-	struct bind_address *binds;
-	struct firewall_endpoint *firewall_endpoints;
-	struct firewall_config firewall;
 	struct firewall_state firewall_state;
 	struct foreign_firewall *foreign;
-	struct event *tend_timer;
+	struct event *reconcile_timer;
 	struct event *address_timer;
 };
 
 /* What goes wrong is logged by each; the next call tries again. */
-static void on_tend_timer(evutil_socket_t fd, short what, void *context)
+static void on_reconcile_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct host *host = context;
 
 	(void)fd;
 	(void)what;
-	firewall_tend(&host->firewall, &host->firewall_state);
+	firewall_tend(&host->config, &host->firewall_state);
 	foreign_firewall_tend(host->foreign);
-	policy_rules_tend(host->netlink, &host->firewall);
-	sysctls_tend(host->netlink, &host->firewall);
+	policy_rules_tend(host->netlink, &host->config);
+	sysctls_tend(host->netlink, &host->config);
 }
 
 static int tend_bind_addresses(struct host *host)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < host->config->n_binds; i++) {
+	for (size_t i = 0; i < host->n_binds; i++) {
 		int error = bind_address_tend(host->netlink, &host->binds[i]);
 
 		result = result < 0 ? result : error;
@@ -67,33 +71,6 @@ static void on_address_timer(evutil_socket_t fd, short what, void *context)
 	tend_bind_addresses(host);
 }
 
-/* Describes the endpoints to the firewall: all, or those that stay. */
-static void describe_firewall(struct host *host, bool only_kept)
-{
-	const struct server_config *config = host->config;
-	size_t n = 0;
-
-	for (size_t i = 0; i < config->n_binds; i++) {
-		const struct endpoint *endpoint = &host->endpoints[i];
-
-		if (only_kept && !endpoint->keep)
-			continue;
-		host->firewall_endpoints[n++] = (struct firewall_endpoint){
-			.index = endpoint->config.index,
-			.bind = endpoint->config.bind,
-			.block = endpoint->config.block,
-			.port = endpoint->config.port,
-		};
-	}
-	host->firewall = (struct firewall_config){
-		.endpoints = host->firewall_endpoints,
-		.n_endpoints = n,
-		.whole_block = config->whole_block,
-		.allow_peer_to_peer = config->allow_peer_to_peer,
-		.allow_link_local = config->allow_link_local,
-	};
-}
-
 static int start_timer(struct host *host, struct event_base *base, event_callback_fn callback,
 	unsigned int period_ms, struct event **timer)
 {
@@ -103,21 +80,34 @@ static int start_timer(struct host *host, struct event_base *base, event_callbac
 	return *timer && event_add(*timer, &period) == 0 ? 0 : -ENOMEM;
 }
 
-static int allocate(struct host *host)
+static int copy_config(struct host *host, const struct host_config *config)
 {
-	const struct server_config *config = host->config;
+	size_t n = config->n_endpoints;
+
+	host->endpoints = calloc(n, sizeof(*host->endpoints));
+	host->stays = calloc(n, sizeof(*host->stays));
+	host->binds = calloc(n, sizeof(*host->binds));
+	if (!host->endpoints || !host->stays || !host->binds)
+		return -ENOMEM;
+	host->n_binds = n;
+	for (size_t i = 0; i < n; i++) {
+		host->endpoints[i] = config->endpoints[i];
+		host->binds[i].address = config->endpoints[i].bind;
+	}
+	host->config = *config;
+	host->config.endpoints = host->endpoints;
+	return 0;
+}
+
+static int set_up(struct host *host, const struct host_config *config)
+{
 	int error = netlink_open(NETLINK_ROUTE, &host->netlink);
 
+	if (error == 0)
+		error = copy_config(host, config);
 	if (error < 0)
 		return error;
-	host->binds = calloc(config->n_binds, sizeof(*host->binds));
-	host->firewall_endpoints = calloc(config->n_binds, sizeof(*host->firewall_endpoints));
-	if (!host->binds || !host->firewall_endpoints)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_binds; i++)
-		host->binds[i].address = config->binds[i];
-	describe_firewall(host, false);
-	host->foreign = foreign_firewall_new(&host->firewall);
+	host->foreign = foreign_firewall_new(&host->config);
 	return host->foreign ? 0 : -ENOMEM;
 }
 
@@ -125,18 +115,17 @@ static int prepare_firewall(struct host *host)
 {
 	int error;
 
-	error = firewall_load(&host->firewall, &host->firewall_state);
+	error = firewall_load(&host->config, &host->firewall_state);
 	if (error < 0)
 		return error;
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);
 	foreign_firewall_tend(host->foreign);
-	firewall_report_closed_inputs(&host->firewall);
+	firewall_report_closed_inputs(&host->config);
 	return 0;
 }
 
-int host_prepare(const struct server_config *config, const struct endpoint *endpoints,
-	struct event_base *base, struct host **result)
+int host_prepare(const struct host_config *config, struct event_base *base, struct host **result)
 {
 	struct host *host = calloc(1, sizeof *host);
 	int error;
@@ -144,9 +133,7 @@ int host_prepare(const struct server_config *config, const struct endpoint *endp
 	*result = host;
 	if (!host)
 		return -ENOMEM;
-	host->config = config;
-	host->endpoints = endpoints;
-	error = allocate(host);
+	error = set_up(host, config);
 	if (error < 0) {
 		log_error("cannot prepare the host: %s", strerror(-error));
 		return error;
@@ -155,11 +142,12 @@ int host_prepare(const struct server_config *config, const struct endpoint *endp
 	if (error == 0)
 		error = tend_bind_addresses(host);
 	if (error == 0)
-		error = policy_rules_tend(host->netlink, &host->firewall);
+		error = policy_rules_tend(host->netlink, &host->config);
 	if (error == 0)
-		error = sysctls_prepare(host->netlink, &host->firewall);
+		error = sysctls_prepare(host->netlink, &host->config);
 	if (error == 0)
-		error = start_timer(host, base, on_tend_timer, TEND_PERIOD_MS, &host->tend_timer);
+		error = start_timer(host, base, on_reconcile_timer, RECONCILE_PERIOD_MS,
+			&host->reconcile_timer);
 	if (error == 0)
 		error = start_timer(
 			host, base, on_address_timer, ADDRESS_PERIOD_MS, &host->address_timer);
@@ -175,13 +163,13 @@ static int restore_bind_addresses(struct host *host, bool started)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < host->config->n_binds; i++) {
+	for (size_t i = 0; i < host->n_binds; i++) {
 		struct bind_address *bind = &host->binds[i];
 		int error;
 
 		if (!started)
 			error = bind_address_take_back(host->netlink, bind);
-		else if (host->endpoints[i].keep)
+		else if (host->stays[i])
 			error = bind_address_keep(host->netlink, bind);
 		else
 			error = bind_address_remove(host->netlink, bind);
@@ -193,15 +181,27 @@ static int restore_bind_addresses(struct host *host, bool started)
 /* What guards the tunnels that stay is written anew for them alone. */
 static int restore_firewall(struct host *host)
 {
-	describe_firewall(host, true);
+	size_t n_kept = 0;
 
-	bool keep = host->firewall.n_endpoints > 0;
-	int error = keep ? policy_rules_tend(host->netlink, &host->firewall)
+	for (size_t i = 0; i < host->n_binds; i++)
+		if (host->stays[i])
+			host->endpoints[n_kept++] = host->endpoints[i];
+	host->config.n_endpoints = n_kept;
+
+	bool keep = n_kept > 0;
+	int error = keep ? policy_rules_tend(host->netlink, &host->config)
 			 : policy_rules_remove(host->netlink, false);
 
 	foreign_firewall_free(host->foreign, keep);
 	return first_error(error,
-		keep ? firewall_load(&host->firewall, &host->firewall_state) : firewall_remove());
+		keep ? firewall_load(&host->config, &host->firewall_state) : firewall_remove());
+}
+
+void host_keep_endpoint(struct host *host, size_t i)
+{
+	/* None after a start that had no memory for them. */
+	if (host && i < host->n_binds)
+		host->stays[i] = true;
 }
 
 int host_restore(struct host *host, bool started)
@@ -210,7 +210,7 @@ int host_restore(struct host *host, bool started)
 
 	if (!host)
 		return 0;
-	free_event(host->tend_timer);
+	free_event(host->reconcile_timer);
 	free_event(host->address_timer);
 	if (host->foreign) {
 		error = restore_bind_addresses(host, started);
@@ -218,7 +218,8 @@ int host_restore(struct host *host, bool started)
 	}
 	netlink_close(host->netlink);
 	free(host->binds);
-	free(host->firewall_endpoints);
+	free(host->endpoints);
+	free(host->stays);
 	free(host);
 	return error;
 }

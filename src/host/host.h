@@ -1,28 +1,31 @@
 /*
  * What a server needs of its host besides the tunnels: the bind addresses, forwarding, policy
- * rules, the firewall and a way through the firewalls of others. Made before the tunnels, tended
- * while the server runs, and put back at its end.
+ * rules, the firewall and a way through the firewalls of others. Made before the tunnels,
+ * reconciled with what other programs do while the server runs, and put back at its end.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
-struct endpoint;
 struct event_base;
 struct host;
-struct server_config;
+struct host_config;
 
 /*
- * endpoints are config->n_binds of them, with their config set; they must stay until
- * host_restore(). Logs what goes wrong and what was changed. Returns 0 or -errno; *host is to be
- * given to host_restore() in either case, and may be NULL.
+ * Copies the configuration. base runs the timers, and must stay until host_restore(). Logs what
+ * goes wrong and what was changed. Returns 0 or -errno; *host is to be given to host_restore() in
+ * either case, and may be NULL.
  */
-int host_prepare(const struct server_config *config, const struct endpoint *endpoints,
-	struct event_base *base, struct host **host);
+int host_prepare(const struct host_config *config, struct event_base *base, struct host **host);
+
+/* The tunnels of config->endpoints[i] stay after the server's end: so does, at host_restore(), what
+ * was made for them. host may be NULL. */
+void host_keep_endpoint(struct host *host, size_t i);
 
 /*
- * Puts back what was made for the endpoints that do not stay (endpoint->keep), and frees. started:
- * false after a start that failed, which takes back only what it did itself. NULL is fine. Returns
- * 0 or the first error.
+ * Puts back what was made for the other endpoints, and frees. started: false after a start that
+ * failed, which takes back only what it did itself to the addresses. NULL is fine. Returns 0 or the
+ * first error, logged.
  */
 int host_restore(struct host *host, bool started);

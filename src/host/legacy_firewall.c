@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "host/firewall.h"
+#include "host/host_config.h"
 #include "host/iptables.h"
 
 /* What there is of interest in the filter table. */
@@ -55,7 +55,7 @@ static int read_filter(const char *saved, struct filter_table *filter)
 }
 
 static void put_opening(
-	FILE *out, const struct filter_table *filter, const struct firewall_config *config)
+	FILE *out, const struct filter_table *filter, const struct host_config *config)
 {
 	/* This line empties the chain where it is there. */
 	fputs("*filter\n:VPROX - [0:0]\n", out);
@@ -80,7 +80,7 @@ static void put_closing(FILE *out, const struct filter_table *filter)
 	fputs("-F VPROX\n-X VPROX\nCOMMIT\n", out);
 }
 
-char *legacy_firewall_opening(const char *saved, const struct firewall_config *config)
+char *legacy_firewall_opening(const char *saved, const struct host_config *config)
 {
 	struct filter_table filter;
 	char *batch = NULL;
@@ -146,7 +146,7 @@ static int apply(const char *batch, const char *what)
 	return result < 0 ? result : *batch != '\0';
 }
 
-void legacy_firewall_open(const struct firewall_config *config)
+void legacy_firewall_open(const struct host_config *config)
 {
 	auto_free char *saved = NULL;
 	auto_free char *batch = NULL;

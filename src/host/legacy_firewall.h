@@ -4,11 +4,11 @@
 
 #include <stdbool.h>
 
-struct firewall_config;
+struct host_config;
 
 /* Where the legacy filter table drops what it does not accept to forward: VPROX, and the jump to it
  * first in FORWARD. Starts no program where legacy iptables is not in use. */
-void legacy_firewall_open(const struct firewall_config *config);
+void legacy_firewall_open(const struct host_config *config);
 /* only_tell: logs it and leaves it. Returns 1 if it was there, 0 if not, or -errno. */
 int legacy_firewall_remove(bool only_tell);
 
@@ -16,5 +16,5 @@ int legacy_firewall_remove(bool only_tell);
  * From what iptables-save printed, the batch for iptables-restore --noflush that puts VPROX there
  * or takes it away: "" if nothing is to be done. The caller frees it; NULL when there is no memory.
  */
-char *legacy_firewall_opening(const char *saved, const struct firewall_config *config);
+char *legacy_firewall_opening(const char *saved, const struct host_config *config);
 char *legacy_firewall_closing(const char *saved);

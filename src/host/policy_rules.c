@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "netlink/rule.h"
-#include "host/firewall.h"
+#include "host/host_config.h"
 #include "host/mark.h"
 
 enum {
@@ -86,7 +86,7 @@ static int append(struct rules *rules, const struct rule *rule)
 	return 0;
 }
 
-static int append_mirrors(struct rules *rules, const struct firewall_endpoint *endpoint,
+static int append_mirrors(struct rules *rules, const struct host_endpoint *endpoint,
 	const struct rule *present, size_t n_present)
 {
 	for (size_t i = 0; i < n_present; i++) {
@@ -120,7 +120,7 @@ static void drop_foreign(struct rules *rules, const struct rule *present, size_t
 	rules->n = kept;
 }
 
-int policy_rules_wanted(const struct firewall_config *config, const struct rule *present,
+int policy_rules_wanted(const struct host_config *config, const struct rule *present,
 	size_t n_present, struct rule **wanted, size_t *n_wanted)
 {
 	struct rule to_block = {
@@ -210,7 +210,7 @@ static int change(struct netlink *netlink, const struct rule *present, size_t n_
 	return first_error;
 }
 
-int policy_rules_tend(struct netlink *netlink, const struct firewall_config *config)
+int policy_rules_tend(struct netlink *netlink, const struct host_config *config)
 {
 	auto_free struct rule *present = NULL;
 	auto_free struct rule *wanted = NULL;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct firewall_config;
+struct host_config;
 struct netlink;
 struct rule;
 
@@ -18,7 +18,7 @@ struct rule;
  * or an earlier state of the host needed, and logs what it changed. netlink is of NETLINK_ROUTE.
  * Returns 0 or the first -errno, logged.
  */
-int policy_rules_tend(struct netlink *netlink, const struct firewall_config *config);
+int policy_rules_tend(struct netlink *netlink, const struct host_config *config);
 
 /* Removes them all, and logs each. only_tell: logs them and leaves them. Returns how many there
  * were, or the first -errno, logged. */
@@ -28,5 +28,5 @@ int policy_rules_remove(struct netlink *netlink, bool only_tell);
  * The rules there should be, given those there are: never one that the host has itself. The array
  * is the caller's to free. Returns 0 or -ENOMEM.
  */
-int policy_rules_wanted(const struct firewall_config *config, const struct rule *present,
+int policy_rules_wanted(const struct host_config *config, const struct rule *present,
 	size_t n_present, struct rule **wanted, size_t *n_wanted);

@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "netlink/address.h"
 #include "netlink/route.h"
-#include "plane/plane.h"
-#include "host/firewall.h"
+#include "plane/names.h"
+#include "host/host_config.h"
 
 enum {
 	VALUE_SIZE = 32,
@@ -85,7 +85,7 @@ static int switch_on(const char *path)
 	return value != 0 ? 0 : change(path, value, 1);
 }
 
-static bool is_tunnel(const char *name, const struct firewall_config *config)
+static bool is_tunnel(const char *name, const struct host_config *config)
 {
 	unsigned int index;
 	uint32_t offset;
@@ -100,7 +100,7 @@ static bool is_tunnel(const char *name, const struct firewall_config *config)
 
 /* The general switch sets all interfaces; where it was on already, tunnels that are there or those
  * to come ("default") may have been set off. */
-static int forward_on_tunnels(const struct firewall_config *config)
+static int forward_on_tunnels(const struct host_config *config)
 {
 	DIR *folder = opendir(interfaces);
 	const struct dirent *entry;
@@ -162,7 +162,7 @@ static int prepare_interfaces(struct netlink *netlink, struct ipv4 bind,
 }
 
 /* All interfaces that bind addresses' packets come or go by. */
-static int prepare_outside(struct netlink *netlink, const struct firewall_config *config)
+static int prepare_outside(struct netlink *netlink, const struct host_config *config)
 {
 	auto_free struct address *addresses = NULL;
 	size_t n;
@@ -177,7 +177,7 @@ static int prepare_outside(struct netlink *netlink, const struct firewall_config
 	return error;
 }
 
-int sysctls_prepare(struct netlink *netlink, const struct firewall_config *config)
+int sysctls_prepare(struct netlink *netlink, const struct host_config *config)
 {
 	int error = switch_on(general);
 
@@ -195,7 +195,7 @@ static bool is_off(const char *path)
 
 /* Whoever switches forwarding off does it in general, for interfaces to come, or for those with a
  * name of their own. */
-static bool is_forwarding_off(const struct firewall_config *config)
+static bool is_forwarding_off(const struct host_config *config)
 {
 	bool off = is_off(general) || is_off(setting_of("default", "forwarding").path);
 
@@ -207,7 +207,7 @@ static bool is_forwarding_off(const struct firewall_config *config)
 	return off;
 }
 
-int sysctls_tend(struct netlink *netlink, const struct firewall_config *config)
+int sysctls_tend(struct netlink *netlink, const struct host_config *config)
 {
 	return is_forwarding_off(config) ? sysctls_prepare(netlink, config)
 					 : prepare_outside(netlink, config);

@@ -1,7 +1,7 @@
 /* The kernel's settings that forwarding needs. They stay when the server stops. */
 #pragma once
 
-struct firewall_config;
+struct host_config;
 struct netlink;
 
 /*
@@ -10,11 +10,11 @@ struct netlink;
  * leave by another one. Logs what it changes from what to what. netlink is of NETLINK_ROUTE.
  * Returns 0 or -errno, logged.
  */
-int sysctls_prepare(struct netlink *netlink, const struct firewall_config *config);
+int sysctls_prepare(struct netlink *netlink, const struct host_config *config);
 
 /*
  * The same while the server runs, to be called every few seconds (`sysctl --system` and others set
  * them back): without a look at each tunnel, unless forwarding was off in general, for the tunnels
  * to come or for one of the vprox<i>.
  */
-int sysctls_tend(struct netlink *netlink, const struct firewall_config *config);
+int sysctls_tend(struct netlink *netlink, const struct host_config *config);

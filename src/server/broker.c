@@ -24,7 +24,7 @@
 #include "server/device_watch.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
-#include "host/host.h"
+#include "server/host_setup.h"
 #include "server/identity.h"
 #include "server/listener.h"
 #include "server/lock.h"
@@ -193,7 +193,7 @@ static int open_data_plane(struct broker *broker)
 	int error = data_plane_find(data_plane, broker->config, &broker->private_key, &to_gates);
 
 	if (error == 0)
-		error = host_prepare(
+		error = host_setup(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
@@ -331,7 +331,8 @@ static int stop(struct broker *broker, bool started)
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
-	error = host_restore(broker->host, started);
+	error = host_setup_undo(
+		broker->host, broker->data_plane.endpoints, broker->config->n_binds, started);
 	free_memory(broker);
 	return result < 0 ? result : error;
 }

@@ -16,8 +16,6 @@ enum {
 	MAX_BINDS = 1024, /* --ip; GATE_MAX_ENDPOINTS */
 	SHORTEST_BLOCK = 30, /* the smallest block that holds a peer */
 	DRAIN_TIME_MS = 10000, /* for requests in flight when the server is told to stop */
-	TEND_PERIOD_MS = 5000, /* between looks at what other programs have changed on the host */
-	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
 };
 
 struct server_config {

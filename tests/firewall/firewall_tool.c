@@ -19,6 +19,7 @@
 #include "host/firewall.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
+#include "host/host_config.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
 
@@ -28,15 +29,15 @@ enum {
 };
 
 struct tool {
-	struct firewall_endpoint endpoints[MAX_ENDPOINTS];
-	struct firewall_config config;
+	struct host_endpoint endpoints[MAX_ENDPOINTS];
+	struct host_config config;
 	struct firewall_state state;
 	struct foreign_firewall *foreign;
 	struct bind_address bind; /* the first endpoint's */
 	struct netlink *netlink;
 };
 
-static int parse_endpoint(char *text, struct firewall_endpoint *endpoint)
+static int parse_endpoint(char *text, struct host_endpoint *endpoint)
 {
 	char *index = strsep(&text, ",");
 	char *bind = strsep(&text, ",");

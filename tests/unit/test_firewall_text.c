@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "host/firewall.h"
+#include "host/host_config.h"
 
 static struct ipv4 address(const char *text)
 {
@@ -24,24 +25,24 @@ static struct prefix prefix(const char *text)
 
 /* Two endpoints; their indices are not their places in the list. */
 struct fixture {
-	struct firewall_endpoint endpoints[2];
-	struct firewall_config config;
+	struct host_endpoint endpoints[2];
+	struct host_config config;
 };
 
 static struct fixture *fixture(void)
 {
 	static struct fixture f;
 
-	f.endpoints[0] = (struct firewall_endpoint){
-		3, address("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
-	f.endpoints[1] = (struct firewall_endpoint){
-		0, address("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
-	f.config = (struct firewall_config){
+	f.endpoints[0] =
+		(struct host_endpoint){3, address("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
+	f.endpoints[1] =
+		(struct host_endpoint){0, address("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
+	f.config = (struct host_config){
 		.endpoints = f.endpoints, .n_endpoints = 2, .whole_block = prefix("10.100.0.0/16")};
 	return &f;
 }
 
-static void assert_holds(const struct firewall_config *config, const char *part)
+static void assert_holds(const struct host_config *config, const char *part)
 {
 	auto_free char *text = firewall_text(config);
 
@@ -50,7 +51,7 @@ static void assert_holds(const struct firewall_config *config, const char *part)
 		fail_msg("\"%s\" is not in:\n%s", part, text);
 }
 
-static void assert_lacks(const struct firewall_config *config, const char *part)
+static void assert_lacks(const struct host_config *config, const char *part)
 {
 	auto_free char *text = firewall_text(config);
 
@@ -70,7 +71,7 @@ static void the_whole_table_is_replaced_in_one_transaction(void **state)
 
 static void every_endpoint_has_its_names_addresses_and_port(void **state)
 {
-	const struct firewall_config *config = &fixture()->config;
+	const struct host_config *config = &fixture()->config;
 
 	(void)state;
 	assert_holds(config, "elements = { \"vprox3\", \"vp3-*\", \"vprox0\", \"vp0-*\" }");

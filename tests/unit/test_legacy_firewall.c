@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "host/firewall.h"
+#include "host/host_config.h"
 #include "host/legacy_firewall.h"
 
 #define OPENING                                                                                    \
@@ -13,8 +13,8 @@
 
 static void assert_opening(const char *saved, const char *expected)
 {
-	static const struct firewall_endpoint endpoint = {.index = 2};
-	static const struct firewall_config config = {.endpoints = &endpoint, .n_endpoints = 1};
+	static const struct host_endpoint endpoint = {.index = 2};
+	static const struct host_config config = {.endpoints = &endpoint, .n_endpoints = 1};
 	auto_free char *batch = legacy_firewall_opening(saved, &config);
 
 	assert_string_equal(batch, expected);

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "netlink/rule.h"
-#include "host/firewall.h"
+#include "host/host_config.h"
 #include "host/mark.h"
 #include "host/policy_rules.h"
 
@@ -18,13 +18,13 @@ static struct prefix prefix(const char *text)
 	return p;
 }
 
-static struct firewall_config config_of(struct firewall_endpoint endpoints[2])
+static struct host_config config_of(struct host_endpoint endpoints[2])
 {
-	endpoints[0] = (struct firewall_endpoint){
+	endpoints[0] = (struct host_endpoint){
 		.bind = prefix("203.0.113.1/32").address, .block = prefix("10.100.0.0/17")};
-	endpoints[1] = (struct firewall_endpoint){
+	endpoints[1] = (struct host_endpoint){
 		.bind = prefix("198.51.100.1/32").address, .block = prefix("10.100.128.0/17")};
-	return (struct firewall_config){
+	return (struct host_config){
 		.endpoints = endpoints, .n_endpoints = 2, .whole_block = prefix("10.100.0.0/16")};
 }
 
@@ -39,8 +39,8 @@ static struct rule rule_from(const char *from, uint32_t priority, uint32_t table
 /* The texts of what is wanted, "from|to|priority|table" each, in their order. */
 static void assert_wanted(const struct rule *present, size_t n, const char *expected)
 {
-	struct firewall_endpoint endpoints[2];
-	struct firewall_config config = config_of(endpoints);
+	struct host_endpoint endpoints[2];
+	struct host_config config = config_of(endpoints);
 	auto_free struct rule *wanted = NULL;
 	char text[1024] = "";
 	size_t n_wanted;

@@ -1,0 +1,25 @@
+/* What the rooms of host/ have to know of the server that they prepare the host for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+
+/* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>. */
+struct host_endpoint {
+	unsigned int index;
+	struct ipv4 bind; /* outer address */
+	struct prefix block;
+	uint16_t port; /* UDP, of WireGuard, host byte order */
+};
+
+struct host_config {
+	const struct host_endpoint *endpoints;
+	size_t n_endpoints; /* at least 1 */
+	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
+	bool allow_peer_to_peer;
+	bool allow_link_local;
+	bool embedded; /* one TUN an endpoint, whose device checks the inner sources itself */
+};
