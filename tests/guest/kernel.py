@@ -10,7 +10,12 @@ import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-META_PACKAGE = "linux-image-amd64"
+# By series, the packages that depend on the newest kernel of it: Debian 12 has both.
+META_PACKAGES = {
+    "6.1": ["linux-image-amd64"],
+    "6.12": ["linux-image-6.12-amd64", "linux-image-amd64"],
+}
+NEWEST = "6.12"
 
 # What the initramfs loads, with all that these need, to get at the host's root.
 BOOT_MODULES = ["virtio_pci", "virtio_console", "virtio_rng", "9pnet_virtio", "9p", "overlay"]
@@ -21,8 +26,9 @@ KEPT = [
     "./boot/vmlinuz-*",
     "./lib/modules/*/modules.*",
     *(MODULES + part for part in (
-        "arch", "crypto", "lib", "net", "fs/9p", "fs/fscache", "fs/netfs", "fs/overlayfs",
-        "drivers/virtio", "drivers/char", "drivers/net/wireguard", "drivers/net/*.ko")),
+        "arch", "crypto", "lib", "net", "fs/9p", "fs/overlayfs",
+        "fs/[fn][es][ct]*",  # fscache and netfs, which became one
+        "drivers/virtio", "drivers/char", "drivers/net/wireguard", "drivers/net/*.ko*")),
 ]
 
 
@@ -98,32 +104,40 @@ def find(program):
     return path
 
 
-def get():
-    """The newest kernel in the cache; fetched first if there is none."""
+def get(series=NEWEST):
+    """The newest kernel of a series in the cache; fetched first if there is none."""
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        there = sorted(cache.glob("linux-image-*"), key=lambda folder: folder.stat().st_mtime)
-        return Kernel(there[-1] if there else _fetch(cache))
+        there = sorted(cache.glob(f"linux-image-{series}.*"),
+                       key=lambda folder: folder.stat().st_mtime)
+        return Kernel(there[-1] if there else _fetch(cache, series))
 
 
-def _fetch(cache):
+def _fetch(cache, series):
     try:
-        return _download(cache)
+        return _download(cache, series)
     except KernelError:
         # Lists of packages that are missing or old.
         run(["apt-get", "-q", "-o", "Acquire::Retries=3", "update"], cache)
-        return _download(cache)
+        return _download(cache, series)
 
 
-def _download(cache):
-    depends = subprocess.run(["apt-cache", "depends", META_PACKAGE], capture_output=True,
-                             text=True, check=False).stdout.split()
-    package = next((word for word in depends if word.startswith("linux-image-")
-                    and word != META_PACKAGE), None)
-    if not package:
-        raise KernelError(f"apt knows no {META_PACKAGE}")
+def _package(series):
+    """The package of the newest kernel of a series."""
+    for meta in META_PACKAGES[series]:
+        depends = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True,
+                                 check=False).stdout.split()
+        for word in depends:
+            if word.startswith(f"linux-image-{series}."):
+                return word
+    raise KernelError(f"apt knows no kernel {series}: looked for "
+                      + " and ".join(META_PACKAGES[series]))
+
+
+def _download(cache, series):
+    package = _package(series)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         scratch = pathlib.Path(scratch)
         # apt's own user may not write here; -o keeps it from complaining about that.
@@ -134,12 +148,20 @@ def _download(cache):
         run(["sh", "-c", 'dpkg-deb --fsys-tarfile "$1" | '
              '{ shift; tar -x -C root --wildcards --no-wildcards-match-slash -f - "$@"; }',
              "sh", archive, *KEPT], scratch)
+        _unpack_modules(root)
         version = next(root.glob("lib/modules/*")).name
         run([find("depmod"), "-b", root, version], scratch)
         _unpack_image(root)
         folder = cache / archive.stem
         root.rename(folder)
     return folder
+
+
+def _unpack_modules(root):
+    """Newer kernels pack each module, which costs the emulated machine time and insmod cannot read."""
+    for packed in root.glob("lib/modules/*/kernel/**/*.ko.xz"):
+        packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
+        packed.unlink()
 
 
 def _unpack_image(root):
