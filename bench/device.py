@@ -9,10 +9,12 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "device"))
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
+sys.path[:0] = [TESTS, os.path.join(TESTS, "device")]
 
 import net  # noqa: E402
 
@@ -67,7 +69,7 @@ def ipip(network, name, octet, flags, address):
     """IPIP of each kind has outer addresses of its own: a raw socket sees all that is for its."""
     outer = {"a": f"10.9.{address}.1", "b": f"10.9.{address}.2"}
     for side in "ab":
-        network[side].ip("addr", "add", f"{outer[side]}/24", "dev", network.veth[side])
+        network[side].ip(f"addr add {outer[side]}/24 dev {network.veth[side]}")
     a = net.Device(network, "a", f"dp{octet}a", flags=flags, log_level="info")
     b = net.Device(network, "b", f"dp{octet}b", flags=flags, log_level="info")
     target, back = own_addresses((a, b), octet)
@@ -79,8 +81,9 @@ def ipip(network, name, octet, flags, address):
 
 
 def iperf(network, way, seconds, *flags):
-    result = network["a"].run("iperf3", "-c", way.target, "-t", seconds, "-J", "--connect-timeout",
-                              5000, *flags, check=False)
+    result = network["a"].try_run("iperf3", "-c", way.target, "-t", seconds, "-J",
+                                  "--connect-timeout", 5000, *flags, timeout=seconds + 60,
+                                  stderr=subprocess.DEVNULL)
     try:
         return json.loads(result.stdout)["end"]
     except (json.JSONDecodeError, KeyError):
@@ -111,8 +114,8 @@ def measure_udp(network, way, seconds):
 
 
 def measure_rtt(network, way):
-    output = network["a"].run("ping", "-n", "-c", 400, "-i", "0.005", "-W", 1, way.target,
-                              check=False).stdout
+    output = network["a"].try_run("ping", "-n", "-c", 400, "-i", "0.005", "-W", 1,
+                                  way.target).stdout
     times = sorted(float(line.split("time=")[1].split()[0]) * 1000
                    for line in output.splitlines() if "time=" in line)
     if times:
@@ -222,7 +225,7 @@ def main():
             ways.append(ipip(network, "device-ipip", 23, [], 123))
         if "device-ipip-raw" in wanted:
             ways.append(ipip(network, "device-ipip-raw", 24, ["--no-bpf"], 124))
-        server = network["b"].start("iperf3", "-s", stdout=-3, stderr=-3)
+        server = network["b"].popen("iperf3 -s", stdout=-3, stderr=-3)
         network.closers.append(lambda: (server.terminate(), server.wait()))
         time.sleep(0.5)
         for way in ways:

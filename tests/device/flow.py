@@ -21,8 +21,8 @@ class Flow:
             self.connected = ping(self.network["a"], INNER["b"][0])
             self.first = self.handshake()
             self.pings = [
-                self.network["a"].start("ping", "-n", "-q", "-i", INTERVAL, "-w", SECONDS, address,
-                                        stdout=-1) for address in INNER["b"]]
+                self.network["a"].popen(f"ping -n -q -i {INTERVAL} -w {SECONDS} {address}",
+                                        text=True, stdout=-1) for address in INNER["b"]]
         except BaseException:
             self.network.close()
             raise

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from lib.netns import Namespace
+from lib.wait import until as wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEVICE = os.environ.get("VPROX_DEVICE", os.path.join(ROOT, "build", "vprox"))
@@ -19,38 +21,6 @@ def run(*command, check=True, **kwargs):
     return subprocess.run(
         [str(c) for c in command], check=check, text=True, capture_output=True, **kwargs
     )
-
-
-def wait_until(condition, seconds=30, what="condition"):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s")
-
-
-class Namespace:
-    def __init__(self, name):
-        self.name = name
-        run("ip", "netns", "add", name)
-        self.ip("link", "set", "lo", "up")
-
-    def command(self, *command):
-        return ["ip", "netns", "exec", self.name, *[str(c) for c in command]]
-
-    def run(self, *command, **kwargs):
-        return run(*self.command(*command), **kwargs)
-
-    def start(self, *command, **kwargs):
-        return subprocess.Popen(self.command(*command), text=True, **kwargs)
-
-    def ip(self, *arguments, **kwargs):
-        return run("ip", "-n", self.name, *arguments, **kwargs)
-
-    def close(self):
-        run("ip", "netns", "del", self.name, check=False)
 
 
 class Network:
@@ -66,9 +36,10 @@ class Network:
         run("ip", "link", "add", self.veth["a"], "netns", self.spaces["a"].name, "type", "veth",
             "peer", "name", self.veth["b"], "netns", self.spaces["b"].name)
         for side, space in self.spaces.items():
+            space.ip("link set lo up")
             for address, length in zip(OUTER[side], (24, 64)):
-                space.ip("addr", "add", f"{address}/{length}", "dev", self.veth[side], "nodad")
-            space.ip("link", "set", self.veth[side], "up")
+                space.ip(f"addr add {address}/{length} dev {self.veth[side]} nodad")
+            space.ip(f"link set {self.veth[side]} up")
 
     def __getitem__(self, side):
         return self.spaces[side]
@@ -77,7 +48,7 @@ class Network:
         for closer in reversed(self.closers):
             closer()
         for space in self.spaces.values():
-            space.close()
+            space.remove()
 
 
 def kernel_before(*release):
@@ -105,7 +76,7 @@ class KernelDevice:
     def __init__(self, network, side, name):
         self.space, self.side, self.name = network[side], side, name
         self.folder = tempfile.mkdtemp(prefix="datapath-")
-        self.space.ip("link", "add", name, "type", "wireguard")
+        self.space.ip(f"link add {name} type wireguard")
         self.private_key = run("wg", "genkey").stdout.strip()
         self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
 
@@ -113,7 +84,7 @@ class KernelDevice:
         return self.space.run("wg", "set", self.name, *arguments, **kwargs)
 
     def show(self, what):
-        return self.space.run("wg", "show", self.name, what).stdout
+        return self.space.run("wg", "show", self.name, what)
 
     def address(self, *addresses):
         set_addresses(self.space, self.name, addresses)
@@ -124,8 +95,8 @@ class KernelDevice:
 
 def set_addresses(space, interface, addresses):
     for address in addresses:
-        space.ip("addr", "replace", address, "dev", interface, "nodad")
-    space.ip("link", "set", interface, "up")
+        space.ip(f"addr replace {address} dev {interface} nodad")
+    space.ip(f"link set {interface} up")
 
 
 class Device:
@@ -141,8 +112,8 @@ class Device:
         if kind == "go":
             log_level = "error"
         self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
-        self.process = self.space.start(
-            *self.in_folder(*program, name),
+        self.process = self.space.popen(
+            self.in_folder(*program, name),
             env={**os.environ, "LOG_LEVEL": log_level, **dict(environment)},
             stdout=self.log, stderr=self.log)
         network.closers.append(self.close)
@@ -154,7 +125,7 @@ class Device:
         self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
 
     def has_interface(self):
-        return self.space.ip("link", "show", self.name, check=False).returncode == 0
+        return self.space.try_run(f"ip link show {self.name}").returncode == 0
 
     def in_folder(self, *command):
         """A command that has this device's folder for /run/wireguard."""
@@ -240,8 +211,8 @@ def connect(a, b, outer=0, psk=False, port=7000, keepalive=0):
 
 
 def ping(space, address, count=3, wait=5):
-    return space.run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait, address,
-                     check=False).returncode == 0
+    return space.try_run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait,
+                         address).returncode == 0
 
 
 class Transfer:
@@ -249,11 +220,11 @@ class Transfer:
 
     def __init__(self, client, server, address, size):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stream.py")
-        self.receiver = server.start("/usr/bin/python3", script, "receive", address, "9000",
-                                     stdout=subprocess.PIPE)
+        self.receiver = server.popen(["/usr/bin/python3", script, "receive", address, "9000"],
+                                     text=True, stdout=subprocess.PIPE)
         self.receiver.stdout.readline()
-        self.sender = client.start("/usr/bin/python3", script, "send", address, "9000", size,
-                                   stdout=subprocess.PIPE)
+        self.sender = client.popen(["/usr/bin/python3", script, "send", address, "9000", size],
+                                   text=True, stdout=subprocess.PIPE)
 
     def arrives_intact(self, seconds):
         """Whether all has arrived within so long."""

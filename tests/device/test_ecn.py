@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
+from lib.capture import send_routed
+from lib.packets import IPIP, echo_packet, ipv4
 from net import INNER, OUTER, Device, connect, ping, wait_until
-from packets import echo_request, raw_packet, send as send_packets
 
 NONE, ECT1, ECT0, CE = 0, 1, 2, 3
 PATIENCE = 30  # seconds for a packet
@@ -17,8 +18,9 @@ class Capture:
     """The TOS bytes or traffic classes of the packets of a namespace that fit a filter."""
 
     def __init__(self, space, interface, expression):
-        self.process = space.start("timeout", PATIENCE, "tcpdump", "-n", "-v", "-l", "-i", interface, expression,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = space.popen(["timeout", PATIENCE, "tcpdump", "-n", "-v", "-l", "-i", interface,
+                                    expression], text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         while "listening on" not in self.process.stderr.readline():
             assert self.process.poll() is None
 
@@ -53,8 +55,8 @@ def mark(network, field):
 
 
 def send(network, address, tos, count=1, wait=5):
-    return network["a"].run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait, "-Q", tos,
-                            address, check=False)
+    return network["a"].try_run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait, "-Q", tos,
+                                address)
 
 
 ECHO_REQUEST = "icmp[0] == 8 or (ip6 and ip6[40] == 128)"
@@ -119,11 +121,11 @@ def test_ipip_shows_the_inner_field(network, ipip):
 
 
 def test_ipip_shows_the_inner_field_in_fragments(network, ipip):
-    network["a"].ip("link", "set", "dp0", "mtu", "1500")
+    network["a"].ip("link set dp0 mtu 1500")
     capture = Capture(network["b"], network.veth["b"],
                       f"ip proto 4 and src host {OUTER['a'][0]} and ip[6] & 0x3f != 0")
-    network["a"].run("ping", "-n", "-q", "-c", 1, "-W", 5, "-M", "dont", "-s", 1470, "-Q",
-                     EXPEDITED | ECT0, IPIP_INNER["b"], check=False)
+    network["a"].try_run("ping", "-n", "-q", "-c", 1, "-W", 5, "-M", "dont", "-s", 1470, "-Q",
+                         EXPEDITED | ECT0, IPIP_INNER["b"])
     assert capture.take(1) == [EXPEDITED | ECT0]
 
 
@@ -136,9 +138,9 @@ def received(device):
 
 def arrive(network, outer, inner):
     """What the path makes of a packet from namespace a."""
-    send_packets(network["a"], raw_packet(
-        OUTER["a"][0], OUTER["b"][0], 4,
-        echo_request(IPIP_INNER["a"], IPIP_INNER["b"], tos=EXPEDITED | inner), tos=outer))
+    send_routed(network["a"], ipv4(
+        OUTER["a"][0], OUTER["b"][0], IPIP,
+        echo_packet(IPIP_INNER["a"], IPIP_INNER["b"], tos=EXPEDITED | inner), tos=outer))
 
 
 def test_ipip_carries_a_mark_over(network, ipip):

@@ -2,8 +2,10 @@
 
 import pytest
 
-from net import OUTER, Device, Namespace, ping, run, set_addresses, transfer, wait_until
-from packets import echo_request, raw_packet, send
+from lib.capture import send_routed as send
+from lib.netns import Namespace
+from lib.packets import IPIP, echo_packet, ipv4
+from net import OUTER, Device, ping, run, set_addresses, transfer, wait_until
 
 INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
 STRANGER = "10.9.0.99"
@@ -45,36 +47,36 @@ def test_a_stream_arrives_intact(network, devices):
 def test_another_inner_source_is_dropped_and_counted(network, devices):
     _, b = devices
     before, bytes_before = b.drops()["spoofed"], received(b)
-    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4,
-                                  echo_request("10.7.0.9", INNER["b"])))
+    send(network["a"], ipv4(OUTER["a"][0], OUTER["b"][0], IPIP,
+                            echo_packet("10.7.0.9", INNER["b"])))
     wait_until(lambda: b.drops()["spoofed"] == before + 1, what="count")
     assert received(b) == bytes_before
 
 
 def test_a_stranger_is_dropped_and_counted(network, devices):
     _, b = devices
-    network["a"].ip("addr", "add", f"{STRANGER}/24", "dev", network.veth["a"])
+    network["a"].ip(f"addr add {STRANGER}/24 dev {network.veth['a']}")
     before = b.drops()["stranger"]
-    send(network["a"], raw_packet(STRANGER, OUTER["b"][0], 4,
-                                  echo_request(INNER["a"], INNER["b"])))
+    send(network["a"], ipv4(STRANGER, OUTER["b"][0], IPIP,
+                            echo_packet(INNER["a"], INNER["b"])))
     wait_until(lambda: b.drops()["stranger"] == before + 1, what="count")
 
 
 def test_fragments_of_the_outer_packet_are_put_together(network, devices):
     _, b = devices
-    inner = echo_request(INNER["a"], INNER["b"], 1000)
+    inner = echo_packet(INNER["a"], INNER["b"], 1000)
     before = received(b)
     send(network["a"],
-         raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner[:512], 7, 0x2000),
-         raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner[512:], 7, 512 // 8))
+         ipv4(OUTER["a"][0], OUTER["b"][0], IPIP, inner[:512], ident=7, more_fragments=True),
+         ipv4(OUTER["a"][0], OUTER["b"][0], IPIP, inner[512:], ident=7, offset=512))
     wait_until(lambda: received(b) == before + len(inner), what="reassembled")
 
 
 def test_options_in_the_outer_header_do_no_harm(network, devices):
     _, b = devices
-    inner = echo_request(INNER["a"], INNER["b"])
+    inner = echo_packet(INNER["a"], INNER["b"])
     before = received(b)
-    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4, inner, options=b"\1" * 8))
+    send(network["a"], ipv4(OUTER["a"][0], OUTER["b"][0], IPIP, inner, options=b"\1" * 8))
     wait_until(lambda: received(b) == before + len(inner), what="arrival")
 
 
@@ -84,7 +86,7 @@ def test_options_in_the_outer_header_do_no_harm(network, devices):
 def test_what_is_no_inner_packet_is_dropped(network, devices, broken):
     a, b = devices
     dropped = sum(b.drops().values())
-    send(network["a"], raw_packet(OUTER["a"][0], OUTER["b"][0], 4, broken))
+    send(network["a"], ipv4(OUTER["a"][0], OUTER["b"][0], IPIP, broken))
     wait_until(lambda: sum(b.drops().values()) > dropped, what="count")
     assert ping(network["a"], INNER["b"])
 
@@ -92,12 +94,11 @@ def test_what_is_no_inner_packet_is_dropped(network, devices, broken):
 def test_a_packet_too_long_that_may_not_be_cut_is_answered(network, devices):
     """RFC 2003, 5.1: the inner DF is the outer one's, and its sender is told."""
     a, _ = devices
-    network["a"].ip("link", "set", "dp0", "mtu", "1500")
-    answer = network["a"].run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", "-M", "do", "-s",
-                              "1460", INNER["b"], check=False)
-    assert "mtu" in (answer.stdout + answer.stderr).lower(), answer.stdout
-    assert network["a"].run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "2", "-M", "dont", "-s",
-                            "1460", INNER["b"], check=False).returncode == 0
+    network["a"].ip("link set dp0 mtu 1500")
+    answer = network["a"].try_run(f"ping -n -c 2 -i 0.3 -W 1 -M do -s 1460 {INNER['b']}")
+    assert "mtu" in answer.stdout.lower(), answer.stdout
+    assert network["a"].try_run(
+        f"ping -n -c 2 -i 0.3 -W 2 -M dont -s 1460 {INNER['b']}").returncode == 0
 
 
 @pytest.fixture(params=["short", "raw"])
@@ -105,17 +106,17 @@ def narrow(network, request):
     """Devices in a and b with a router between them, behind which the path is narrower."""
     flags = ["--no-bpf"] if request.param == "raw" else []
     router = Namespace(f"{network['a'].name}-r")
-    network.closers.append(router.close)
+    network.closers.append(router.remove)
     ends = {"a": ("10.91.0.2", "10.91.0.1"), "b": ("10.92.0.2", "10.92.0.1")}
     for side, (address, hop) in ends.items():
         run("ip", "link", "add", "dpv-n", "netns", network[side].name, "type", "veth",
             "peer", "name", f"dpv-{side}", "netns", router.name)
         for space, link, own in (network[side], "dpv-n", address), (router, f"dpv-{side}", hop):
             set_addresses(space, link, [f"{own}/24"])
-        network[side].ip("route", "add", "default", "via", hop)
+        network[side].ip(f"route add default via {hop}")
     router.run("sysctl", "-q", "net.ipv4.ip_forward=1")
-    router.ip("link", "set", "dpv-b", "mtu", NARROW)
-    network["b"].ip("link", "set", "dpv-n", "mtu", NARROW)
+    router.ip(f"link set dpv-b mtu {NARROW}")
+    network["b"].ip(f"link set dpv-n mtu {NARROW}")
     made = [Device(network, side, f"dp{side}", flags=flags) for side in "ab"]
     for me, other in (made, made[::-1]):
         me.address(f"{INNER[me.side]}/24")

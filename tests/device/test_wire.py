@@ -20,13 +20,13 @@ def counted(device):
 def test_a_stream_survives_loss_reordering_and_duplicates(network):
     a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
     connect(a, b)
-    relay = network["a"].start("/usr/bin/python3", os.path.join(HERE, "relay.py"), "7500",
-                               OUTER["b"][0], "7000", stdout=subprocess.PIPE)
+    relay = network["a"].popen(["/usr/bin/python3", os.path.join(HERE, "relay.py"), "7500",
+                                OUTER["b"][0], "7000"], stdout=subprocess.PIPE)
     try:
         relay.stdout.readline()
         a.set("peer", b.public_key, "endpoint", f"{OUTER['a'][0]}:7500")
-        assert "duplicates" not in network["a"].run(
-            "ping", "-n", "-q", "-c", 50, "-i", "0.1", "-W", 5, INNER["b"][0], check=False).stdout
+        assert "duplicates" not in network["a"].try_run(
+            "ping", "-n", "-q", "-c", 50, "-i", "0.1", "-W", 5, INNER["b"][0]).stdout
         assert transfer(network["a"], network["b"], INNER["b"][0], 1_000_000, 120)
         assert b.drops()["replayed"] > 0
     finally:
@@ -41,8 +41,8 @@ def test_a_peer_that_moves_in_mid_transfer_is_followed(network):
     stream = Transfer(network["a"], network["b"], INNER["b"][0], size)
     network.closers.append(stream.close)
     wait_until(lambda: counted(b) > size / 10, 60, what="stream")
-    network["a"].ip("addr", "del", f"{OUTER['a'][0]}/24", "dev", network.veth["a"])
-    network["a"].ip("addr", "add", "10.9.0.77/24", "dev", network.veth["a"])
+    network["a"].ip(f"addr del {OUTER['a'][0]}/24 dev {network.veth['a']}")
+    network["a"].ip(f"addr add 10.9.0.77/24 dev {network.veth['a']}")
     assert counted(b) < size
     wait_until(lambda: "10.9.0.77:7000" in b.show("endpoints"), 30, what="new endpoint")
     assert stream.arrives_intact(120)
@@ -61,7 +61,7 @@ class Flood:
         self.space = network["a"]
 
     def __enter__(self):
-        self.process = self.space.start(*self.command, stdout=subprocess.PIPE)
+        self.process = self.space.popen(self.command, stdout=subprocess.PIPE)
         self.process.stdout.readline()
 
     def __exit__(self, *_):
@@ -74,8 +74,8 @@ def flooded(network):
     """Two devices, and a flood that the second can be put under."""
     a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
     connect(a, b)
-    network["a"].ip("route", "add", "local", FLOOD, "dev", "lo")
-    network["b"].ip("route", "add", FLOOD, "dev", network.veth["b"])
+    network["a"].ip(f"route add local {FLOOD} dev lo")
+    network["b"].ip(f"route add {FLOOD} dev {network.veth['b']}")
     assert ping(network["a"], INNER["b"][0])
     return a, b, Flood(network, b)
 
@@ -90,11 +90,11 @@ def arrived(device, seconds):
 def test_under_a_flood_a_tunnel_keeps_half_its_throughput_and_memory_does_not_grow(
         network, flooded):
     _, b, flood = flooded
-    server = network["b"].start("iperf3", "-s", "-1", "--forceflush", stdout=subprocess.PIPE)
+    server = network["b"].popen("iperf3 -s -1 --forceflush", text=True,
+                                 stdout=subprocess.PIPE)
     while "listening" not in server.stdout.readline():
         assert server.poll() is None
-    client = network["a"].start("iperf3", "-c", INNER["b"][0], "-t", 600,
-                                stdout=subprocess.DEVNULL)
+    client = network["a"].popen(f"iperf3 -c {INNER['b'][0]} -t 600", stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: arrived(b, 0.5) > 1e6, seconds=60, what="stream")
         with flood:  # once, for all buffers to be touched
@@ -141,6 +141,6 @@ def test_a_path_that_refuses_super_packets_is_served_packet_by_packet(network):
     a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
     connect(a, b)
     for side in "ab":
-        network[side].ip("link", "set", network.veth[side], "mtu", "1400")
+        network[side].ip(f"link set {network.veth[side]} mtu 1400")
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
     assert a.log_text().count("one by one") == 1

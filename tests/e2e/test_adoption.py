@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from lab import packets, wait
 from lab.tunnels import random_key
+from lib import capture, packets, wait
 
 OTHER_GROUP = 4711
 
@@ -401,14 +401,14 @@ def test_wireguard_answers_from_no_other_address(host, client):
     tunnel = host.tunnel("wireguard", client).up()
     assert tunnel.ping()
     host.ns.run(f"ip addr del {host.address}/32 dev wan0")
-    with packets.Sniffer(host.world.internet, host.node.name) as sniffer:
+    with capture.Capture(host.world.internet, host.node.name) as sniffer:
         # Routed here all the same: the host has it on another interface for a moment.
         host.ns.run(f"ip route add local {host.address}/32 dev lo")
         tunnel.ping(seconds=1)
         host.ns.run(["bash", "-c", f"ping -c1 -W1 -I vprox0 {tunnel.inner} || true"])
-        sources = {packet.source for packet in sniffer.look()
-                   if packet.protocol == packets.PROTOCOL_UDP and 50227 in packet.ports
-                   and packet.destination == client.address}
+        sources = {packet.src for packet in sniffer.look()
+                   if packet.proto == packets.UDP and 50227 in packet.ports
+                   and packet.dst == client.address}
     assert sources <= {host.address}
     host.ns.run(f"ip route del local {host.address}/32 dev lo")
     host.ns.run(f"ip addr add {host.address}/32 dev wan0")

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.client import Machine
 from lab.planes import either_plane
 from lab.server import Host
 from lab.world import ROUTER_TO_CLIENTS
+from lib import wait
 
 
 @pytest.fixture(name="other_host")

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import PASSWORD
 from lab.client import Machine
 from lab.pretender import GRANT, Pretender, answer, grant
+from lib import wait
 
 pytestmark = pytest.mark.only("embedded", reason="what is answered is the same to both planes")
 

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from lab import wait
 from lab.api import PASSWORD
 from lab.planes import either_plane
+from lib import wait
 
 GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import PASSWORD
 from lab.tunnels import random_key
+from lib import wait
 
 pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab import packets, wait
 from lab.tunnels import random_key
 from lab.world import up
+from lib import capture, packets, wait
 
 FLAGS = "--wg-block-per-ip=/24"
 
@@ -54,9 +54,9 @@ def test_a_peer_of_one_endpoint_cannot_use_the_others_addresses(shared_host, ser
     first, second = clients(2)
     mine = shared_host.tunnel("ipip", first, shared_host.address).up()
     other = shared_host.tunnel("ipip", second, shared_host.second).up()
-    packets.send(mine.ns, mine.device,
-                 packets.udp(other.inner, "198.51.100.80", 4000, 7777, b"spoofed-endpoint"),
-                 packets.udp(mine.inner, "198.51.100.80", 4000, 7777, b"right-endpoint"))
+    capture.send(mine.ns, mine.device,
+                 packets.udp_packet(other.inner, "198.51.100.80", 4000, 7777, b"spoofed-endpoint"),
+                 packets.udp_packet(mine.inner, "198.51.100.80", 4000, 7777, b"right-endpoint"))
     assert seen(world, b"right-endpoint") == shared_host.address
     assert seen(world, b"spoofed-endpoint", seconds=0.3) is None
 
@@ -94,14 +94,14 @@ def test_with_several_uplinks_each_address_leaves_by_its_own(world, host, client
     server = host.start(FLAGS, ips=[host.address, host.second])
     tunnel = host.tunnel(kind, client, host.second).up()
     first = host.tunnel(kind, client, host.address, device="first").up()
-    with packets.Sniffer(host.ns, "wan1") as second_uplink, \
-            packets.Sniffer(host.ns, "wan0") as first_uplink:
+    with capture.Capture(host.ns, "wan1") as second_uplink, \
+            capture.Capture(host.ns, "wan0") as first_uplink:
         assert tunnel.ping()
         assert tunnel.visit() == host.second
         assert first.visit() == host.address
 
         def left(sniffer, source):
-            return any(p.source == source and p.destination == "198.51.100.80"
+            return any(p.src == source and p.dst == "198.51.100.80"
                        for p in sniffer.look())
         assert left(second_uplink, host.second) and not left(first_uplink, host.second)
         assert left(first_uplink, host.address) and not left(second_uplink, host.address)

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from lab import echo, packets, wait
-from lab.packets import Sniffer, udp
+from lab import echo
 from lab.world import NEIGHBOUR
+from lib import wait
+from lib.capture import Capture, mac_of, send, send_routed
+from lib.packets import ICMP, IPIP, TCP, UDP, ipv4, syn_packet, udp_packet
 
 HOST_PORT = 7001
 LINK_LOCAL = "169.254.169.254"
@@ -89,18 +91,18 @@ def test_a_false_inner_source_is_dropped_in_transit_and_the_right_one_passes(
     sources = false_sources(shared_host, tunnel, other)
     sent = {what: marker("transit") for what in sources}
     right = marker("right")
-    with Sniffer(world.internet) as sniffer:
-        packets.send(tunnel.ns, tunnel.device, *[
-            udp(source, echo.VISITED, 4000, echo.UDP_PORT, sent[what])
+    with Capture(world.internet) as sniffer:
+        send(tunnel.ns, tunnel.device, *[
+            udp_packet(source, echo.VISITED, 4000, echo.UDP_PORT, sent[what])
             for what, source in sources.items()])
-        packets.send(tunnel.ns, tunnel.device,
-                     udp(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
+        send(tunnel.ns, tunnel.device,
+             udp_packet(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
         assert wait.until(lambda: arrived(world, right))
         time.sleep(WATCHED_SECONDS)
         # Outside of any tunnel; the outer packets of the tunnels themselves pass here too.
-        clear = [p for p in sniffer.look() if p.protocol == packets.PROTOCOL_UDP
+        clear = [p for p in sniffer.look() if p.proto == UDP
                  and echo.UDP_PORT in p.ports]
-    passed = [what for what in sources if any(sent[what] in p.data for p in clear)]
+    passed = [what for what in sources if any(sent[what] in p.raw for p in clear)]
     assert passed == []
 
 
@@ -109,11 +111,12 @@ def test_false_inner_sources_are_dropped_before_they_reach_the_host(
     sources = false_sources(shared_host, tunnel, other)
     sent = {(what, to): marker("host") for what in sources
             for to in (tunnel.gateway, shared_host.address)}
-    packets.send(tunnel.ns, tunnel.device, *[
-        udp(sources[what], to, 4000, HOST_PORT, payload) for (what, to), payload in sent.items()])
+    send(tunnel.ns, tunnel.device, *[
+        udp_packet(sources[what], to, 4000, HOST_PORT, payload)
+        for (what, to), payload in sent.items()])
     right = {to: marker("right") for to in (tunnel.gateway, shared_host.address)}
-    packets.send(tunnel.ns, tunnel.device, *[
-        udp(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in right.items()])
+    send(tunnel.ns, tunnel.device, *[
+        udp_packet(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in right.items()])
     assert wait.until(lambda: set(right.values()) <= set(listener.look()))
     time.sleep(WATCHED_SECONDS)
     assert [what for what, payload in sent.items() if payload in listener.look()] == []
@@ -121,19 +124,17 @@ def test_false_inner_sources_are_dropped_before_they_reach_the_host(
 
 @pytest.mark.interop
 def test_false_inner_sources_are_dropped_in_fragments_too(world, shared_host, tunnel, other):
-    more_fragments, last = 0x2000, 2
     evil, right = marker("fragment"), marker("fragment")
-    with Sniffer(world.internet) as sniffer:
+    with Capture(world.internet) as sniffer:
         for source, payload in ((other.inner, evil), (tunnel.inner, right)):
-            whole = udp(source, echo.VISITED, 4000, echo.UDP_PORT,
-                        payload.ljust(24, b"."))[20:]
-            packets.send(tunnel.ns, tunnel.device, *[
-                packets.ipv4(source, echo.VISITED, packets.PROTOCOL_UDP, part, fragment=flags)
-                for part, flags in ((whole[:16], more_fragments), (whole[16:], last))])
+            whole = udp_packet(source, echo.VISITED, 4000, echo.UDP_PORT,
+                               payload.ljust(24, b"."))[20:]
+            send(tunnel.ns, tunnel.device, *[
+                ipv4(source, echo.VISITED, UDP, whole[:16], more_fragments=True),
+                ipv4(source, echo.VISITED, UDP, whole[16:], offset=16)])
         assert wait.until(lambda: any(data.startswith(right) for data, _ in world.echo.datagrams))
         assert not any(data.startswith(evil) for data, _ in world.echo.datagrams)
-        assert not [p for p in sniffer.look() if p.source == other.inner
-                    and p.protocol == packets.PROTOCOL_UDP]
+        assert not [p for p in sniffer.look() if p.src == other.inner and p.proto == UDP]
 
 
 def test_a_clients_packets_do_not_reach_the_hosts_loopback_or_everybody(
@@ -142,11 +143,11 @@ def test_a_clients_packets_do_not_reach_the_hosts_loopback_or_everybody(
     shared_host.ns.sysctl(net__ipv4__conf__all__route_localnet=1)
     targets = ["127.0.0.1", "127.1.2.3", "224.0.0.1", "255.255.255.255", "10.100.255.255"]
     sent = {to: marker("to") for to in targets}
-    packets.send(tunnel.ns, tunnel.device, *[
-        udp(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in sent.items()])
+    send(tunnel.ns, tunnel.device, *[
+        udp_packet(tunnel.inner, to, 4000, HOST_PORT, payload) for to, payload in sent.items()])
     right = marker("right")
-    packets.send(tunnel.ns, tunnel.device,
-                 udp(tunnel.inner, tunnel.gateway, 4000, HOST_PORT, right))
+    send(tunnel.ns, tunnel.device,
+         udp_packet(tunnel.inner, tunnel.gateway, 4000, HOST_PORT, right))
     assert wait.until(lambda: right in listener.look())
     assert [to for to, payload in sent.items() if payload in listener.look()] == []
     shared_host.ns.sysctl(net__ipv4__conf__all__route_localnet=0)
@@ -158,9 +159,9 @@ def test_an_address_outside_the_block_that_somebody_gave_a_peer_is_dropped(
     shared_host.ns.run(f"wg set vprox0 peer {tunnel.public_key} "
                        f"allowed-ips {tunnel.inner}/32,198.51.100.99/32")
     evil, right = marker("outside"), marker("right")
-    packets.send(tunnel.ns, tunnel.device,
-                 udp("198.51.100.99", echo.VISITED, 4000, echo.UDP_PORT, evil),
-                 udp(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
+    send(tunnel.ns, tunnel.device,
+         udp_packet("198.51.100.99", echo.VISITED, 4000, echo.UDP_PORT, evil),
+         udp_packet(tunnel.inner, echo.VISITED, 4000, echo.UDP_PORT, right))
     assert wait.until(lambda: arrived(world, right))
     time.sleep(WATCHED_SECONDS)
     assert not arrived(world, evil)
@@ -181,27 +182,23 @@ def test_a_neighbour_cannot_leave_with_the_servers_address(
     assert other.visit() == shared_host.address
     evil = [marker("neighbour") for _ in range(3)]
     right = marker("own")
-    neighbour.run("ping -c1 -W2 192.0.2.129")
-    gateway = neighbour.run("ip neigh show dev eth0").split()
-    address = gateway[gateway.index("lladdr") + 1]
-    packets.send_to(neighbour, "eth0", address, *[
-        udp(source, echo.VISITED, 4000, echo.UDP_PORT, payload)
-        for source, payload in zip([other.inner, "10.100.0.1", "10.100.9.9"], evil)])
-    packets.send_to(neighbour, "eth0", address,
-                    udp(NEIGHBOUR, echo.VISITED, 4000, echo.UDP_PORT, right))
+    mac = mac_of(shared_host.ns, "lan0")
+    send(neighbour, "eth0", *[
+        udp_packet(source, echo.VISITED, 4000, echo.UDP_PORT, payload)
+        for source, payload in zip([other.inner, "10.100.0.1", "10.100.9.9"], evil)], mac=mac)
+    send(neighbour, "eth0", udp_packet(NEIGHBOUR, echo.VISITED, 4000, echo.UDP_PORT, right),
+         mac=mac)
     assert wait.until(lambda: arrived(world, right)), "a neighbour's own traffic is forwarded"
     time.sleep(WATCHED_SECONDS)
     assert not any(arrived(world, payload) for payload in evil)
 
 
 def test_a_neighbour_cannot_talk_to_the_host_as_a_client(shared_host, neighbour, other, listener):
-    neighbour.run("ping -c1 -W2 192.0.2.129")
-    words = neighbour.run("ip neigh show dev eth0").split()
-    address = words[words.index("lladdr") + 1]
+    mac = mac_of(shared_host.ns, "lan0")
     evil, right = marker("neighbour"), marker("own")
-    packets.send_to(neighbour, "eth0", address,
-                    udp(other.inner, "10.100.0.1", 4000, HOST_PORT, evil),
-                    udp(NEIGHBOUR, "192.0.2.129", 4000, HOST_PORT, right))
+    send(neighbour, "eth0",
+         udp_packet(other.inner, "10.100.0.1", 4000, HOST_PORT, evil),
+         udp_packet(NEIGHBOUR, "192.0.2.129", 4000, HOST_PORT, right), mac=mac)
     assert wait.until(lambda: right in listener.look())
     assert evil not in listener.look()
 
@@ -209,7 +206,7 @@ def test_a_neighbour_cannot_talk_to_the_host_as_a_client(shared_host, neighbour,
 # 3. From outside, only answers reach tunnels
 
 def test_nobody_outside_can_reach_into_a_tunnel(world, tunnel, shared_host, neighbour):
-    with Sniffer(tunnel.ns, tunnel.device) as inside:
+    with Capture(tunnel.ns, tunnel.device) as inside:
         evil = [marker("outside"), marker("outside")]
         neighbour.enter(send_datagram, tunnel.inner, evil[0])
         world.internet.ip(f"route replace {tunnel.inner}/32 via {shared_host.address} "
@@ -226,9 +223,9 @@ def send_datagram(address, payload, port=4001):
 
 
 def test_peers_do_not_reach_each_other(tunnel, other):
-    with Sniffer(other.ns, other.device) as inside:
+    with Capture(other.ns, other.device) as inside:
         evil = marker("peer")
-        packets.send(tunnel.ns, tunnel.device, udp(tunnel.inner, other.inner, 4000, 4001, evil))
+        send(tunnel.ns, tunnel.device, udp_packet(tunnel.inner, other.inner, 4000, 4001, evil))
         assert not tunnel.ping(other.inner, seconds=1)
         assert not inside.saw(evil)
 
@@ -240,9 +237,9 @@ def test_peers_reach_each_other_where_it_is_allowed_and_keep_their_addresses(hos
     host.start("--allow-peer-to-peer")
     first, second = [host.tunnel(kind, node).up() for kind, node in zip(kinds.split(), clients(2))]
     assert second.ping()  # a WireGuard peer must have been heard of to be found
-    with Sniffer(second.ns, second.device) as inside:
+    with Capture(second.ns, second.device) as inside:
         assert first.ping(second.inner)
-        assert inside.wait(lambda p: p.source == first.inner and p.destination == second.inner)
+        assert inside.wait(lambda p: p.src == first.inner and p.dst == second.inner)
     assert first.visit() == host.address
 
 
@@ -271,15 +268,14 @@ def test_link_local_addresses_are_reached_only_where_it_is_allowed(world, host, 
 def test_inner_ip_in_ip_captures_no_other_clients_tunnel(tunnel, other, shared_host):
     evil = marker("capture")
     victim = other.node
-    with Sniffer(tunnel.ns, tunnel.device) as attacker, Sniffer(victim.ns, "eth0") as wire:
-        inner = udp("198.51.100.99", other.inner, 53, 4001, evil)
-        packets.send(tunnel.ns, tunnel.device, *[packets.ipv4(
-            tunnel.inner, victim.address, packets.PROTOCOL_IPIP, inner)] * 3)
+    with Capture(tunnel.ns, tunnel.device) as attacker, Capture(victim.ns, "eth0") as wire:
+        inner = udp_packet("198.51.100.99", other.inner, 53, 4001, evil)
+        send(tunnel.ns, tunnel.device, *[
+            ipv4(tunnel.inner, victim.address, IPIP, inner)] * 3)
         assert tunnel.ping()  # so that the attack has been dealt with
         assert other.visit() == shared_host.address
         assert other.ping(count=3)
-        assert not [p for p in attacker.look() if p.protocol == packets.PROTOCOL_IPIP
-                    and p.source == victim.address]
+        assert not [p for p in attacker.look() if p.proto == IPIP and p.src == victim.address]
         assert not wire.saw(evil), "it did not even arrive"
 
 
@@ -288,17 +284,17 @@ def test_a_source_port_of_wireguard_captures_no_other_clients_tunnel(
     victim_node, = clients(1)
     victim = shared_host.tunnel("wireguard", victim_node)
     port = 51820
-    with Sniffer(victim_node.ns, "eth0") as wire, Sniffer(tunnel.ns, tunnel.device) as attacker:
+    with Capture(victim_node.ns, "eth0") as wire, Capture(tunnel.ns, tunnel.device) as attacker:
         # As if the server itself talked to the victim, before the victim talks to the server.
         evil = marker("capture")
-        packets.send(tunnel.ns, tunnel.device, *[
-            udp(tunnel.inner, victim_node.address, 50227, port, evil)] * 3)
-        assert wire.wait(lambda p: evil in p.data), "this much is everybody's right"
-        assert {p.ports[0] for p in wire.look() if evil in p.data} & {443, 50227} == set()
+        send(tunnel.ns, tunnel.device, *[
+            udp_packet(tunnel.inner, victim_node.address, 50227, port, evil)] * 3)
+        assert wire.wait(lambda p: evil in p.raw), "this much is everybody's right"
+        assert {p.ports[0] for p in wire.look() if evil in p.raw} & {443, 50227} == set()
         victim.up(listen_port=port)
         assert victim.ping(count=3) and victim.visit() == shared_host.address
-        assert not [p for p in attacker.look() if p.source == victim_node.address
-                    and p.protocol == packets.PROTOCOL_UDP]
+        assert not [p for p in attacker.look() if p.src == victim_node.address
+                    and p.proto == UDP]
 
 
 def test_a_source_port_of_https_captures_no_control_connection(tunnel, clients, shared_host):
@@ -309,15 +305,15 @@ def test_a_source_port_of_https_captures_no_control_connection(tunnel, clients, 
     # A host whose firewall does not answer what it did not ask for: the entry would stay.
     victim.ns.run("nft add table ip t '{ chain o { type filter hook output priority 0; "
                   "tcp flags rst drop; }; }'")
-    with Sniffer(victim.ns, "eth0") as wire, Sniffer(tunnel.ns, tunnel.device) as attacker:
-        packets.send(tunnel.ns, tunnel.device, *[
-            packets.tcp_syn(tunnel.inner, victim.address, 443, port)] * 3)
-        syn = wire.wait(lambda p: p.source == shared_host.address and
-                        p.protocol == packets.PROTOCOL_TCP and p.ports[1] == port)
+    with Capture(victim.ns, "eth0") as wire, Capture(tunnel.ns, tunnel.device) as attacker:
+        send(tunnel.ns, tunnel.device, *[
+            syn_packet(tunnel.inner, victim.address, 443, port)] * 3)
+        syn = wire.wait(lambda p: p.src == shared_host.address and
+                        p.proto == TCP and p.ports[1] == port)
         assert syn is not None and syn.ports[0] != 443
         assert from_port(victim, shared_host.address, port) == b"HTTP/1.1 200 OK"
-        assert not [p for p in attacker.look() if p.protocol == packets.PROTOCOL_TCP
-                    and p.source == victim.address and 443 in p.ports]
+        assert not [p for p in attacker.look() if p.proto == TCP
+                    and p.src == victim.address and 443 in p.ports]
 
 
 def from_port(node, address, port):
@@ -344,18 +340,18 @@ def test_the_tunnels_own_packets_are_not_tracked(tunnel, other, shared_host):
 # 5. and 8.
 
 def test_every_way_out_has_the_bind_address(tunnel, shared_host, neighbour):
-    with Sniffer(neighbour, "eth0") as wire:
+    with Capture(neighbour, "eth0") as wire:
         assert tunnel.ping(NEIGHBOUR)
-        assert {p.source for p in wire.look() if p.destination == NEIGHBOUR
-                and p.protocol == packets.PROTOCOL_ICMP} == {shared_host.address}
+        assert {p.src for p in wire.look() if p.dst == NEIGHBOUR
+                and p.proto == ICMP} == {shared_host.address}
 
 
 def test_when_the_route_moves_nothing_leaks_out_unmasked(world, shared_host, tunnel, neighbour):
     shared_host.ns.run(f"ip route add {echo.VISITED}/32 via {NEIGHBOUR} dev lan0")
-    with Sniffer(neighbour, "eth0") as wire:
-        packets.send(tunnel.ns, tunnel.device, udp(tunnel.inner, echo.VISITED, 4000, 4001, b"x"))
-        assert wire.wait(lambda p: p.destination == echo.VISITED)
-        assert {p.source for p in wire.look() if p.destination == echo.VISITED} == \
+    with Capture(neighbour, "eth0") as wire:
+        send(tunnel.ns, tunnel.device, udp_packet(tunnel.inner, echo.VISITED, 4000, 4001, b"x"))
+        assert wire.wait(lambda p: p.dst == echo.VISITED)
+        assert {p.src for p in wire.look() if p.dst == echo.VISITED} == \
             {shared_host.address}
     shared_host.ns.run(f"ip route del {echo.VISITED}/32")
 
@@ -363,14 +359,14 @@ def test_when_the_route_moves_nothing_leaks_out_unmasked(world, shared_host, tun
 def test_a_client_without_a_tunnel_is_not_told_that_the_protocol_is_unreachable(
         shared_host, server, clients):
     stranger, = clients(1)
-    with Sniffer(stranger.ns, "eth0") as wire:
-        packets.send_routed(stranger.ns, *[
-            packets.ipv4(stranger.address, shared_host.address, packets.PROTOCOL_IPIP,
-                         udp("10.100.0.99", echo.VISITED, 1, 2, b"x"))] * 3)
+    with Capture(stranger.ns, "eth0") as wire:
+        send_routed(stranger.ns, *[
+            ipv4(stranger.address, shared_host.address, IPIP,
+                 udp_packet("10.100.0.99", echo.VISITED, 1, 2, b"x"))] * 3)
         assert shared_host.api(stranger).get("/healthz").status == 200
         time.sleep(WATCHED_SECONDS)
-        assert [p for p in wire.look() if p.protocol == packets.PROTOCOL_ICMP
-                and p.source == shared_host.address] == []
+        assert [p for p in wire.look() if p.proto == ICMP
+                and p.src == shared_host.address] == []
 
 
 # 9. Other programs' firewalls

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
+from lib import wait
 
 
 def status(pid):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab import wait
+from lib import wait
 
 LOOK = "--reap-interval=1s"
 SECONDS = 40  # for what is looked after every 5 s; a WireGuard session may have to begin anew

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lab import packets, wait
 from lab.tunnels import random_key
+from lib import capture, packets, wait
 
 IDLE = 3
 GRACE = 2
@@ -64,8 +64,9 @@ def test_one_way_traffic_from_the_client_keeps_an_ipip_peer(shared_host, server,
     tunnel = shared_host.tunnel("ipip", client).up()
 
     def sends():
-        packets.send(tunnel.ns, tunnel.device,
-                     packets.udp(tunnel.inner, "198.51.100.99", 4000, 9, b"nobody answers this"))
+        capture.send(tunnel.ns, tunnel.device,
+                     packets.udp_packet(tunnel.inner, "198.51.100.99", 4000, 9,
+                                        b"nobody answers this"))
         return holds(shared_host, tunnel)
     wait.throughout(sends, 2 * IDLE)
     wait.until(lambda: not holds(shared_host, tunnel), IDLE + SLACK)
@@ -80,8 +81,9 @@ def test_one_way_traffic_to_the_client_keeps_an_ipip_peer(shared_host, server, c
         return holds(shared_host, tunnel)
 
     def sends():
-        packets.send(shared_host.ns, device,
-                     packets.udp("10.100.0.1", tunnel.inner, 4000, 9, b"nobody answers this"))
+        capture.send(shared_host.ns, device,
+                     packets.udp_packet("10.100.0.1", tunnel.inner, 4000, 9,
+                                        b"nobody answers this"))
         return is_there()
     wait.throughout(sends, 2 * IDLE)
     wait.until(lambda: not is_there(), IDLE + SLACK)

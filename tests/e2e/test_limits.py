@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import CONTEXT, PORT, Connection, request_bytes
 from lab.planes import either_plane
+from lib import wait
 
 WHOLE_REQUEST = 10  # seconds, handshake and all
 SLACK = 10  # for a machine that has much else to do

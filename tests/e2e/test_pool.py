@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab import wait
 from lab.tunnels import IpipTunnel, random_key
+from lib import wait
 
 USED_UP = (503, "no more IP addresses available\n")
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import Connection, PASSWORD, request_bytes, tls_context
 from lab.planes import either_plane
 from lab.tunnels import random_key
+from lib import wait
 
 MAX_HEADERS = 8 << 10
 MAX_BODY = 4 << 10

@@ -16,10 +16,10 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import Connection
-from lab.netns import stop
 from lab.tunnels import random_key
+from lib import wait
+from lib.netns import stop
 
 CROWD = 50
 FRESH_SECONDS = 15  # counters are a second old, and the machine may be slow

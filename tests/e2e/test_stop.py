@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from lab import wait
 from lab.api import Connection, PASSWORD, request_bytes
 from lab.tunnels import random_key
+from lib import wait
 
 DRAINS = 10  # seconds: for requests in flight
 SHUTTING_DOWN = (503, "server shutting down\n")

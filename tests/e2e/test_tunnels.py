@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from lab import echo, packets, wait
+from lab import echo
 from lab.api import Connection, request_bytes
 from lab.tunnels import IpipTunnel, random_key
+from lib import capture, packets, wait
 
 GATEWAY = "10.100.0.1"
 PARALLEL = 50
@@ -127,11 +128,11 @@ def test_the_segment_size_is_clamped_to_the_path(tunnel, world, direction):
     limit = {"wireguard": 1420, "ipip": 1480}[tunnel.kind] - 40
     # Both ends have room for more and say so: the client's own interface is made larger.
     tunnel.ns.run(f"ip link set {tunnel.device} mtu 1500")
-    with packets.Sniffer(world.internet) as outside, \
-            packets.Sniffer(tunnel.ns, tunnel.device) as inside:
+    with capture.Capture(world.internet) as outside, \
+            capture.Capture(tunnel.ns, tunnel.device) as inside:
         assert tunnel.visit()
         sniffer, flags = (outside, 0x02) if direction == "from the client" else (inside, 0x12)
-        syn = sniffer.wait(lambda p: p.protocol == packets.PROTOCOL_TCP and
+        syn = sniffer.wait(lambda p: p.proto == packets.TCP and
                            p.payload[13] == flags and echo.HTTP_PORT in p.ports)
     assert syn is not None and syn.mss <= limit
 
@@ -282,16 +283,16 @@ def test_a_device_that_was_made_again_seeks_its_peers(host, client):
     tunnel = host.tunnel("wireguard", client).up()
     assert tunnel.ping()
     time.sleep(2)  # for a look, which sees where the client is
-    with packets.Sniffer(client.ns, "eth0") as wire:
+    with capture.Capture(client.ns, "eth0") as wire:
         host.ns.run("ip link del vprox0")
         assert server.logged("vprox0 is back", 20)
         first = wire.wait(is_handshake_initiation, 20)
-        assert first is not None and first.source == host.address
+        assert first is not None and first.src == host.address
     wait.until(lambda: tunnel.visit(seconds=1) == host.address, 20)
 
 
 def is_handshake_initiation(packet):
-    return packet.protocol == packets.PROTOCOL_UDP and 50227 in packet.ports and \
+    return packet.proto == packets.UDP and 50227 in packet.ports and \
         packet.payload[8:12] == b"\1\0\0\0"
 
 

@@ -8,17 +8,16 @@
 import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
+from lib.capture import Tun, mac_of, send
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-
-from packets import Sender, Tun, mac_of  # noqa: E402
-
 TOOL = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")) / "tests/firewall/firewall-tool"
-SERVER, INTERNET, CLIENT = "firewall-server", "firewall-internet", "firewall-client"
+# Their own of each run: others may be at it too.
+SERVER, INTERNET, CLIENT = (f"firewall-{name}-{os.getpid()}"
+                            for name in ("server", "internet", "client"))
 
 BLOCK = "10.100.0.0/16"
 ENDPOINTS = ["0,203.0.113.1,10.100.0.0/20,50227", "1,203.0.113.2,10.100.16.0/20,50228"]
@@ -130,7 +129,7 @@ class World:
 
     def send_from_lan(self, packet):
         """As a neighbour on the Internet's side of the server's eth0."""
-        Sender(INTERNET, "eth0", self.server_mac).send(packet)
+        send(INTERNET, "eth0", packet, mac=self.server_mac)
 
     def delete(self):
         for tun in self.tuns.values():

@@ -6,9 +6,10 @@ import socket
 
 import pytest
 from conftest import INTERNET, SERVER, sh
-from packets import (ACK, ECHO_REPLY, FIN, ICMP, IPIP, SYN, TCP, UDP, UNREACHABLE, Capture,
-                     RawReceiver, RawSender, fragments, icmp_echo, in_namespace, ipip, ipv4, tcp,
-                     udp)
+from lib.capture import Capture, RawReceiver, send_routed
+from lib.netns import enter
+from lib.packets import (ACK, ECHO_REPLY, FIN, ICMP, IPIP, SYN, TCP, UDP, UNREACHABLE, fragments,
+                         icmp_echo, ipip, ipv4, tcp, udp)
 
 WEB, VICTIM, METADATA = "198.51.100.1", "198.51.100.7", "169.254.169.254"
 BIND, BIND_1, OTHER = "203.0.113.1", "203.0.113.2", "203.0.113.9"
@@ -58,8 +59,7 @@ def echo_is_answered(world, interface, src, dst, out=None):
 
 @contextlib.contextmanager
 def listening(namespace, address, port, kind=socket.SOCK_DGRAM):
-    with in_namespace(namespace):
-        s = socket.socket(socket.AF_INET, kind)
+    s = enter(namespace, socket.socket, socket.AF_INET, kind)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     s.bind((address, port))
@@ -365,7 +365,7 @@ def test_outer_packets_are_not_tracked_in_either_direction(world):
         world.send_from_lan(ipv4(VICTIM, BIND, UDP, udp(9, WG_PORT, b"in")))
         assert receives(wireguard) == b"in"
         wireguard.sendto(b"out", (VICTIM, 9))
-    RawSender(SERVER).send(ipip(BIND, VICTIM, ipv4("10.100.0.1", "10.100.0.3", ICMP, icmp_echo())))
+    send_routed(SERVER, ipip(BIND, VICTIM, ipv4("10.100.0.1", "10.100.0.3", ICMP, icmp_echo())))
     tracked = sh(SERVER, "conntrack -L", check=False)
     assert VICTIM not in tracked
 

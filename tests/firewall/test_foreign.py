@@ -3,10 +3,10 @@
 import re
 import subprocess
 import threading
-import time
 
 import pytest
 from conftest import CLIENT, INTERNET, SERVER, Tool, run_tool, sh
+from lib import wait
 
 DOCKER = """*filter
 :INPUT ACCEPT [0:0]
@@ -243,10 +243,7 @@ def test_a_table_with_an_owner_gets_one_line(route):
         owner.stdin.write("table inet firewalld { flags owner; chain f "
                           "{ type filter hook forward priority 10; policy drop; }; }\n")
         owner.stdin.flush()
-        for _ in range(50):
-            if "firewalld" in sh(SERVER, "nft list tables"):
-                break
-            time.sleep(0.05)
+        wait.until(lambda: "firewalld" in sh(SERVER, "nft list tables"))
         before = listing()
         tool = Tool()
         for _ in range(3):

@@ -5,7 +5,8 @@ import time
 
 import pytest
 from conftest import SERVER, Tool, sh
-from packets import ICMP, Capture, Tun, icmp_echo, ipv4
+from lib.capture import Capture, Tun
+from lib.packets import ICMP, icmp_echo, ipv4
 
 BIND = "203.0.113.1"
 

@@ -5,21 +5,13 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
+
+from lib import wait
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 60  # for whatever is waited for
 ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
                "DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER="]
-
-
-def wait_until(reached, what, seconds=SECONDS):
-    """Returns what reached() does once that is true."""
-    end = time.monotonic() + seconds
-    while not (result := reached()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
-        time.sleep(0.1)
-    return result
 
 
 class Machine:
@@ -31,8 +23,8 @@ class Machine:
              "--cgroup", HERE / "machine_init", self.folder],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
-            self.init = wait_until(self._first_process, "the machine has a first process")
-            wait_until(self._is_up, "systemd is up")
+            self.init = wait.until(self._first_process, SECONDS, "the machine has a first process")
+            wait.until(self._is_up, SECONDS, "systemd is up")
         except BaseException:
             self.close()
             raise

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from machine import wait_until
+from lib import wait
+from machine import SECONDS
 
 SERVER, CLIENT, CLIENT_2, CLIENT_3 = (f"203.0.113.{n}" for n in (7, 9, 10, 11))
 GATEWAY = "10.100.0.1"
@@ -75,7 +76,7 @@ def fixture_wireguard(host):
         ip -n client address add {answer["AssignedAddr"]} dev wgclient
         ip -n client link set wgclient up
         """)
-    wait_until(lambda: ping(host, "client"), "the tunnel works")
+    wait.until(lambda: ping(host, "client"), SECONDS, "the tunnel works")
     return "client"
 
 
@@ -91,7 +92,7 @@ def fixture_ipip(host):
         ip -n client2 address add {answer["AssignedAddr"]} dev ipclient
         ip -n client2 link set ipclient up
         """)
-    wait_until(lambda: ping(host, "client2"), "the tunnel works")
+    wait.until(lambda: ping(host, "client2"), SECONDS, "the tunnel works")
     return "client2"
 
 
@@ -233,8 +234,9 @@ def test_no_restart_breaks_a_tunnel(host, wireguard, ipip, action):
     key = host.output("cat /run/vprox/server-key")
     pings = [Ping(host, namespace) for namespace in (wireguard, ipip)]
     host.run(action)
-    wait_until(lambda: host.show("vprox-server", "ActiveState") == "active"
-               and processes_or_none(host) not in (None, before), f"it runs again after {action}")
+    wait.until(lambda: host.show("vprox-server", "ActiveState") == "active"
+               and processes_or_none(host) not in (None, before), SECONDS,
+               f"it runs again after {action}")
     for one in pings:
         one.stop()
     assert device_pid(host) == device
@@ -257,7 +259,7 @@ def test_a_device_that_is_gone_is_made_again(host, wireguard):
     assert device_pid(host) not in ("0", before)
     key = host.output("wg pubkey </run/client.key")
     set_peer(host, ask(host, "client", "/connect", json.dumps({"PeerPublicKey": key})))
-    wait_until(lambda: ping(host, wireguard), "the tunnel works again")
+    wait.until(lambda: ping(host, wireguard), SECONDS, "the tunnel works again")
 
 
 @pytest.mark.parametrize("kind", ["wireguard", "ipip"])

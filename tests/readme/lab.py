@@ -5,19 +5,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
+
+from lib import wait
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SECONDS = 60  # for whatever is waited for
 OWN_FOLDERS = "/run", "/var/lib", "/usr/local"
-
-
-def until(condition, what, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what() if callable(what) else what}"
-        time.sleep(0.05)
-    return value
 
 
 class Host:
@@ -84,7 +77,7 @@ class Service:
         def condition():
             assert self.process.poll() is None, f"{self.command}\n{self.said()}"
             return text in self.said()
-        until(condition, lambda: f"{text} of {self.command}\n{self.said()}")
+        wait.until(condition, SECONDS, lambda: f"{text} of {self.command}\n{self.said()}")
 
     def signal(self, number):
         """To the command itself, which is nsenter's child."""

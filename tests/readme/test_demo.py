@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from lib import wait
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()
 SECONDS = 60  # for whatever is waited for
@@ -56,14 +58,6 @@ def processes_in(pid_namespace):
     return found
 
 
-def wait_until(condition, what):
-    end = time.monotonic() + SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {SECONDS} s: {what}"
-        time.sleep(0.02)
-    return value
-
-
 def first_process(process):
     """Of its namespace."""
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -73,7 +67,7 @@ def first_process(process):
             if namespaces_of(pid)["pid"] != namespaces_of("self")["pid"]:
                 return pid
         return None
-    return wait_until(look, "the demo is in a namespace of its own")
+    return wait.until(look, SECONDS, "the demo is in a namespace of its own")
 
 
 @pytest.fixture(scope="module", name="pipe")
@@ -160,8 +154,8 @@ def test_a_tunnel_that_does_not_do_what_it_should_is_a_failure(tmp_path, monkeyp
 def test_nothing_is_left_of_one_that_is_ended(end):
     process = start(stdout=subprocess.DEVNULL, start_new_session=True)
     inside = namespaces_of(first_process(process))["pid"]
-    wait_until(lambda: len(processes_in(inside)) > 5, "the server runs")
+    wait.until(lambda: len(processes_in(inside)) > 5, SECONDS, "the server runs")
     end(process)
     assert process.wait(SECONDS) != 0
-    wait_until(lambda: not processes_in(inside), "all its processes have ended")
+    wait.until(lambda: not processes_in(inside), SECONDS, "all its processes have ended")
     assert left_behind() == set()

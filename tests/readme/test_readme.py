@@ -14,7 +14,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import blocks  # noqa: E402
-from lab import ROOT, SECONDS, Lab, Service, until  # noqa: E402
+from lab import ROOT, SECONDS, Lab, Service  # noqa: E402
+from lib import wait  # noqa: E402
 
 HOSTS = {"server": ["203.0.113.7", "203.0.113.8"], "new-host": ["203.0.113.9"],
          "client": ["198.51.100.9"]}
@@ -184,7 +185,7 @@ class Reader:
         log = self.folder / "watch.log"
         service = Service(self.lab.hosts[name], text, log)
         try:
-            until(lambda: service.said().count("endpoint: 203.0.113.7") > 1, service.said)
+            wait.until(lambda: service.said().count("endpoint: 203.0.113.7") > 1, SECONDS, service.said)
         finally:
             service.signal(signal.SIGTERM)
             service.process.wait(SECONDS)

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import tempfile
 
-from lab import wait
 from lab.api import PASSWORD
 from lab.echo import visit
-from lab.netns import stop
 from lab.server import ERROR_LINE, SANITIZER_REPORT
+from lib import wait
+from lib.netns import stop
 
 UP_SECONDS = 40
 STOP_SECONDS = 20

@@ -10,18 +10,15 @@ waits until nothing of one that was deleted is in the way of the next.
 """
 
 import errno
-import fcntl
 import os
 import pathlib
 import select
 import socket
-import struct
 import threading
 
-from lab import wait
+from lib import wait
+from lib.capture import open_tun
 
-TUN_SET_INTERFACE = 0x400454ca  # linux/if_tun.h
-TUN_PLAIN = 0x1001  # IFF_TUN | IFF_NO_PI
 PACKET_MAX = 65536
 IP_HEADER = 20
 IPIP_MTU = 1500 - IP_HEADER
@@ -174,17 +171,6 @@ class IpipCarrier:
             except OSError as error:
                 if error.errno != errno.EIO:  # the interface is down
                     raise
-
-
-def open_tun(device):
-    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(tun, TUN_SET_INTERFACE, struct.pack("16sH22x", device.encode(), TUN_PLAIN))
-        os.set_blocking(tun, True)
-    except OSError:
-        os.close(tun)
-        raise
-    return tun
 
 
 ENDS = {ends.name: ends for ends in (KernelEnds, IndependentEnds, DeviceEnds)}

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 
-from lab import wait
 from lab.api import PASSWORD, Api
 from lab.ends import ask
-from lab.netns import stop
 from lab.tunnels import TUNNELS
+from lib import wait
+from lib.netns import stop
 
 BLOCK = "10.100.0.0/16"
 START_SECONDS = 60

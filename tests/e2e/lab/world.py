@@ -15,10 +15,10 @@ import socket
 import struct
 import tempfile
 
-from lab import wait
 from lab.echo import VISITED, Echo
 from lab.ends import ENDS, kernel_has_both
-from lab.netns import Namespace
+from lib import wait
+from lib.netns import Namespace
 
 NEIGHBOUR = "192.0.2.130"  # on a link of its own with the host, lan0
 NEIGHBOURS_GATEWAY = "192.0.2.129"

@@ -7,14 +7,16 @@ POLL_SECONDS = 0.05
 
 def until(condition, seconds=30, what=None):
     """Waits until condition() is true and returns what it gave; fails when the time is over. It
-    costs nothing to give it more than a machine that has much else to do may need."""
+    costs nothing to give it more than a machine that has much else to do may need. what: a text for
+    the failure, or a function that gives one then."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
+            raise AssertionError(
+                f"not within {seconds} s: {what() if callable(what) else what or condition}")
         time.sleep(POLL_SECONDS)
 
 

@@ -62,6 +62,26 @@ def in_a_thread(function, *args, **kwargs):
     return outcome["result"]
 
 
+def enter(where, function, *args, **kwargs):
+    """Calls the function in a namespace: a Namespace, the name of one, or None for the one we are
+    in. Its sockets and the processes that it starts are there too."""
+    if where is None:
+        return function(*args, **kwargs)
+    path = where.path if isinstance(where, Namespace) else f"{NAMESPACES}/{where}"
+
+    def inside():
+        setns(path)
+        return function(*args, **kwargs)
+    return in_a_thread(inside)
+
+
+def words(command):
+    """Of a command, given as one text, as one list or as several words."""
+    if len(command) > 1:
+        return list(map(str, command))
+    return shlex.split(command[0]) if isinstance(command[0], str) else list(map(str, command[0]))
+
+
 class CommandError(AssertionError):
     """A command that a test needs failed."""
 
@@ -118,22 +138,19 @@ class Namespace:
         return os.path.exists(self.path)
 
     def enter(self, function, *args, **kwargs):
-        """Calls the function in a thread that is in the namespace: its sockets and the processes
-        that it starts are too."""
-        def inside():
-            setns(self.path)
-            return function(*args, **kwargs)
-        return in_a_thread(inside)
+        """Calls the function there, as enter() does."""
+        return enter(self, function, *args, **kwargs)
 
-    def try_run(self, command, **kwargs):
-        """Runs a command, a text or a list. Returns what subprocess.run does, output as text."""
-        words = shlex.split(command) if isinstance(command, str) else command
+    def try_run(self, *command, **kwargs):
+        """Runs a command: a text, a list or several words. Returns what subprocess.run does, output
+        of both kinds as one text."""
         kwargs.setdefault("timeout", COMMAND_SECONDS)
         kwargs.setdefault("stdin", None if "input" in kwargs else subprocess.DEVNULL)
         if kwargs["stdin"] is None:
             del kwargs["stdin"]
-        done = self._enter_with_mounts((), subprocess.run, words, text=True, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, check=False, **kwargs)
+        kwargs.setdefault("stderr", subprocess.STDOUT)
+        done = self._enter_with_mounts((), subprocess.run, words(command), text=True,
+                                       stdout=subprocess.PIPE, check=False, **kwargs)
         done.stdout = done.stdout.replace(NAMESPACE_GOES, "")
         return done
 
@@ -147,11 +164,12 @@ class Namespace:
             return function(*args, **kwargs)
         return self.enter(inside)
 
-    def run(self, command, **kwargs):
+    def run(self, *command, **kwargs):
         """Runs a command that must succeed, and returns its output."""
-        done = self.try_run(command, **kwargs)
+        done = self.try_run(*command, **kwargs)
         if done.returncode:
-            raise CommandError(f"in {self.name}: {command}: status {done.returncode}: {done.stdout}")
+            raise CommandError(f"in {self.name}: {shlex.join(words(command))}: "
+                               f"status {done.returncode}: {done.stdout}")
         return done.stdout
 
     def ip(self, *lines):
@@ -159,11 +177,10 @@ class Namespace:
         return self.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n")
 
     def popen(self, command, mounts=(), **kwargs):
-        """Starts a command that ends with the namespace at the latest. mounts: what it is to see
-        elsewhere, (source, target) pairs."""
-        words = shlex.split(command) if isinstance(command, str) else command
+        """Starts a command, a text or a list, that ends with the namespace at the latest. mounts:
+        what it is to see elsewhere, (source, target) pairs."""
         kwargs.setdefault("stdin", subprocess.DEVNULL)
-        process = self._enter_with_mounts(mounts, subprocess.Popen, words, **kwargs)
+        process = self._enter_with_mounts(mounts, subprocess.Popen, words([command]), **kwargs)
         self.popens.append(process)
         return process
 
