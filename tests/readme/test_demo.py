@@ -64,8 +64,11 @@ def first_process(process):
 
     def look():
         for pid in children.read_text().split():
-            if namespaces_of(pid)["pid"] != namespaces_of("self")["pid"]:
-                return pid
+            try:
+                if namespaces_of(pid)["pid"] != namespaces_of("self")["pid"]:
+                    return pid
+            except FileNotFoundError:
+                pass  # one of the script's own, that has just ended
         return None
     return wait.until(look, SECONDS, "the demo is in a namespace of its own")
 
