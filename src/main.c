@@ -31,7 +31,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } processes[] = {
 	{"gate", cmd_gate_main},
-	{"fetch", cmd_fetch_main},
+	{"request", cmd_request_main},
 };
 
 static void print_usage(FILE *out)

@@ -28,7 +28,7 @@
 enum {
 	PATH_SIZE = 64,
 	N_SIGNALS = 3,
-	FAILURE_SIZE = FETCH_TEXT_MAX + 64,
+	FAILURE_SIZE = REQUEST_TEXT_MAX + 64,
 	LOCK_TRIES = 10,
 	LOCK_PAUSE_MS = 50,
 };
@@ -42,7 +42,7 @@ struct client {
 	struct interface *interface;
 	struct routes *routes;
 	struct health *health;
-	struct fetcher fetcher;
+	struct request_supervisor supervisor;
 	struct backoff backoff;
 
 	struct tunnel tunnel; /* the last that was granted; zero: none yet */
@@ -81,8 +81,8 @@ static void ask(struct client *client)
 	struct ipv4 last = client->by_name ? (struct ipv4){0} : client->tunnel.server;
 
 	client->asked = true;
-	fetcher_start(&client->fetcher, is_wireguard(client) ? "/connect" : "/connect-ipip", last,
-		REQUEST_TIME_MS);
+	request_supervisor_start(&client->supervisor,
+		is_wireguard(client) ? "/connect" : "/connect-ipip", last, REQUEST_TIME_MS);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context)
@@ -163,7 +163,7 @@ static bool is_final(const struct client *client, unsigned int status)
 	return status == STATUS_UNAUTHORIZED;
 }
 
-static void on_answered(struct client *client, const struct fetch_result *result)
+static void on_answered(struct client *client, const struct request_result *result)
 {
 	char text[FAILURE_SIZE];
 	bool may_wait = result->status == STATUS_TOO_MANY || result->status == STATUS_UNAVAILABLE;
@@ -183,22 +183,22 @@ static void on_answered(struct client *client, const struct fetch_result *result
 				  : backoff_next(&client->backoff));
 }
 
-static void on_fetched(void *context, const struct fetch_result *result)
+static void on_result(void *context, const struct request_result *result)
 {
 	struct client *client = context;
 
 	if (client->stopping)
 		return finish(client, client->error);
 	switch (result->outcome) {
-	case FETCH_GRANTED:
+	case REQUEST_GRANTED:
 		/* looked at once more: the process that asked may be anybody's by now */
 		if (!tunnel_fault(&result->tunnel, client->config->tunnel))
 			return on_granted(client, &result->tunnel);
 		report_failure(client, "the answer cannot be used");
 		break;
-	case FETCH_ANSWERED:
+	case REQUEST_ANSWERED:
 		return on_answered(client, result);
-	case FETCH_REFUSED:
+	case REQUEST_REFUSED:
 		/* why has been said; a server that was good before may come back */
 		if (!client->connected)
 			return finish(client, -EPERM);
@@ -275,8 +275,9 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	client->routes = NULL;
 	interface_close(client->interface, false);
 	client->interface = NULL;
-	fetcher_start(&client->fetcher, is_wireguard(client) ? "/disconnect" : "/disconnect-ipip",
-		client->tunnel.server, GOODBYE_TIME_MS);
+	request_supervisor_start(&client->supervisor,
+		is_wireguard(client) ? "/disconnect" : "/disconnect-ipip", client->tunnel.server,
+		GOODBYE_TIME_MS);
 }
 
 static int take_lock(struct client *client)
@@ -304,7 +305,7 @@ static int load_key(struct client *client)
 	snprintf(path, sizeof path, CLIENT_KEY_PREFIX "%s", client->config->interface);
 	error = key_file_load_or_create(path, &client->private_key);
 	if (error == 0)
-		error = key_derive_public(&client->private_key, &client->fetcher.public_key);
+		error = key_derive_public(&client->private_key, &client->supervisor.public_key);
 	if (error < 0)
 		log_error("cannot use the WireGuard key %s: %s", path,
 			error == -EINVAL ? "it is no key; remove it to have a new one made"
@@ -332,13 +333,14 @@ static int add_events(struct client *client)
 
 static int start(struct client *client)
 {
-	const struct fetcher *fetcher = &client->fetcher;
+	const struct request_supervisor *supervisor = &client->supervisor;
 	int error = add_events(client);
 
 	if (error == 0)
-		error = fetcher_find_user(&client->fetcher);
+		error = request_supervisor_find_user(&client->supervisor);
 	if (error == 0)
-		error = rights_check(fetcher->user != geteuid() || fetcher->group != getegid());
+		error = rights_check(
+			supervisor->user != geteuid() || supervisor->group != getegid());
 	if (error == 0)
 		error = take_lock(client);
 	if (error == 0)
@@ -352,7 +354,7 @@ static int start(struct client *client)
 
 static void stop(struct client *client)
 {
-	fetcher_cancel(&client->fetcher);
+	request_supervisor_cancel(&client->supervisor);
 	health_free(client->health);
 	routes_close(client->routes, client->keep);
 	interface_close(client->interface, client->keep);
@@ -380,9 +382,9 @@ int client_run(const struct client_config *config)
 		log_error("cannot make an event loop");
 		return -ENOMEM;
 	}
-	client.fetcher = (struct fetcher){.config = config,
+	client.supervisor = (struct request_supervisor){.config = config,
 		.base = client.base,
-		.on_fetched = on_fetched,
+		.on_result = on_result,
 		.context = &client,
 		.mark = CLIENT_FWMARK,
 		.fd = -1};

@@ -8,7 +8,7 @@
 
 #include "base/ipv4.h"
 #include "base/log.h"
-#include "client/pin.h"
+#include "http/pin.h"
 #include "client/tunnel.h"
 #include "plane/plane.h"
 

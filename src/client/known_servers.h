@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "client/pin.h"
+#include "http/pin.h"
 
 enum acquaintance {
 	SERVER_KNOWN, /* by this key */

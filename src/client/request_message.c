@@ -1,3 +1,4 @@
+/* Checks what the request process says, before the client believes it. Runs in the client. */
 #include "client/request_message.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@ static void tame(char *text, size_t size)
 			*p = '?';
 }
 
-int fetch_decode_seen(const void *packet, size_t length, struct fetch_seen *seen)
+int request_decode_server(const void *packet, size_t length, struct request_server *seen)
 {
 	if (length != sizeof *seen)
 		return -EPROTO;
@@ -22,14 +23,14 @@ int fetch_decode_seen(const void *packet, size_t length, struct fetch_seen *seen
 	return seen->certified <= 1 ? 0 : -EPROTO;
 }
 
-int fetch_decode_result(const void *packet, size_t length, struct fetch_result *result)
+int request_decode_result(const void *packet, size_t length, struct request_result *result)
 {
 	if (length != sizeof *result)
 		return -EPROTO;
 	memcpy(result, packet, sizeof *result);
 	tame(result->text, sizeof result->text);
-	/* FETCH_REFUSED is the client's own */
-	if (result->outcome < FETCH_GRANTED || result->outcome > FETCH_FAILED ||
+	/* REQUEST_REFUSED is the client's own */
+	if (result->outcome < REQUEST_GRANTED || result->outcome > REQUEST_FAILED ||
 		result->has_retry_after > 1)
 		return -EPROTO;
 	return 0;

@@ -1,3 +1,8 @@
+/*
+ * One request to a server: the whole life of the process, in the order of ask(). It begins with the
+ * rights of the client that started it; gives up its user before a name is looked up, and every
+ * system call but those on open files before the server's first byte is read.
+ */
 #include "client/request_process.h"
 
 #include <errno.h>
@@ -14,15 +19,16 @@
 #include <unistd.h>
 
 #include <jansson.h>
+#include <openssl/ssl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/version.h"
-#include "client/request_message.h"
-#include "http/tls_client.h"
 #include "client/grant.h"
+#include "client/request_message.h"
 #include "http/http_answer.h"
+#include "http/tls_client.h"
 
 enum {
 	CONTROL_PORT = 443,
@@ -33,9 +39,9 @@ enum {
 	HEAD_MAX = 1024, /* of a request, without the password */
 };
 
-struct fetch {
-	struct fetch_request request;
-	struct fetch_result result;
+struct request_process {
+	struct request_order order;
+	struct request_result result;
 	int ca_fd;
 	int sockets[ADDRESSES_MAX]; /* one an address: marking them takes a right */
 	SSL_CTX *tls;
@@ -44,18 +50,19 @@ struct fetch {
 	char answer[HTTP_ANSWER_MAX + 1];
 };
 
-__attribute__((format(printf, 2, 3))) static int fail(struct fetch *fetch, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int fail(
+	struct request_process *process, const char *format, ...)
 {
 	va_list args;
 
-	fetch->result.outcome = FETCH_FAILED;
+	process->result.outcome = REQUEST_FAILED;
 	va_start(args, format);
-	vsnprintf(fetch->result.text, sizeof fetch->result.text, format, args);
+	vsnprintf(process->result.text, sizeof process->result.text, format, args);
 	va_end(args);
 	return -EIO;
 }
 
-static int open_socket(const struct fetch_request *request)
+static int open_socket(const struct request_order *request)
 {
 	struct timeval connect_time = timeval_from_ms(CONNECT_TIME_MS);
 	struct timeval silence = timeval_from_ms(SILENCE_MS);
@@ -74,18 +81,18 @@ static int open_socket(const struct fetch_request *request)
 }
 
 /* What takes a right. */
-static int open_all(struct fetch *fetch)
+static int open_all(struct request_process *process)
 {
-	if (fetch->request.ca_file[0] != '\0') {
-		fetch->ca_fd = open(fetch->request.ca_file, O_RDONLY | O_CLOEXEC);
-		if (fetch->ca_fd < 0)
-			return fail(fetch, "--cacert: cannot open the file: %s", strerror(errno));
+	if (process->order.ca_file[0] != '\0') {
+		process->ca_fd = open(process->order.ca_file, O_RDONLY | O_CLOEXEC);
+		if (process->ca_fd < 0)
+			return fail(process, "--cacert: cannot open the file: %s", strerror(errno));
 	}
 	for (int i = 0; i < ADDRESSES_MAX; i++) {
-		fetch->sockets[i] = open_socket(&fetch->request);
-		if (fetch->sockets[i] < 0)
-			return fail(
-				fetch, "cannot make a socket: %s", strerror(-fetch->sockets[i]));
+		process->sockets[i] = open_socket(&process->order);
+		if (process->sockets[i] < 0)
+			return fail(process, "cannot make a socket: %s",
+				strerror(-process->sockets[i]));
 	}
 	return 0;
 }
@@ -101,20 +108,20 @@ static void warm_up(void)
 	json_object_seed(0);
 }
 
-static int find_addresses(struct fetch *fetch, struct ipv4 *addresses, size_t *n)
+static int find_addresses(struct request_process *process, struct ipv4 *addresses, size_t *n)
 {
 	static const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list = NULL;
 	int error;
 
-	if (fetch->request.address.value != 0) {
-		addresses[0] = fetch->request.address;
+	if (process->order.address.value != 0) {
+		addresses[0] = process->order.address;
 		*n = 1;
 		return 0;
 	}
-	error = getaddrinfo(fetch->request.server, NULL, &hints, &list);
+	error = getaddrinfo(process->order.server, NULL, &hints, &list);
 	if (error != 0)
-		return fail(fetch, "cannot find %s: %s", fetch->request.server,
+		return fail(process, "cannot find %s: %s", process->order.server,
 			error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	for (const struct addrinfo *one = list; one && *n < ADDRESSES_MAX; one = one->ai_next)
 		addresses[(*n)++] = ipv4_from_net(
@@ -134,69 +141,72 @@ static int try_address(int fd, struct ipv4 address)
 	return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
-static int note_ends(struct fetch *fetch, struct ipv4 server)
+static int record_ends(struct request_process *process, struct ipv4 server)
 {
 	struct sockaddr_in local;
 	socklen_t length = sizeof local;
 
-	if (getsockname(fetch->fd, (struct sockaddr *)&local, &length) < 0)
-		return fail(fetch, "cannot find out the own address: %s", strerror(errno));
-	fetch->result.tunnel.server = server;
-	fetch->result.tunnel.local = ipv4_from_net(local.sin_addr.s_addr);
+	if (getsockname(process->fd, (struct sockaddr *)&local, &length) < 0)
+		return fail(process, "cannot find out the own address: %s", strerror(errno));
+	process->result.tunnel.server = server;
+	process->result.tunnel.local = ipv4_from_net(local.sin_addr.s_addr);
 	return 0;
 }
 
-static int connect_to_server(struct fetch *fetch)
+static int connect_to_server(struct request_process *process)
 {
 	struct ipv4 addresses[ADDRESSES_MAX];
 	size_t n = 0;
-	int error = find_addresses(fetch, addresses, &n);
+	int error = find_addresses(process, addresses, &n);
 
 	if (error < 0)
 		return error;
 	for (size_t i = 0; i < n; i++) {
-		error = try_address(fetch->sockets[i], addresses[i]);
+		error = try_address(process->sockets[i], addresses[i]);
 		if (error == 0) {
-			fetch->fd = fetch->sockets[i];
-			return note_ends(fetch, addresses[i]);
+			process->fd = process->sockets[i];
+			return record_ends(process, addresses[i]);
 		}
-		fail(fetch, "cannot connect to %s: %s", ipv4_text(addresses[i]).s,
+		fail(process, "cannot connect to %s: %s", ipv4_text(addresses[i]).s,
 			strerror(-error));
 	}
-	return error < 0 ? error : fail(fetch, "%s has no address", fetch->request.server);
+	return error < 0 ? error : fail(process, "%s has no address", process->order.server);
 }
 
-static int shake_hands(struct fetch *fetch)
+static int begin_tls(struct request_process *process)
 {
 	const char *fault;
 
-	fetch->ssl = fetch_tls_connect(fetch->tls, fetch->fd, fetch->request.server, &fault);
-	return fetch->ssl ? 0 : fail(fetch, "TLS: %s", fault);
+	process->ssl = tls_client_connect(process->tls, process->fd, process->order.server, &fault);
+	return process->ssl ? 0 : fail(process, "TLS: %s", fault);
 }
 
 /* Asks the client whether it is the right server. Nothing is said to a wrong one. */
-static int await_verdict(struct fetch *fetch)
+static int await_verdict(struct request_process *process)
 {
-	struct fetch_seen seen;
-	struct fetch_verdict verdict = {0};
+	struct tls_server server;
+	struct request_server seen;
+	struct request_verdict verdict = {0};
 
-	if (fetch_tls_look(fetch->ssl, &seen) < 0)
-		return fail(fetch, "TLS: the server has no certificate");
-	if (write(FETCH_FD, &seen, sizeof seen) != sizeof seen ||
-		read(FETCH_FD, &verdict, sizeof verdict) != sizeof verdict || verdict.go_on != 1)
-		return fail(fetch, "refused");
+	if (tls_client_inspect(process->ssl, &server) < 0)
+		return fail(process, "TLS: the server has no certificate");
+	seen = (struct request_server){.pin = server.pin, .certified = server.is_certified};
+	snprintf(seen.fault, sizeof seen.fault, "%s", server.fault);
+	if (write(REQUEST_FD, &seen, sizeof seen) != sizeof seen ||
+		read(REQUEST_FD, &verdict, sizeof verdict) != sizeof verdict || verdict.go_on != 1)
+		return fail(process, "refused");
 	return 0;
 }
 
-static int send_request(struct fetch *fetch)
+static int send_request(struct request_process *process)
 {
-	const struct fetch_request *request = &fetch->request;
-	char text[HEAD_MAX + FETCH_PASSWORD_MAX], body[BODY_MAX] = "";
+	const struct request_order *order = &process->order;
+	char text[HEAD_MAX + REQUEST_PASSWORD_MAX], body[BODY_MAX] = "";
 	int n, error = 0;
 
-	if (request->tunnel == TUNNEL_WIREGUARD)
+	if (order->tunnel == TUNNEL_WIREGUARD)
 		snprintf(body, sizeof body, "{\"PeerPublicKey\":\"%s\"}",
-			key_text(&request->public_key).s);
+			key_text(&order->public_key).s);
 	n = snprintf(text, sizeof text,
 		"POST %s HTTP/1.1\r\n"
 		"Host: %s\r\n"
@@ -206,42 +216,41 @@ static int send_request(struct fetch *fetch)
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
 		"\r\n%s",
-		request->path, request->server, version_number, request->password, strlen(body),
-		body);
+		order->path, order->server, version_number, order->password, strlen(body), body);
 	if (n >= (int)sizeof text)
-		error = fail(fetch, "the request is too long");
-	else if (SSL_write(fetch->ssl, text, n) != n)
-		error = fail(fetch, "cannot send the request");
+		error = fail(process, "the request is too long");
+	else if (SSL_write(process->ssl, text, n) != n)
+		error = fail(process, "cannot send the request");
 	explicit_bzero(text, sizeof text);
 	return error;
 }
 
-static int receive_answer(struct fetch *fetch, struct http_answer *answer)
+static int receive_answer(struct request_process *process, struct http_answer *answer)
 {
 	size_t used = 0;
 	int error = -EAGAIN;
 
 	while (error == -EAGAIN) {
-		int n = used < HTTP_ANSWER_MAX ? SSL_read(fetch->ssl, fetch->answer + used,
+		int n = used < HTTP_ANSWER_MAX ? SSL_read(process->ssl, process->answer + used,
 							 (int)(HTTP_ANSWER_MAX - used))
 					       : 0;
 
-		if (n <= 0 && SSL_get_error(fetch->ssl, n) != SSL_ERROR_ZERO_RETURN && used == 0)
-			return fail(fetch, "no answer: %s",
+		if (n <= 0 && SSL_get_error(process->ssl, n) != SSL_ERROR_ZERO_RETURN && used == 0)
+			return fail(process, "no answer: %s",
 				errno == EAGAIN ? "the server is silent" : "connection lost");
 		used += n > 0 ? (size_t)n : 0;
-		fetch->answer[used] = '\0';
-		error = http_answer_parse(fetch->answer, used, n <= 0, time(NULL), answer);
+		process->answer[used] = '\0';
+		error = http_answer_parse(process->answer, used, n <= 0, time(NULL), answer);
 	}
-	return error < 0 ? fail(fetch, "what came is no HTTP answer, or not a whole one") : 0;
+	return error < 0 ? fail(process, "what came is no HTTP answer, or not a whole one") : 0;
 }
 
-static void take_answer(struct fetch *fetch, const struct http_answer *answer)
+static void on_answer(struct request_process *process, const struct http_answer *answer)
 {
-	struct fetch_result *result = &fetch->result;
+	struct request_result *result = &process->result;
 	const char *fault;
 
-	result->outcome = FETCH_ANSWERED;
+	result->outcome = REQUEST_ANSWERED;
 	result->status = answer->status;
 	result->has_retry_after = answer->has_retry_after;
 	result->retry_after_s = answer->retry_after_s;
@@ -255,63 +264,63 @@ static void take_answer(struct fetch *fetch, const struct http_answer *answer)
 			answer->body);
 		return;
 	}
-	if (grant_parse(answer->body, answer->body_length, fetch->request.tunnel, &result->tunnel) <
+	if (grant_parse(answer->body, answer->body_length, process->order.tunnel, &result->tunnel) <
 		0)
-		fail(fetch, "the answer is none of a vprox server's");
-	else if ((fault = tunnel_fault(&result->tunnel, fetch->request.tunnel)))
-		fail(fetch, "the answer cannot be used: %s", fault);
+		fail(process, "the answer is none of a vprox server's");
+	else if ((fault = tunnel_fault(&result->tunnel, process->order.tunnel)))
+		fail(process, "the answer cannot be used: %s", fault);
 	else
-		result->outcome = FETCH_GRANTED;
+		result->outcome = REQUEST_GRANTED;
 }
 
-static int ask(struct fetch *fetch)
+static int ask(struct request_process *process)
 {
 	struct http_answer answer;
 	const char *fault;
-	int error = open_all(fetch);
+	int error = open_all(process);
 
 	if (error < 0)
 		return error;
 	warm_up();
-	if (sandbox_drop_privileges(fetch->request.user, fetch->request.group) < 0)
-		return fail(fetch, "cannot give up privileges");
-	fetch->tls = fetch_tls_new(fetch->ca_fd, fetch->request.server, &fault);
-	if (!fetch->tls)
-		return fail(fetch, "%s", fault);
-	error = connect_to_server(fetch);
+	if (sandbox_drop_privileges(process->order.user, process->order.group) < 0)
+		return fail(process, "cannot give up privileges");
+	process->tls = tls_client_new(process->ca_fd, process->order.server, &fault);
+	if (!process->tls)
+		return fail(process, "%s", fault);
+	error = connect_to_server(process);
 	if (error == 0 && sandbox_filter_calls() < 0)
-		error = fail(fetch, "cannot limit the system calls");
+		error = fail(process, "cannot limit the system calls");
 	if (error == 0)
-		error = shake_hands(fetch);
+		error = begin_tls(process);
 	if (error == 0)
-		error = await_verdict(fetch);
+		error = await_verdict(process);
 	if (error == 0)
-		error = send_request(fetch);
+		error = send_request(process);
 	if (error == 0)
-		error = receive_answer(fetch, &answer);
+		error = receive_answer(process, &answer);
 	if (error == 0)
-		take_answer(fetch, &answer);
+		on_answer(process, &answer);
 	return error;
 }
 
-int fetch_main(void)
+int request_process_main(void)
 {
-	struct fetch *fetch = calloc(1, sizeof *fetch);
+	struct request_process *process = calloc(1, sizeof *process);
 
-	if (!fetch ||
-		read(FETCH_FD, &fetch->request, sizeof fetch->request) != sizeof fetch->request) {
-		free(fetch);
+	if (!process ||
+		read(REQUEST_FD, &process->order, sizeof process->order) != sizeof process->order) {
+		free(process);
 		return EXIT_FAILURE;
 	}
-	log_setup(fetch->request.log_level, fetch->request.log_format, "fetch");
-	fetch->ca_fd = -1;
-	ask(fetch);
-	if (write(FETCH_FD, &fetch->result, sizeof fetch->result) < 0) {
+	log_setup(process->order.log_level, process->order.log_format, "request");
+	process->ca_fd = -1;
+	ask(process);
+	if (write(REQUEST_FD, &process->result, sizeof process->result) < 0) {
 		/* the client has gone, or has heard enough */
 	}
-	SSL_free(fetch->ssl);
-	SSL_CTX_free(fetch->tls);
-	explicit_bzero(fetch, sizeof *fetch);
-	free(fetch);
+	SSL_free(process->ssl);
+	SSL_CTX_free(process->tls);
+	explicit_bzero(process, sizeof *process);
+	free(process);
 	return EXIT_SUCCESS;
 }

@@ -4,6 +4,6 @@
  */
 #pragma once
 
-/* The `fetch` subcommand, which the client starts, with the socket of fetch_message.h as FETCH_FD.
- * Returns the exit status. */
-int fetch_main(void);
+/* The `request` subcommand, which the client starts, with the socket of request_message.h as
+ * REQUEST_FD. Returns the exit status. */
+int request_process_main(void);

@@ -1,3 +1,5 @@
+/* Starts the process that asks the server, and has it wait for the verdict on who the server is.
+ * Runs in the client's one thread, called by its events. */
 #include "client/request_supervisor.h"
 
 #include <errno.h>
@@ -18,7 +20,7 @@
 #include "base/user.h"
 #include "client/trust.h"
 
-int fetcher_find_user(struct fetcher *fetcher)
+int request_supervisor_find_user(struct request_supervisor *supervisor)
 {
 	struct user user;
 
@@ -26,120 +28,122 @@ int fetcher_find_user(struct fetcher *fetcher)
 		log_error("there is neither a user vprox nor one nobody to talk to the server as");
 		return -ENOENT;
 	}
-	fetcher->user = user.id;
-	fetcher->group = user.group;
+	supervisor->user = user.id;
+	supervisor->group = user.group;
 	return 0;
 }
 
-void fetcher_cancel(struct fetcher *fetcher)
+void request_supervisor_cancel(struct request_supervisor *supervisor)
 {
-	free_event(fetcher->readable);
-	free_event(fetcher->timeout);
-	fetcher->readable = fetcher->timeout = NULL;
-	if (fetcher->fd >= 0)
-		close(fetcher->fd);
-	fetcher->fd = -1;
-	if (fetcher->pid > 0) {
-		kill(fetcher->pid, SIGKILL);
-		while (waitpid(fetcher->pid, NULL, 0) < 0 && errno == EINTR)
+	free_event(supervisor->readable);
+	free_event(supervisor->timeout);
+	supervisor->readable = supervisor->timeout = NULL;
+	if (supervisor->fd >= 0)
+		close(supervisor->fd);
+	supervisor->fd = -1;
+	if (supervisor->pid > 0) {
+		kill(supervisor->pid, SIGKILL);
+		while (waitpid(supervisor->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
-	fetcher->pid = 0;
+	supervisor->pid = 0;
 }
 
-static void finish(struct fetcher *fetcher)
+static void finish(struct request_supervisor *supervisor)
 {
-	struct fetch_result result = fetcher->result;
+	struct request_result result = supervisor->result;
 
-	fetcher_cancel(fetcher);
-	fetcher->on_fetched(fetcher->context, &result);
+	request_supervisor_cancel(supervisor);
+	supervisor->on_result(supervisor->context, &result);
 }
 
-static void fail(struct fetcher *fetcher, enum fetch_outcome outcome, const char *text)
+static void fail(
+	struct request_supervisor *supervisor, enum request_outcome outcome, const char *text)
 {
-	fetcher->result.outcome = outcome;
-	snprintf(fetcher->result.text, sizeof fetcher->result.text, "%s", text);
-	finish(fetcher);
+	supervisor->result.outcome = outcome;
+	snprintf(supervisor->result.text, sizeof supervisor->result.text, "%s", text);
+	finish(supervisor);
 }
 
-static void on_seen(struct fetcher *fetcher, const struct fetch_seen *seen)
+static void on_server(struct request_supervisor *supervisor, const struct request_server *seen)
 {
-	static const struct fetch_verdict go_on = {1};
-	char why[2 * FETCH_TEXT_MAX];
+	static const struct request_verdict go_on = {1};
+	char why[2 * REQUEST_TEXT_MAX];
 
-	if (trust_decide(fetcher->config, seen, why, sizeof why) == 0) {
-		if (send(fetcher->fd, &go_on, sizeof go_on, MSG_NOSIGNAL) < 0)
+	if (trust_decide(supervisor->config, seen, why, sizeof why) == 0) {
+		if (send(supervisor->fd, &go_on, sizeof go_on, MSG_NOSIGNAL) < 0)
 			log_debug("the process that asks has ended: %s", strerror(errno));
 		return;
 	}
 	log_error("%s", why);
-	fail(fetcher, FETCH_REFUSED, "refused the server");
+	fail(supervisor, REQUEST_REFUSED, "refused the server");
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	union {
-		struct fetch_seen seen;
-		struct fetch_result result;
-		char more[sizeof(struct fetch_seen) + sizeof(struct fetch_result)];
+		struct request_server seen;
+		struct request_result result;
+		char more[sizeof(struct request_server) + sizeof(struct request_result)];
 	} packet;
-	struct fetcher *fetcher = context;
-	struct fetch_seen seen;
+	struct request_supervisor *supervisor = context;
+	struct request_server seen;
 	ssize_t n = recv(fd, &packet, sizeof packet, MSG_DONTWAIT);
 
 	(void)what;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0 && fetch_decode_seen(&packet, (size_t)n, &seen) == 0)
-		on_seen(fetcher, &seen);
-	else if (n > 0 && fetch_decode_result(&packet, (size_t)n, &fetcher->result) == 0)
-		finish(fetcher);
+	if (n > 0 && request_decode_server(&packet, (size_t)n, &seen) == 0)
+		on_server(supervisor, &seen);
+	else if (n > 0 && request_decode_result(&packet, (size_t)n, &supervisor->result) == 0)
+		finish(supervisor);
 	else
-		fail(fetcher, FETCH_FAILED, "the process that asks the server broke off");
+		fail(supervisor, REQUEST_FAILED, "the process that asks the server broke off");
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	fail(context, FETCH_FAILED, "no answer in time");
+	fail(context, REQUEST_FAILED, "no answer in time");
 }
 
-static void become_fetch(int fd)
+static void become_request_process(int fd)
 {
-	char *const arguments[] = {"vprox", "fetch", NULL};
+	char *const arguments[] = {"vprox", "request", NULL};
 
-	if (fd == FETCH_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, FETCH_FD) < 0)
+	if (fd == REQUEST_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, REQUEST_FD) < 0)
 		_exit(EXIT_FAILURE);
-	close_range(FETCH_FD + 1, ~0u, 0);
+	close_range(REQUEST_FD + 1, ~0u, 0);
 	execv("/proc/self/exe", arguments);
 	_exit(EXIT_FAILURE);
 }
 
-static int start_process(struct fetcher *fetcher)
+static int start_process(struct request_supervisor *supervisor)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	fetcher->pid = fork();
-	if (fetcher->pid == 0)
-		become_fetch(pair[1]);
+	supervisor->pid = fork();
+	if (supervisor->pid == 0)
+		become_request_process(pair[1]);
 	close(pair[1]);
-	fetcher->fd = pair[0];
-	return fetcher->pid < 0 ? -errno : 0;
+	supervisor->fd = pair[0];
+	return supervisor->pid < 0 ? -errno : 0;
 }
 
-static int send_request(struct fetcher *fetcher, const char *path, struct ipv4 address)
+static int send_request(
+	struct request_supervisor *supervisor, const char *path, struct ipv4 address)
 {
-	const struct client_config *config = fetcher->config;
-	struct fetch_request request = {
+	const struct client_config *config = supervisor->config;
+	struct request_order request = {
 		.address = address,
 		.tunnel = config->tunnel,
-		.public_key = fetcher->public_key,
-		.mark = fetcher->mark,
-		.user = fetcher->user,
-		.group = fetcher->group,
+		.public_key = supervisor->public_key,
+		.mark = supervisor->mark,
+		.user = supervisor->user,
+		.group = supervisor->group,
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 	};
@@ -150,29 +154,29 @@ static int send_request(struct fetcher *fetcher, const char *path, struct ipv4 a
 	snprintf(request.password, sizeof request.password, "%s", config->password);
 	if (config->ca_file)
 		snprintf(request.ca_file, sizeof request.ca_file, "%s", config->ca_file);
-	n = send(fetcher->fd, &request, sizeof request, MSG_NOSIGNAL);
+	n = send(supervisor->fd, &request, sizeof request, MSG_NOSIGNAL);
 	explicit_bzero(&request, sizeof request);
 	return n < 0 ? -errno : 0;
 }
 
-void fetcher_start(
-	struct fetcher *fetcher, const char *path, struct ipv4 address, unsigned int time_ms)
+void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
+	struct ipv4 address, unsigned int time_ms)
 {
 	struct timeval time = timeval_from_ms(time_ms), now = {0};
 	int error;
 
-	fetcher_cancel(fetcher);
-	fetcher->result = (struct fetch_result){.outcome = FETCH_FAILED};
-	error = start_process(fetcher);
+	request_supervisor_cancel(supervisor);
+	supervisor->result = (struct request_result){.outcome = REQUEST_FAILED};
+	error = start_process(supervisor);
 	if (error == 0)
-		error = send_request(fetcher, path, address);
-	fetcher->timeout = evtimer_new(fetcher->base, on_timeout, fetcher);
-	fetcher->readable =
-		event_new(fetcher->base, fetcher->fd, EV_READ | EV_PERSIST, on_readable, fetcher);
+		error = send_request(supervisor, path, address);
+	supervisor->timeout = evtimer_new(supervisor->base, on_timeout, supervisor);
+	supervisor->readable = event_new(
+		supervisor->base, supervisor->fd, EV_READ | EV_PERSIST, on_readable, supervisor);
 	if (error < 0)
 		log_error("cannot start the process that asks the server: %s", strerror(-error));
-	if (fetcher->timeout)
-		event_add(fetcher->timeout, error < 0 ? &now : &time);
-	if (fetcher->readable && error == 0)
-		event_add(fetcher->readable, NULL);
+	if (supervisor->timeout)
+		event_add(supervisor->timeout, error < 0 ? &now : &time);
+	if (supervisor->readable && error == 0)
+		event_add(supervisor->readable, NULL);
 }

@@ -12,12 +12,12 @@ struct event;
 struct event_base;
 
 /* Called once for each request that was started and not cancelled. */
-typedef void fetched_fn(void *context, const struct fetch_result *result);
+typedef void request_result_fn(void *context, const struct request_result *result);
 
-struct fetcher {
+struct request_supervisor {
 	const struct client_config *config;
 	struct event_base *base;
-	fetched_fn *on_fetched;
+	request_result_fn *on_result;
 	void *context;
 	uid_t user; /* whom the process runs as */
 	gid_t group;
@@ -27,18 +27,18 @@ struct fetcher {
 	pid_t pid; /* 0: there is none */
 	int fd;
 	struct event *readable, *timeout;
-	struct fetch_result result; /* so far */
+	struct request_result result; /* so far */
 };
 
 /* Fills in the user: vprox, or nobody where there is no such. 0 or -errno, logged. */
-int fetcher_find_user(struct fetcher *fetcher);
+int request_supervisor_find_user(struct request_supervisor *supervisor);
 
 /*
  * Asks for a path. address: where the server was last, 0.0.0.0 to look its name up. What fails
  * comes out as a result too, later.
  */
-void fetcher_start(
-	struct fetcher *fetcher, const char *path, struct ipv4 address, unsigned int time_ms);
+void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
+	struct ipv4 address, unsigned int time_ms);
 
 /* Ends the process, if there is one. */
-void fetcher_cancel(struct fetcher *fetcher);
+void request_supervisor_cancel(struct request_supervisor *supervisor);

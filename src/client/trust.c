@@ -16,8 +16,8 @@ static bool is_pinned(const struct client_config *config, const struct pin *pin)
 	return false;
 }
 
-static int compare_with_first_time(
-	const struct client_config *config, const struct fetch_seen *seen, char *why, size_t size)
+static int compare_with_first_time(const struct client_config *config,
+	const struct request_server *seen, char *why, size_t size)
 {
 	struct pin former;
 	int met = known_servers_meet(config->known_servers, config->server, &seen->pin, &former);
@@ -45,8 +45,8 @@ static int compare_with_first_time(
 	}
 }
 
-int trust_decide(
-	const struct client_config *config, const struct fetch_seen *seen, char *why, size_t size)
+int trust_decide(const struct client_config *config, const struct request_server *seen, char *why,
+	size_t size)
 {
 	if (config->ca_file && !seen->certified) {
 		snprintf(why, size,

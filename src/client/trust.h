@@ -11,5 +11,5 @@
  * time, which is remembered. Returns 0, -EPERM if not, or another errno if that cannot be found
  * out; why is filled in with what to do about it.
  */
-int trust_decide(
-	const struct client_config *config, const struct fetch_seen *seen, char *why, size_t size);
+int trust_decide(const struct client_config *config, const struct request_server *seen, char *why,
+	size_t size);

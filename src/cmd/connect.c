@@ -153,7 +153,7 @@ static int set_server(struct client_config *config, const char *text)
 	config->server = text;
 	if (ipv4_parse(text, &address) == 0)
 		return address.value != 0 ? 0 : usage_fault(text, "not a server's address");
-	if (n == 0 || n >= FETCH_SERVER_MAX || text[0] == '-' || text[0] == '.')
+	if (n == 0 || n >= REQUEST_SERVER_MAX || text[0] == '-' || text[0] == '.')
 		return usage_fault(text, "not an IPv4 address or a name");
 	for (size_t i = 0; i < n; i++)
 		if (!strchr(letters, text[i]) && !strchr("0123456789-._", text[i]))

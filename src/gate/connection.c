@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "gate/tls.h"
 #include "gate/tls_http.h"
+#include "http/tls_error.h"
 
 enum {
 	DISCARD_SIZE = 1 << 20, /* bytes thrown away at once from a client that goes on sending */

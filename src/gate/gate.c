@@ -19,6 +19,7 @@
 #include "gate/request_body.h"
 #include "gate/routes.h"
 #include "gate/tls.h"
+#include "http/tls_error.h"
 #include "ipc/gate_config.h"
 
 enum {

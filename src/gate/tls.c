@@ -10,6 +10,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "http/tls_error.h"
+
 enum {
 	FRAGMENT_SIZE = 4096, /* of what we send: answers are short, so buffers may be small */
 	WARM_UP_ROUNDS = 16,
@@ -24,15 +26,6 @@ static const char groups[] = "X25519:P-256:P-384";
 
 static const unsigned char alpn_http_1_1[] = "\x08http/1.1";
 static const unsigned char alpn_http_1_0[] = "\x08http/1.0";
-
-const char *tls_error(void)
-{
-	unsigned long error = ERR_peek_last_error();
-	const char *text = error ? ERR_reason_error_string(error) : NULL;
-
-	ERR_clear_error();
-	return text ? text : "unknown error";
-}
 
 static bool offers(const unsigned char *list, unsigned int length, const unsigned char *protocol)
 {

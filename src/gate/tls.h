@@ -31,6 +31,3 @@ void tls_accepted(SSL *ssl);
  * and allocates late is done with when this returns. Returns 0 or -EIO, and then tls_error().
  */
 int tls_warm_up(SSL_CTX *tls);
-
-/* The library's last error in its words, and clears all of them. */
-const char *tls_error(void);

@@ -15,6 +15,7 @@
 
 #include "gate/http.h"
 #include "gate/tls.h"
+#include "http/tls_error.h"
 
 enum {
 	READ_SIZE = 16 * 1024, /* a whole TLS record: what is left over in the library would wake

@@ -1,3 +1,5 @@
+/* Parses an answer's head, and joins its chunks. Runs in the client's request process, on what a
+ * server sent. */
 #include "http/http_answer.h"
 
 #include <errno.h>

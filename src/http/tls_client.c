@@ -1,3 +1,5 @@
+/* TLS connections to a server. Runs in the client's request process: the handshake, where there is
+ * no privilege. */
 #include "http/tls_client.h"
 
 #include <errno.h>
@@ -7,21 +9,14 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "base/cleanup.h"
+#include "base/ipv4.h"
+#include "http/tls_error.h"
 
 /* h2 is not offered: a Go server would choose it. */
 static const unsigned char alpn[] = "\x08http/1.1";
-
-static const char *library_error(void)
-{
-	unsigned long error = ERR_peek_last_error();
-	const char *reason = error ? ERR_reason_error_string(error) : NULL;
-
-	return reason ? reason : "unknown error";
-}
 
 static bool is_address(const char *server)
 {
@@ -59,7 +54,7 @@ static bool require_certificate(SSL_CTX *tls, const char *server)
 				  : X509_VERIFY_PARAM_set1_host(param, server, 0) == 1;
 }
 
-SSL_CTX *fetch_tls_new(int ca_fd, const char *server, const char **fault)
+SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 	bool ok = tls && SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
@@ -82,7 +77,7 @@ SSL_CTX *fetch_tls_new(int ca_fd, const char *server, const char **fault)
 	return NULL;
 }
 
-SSL *fetch_tls_connect(SSL_CTX *tls, int fd, const char *server, const char **fault)
+SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **fault)
 {
 	SSL *ssl = SSL_new(tls);
 
@@ -95,7 +90,7 @@ SSL *fetch_tls_connect(SSL_CTX *tls, int fd, const char *server, const char **fa
 	errno = 0;
 	if (SSL_connect(ssl) == 1)
 		return ssl;
-	*fault = ERR_peek_last_error() ? library_error()
+	*fault = ERR_peek_last_error() ? tls_error()
 		 : errno == EAGAIN     ? "no answer to the TLS handshake"
 		 : errno != 0          ? strerror(errno)
 				       : "the connection was closed in the TLS handshake";
@@ -103,18 +98,17 @@ SSL *fetch_tls_connect(SSL_CTX *tls, int fd, const char *server, const char **fa
 	return NULL;
 }
 
-int fetch_tls_look(SSL *ssl, struct fetch_seen *seen)
+int tls_client_inspect(const SSL *ssl, struct tls_server *server)
 {
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
-	unsigned char *der = NULL;
-	int length = certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der) : -1;
 	long verified = SSL_get_verify_result(ssl);
+	int error = -EIO;
 
-	*seen = (struct fetch_seen){.certified = verified == X509_V_OK};
-	snprintf(seen->fault, sizeof seen->fault, "%s", X509_verify_cert_error_string(verified));
-	if (length > 0)
-		SHA256(der, (size_t)length, seen->pin.hash.bytes);
-	OPENSSL_free(der);
+	*server = (struct tls_server){.is_certified = verified == X509_V_OK};
+	snprintf(
+		server->fault, sizeof server->fault, "%s", X509_verify_cert_error_string(verified));
+	if (certificate)
+		error = pin_of_certificate(certificate, &server->pin);
 	X509_free(certificate);
-	return length > 0 ? 0 : -EIO;
+	return error;
 }

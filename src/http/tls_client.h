@@ -1,16 +1,30 @@
-/* The client's side of TLS: who is on the other end is looked at, but not decided here. */
+/* The client's side of TLS. It finds out who the server is; whether that is the right one is
+ * decided by others. */
 #pragma once
 
-#include <openssl/ssl.h>
+#include <stdbool.h>
 
-#include "client/request_message.h"
+#include <openssl/types.h>
 
-/* ca_fd: PEM certificates that make a server trustworthy, or -1. server: whom these must be for.
- * NULL with *fault saying why. */
-SSL_CTX *fetch_tls_new(int ca_fd, const char *server, const char **fault);
+#include "http/pin.h"
 
-/* Shakes hands on a connected socket. NULL with *fault saying why. */
-SSL *fetch_tls_connect(SSL_CTX *tls, int fd, const char *server, const char **fault);
+enum {
+	TLS_FAULT_SIZE = 256, /* with the final NUL */
+};
+
+struct tls_server {
+	struct pin pin;
+	bool is_certified; /* its certificate is good by the authorities, and is for its name */
+	char fault[TLS_FAULT_SIZE]; /* why it is not */
+};
+
+/* ca_fd: PEM certificates that make a server trustworthy, which is closed, or -1. server: the name
+ * or address that these must be for. Returns NULL with *fault saying why. */
+SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault);
+
+/* Shakes hands on a connected socket, which stays the caller's; whoever the server is. Returns NULL
+ * with *fault saying why. */
+SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **fault);
 
 /* Who the server is. Returns 0 or -EIO. */
-int fetch_tls_look(SSL *ssl, struct fetch_seen *seen);
+int tls_client_inspect(const SSL *ssl, struct tls_server *server);

@@ -11,12 +11,13 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "http/pin.h"
+#include "http/tls_error.h"
 
 enum {
 	MAX_PEM_SIZE = 128 * 1024,
@@ -33,13 +34,6 @@ static const char long_ago[] = "20200101000000Z";
 
 static const char own_key_path[] = IDENTITY_KEY;
 static const char own_certificate_path[] = IDENTITY_CERTIFICATE;
-
-static const char *library_error(void)
-{
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
-	return reason ? reason : "unknown error";
-}
 
 static int store(const char *path, mode_t mode, BIO *bio)
 {
@@ -158,7 +152,7 @@ static int read_pem(const char *path, char **data, size_t *length)
 
 static int fail_to_make(const char *path, int error)
 {
-	log_error("cannot make %s: %s", path, error == -EIO ? library_error() : strerror(-error));
+	log_error("cannot make %s: %s", path, error == -EIO ? tls_error() : strerror(-error));
 	return error;
 }
 
@@ -219,18 +213,13 @@ static int load_given(struct identity *identity, const char *certificate_path, c
 	return error;
 }
 
-static bool make_pin(struct identity *identity, EVP_PKEY *key)
+static bool make_pin(struct identity *identity, const X509 *certificate)
 {
-	unsigned char *der = NULL, digest[SHA256_DIGEST_LENGTH];
-	int length = i2d_PUBKEY(key, &der);
+	struct pin pin;
 
-	if (length <= 0)
+	if (pin_of_certificate(certificate, &pin) < 0)
 		return false;
-	SHA256(der, (size_t)length, digest);
-	OPENSSL_free(der);
-	strcpy(identity->pin, "sha256//");
-	EVP_EncodeBlock((unsigned char *)identity->pin + strlen(identity->pin), digest,
-		SHA256_DIGEST_LENGTH);
+	snprintf(identity->pin, sizeof identity->pin, "%s", pin_text(&pin).s);
 	return true;
 }
 
@@ -242,14 +231,14 @@ static int check(struct identity *identity, const char *certificate_path, const 
 
 	if (!key)
 		log_error("%s holds no private key in PEM, or one with a passphrase: %s", key_path,
-			library_error());
+			tls_error());
 	else if (!certificate)
-		log_error("%s holds no certificate in PEM: %s", certificate_path, library_error());
+		log_error("%s holds no certificate in PEM: %s", certificate_path, tls_error());
 	else if (X509_check_private_key(certificate, key) != 1)
 		log_error("the certificate %s is not for the key %s: remove the certificate to "
 			  "have a new one made, or give the two that belong together",
 			certificate_path, key_path);
-	else if (make_pin(identity, key))
+	else if (make_pin(identity, certificate))
 		error = 0;
 	X509_free(certificate);
 	EVP_PKEY_free(key);

@@ -541,5 +541,5 @@ def test_without_rights_it_says_so(machine):
 
 @either_plane
 def test_the_helper_is_not_for_people(machine):
-    done = machine.ns.try_run([machine.options.vprox, "fetch"])
+    done = machine.ns.try_run([machine.options.vprox, "request"])
     assert done.returncode == 2 and "not by hand" in done.stdout

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "client/pin.h"
+#include "http/pin.h"
 
 #define A43 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 

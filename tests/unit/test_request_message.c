@@ -6,55 +6,55 @@
 
 static void what_is_no_message_is_refused(void **state)
 {
-	struct fetch_result result = {.outcome = FETCH_GRANTED}, copy;
-	struct fetch_seen seen = {.certified = 1}, seen_copy;
+	struct request_result result = {.outcome = REQUEST_GRANTED}, copy;
+	struct request_server seen = {.certified = 1}, seen_copy;
 
 	(void)state;
-	assert_int_equal(fetch_decode_result(&result, sizeof result, &copy), 0);
-	assert_int_equal(fetch_decode_seen(&seen, sizeof seen, &seen_copy), 0);
-	assert_int_equal(fetch_decode_result(&result, sizeof result - 1, &copy), -EPROTO);
-	assert_int_equal(fetch_decode_seen(&seen, sizeof seen - 1, &seen_copy), -EPROTO);
+	assert_int_equal(request_decode_result(&result, sizeof result, &copy), 0);
+	assert_int_equal(request_decode_server(&seen, sizeof seen, &seen_copy), 0);
+	assert_int_equal(request_decode_result(&result, sizeof result - 1, &copy), -EPROTO);
+	assert_int_equal(request_decode_server(&seen, sizeof seen - 1, &seen_copy), -EPROTO);
 	seen.certified = 2;
-	assert_int_equal(fetch_decode_seen(&seen, sizeof seen, &seen_copy), -EPROTO);
+	assert_int_equal(request_decode_server(&seen, sizeof seen, &seen_copy), -EPROTO);
 	result.has_retry_after = 2;
-	assert_int_equal(fetch_decode_result(&result, sizeof result, &copy), -EPROTO);
+	assert_int_equal(request_decode_result(&result, sizeof result, &copy), -EPROTO);
 	result.has_retry_after = 1;
 	/* that it refused the server is the client's own to say */
 	for (uint32_t outcome = 0; outcome < 10; outcome++) {
 		result.outcome = outcome;
-		assert_int_equal(fetch_decode_result(&result, sizeof result, &copy),
-			outcome >= FETCH_GRANTED && outcome <= FETCH_FAILED ? 0 : -EPROTO);
+		assert_int_equal(request_decode_result(&result, sizeof result, &copy),
+			outcome >= REQUEST_GRANTED && outcome <= REQUEST_FAILED ? 0 : -EPROTO);
 	}
 }
 
 static void texts_have_an_end(void **state)
 {
-	struct fetch_result result = {.outcome = FETCH_FAILED}, copy;
-	struct fetch_seen seen = {.certified = 0}, seen_copy;
+	struct request_result result = {.outcome = REQUEST_FAILED}, copy;
+	struct request_server seen = {.certified = 0}, seen_copy;
 
 	(void)state;
 	memset(result.text, 'x', sizeof result.text);
 	memset(seen.fault, 'x', sizeof seen.fault);
-	assert_int_equal(fetch_decode_result(&result, sizeof result, &copy), 0);
+	assert_int_equal(request_decode_result(&result, sizeof result, &copy), 0);
 	assert_int_equal(strlen(copy.text), sizeof copy.text - 1);
-	assert_int_equal(fetch_decode_seen(&seen, sizeof seen, &seen_copy), 0);
+	assert_int_equal(request_decode_server(&seen, sizeof seen, &seen_copy), 0);
 	assert_int_equal(strlen(seen_copy.fault), sizeof seen_copy.fault - 1);
 }
 
 static void texts_are_fit_for_a_terminal(void **state)
 {
-	struct fetch_result result = {.outcome = FETCH_FAILED,
+	struct request_result result = {.outcome = REQUEST_FAILED,
 		.text = "a\x1b[2Jb\nc\x7f\xc2\x9b"
 			"d~"};
-	struct fetch_seen seen = {.fault = "\x9b"
-					   "31m ok"};
-	struct fetch_result copy;
-	struct fetch_seen seen_copy;
+	struct request_server seen = {.fault = "\x9b"
+					       "31m ok"};
+	struct request_result copy;
+	struct request_server seen_copy;
 
 	(void)state;
-	assert_int_equal(fetch_decode_result(&result, sizeof result, &copy), 0);
+	assert_int_equal(request_decode_result(&result, sizeof result, &copy), 0);
 	assert_string_equal(copy.text, "a?[2Jb?c???d~");
-	assert_int_equal(fetch_decode_seen(&seen, sizeof seen, &seen_copy), 0);
+	assert_int_equal(request_decode_server(&seen, sizeof seen, &seen_copy), 0);
 	assert_string_equal(seen_copy.fault, "?31m ok");
 }
 

@@ -8,9 +8,9 @@
 
 #include "client/request_supervisor.h"
 
-static void count(void *context, const struct fetch_result *result)
+static void count(void *context, const struct request_result *result)
 {
-	assert_int_equal(result->outcome, FETCH_FAILED);
+	assert_int_equal(result->outcome, REQUEST_FAILED);
 	++*(unsigned int *)context;
 }
 
@@ -19,15 +19,15 @@ static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 	struct client_config config = {.server = "203.0.113.7", .password = "secret"};
 	struct rlimit before, limit;
 	unsigned int told = 0;
-	struct fetcher fetcher = {.config = &config,
+	struct request_supervisor supervisor = {.config = &config,
 		.base = event_base_new(),
-		.on_fetched = count,
+		.on_result = count,
 		.context = &told,
 		.fd = -1};
 	int next;
 
 	(void)state;
-	assert_non_null(fetcher.base);
+	assert_non_null(supervisor.base);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	next = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_true(next >= 0);
@@ -35,14 +35,14 @@ static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 	limit = (struct rlimit){(rlim_t)next, before.rlim_max};
 	for (unsigned int i = 1; i <= 3; i++) {
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-		fetcher_start(&fetcher, "/connect", (struct ipv4){0}, 1000);
+		request_supervisor_start(&supervisor, "/connect", (struct ipv4){0}, 1000);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-		event_base_dispatch(fetcher.base);
+		event_base_dispatch(supervisor.base);
 		assert_int_equal(told, i);
-		assert_null(fetcher.timeout);
-		assert_null(fetcher.readable);
+		assert_null(supervisor.timeout);
+		assert_null(supervisor.readable);
 	}
-	event_base_free(fetcher.base);
+	event_base_free(supervisor.base);
 }
 
 int main(void)

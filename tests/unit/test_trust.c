@@ -8,8 +8,8 @@
 #include "client/trust.h"
 
 static char path[] = "/tmp/test_trust-XXXXXX";
-static const struct fetch_seen one = {.pin = {{{1}}}, .fault = "self-signed certificate"};
-static const struct fetch_seen certified = {.pin = {{{2}}}, .certified = 1};
+static const struct request_server one = {.pin = {{{1}}}, .fault = "self-signed certificate"};
+static const struct request_server certified = {.pin = {{{2}}}, .certified = 1};
 
 static int make_file(void **state)
 {
@@ -38,7 +38,7 @@ static struct client_config config_of(const char *server)
 }
 
 static int decide(
-	const struct client_config *config, const struct fetch_seen *seen, const char *reason)
+	const struct client_config *config, const struct request_server *seen, const char *reason)
 {
 	char why[512] = "";
 	int error = trust_decide(config, seen, why, sizeof why);

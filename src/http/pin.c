@@ -1,10 +1,26 @@
-#include "client/pin.h"
+/* Makes, parses and writes pins. Runs in the broker, the client and its request process, and the
+ * command line. */
+#include "http/pin.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+
 static const char prefix[] = "sha256//";
+
+int pin_of_certificate(const X509 *certificate, struct pin *pin)
+{
+	unsigned char *der = NULL;
+	int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+
+	if (length > 0)
+		SHA256(der, (size_t)length, pin->hash.bytes);
+	OPENSSL_free(der);
+	return length > 0 ? 0 : -EIO;
+}
 
 int pin_parse(const char *text, struct pin *pin)
 {

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <openssl/types.h>
+
 #include "base/key.h"
 
 struct pin {
@@ -14,6 +16,9 @@ struct pin {
 struct pin_text {
 	char s[sizeof "sha256//" - 1 + KEY_TEXT_SIZE];
 };
+
+/* Returns 0, or -EIO if the library fails. */
+int pin_of_certificate(const X509 *certificate, struct pin *pin);
 
 /* Returns 0 or -EINVAL. */
 int pin_parse(const char *text, struct pin *pin);

@@ -1,0 +1,6 @@
+/* What OpenSSL has to say when it fails. */
+#pragma once
+
+/* The last error of this thread in the library's words, which live as long as the program; clears
+ * all of them. */
+const char *tls_error(void);
