@@ -24,7 +24,7 @@ static int run_clean(void *configuration, const char *operand)
 
 	(void)operand;
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "clean");
-	return clean_up(config->is_dry_run) < 0 ? STATUS_FAILED : STATUS_OK;
+	return clean_host(config->is_dry_run) < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 const struct command command_clean = {

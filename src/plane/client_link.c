@@ -1,3 +1,6 @@
+/*
+ * Recognises the interfaces of a vprox client on this host. Runs in the server's broker.
+ */
 #include "plane/client_link.h"
 
 #include <stdio.h>

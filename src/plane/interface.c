@@ -1,3 +1,6 @@
+/*
+ * What vprox<i> needs besides its peers, made where it is missing. Runs in the server's broker.
+ */
 #include "plane/interface.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/*
+ * Gives each bind address its index. Runs in the broker, at its start.
+ */
 #include "server/assignment.h"
 
 #include <limits.h>

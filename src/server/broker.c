@@ -1,3 +1,7 @@
+/*
+ * The broker: the one process that owns all of a server's state. One thread, one event loop; start,
+ * the loop's events, and the way back.
+ */
 #include "server/broker.h"
 
 #include <errno.h>
@@ -17,6 +21,7 @@
 #include "base/notify.h"
 #include "base/rights.h"
 #include "base/version.h"
+#include "host/host.h"
 #include "ipc/report.h"
 #include "server/config.h"
 #include "server/control_socket.h"
@@ -26,9 +31,10 @@
 #include "server/gate_supervisor.h"
 #include "server/host_setup.h"
 #include "server/identity.h"
+#include "server/inspection.h"
 #include "server/listener.h"
 #include "server/lock.h"
-#include "server/reaper.h"
+#include "server/requests.h"
 #include "server/snapshot.h"
 
 static const char server_key_path[] = RUN_FOLDER "/server-key";
@@ -45,11 +51,11 @@ struct broker {
 
 	struct event_base *base;
 	struct gate_settings gate_settings;
-	struct gatekeeper *gatekeeper;
+	struct gate_supervisor *supervisor;
 	struct control_socket *control;
 	uint64_t started_ms;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
-	struct event *reap, *drain_timeout;
+	struct event *inspect, *drain_timeout;
 	bool draining;
 };
 
@@ -84,17 +90,17 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	notify_service_manager("STOPPING=1");
 	listeners_close(&broker->listeners);
 	event_add(broker->drain_timeout, &timeout);
-	gatekeeper_drain(broker->gatekeeper);
+	gate_supervisor_drain(broker->supervisor);
 }
 
-static void on_reap(evutil_socket_t fd, short what, void *context)
+static void on_inspect(evutil_socket_t fd, short what, void *context)
 {
 	struct broker *broker = context;
 
 	(void)fd;
 	(void)what;
 	for (size_t i = 0; i < broker->config->n_binds; i++)
-		reaper_look(&broker->data_plane.endpoints[i], &broker->config->idle);
+		endpoint_inspect(&broker->data_plane.endpoints[i], &broker->config->idle);
 }
 
 static void answer(
@@ -102,7 +108,7 @@ static void answer(
 {
 	struct broker *broker = context;
 
-	gatekeeper_answer(broker->gatekeeper, to, status, address);
+	gate_supervisor_answer(broker->supervisor, to, status, address);
 }
 
 /* Whether a tunnel to this address could work; a gate that was taken over could ask for any. */
@@ -211,7 +217,7 @@ static void announce(void *context)
 
 static int start_gates(struct broker *broker)
 {
-	const struct gatekeeper_config config = {
+	const struct gate_supervisor_config config = {
 		.n_gates = broker->config->n_gates,
 		.settings = &broker->gate_settings,
 		.listeners = broker->listeners.fds,
@@ -220,10 +226,10 @@ static int start_gates(struct broker *broker)
 		.on_drained = stop_draining,
 		.context = broker,
 	};
-	int error = gates_describe(&broker->gate_settings, broker->config, &broker->identity,
+	int error = gate_setup_describe(&broker->gate_settings, broker->config, &broker->identity,
 		broker->data_plane.endpoints);
 
-	return error < 0 ? error : gatekeeper_new(broker->base, &config, &broker->gatekeeper);
+	return error < 0 ? error : gate_supervisor_new(broker->base, &config, &broker->supervisor);
 }
 
 static int report(void *context, struct evbuffer *out)
@@ -231,7 +237,7 @@ static int report(void *context, struct evbuffer *out)
 	struct broker *broker = context;
 	const struct snapshot_source source = {
 		.data_plane = &broker->data_plane,
-		.gatekeeper = broker->gatekeeper,
+		.supervisor = broker->supervisor,
 		.n_gates = broker->config->n_gates,
 		.pin = broker->identity.pin,
 		.started_ms = broker->started_ms,
@@ -268,10 +274,10 @@ static int add_events(struct broker *broker)
 			evsignal_new(broker->base, stop_signals[i], on_signal, broker);
 		ok = broker->stop_signals[i] && event_add(broker->stop_signals[i], NULL) == 0;
 	}
-	broker->reap = event_new(broker->base, -1, EV_PERSIST, on_reap, broker);
+	broker->inspect = event_new(broker->base, -1, EV_PERSIST, on_inspect, broker);
 	broker->drain_timeout = evtimer_new(broker->base, on_drain_timeout, broker);
-	if (!ok || !broker->reap || !broker->drain_timeout ||
-		event_add(broker->reap, &interval) < 0) {
+	if (!ok || !broker->inspect || !broker->drain_timeout ||
+		event_add(broker->inspect, &interval) < 0) {
 		log_error("cannot set up the event loop");
 		return -ENOMEM;
 	}
@@ -285,7 +291,7 @@ static int start(struct broker *broker)
 	int error = add_events(broker);
 
 	if (error == 0)
-		error = gates_find_user(broker->config, &broker->gate_settings.config);
+		error = gate_setup_find_user(broker->config, &broker->gate_settings.config);
 	if (error == 0)
 		error = rights_check(changes_user(&broker->gate_settings.config));
 	if (error == 0)
@@ -307,7 +313,7 @@ static void free_memory(struct broker *broker)
 {
 	for (size_t i = 0; i < sizeof broker->stop_signals / sizeof *broker->stop_signals; i++)
 		free_event(broker->stop_signals[i]);
-	free_event(broker->reap);
+	free_event(broker->inspect);
 	free_event(broker->drain_timeout);
 	if (broker->base)
 		event_base_free(broker->base);
@@ -327,7 +333,7 @@ static int stop(struct broker *broker, bool started)
 	int error, result;
 
 	control_socket_close(broker->control);
-	gatekeeper_free(broker->gatekeeper);
+	gate_supervisor_free(broker->supervisor);
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);

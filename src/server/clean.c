@@ -1,3 +1,7 @@
+/*
+ * `vprox clean`: removes what servers have left on this host. Runs in a process of its own, while
+ * no server does.
+ */
 #include "server/clean.h"
 
 #include <dirent.h>
@@ -30,7 +34,7 @@ struct cleaning {
 	bool only_tell;
 	size_t n_found;
 	int error; /* the first */
-	struct plane_leftover *leftovers; /* of the plane that is being looked at */
+	struct plane_leftover *leftovers; /* of the plane that is being cleaned */
 	size_t n_leftovers;
 	struct ipv4 *binds; /* that a server has served, as far as its interfaces tell */
 	size_t n_binds;
@@ -197,7 +201,7 @@ static int clean_all(bool only_tell)
 	return cleaning.error;
 }
 
-int clean_up(bool only_tell)
+int clean_host(bool only_tell)
 {
 	auto_close int lock = -1;
 	int error = rights_check(false);

@@ -11,4 +11,4 @@
  * Returns 0, -EWOULDBLOCK if a server runs (then nothing is done), or the first -errno; it goes on
  * after one.
  */
-int clean_up(bool only_tell);
+int clean_host(bool only_tell);

@@ -1,3 +1,6 @@
+/*
+ * Answers `vprox show` on a socket. Runs in the broker's event loop; nothing here blocks.
+ */
 #include "server/control_socket.h"
 
 #include <errno.h>

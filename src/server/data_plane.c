@@ -1,3 +1,7 @@
+/*
+ * Chooses the data plane, and opens and closes all endpoints on it. Runs in the broker, at its
+ * start and end.
+ */
 #include "server/data_plane.h"
 
 #include <errno.h>
@@ -5,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/adoption.h"
 #include "server/config.h"
 
 enum {

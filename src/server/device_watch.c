@@ -1,3 +1,7 @@
+/*
+ * Hears from the kernel that an interface has gone, and has its endpoint inspected. Runs in the
+ * broker's event loop.
+ */
 #include "server/device_watch.h"
 
 #include <errno.h>
@@ -10,7 +14,7 @@
 #include "base/log.h"
 #include "netlink/link_monitor.h"
 #include "server/data_plane.h"
-#include "server/reaper.h"
+#include "server/inspection.h"
 
 struct device_watch {
 	struct data_plane *data_plane;
@@ -26,7 +30,7 @@ static void pass_over(void *context, unsigned int ifindex)
 	(void)ifindex;
 }
 
-/* Whether it is truly gone is for the look to say: an interface may have been moved. */
+/* Whether it is truly gone is for the inspection to say: an interface may have been moved. */
 static void on_gone(evutil_socket_t fd, short what, void *context)
 {
 	struct device_watch *watch = context;
@@ -38,7 +42,7 @@ static void on_gone(evutil_socket_t fd, short what, void *context)
 		struct endpoint *endpoint = &watch->data_plane->endpoints[i];
 
 		if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
-			reaper_look(endpoint, watch->rule);
+			endpoint_inspect(endpoint, watch->rule);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
  * Notices at once when an endpoint's interface has vanished: somebody has deleted it, or its device
- * process has died and it went along. The next look for idle peers would notice too, seconds later.
+ * process has died and it went along. The next inspection would notice too, seconds later.
  */
 #pragma once
 

@@ -1,18 +1,27 @@
 /*
  * An endpoint: one bind address, its block of inner addresses, its device in the data plane and the
- * peers that have a tunnel through it. Requests are handled here, whatever kind of peer they are
- * from.
+ * peers that have a tunnel through it.
+ *
+ * The life of a peer. It begins in requests.c, with the first /connect that finds no such peer, or
+ * in adoption.c, with what an earlier server has left. From then on it holds its address, which the
+ * pool gives to nobody else, until it is freed; and it is freed in two places only: in removals.c,
+ * when the data plane has confirmed that its tunnel is gone, and in requests.c, where its tunnel
+ * could not be made. A device that is lost and made again (heal.c) is no end: its peers stay, and
+ * are given back to it. Whoever wants a peer gone, an idle one or one that asks for it, queues it
+ * with removals_add(); a /connect that comes before its turn takes it out of the queue again.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "base/clock.h"
 #include "ipc/message.h"
 #include "plane/plane.h"
 #include "server/peers.h"
 #include "server/pool.h"
-#include "server/removals.h"
+
+struct event;
 
 /* Whom an answer goes to: one request of one life of one gate. */
 struct reply_to {
@@ -25,6 +34,13 @@ struct reply_to {
 typedef void endpoint_answer_fn(
 	void *context, const struct reply_to *to, enum ipc_status status, struct ipv4 address);
 
+/* Peers that wait for their removal; removals.c's. */
+struct removals {
+	struct endpoint *endpoint;
+	TAILQ_HEAD(, peer) queue;
+	struct event *timer; /* NULL in a test */
+};
+
 struct endpoint {
 	struct plane_endpoint config;
 	struct key public_key;
@@ -35,37 +51,17 @@ struct endpoint {
 	struct pool *pool;
 	struct peers peers;
 	struct removals removals;
-	uint64_t look; /* number of the last look at the plane */
-	uint64_t looked_ms; /* when the last look that succeeded began; adoption is the first */
-	uint64_t look_took_ms;
-	uint64_t received, sent; /* bytes that looks have seen move, of peers that are gone too */
+
+	uint64_t reading; /* number of the last reading of the plane */
+	uint64_t read_ms; /* when the last one that succeeded began; adoption is the first */
+	uint64_t read_took_ms;
+	uint64_t received, sent; /* bytes that readings have seen move, of peers that are gone too
+				  */
 
 	const struct clock *clock;
 	endpoint_answer_fn *answer;
 	void *answer_context;
 };
-
-/*
- * Opens the endpoint's device and reads back who holds which address. config, public_key, plane,
- * clock and answer must be set. base may be NULL in a test, which then flushes the removals itself.
- * Logs what goes wrong. Returns 0 or -errno; to be closed with endpoint_close() in either case.
- */
-int endpoint_open(struct endpoint *endpoint, struct event_base *base);
-
-/* keep: the data plane stays as it is. Returns what the plane's close() does; frees all but the
- * struct. */
-int endpoint_close(struct endpoint *endpoint, bool keep);
-
-/*
- * When the device has vanished under the server (`ip link del vprox0`, a device process that died):
- * makes it again and gives it all its peers back. Logs. Returns 0 or -errno; then the next call
- * tries again.
- */
-int endpoint_heal(struct endpoint *endpoint);
-
-/* Carries out a request and answers it, now or when its batch of removals is done. */
-void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *request,
-	const struct reply_to *reply_to);
 
 /* "endpoint <bind address>", for the log. */
 struct endpoint_text {

@@ -1,3 +1,7 @@
+/*
+ * Writes down for the gates what the configuration means for them. Runs in the broker, at its
+ * start.
+ */
 #include "server/gate_setup.h"
 
 #include <errno.h>
@@ -10,7 +14,7 @@
 #include "server/endpoint.h"
 #include "server/identity.h"
 
-int gates_find_user(const struct server_config *config, struct gate_config *gate)
+int gate_setup_find_user(const struct server_config *config, struct gate_config *gate)
 {
 	struct user user;
 	int error = user_find(config->user, &user);
@@ -47,7 +51,7 @@ static int describe_endpoints(
 	return 0;
 }
 
-int gates_describe(struct gate_settings *settings, const struct server_config *config,
+int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
 	const struct identity *identity, const struct endpoint *endpoints)
 {
 	struct gate_config *gate = &settings->config;

@@ -8,11 +8,11 @@ struct identity;
 struct server_config;
 
 /* Sets user and group: --user, else vprox, else nobody. Logs. Returns 0, -ENOENT or -EINVAL. */
-int gates_find_user(const struct server_config *config, struct gate_config *gate);
+int gate_setup_find_user(const struct server_config *config, struct gate_config *gate);
 
 /*
  * Fills in the rest, but for gate_number. The texts stay the configuration's and the identity's;
  * only settings->endpoints is to be freed by the caller. Returns 0 or -ENOMEM.
  */
-int gates_describe(struct gate_settings *settings, const struct server_config *config,
+int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
 	const struct identity *identity, const struct endpoint *endpoints);

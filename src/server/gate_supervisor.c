@@ -1,3 +1,7 @@
+/*
+ * Starts the gates' processes, talks with them and replaces those that die. Runs in the broker;
+ * what stands between fork() and execve() runs in the new process.
+ */
 #include "server/gate_supervisor.h"
 
 #include <errno.h>
@@ -33,8 +37,8 @@ static const char *const passed_on[N_PASSED_ON] = {"OPENSSL_CONF=", "OPENSSL_MOD
 /* The broker alone acts on these; it tells the gates. */
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-struct gate {
-	struct gatekeeper *gatekeeper;
+struct gate_child {
+	struct gate_supervisor *supervisor;
 	unsigned int number;
 	uint64_t generation; /* counts the processes that had this number */
 	pid_t pid; /* 0: none is running */
@@ -45,13 +49,13 @@ struct gate {
 	struct event *respawn;
 };
 
-struct gatekeeper {
-	struct gatekeeper_config config;
+struct gate_supervisor {
+	struct gate_supervisor_config config;
 	struct event_base *base;
 	struct event *child_ended;
 	bool were_ready; /* all of them, at least once */
 	bool draining;
-	struct gate gates[];
+	struct gate_child gates[];
 };
 
 /* In the child: everything first goes above all targets, so that no dup2() hits one that is still
@@ -126,9 +130,9 @@ static pid_t fork_without_signals(void)
 	return pid;
 }
 
-static int fork_gate(struct gate *gate, int broker_fd, int config_fd)
+static int fork_gate(struct gate_child *gate, int broker_fd, int config_fd)
 {
-	const struct gatekeeper_config *config = &gate->gatekeeper->config;
+	const struct gate_supervisor_config *config = &gate->supervisor->config;
 	int n_listeners = (int)config->settings->config.n_endpoints;
 	int n = GATE_FD_FIRST_LISTENER - GATE_FD_BROKER + n_listeners;
 	auto_free int *sources = calloc((size_t)n, sizeof *sources);
@@ -150,16 +154,16 @@ static int fork_gate(struct gate *gate, int broker_fd, int config_fd)
 
 static void on_readable(evutil_socket_t fd, short what, void *context);
 
-static int start_gate(struct gate *gate)
+static int start_gate(struct gate_child *gate)
 {
-	struct gatekeeper *gatekeeper = gate->gatekeeper;
+	struct gate_supervisor *supervisor = gate->supervisor;
 	auto_close int config_fd = -1;
 	auto_close int gate_end = -1;
 	const int buffer_size = SOCKET_BUFFER_SIZE;
 	int ends[2], error;
 
-	gatekeeper->config.settings->config.gate_number = gate->number;
-	config_fd = gate_config_write(gatekeeper->config.settings);
+	supervisor->config.settings->config.gate_number = gate->number;
+	config_fd = gate_config_write(supervisor->config.settings);
 	if (config_fd < 0)
 		return config_fd;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
@@ -169,7 +173,7 @@ static int start_gate(struct gate *gate)
 	gate->fd = ends[0];
 	gate_end = ends[1];
 	gate->readable =
-		event_new(gatekeeper->base, gate->fd, EV_READ | EV_PERSIST, on_readable, gate);
+		event_new(supervisor->base, gate->fd, EV_READ | EV_PERSIST, on_readable, gate);
 	error = gate->readable && event_add(gate->readable, NULL) == 0
 			? fork_gate(gate, gate_end, config_fd)
 			: -ENOMEM;
@@ -188,7 +192,7 @@ static int start_gate(struct gate *gate)
 	return 0;
 }
 
-static void respawn_later(struct gate *gate, unsigned long delay_ms)
+static void respawn_later(struct gate_child *gate, unsigned long delay_ms)
 {
 	struct timeval delay = timeval_from_ms(delay_ms);
 
@@ -196,7 +200,7 @@ static void respawn_later(struct gate *gate, unsigned long delay_ms)
 }
 
 /* Hangs up; for a gate that has ended, or is to end. */
-static void disconnect(struct gate *gate)
+static void disconnect(struct gate_child *gate)
 {
 	if (!gate->readable)
 		return;
@@ -207,7 +211,7 @@ static void disconnect(struct gate *gate)
 }
 
 /* A gate that breaks the rules is ended at once. */
-static void expel(struct gate *gate, const char *what, int error)
+static void expel(struct gate_child *gate, const char *what, int error)
 {
 	log_error("gate %u, process %d: %s: %s; ending it", gate->number, (int)gate->pid, what,
 		strerror(-error));
@@ -219,12 +223,12 @@ static void expel(struct gate *gate, const char *what, int error)
  * it can ask nothing for. */
 static void on_respawn(evutil_socket_t fd, short what, void *context)
 {
-	struct gate *gate = context;
+	struct gate_child *gate = context;
 	int error;
 
 	(void)fd;
 	(void)what;
-	if (gate->gatekeeper->draining)
+	if (gate->supervisor->draining)
 		return;
 	if (gate->pid != 0) {
 		expel(gate, "it has hung up and goes on", -EPIPE);
@@ -243,35 +247,35 @@ static bool is_hung_up(int error)
 	return error == -EPIPE || error == -ECONNRESET;
 }
 
-static void note_ready(struct gate *gate)
+static void record_ready(struct gate_child *gate)
 {
-	struct gatekeeper *gatekeeper = gate->gatekeeper;
+	struct gate_supervisor *supervisor = gate->supervisor;
 
 	gate->is_ready = true;
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++)
-		if (!gatekeeper->gates[i].is_ready)
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++)
+		if (!supervisor->gates[i].is_ready)
 			return;
-	if (!gatekeeper->were_ready)
-		gatekeeper->config.on_ready(gatekeeper->config.context);
-	gatekeeper->were_ready = true;
+	if (!supervisor->were_ready)
+		supervisor->config.on_ready(supervisor->config.context);
+	supervisor->were_ready = true;
 }
 
 /* One request a call, so that no gate keeps the others waiting. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
-	struct gate *gate = context;
-	struct gatekeeper *gatekeeper = gate->gatekeeper;
+	struct gate_child *gate = context;
+	struct gate_supervisor *supervisor = gate->supervisor;
 	struct ipc_request request;
 	int error = ipc_receive_request(
-		fd, (uint16_t)gatekeeper->config.settings->config.n_endpoints, &request);
+		fd, (uint16_t)supervisor->config.settings->config.n_endpoints, &request);
 
 	(void)what;
 	if (error == 0 && request.operation == IPC_READY) {
-		note_ready(gate);
+		record_ready(gate);
 	} else if (error == 0) {
 		struct reply_to reply_to = {gate->number, gate->generation, request.id};
 
-		gatekeeper->config.on_request(gatekeeper->config.context, &request, &reply_to);
+		supervisor->config.on_request(supervisor->config.context, &request, &reply_to);
 	} else if (is_hung_up(error)) {
 		disconnect(gate);
 		respawn_later(gate, RESPAWN_DELAY_MS);
@@ -280,10 +284,10 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-void gatekeeper_answer(struct gatekeeper *gatekeeper, const struct reply_to *reply_to,
+void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address)
 {
-	struct gate *gate = &gatekeeper->gates[reply_to->gate];
+	struct gate_child *gate = &supervisor->gates[reply_to->gate];
 	const struct ipc_reply reply = {
 		.version = IPC_VERSION,
 		.kind = IPC_ANSWER,
@@ -300,11 +304,12 @@ void gatekeeper_answer(struct gatekeeper *gatekeeper, const struct reply_to *rep
 		expel(gate, "it does not take its answers", error);
 }
 
-struct gatekeeper_gate gatekeeper_gate(const struct gatekeeper *gatekeeper, unsigned int number)
+struct gate_status gate_supervisor_status(
+	const struct gate_supervisor *supervisor, unsigned int number)
 {
-	const struct gate *gate = &gatekeeper->gates[number];
+	const struct gate_child *gate = &supervisor->gates[number];
 
-	return (struct gatekeeper_gate){
+	return (struct gate_status){
 		.pid = gate->pid,
 		.is_ready = gate->is_ready && gate->pid != 0,
 		.n_restarts = gate->generation > 0 ? gate->generation - 1 : 0,
@@ -312,7 +317,7 @@ struct gatekeeper_gate gatekeeper_gate(const struct gatekeeper *gatekeeper, unsi
 	};
 }
 
-static void log_end(const struct gate *gate, int status, bool expected)
+static void log_end(const struct gate_child *gate, int status, bool expected)
 {
 	if (WIFSIGNALED(status))
 		log_error("gate %u, process %d, was killed by signal %d (%s)", gate->number,
@@ -322,36 +327,36 @@ static void log_end(const struct gate *gate, int status, bool expected)
 			WEXITSTATUS(status));
 }
 
-static bool any_running(const struct gatekeeper *gatekeeper)
+static bool any_running(const struct gate_supervisor *supervisor)
 {
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++)
-		if (gatekeeper->gates[i].pid != 0)
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++)
+		if (supervisor->gates[i].pid != 0)
 			return true;
 	return false;
 }
 
-static void handle_end(struct gate *gate, int status)
+static void handle_end(struct gate_child *gate, int status)
 {
-	struct gatekeeper *gatekeeper = gate->gatekeeper;
+	struct gate_supervisor *supervisor = gate->supervisor;
 	uint64_t lived_ms = clock_now_ms(&system_clock) - gate->started_ms;
 
-	log_end(gate, status, gatekeeper->draining);
+	log_end(gate, status, supervisor->draining);
 	disconnect(gate);
 	gate->pid = 0;
-	if (!gatekeeper->draining)
+	if (!supervisor->draining)
 		respawn_later(gate, lived_ms < RESPAWN_DELAY_MS ? RESPAWN_DELAY_MS : 0);
-	else if (!any_running(gatekeeper))
-		gatekeeper->config.on_drained(gatekeeper->config.context);
+	else if (!any_running(supervisor))
+		supervisor->config.on_drained(supervisor->config.context);
 }
 
 static void on_child_ended(evutil_socket_t signal, short what, void *context)
 {
-	struct gatekeeper *gatekeeper = context;
+	struct gate_supervisor *supervisor = context;
 
 	(void)signal;
 	(void)what;
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++) {
-		struct gate *gate = &gatekeeper->gates[i];
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
+		struct gate_child *gate = &supervisor->gates[i];
 		int status;
 
 		if (gate->pid != 0 && waitpid(gate->pid, &status, WNOHANG) == gate->pid)
@@ -359,17 +364,17 @@ static void on_child_ended(evutil_socket_t signal, short what, void *context)
 	}
 }
 
-static int start_all(struct gatekeeper *gatekeeper)
+static int start_all(struct gate_supervisor *supervisor)
 {
-	gatekeeper->child_ended =
-		evsignal_new(gatekeeper->base, SIGCHLD, on_child_ended, gatekeeper);
-	if (!gatekeeper->child_ended || event_add(gatekeeper->child_ended, NULL) < 0)
+	supervisor->child_ended =
+		evsignal_new(supervisor->base, SIGCHLD, on_child_ended, supervisor);
+	if (!supervisor->child_ended || event_add(supervisor->child_ended, NULL) < 0)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++) {
-		struct gate *gate = &gatekeeper->gates[i];
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
+		struct gate_child *gate = &supervisor->gates[i];
 		int error;
 
-		gate->respawn = evtimer_new(gatekeeper->base, on_respawn, gate);
+		gate->respawn = evtimer_new(supervisor->base, on_respawn, gate);
 		error = gate->respawn ? start_gate(gate) : -ENOMEM;
 		if (error < 0)
 			return error;
@@ -377,52 +382,52 @@ static int start_all(struct gatekeeper *gatekeeper)
 	return 0;
 }
 
-int gatekeeper_new(
-	struct event_base *base, const struct gatekeeper_config *config, struct gatekeeper **result)
+int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_config *config,
+	struct gate_supervisor **result)
 {
-	struct gatekeeper *gatekeeper =
-		calloc(1, sizeof *gatekeeper + config->n_gates * sizeof(*gatekeeper->gates));
+	struct gate_supervisor *supervisor =
+		calloc(1, sizeof *supervisor + config->n_gates * sizeof(*supervisor->gates));
 	int error;
 
-	if (!gatekeeper)
+	if (!supervisor)
 		return -ENOMEM;
-	gatekeeper->config = *config;
-	gatekeeper->base = base;
+	supervisor->config = *config;
+	supervisor->base = base;
 	for (unsigned int i = 0; i < config->n_gates; i++)
-		gatekeeper->gates[i] =
-			(struct gate){.gatekeeper = gatekeeper, .number = i, .fd = -1};
-	error = start_all(gatekeeper);
+		supervisor->gates[i] =
+			(struct gate_child){.supervisor = supervisor, .number = i, .fd = -1};
+	error = start_all(supervisor);
 	if (error < 0) {
 		log_error("cannot start the gates: %s", strerror(-error));
-		gatekeeper_free(gatekeeper);
+		gate_supervisor_free(supervisor);
 		return error;
 	}
-	*result = gatekeeper;
+	*result = supervisor;
 	return 0;
 }
 
-void gatekeeper_drain(struct gatekeeper *gatekeeper)
+void gate_supervisor_drain(struct gate_supervisor *supervisor)
 {
 	const struct ipc_reply drain = {.version = IPC_VERSION, .kind = IPC_DRAIN};
 
-	gatekeeper->draining = true;
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++) {
-		struct gate *gate = &gatekeeper->gates[i];
+	supervisor->draining = true;
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
+		struct gate_child *gate = &supervisor->gates[i];
 		int error = gate->readable ? ipc_send_reply(gate->fd, &drain) : 0;
 
 		if (error < 0 && !is_hung_up(error))
 			expel(gate, "it cannot be told to finish", error);
 	}
-	if (!any_running(gatekeeper))
-		gatekeeper->config.on_drained(gatekeeper->config.context);
+	if (!any_running(supervisor))
+		supervisor->config.on_drained(supervisor->config.context);
 }
 
-void gatekeeper_free(struct gatekeeper *gatekeeper)
+void gate_supervisor_free(struct gate_supervisor *supervisor)
 {
-	if (!gatekeeper)
+	if (!supervisor)
 		return;
-	for (unsigned int i = 0; i < gatekeeper->config.n_gates; i++) {
-		struct gate *gate = &gatekeeper->gates[i];
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
+		struct gate_child *gate = &supervisor->gates[i];
 
 		disconnect(gate);
 		if (gate->respawn)
@@ -432,7 +437,7 @@ void gatekeeper_free(struct gatekeeper *gatekeeper)
 			waitpid(gate->pid, NULL, 0);
 		}
 	}
-	if (gatekeeper->child_ended)
-		event_free(gatekeeper->child_ended);
-	free(gatekeeper);
+	if (supervisor->child_ended)
+		event_free(supervisor->child_ended);
+	free(supervisor);
 }

@@ -1,14 +1,20 @@
+/*
+ * Makes a lost device again and gives it its peers back. Runs in the broker, wherever a loss is
+ * noticed.
+ */
+#include "server/heal.h"
+
 #include "base/log.h"
 #include "server/endpoint.h"
 
-static int note_present(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+static int mark_present(void *context, const struct plane_peer *id, const struct plane_usage *usage)
 {
 	struct endpoint *endpoint = context;
 	struct peer *peer = peers_find(&endpoint->peers, id);
 
 	(void)usage;
 	if (peer)
-		peer->look = endpoint->look;
+		peer->last_reading = endpoint->reading;
 	return 0;
 }
 
@@ -27,12 +33,12 @@ static size_t give_peers_back(struct endpoint *endpoint)
 	const struct plane_ops *ops = endpoint->plane->ops;
 	size_t n = 0;
 
-	endpoint->look++;
-	ops->dump(endpoint->device, note_present, endpoint);
+	endpoint->reading++;
+	ops->dump(endpoint->device, mark_present, endpoint);
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
 
-		if (peer->look == endpoint->look)
+		if (peer->last_reading == endpoint->reading)
 			continue;
 		if (ops->add(endpoint->device, &peer->id) < 0) {
 			log_error("%s: cannot make the tunnel of %s again: %s",

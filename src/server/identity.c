@@ -1,3 +1,7 @@
+/*
+ * Loads, or makes, the TLS key and certificate. Runs in the broker, at its start: the gates are
+ * handed the text.
+ */
 #include "server/identity.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * Opens the TCP sockets that the gates accept on. Runs in the broker, at its start, which has the
+ * right to a port below 1024.
+ */
 #include "server/listener.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/*
+ * The table of an endpoint's peers, their rates and their idle clocks. Runs in the broker.
+ */
 #include "server/peers.h"
 
 #include <stdio.h>
@@ -5,14 +8,14 @@
 #include <string.h>
 
 /* What the table hashes: the kind and 32 bytes, an IPIP peer's address in the first four. */
-struct identity {
+struct peer_identity {
 	uint32_t kind;
 	uint8_t bytes[KEY_SIZE];
 };
 
-static struct identity identity_of(const struct plane_peer *id)
+static struct peer_identity identity_of(const struct plane_peer *id)
 {
-	struct identity identity = {.kind = id->kind};
+	struct peer_identity identity = {.kind = id->kind};
 
 	if (id->kind == PEER_WIREGUARD)
 		memcpy(identity.bytes, id->key.bytes, KEY_SIZE);
@@ -23,7 +26,7 @@ static struct identity identity_of(const struct plane_peer *id)
 
 static bool has_identity(const struct hash_node *node, const void *key)
 {
-	struct identity identity = identity_of(&hash_entry(node, const struct peer, node)->id);
+	struct peer_identity identity = identity_of(&hash_entry(node, const struct peer, node)->id);
 
 	return memcmp(&identity, key, sizeof identity) == 0;
 }
@@ -42,7 +45,7 @@ void peers_free(struct peers *peers)
 
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
 {
-	struct identity identity = identity_of(id);
+	struct peer_identity identity = identity_of(id);
 	struct hash_node *node = hash_find(&peers->table, &identity, sizeof identity, has_identity);
 
 	return node ? hash_entry(node, struct peer, node) : NULL;
@@ -50,7 +53,7 @@ struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
 
 struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_t now_ms)
 {
-	struct identity identity = identity_of(id);
+	struct peer_identity identity = identity_of(id);
 	struct peer *peer = calloc(1, sizeof *peer);
 
 	if (!peer)
@@ -74,7 +77,7 @@ size_t peers_count(const struct peers *peers)
 	return peers->table.count;
 }
 
-void peer_take_usage(struct peer *peer, const struct plane_usage *usage)
+void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage)
 {
 	peer->usage = *usage;
 	peer->rate.received_before = usage->received;
@@ -87,7 +90,7 @@ static uint64_t per_second(uint64_t before, uint64_t now, uint64_t span_ms)
 	return now < before ? 0 : (now - before) * 1000 / span_ms;
 }
 
-static void note_rate(struct peer *peer, uint64_t now_ms)
+static void record_rate(struct peer *peer, uint64_t now_ms)
 {
 	struct peer_rate *rate = &peer->rate;
 	uint64_t span_ms = now_ms - rate->since_ms;
@@ -101,7 +104,7 @@ static void note_rate(struct peer *peer, uint64_t now_ms)
 	rate->sent_before = peer->usage.sent;
 }
 
-void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
+void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
 {
 	bool alive = peer->id.kind == PEER_WIREGUARD
 			     ? usage->handshake_ns != peer->usage.handshake_ns
@@ -111,7 +114,7 @@ void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_
 	peer->usage = *usage;
 	if (alive)
 		peer->active_ms = now_ms;
-	note_rate(peer, now_ms);
+	record_rate(peer, now_ms);
 }
 
 bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)

@@ -17,7 +17,7 @@ enum {
 /* A request that waits for a peer's removal; kept by removals.c. */
 struct waiter;
 
-/* Bytes per second, over the last span of RATE_SPAN_MS or more between two looks. */
+/* Bytes per second, over the last span of RATE_SPAN_MS or more between two readings. */
 struct peer_rate {
 	uint64_t received, sent;
 	uint64_t since_ms; /* the beginning of the span that is running, ... */
@@ -31,7 +31,7 @@ struct peer {
 	uint64_t active_ms; /* when its usage was last seen to have changed */
 	struct plane_usage usage; /* as last read from the plane */
 	struct peer_rate rate;
-	uint64_t look; /* number of the last look that found it in the plane */
+	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */
 	const char *removal_reason; /* NULL: not queued */
@@ -61,13 +61,13 @@ void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);
 
 /* Notes what an adopted peer has used before: from here on it counts. */
-void peer_take_usage(struct peer *peer, const struct plane_usage *usage);
+void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage);
 
 /*
  * Notes what the plane says a peer has used. WireGuard: a new handshake is a sign of life; IPIP: a
  * byte in either direction. Changes are compared, not times: the wall clock may be set.
  */
-void peer_note_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
+void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
 
 struct idle_rule {
 	uint64_t idle_timeout_ms;

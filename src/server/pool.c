@@ -1,3 +1,6 @@
+/*
+ * Gives out the inner addresses of an endpoint. Runs in the broker.
+ */
 #include "server/pool.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * The queue of peers to be removed, worked off in batches. The one place where a peer that has had
+ * a tunnel is freed. Runs in the broker, between other events.
+ */
 #include "server/removals.h"
 
 #include <errno.h>
@@ -9,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/heal.h"
 
 enum {
 	/* So that removals asked for at the same time share a batch. */

@@ -6,20 +6,13 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <sys/queue.h>
 
 struct endpoint;
-struct event;
 struct event_base;
 struct peer;
 struct reply_to;
 
-struct removals {
-	struct endpoint *endpoint;
-	TAILQ_HEAD(, peer) queue;
-	struct event *timer; /* NULL in a test */
-};
+struct removals;
 
 /* Returns 0 or -ENOMEM. */
 int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base);

@@ -1,3 +1,6 @@
+/*
+ * Writes the answer to `vprox show`. Runs in the broker.
+ */
 #include "server/snapshot.h"
 
 #include <errno.h>
@@ -13,21 +16,21 @@
 #include "server/config.h"
 #include "server/data_plane.h"
 #include "server/gate_supervisor.h"
-#include "server/reaper.h"
+#include "server/usage.h"
 
 enum {
-	/* A look at the plane is not made again before this, nor before so many times what the last
-	 * one took. */
-	LOOK_PERIOD_MS = 1000,
-	LOOK_SHARE = 20,
+	/* The plane is not read again before this, nor before so many times what the last reading
+	 * took. */
+	REFRESH_PERIOD_MS = 1000,
+	REFRESH_SHARE = 20,
 	NS_PER_S = 1000000000,
 };
 
-static bool is_look_due(const struct endpoint *endpoint, uint64_t now_ms)
+static bool is_refresh_due(const struct endpoint *endpoint, uint64_t now_ms)
 {
-	uint64_t age_ms = now_ms - endpoint->looked_ms;
+	uint64_t age_ms = now_ms - endpoint->read_ms;
 
-	return age_ms >= LOOK_PERIOD_MS && age_ms >= LOOK_SHARE * endpoint->look_took_ms;
+	return age_ms >= REFRESH_PERIOD_MS && age_ms >= REFRESH_SHARE * endpoint->read_took_ms;
 }
 
 static int put(struct evbuffer *out, const void *data, size_t length)
@@ -40,7 +43,7 @@ static int put_header(const struct snapshot_source *source, struct evbuffer *out
 	const struct data_plane *data_plane = source->data_plane;
 	struct report_header header = {
 		.version = REPORT_VERSION,
-		.n_gates = source->gatekeeper ? source->n_gates : 0,
+		.n_gates = source->supervisor ? source->n_gates : 0,
 		.n_endpoints = (uint32_t)data_plane->n_open,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
@@ -60,9 +63,10 @@ static int put_header(const struct snapshot_source *source, struct evbuffer *out
 	return put(out, &header, sizeof header);
 }
 
-static int put_gate(const struct gatekeeper *gatekeeper, unsigned int number, struct evbuffer *out)
+static int put_gate(
+	const struct gate_supervisor *supervisor, unsigned int number, struct evbuffer *out)
 {
-	const struct gatekeeper_gate gate = gatekeeper_gate(gatekeeper, number);
+	const struct gate_status gate = gate_supervisor_status(supervisor, number);
 	const struct report_gate reported = {
 		.number = number,
 		.pid = (uint32_t)gate.pid,
@@ -90,7 +94,7 @@ static int put_endpoint(const struct endpoint *endpoint, bool stays, struct evbu
 		.pool_taken = pool_taken(endpoint->pool),
 		.received = endpoint->received,
 		.sent = endpoint->sent,
-		.age_ms = clock_now_ms(endpoint->clock) - endpoint->looked_ms,
+		.age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms,
 	};
 
 	snprintf(reported.interface, sizeof reported.interface, "%s",
@@ -131,14 +135,14 @@ static int put_peers(const struct endpoint *endpoint, uint32_t number, struct ev
 	return error;
 }
 
-/* What cannot be read stays as it was, and its age tells; the reaper says why. */
-static void look(struct data_plane *data_plane)
+/* What cannot be read stays as it was, and its age tells; the next inspection says why. */
+static void refresh(struct data_plane *data_plane)
 {
 	for (size_t i = 0; i < data_plane->n_open; i++) {
 		struct endpoint *endpoint = &data_plane->endpoints[i];
 
-		if (is_look_due(endpoint, clock_now_ms(endpoint->clock)) &&
-			reaper_read(endpoint) < 0)
+		if (is_refresh_due(endpoint, clock_now_ms(endpoint->clock)) &&
+			usage_read(endpoint) < 0)
 			log_debug("%s: cannot read what its peers have used",
 				endpoint_text(endpoint).s);
 	}
@@ -149,10 +153,10 @@ int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 	struct data_plane *data_plane = source->data_plane;
 	int error;
 
-	look(data_plane);
+	refresh(data_plane);
 	error = put_header(source, out);
-	for (unsigned int i = 0; source->gatekeeper && i < source->n_gates && error == 0; i++)
-		error = put_gate(source->gatekeeper, i, out);
+	for (unsigned int i = 0; source->supervisor && i < source->n_gates && error == 0; i++)
+		error = put_gate(source->supervisor, i, out);
 	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
 		error = put_endpoint(&data_plane->endpoints[i],
 			data_plane->endpoints[i].keep || data_plane->config->keep_on_exit, out);

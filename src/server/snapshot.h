@@ -6,11 +6,11 @@
 
 struct data_plane;
 struct evbuffer;
-struct gatekeeper;
+struct gate_supervisor;
 
 struct snapshot_source {
 	struct data_plane *data_plane; /* with its endpoints open */
-	const struct gatekeeper *gatekeeper; /* NULL: no gates yet */
+	const struct gate_supervisor *supervisor; /* NULL: no gates yet */
 	unsigned int n_gates;
 	const char *pin; /* of the TLS public key */
 	uint64_t started_ms; /* by the system's clock */

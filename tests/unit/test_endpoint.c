@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 #include "fake_plane.h"
+#include "server/adoption.h"
 #include "server/endpoint.h"
-#include "server/reaper.h"
+#include "server/inspection.h"
+#include "server/removals.h"
+#include "server/requests.h"
 
 enum {
 	MAX_ANSWERS = 128,
@@ -114,7 +117,7 @@ static struct ipv4 connect_as(struct fixture *f, enum ipc_operation operation, u
 /* Looks for idle peers and removes them; returns how many are left. */
 static size_t look(struct fixture *f)
 {
-	reaper_look(&f->endpoint, &rule);
+	endpoint_inspect(&f->endpoint, &rule);
 	while (removals_flush(&f->endpoint.removals)) {
 	}
 	return peers_count(&f->endpoint.peers);

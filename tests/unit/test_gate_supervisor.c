@@ -25,7 +25,7 @@ static const char secret_name[] = "VPROX_TEST_SECRET";
 
 struct fixture {
 	struct event_base *base;
-	struct gatekeeper *gatekeeper;
+	struct gate_supervisor *supervisor;
 	struct gate_settings settings;
 	struct gate_endpoint endpoint;
 	char password[2];
@@ -90,11 +90,11 @@ static void note_request(
 	f->request = *request;
 	f->generation = reply_to->generation;
 	f->n_requests++;
-	gatekeeper_answer(f->gatekeeper, reply_to, IPC_OK, (struct ipv4){0});
+	gate_supervisor_answer(f->supervisor, reply_to, IPC_OK, (struct ipv4){0});
 	event_base_loopbreak(f->base);
 }
 
-static void note_ready(void *context)
+static void record_ready(void *context)
 {
 	struct fixture *f = context;
 
@@ -111,12 +111,12 @@ static void note_drained(void *context)
 
 static void start(struct fixture *f, char behaviour)
 {
-	const struct gatekeeper_config config = {
+	const struct gate_supervisor_config config = {
 		.n_gates = 1,
 		.settings = &f->settings,
 		.listeners = &f->first_life,
 		.on_request = note_request,
-		.on_ready = note_ready,
+		.on_ready = record_ready,
 		.on_drained = note_drained,
 		.context = f,
 	};
@@ -127,7 +127,7 @@ static void start(struct fixture *f, char behaviour)
 		.endpoints = &f->endpoint,
 		.password = f->password,
 	};
-	assert_int_equal(gatekeeper_new(f->base, &config, &f->gatekeeper), 0);
+	assert_int_equal(gate_supervisor_new(f->base, &config, &f->supervisor), 0);
 }
 
 static int setup(void **state)
@@ -145,7 +145,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	gatekeeper_free(f->gatekeeper);
+	gate_supervisor_free(f->supervisor);
 	event_base_free(f->base);
 	close(f->first_life);
 	return 0;
@@ -199,7 +199,7 @@ static void draining_ends_when_all_gates_have_ended(void **state)
 
 	start(f, ASK);
 	event_base_dispatch(f->base);
-	gatekeeper_drain(f->gatekeeper);
+	gate_supervisor_drain(f->supervisor);
 	event_base_dispatch(f->base);
 	assert_true(f->drained);
 	assert_int_equal(f->n_requests, 1);

@@ -8,10 +8,13 @@
 #include "base/log.h"
 #include "fake_plane.h"
 #include "ipc/report.h"
+#include "server/adoption.h"
 #include "server/config.h"
 #include "server/data_plane.h"
-#include "server/reaper.h"
+#include "server/removals.h"
+#include "server/requests.h"
 #include "server/snapshot.h"
+#include "server/usage.h"
 
 enum {
 	START_MS = 1000 * 1000,
@@ -161,7 +164,7 @@ static void a_plane_that_is_slow_to_read_is_read_as_much_more_seldom(void **stat
 {
 	struct fixture *f = *state;
 
-	f->endpoint.look_took_ms = 200;
+	f->endpoint.read_took_ms = 200;
 	usage(f, IPIP)->received = 7;
 	f->clock.ms += 3999;
 	ask(f);
@@ -185,7 +188,7 @@ static void a_plane_that_cannot_be_read_leaves_what_was_known(void **state)
 	assert_int_equal(f->report.endpoints[0].age_ms, 9000);
 }
 
-static void a_rate_is_the_mean_since_the_look_before(void **state)
+static void a_rate_is_the_mean_since_the_reading_before(void **state)
 {
 	struct fixture *f = *state;
 
@@ -198,14 +201,14 @@ static void a_rate_is_the_mean_since_the_look_before(void **state)
 	f->clock.ms += 1000;
 	ask(f);
 	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
-	/* A look shortly after another one does not make it jump. */
+	/* A reading shortly after another one does not make it jump. */
 	usage(f, IPIP)->received = 4100;
 	f->clock.ms += 1;
-	reaper_read(&f->endpoint);
+	usage_read(&f->endpoint);
 	ask(f);
 	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 0);
 	f->clock.ms += 999;
-	reaper_read(&f->endpoint);
+	usage_read(&f->endpoint);
 	ask(f);
 	assert_int_equal(peer(f, REPORT_IPIP)->received_rate, 100);
 }
@@ -280,7 +283,7 @@ int main(void)
 		TEST(the_plane_is_not_read_again_within_a_second),
 		TEST(a_plane_that_is_slow_to_read_is_read_as_much_more_seldom),
 		TEST(a_plane_that_cannot_be_read_leaves_what_was_known),
-		TEST(a_rate_is_the_mean_since_the_look_before),
+		TEST(a_rate_is_the_mean_since_the_reading_before),
 		TEST(counters_that_were_set_back_make_no_giant_rate_and_no_loss_in_the_sum),
 		TEST(the_sum_of_an_endpoint_outlives_its_peers),
 		TEST(what_adopted_peers_used_before_counts_for_no_rate_and_no_sum),

@@ -1,0 +1,179 @@
+/*
+ * What a client's request does to an endpoint, whatever kind of peer it is from. Runs in the
+ * broker.
+ */
+#include "server/requests.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/endpoint.h"
+#include "server/heal.h"
+#include "server/removals.h"
+
+enum {
+	HEAL_TRIES = 3,
+};
+
+/* Of a peer that has nothing in the data plane. */
+static void forget(struct endpoint *endpoint, struct peer *peer)
+{
+	pool_release(endpoint->pool, peer->id.inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
+/* Writes the peer to the device; one that has vanished is made again. What is found in its place
+ * may be the old one, just about to go: hence more than once. */
+static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
+{
+	int error = endpoint->device ? endpoint->plane->ops->add(endpoint->device, id) : -ENODEV;
+
+	for (int i = 0; i < HEAL_TRIES && error == -ENODEV; i++) {
+		error = endpoint_heal(endpoint);
+		if (error == 0)
+			error = endpoint->plane->ops->add(endpoint->device, id);
+	}
+	return error;
+}
+
+static enum ipc_status connect_new(
+	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
+{
+	struct peer *peer;
+	int error = pool_take(endpoint->pool, &id->inner);
+
+	if (error < 0) {
+		log_warning("%s: no address for %s: %s", endpoint_text(endpoint).s, peer_text(id).s,
+			error == -ENOSPC ? "the block is used up" : strerror(-error));
+		return error == -ENOSPC ? IPC_POOL_EXHAUSTED : IPC_FAILED;
+	}
+	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
+	error = peer ? write_peer(endpoint, id) : -ENOMEM;
+	if (error < 0) {
+		log_error("%s: cannot make a tunnel for %s at %s: %s", endpoint_text(endpoint).s,
+			peer_text(id).s, ipv4_text(id->inner).s,
+			peer ? plane_error(endpoint->plane) : strerror(-error));
+		if (peer)
+			forget(endpoint, peer);
+		else
+			pool_release(endpoint->pool, id->inner);
+		return IPC_FAILED;
+	}
+	*address = id->inner;
+	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
+		ipv4_text(id->inner).s);
+	return IPC_OK;
+}
+
+/* A WireGuard peer is written again each time; an IPIP tunnel that may still be there is left
+ * alone. */
+static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
+{
+	int error;
+
+	if (peer->id.kind == PEER_WIREGUARD || !endpoint->device)
+		return true;
+	error = endpoint->plane->ops->check(endpoint->device, &peer->id);
+	if (error == -ENODEV)
+		log_warning("%s: the tunnel of %s has vanished, making it again",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s);
+	else if (error < 0)
+		log_warning("%s: cannot look up the tunnel of %s, leaving it alone: %s",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s,
+			plane_error(endpoint->plane));
+	return error == -ENODEV;
+}
+
+/* An IPIP tunnel outlives its endpoint's device: as long as it may be there, it keeps its address.
+ */
+static void forget_if_gone(struct endpoint *endpoint, struct peer *peer)
+{
+	if (peer->id.kind == PEER_IPIP && endpoint->device &&
+		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
+		forget(endpoint, peer);
+}
+
+static enum ipc_status connect_again(
+	struct endpoint *endpoint, struct peer *peer, struct ipv4 *address)
+{
+	*address = peer->id.inner;
+	removals_cancel(&endpoint->removals, peer);
+	if (needs_writing(endpoint, peer)) {
+		int error = write_peer(endpoint, &peer->id);
+
+		if (error < 0) {
+			log_error("%s: cannot make the tunnel of %s again: %s",
+				endpoint_text(endpoint).s, peer_text(&peer->id).s,
+				plane_error(endpoint->plane));
+			forget_if_gone(endpoint, peer);
+			return IPC_FAILED;
+		}
+	}
+	peer->connected_ms = clock_now_ms(endpoint->clock);
+	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
+		peer_text(&peer->id).s, ipv4_text(*address).s);
+	return IPC_OK;
+}
+
+static struct plane_peer identity_of(const struct ipc_request *request)
+{
+	struct plane_peer id = {.kind = PEER_IPIP};
+
+	if (request->operation == IPC_CONNECT_WIREGUARD ||
+		request->operation == IPC_DISCONNECT_WIREGUARD) {
+		id.kind = PEER_WIREGUARD;
+		id.key = request->key;
+	} else {
+		id.remote = request->source;
+	}
+	return id;
+}
+
+static enum ipc_status handle_connect(
+	struct endpoint *endpoint, const struct ipc_request *request, struct ipv4 *address)
+{
+	struct plane_peer id = identity_of(request);
+	struct peer *peer = peers_find(&endpoint->peers, &id);
+
+	/* WireGuard ignores a peer with the interface's own key, and says nothing. */
+	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
+		return IPC_INVALID_KEY;
+	return peer ? connect_again(endpoint, peer, address) : connect_new(endpoint, &id, address);
+}
+
+void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *request,
+	const struct reply_to *reply_to)
+{
+	struct ipv4 address = {0};
+	enum ipc_status status = IPC_OK;
+	struct plane_peer id;
+	struct peer *peer;
+
+	switch ((enum ipc_operation)request->operation) {
+	case IPC_CONNECT_WIREGUARD:
+	case IPC_CONNECT_IPIP:
+		status = handle_connect(endpoint, request, &address);
+		break;
+	case IPC_DISCONNECT_WIREGUARD:
+	case IPC_DISCONNECT_IPIP:
+		id = identity_of(request);
+		peer = peers_find(&endpoint->peers, &id);
+		if (!peer)
+			break;
+		if (removals_add(&endpoint->removals, peer, "it asked to go", reply_to) == 0)
+			return;
+		status = IPC_FAILED;
+		break;
+	case IPC_RELINQUISH:
+		endpoint->keep = true;
+		log_info("%s: relinquished: its data plane stays when this server exits",
+			endpoint_text(endpoint).s);
+		break;
+	case IPC_READY: /* the supervisor's */
+	case IPC_OPERATION_END:
+		status = IPC_FAILED;
+		break;
+	}
+	endpoint->answer(endpoint->answer_context, reply_to, status, address);
+}

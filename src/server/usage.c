@@ -1,0 +1,51 @@
+/*
+ * Reads from the data plane what the peers of an endpoint have used. Runs in the broker, for an
+ * inspection and when somebody asks to see into the server.
+ */
+#include "server/usage.h"
+
+#include <errno.h>
+
+#include "server/endpoint.h"
+
+struct usage_reading {
+	struct endpoint *endpoint;
+	uint64_t now_ms;
+};
+
+/* What has moved since; counters that were set back have begun at 0. */
+static uint64_t moved(uint64_t before, uint64_t now)
+{
+	return now < before ? now : now - before;
+}
+
+static int record_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+{
+	struct usage_reading *reading = context;
+	struct endpoint *endpoint = reading->endpoint;
+	struct peer *peer = peers_find(&endpoint->peers, id);
+
+	if (peer) {
+		peer->last_reading = endpoint->reading;
+		endpoint->received += moved(peer->usage.received, usage->received);
+		endpoint->sent += moved(peer->usage.sent, usage->sent);
+		peer_record_usage(peer, usage, reading->now_ms);
+	}
+	return 0;
+}
+
+int usage_read(struct endpoint *endpoint)
+{
+	struct usage_reading reading = {endpoint, clock_now_ms(endpoint->clock)};
+	int error;
+
+	endpoint->reading++;
+	error = endpoint->device
+			? endpoint->plane->ops->dump(endpoint->device, record_peer, &reading)
+			: -ENODEV;
+	if (error == 0) {
+		endpoint->read_ms = reading.now_ms;
+		endpoint->read_took_ms = clock_now_ms(endpoint->clock) - reading.now_ms;
+	}
+	return error;
+}
