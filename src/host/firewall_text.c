@@ -93,21 +93,24 @@ static void put_tunnel_chain(FILE *out, const struct host_config *config)
 		out);
 }
 
-static void put_endpoint_chains(
-	FILE *out, const struct host_config *config, const struct host_endpoint *endpoint)
+/*
+ * The device checks by itself which peer may have which source, as WireGuard in the kernel does. An
+ * IPIP link of the kernel does not: it has one route, to the peer's address, and the way back to
+ * the source must be the link that the packet came from. In the embedded plane there are no such
+ * links, but those that a server with the kernel plane has left are still checked.
+ */
+static void put_endpoint_chains(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out,
 		"\tchain device_%u {\n"
 		"\t\tip saddr != %s drop\n"
 		"\t\tgoto tunnel\n"
 		"\t}\n"
-		"\tchain ipip_%u {\n",
-		endpoint->index, prefix_text(endpoint->block).s, endpoint->index);
-	/* Each IPIP link has one route, the peer's address: the way back to the source must be the
-	 * link it came from. */
-	if (!config->embedded)
-		fputs("\t\tfib saddr . iif oif missing drop\n", out);
-	fprintf(out, "\t\tgoto device_%u\n\t}\n", endpoint->index);
+		"\tchain ipip_%u {\n"
+		"\t\tfib saddr . iif oif missing drop\n"
+		"\t\tgoto device_%u\n"
+		"\t}\n",
+		endpoint->index, prefix_text(endpoint->block).s, endpoint->index, endpoint->index);
 }
 
 static void put_prerouting(FILE *out, const struct host_config *config)
@@ -195,7 +198,7 @@ char *firewall_text(const struct host_config *config)
 	put_sets(out, config);
 	put_tunnel_chain(out, config);
 	for (size_t i = 0; i < config->n_endpoints; i++)
-		put_endpoint_chains(out, config, &config->endpoints[i]);
+		put_endpoint_chains(out, &config->endpoints[i]);
 	put_prerouting(out, config);
 	put_output(out);
 	put_forward(out, config);

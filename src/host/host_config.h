@@ -21,5 +21,4 @@ struct host_config {
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
 	bool allow_peer_to_peer;
 	bool allow_link_local;
-	bool embedded; /* one TUN an endpoint, whose device checks the inner sources itself */
 };

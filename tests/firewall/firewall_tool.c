@@ -2,8 +2,8 @@
  * The firewall's functions for the tests beside this: reads one command a line from standard input
  * and answers each with a line "done RESULT".
  *
- * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] [--embedded]
- *                      WHOLE-BLOCK INDEX,BIND,BLOCK,PORT...
+ * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] WHOLE-BLOCK
+ *                      INDEX,BIND,BLOCK,PORT...
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,8 +61,6 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 			tool->config.allow_peer_to_peer = true;
 		else if (strcmp(argv[i], "--allow-link-local") == 0)
 			tool->config.allow_link_local = true;
-		else if (strcmp(argv[i], "--embedded") == 0)
-			tool->config.embedded = true;
 		else
 			return -EINVAL;
 	}

@@ -85,16 +85,15 @@ static void every_endpoint_has_its_names_addresses_and_port(void **state)
 	assert_holds(config, "\"vprox3\" : goto device_3, \"vp3-*\" : goto ipip_3");
 }
 
-static void an_ipip_links_source_is_looked_up_in_the_kernels_plane_only(void **state)
+static void the_way_back_is_looked_up_for_ipip_links_and_not_for_devices(void **state)
 {
-	struct fixture *f = fixture();
+	const struct host_config *config = &fixture()->config;
 
 	(void)state;
-	assert_holds(&f->config,
+	assert_holds(config,
 		"\tchain ipip_3 {\n\t\tfib saddr . iif oif missing drop\n\t\tgoto device_3\n");
-	f->config.embedded = true;
-	assert_lacks(&f->config, "fib saddr");
-	assert_holds(&f->config, "\tchain ipip_3 {\n\t\tgoto device_3\n");
+	assert_holds(config,
+		"\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 drop\n\t\tgoto tunnel\n");
 }
 
 static void peers_reach_each_other_only_where_that_is_allowed(void **state)
@@ -129,7 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_table_is_replaced_in_one_transaction),
 		cmocka_unit_test(every_endpoint_has_its_names_addresses_and_port),
-		cmocka_unit_test(an_ipip_links_source_is_looked_up_in_the_kernels_plane_only),
+		cmocka_unit_test(the_way_back_is_looked_up_for_ipip_links_and_not_for_devices),
 		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
 		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
