@@ -123,12 +123,3 @@ int file_make_folder(const char *path, mode_t mode)
 	}
 	return 0;
 }
-
-int file_write_setting(const char *path, const char *value)
-{
-	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
-}

@@ -25,6 +25,3 @@ bool file_is_exposed(const char *path);
 /* Makes a folder and those above it. One that is there already keeps its mode. Returns 0 or -errno.
  */
 int file_make_folder(const char *path, mode_t mode);
-
-/* Writes to a file of the kernel's (/proc, /sys): no creation, one write. Returns 0 or -errno. */
-int file_write_setting(const char *path, const char *value);

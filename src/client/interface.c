@@ -7,19 +7,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "base/sysctl.h"
 #include "client/interface_kinds.h"
 #include "client/creation_marker.h"
 #include "netlink/address.h"
 #include "plane/client_link.h"
-
-enum {
-	PATH_SIZE = 128,
-	NUMBER_SIZE = 32,
-	RP_FILTER_STRICT = 1, /* ip-sysctl.rst: the source must be reachable by this interface */
-	RP_FILTER_LOOSE = 2, /* by any */
-};
 
 static const struct interface_kind *const all_kinds[] = {&interface_kernel_wireguard,
 	&interface_kernel_ipip, &interface_embedded_wireguard, &interface_embedded_ipip};
@@ -240,40 +233,18 @@ static int set_address(struct interface *interface, const struct tunnel *tunnel)
 	return error == -EEXIST ? 0 : error;
 }
 
-static int read_setting(const char *interface, int *value)
-{
-	char path[PATH_SIZE];
-	auto_free char *text = NULL;
-	size_t length;
-	int error;
-
-	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/rp_filter", interface);
-	error = file_read(path, NUMBER_SIZE, &text, &length);
-	if (error == 0)
-		*value = atoi(text);
-	return error;
-}
-
 /* What comes out of the tunnel comes from everywhere, which the strict check would not let by: the
- * routes back lead elsewhere. The effective value is the larger one of the interface's own and that
- * of "all". */
+ * routes back lead elsewhere. */
 static void prepare_settings(const struct interface *interface)
 {
 	const char *name = interface->config->interface;
-	char path[PATH_SIZE];
-	int all = 0, own = 0, error = 0;
+	int old, error = sysctl_loosen_rp_filter(name, &old);
 
-	if (read_setting("all", &all) == 0 && read_setting(name, &own) == 0 &&
-		(all > own ? all : own) == RP_FILTER_STRICT) {
-		snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/rp_filter", name);
-		error = file_write_setting(path, "2");
-		if (error < 0)
-			log_warning("cannot loosen net.ipv4.conf.%s.rp_filter to %d: %s", name,
-				RP_FILTER_LOOSE, strerror(-error));
-	}
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-	error = file_write_setting(path, "1");
-	if (error < 0 && error != -ENOENT)
+	if (error < 0)
+		log_warning("cannot loosen net.ipv4.conf.%s.rp_filter to %d: %s", name,
+			RP_FILTER_LOOSE, strerror(-error));
+	error = sysctl_disable_ipv6(name);
+	if (error < 0)
 		log_warning("%s: cannot switch off IPv6: %s", name, strerror(-error));
 }
 

@@ -2,79 +2,45 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <net/if.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "base/sysctl.h"
 #include "netlink/address.h"
 #include "netlink/route.h"
 #include "plane/names.h"
 #include "host/host_config.h"
-
-enum {
-	VALUE_SIZE = 32,
-	/* Of rp_filter (ip-sysctl.rst): the source must be reachable by the interface the packet
-	 * came in by, or by any. */
-	RP_FILTER_STRICT = 1,
-	RP_FILTER_LOOSE = 2,
-};
 
 static const char general[] = "/proc/sys/net/ipv4/ip_forward";
 static const char interfaces[] = "/proc/sys/net/ipv4/conf";
 /* Stands for the Internet when the routes are asked: nothing is sent there. */
 static const struct ipv4 far_away = {0x08080808};
 
-/* The last part of a setting's name goes into a path. */
-struct setting {
-	char path[PATH_MAX];
-};
-
-static struct setting setting_of(const char *interface, const char *key)
+static struct sysctl_path forwarding_of(const char *interface)
 {
-	struct setting setting;
-
-	snprintf(setting.path, sizeof setting.path, "%s/%s/%s", interfaces, interface, key);
-	return setting;
+	return sysctl_of_interface("ipv4", interface, "forwarding");
 }
 
-static int read_number(const char *path, int *value)
+/* Logs a change, of -errno if it was none, under the name that sysctl(8) knows: net/ipv4/... */
+static int report(int result, const char *path, int from, int to)
 {
-	auto_free char *text = NULL;
-	size_t length;
-	int error = file_read(path, VALUE_SIZE, &text, &length);
-
-	if (error == 0)
-		*value = (int)strtol(text, NULL, 10);
-	return error;
-}
-
-/* Logs under the name that sysctl(8) knows: net.ipv4... */
-static int change(const char *path, int from, int to)
-{
-	char value[VALUE_SIZE];
 	const char *name = path + strlen("/proc/sys/");
-	int error;
 
-	snprintf(value, sizeof value, "%d", to);
-	error = file_write_setting(path, value);
-	if (error < 0)
-		log_error("cannot change %s from %d to %d: %s", name, from, to, strerror(-error));
+	if (result < 0)
+		log_error("cannot change %s from %d to %d: %s", name, from, to, strerror(-result));
 	else
 		log_info("changed %s from %d to %d", name, from, to);
-	return error;
+	return result;
 }
 
 /* An interface may vanish meanwhile. */
 static int switch_on(const char *path)
 {
 	int value;
-	int error = read_number(path, &value);
+	int error = sysctl_read(path, &value);
 
 	if (error == -ENOENT)
 		return 0;
@@ -82,7 +48,7 @@ static int switch_on(const char *path)
 		log_error("cannot read %s: %s", path, strerror(-error));
 		return error;
 	}
-	return value != 0 ? 0 : change(path, value, 1);
+	return value != 0 ? 0 : report(sysctl_write(path, 1), path, value, 1);
 }
 
 static bool is_tunnel(const char *name, const struct host_config *config)
@@ -110,7 +76,7 @@ static int forward_on_tunnels(const struct host_config *config)
 		return -errno;
 	while ((entry = readdir(folder)) && error == 0)
 		if (strcmp(entry->d_name, "default") == 0 || is_tunnel(entry->d_name, config))
-			error = switch_on(setting_of(entry->d_name, "forwarding").path);
+			error = switch_on(forwarding_of(entry->d_name).s);
 	closedir(folder);
 	return error;
 }
@@ -121,25 +87,22 @@ static int forward_on(unsigned int ifindex)
 
 	if (!if_indextoname(ifindex, name))
 		return 0;
-	return switch_on(setting_of(name, "forwarding").path);
+	return switch_on(forwarding_of(name).s);
 }
 
-/* The effective value is the larger one of the interface's own and that of "all". */
 static int loosen_source_check(unsigned int ifindex)
 {
 	char name[IF_NAMESIZE];
-	struct setting own;
-	int all = 0, value = 0;
+	int old, result;
 
 	if (!if_indextoname(ifindex, name) || strcmp(name, "lo") == 0)
 		return 0;
-	own = setting_of(name, "rp_filter");
-	if (read_number(setting_of("all", "rp_filter").path, &all) < 0 ||
-		read_number(own.path, &value) < 0)
+	result = sysctl_loosen_rp_filter(name, &old);
+	if (result == 0)
 		return 0;
-	if ((all > value ? all : value) != RP_FILTER_STRICT)
-		return 0;
-	return change(own.path, value, RP_FILTER_LOOSE);
+	result = report(
+		result, sysctl_of_interface("ipv4", name, "rp_filter").s, old, RP_FILTER_LOOSE);
+	return result < 0 ? result : 0;
 }
 
 /* Packets to the bind address arrive on the interfaces that hold it, and by the one that its
@@ -190,19 +153,19 @@ static bool is_off(const char *path)
 {
 	int value;
 
-	return read_number(path, &value) == 0 && value == 0;
+	return sysctl_read(path, &value) == 0 && value == 0;
 }
 
 /* Whoever switches forwarding off does it in general, for interfaces to come, or for those with a
  * name of their own. */
 static bool is_forwarding_off(const struct host_config *config)
 {
-	bool off = is_off(general) || is_off(setting_of("default", "forwarding").path);
+	bool off = is_off(general) || is_off(forwarding_of("default").s);
 
 	for (size_t i = 0; i < config->n_endpoints && !off; i++) {
 		struct plane_name name = plane_device_name(config->endpoints[i].index);
 
-		off = is_off(setting_of(name.s, "forwarding").path);
+		off = is_off(forwarding_of(name.s).s);
 	}
 	return off;
 }

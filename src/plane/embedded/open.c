@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/sysctl.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
 #include "plane/embedded/device.h"
@@ -21,8 +21,6 @@
 #include "plane/embedded/text.h"
 #include "plane/interface.h"
 #include "uapi_client/device_process.h"
-
-enum { PATH_SIZE = 128 };
 
 static int start_device(struct embedded_device *device)
 {
@@ -110,12 +108,9 @@ static int complete(struct embedded_device *device, const struct link *link, boo
 
 static void switch_off_ipv6(const struct link *link)
 {
-	char path[PATH_SIZE];
-	int error;
+	int error = sysctl_disable_ipv6(link->name);
 
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", link->name);
-	error = file_write_setting(path, "1");
-	if (error < 0 && error != -ENOENT)
+	if (error < 0)
 		log_warning("%s: cannot switch off IPv6: %s", link->name, strerror(-error));
 }
 

@@ -13,8 +13,8 @@
 #include <linux/rtnetlink.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "base/sysctl.h"
 #include "netlink/link.h"
 #include "netlink/request.h"
 #include "netlink/route.h"
@@ -24,13 +24,9 @@
 
 void kernel_switch_off_ipv6(struct kernel_plane *kernel, const char *name)
 {
-	char path[sizeof "/proc/sys/net/ipv6/conf//disable_ipv6" + IF_NAMESIZE];
-	int error;
+	int error = sysctl_disable_ipv6(name);
 
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-	error = file_write_setting(path, "1");
-	/* Absent where the kernel has no IPv6. */
-	if (error == 0 || error == -ENOENT || kernel->ipv6_stays)
+	if (error == 0 || kernel->ipv6_stays)
 		return;
 	kernel->ipv6_stays = true;
 	log_warning("%s: cannot switch off IPv6 on it, nor on others, which makes new tunnels "
