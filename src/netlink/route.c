@@ -63,11 +63,6 @@ static int change(struct netlink *netlink, uint16_t type, uint16_t flags, const 
 	return netlink_execute(netlink, &request);
 }
 
-int route_add(struct netlink *netlink, const struct route *route)
-{
-	return change(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
-}
-
 int route_set(struct netlink *netlink, const struct route *route)
 {
 	return change(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);

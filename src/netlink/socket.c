@@ -87,11 +87,6 @@ void netlink_close(struct netlink *netlink)
 	free(netlink);
 }
 
-void netlink_cleanup(struct netlink **netlink)
-{
-	netlink_close(*netlink);
-}
-
 const char *netlink_error(const struct netlink *netlink)
 {
 	return netlink->error;

@@ -15,8 +15,6 @@ struct netlink;
 int netlink_open(int family, struct netlink **netlink);
 /* NULL is fine. */
 void netlink_close(struct netlink *netlink);
-/* For __attribute__((cleanup)). */
-void netlink_cleanup(struct netlink **netlink);
 
 /* What the kernel said (extended acknowledgement) about the first request that failed in the last
  * call; "" if it said nothing. */

@@ -163,7 +163,7 @@ static void addresses_of_one_interface_leave_out_the_others(void **state)
 	assert_int_equal(address_delete(f->netlink, &second), 0);
 }
 
-static void a_route_is_added_replaced_found_and_deleted(void **state)
+static void a_route_is_set_replaced_found_and_deleted(void **state)
 {
 	struct fixture *f = fixture_or_skip(state);
 	struct route wanted = route_of_link(prefix("198.51.100.7/32"), f->ifindex);
@@ -176,8 +176,7 @@ static void a_route_is_added_replaced_found_and_deleted(void **state)
 	auto_free struct route *found = NULL;
 	size_t n;
 
-	assert_int_equal(route_add(f->netlink, &wanted), 0);
-	assert_int_equal(route_add(f->netlink, &wanted), -EEXIST);
+	assert_int_equal(route_set(f->netlink, &wanted), 0);
 	assert_int_equal(route_set(f->netlink, &wanted), 0);
 	assert_int_equal(route_set(f->netlink, &other), 0);
 	assert_int_equal(route_dump(f->netlink, &filter, &found, &n), 0);
@@ -210,8 +209,8 @@ static void the_default_route_is_the_one_with_the_lowest_metric(void **state)
 	first.metric = 200;
 	second.metric = 100;
 	second.oif = if_nametoindex("test1");
-	assert_int_equal(route_add(f->netlink, &first), 0);
-	assert_int_equal(route_add(f->netlink, &second), 0);
+	assert_int_equal(route_set(f->netlink, &first), 0);
+	assert_int_equal(route_set(f->netlink, &second), 0);
 	assert_int_equal(route_default(f->netlink, &found), 0);
 	assert_int_equal(found.oif, second.oif);
 	assert_int_equal(found.metric, 100);
@@ -235,7 +234,7 @@ static void a_lookup_obeys_the_source_and_the_rules(void **state)
 
 	route.table = TEST_TABLE;
 	assert_int_equal(address_add(f->netlink, &source), 0);
-	assert_int_equal(route_add(f->netlink, &route), 0);
+	assert_int_equal(route_set(f->netlink, &route), 0);
 	assert_int_equal(rule_add(f->netlink, &rule), 0);
 	assert_int_equal(route_lookup(f->netlink, ipv4("203.0.113.9"), source.local, &found), 0);
 	assert_int_equal(found.oif, f->ifindex);
@@ -324,10 +323,10 @@ static void what_the_kernel_says_about_an_error_is_kept(void **state)
 	struct route route = route_of_link(prefix("198.51.100.3/32"), f->ifindex);
 
 	route.gateway = ipv4("198.51.100.99");
-	assert_true(route_add(f->netlink, &route) < 0);
+	assert_true(route_set(f->netlink, &route) < 0);
 	assert_string_not_equal(netlink_error(f->netlink), "");
 	route.gateway.value = 0;
-	assert_int_equal(route_add(f->netlink, &route), 0);
+	assert_int_equal(route_set(f->netlink, &route), 0);
 	assert_string_equal(netlink_error(f->netlink), "");
 	assert_int_equal(route_delete(f->netlink, &route), 0);
 }
@@ -547,7 +546,7 @@ int main(void)
 		cmocka_unit_test(an_address_keeps_its_lifetime_protocol_and_label),
 		cmocka_unit_test(a_lifetime_can_be_renewed_and_made_endless),
 		cmocka_unit_test(addresses_of_one_interface_leave_out_the_others),
-		cmocka_unit_test(a_route_is_added_replaced_found_and_deleted),
+		cmocka_unit_test(a_route_is_set_replaced_found_and_deleted),
 		cmocka_unit_test(a_table_without_routes_dumps_none),
 		cmocka_unit_test(the_default_route_is_the_one_with_the_lowest_metric),
 		cmocka_unit_test(a_lookup_obeys_the_source_and_the_rules),
