@@ -14,6 +14,10 @@
 #include "netlink/request.h"
 #include "netlink/socket.h"
 
+enum {
+	LINK_GSO_IPV4_MAX_SIZE = 63, /* IFLA_GSO_IPV4_MAX_SIZE, Linux 6.3 */
+};
+
 static const char kind_ipip[] = "ipip";
 
 static struct ifinfomsg *add_message(
@@ -51,6 +55,10 @@ void link_put_set(
 		netlink_put(request, IFLA_IFALIAS, change->alias, strlen(change->alias));
 	if (change->mtu != 0)
 		netlink_put_u32(request, IFLA_MTU, change->mtu);
+	if (change->gso_max_size != 0) {
+		netlink_put_u32(request, IFLA_GSO_MAX_SIZE, change->gso_max_size);
+		netlink_put_u32(request, LINK_GSO_IPV4_MAX_SIZE, change->gso_max_size);
+	}
 }
 
 void link_put_new(struct netlink_request *request, const char *name, const char *kind)
@@ -106,6 +114,7 @@ int link_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attributes_of_nest(table[IFLA_LINKINFO], info, sizeof info / sizeof *info);
 	*link = (struct link){
 		.ifindex = (unsigned int)header->ifi_index,
+		.type = header->ifi_type,
 		.flags = header->ifi_flags,
 	};
 	attribute_string(info[IFLA_INFO_KIND], link->kind, sizeof link->kind);
@@ -115,6 +124,7 @@ int link_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attribute_string(table[IFLA_IFNAME], link->name, sizeof link->name);
 	attribute_string(table[IFLA_IFALIAS], link->alias, sizeof link->alias);
 	attribute_u32(table[IFLA_GROUP], &link->group);
+	attribute_u32(table[IFLA_MTU], &link->mtu);
 	if (strcmp(link->kind, kind_ipip) == 0)
 		decode_ipip(info[IFLA_INFO_DATA], link);
 	return 1;
@@ -126,16 +136,32 @@ int link_read_reply(void *context, size_t number, const struct nlmsghdr *message
 	return link_decode(message, NULL, context);
 }
 
+static int get(struct netlink *netlink, struct netlink_request *request, struct link *link)
+{
+	int error;
+
+	*link = (struct link){0};
+	error = netlink_transact(netlink, request, NULL, link_read_reply, link);
+	return error == 0 && link->ifindex == 0 ? -EBADMSG : error;
+}
+
 int link_get(struct netlink *netlink, const char *name, struct link *link)
 {
 	struct netlink_request request;
-	int error;
 
 	netlink_request_init(&request);
 	link_put_get(&request, name);
-	*link = (struct link){0};
-	error = netlink_transact(netlink, &request, NULL, link_read_reply, link);
-	return error == 0 && link->ifindex == 0 ? -EBADMSG : error;
+	return get(netlink, &request, link);
+}
+
+int link_get_index(struct netlink *netlink, unsigned int ifindex, struct link *link)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	add_message(&request, RTM_GETLINK, 0, ifindex);
+	netlink_put_u32(&request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	return get(netlink, &request, link);
 }
 
 int link_dump(struct netlink *netlink, const char *kind, struct link **links, size_t *n)

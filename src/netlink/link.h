@@ -21,7 +21,9 @@ struct link {
 	unsigned int ifindex;
 	char name[IF_NAMESIZE];
 	char kind[LINK_KIND_SIZE]; /* "wireguard", "ipip", ...; "" for hardware */
+	uint16_t type; /* ARPHRD_... */
 	uint32_t flags; /* IFF_... */
+	uint32_t mtu; /* bytes */
 	uint32_t group; /* 0: the default one */
 	char alias[LINK_ALIAS_SIZE]; /* "": none */
 	struct ipv4 local, remote; /* of kind ipip: the outer addresses */
@@ -29,6 +31,8 @@ struct link {
 
 /* By name, an alternative one too. -ENODEV if there is none. */
 int link_get(struct netlink *netlink, const char *name, struct link *link);
+/* By its number. -ENODEV if there is none. */
+int link_get_index(struct netlink *netlink, unsigned int ifindex, struct link *link);
 /* All of them, or those of a kind (NULL: all). The array is the caller's to free. */
 int link_dump(struct netlink *netlink, const char *kind, struct link **links, size_t *n);
 /* -ENODEV if there is none. */
@@ -46,6 +50,7 @@ struct link_change {
 	uint32_t group;
 	const char *alias; /* NULL: as it is */
 	uint32_t mtu; /* 0: as it is */
+	uint32_t gso_max_size; /* bytes of a super-packet, of IPv4 too; 0: as it is */
 };
 int link_set(struct netlink *netlink, unsigned int ifindex, const struct link_change *change);
 

@@ -99,6 +99,14 @@ static void decode_first_hop(const struct nlattr *multipath, struct route *route
 	attribute_ipv4(table[RTA_GATEWAY], &route->gateway);
 }
 
+static void decode_metrics(const struct nlattr *metrics, struct route *route)
+{
+	const struct nlattr *table[RTAX_MTU + 1];
+
+	attributes_of_nest(metrics, table, sizeof table / sizeof *table);
+	attribute_u32(table[RTAX_MTU], &route->mtu);
+}
+
 static bool passes(const struct route_filter *filter, const struct route *route)
 {
 	uint8_t length = route->destination.length;
@@ -123,7 +131,7 @@ static bool passes(const struct route_filter *filter, const struct route *route)
 int route_decode(const struct nlmsghdr *message, const void *filter, void *item)
 {
 	const struct rtmsg *header = message_header(message, sizeof *header);
-	const struct nlattr *table[RTA_TABLE + 1];
+	const struct nlattr *table[RTA_ENCAP + 1];
 	struct route *route = item;
 
 	if (message->nlmsg_type != RTM_NEWROUTE || !header || header->rtm_family != AF_INET ||
@@ -143,6 +151,8 @@ int route_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attribute_ipv4(table[RTA_PREFSRC], &route->source);
 	attribute_u32(table[RTA_OIF], &route->oif);
 	attribute_u32(table[RTA_PRIORITY], &route->metric);
+	route->encapsulates = table[RTA_VIA] || table[RTA_ENCAP];
+	decode_metrics(table[RTA_METRICS], route);
 	decode_first_hop(table[RTA_MULTIPATH], route);
 	return passes(filter, route);
 }
@@ -180,6 +190,12 @@ static int take_lookup(void *context, size_t number, const struct nlmsghdr *mess
 
 int route_lookup(struct netlink *netlink, struct ipv4 to, struct ipv4 from, struct route *route)
 {
+	return route_lookup_marked(netlink, to, from, 0, route);
+}
+
+int route_lookup_marked(struct netlink *netlink, struct ipv4 to, struct ipv4 from, uint32_t mark,
+	struct route *route)
+{
 	struct netlink_request request;
 	struct rtmsg *header;
 	int error;
@@ -194,6 +210,8 @@ int route_lookup(struct netlink *netlink, struct ipv4 to, struct ipv4 from, stru
 	netlink_put_ipv4(&request, RTA_DST, to);
 	if (from.value != 0)
 		netlink_put_ipv4(&request, RTA_SRC, from);
+	if (mark != 0)
+		netlink_put_u32(&request, RTA_MARK, mark);
 	*route = (struct route){0};
 	error = netlink_transact(netlink, &request, NULL, take_lookup, route);
 	return error == 0 && route->type == RTN_UNSPEC ? -ENETUNREACH : error;

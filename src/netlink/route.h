@@ -1,6 +1,7 @@
 /* IPv4 routes (rtnetlink(7), RTM_NEWROUTE). */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ struct route {
 	struct ipv4 gateway; /* likewise; 0.0.0.0: none, or none of IPv4 */
 	struct ipv4 source; /* preferred source address; 0.0.0.0: none */
 	uint32_t metric; /* RTA_PRIORITY: the lowest wins */
+	/* Of a lookup only: */
+	uint32_t mtu; /* bytes, where it is less than the interface's; 0: it is not */
+	bool encapsulates; /* the next hop is of another family, or encapsulates */
 };
 
 /* The route `ip route add DESTINATION dev OIF scope link` makes: table main, protocol boot. */
@@ -56,6 +60,9 @@ int route_dump(struct netlink *netlink, const struct route_filter *filter, struc
  * (-EHOSTUNREACH, -EACCES), if there is none.
  */
 int route_lookup(struct netlink *netlink, struct ipv4 to, struct ipv4 from, struct route *route);
+/* The same for a packet with a firewall mark; 0: none. */
+int route_lookup_marked(struct netlink *netlink, struct ipv4 to, struct ipv4 from, uint32_t mark,
+	struct route *route);
 
 /* The default route of the main table with the lowest metric. -ENETUNREACH if there is none. */
 int route_default(struct netlink *netlink, struct route *route);
