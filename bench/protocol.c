@@ -134,8 +134,8 @@ static void note_both_ways(void *context)
 	struct small *small = context;
 
 	for (int i = 0; i < SMALL_CALLS; i++) {
-		timers_note_sent(&small->timers, true, 1000);
-		timers_note_received(&small->timers, true, 1000);
+		timers_record_sent(&small->timers, true, 1000);
+		timers_record_received(&small->timers, true, 1000);
 	}
 }
 
@@ -283,7 +283,8 @@ static void bench_handshakes(void)
 
 /* --- Memory --- */
 
-static void nothing_to_send(void *context, struct peer *peer, const void *datagram, size_t length)
+static void nothing_to_send(
+	void *context, struct wg_peer *peer, const void *datagram, size_t length)
 {
 	(void)context;
 	(void)peer;
@@ -291,7 +292,7 @@ static void nothing_to_send(void *context, struct peer *peer, const void *datagr
 	(void)length;
 }
 
-static void release(void *context, struct peer *peer)
+static void release(void *context, struct wg_peer *peer)
 {
 	(void)context;
 	(void)peer;
@@ -304,10 +305,10 @@ static uint64_t wall_ns(void)
 
 static void bench_memory(void)
 {
-	static const struct control_ops ops = {.send = nothing_to_send, .release = release};
-	struct control *control = calloc(1, sizeof(*control));
+	static const struct wireguard_ops ops = {.send = nothing_to_send, .release = release};
+	struct wireguard *wg = calloc(1, sizeof(*control));
 	struct owned_peer {
-		struct peer peer;
+		struct wg_peer peer;
 		struct allowedips_owner prefixes;
 	} **peers = malloc(PEERS * sizeof(*peers));
 	struct allowedips table;
@@ -329,7 +330,7 @@ static void bench_memory(void)
 		epoch_reclaim(&epoch);
 	}
 	print("idle peer with one /32", (double)(mallinfo2().uordblks - before) / PEERS, "bytes");
-	print("of these, struct peer", sizeof(struct peer), "bytes");
+	print("of these, struct wg_peer", sizeof(struct wg_peer), "bytes");
 	print("session of a peer in use", sizeof(struct session), "bytes");
 	print("keypair", sizeof(struct keypair), "bytes");
 	for (uint32_t i = 0; i < PEERS; i++) {

@@ -1,3 +1,4 @@
+/* Capabilities and system calls of the device's two processes. Each calls it once, at its start. */
 #include "device/confine.h"
 
 #include <errno.h>
@@ -30,13 +31,13 @@ static const int device_calls[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
-	/* the control socket, and sockets from the opener */
+	/* the control socket, and what comes from the helper */
 	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(dup3), SCMP_SYS(fcntl), SCMP_SYS(recvfrom),
 	SCMP_SYS(sendto), SCMP_SYS(getsockname), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
 	SCMP_SYS(bpf), /* without a capability: maps that were handed over */
 };
 
-static const int opener_calls[] = {
+static const int helper_calls[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(recvfrom),
@@ -113,7 +114,7 @@ int confine_device(void)
 			 : load_filter(device_calls, sizeof device_calls / sizeof *device_calls);
 }
 
-int confine_opener(void)
+int confine_privileged_helper(void)
 {
 	static const cap_value_t keep[] = {
 		CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE, CAP_BPF};
@@ -121,5 +122,5 @@ int confine_opener(void)
 
 	return error < 0 || SANITIZED
 		       ? error
-		       : load_filter(opener_calls, sizeof opener_calls / sizeof *opener_calls);
+		       : load_filter(helper_calls, sizeof helper_calls / sizeof *helper_calls);
 }

@@ -8,7 +8,7 @@ int confine_privileges(void);
  * Anything else ends it. */
 int confine_device(void);
 
-/* The opener keeps CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (sockets),
- * CAP_BPF (with CAP_NET_ADMIN, the short way of IPIP), and CAP_DAC_OVERRIDE (the control socket's
+/* The helper keeps CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE (sockets),
+ * CAP_BPF (with CAP_NET_ADMIN, the fast path of IPIP), and CAP_DAC_OVERRIDE (the control socket's
  * file may be in somebody else's folder), and the system calls it needs. */
-int confine_opener(void);
+int confine_privileged_helper(void);

@@ -1,3 +1,7 @@
+/*
+ * The control thread's side of WireGuard: what configures it, the requests of workers that wait in
+ * the inbox, and the timers of all sessions. Runs in the control thread alone.
+ */
 #include "device/control.h"
 
 #include <errno.h>
@@ -12,110 +16,95 @@ enum {
 	RECLAIM_INTERVAL_MS = 50, /* while something waits for the workers to let go of it */
 };
 
-int control_init(struct control *control, struct epoch *epoch, const struct control_ops *ops,
+int control_init(struct wireguard *wg, struct epoch *epoch, const struct wireguard_ops *ops,
 	void *context, const struct clock *clock, uint64_t (*wall_ns)(void),
 	noise_random_fn *random)
 {
 	static const struct key no_key;
 	int error;
 
-	memset(control, 0, sizeof *control);
-	control->epoch = epoch;
-	control->ops = ops;
-	control->context = context;
-	control->clock = clock;
-	control->wall_ns = wall_ns;
-	error = noise_init(&control->noise, random);
+	memset(wg, 0, sizeof *wg);
+	wg->epoch = epoch;
+	wg->ops = ops;
+	wg->context = context;
+	wg->clock = clock;
+	wg->wall_ns = wall_ns;
+	error = noise_init(&wg->noise, random);
 	if (!error)
-		error = cookie_checker_init(
-			&control->checker, control->noise.blake2s, &no_key, random);
+		error = cookie_checker_init(&wg->checker, wg->noise.blake2s, &no_key, random);
 	if (!error)
-		error = hash_init(&control->peers);
+		error = hash_init(&wg->peers);
 	if (!error)
-		error = index_init(&control->indices, epoch, random);
-	screen_init(&control->screen, &control->indices, epoch);
+		error = index_init(&wg->indices, epoch, random);
+	mac1_filter_init(&wg->filter, &wg->indices, epoch);
 	if (!error) {
-		control->limiter = ratelimiter_new(LIMITED_SOURCES);
-		error = control->limiter ? 0 : -ENOMEM;
+		wg->limiter = ratelimiter_new(LIMITED_SOURCES);
+		error = wg->limiter ? 0 : -ENOMEM;
 	}
 	if (error)
-		control_free(control);
+		control_free(wg);
 	return error;
 }
 
 /* What an interface that comes up, or a new key, begins anew. */
-static void restart_session(struct control *control, struct peer *peer)
+static void restart_session(struct wireguard *wg, struct wg_peer *peer)
 {
-	session_end(control, peer);
-	if (control->up && peer->persistent_s && session_get(control, peer))
-		exchange_keepalive(control, peer);
-	session_settle(control, peer);
+	session_end(wg, peer);
+	if (wg->up && peer->persistent_s && session_get(wg, peer))
+		handshake_keepalive(wg, peer);
+	session_settle(wg, peer);
 }
 
-static void restart_sessions(struct control *control)
+static void restart_sessions(struct wireguard *wg)
 {
-	hash_for_each (&control->peers, node)
-		restart_session(control, hash_entry(node, struct peer, node));
+	hash_for_each (&wg->peers, node)
+		restart_session(wg, hash_entry(node, struct wg_peer, node));
 }
 
-int control_set_private_key(struct control *control, const struct key *private_key)
+int control_set_private_key(struct wireguard *wg, const struct key *private_key)
 {
-	struct key before = control->noise.public_key;
-	int error = noise_set_private_key(&control->noise, private_key);
+	struct key before = wg->noise.public_key;
+	int error = noise_set_private_key(&wg->noise, private_key);
 
-	if (error || key_equal(&before, &control->noise.public_key))
+	if (error || key_equal(&before, &wg->noise.public_key))
 		return error;
-	error = cookie_checker_init(&control->checker, control->noise.blake2s,
-		&control->noise.public_key, control->noise.random);
+	error = cookie_checker_init(
+		&wg->checker, wg->noise.blake2s, &wg->noise.public_key, wg->noise.random);
 	if (!error)
-		error = screen_set_keys(&control->screen, &control->checker.keys);
-	hash_for_each (&control->peers, node) {
-		struct peer *peer = hash_entry(node, struct peer, node);
+		error = mac1_filter_set_keys(&wg->filter, &wg->checker.keys);
+	hash_for_each (&wg->peers, node) {
+		struct wg_peer *peer = hash_entry(node, struct wg_peer, node);
 
 		if (!error)
-			error = noise_remote_init(&control->noise, &peer->remote);
+			error = noise_remote_init(&wg->noise, &peer->remote);
 	}
-	restart_sessions(control);
+	restart_sessions(wg);
 	return error;
 }
 
-void control_set_up(struct control *control, bool up)
+void control_set_up(struct wireguard *wg, bool up)
 {
-	if (control->up == up)
+	if (wg->up == up)
 		return;
-	control->up = up;
-	restart_sessions(control);
+	wg->up = up;
+	restart_sessions(wg);
 }
 
-static bool has_key(const struct hash_node *node, const void *key)
-{
-	const struct peer *peer = hash_entry(node, struct peer, node);
-
-	return key_equal(&peer->remote.public_key, key);
-}
-
-struct peer *control_find_peer(const struct control *control, const struct key *public_key)
-{
-	struct hash_node *node = hash_find(&control->peers, public_key, KEY_SIZE, has_key);
-
-	return node ? hash_entry(node, struct peer, node) : NULL;
-}
-
-int control_add_peer(struct control *control, struct peer *peer, const struct key *public_key)
+int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key)
 {
 	int error;
 
-	if (control_find_peer(control, public_key))
+	if (wireguard_find_peer(wg, public_key))
 		return -EEXIST;
-	peer->control = control;
+	peer->wg = wg;
 	peer->remote.public_key = *public_key;
-	error = noise_remote_init(&control->noise, &peer->remote);
+	error = noise_remote_init(&wg->noise, &peer->remote);
 	if (!error)
-		hash_insert(&control->peers, &peer->node, public_key, KEY_SIZE);
+		hash_insert(&wg->peers, &peer->node, public_key, KEY_SIZE);
 	return error;
 }
 
-static void wipe_preshared(struct peer *peer)
+static void wipe_preshared(struct wg_peer *peer)
 {
 	struct key *preshared = (struct key *)(uintptr_t)peer->remote.preshared;
 
@@ -125,15 +114,15 @@ static void wipe_preshared(struct peer *peer)
 	peer->remote.preshared = NULL;
 }
 
-static void release(struct peer *peer)
+static void release(struct wg_peer *peer)
 {
-	peer->control->ops->release(peer->control->context, peer);
+	peer->wg->ops->release(peer->wg->context, peer);
 }
 
 /* No worker holds it any more, but it may still be in the inbox. */
-static void let_go(struct epoch_node *node)
+static void release_unless_requested(struct epoch_node *node)
 {
-	struct peer *peer = hash_entry(node, struct peer, retired);
+	struct wg_peer *peer = hash_entry(node, struct wg_peer, retired);
 
 	if (atomic_load_explicit(&peer->requests, memory_order_acquire) == 0)
 		release(peer);
@@ -141,17 +130,17 @@ static void let_go(struct epoch_node *node)
 		peer->removed = true;
 }
 
-void control_remove_peer(struct control *control, struct peer *peer)
+void control_remove_peer(struct wireguard *wg, struct wg_peer *peer)
 {
-	session_end(control, peer);
-	hash_remove(&control->peers, &peer->node);
+	session_end(wg, peer);
+	hash_remove(&wg->peers, &peer->node);
 	wipe_preshared(peer);
 	explicit_bzero(&peer->remote.static_static, KEY_SIZE);
 	peer->leaving = true;
-	epoch_retire(control->epoch, &peer->retired, let_go);
+	epoch_retire(wg->epoch, &peer->retired, release_unless_requested);
 }
 
-int control_set_preshared(struct peer *peer, const struct key *preshared)
+int control_set_preshared(struct wg_peer *peer, const struct key *preshared)
 {
 	struct key *copy = NULL;
 
@@ -166,48 +155,48 @@ int control_set_preshared(struct peer *peer, const struct key *preshared)
 	return 0;
 }
 
-int control_set_persistent(struct control *control, struct peer *peer, uint16_t seconds)
+int control_set_persistent(struct wireguard *wg, struct wg_peer *peer, uint16_t seconds)
 {
-	bool begins = control->up && seconds && !peer->persistent_s;
-	struct session *session = begins ? session_get(control, peer) : session_of(peer);
+	bool begins = wg->up && seconds && !peer->persistent_s;
+	struct session *session = begins ? session_get(wg, peer) : session_of(peer);
 
 	if (begins && !session)
 		return -ENOMEM;
 	peer->persistent_s = seconds;
 	if (session)
-		session->timers.persistent_s = control->up ? seconds : 0;
+		session->timers.persistent_s = wg->up ? seconds : 0;
 	if (begins)
-		exchange_keepalive(control, peer);
-	session_settle(control, peer);
+		handshake_keepalive(wg, peer);
+	session_settle(wg, peer);
 	return 0;
 }
 
 /* A worker has found no key, or one that it is time to renew. Meanwhile there may be a new one:
  * then only what the worker has put aside too late must go. */
-static void serve_handshake(struct control *control, struct peer *peer)
+static void serve_handshake(struct wireguard *wg, struct wg_peer *peer)
 {
-	const struct keypair *keypair = peer_sending_key(peer, clock_now_ms(control->clock));
+	const struct keypair *keypair = wg_peer_sending_key(peer, clock_now_ms(wg->clock));
 
 	if (keypair)
-		control->ops->ready(control->context, peer);
+		wg->ops->ready(wg->context, peer);
 	if (!keypair || atomic_load_explicit(&keypair->rekey_asked, memory_order_relaxed))
-		exchange_begin(control, peer);
+		handshake_begin(wg, peer);
 }
 
-static void serve_requests(struct control *control, struct peer *peer, uint32_t requests)
+static void serve_requests(struct wireguard *wg, struct wg_peer *peer, uint32_t requests)
 {
 	if (requests & PEER_CONFIRM)
-		exchange_confirm(control, peer);
+		handshake_confirm(wg, peer);
 	if (requests & PEER_HANDSHAKE)
-		serve_handshake(control, peer);
-	session_settle(control, peer);
+		serve_handshake(wg, peer);
+	session_settle(wg, peer);
 }
 
-static void serve_inbox(struct control *control)
+static void serve_inbox(struct wireguard *wg)
 {
-	struct peer *next;
+	struct wg_peer *next;
 
-	for (struct peer *peer = inbox_take(&control->inbox); peer; peer = next) {
+	for (struct wg_peer *peer = inbox_take(&wg->inbox); peer; peer = next) {
 		uint32_t requests;
 
 		/* From the moment that its requests are taken it may be put in again. */
@@ -216,63 +205,63 @@ static void serve_inbox(struct control *control)
 		if (peer->removed)
 			release(peer);
 		else if (!peer->leaving)
-			serve_requests(control, peer, requests);
+			serve_requests(wg, peer, requests);
 	}
 }
 
-static void serve_session(struct control *control, struct session *session)
+static void serve_session(struct wireguard *wg, struct session *session)
 {
-	struct peer *peer = session->peer;
-	unsigned int actions = timers_due(&session->timers, clock_now_ms(control->clock));
+	struct wg_peer *peer = session->peer;
+	unsigned int actions = timers_due(&session->timers, clock_now_ms(wg->clock));
 
 	if (actions & TIMERS_GIVE_UP) {
-		session_drop_attempt(control, session);
-		control->ops->gave_up(control->context, peer);
+		session_drop_pending(wg, session);
+		wg->ops->gave_up(wg->context, peer);
 	}
 	if (actions & TIMERS_ZERO)
-		keypairs_clear(&session->keypairs, &control->indices);
+		keypairs_clear(&session->keypairs, &wg->indices);
 	if (actions & TIMERS_HANDSHAKE)
-		exchange_initiate(control, peer);
+		handshake_initiate(wg, peer);
 	if (actions & TIMERS_KEEPALIVE)
-		exchange_keepalive(control, peer);
-	session_settle(control, peer);
+		handshake_keepalive(wg, peer);
+	session_settle(wg, peer);
 }
 
-static void serve_timers(struct control *control)
+static void serve_timers(struct wireguard *wg)
 {
 	struct deadline *deadline;
-	uint64_t now = clock_now_ms(control->clock);
+	uint64_t now = clock_now_ms(wg->clock);
 
-	while ((deadline = deadlines_due(&control->deadlines, now)))
-		serve_session(control, hash_entry(deadline, struct session, timers.deadline));
+	while ((deadline = deadlines_due(&wg->deadlines, now)))
+		serve_session(wg, hash_entry(deadline, struct session, timers.deadline));
 }
 
-void control_run(struct control *control)
+void control_run(struct wireguard *wg)
 {
-	serve_inbox(control);
-	serve_timers(control);
-	epoch_reclaim(control->epoch);
-	aead_forget(control->noise.aead);
+	serve_inbox(wg);
+	serve_timers(wg);
+	epoch_reclaim(wg->epoch);
+	aead_forget(wg->noise.aead);
 }
 
-uint64_t control_deadline(const struct control *control)
+uint64_t control_deadline(const struct wireguard *wg)
 {
-	uint64_t at = deadlines_next(&control->deadlines);
-	uint64_t reclaim = clock_now_ms(control->clock) + RECLAIM_INTERVAL_MS;
+	uint64_t at = deadlines_next(&wg->deadlines);
+	uint64_t reclaim = clock_now_ms(wg->clock) + RECLAIM_INTERVAL_MS;
 
-	return control->epoch->n_retired > 0 && reclaim < at ? reclaim : at;
+	return wg->epoch->n_retired > 0 && reclaim < at ? reclaim : at;
 }
 
-void control_free(struct control *control)
+void control_free(struct wireguard *wg)
 {
 	/* No worker is left that could hold a removed peer, or put it in the inbox. */
-	epoch_reclaim(control->epoch);
-	serve_inbox(control);
-	noise_free(&control->noise);
-	hash_free(&control->peers);
-	screen_free(&control->screen);
-	index_free(&control->indices);
-	ratelimiter_free(control->limiter);
-	deadlines_free(&control->deadlines);
-	explicit_bzero(control, sizeof *control);
+	epoch_reclaim(wg->epoch);
+	serve_inbox(wg);
+	noise_free(&wg->noise);
+	hash_free(&wg->peers);
+	mac1_filter_free(&wg->filter);
+	index_free(&wg->indices);
+	ratelimiter_free(wg->limiter);
+	deadlines_free(&wg->deadlines);
+	explicit_bzero(wg, sizeof *wg);
 }

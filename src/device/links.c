@@ -1,14 +1,20 @@
+/* The kernel's notices of links, addresses and routes, and the TUN's MTU. Runs in the control
+ * thread. */
 #include "device/links.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
+#include "device/control.h"
 #include "device/io/packet.h"
-#include "device/ipip/fast_path.h"
 #include "device/io/udp.h"
+#include "netlink/attribute.h"
+#include "netlink/link.h"
+#include "netlink/monitor.h"
 
 enum {
 	/* TCP's super-packets are whole segments of the MTU's; the kernel keeps this for its own
@@ -19,14 +25,12 @@ enum {
 
 int links_open(struct device *device)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR};
+	int fd = netlink_monitor_open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR);
 
+	if (fd < 0)
+		return fd;
+	device->links = fd;
 	device->interface = if_nametoindex(device->shared.tun.name);
-	device->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (device->links < 0 ||
-		bind(device->links, (struct sockaddr *)&address, sizeof address) < 0)
-		return -errno;
 	return 0;
 }
 
@@ -46,51 +50,55 @@ int links_set_mtu(struct device *device, uint32_t mtu)
 {
 	if (atomic_exchange(&device->shared.mtu, mtu) == mtu)
 		return 0;
-	return opener_gso_size(&device->opener, device->interface, longest_super_packet(mtu));
+	return privileged_helper_set_gso_size(
+		&device->helper, device->interface, longest_super_packet(mtu));
 }
 
-static void read_link(struct device *device, const struct nlmsghdr *message)
+/* Moved to another namespace, where it cannot be seen; or deleted, as the TUN will say. */
+static void own_link_gone(struct device *device)
 {
-	const struct ifinfomsg *link = NLMSG_DATA(message);
-	int left = (int)message->nlmsg_len - (int)NLMSG_LENGTH(sizeof *link), error;
+	device->interface = 0;
+	fast_path_close(&device->fast_path);
+	control_set_up(&device->shared.wireguard, true);
+}
 
-	if (left < 0 || link->ifi_index != (int)device->interface)
-		return;
-	if (message->nlmsg_type == RTM_DELLINK) {
-		/* moved to another namespace, where it cannot be seen; or deleted, as the TUN will
-		 * say */
-		device->interface = 0;
-		short_way_close(device);
-		control_set_up(&device->shared.control, true);
-		return;
-	}
-	control_set_up(&device->shared.control, (link->ifi_flags & IFF_UP) != 0);
-	for (const struct rtattr *a = IFLA_RTA(link); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		uint32_t mtu;
+static void own_link_changed(struct device *device, const struct link *link)
+{
+	int error;
 
-		if (a->rta_type != IFLA_MTU || RTA_PAYLOAD(a) != sizeof mtu)
-			continue;
-		memcpy(&mtu, RTA_DATA(a), sizeof mtu);
-		error = links_set_mtu(device, mtu);
-		if (error < 0)
-			log_warning("%s: cannot set the length of super-packets: %s",
-				device->shared.tun.name, strerror(-error));
-	}
+	control_set_up(&device->shared.wireguard, (link->flags & IFF_UP) != 0);
+	error = link->mtu != 0 ? links_set_mtu(device, link->mtu) : 0;
+	if (error < 0)
+		log_warning("%s: cannot set the length of super-packets: %s",
+			device->shared.tun.name, strerror(-error));
+}
+
+static void read_notice(void *context, const struct nlmsghdr *message)
+{
+	struct device *device = context;
+	const struct ifinfomsg *header = message_header(message, sizeof *header);
+	struct link link;
+
+	device->schedule.stale = true;
+	if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK)
+		return;
+	if (!header || header->ifi_index != (int)device->interface)
+		return;
+	if (message->nlmsg_type == RTM_DELLINK)
+		own_link_gone(device);
+	else if (link_decode(message, NULL, &link) == 1)
+		own_link_changed(device, &link);
 }
 
 void links_read(struct device *device)
 {
-	enum { BUFFER_SIZE = 16384 };
-	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
-	ssize_t n;
+	struct link link;
+	int error = netlink_monitor_read(device->links, read_notice, device);
 
-	while ((n = recv(device->links, buffer, sizeof buffer, 0)) > 0) {
-		size_t left = (size_t)n;
-
-		for (struct nlmsghdr *m = (struct nlmsghdr *)buffer; NLMSG_OK(m, left);
-			m = NLMSG_NEXT(m, left))
-			if (m->nlmsg_type == RTM_NEWLINK || m->nlmsg_type == RTM_DELLINK)
-				read_link(device, m);
-		device->short_way.stale = true;
-	}
+	/* what was lost may have been about our own */
+	if (error == -ENOBUFS && device->interface != 0 &&
+		link_get_index(device->fast_path.netlink, device->interface, &link) == 0)
+		own_link_changed(device, &link);
+	if (error == -ENOBUFS)
+		device->schedule.stale = true;
 }

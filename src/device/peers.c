@@ -1,15 +1,21 @@
-/* The device's peers, and its key. */
-#include "device/device.h"
+/*
+ * All peers of the device in one list, the table of inner addresses, and the device's key. Runs in
+ * the control thread. Of the life of a WireGuard peer tells wireguard/peer.h; an IPIP peer is
+ * retired to the epoch, and freed there, when it is removed.
+ */
+#include "device/peers.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "device/ipip/fast_path.h"
+#include "device/control.h"
 #include "device/wireguard/allowedips_lookup.h"
+
+enum { HOST_PREFIX = 32 };
 
 int device_set_private_key(struct device *device, const struct key *key)
 {
-	int error = control_set_private_key(&device->shared.control, key);
+	int error = control_set_private_key(&device->shared.wireguard, key);
 
 	if (error == 0)
 		device->private_key = *key;
@@ -30,104 +36,100 @@ static void take_out(struct device *device, struct target *target)
 	*(target->next ? &target->next->previous : &device->last) = target->previous;
 }
 
-struct wireguard_target *device_find(struct device *device, const struct key *public_key)
+struct wg_peer *device_find_peer(struct device *device, const struct key *public_key)
 {
-	struct peer *peer = control_find_peer(&device->shared.control, public_key);
-
-	return peer ? target_of_peer(peer) : NULL;
+	return wireguard_find_peer(&device->shared.wireguard, public_key);
 }
 
-int device_add(
-	struct device *device, const struct key *public_key, struct wireguard_target **target)
+int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer)
 {
-	struct wireguard_target *made = calloc(1, sizeof *made);
+	struct wg_peer *new = calloc(1, sizeof *new);
 	int error;
 
-	if (!made)
+	if (!new)
 		return -ENOMEM;
-	made->target.kind = TARGET_WIREGUARD;
-	error = control_add_peer(&device->shared.control, &made->peer, public_key);
+	new->target.kind = TARGET_WIREGUARD;
+	error = control_add_peer(&device->shared.wireguard, new, public_key);
 	if (error < 0) {
-		free(made);
+		free(new);
 		return error;
 	}
-	append(device, &made->target);
-	*target = made;
+	append(device, &new->target);
+	*peer = new;
 	return 0;
 }
 
 static void free_ipip(struct epoch_node *node)
 {
-	free((char *)node - offsetof(struct ipip_target, retired));
+	free((char *)node - offsetof(struct ipip_peer, retired));
 }
 
-void device_remove(struct device *device, struct target *target)
+static void remove_ipip(struct device *device, struct ipip_peer *peer)
 {
-	struct shared *shared = &device->shared;
-
-	take_out(device, target);
-	allowedips_remove_all(&shared->inner, &target->inner);
-	if (target->kind == TARGET_WIREGUARD) {
-		control_remove_peer(&shared->control, &target_wireguard(target)->peer);
-	} else {
-		short_way_remove(device, target_ipip(target));
-		allowedips_remove_all(&shared->outer, &target_ipip(target)->outer);
-		epoch_retire(&shared->epoch, &target_ipip(target)->retired, free_ipip);
-	}
+	fast_path_remove(&device->fast_path, peer);
+	allowedips_remove_all(&device->shared.ipip.peers, &peer->outer);
+	epoch_retire(&device->shared.epoch, &peer->retired, free_ipip);
 }
 
-void device_remove_all(struct device *device, enum target_kind kind)
+void device_remove_peer(struct device *device, struct target *target)
+{
+	take_out(device, target);
+	allowedips_remove_all(&device->shared.inner, &target->inner);
+	if (target->kind == TARGET_WIREGUARD)
+		control_remove_peer(&device->shared.wireguard, wg_peer_of(target));
+	else
+		remove_ipip(device, ipip_peer_of(target));
+}
+
+void device_remove_peers(struct device *device, enum target_kind kind)
 {
 	struct target *next;
 
 	for (struct target *t = device->first; t; t = next) {
 		next = t->next;
 		if (t->kind == kind)
-			device_remove(device, t);
+			device_remove_peer(device, t);
 	}
 }
 
-struct ipip_target *device_find_ipip(struct device *device, struct in_addr remote)
+/* Whether an IPIP peer has this very inner address, or any address. */
+static bool is_taken(const struct device *device, struct in_addr inner)
 {
-	struct allowedips_owner *owner = allowedips_lookup4(&device->shared.outer, &remote);
+	struct allowedips_owner *owner = allowedips_lookup4(&device->shared.inner, &inner);
 
-	return owner ? (struct ipip_target *)(void *)((char *)owner -
-						      offsetof(struct ipip_target, outer))
-		     : NULL;
+	return owner && target_of(owner)->kind == TARGET_IPIP &&
+	       ipip_peer_of(target_of(owner))->source.s_addr == inner.s_addr;
 }
 
-enum { HOST = 32 };
-
-int device_set_ipip(struct device *device, struct in_addr remote, struct in_addr inner)
+int device_set_ipip_peer(struct device *device, struct in_addr remote, struct in_addr inner)
 {
-	const uint8_t length = inner.s_addr == INADDR_ANY ? 0 : 32;
+	const uint8_t length = inner.s_addr == INADDR_ANY ? 0 : HOST_PREFIX;
 	struct shared *shared = &device->shared;
-	struct ipip_target *target = device_find_ipip(device, remote);
-	struct allowedips_owner *holder = allowedips_lookup4(&shared->inner, &inner);
+	struct ipip_peer *peer = ipip_find_peer(&shared->ipip, remote);
 	int error;
 
-	if (target && target->source.s_addr == inner.s_addr)
+	if (peer && peer->source.s_addr == inner.s_addr)
 		return 0;
-	if (holder && target_of(holder)->kind == TARGET_IPIP &&
-		target_ipip(target_of(holder))->source.s_addr == inner.s_addr)
+	if (is_taken(device, inner))
 		return -EADDRINUSE;
-	if (target)
-		device_remove(device, &target->target);
-	target = calloc(1, sizeof *target);
-	if (!target)
+	if (peer)
+		device_remove_peer(device, &peer->target);
+	peer = calloc(1, sizeof *peer);
+	if (!peer)
 		return -ENOMEM;
-	target->target.kind = TARGET_IPIP;
-	target->remote = remote;
-	target->source = inner;
-	error = allowedips_insert(&shared->inner, AF_INET, &inner, length, &target->target.inner);
+	peer->target.kind = TARGET_IPIP;
+	peer->remote = remote;
+	peer->source = inner;
+	error = allowedips_insert(&shared->inner, AF_INET, &inner, length, &peer->target.inner);
 	if (error == 0)
-		error = allowedips_insert(&shared->outer, AF_INET, &remote, HOST, &target->outer);
+		error = allowedips_insert(
+			&shared->ipip.peers, AF_INET, &remote, HOST_PREFIX, &peer->outer);
 	if (error < 0) {
-		allowedips_remove_all(&shared->inner, &target->target.inner);
-		epoch_retire(&shared->epoch, &target->retired, free_ipip);
+		allowedips_remove_all(&shared->inner, &peer->target.inner);
+		epoch_retire(&shared->epoch, &peer->retired, free_ipip);
 		return error;
 	}
-	append(device, &target->target);
-	short_way_add(device, target);
+	append(device, &peer->target);
+	fast_path_update(&device->fast_path, peer);
 	return 0;
 }

@@ -1,3 +1,7 @@
+/*
+ * The privileged helper's process, and the device's side of asking it. The helper is forked before
+ * there are threads, and ends with the device; the control thread asks and waits.
+ */
 #include "device/privileged_helper.h"
 
 #include <errno.h>
@@ -9,37 +13,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "device/ipip/bpf.h"
-#include "device/ipip/ipip.h"
-#include "device/ipip/ipip_bpf.h"
-#include "device/confine.h"
-#include "device/io/tun.h"
-#include "device/io/udp.h"
+#include <linux/netlink.h>
 
-enum operation {
+#include "device/confine.h"
+#include "device/io/udp.h"
+#include "device/ipip/ipip.h"
+#include "device/ipip/ipip_programs.h"
+#include "netlink/link.h"
+#include "netlink/socket.h"
+
+enum helper_operation {
 	OPEN_UDP,
-	OPEN_RAW,
+	OPEN_IPIP,
 	SET_MARK, /* the socket comes with the request */
 	SET_GSO_SIZE,
-	SHORT_WAY,
-	MAP_OUT,
-	MAP_IN,
-	SHORT_WAY_FROM,
-	NO_SHORT_WAY,
+	OPEN_PROGRAMS,
+	TX_MAP,
+	RX_MAP,
+	ATTACH_PROGRAMS,
+	CLOSE_PROGRAMS,
 };
 
-enum { UPLINKS_MAX = 64 };
-
-/* The opener's own: what hangs in the kernel as long as these are open. */
-struct short_way {
-	int map_out, map_in;
-	int program_in;
-	int links[UPLINKS_MAX + 1]; /* the first is the TUN's */
-	unsigned int n_links;
-};
-
-struct request {
-	enum operation operation;
+struct helper_request {
+	enum helper_operation operation;
 	int family;
 	uint16_t port;
 	bool shared;
@@ -98,62 +94,39 @@ static ssize_t receive_with_fd(int from, void *data, size_t length, int *fd)
 	return n;
 }
 
-static void close_short_way(struct short_way *way)
+/* What the helper's process has. */
+struct helper_state {
+	struct netlink *netlink;
+	struct ipip_programs programs;
+};
+
+static int set_mark(int fd, uint32_t mark)
 {
-	while (way->n_links > 0)
-		close(way->links[--way->n_links]);
-	if (way->map_out >= 0)
-		close(way->map_out);
-	if (way->map_in >= 0)
-		close(way->map_in);
-	if (way->program_in >= 0)
-		close(way->program_in);
-	way->map_out = way->map_in = way->program_in = -1;
+	int value = (int)mark;
+
+	return setsockopt(fd, SOL_SOCKET, SO_MARK, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-static int hang(struct short_way *way, int program, unsigned int interface, enum bpf_hook hook)
+static int set_gso_size(struct netlink *netlink, unsigned int interface, unsigned int size)
 {
-	int link;
+	const struct link_change change = {.gso_max_size = size};
+	int error = link_set(netlink, interface, &change);
 
-	if (way->n_links == sizeof way->links / sizeof *way->links)
-		return -ENOSPC;
-	link = bpf_attach(program, interface, hook);
-	if (link < 0)
-		return link;
-	way->links[way->n_links++] = link;
-	return 0;
+	return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
 }
 
-static int open_short_way(struct short_way *way, struct in_addr local, unsigned int tun)
+static int copy_fd(int fd)
 {
-	int program_out = -1, error;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	close_short_way(way);
-	way->map_out = bpf_hash_map("vprox_ipip_out", sizeof(struct in_addr),
-		sizeof(struct ipip_way_out), IPIP_WAYS_MAX);
-	way->map_in = bpf_hash_map(
-		"vprox_ipip_in", sizeof(struct in_addr), sizeof(struct ipip_way_in), IPIP_WAYS_MAX);
-	if (way->map_out < 0 || way->map_in < 0) {
-		error = way->map_out < 0 ? way->map_out : way->map_in;
-		goto out;
-	}
-	way->program_in = error = ipip_load_in(way->map_in, local, tun);
-	if (error >= 0)
-		program_out = error = ipip_load_out(way->map_out, local);
-	if (error >= 0)
-		error = hang(way, program_out, tun, BPF_HOOK_EGRESS);
-out:
-	if (program_out >= 0)
-		close(program_out);
-	if (error < 0)
-		close_short_way(way);
-	return error;
+	return copy < 0 ? -errno : copy;
 }
 
 /* *opened: the result is a file descriptor that only the device keeps. */
-static int perform(struct short_way *way, const struct request *request, int fd, bool *opened)
+static int perform(
+	struct helper_state *state, const struct helper_request *request, int fd, bool *opened)
 {
-	int mark = (int)request->mark;
+	struct ipip_programs *programs = &state->programs;
 
 	*opened = false;
 	switch (request->operation) {
@@ -162,39 +135,38 @@ static int perform(struct short_way *way, const struct request *request, int fd,
 			return -EAFNOSUPPORT;
 		*opened = true;
 		return udp_open(request->family, request->port, request->mark, request->shared);
-	case OPEN_RAW:
+	case OPEN_IPIP:
 		*opened = true;
 		return ipip_open(request->local, request->mark, request->fragmenting);
 	case SET_MARK:
-		return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? -errno : 0;
+		return set_mark(fd, request->mark);
 	case SET_GSO_SIZE:
-		return tun_set_gso_size(request->interface, request->size);
-	case SHORT_WAY:
-		return open_short_way(way, request->local, request->interface);
-	case MAP_OUT:
+		return set_gso_size(state->netlink, request->interface, request->size);
+	case OPEN_PROGRAMS:
+		return ipip_programs_open(programs, request->local, request->interface);
+	case TX_MAP:
 		*opened = true;
-		return fcntl(way->map_out, F_DUPFD_CLOEXEC, 0);
-	case MAP_IN:
+		return copy_fd(programs->tx_map);
+	case RX_MAP:
 		*opened = true;
-		return fcntl(way->map_in, F_DUPFD_CLOEXEC, 0);
-	case SHORT_WAY_FROM:
-		return hang(way, way->program_in, request->interface, BPF_HOOK_INGRESS);
-	case NO_SHORT_WAY:
-		close_short_way(way);
+		return copy_fd(programs->rx_map);
+	case ATTACH_PROGRAMS:
+		return ipip_programs_attach(programs, request->interface);
+	case CLOSE_PROGRAMS:
+		ipip_programs_close(programs);
 		return 0;
 	}
 	return -EINVAL;
 }
 
-static void serve(int socket)
+static void serve(struct helper_state *state, int socket)
 {
-	struct short_way way = {.map_out = -1, .map_in = -1, .program_in = -1};
-	struct request request;
+	struct helper_request request;
 	int fd;
 
 	while (receive_with_fd(socket, &request, sizeof request, &fd) == sizeof request) {
 		bool opened;
-		int result = perform(&way, &request, fd, &opened);
+		int result = perform(state, &request, fd, &opened);
 		int error = result < 0 ? result : 0;
 
 		opened = opened && result >= 0;
@@ -218,9 +190,33 @@ static void unlink_own(const char *path, const struct stat *own)
 		unlink(path);
 }
 
-int opener_start(struct opener *opener, const char *path)
+/* The child's process, which does not return. */
+static _Noreturn void run_helper(int socket, const char *path, const struct stat *own)
 {
-	int pair[2], null;
+	struct helper_state state;
+	int null = open("/dev/null", O_RDWR);
+
+	/* everything else is the device's, and its caller's: their ends must be seen */
+	if (dup2(socket, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+		dup2(null, STDERR_FILENO) < 0)
+		_exit(EXIT_FAILURE);
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+	/* it ends with the device, not with what ends the device */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	ipip_programs_init(&state.programs);
+	if (netlink_open(NETLINK_ROUTE, &state.netlink) < 0 || confine_privileged_helper() < 0)
+		_exit(EXIT_FAILURE);
+	serve(&state, STDIN_FILENO);
+	if (path)
+		unlink_own(path, own);
+	_exit(EXIT_SUCCESS);
+}
+
+int privileged_helper_start(struct privileged_helper *helper, const char *path)
+{
+	int pair[2];
 	struct stat own;
 	pid_t pid;
 
@@ -239,121 +235,110 @@ int opener_start(struct opener *opener, const char *path)
 	}
 	if (pid > 0) {
 		close(pair[1]);
-		opener->fd = pair[0];
+		helper->fd = pair[0];
 		return 0;
 	}
-	/* everything else is the device's, and its caller's: their ends must be seen */
-	null = open("/dev/null", O_RDWR);
-	if (dup2(pair[1], STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-		dup2(null, STDERR_FILENO) < 0)
-		_exit(EXIT_FAILURE);
-	close_range(STDERR_FILENO + 1, ~0u, 0);
-	/* it ends with the device, not with what ends the device */
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	if (confine_opener() < 0)
-		_exit(EXIT_FAILURE);
-	serve(STDIN_FILENO);
-	if (path)
-		unlink_own(path, &own);
-	_exit(EXIT_SUCCESS);
+	run_helper(pair[1], path, &own);
 }
 
 /* Returns the opened file descriptor, or 0, or a negative errno. */
-static int ask(struct opener *opener, const struct request *request, int fd)
+static int ask(struct privileged_helper *helper, const struct helper_request *request, int fd)
 {
-	int error = send_with_fd(opener->fd, request, sizeof *request, fd), answer;
+	int error = send_with_fd(helper->fd, request, sizeof *request, fd), answer;
 
 	if (error < 0)
 		return error;
-	if (receive_with_fd(opener->fd, &answer, sizeof answer, &fd) != sizeof answer)
+	if (receive_with_fd(helper->fd, &answer, sizeof answer, &fd) != sizeof answer)
 		return -EPIPE;
 	return answer < 0 ? answer : fd < 0 ? 0 : fd;
 }
 
 /* A request all of whose bytes are set: its padding goes over the socket too. */
-static struct request request_for(enum operation operation)
+static struct helper_request request_for(enum helper_operation operation)
 {
-	struct request request;
+	struct helper_request request;
 
 	memset(&request, 0, sizeof request);
 	request.operation = operation;
 	return request;
 }
 
-int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, bool shared)
+int privileged_helper_open_udp(
+	struct privileged_helper *helper, int family, uint16_t port, uint32_t mark, bool shared)
 {
-	struct request request = request_for(OPEN_UDP);
+	struct helper_request request = request_for(OPEN_UDP);
 
 	request.family = family;
 	request.port = port;
 	request.mark = mark;
 	request.shared = shared;
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark, bool fragmenting)
+int privileged_helper_open_ipip(
+	struct privileged_helper *helper, struct in_addr local, uint32_t mark, bool fragmenting)
 {
-	struct request request = request_for(OPEN_RAW);
+	struct helper_request request = request_for(OPEN_IPIP);
 
 	request.local = local;
 	request.mark = mark;
 	request.fragmenting = fragmenting;
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_mark(struct opener *opener, int fd, uint32_t mark)
+int privileged_helper_set_mark(struct privileged_helper *helper, int fd, uint32_t mark)
 {
-	struct request request = request_for(SET_MARK);
+	struct helper_request request = request_for(SET_MARK);
 
 	request.mark = mark;
-	return ask(opener, &request, fd);
+	return ask(helper, &request, fd);
 }
 
-int opener_gso_size(struct opener *opener, unsigned int interface, unsigned int size)
+int privileged_helper_set_gso_size(
+	struct privileged_helper *helper, unsigned int interface, unsigned int size)
 {
-	struct request request = request_for(SET_GSO_SIZE);
+	struct helper_request request = request_for(SET_GSO_SIZE);
 
 	request.interface = interface;
 	request.size = size;
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_short_way(struct opener *opener, struct in_addr local, unsigned int tun)
+int privileged_helper_open_programs(
+	struct privileged_helper *helper, struct in_addr local, unsigned int tun)
 {
-	struct request request = request_for(SHORT_WAY);
+	struct helper_request request = request_for(OPEN_PROGRAMS);
 
 	request.local = local;
 	request.interface = tun;
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_map_out(struct opener *opener)
+int privileged_helper_tx_map(struct privileged_helper *helper)
 {
-	struct request request = request_for(MAP_OUT);
+	struct helper_request request = request_for(TX_MAP);
 
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_map_in(struct opener *opener)
+int privileged_helper_rx_map(struct privileged_helper *helper)
 {
-	struct request request = request_for(MAP_IN);
+	struct helper_request request = request_for(RX_MAP);
 
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_short_way_from(struct opener *opener, unsigned int interface)
+int privileged_helper_attach_programs(struct privileged_helper *helper, unsigned int interface)
 {
-	struct request request = request_for(SHORT_WAY_FROM);
+	struct helper_request request = request_for(ATTACH_PROGRAMS);
 
 	request.interface = interface;
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }
 
-int opener_no_short_way(struct opener *opener)
+int privileged_helper_close_programs(struct privileged_helper *helper)
 {
-	struct request request = request_for(NO_SHORT_WAY);
+	struct helper_request request = request_for(CLOSE_PROGRAMS);
 
-	return ask(opener, &request, -1);
+	return ask(helper, &request, -1);
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct opener {
+struct privileged_helper {
 	int fd; /* SOCK_SEQPACKET */
 };
 
@@ -17,27 +17,27 @@ struct opener {
  * Starts it; before there are threads. What is at the paths is unlinked when the device ends; NULL:
  * nothing. Returns 0 or -errno.
  */
-int opener_start(struct opener *opener, const char *path);
+int privileged_helper_start(struct privileged_helper *helper, const char *path);
 
 /* As udp_open(). */
-int opener_udp(struct opener *opener, int family, uint16_t port, uint32_t mark, bool shared);
+int privileged_helper_open_udp(
+	struct privileged_helper *helper, int family, uint16_t port, uint32_t mark, bool shared);
 /* As ipip_open(). */
-int opener_raw(struct opener *opener, struct in_addr local, uint32_t mark, bool fragmenting);
-/*
- * The short way of IPIP (ipip_program.h). Loads its programs for this local address, and hangs the
- * one for packets that leave on the TUN. Returns 0, or -errno: the kernel has it not. The maps that
- * are then filled are given out by the two after it.
- */
-int opener_short_way(struct opener *opener, struct in_addr local, unsigned int tun);
-int opener_map_out(struct opener *opener);
-int opener_map_in(struct opener *opener);
-/* Hangs the one for packets that arrive on an interface. Returns 0 or -errno. */
-int opener_short_way_from(struct opener *opener, unsigned int interface);
-/* Takes all of it away. */
-int opener_no_short_way(struct opener *opener);
+int privileged_helper_open_ipip(
+	struct privileged_helper *helper, struct in_addr local, uint32_t mark, bool fragmenting);
+/* As ipip_programs_open() and its like. The maps are given out by the two after it, as copies for
+ * the caller to close. */
+int privileged_helper_open_programs(
+	struct privileged_helper *helper, struct in_addr local, unsigned int tun);
+int privileged_helper_tx_map(struct privileged_helper *helper);
+int privileged_helper_rx_map(struct privileged_helper *helper);
+int privileged_helper_attach_programs(struct privileged_helper *helper, unsigned int interface);
+int privileged_helper_close_programs(struct privileged_helper *helper);
 
-/* As tun_set_gso_size(). */
-int opener_gso_size(struct opener *opener, unsigned int interface, unsigned int size);
+/* The longest super-packet that an interface may be given, by its ifindex; a kernel that cannot is
+ * no error. Returns 0 or -errno. */
+int privileged_helper_set_gso_size(
+	struct privileged_helper *helper, unsigned int interface, unsigned int size);
 
 /* Sets the mark of a socket. Returns 0 or -errno. */
-int opener_mark(struct opener *opener, int fd, uint32_t mark);
+int privileged_helper_set_mark(struct privileged_helper *helper, int fd, uint32_t mark);

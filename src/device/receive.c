@@ -1,12 +1,14 @@
+/*
+ * Transport messages from the UDP sockets are opened and written to the TUN; handshake messages are
+ * handed to the control thread. Runs in every worker.
+ */
 #include "device/receive.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "device/io/ecn.h"
 #include "device/io/packet.h"
-#include "device/target.h"
 #include "device/wireguard/allowedips_lookup.h"
 
 /* What came in on one key, until another key's turn. */
@@ -18,23 +20,20 @@ struct tally {
 
 int receiver_init(struct receiver *r, struct shared *shared, int tun)
 {
-	*r = (struct receiver){.shared = shared, .tun = tun};
+	int error;
+
+	*r = (struct receiver){.shared = shared};
 	r->aead = aead_new();
 	r->blake2s = r->aead ? blake2s_new() : NULL;
-	if (!r->blake2s) {
-		int error = -errno;
-
-		aead_free(r->aead);
-		return error;
+	error = r->blake2s ? tun_writer_init(&r->writer, tun, shared->tun.uso, &shared->drops)
+			   : -errno;
+	if (error == 0) {
+		r->batch = udp_batch_new();
+		error = r->batch ? 0 : -ENOMEM;
 	}
-	r->batch = udp_batch_new();
-	r->coalescer = malloc(sizeof *r->coalescer);
-	if (!r->batch || !r->coalescer) {
+	if (error < 0)
 		receiver_free(r);
-		return -ENOMEM;
-	}
-	coalescer_init(r->coalescer, shared->tun.uso);
-	return 0;
+	return error;
 }
 
 void receiver_free(struct receiver *r)
@@ -42,59 +41,29 @@ void receiver_free(struct receiver *r)
 	aead_free(r->aead);
 	blake2s_free(r->blake2s);
 	udp_batch_free(r->batch);
-	free(r->coalescer);
-}
-
-static void write_packet(void *context, const struct iovec *vector, int n)
-{
-	struct receiver *r = context;
-
-	if (writev(r->tun, vector, n) < 0)
-		count(&r->shared->drops.unsent);
-}
-
-void receive_flush(struct receiver *r)
-{
-	coalescer_flush(r->coalescer, write_packet, r);
-}
-
-void receive_packet(struct receiver *r, uint8_t *data, size_t length)
-{
-	if (coalescer_is_full(r->coalescer))
-		receive_flush(r);
-	coalescer_add(r->coalescer, data, length);
-}
-
-void receive_as_is(
-	struct receiver *r, const struct virtio_net_hdr *header, uint8_t *data, size_t length)
-{
-	const struct iovec vector[] = {{(void *)header, sizeof *header}, {data, length}};
-
-	receive_flush(r);
-	write_packet(r, vector, sizeof vector / sizeof *vector);
+	tun_writer_free(&r->writer);
 }
 
 /* Once a batch and key: who is where, what was counted, what the control thread must know. */
 static void settle(
-	struct receiver *r, struct tally *tally, const struct endpoint *from, uint64_t now_ms)
+	struct receiver *r, struct tally *tally, const struct udp_endpoint *from, uint64_t now_ms)
 {
 	struct keypair *keypair = tally->keypair;
-	struct wireguard_target *target;
+	struct wg_peer *peer;
 	uint32_t requests;
 
 	if (!keypair)
 		return;
-	target = target_of_peer(keypair->peer);
-	atomic_fetch_add_explicit(&target->target.received, tally->bytes, memory_order_relaxed);
-	if (!whereabouts_is(&target->where, from))
-		whereabouts_set(&target->where, from);
-	requests = peer_note_received(keypair->peer, tally->data, now_ms);
+	peer = keypair->peer;
+	atomic_fetch_add_explicit(&peer->target.received, tally->bytes, memory_order_relaxed);
+	peer_address_update(&peer->address, from);
+	requests = wg_peer_record_received(peer, tally->data, now_ms);
 	if (keypair_confirm(keypair))
 		requests |= PEER_CONFIRM;
 	if (keypair_rekey_after_receive(keypair, now_ms))
 		requests |= PEER_HANDSHAKE;
 	if (requests)
-		shared_request(r->shared, keypair->peer, requests);
+		shared_request(r->shared, peer, requests);
 	tally->keypair = NULL;
 }
 
@@ -105,19 +74,19 @@ static void receive_inner(struct receiver *r, const struct udp_message *message,
 	struct packet packet;
 
 	if (packet_parse(data, length, &packet) < 0) {
-		count(&r->shared->drops.malformed);
+		count_drop(&r->shared->drops.malformed);
 		return;
 	}
 	owner = allowedips_lookup_source(&r->shared->inner, data, length);
-	if (owner != &target_of_peer(keypair->peer)->target.inner) {
-		count(&r->shared->drops.spoofed);
+	if (owner != &keypair->peer->target.inner) {
+		count_drop(&r->shared->drops.spoofed);
 		return;
 	}
 	if (!ecn_decapsulate(data, message->ecn)) {
-		count(&r->shared->drops.congested);
+		count_drop(&r->shared->drops.congested);
 		return;
 	}
-	receive_packet(r, data, packet.length);
+	tun_writer_add(&r->writer, data, packet.length);
 }
 
 static void receive_transport(struct receiver *r, const struct udp_message *message, uint8_t *data,
@@ -128,19 +97,19 @@ static void receive_transport(struct receiver *r, const struct udp_message *mess
 	size_t sealed_length = length - sizeof *header;
 	uint64_t counter = le64_get(header->counter);
 	struct keypair *keypair =
-		keypair_of(index_lookup(&r->shared->control.indices, le32_get(header->receiver)));
+		keypair_of(index_lookup(&r->shared->wireguard.indices, le32_get(header->receiver)));
 
 	if (!keypair || !keypair_alive(keypair, now_ms)) {
-		count(&r->shared->drops.no_session);
+		count_drop(&r->shared->drops.no_session);
 		return;
 	}
 	if (aead_open(r->aead, &keypair->receive, counter, NULL, 0, sealed, sealed_length, sealed) <
 		0) {
-		count(&r->shared->drops.forged);
+		count_drop(&r->shared->drops.forged);
 		return;
 	}
 	if (!replay_accept(&keypair->replay, counter)) {
-		count(&r->shared->drops.replayed);
+		count_drop(&r->shared->drops.replayed);
 		return;
 	}
 	if (tally->keypair != keypair) {
@@ -155,12 +124,12 @@ static void receive_transport(struct receiver *r, const struct udp_message *mess
 }
 
 static void hand_off(
-	struct receiver *r, const uint8_t *data, size_t length, const struct endpoint *from)
+	struct receiver *r, const uint8_t *data, size_t length, const struct udp_endpoint *from)
 {
-	if (!screen_lets_through(&r->shared->control.screen, r->blake2s, data, length))
-		count(&r->shared->drops.forged);
+	if (!mac1_filter_passes(&r->shared->wireguard.filter, r->blake2s, data, length))
+		count_drop(&r->shared->drops.forged);
 	else if (!handoff_put(&r->handoff, from, data, length, &r->wake))
-		count(&r->shared->drops.handshakes);
+		count_drop(&r->shared->drops.handshakes);
 }
 
 void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
@@ -179,7 +148,7 @@ void receive_message(struct receiver *r, const struct udp_message *message, uint
 			receive_transport(r, message, data, length, &tally, now_ms);
 			break;
 		case 0:
-			count(&r->shared->drops.malformed);
+			count_drop(&r->shared->drops.malformed);
 			break;
 		default:
 			hand_off(r, data, length, &message->from);
@@ -198,6 +167,6 @@ int receive_udp(struct receiver *r, int fd, uint64_t now_ms)
 	if (r->wake)
 		shared_wake(r->shared);
 	r->wake = false;
-	receive_flush(r);
+	tun_writer_flush(&r->writer);
 	return n < 0 ? 0 : n;
 }

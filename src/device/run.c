@@ -1,3 +1,7 @@
+/*
+ * The device's process: what it waits for is served one after the other by its one control thread,
+ * which is the thread that starts here.
+ */
 #include "device/run.h"
 
 #include <errno.h>
@@ -12,8 +16,9 @@
 
 #include "base/log.h"
 #include "base/notify.h"
-#include "device/device.h"
+#include "device/control_loop.h"
 #include "device/links.h"
+#include "device/setup.h"
 #include "device/uapi/uapi.h"
 
 enum {
@@ -67,7 +72,7 @@ static int prepare(struct loop *loop, const struct device_run_options *options)
 		unlink(path);
 		return error;
 	}
-	loop->device.short_way.unwanted = options->no_bpf;
+	loop->device.no_fast_path = options->no_bpf;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop->signals = open_signals();
 	loop->uapi = loop->epoll < 0 ? NULL : uapi_new(&loop->device, listener, loop->epoll);
@@ -88,7 +93,8 @@ static void serve(struct loop *loop)
 	bool go_on = true;
 
 	while (go_on) {
-		int n = epoll_wait(loop->epoll, events, EVENTS, device_timeout_ms(&loop->device));
+		int n = epoll_wait(
+			loop->epoll, events, EVENTS, control_loop_timeout_ms(&loop->device));
 
 		/* Who sets the interface up and then asks for something expects it to be up. */
 		links_read(&loop->device);
@@ -102,14 +108,14 @@ static void serve(struct loop *loop)
 			if (pointer != &loop->device.links && pointer != &loop->device.shared.wake)
 				uapi_serve(loop->uapi, pointer);
 		}
-		go_on = device_run(&loop->device);
+		go_on = control_loop_run(&loop->device);
 		if (!go_on)
 			log_info("%s: the interface was deleted", name);
 	}
 }
 
-/* Leaves the terminal and the caller: a process of its own, in the root folder, that says when it
- * is ready. Returns the pipe to say so in, in the child; the parent does not return. */
+/* Leaves the terminal and the caller: a process of its own, in the root folder, that tells when it
+ * is ready. Returns the pipe to tell it in, in the child; the parent does not return. */
 static int detach(void)
 {
 	char ready;
@@ -131,7 +137,7 @@ static int detach(void)
 	}
 }
 
-static void say_ready(int fd)
+static void report_ready(int fd)
 {
 	static const char ready = 1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -155,7 +161,7 @@ int device_process(const struct device_run_options *options)
 	if (error < 0)
 		return EXIT_FAILURE;
 	if (ready >= 0)
-		say_ready(ready);
+		report_ready(ready);
 	notify_service_manager("READY=1");
 	error = device_start(&loop->device);
 	if (error < 0) {

@@ -1,3 +1,4 @@
+/* How workers wake the control thread. */
 #include "device/shared.h"
 
 #include <unistd.h>
@@ -11,8 +12,8 @@ void shared_wake(struct shared *shared)
 	}
 }
 
-void shared_request(struct shared *shared, struct peer *peer, uint32_t requests)
+void shared_request(struct shared *shared, struct wg_peer *peer, uint32_t requests)
 {
-	if (peer_request(&shared->control.inbox, peer, requests))
+	if (wg_peer_request(&shared->wireguard.inbox, peer, requests))
 		shared_wake(shared);
 }

@@ -1,3 +1,7 @@
+/*
+ * Opening sockets through the privileged helper, and replacing what is behind the numbers that
+ * workers use. Runs in the control thread.
+ */
 #include "device/sockets.h"
 
 #include <errno.h>
@@ -5,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "device/ipip/ipip.h"
-#include "device/ipip/fast_path.h"
+#include "device/fast_path_control.h"
 #include "device/io/udp.h"
+#include "device/ipip/ipip.h"
 
 enum {
 	PORT_TRIES = 10, /* if the port that IPv4 was given is taken in IPv6 */
@@ -15,20 +19,20 @@ enum {
 };
 
 /* New sockets on a port, not yet in use. */
-struct fresh {
+struct new_sockets {
 	unsigned int n;
 	uint16_t port;
 	int v4[TUN_QUEUES_MAX], v6[TUN_QUEUES_MAX]; /* -1: none */
 };
 
-static void close_fresh(struct fresh *fresh)
+static void close_new(struct new_sockets *new)
 {
-	for (unsigned int i = 0; i < fresh->n; i++) {
-		if (fresh->v4[i] >= 0)
-			close(fresh->v4[i]);
-		if (fresh->v6[i] >= 0)
-			close(fresh->v6[i]);
-		fresh->v4[i] = fresh->v6[i] = -1;
+	for (unsigned int i = 0; i < new->n; i++) {
+		if (new->v4[i] >= 0)
+			close(new->v4[i]);
+		if (new->v6[i] >= 0)
+			close(new->v6[i]);
+		new->v4[i] = new->v6[i] = -1;
 	}
 }
 
@@ -36,7 +40,9 @@ static void close_fresh(struct fresh *fresh)
 static int open_family(struct device *device, int family, uint16_t port, int *fds, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		int fd = opener_udp(&device->opener, family, port, device->mark, i > 0), error;
+		int fd = privileged_helper_open_udp(
+			    &device->helper, family, port, device->mark, i > 0),
+		    error;
 
 		if (fd < 0)
 			return fd;
@@ -50,46 +56,46 @@ static int open_family(struct device *device, int family, uint16_t port, int *fd
 	return 0;
 }
 
-static int open_fresh(struct device *device, uint16_t port, struct fresh *fresh)
+static int open_new(struct device *device, uint16_t port, struct new_sockets *new)
 {
 	int error = -EADDRINUSE;
 
-	fresh->n = device->n_workers;
-	for (unsigned int i = 0; i < fresh->n; i++)
-		fresh->v4[i] = fresh->v6[i] = -1;
+	new->n = device->n_workers;
+	for (unsigned int i = 0; i < new->n; i++)
+		new->v4[i] = new->v6[i] = -1;
 	for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
-		close_fresh(fresh);
-		error = open_family(device, AF_INET, port, fresh->v4, fresh->n);
+		close_new(new);
+		error = open_family(device, AF_INET, port, new->v4, new->n);
 		if (error < 0)
 			continue;
-		fresh->port = (uint16_t)udp_port(fresh->v4[0]);
-		error = open_family(device, AF_INET6, fresh->port, fresh->v6, fresh->n);
+		new->port = (uint16_t)udp_port(new->v4[0]);
+		error = open_family(device, AF_INET6, new->port, new->v6, new->n);
 		if (error == -EAFNOSUPPORT)
 			error = 0; /* a host without IPv6 */
 		if (port != 0)
 			break;
 	}
 	if (error < 0)
-		close_fresh(fresh);
+		close_new(new);
 	return error;
 }
 
 int sockets_init(struct device *device)
 {
-	struct fresh fresh;
+	struct new_sockets new;
 	int error;
 
 	device->shared.udp4 = calloc(device->n_workers, sizeof(int));
 	device->shared.udp6 = calloc(device->n_workers, sizeof(int));
 	if (!device->shared.udp4 || !device->shared.udp6)
 		return -ENOMEM;
-	error = open_fresh(device, 0, &fresh);
+	error = open_new(device, 0, &new);
 	for (unsigned int i = 0; i < device->n_workers; i++) {
-		device->shared.udp4[i] = fresh.v4[i];
-		device->shared.udp6[i] = fresh.v6[i];
+		device->shared.udp4[i] = new.v4[i];
+		device->shared.udp6[i] = new.v6[i];
 	}
 	if (error == 0)
-		device->port = fresh.port;
+		device->port = new.port;
 	return error;
 }
 
@@ -100,36 +106,36 @@ void sockets_free(struct device *device)
 		if (device->shared.udp6[i] >= 0)
 			close(device->shared.udp6[i]);
 	}
-	if (device->shared.raw >= 0)
-		close(device->shared.raw);
-	if (device->shared.raw_fragmenting >= 0)
-		close(device->shared.raw_fragmenting);
+	if (device->shared.ipip.raw >= 0)
+		close(device->shared.ipip.raw);
+	if (device->shared.ipip.fragmenting >= 0)
+		close(device->shared.ipip.fragmenting);
 	free(device->shared.udp4);
 	free(device->shared.udp6);
 }
 
 int device_set_port(struct device *device, uint16_t port)
 {
-	struct fresh fresh;
+	struct new_sockets new;
 	int error = 0;
 
 	if (port == device->port)
 		return 0;
-	error = open_fresh(device, port, &fresh);
+	error = open_new(device, port, &new);
 	if (error < 0)
 		return error;
 	for (unsigned int i = 0; i < device->n_workers; i++) {
 		/* the numbers stay: workers need not be told */
-		if (dup3(fresh.v4[i], device->shared.udp4[i], O_CLOEXEC) < 0)
+		if (dup3(new.v4[i], device->shared.udp4[i], O_CLOEXEC) < 0)
 			error = -errno;
-		if (device->shared.udp6[i] >= 0 && fresh.v6[i] >= 0 &&
-			dup3(fresh.v6[i], device->shared.udp6[i], O_CLOEXEC) < 0)
+		if (device->shared.udp6[i] >= 0 && new.v6[i] >= 0 &&
+			dup3(new.v6[i], device->shared.udp6[i], O_CLOEXEC) < 0)
 			error = -errno;
 		if (error == 0)
 			error = worker_watch_sockets(&device->workers[i]);
 	}
-	close_fresh(&fresh);
-	device->port = fresh.port;
+	close_new(&new);
+	device->port = new.port;
 	return error;
 }
 
@@ -138,22 +144,26 @@ int device_set_mark(struct device *device, uint32_t mark)
 	int error = 0;
 
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++) {
-		error = opener_mark(&device->opener, device->shared.udp4[i], mark);
+		error = privileged_helper_set_mark(&device->helper, device->shared.udp4[i], mark);
 		if (error == 0 && device->shared.udp6[i] >= 0)
-			error = opener_mark(&device->opener, device->shared.udp6[i], mark);
+			error = privileged_helper_set_mark(
+				&device->helper, device->shared.udp6[i], mark);
 	}
-	if (error == 0 && device->shared.raw >= 0)
-		error = opener_mark(&device->opener, device->shared.raw, mark);
-	if (error == 0 && device->shared.raw_fragmenting >= 0)
-		error = opener_mark(&device->opener, device->shared.raw_fragmenting, mark);
+	if (error == 0 && device->shared.ipip.raw >= 0)
+		error = privileged_helper_set_mark(&device->helper, device->shared.ipip.raw, mark);
+	if (error == 0 && device->shared.ipip.fragmenting >= 0)
+		error = privileged_helper_set_mark(
+			&device->helper, device->shared.ipip.fragmenting, mark);
 	if (error == 0)
 		device->mark = mark;
-	device->short_way.stale = true; /* routing may depend on it */
+	/* routing may depend on it */
+	device->fast_path.mark = device->mark;
+	device->schedule.stale = true;
 	return error;
 }
 
-/* Puts a file behind a number that workers know. */
-static int put_behind(_Atomic int *place, int fd)
+/* Replaces the file behind a number that workers know, or gives it its first. */
+static int replace_file(_Atomic int *place, int fd)
 {
 	int error = 0;
 
@@ -169,25 +179,25 @@ static int put_behind(_Atomic int *place, int fd)
 
 int device_set_ipip_local(struct device *device, struct in_addr local)
 {
-	struct shared *shared = &device->shared;
+	struct ipip *ipip = &device->shared.ipip;
 	int raw, fragmenting, error;
 
-	if (shared->raw >= 0 && device->ipip_local.s_addr == local.s_addr)
+	if (ipip->raw >= 0 && device->ipip_local.s_addr == local.s_addr)
 		return 0;
-	raw = opener_raw(&device->opener, local, device->mark, false);
+	raw = privileged_helper_open_ipip(&device->helper, local, device->mark, false);
 	if (raw < 0)
 		return raw;
-	fragmenting = opener_raw(&device->opener, local, device->mark, true);
+	fragmenting = privileged_helper_open_ipip(&device->helper, local, device->mark, true);
 	if (fragmenting < 0) {
 		close(raw);
 		return fragmenting;
 	}
-	error = put_behind(&shared->raw, raw);
+	error = replace_file(&ipip->raw, raw);
 	if (error == 0)
-		error = put_behind(&shared->raw_fragmenting, fragmenting);
+		error = replace_file(&ipip->fragmenting, fragmenting);
 	if (error == 0)
 		error = worker_watch_sockets(&device->workers[0]);
 	device->ipip_local = local;
-	short_way_open(device);
+	fast_path_control_open(device);
 	return error;
 }

@@ -1,8 +1,18 @@
-/* The device's sockets: one of each family for each worker. */
+/* The device's sockets: one of each family for each worker, and the raw ones of IPIP. The control
+ * thread's. */
 #pragma once
 
 #include "device/device.h"
 
-/* On a port that the kernel chooses. Returns 0 or -errno. */
+/* On a port that the kernel chooses; no raw ones. Returns 0 or -errno. */
 int sockets_init(struct device *device);
 void sockets_free(struct device *device);
+
+/* The following return 0 or a negative errno, and change nothing then. */
+
+/* 0: one that the kernel chooses. Host byte order. */
+int device_set_port(struct device *device, uint16_t port);
+/* The firewall mark of all outer packets; 0: none. */
+int device_set_mark(struct device *device, uint32_t mark);
+/* Opens the raw sockets on this address, or moves them there, and the fast path. */
+int device_set_ipip_local(struct device *device, struct in_addr local);

@@ -1,3 +1,7 @@
+/*
+ * Packets from the TUN find their peer, are cut, sealed and sent; without a key they are staged.
+ * Each worker has a transmitter, and the control thread one of its own.
+ */
 #include "device/transmit.h"
 
 #include <errno.h>
@@ -37,7 +41,7 @@ void transmitter_free(struct transmitter *t)
 	free(t->out);
 }
 
-static int socket_for(const struct transmitter *t, const struct endpoint *to)
+static int socket_for(const struct transmitter *t, const struct udp_endpoint *to)
 {
 	switch (to->family) {
 	case AF_INET:
@@ -49,38 +53,37 @@ static int socket_for(const struct transmitter *t, const struct endpoint *to)
 	}
 }
 
-static void say_plain(struct shared *shared)
+static void log_plain(struct shared *shared)
 {
-	if (!atomic_exchange_explicit(&shared->said_plain, true, memory_order_relaxed))
+	if (!atomic_exchange_explicit(&shared->logged_plain, true, memory_order_relaxed))
 		log_info("%s: the way to a peer refuses UDP segmentation offload: its packets are "
 			 "sent one by one",
 			shared->tun.name);
 }
 
 /* Sends packets to where the peer is. */
-static void send_to_target(
-	struct transmitter *t, struct wireguard_target *target, const struct udp_burst *burst)
+static void send_to_peer(struct transmitter *t, struct wg_peer *peer, const struct udp_burst *burst)
 {
-	struct endpoint to, before;
-	bool plain = atomic_load_explicit(&target->where.plain, memory_order_relaxed);
+	struct udp_endpoint to, before;
+	bool plain = atomic_load_explicit(&peer->address.plain, memory_order_relaxed);
 	bool was_plain = plain;
 	int fd;
 
-	whereabouts_get(&target->where, &to);
+	peer_address_get(&peer->address, &to);
 	before = to;
 	fd = socket_for(t, &to);
 	if (fd < 0) {
-		count(&t->shared->drops.no_endpoint);
+		count_drop(&t->shared->drops.no_endpoint);
 		return;
 	}
 	if (udp_send(fd, &to, burst, &plain) < 0)
-		count(&t->shared->drops.unsent);
-	atomic_fetch_add_explicit(&target->target.sent, burst->length, memory_order_relaxed);
+		count_drop(&t->shared->drops.unsent);
+	atomic_fetch_add_explicit(&peer->target.sent, burst->length, memory_order_relaxed);
 	if (memcmp(&to.local6, &before.local6, sizeof to.local6) != 0)
-		whereabouts_set(&target->where, &to);
+		peer_address_set(&peer->address, &to);
 	if (plain && !was_plain) {
-		atomic_store_explicit(&target->where.plain, true, memory_order_relaxed);
-		say_plain(t->shared);
+		atomic_store_explicit(&peer->address.plain, true, memory_order_relaxed);
+		log_plain(t->shared);
 	}
 }
 
@@ -89,23 +92,22 @@ void transmit_flush(struct transmitter *t)
 	const struct udp_burst burst = {t->out, t->used, t->step, t->ecn};
 
 	if (t->used > 0)
-		send_to_target(t, t->target, &burst);
+		send_to_peer(t, t->peer, &burst);
 	t->used = 0;
 	if (t->ipip)
 		ipip_flush(t->ipip);
 }
 
 /* Room for a message of this length behind those that are there, to be sent with them. */
-static uint8_t *place(
-	struct transmitter *t, struct wireguard_target *target, size_t length, uint8_t ecn)
+static uint8_t *place(struct transmitter *t, struct wg_peer *peer, size_t length, uint8_t ecn)
 {
 	bool closed = t->used != t->n * t->step; /* a shorter one is the last */
 
-	if (t->used > 0 && (t->target != target || closed || length > t->step || ecn != t->ecn ||
+	if (t->used > 0 && (t->peer != peer || closed || length > t->step || ecn != t->ecn ||
 				   t->n == UDP_SEGMENTS || t->used + length > UDP_SEND_MAX))
 		transmit_flush(t);
 	if (t->used == 0) {
-		t->target = target;
+		t->peer = peer;
 		t->step = length;
 		t->ecn = ecn;
 		t->n = 0;
@@ -113,10 +115,10 @@ static uint8_t *place(
 	return t->out + t->used;
 }
 
-static void seal(struct transmitter *t, struct wireguard_target *target,
-	const struct keypair *keypair, uint64_t counter, const uint8_t *data, size_t length)
+static void seal(struct transmitter *t, struct wg_peer *peer, const struct keypair *keypair,
+	uint64_t counter, const uint8_t *data, size_t length)
 {
-	uint8_t *out = place(t, target, length + OVERHEAD, ecn_get(data));
+	uint8_t *out = place(t, peer, length + OVERHEAD, ecn_get(data));
 	struct message_transport *message = (struct message_transport *)out;
 
 	*message = (struct message_transport){.type = MESSAGE_TRANSPORT,
@@ -124,16 +126,15 @@ static void seal(struct transmitter *t, struct wireguard_target *target,
 		.counter = le64_make(counter)};
 	if (aead_seal(t->aead, &keypair->send, counter, NULL, 0, data, length,
 		    out + sizeof *message) < 0) {
-		count(&t->shared->drops.unsent);
+		count_drop(&t->shared->drops.unsent);
 		return;
 	}
 	t->used += length + OVERHEAD;
 	t->n++;
 }
 
-static void seal_all(struct transmitter *t, struct wireguard_target *target,
-	struct keypair *keypair, const struct virtio_net_hdr *header, uint8_t *packet,
-	size_t length, uint64_t now_ms)
+static void seal_all(struct transmitter *t, struct wg_peer *peer, struct keypair *keypair,
+	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
 {
 	size_t mtu = atomic_load_explicit(&t->shared->mtu, memory_order_relaxed);
 	struct segmenter segmenter;
@@ -142,69 +143,69 @@ static void seal_all(struct transmitter *t, struct wireguard_target *target,
 	uint64_t counter;
 
 	if (segmenter_begin(&segmenter, header, packet, length) < 0) {
-		count(&t->shared->drops.malformed);
+		count_drop(&t->shared->drops.malformed);
 		return;
 	}
 	if (!keypair_reserve(keypair, segmenter_count(&segmenter), &counter)) {
-		count(&t->shared->drops.unsent);
+		count_drop(&t->shared->drops.unsent);
 		return;
 	}
 	while (segmenter_next(&segmenter, &segment)) {
 		size_t padded = messages_padded(segment.length, mtu);
 
 		segmenter_pad(&segmenter, &segment, padded - segment.length);
-		seal(t, target, keypair, counter++, segment.data, padded);
+		seal(t, peer, keypair, counter++, segment.data, padded);
 	}
-	requests = peer_note_sent(&target->peer, true, now_ms);
+	requests = wg_peer_record_sent(peer, true, now_ms);
 	if (keypair_rekey_after_send(keypair, now_ms))
 		requests |= PEER_HANDSHAKE;
 	if (requests)
-		shared_request(t->shared, &target->peer, requests);
+		shared_request(t->shared, peer, requests);
 }
 
-bool transmit_waiting(struct transmitter *t, struct wireguard_target *target, uint64_t now_ms)
+bool transmit_staged(struct transmitter *t, struct wg_peer *peer, uint64_t now_ms)
 {
-	struct keypair *keypair = peer_sending_key(&target->peer, now_ms);
-	struct waiting_packet *packet, *next;
+	struct keypair *keypair = wg_peer_sending_key(peer, now_ms);
+	struct staged_packet *packet, *next;
 	bool any;
 
 	if (!keypair)
 		return false;
-	packet = waiting_take(&t->shared->waiting, target);
+	packet = staged_packets_remove(&t->shared->staged, peer);
 	any = packet != NULL;
 	for (; packet; packet = next) {
 		next = packet->next;
-		seal_all(t, target, keypair, &packet->header, packet->data, packet->length, now_ms);
+		seal_all(t, peer, keypair, &packet->header, packet->data, packet->length, now_ms);
 		free(packet);
 	}
 	return any;
 }
 
-static void wait_for_key(struct transmitter *t, struct wireguard_target *target,
-	const struct virtio_net_hdr *header, const uint8_t *packet, size_t length, uint64_t now_ms)
+static void stage(struct transmitter *t, struct wg_peer *peer, const struct virtio_net_hdr *header,
+	const uint8_t *packet, size_t length, uint64_t now_ms)
 {
-	struct session *session = atomic_load_explicit(&target->peer.session, memory_order_acquire);
+	struct session *session = atomic_load_explicit(&peer->session, memory_order_acquire);
 
-	waiting_put(&t->shared->waiting, target, header, packet, length);
+	staged_packets_add(&t->shared->staged, peer, header, packet, length);
 	if (session)
-		timers_note_wanted(&session->timers, now_ms);
-	shared_request(t->shared, &target->peer, PEER_HANDSHAKE);
-	/* the key may have come between the look and the put */
-	transmit_waiting(t, target, now_ms);
+		timers_record_wanted(&session->timers, now_ms);
+	shared_request(t->shared, peer, PEER_HANDSHAKE);
+	/* the key may have come before the packet was staged */
+	transmit_staged(t, peer, now_ms);
 }
 
-static void transmit_wireguard(struct transmitter *t, struct wireguard_target *target,
+static void transmit_wireguard(struct transmitter *t, struct wg_peer *peer,
 	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
 {
-	struct keypair *keypair = peer_sending_key(&target->peer, now_ms);
+	struct keypair *keypair = wg_peer_sending_key(peer, now_ms);
 
 	if (!keypair) {
-		wait_for_key(t, target, header, packet, length, now_ms);
+		stage(t, peer, header, packet, length, now_ms);
 		return;
 	}
-	if (waiting_any(target))
-		transmit_waiting(t, target, now_ms);
-	seal_all(t, target, keypair, header, packet, length, now_ms);
+	if (staged_packets_any(peer))
+		transmit_staged(t, peer, now_ms);
+	seal_all(t, peer, keypair, header, packet, length, now_ms);
 }
 
 void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header, uint8_t *packet,
@@ -215,20 +216,19 @@ void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header,
 	struct packet parsed;
 
 	if (packet_parse(packet, length, &parsed) < 0) {
-		count(&t->shared->drops.malformed);
+		count_drop(&t->shared->drops.malformed);
 		return;
 	}
 	owner = allowedips_lookup_destination(&t->shared->inner, packet, length);
 	if (!owner) {
-		count(&t->shared->drops.no_target);
+		count_drop(&t->shared->drops.no_target);
 		return;
 	}
 	target = target_of(owner);
 	if (target->kind == TARGET_WIREGUARD)
-		transmit_wireguard(
-			t, target_wireguard(target), header, packet, parsed.length, now_ms);
+		transmit_wireguard(t, wg_peer_of(target), header, packet, parsed.length, now_ms);
 	else if (t->ipip)
-		ipip_send(t->ipip, target_ipip(target), header, packet, parsed.length, now_ms);
+		ipip_send(t->ipip, ipip_peer_of(target), header, packet, parsed.length, now_ms);
 }
 
 static uint8_t tos_of(const void *datagram, size_t length)
@@ -237,21 +237,21 @@ static uint8_t tos_of(const void *datagram, size_t length)
 }
 
 void transmit_datagram(
-	struct transmitter *t, struct wireguard_target *target, const void *datagram, size_t length)
+	struct transmitter *t, struct wg_peer *peer, const void *datagram, size_t length)
 {
 	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
 
-	send_to_target(t, target, &burst);
+	send_to_peer(t, peer, &burst);
 }
 
 void transmit_answer(
-	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length)
+	struct transmitter *t, const struct udp_endpoint *to, const void *datagram, size_t length)
 {
 	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
-	struct endpoint copy = *to;
+	struct udp_endpoint copy = *to;
 	bool plain = true;
 	int fd = socket_for(t, to);
 
 	if (fd < 0 || udp_send(fd, &copy, &burst, &plain) < 0)
-		count(&t->shared->drops.unsent);
+		count_drop(&t->shared->drops.unsent);
 }

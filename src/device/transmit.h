@@ -18,7 +18,7 @@ struct transmitter {
 	struct aead *aead;
 	unsigned int socket; /* which of shared->udp4 and udp6 it sends with */
 	/* Sealed packets of one peer, one after the other, and not yet sent. */
-	struct wireguard_target *target;
+	struct wg_peer *peer;
 	size_t used; /* bytes; 0: none */
 	size_t step; /* length of each but the last */
 	unsigned int n;
@@ -40,13 +40,13 @@ void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header,
 	size_t length, uint64_t now_ms);
 
 /* Sends what waited for a key, if there is one now. Returns true if anything did. */
-bool transmit_waiting(struct transmitter *t, struct wireguard_target *target, uint64_t now_ms);
+bool transmit_staged(struct transmitter *t, struct wg_peer *peer, uint64_t now_ms);
 
 void transmit_flush(struct transmitter *t);
 
 /* One datagram that is ready to go: a handshake message or a keepalive. */
-void transmit_datagram(struct transmitter *t, struct wireguard_target *target, const void *datagram,
-	size_t length);
+void transmit_datagram(
+	struct transmitter *t, struct wg_peer *peer, const void *datagram, size_t length);
 /* To where no peer is known to be. */
 void transmit_answer(
-	struct transmitter *t, const struct endpoint *to, const void *datagram, size_t length);
+	struct transmitter *t, const struct udp_endpoint *to, const void *datagram, size_t length);

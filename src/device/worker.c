@@ -1,3 +1,7 @@
+/*
+ * A worker's thread: waits for its queue of the TUN and its sockets, and carries packets between
+ * them, within its epoch. One thread a worker.
+ */
 #include "device/worker.h"
 
 #include <errno.h>
@@ -18,7 +22,7 @@ enum {
 	FORGET_MS = 5000, /* without a packet: then no copy of the last key is kept */
 };
 
-enum source {
+enum worker_source {
 	SOURCE_TUN,
 	SOURCE_UDP4,
 	SOURCE_UDP6,
@@ -27,7 +31,7 @@ enum source {
 	SOURCE_STOP,
 };
 
-static int watch(struct worker *worker, int fd, enum source source, uint32_t events)
+static int watch(struct worker *worker, int fd, enum worker_source source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.u32 = source};
 
@@ -46,10 +50,10 @@ int worker_watch_sockets(struct worker *worker)
 		error = watch(worker, worker->shared->udp6[worker->number], SOURCE_UDP6, EPOLLIN);
 	/* one raw socket takes the packets of all peers: their order is kept by one worker */
 	if (error == 0 && worker->number == 0)
-		error = watch(worker, worker->shared->raw, SOURCE_RAW, EPOLLIN);
+		error = watch(worker, worker->shared->ipip.raw, SOURCE_RAW, EPOLLIN);
 	/* once each: the control thread reads them */
 	if (error == 0 && worker->number == 0)
-		error = watch(worker, worker->shared->raw_fragmenting, SOURCE_RAW_ERRORS,
+		error = watch(worker, worker->shared->ipip.fragmenting, SOURCE_RAW_ERRORS,
 			EPOLLERR | EPOLLET);
 	return error;
 }
@@ -77,7 +81,7 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 	if (error == 0)
 		error = worker_watch_sockets(worker);
 	worker->ipip = ipip_receiver_new();
-	worker->transmitter.ipip = ipip_sender_new(shared, worker->tun);
+	worker->transmitter.ipip = ipip_sender_new(&shared->ipip, worker->tun);
 	if (error == 0 && (!worker->ipip || !worker->transmitter.ipip))
 		error = -ENOMEM;
 	return error;
@@ -123,7 +127,7 @@ static void read_udp(struct worker *worker, int fd, uint64_t now_ms)
 }
 
 /* Returns false when the thread is to end. */
-static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
+static bool serve(struct worker *worker, enum worker_source source, uint64_t now_ms)
 {
 	switch (source) {
 	case SOURCE_TUN:
@@ -135,10 +139,10 @@ static bool serve(struct worker *worker, enum source source, uint64_t now_ms)
 		read_udp(worker, worker->shared->udp6[worker->number], now_ms);
 		return true;
 	case SOURCE_RAW:
-		ipip_receive(worker->ipip, &worker->receiver, now_ms);
+		ipip_receive(worker->ipip, &worker->shared->ipip, &worker->receiver.writer, now_ms);
 		return true;
 	case SOURCE_RAW_ERRORS:
-		atomic_store(&worker->shared->raw_errors, true);
+		atomic_store(&worker->shared->ipip.has_errors, true);
 		shared_wake(worker->shared);
 		return true;
 	case SOURCE_STOP:

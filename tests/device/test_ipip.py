@@ -53,13 +53,13 @@ def test_another_inner_source_is_dropped_and_counted(network, devices):
     assert received(b) == bytes_before
 
 
-def test_a_stranger_is_dropped_and_counted(network, devices):
+def test_a_packet_from_an_unknown_source_is_dropped_and_counted(network, devices):
     _, b = devices
     network["a"].ip(f"addr add {STRANGER}/24 dev {network.veth['a']}")
-    before = b.drops()["stranger"]
+    before = b.drops()["unknown_source"]
     send(network["a"], ipv4(STRANGER, OUTER["b"][0], IPIP,
                             echo_packet(INNER["a"], INNER["b"])))
-    wait_until(lambda: b.drops()["stranger"] == before + 1, what="count")
+    wait_until(lambda: b.drops()["unknown_source"] == before + 1, what="count")
 
 
 def test_fragments_of_the_outer_packet_are_put_together(network, devices):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "device/control.h"
+#include "device/wireguard/handshake.h"
+#include "device/wireguard/session.h"
 
 /*
  * Two hosts and a wire. What one sends waits on the wire until it is delivered, lost or changed. A
@@ -18,11 +20,10 @@ struct datagram {
 };
 
 struct host {
-	struct control control;
+	struct wireguard wg;
 	struct epoch epoch;
-	struct peer *peer; /* the other host */
-	struct endpoint address;
-	struct endpoint peer_is_at;
+	struct wg_peer *peer; /* the other host */
+	struct udp_endpoint address;
 	struct aead *aead;
 	struct blake2s *blake2s; /* a worker's, as the aead */
 	bool staged; /* a packet waits for a key */
@@ -57,7 +58,7 @@ static void put_on_wire(struct host *host, const void *bytes, size_t length)
 
 static bool host_send(struct host *host, bool data);
 
-static void on_send(void *context, struct peer *peer, const void *datagram, size_t length)
+static void on_send(void *context, struct wg_peer *peer, const void *datagram, size_t length)
 {
 	struct host *host = context;
 
@@ -65,21 +66,14 @@ static void on_send(void *context, struct peer *peer, const void *datagram, size
 	put_on_wire(host, datagram, length);
 }
 
-static void on_answer(void *context, const struct endpoint *to, const void *datagram, size_t length)
+static void on_answer(
+	void *context, const struct udp_endpoint *to, const void *datagram, size_t length)
 {
 	assert_int_not_equal(to->family, AF_UNSPEC);
 	put_on_wire(context, datagram, length);
 }
 
-static void on_moved(void *context, struct peer *peer, const struct endpoint *source)
-{
-	struct host *host = context;
-
-	(void)peer;
-	host->peer_is_at = *source;
-}
-
-static bool on_ready(void *context, struct peer *peer)
+static bool on_ready(void *context, struct wg_peer *peer)
 {
 	struct host *host = context;
 
@@ -91,7 +85,7 @@ static bool on_ready(void *context, struct peer *peer)
 	return host_send(host, true);
 }
 
-static void on_gave_up(void *context, struct peer *peer)
+static void on_gave_up(void *context, struct wg_peer *peer)
 {
 	struct host *host = context;
 
@@ -100,7 +94,7 @@ static void on_gave_up(void *context, struct peer *peer)
 	host->n_gave_up++;
 }
 
-static void on_release(void *context, struct peer *peer)
+static void on_release(void *context, struct wg_peer *peer)
 {
 	struct host *host = context;
 
@@ -108,20 +102,22 @@ static void on_release(void *context, struct peer *peer)
 	free(peer);
 }
 
-static const struct control_ops ops = {
-	on_send, on_answer, on_moved, on_ready, on_gave_up, on_release};
+static const struct wireguard_ops ops = {on_send, on_answer, on_ready, on_gave_up, on_release};
 
-static bool same_source(const struct endpoint *a, const struct endpoint *b)
+static bool knows_peer_at(const struct host *host, const struct udp_endpoint *address)
 {
-	return a->family == AF_INET && b->family == AF_INET &&
-	       a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr && a->v4.sin_port == b->v4.sin_port;
+	struct udp_endpoint known;
+
+	peer_address_get(&host->peer->address, &known);
+	return known.family == AF_INET && known.v4.sin_addr.s_addr == address->v4.sin_addr.s_addr &&
+	       known.v4.sin_port == address->v4.sin_port;
 }
 
 /* A worker sends one packet. Returns false if it was staged. */
 static bool host_send(struct host *host, bool data)
 {
 	struct session *session = atomic_load(&host->peer->session);
-	struct keypair *keypair = peer_sending_key(host->peer, fake_now);
+	struct keypair *keypair = wg_peer_sending_key(host->peer, fake_now);
 	struct message_transport header = {.type = MESSAGE_TRANSPORT};
 	uint8_t bytes[MAX_DATAGRAM] = {0}, plain[32] = {0x45};
 	size_t n = data ? sizeof plain : 0;
@@ -131,8 +127,8 @@ static bool host_send(struct host *host, bool data)
 	if (!keypair || !keypair_reserve(keypair, 1, &counter)) {
 		host->staged = true;
 		if (session)
-			timers_note_wanted(&session->timers, fake_now);
-		peer_request(&host->control.inbox, host->peer, PEER_HANDSHAKE);
+			timers_record_wanted(&session->timers, fake_now);
+		wg_peer_request(&host->wg.inbox, host->peer, PEER_HANDSHAKE);
 		return false;
 	}
 	header.receiver = le32_make(keypair->remote_index);
@@ -140,10 +136,10 @@ static bool host_send(struct host *host, bool data)
 	memcpy(bytes, &header, sizeof header);
 	aead_seal(host->aead, &keypair->send, counter, NULL, 0, plain, n, bytes + sizeof header);
 	put_on_wire(host, bytes, sizeof header + n + AEAD_TAG_SIZE);
-	requests |= peer_note_sent(host->peer, data, fake_now);
+	requests |= wg_peer_record_sent(host->peer, data, fake_now);
 	requests |= keypair_rekey_after_send(keypair, fake_now) ? PEER_HANDSHAKE : 0;
 	if (requests)
-		peer_request(&host->control.inbox, host->peer, requests);
+		wg_peer_request(&host->wg.inbox, host->peer, requests);
 	return true;
 }
 
@@ -152,7 +148,7 @@ static bool host_take(struct host *host, const struct datagram *datagram)
 {
 	const struct message_transport *header = (const void *)datagram->bytes;
 	struct keypair *keypair =
-		keypair_of(index_lookup(&host->control.indices, le32_get(header->receiver)));
+		keypair_of(index_lookup(&host->wg.indices, le32_get(header->receiver)));
 	uint64_t counter = le64_get(header->counter);
 	bool data = datagram->length > TRANSPORT_MIN_SIZE;
 	uint8_t plain[MAX_DATAGRAM];
@@ -166,10 +162,10 @@ static bool host_take(struct host *host, const struct datagram *datagram)
 		!replay_accept(&keypair->replay, counter))
 		return false;
 	requests |= keypair_confirm(keypair) ? PEER_CONFIRM : 0;
-	requests |= peer_note_received(keypair->peer, data, fake_now);
+	requests |= wg_peer_record_received(keypair->peer, data, fake_now);
 	requests |= keypair_rekey_after_receive(keypair, fake_now) ? PEER_HANDSHAKE : 0;
 	if (requests)
-		peer_request(&host->control.inbox, keypair->peer, requests);
+		wg_peer_request(&host->wg.inbox, keypair->peer, requests);
 	host->n_data += data;
 	host->n_keepalives += !data;
 	return true;
@@ -177,16 +173,16 @@ static bool host_take(struct host *host, const struct datagram *datagram)
 
 static void run(struct host *host)
 {
-	control_run(&host->control);
+	control_run(&host->wg);
 }
 
 /* A worker takes a handshake message, and hands it over. False: dropped. */
 static bool host_handshake(struct host *host, const uint8_t *bytes, size_t length,
-	const struct endpoint *source, bool under_load)
+	const struct udp_endpoint *source, bool under_load)
 {
-	if (!screen_lets_through(&host->control.screen, host->blake2s, bytes, length))
+	if (!mac1_filter_passes(&host->wg.filter, host->blake2s, bytes, length))
 		return false;
-	control_receive(&host->control, bytes, length, source, under_load);
+	handshake_receive(&host->wg, bytes, length, source, under_load);
 	return true;
 }
 
@@ -240,7 +236,7 @@ static void pass(struct host *a, struct host *b, uint64_t ms, bool lossy)
 	run(a);
 	run(b);
 	for (;;) {
-		uint64_t x = control_deadline(&a->control), y = control_deadline(&b->control);
+		uint64_t x = control_deadline(&a->wg), y = control_deadline(&b->wg);
 		uint64_t next = x < y ? x : y;
 
 		fake_now = next < end ? (next > fake_now ? next : fake_now) : end;
@@ -263,36 +259,34 @@ static void host_init(struct host *host, uint32_t address)
 
 	memset(host, 0, sizeof *host);
 	assert_int_equal(epoch_init(&host->epoch, 1), 0);
-	assert_int_equal(control_init(&host->control, &host->epoch, &ops, host, &fake_clock,
+	assert_int_equal(control_init(&host->wg, &host->epoch, &ops, host, &fake_clock,
 				 fake_wall_ns, noise_random),
 		0);
 	assert_int_equal(key_generate_private(&private_key), 0);
-	assert_int_equal(control_set_private_key(&host->control, &private_key), 0);
-	control_set_up(&host->control, true);
+	assert_int_equal(control_set_private_key(&host->wg, &private_key), 0);
+	control_set_up(&host->wg, true);
 	host->aead = aead_new();
 	host->blake2s = blake2s_new();
-	host->address = (struct endpoint){.v4 = {.sin_family = AF_INET,
-						  .sin_addr.s_addr = htonl(address),
-						  .sin_port = htons(51820)}};
+	host->address = (struct udp_endpoint){.v4 = {.sin_family = AF_INET,
+						      .sin_addr.s_addr = htonl(address),
+						      .sin_port = htons(51820)}};
 }
 
 static void introduce(struct host *host, const struct host *other)
 {
 	host->peer = calloc(1, sizeof(*host->peer));
-	assert_int_equal(
-		control_add_peer(&host->control, host->peer, &other->control.noise.public_key), 0);
-	assert_ptr_equal(
-		control_find_peer(&host->control, &other->control.noise.public_key), host->peer);
+	assert_int_equal(control_add_peer(&host->wg, host->peer, &other->wg.noise.public_key), 0);
+	assert_ptr_equal(wireguard_find_peer(&host->wg, &other->wg.noise.public_key), host->peer);
 }
 
 static void host_free(struct host *host)
 {
 	if (host->peer)
-		control_remove_peer(&host->control, host->peer);
-	assert_int_equal(host->control.indices.count, 0);
-	assert_int_equal(host->control.n_sessions, 0);
-	assert_int_equal(host->control.deadlines.count, 0);
-	control_free(&host->control);
+		control_remove_peer(&host->wg, host->peer);
+	assert_int_equal(host->wg.indices.count, 0);
+	assert_int_equal(host->wg.n_sessions, 0);
+	assert_int_equal(host->wg.deadlines.count, 0);
+	control_free(&host->wg);
 	epoch_free(&host->epoch);
 	aead_free(host->aead);
 	blake2s_free(host->blake2s);
@@ -329,8 +323,8 @@ static void connect_pair(struct pair *p)
 {
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 }
 
 /* --- Sessions --- */
@@ -346,22 +340,22 @@ static void the_first_packet_waits_for_the_handshake_and_then_goes(void **state)
 	deliver(&p->a, &p->b);
 	assert_int_equal(sent_type(&p->b, 0), MESSAGE_RESPONSE);
 	/* The responder does not send before it has heard the initiator with the new key. */
-	assert_null(peer_sending_key(p->b.peer, fake_now));
+	assert_null(wg_peer_sending_key(p->b.peer, fake_now));
 	assert_true(p->b.peer->handshake_ns == 0);
 	deliver(&p->b, &p->a);
 	assert_int_equal(p->a.n_sent, 1);
 	assert_int_equal(sent_type(&p->a, 0), MESSAGE_TRANSPORT);
 	deliver(&p->a, &p->b);
 	assert_int_equal(p->b.n_data, 1);
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 	assert_int_equal(p->b.n_ready, 1);
 	assert_true(p->a.peer->handshake_ns == fake_wall_ns());
 	assert_true(p->b.peer->handshake_ns == fake_wall_ns());
 	assert_true(host_send(&p->b, true));
 	deliver(&p->b, &p->a);
 	assert_int_equal(p->a.n_data, 1);
-	assert_true(same_source(&p->a.peer_is_at, &p->b.address));
-	assert_true(same_source(&p->b.peer_is_at, &p->a.address));
+	assert_true(knows_peer_at(&p->a, &p->b.address));
+	assert_true(knows_peer_at(&p->b, &p->a.address));
 }
 
 static void without_data_a_keepalive_confirms_the_session(void **state)
@@ -373,7 +367,7 @@ static void without_data_a_keepalive_confirms_the_session(void **state)
 	settle(&p->a, &p->b);
 	assert_int_equal(p->b.n_data, 0);
 	assert_int_equal(p->b.n_keepalives, 1);
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 }
 
 static void a_packet_is_not_taken_twice(void **state)
@@ -396,11 +390,11 @@ static void a_preshared_key_must_be_the_same(void **state)
 	assert_int_equal(control_set_preshared(p->a.peer, &preshared), 0);
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
-	assert_null(peer_sending_key(p->a.peer, fake_now));
-	assert_int_equal(p->a.control.dropped.forged, 1);
+	assert_null(wg_peer_sending_key(p->a.peer, fake_now));
+	assert_int_equal(p->a.wg.dropped.forged, 1);
 	assert_int_equal(control_set_preshared(p->b.peer, &preshared), 0);
 	pass(&p->a, &p->b, 6 * SECOND, false);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
 	assert_int_equal(control_set_preshared(p->a.peer, &none), 0);
 	assert_null(p->a.peer->remote.preshared);
 }
@@ -412,7 +406,7 @@ static void a_packet_put_aside_too_late_goes_without_another_handshake(void **st
 	connect_pair(p);
 	/* A worker found no key, but before it asked the handshake was complete. */
 	p->a.staged = true;
-	peer_request(&p->a.control.inbox, p->a.peer, PEER_HANDSHAKE);
+	wg_peer_request(&p->a.wg.inbox, p->a.peer, PEER_HANDSHAKE);
 	run(&p->a);
 	assert_int_equal(p->a.n_sent, 1);
 	assert_int_equal(sent_type(&p->a, 0), MESSAGE_TRANSPORT);
@@ -451,7 +445,7 @@ static void a_replayed_initiation_is_not_answered(void **state)
 	fake_now += SECOND;
 	deliver_one(&p->a, &p->b, &copy, false);
 	assert_int_equal(p->b.n_sent, 0);
-	assert_int_equal(p->b.control.dropped.replayed, 1);
+	assert_int_equal(p->b.wg.dropped.replayed, 1);
 }
 
 static void initiations_of_a_peer_that_come_too_fast_are_not_answered(void **state)
@@ -474,7 +468,7 @@ static void initiations_of_a_peer_that_come_too_fast_are_not_answered(void **sta
 	assert_int_equal(p->b.n_sent, 1);
 	deliver_one(&p->a, &p->b, &second, false);
 	assert_int_equal(p->b.n_sent, 1);
-	assert_int_equal(p->b.control.dropped.limited, 1);
+	assert_int_equal(p->b.wg.dropped.limited, 1);
 	fake_now += 100;
 	deliver_one(&p->a, &p->b, &second, false);
 	assert_int_equal(p->b.n_sent, 2);
@@ -485,11 +479,11 @@ static void initiations_of_nobody_are_not_answered(void **state)
 {
 	struct pair *p = *state;
 
-	control_remove_peer(&p->b.control, p->b.peer);
+	control_remove_peer(&p->b.wg, p->b.peer);
 	p->b.peer = NULL;
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
-	assert_int_equal(p->b.control.dropped.unknown, 1);
+	assert_int_equal(p->b.wg.dropped.unknown, 1);
 	assert_int_equal(p->b.n_released, 1);
 }
 
@@ -508,15 +502,15 @@ static void garbage_is_not_answered(void **state)
 			length = (size_t[]){148, 92, 64}[i / 3 % 3];
 		assert_false(host_handshake(&p->b, bytes, length, &p->a.address, i % 2));
 		/* not even what came by the screen would be answered */
-		control_receive(&p->b.control, bytes, length, &p->a.address, false);
+		handshake_receive(&p->b.wg, bytes, length, &p->a.address, false);
 	}
 	run(&p->b);
 	assert_int_equal(p->b.n_sent, 0);
-	assert_int_equal(p->b.control.indices.count, 0);
-	assert_int_equal(p->b.control.n_sessions, 0);
+	assert_int_equal(p->b.wg.indices.count, 0);
+	assert_int_equal(p->b.wg.n_sessions, 0);
 }
 
-static void the_screen_lets_through_what_knows_our_key_or_answers_us(void **state)
+static void the_filter_passes_what_knows_our_key_or_answers_us(void **state)
 {
 	struct pair *p = *state;
 	struct datagram initiation, response;
@@ -529,13 +523,13 @@ static void the_screen_lets_through_what_knows_our_key_or_answers_us(void **stat
 		struct datagram changed = initiation;
 
 		changed.bytes[i] ^= 1;
-		assert_false(screen_lets_through(
-			&p->b.control.screen, p->b.blake2s, changed.bytes, changed.length));
+		assert_false(mac1_filter_passes(
+			&p->b.wg.filter, p->b.blake2s, changed.bytes, changed.length));
 	}
-	assert_true(screen_lets_through(
-		&p->b.control.screen, p->b.blake2s, initiation.bytes, initiation.length));
-	assert_false(screen_lets_through(
-		&p->a.control.screen, p->a.blake2s, initiation.bytes, initiation.length));
+	assert_true(mac1_filter_passes(
+		&p->b.wg.filter, p->b.blake2s, initiation.bytes, initiation.length));
+	assert_false(mac1_filter_passes(
+		&p->a.wg.filter, p->a.blake2s, initiation.bytes, initiation.length));
 	deliver(&p->a, &p->b);
 	response = p->b.sent[0];
 	settle(&p->a, &p->b);
@@ -543,7 +537,7 @@ static void the_screen_lets_through_what_knows_our_key_or_answers_us(void **stat
 	assert_false(deliver_one(&p->b, &p->a, &response, false));
 }
 
-static void the_screen_changes_with_our_key(void **state)
+static void the_filter_changes_with_our_key(void **state)
 {
 	struct pair *p = *state;
 	struct key private_key;
@@ -551,7 +545,7 @@ static void the_screen_changes_with_our_key(void **state)
 	host_send(&p->a, true);
 	run(&p->a);
 	assert_int_equal(key_generate_private(&private_key), 0);
-	assert_int_equal(control_set_private_key(&p->b.control, &private_key), 0);
+	assert_int_equal(control_set_private_key(&p->b.wg, &private_key), 0);
 	assert_false(deliver_one(&p->a, &p->b, &p->a.sent[0], false));
 	lose(&p->a);
 }
@@ -560,17 +554,17 @@ static void a_device_that_is_down_says_nothing(void **state)
 {
 	struct pair *p = *state;
 
-	control_set_up(&p->b.control, false);
+	control_set_up(&p->b.wg, false);
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
 	assert_null(p->b.peer->session);
 	host_send(&p->b, true);
 	run(&p->b);
 	assert_int_equal(p->b.n_sent, 0);
-	control_set_up(&p->b.control, true);
+	control_set_up(&p->b.wg, true);
 	pass(&p->a, &p->b, 6 * SECOND, false);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
-	control_set_up(&p->a.control, false);
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
+	control_set_up(&p->a.wg, false);
 	assert_null(p->a.peer->session);
 }
 
@@ -589,7 +583,7 @@ static void under_load_only_who_has_a_cookie_is_answered(void **state)
 	assert_int_equal(p->b.n_sent, 1);
 	assert_int_equal(sent_type(&p->b, 0), MESSAGE_COOKIE);
 	assert_null(p->b.peer->session);
-	assert_int_equal(p->b.control.dropped.cookies, 1);
+	assert_int_equal(p->b.wg.dropped.cookies, 1);
 	deliver(&p->b, &p->a);
 	/* The cookie is for the next try, not at once. */
 	assert_int_equal(p->a.n_sent, 0);
@@ -600,7 +594,7 @@ static void under_load_only_who_has_a_cookie_is_answered(void **state)
 	deliver_one(&p->a, &p->b, &initiation, true);
 	assert_int_equal(sent_type(&p->b, 0), MESSAGE_RESPONSE);
 	settle(&p->a, &p->b);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
 }
 
 static void a_responder_too_can_be_asked_for_a_cookie(void **state)
@@ -624,7 +618,7 @@ static void a_responder_too_can_be_asked_for_a_cookie(void **state)
 	lose(&p->b);
 	deliver_one(&p->b, &p->a, &response, true);
 	settle(&p->a, &p->b);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
 }
 
 static void under_load_a_source_with_a_cookie_is_limited(void **state)
@@ -644,8 +638,8 @@ static void under_load_a_source_with_a_cookie_is_limited(void **state)
 	lose(&p->a);
 	for (int i = 0; i < 50; i++)
 		deliver_one(&p->a, &p->b, &initiation, true);
-	assert_int_equal(p->b.control.dropped.replayed, RATELIMITER_BURST - 1);
-	assert_int_equal(p->b.control.dropped.limited, 50 - RATELIMITER_BURST);
+	assert_int_equal(p->b.wg.dropped.replayed, RATELIMITER_BURST - 1);
+	assert_int_equal(p->b.wg.dropped.limited, 50 - RATELIMITER_BURST);
 	assert_int_equal(p->b.n_sent, 1);
 	lose(&p->b);
 }
@@ -665,7 +659,7 @@ static void without_an_answer_it_gives_up_after_90_s(void **state)
 	assert_false(p->a.staged);
 	/* Nothing is kept of it, and later data begins anew. */
 	assert_null(p->a.peer->session);
-	assert_int_equal(p->a.control.indices.count, 0);
+	assert_int_equal(p->a.wg.indices.count, 0);
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
 	assert_int_equal(p->b.n_data, 1);
@@ -678,7 +672,7 @@ static void a_session_in_use_is_renewed_and_no_packet_waits(void **state)
 	int n = 0;
 
 	connect_pair(p);
-	first = peer_sending_key(p->a.peer, fake_now);
+	first = wg_peer_sending_key(p->a.peer, fake_now);
 	p->a.n_data = p->b.n_data = 0;
 	for (int i = 0; i < 400; i++) {
 		assert_true(host_send(&p->a, true));
@@ -687,9 +681,9 @@ static void a_session_in_use_is_renewed_and_no_packet_waits(void **state)
 		settle(&p->a, &p->b);
 		pass(&p->a, &p->b, SECOND, false);
 		if (i == 118)
-			assert_ptr_equal(peer_sending_key(p->a.peer, fake_now), first);
+			assert_ptr_equal(wg_peer_sending_key(p->a.peer, fake_now), first);
 		if (i == 122)
-			assert_ptr_not_equal(peer_sending_key(p->a.peer, fake_now), first);
+			assert_ptr_not_equal(wg_peer_sending_key(p->a.peer, fake_now), first);
 	}
 	assert_int_equal(p->a.n_data, n);
 	assert_int_equal(p->b.n_data, n);
@@ -718,15 +712,15 @@ static void a_peer_that_has_forgotten_us_is_asked_anew(void **state)
 
 	connect_pair(p);
 	/* The other side has restarted: no sessions, the same key. */
-	control_set_up(&p->b.control, false);
-	control_set_up(&p->b.control, true);
+	control_set_up(&p->b.wg, false);
+	control_set_up(&p->b.wg, true);
 	assert_true(host_send(&p->a, true));
 	settle(&p->a, &p->b);
-	assert_null(peer_sending_key(p->b.peer, fake_now));
+	assert_null(wg_peer_sending_key(p->b.peer, fake_now));
 	pass(&p->a, &p->b, 14 * SECOND, false);
-	assert_null(peer_sending_key(p->b.peer, fake_now));
+	assert_null(wg_peer_sending_key(p->b.peer, fake_now));
 	pass(&p->a, &p->b, 2 * SECOND, false);
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 }
 
 static void received_data_is_answered_by_a_keepalive_once(void **state)
@@ -749,13 +743,13 @@ static void an_idle_peer_keeps_no_keys_and_no_memory(void **state)
 	connect_pair(p);
 	pass(&p->a, &p->b, 539 * SECOND, false);
 	assert_non_null(p->a.peer->session);
-	assert_null(peer_sending_key(p->a.peer, fake_now));
+	assert_null(wg_peer_sending_key(p->a.peer, fake_now));
 	pass(&p->a, &p->b, 15 * SECOND, false);
 	assert_null(p->a.peer->session);
 	assert_null(p->b.peer->session);
-	assert_int_equal(p->a.control.indices.count, 0);
+	assert_int_equal(p->a.wg.indices.count, 0);
 	assert_int_equal(p->a.epoch.n_retired, 0);
-	assert_true(control_deadline(&p->a.control) == DEADLINE_NEVER);
+	assert_true(control_deadline(&p->a.wg) == DEADLINE_NEVER);
 }
 
 static void persistent_keepalives_keep_a_session_alive(void **state)
@@ -763,15 +757,15 @@ static void persistent_keepalives_keep_a_session_alive(void **state)
 	struct pair *p = *state;
 	int before;
 
-	assert_int_equal(control_set_persistent(&p->a.control, p->a.peer, 25), 0);
+	assert_int_equal(control_set_persistent(&p->a.wg, p->a.peer, 25), 0);
 	settle(&p->a, &p->b);
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 	before = p->b.n_keepalives;
 	pass(&p->a, &p->b, 100 * SECOND, false);
 	assert_int_equal(p->b.n_keepalives, before + 4);
 	pass(&p->a, &p->b, 1000 * SECOND, false);
-	assert_non_null(peer_sending_key(p->a.peer, fake_now));
-	assert_int_equal(control_set_persistent(&p->a.control, p->a.peer, 0), 0);
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
+	assert_int_equal(control_set_persistent(&p->a.wg, p->a.peer, 0), 0);
 	pass(&p->a, &p->b, 1000 * SECOND, false);
 	assert_null(p->a.peer->session);
 }
@@ -780,11 +774,11 @@ static void persistent_keepalives_never_give_up(void **state)
 {
 	struct pair *p = *state;
 
-	control_set_persistent(&p->a.control, p->a.peer, 25);
+	control_set_persistent(&p->a.wg, p->a.peer, 25);
 	pass(&p->a, &p->b, 1000 * SECOND, true);
 	assert_true(p->a.n_gave_up > 1);
 	pass(&p->a, &p->b, 31 * SECOND, false);
-	assert_non_null(peer_sending_key(p->b.peer, fake_now));
+	assert_non_null(wg_peer_sending_key(p->b.peer, fake_now));
 }
 
 /* --- Configuration --- */
@@ -796,12 +790,12 @@ static void a_new_private_key_ends_all_sessions(void **state)
 
 	connect_pair(p);
 	key_generate_private(&private_key);
-	assert_int_equal(control_set_private_key(&p->a.control, &private_key), 0);
+	assert_int_equal(control_set_private_key(&p->a.wg, &private_key), 0);
 	assert_null(p->a.peer->session);
 	host_send(&p->a, true);
 	settle(&p->a, &p->b);
-	assert_null(peer_sending_key(p->a.peer, fake_now)); /* nobody knows it */
-	assert_int_equal(control_set_private_key(&p->a.control, &none), 0);
+	assert_null(wg_peer_sending_key(p->a.peer, fake_now)); /* nobody knows it */
+	assert_int_equal(control_set_private_key(&p->a.wg, &none), 0);
 	assert_null(p->a.peer->session);
 	host_send(&p->a, true);
 	run(&p->a);
@@ -811,16 +805,16 @@ static void a_new_private_key_ends_all_sessions(void **state)
 static void a_removed_peer_is_released_when_no_worker_holds_it(void **state)
 {
 	struct pair *p = *state;
-	struct peer *peer = p->a.peer;
+	struct wg_peer *peer = p->a.peer;
 
 	connect_pair(p);
 	epoch_online(&p->a.epoch, 0);
-	control_remove_peer(&p->a.control, peer);
+	control_remove_peer(&p->a.wg, peer);
 	p->a.peer = NULL;
 	run(&p->a);
 	assert_int_equal(p->a.n_released, 0);
 	/* A worker that still holds it asks for something. */
-	peer_request(&p->a.control.inbox, peer, PEER_HANDSHAKE);
+	wg_peer_request(&p->a.wg.inbox, peer, PEER_HANDSHAKE);
 	epoch_offline(&p->a.epoch, 0);
 	epoch_online(&p->a.epoch, 0);
 	epoch_reclaim(&p->a.epoch);
@@ -833,32 +827,31 @@ static void a_removed_peer_is_released_when_no_worker_holds_it(void **state)
 static void a_peer_is_there_once(void **state)
 {
 	struct pair *p = *state;
-	struct peer second = {0};
+	struct wg_peer second = {0};
 
-	assert_int_equal(
-		control_add_peer(&p->a.control, &second, &p->b.control.noise.public_key), -EEXIST);
+	assert_int_equal(control_add_peer(&p->a.wg, &second, &p->b.wg.noise.public_key), -EEXIST);
 }
 
 static void our_own_key_is_no_peer(void **state)
 {
 	struct pair *p = *state;
-	struct peer *self = calloc(1, sizeof(*self)), *other = p->a.peer;
+	struct wg_peer *self = calloc(1, sizeof(*self)), *other = p->a.peer;
 
-	assert_int_equal(control_add_peer(&p->a.control, self, &p->a.control.noise.public_key), 0);
+	assert_int_equal(control_add_peer(&p->a.wg, self, &p->a.wg.noise.public_key), 0);
 	p->a.peer = self;
 	host_send(&p->a, true);
 	run(&p->a);
 	deliver(&p->a, &p->a);
 	assert_int_equal(p->a.n_sent, 0);
-	assert_int_equal(p->a.control.dropped.unknown, 1);
-	control_remove_peer(&p->a.control, self);
+	assert_int_equal(p->a.wg.dropped.unknown, 1);
+	control_remove_peer(&p->a.wg, self);
 	p->a.peer = other;
 }
 
 static void an_idle_peer_is_small(void **state)
 {
 	(void)state;
-	assert_true(sizeof(struct peer) <= 192);
+	assert_true(sizeof(struct wg_peer) <= 272);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -876,8 +869,8 @@ int main(void)
 		test(initiations_of_a_peer_that_come_too_fast_are_not_answered),
 		test(initiations_of_nobody_are_not_answered),
 		test(garbage_is_not_answered),
-		test(the_screen_lets_through_what_knows_our_key_or_answers_us),
-		test(the_screen_changes_with_our_key),
+		test(the_filter_passes_what_knows_our_key_or_answers_us),
+		test(the_filter_changes_with_our_key),
 		test(a_device_that_is_down_says_nothing),
 		test(under_load_only_who_has_a_cookie_is_answered),
 		test(a_responder_too_can_be_asked_for_a_cookie),

@@ -26,7 +26,7 @@ struct fixture {
 	struct cookie_checker checker; /* the responder's */
 	struct cookie_keys keys; /* of the responder, as the initiator has them */
 	struct cookie_jar jar;
-	struct endpoint source;
+	struct udp_endpoint source;
 };
 
 static int set_up(void **state)
@@ -180,18 +180,18 @@ static void a_reply_answers_only_what_was_sent_last_and_only_once(void **state)
 
 static void addresses_of_both_families_are_bound_with_their_port(void **state)
 {
-	struct endpoint six = {.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(0x1234)}};
-	struct endpoint none = {.family = AF_UNSPEC};
-	uint8_t bytes[ENDPOINT_BYTES_MAX];
+	struct udp_endpoint six = {.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(0x1234)}};
+	struct udp_endpoint none = {.family = AF_UNSPEC};
+	uint8_t bytes[UDP_ENDPOINT_BYTES_MAX];
 	struct fixture *f = *state;
 
 	inet_pton(AF_INET6, "2001:db8::7", &six.v6.sin6_addr);
-	assert_int_equal(endpoint_bytes(&six, bytes), 18);
+	assert_int_equal(udp_endpoint_bytes(&six, bytes), 18);
 	assert_int_equal(bytes[15], 7);
 	assert_int_equal(bytes[16], 0x12);
-	assert_int_equal(endpoint_bytes(&f->source, bytes), 6);
+	assert_int_equal(udp_endpoint_bytes(&f->source, bytes), 6);
 	assert_memory_equal(bytes, vector->source, 6);
-	assert_int_equal(endpoint_bytes(&none, bytes), 0);
+	assert_int_equal(udp_endpoint_bytes(&none, bytes), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

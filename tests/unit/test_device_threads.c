@@ -31,7 +31,7 @@ struct shared {
 	_Atomic bool done;
 	struct timers timers;
 	struct inbox inbox;
-	struct peer peers[8];
+	struct wg_peer peers[8];
 	_Atomic uint64_t n_found, n_requests, n_taken;
 };
 
@@ -73,12 +73,12 @@ static void look_up_keys(struct shared *shared)
 
 static void note(struct shared *shared, struct random *random, uint64_t now)
 {
-	struct peer *peer = &shared->peers[random_below(random, 8)];
-	bool wake = random_below(random, 2) ? timers_note_sent(&shared->timers, true, now)
-					    : timers_note_received(&shared->timers, true, now);
+	struct wg_peer *peer = &shared->peers[random_below(random, 8)];
+	bool wake = random_below(random, 2) ? timers_record_sent(&shared->timers, true, now)
+					    : timers_record_received(&shared->timers, true, now);
 
 	if (wake || random_below(random, 4) == 0) {
-		peer_request(&shared->inbox, peer, PEER_WATCH);
+		wg_peer_request(&shared->inbox, peer, PEER_WATCH);
 		atomic_fetch_add(&shared->n_requests, 1);
 	}
 }
@@ -156,9 +156,9 @@ static void change_keys(struct shared *shared, struct random *random)
 
 static void take_requests(struct shared *shared)
 {
-	struct peer *next;
+	struct wg_peer *next;
 
-	for (struct peer *peer = inbox_take(&shared->inbox); peer; peer = next) {
+	for (struct wg_peer *peer = inbox_take(&shared->inbox); peer; peer = next) {
 		next = atomic_load_explicit(&peer->inbox_next, memory_order_relaxed);
 		assert_int_not_equal(atomic_exchange(&peer->requests, 0), 0);
 		atomic_fetch_add(&shared->n_taken, 1);

@@ -6,40 +6,40 @@ enum { NS_PER_MS = 1000000, SECOND = 1000 };
 
 static void a_long_queue_is_load_for_a_while(void **state)
 {
-	struct load load = {0};
+	struct handshake_load load = {0};
 	uint64_t now = 5000;
 
 	(void)state;
-	assert_false(load_is_high(&load, LOAD_WAITING, now));
-	assert_true(load_is_high(&load, LOAD_WAITING + 1, now));
-	assert_true(load_is_high(&load, 1, now + LOAD_LINGER_MS - 1));
-	assert_false(load_is_high(&load, 1, now + LOAD_LINGER_MS));
+	assert_false(handshake_load_is_high(&load, HANDSHAKE_LOAD_WAITING, now));
+	assert_true(handshake_load_is_high(&load, HANDSHAKE_LOAD_WAITING + 1, now));
+	assert_true(handshake_load_is_high(&load, 1, now + HANDSHAKE_LOAD_LINGER_MS - 1));
+	assert_false(handshake_load_is_high(&load, 1, now + HANDSHAKE_LOAD_LINGER_MS));
 }
 
 static void a_storm_of_clients_that_come_back_is_none(void **state)
 {
-	struct load load = {0};
+	struct handshake_load load = {0};
 	uint64_t now = 5000;
 
 	(void)state;
-	for (int i = 0; i < LOAD_BURST_MS; i++, now++) {
-		load_note(&load, NS_PER_MS, now);
-		assert_false(load_is_high(&load, 1, now));
+	for (int i = 0; i < HANDSHAKE_LOAD_BURST_MS; i++, now++) {
+		handshake_load_add(&load, NS_PER_MS, now);
+		assert_false(handshake_load_is_high(&load, 1, now));
 	}
 }
 
 /* Messages that come no faster than they can be dealt with, and take most of a processor. */
 static void whoever_takes_more_than_a_share_for_long_makes_load(void **state)
 {
-	struct load load = {0};
+	struct handshake_load load = {0};
 	uint64_t now = 5000, high = 0;
 
 	(void)state;
 	for (uint64_t i = 0; i < 20 * SECOND; i++, now++) {
 		/* what it then takes: cookies are cheap */
-		bool is_high = load_is_high(&load, 1, now);
+		bool is_high = handshake_load_is_high(&load, 1, now);
 
-		load_note(&load, is_high ? NS_PER_MS / 10 : NS_PER_MS * 8 / 10, now);
+		handshake_load_add(&load, is_high ? NS_PER_MS / 10 : NS_PER_MS * 8 / 10, now);
 		high += is_high;
 	}
 	assert_true(high > 10 * SECOND && high < 20 * SECOND);
@@ -47,12 +47,12 @@ static void whoever_takes_more_than_a_share_for_long_makes_load(void **state)
 
 static void a_share_is_never_load(void **state)
 {
-	struct load load = {0};
+	struct handshake_load load = {0};
 
 	(void)state;
 	for (uint64_t now = 5000; now < 60 * SECOND; now++) {
-		load_note(&load, NS_PER_MS / LOAD_SHARE, now);
-		assert_false(load_is_high(&load, 1, now));
+		handshake_load_add(&load, NS_PER_MS / HANDSHAKE_LOAD_SHARE, now);
+		assert_false(handshake_load_is_high(&load, 1, now));
 	}
 }
 

@@ -6,16 +6,16 @@
 
 enum { START = 1000, TOKEN_MS = 1000 / RATELIMITER_PER_SECOND };
 
-static struct endpoint four(uint32_t address, uint16_t port)
+static struct udp_endpoint four(uint32_t address, uint16_t port)
 {
-	return (struct endpoint){.v4 = {.sin_family = AF_INET,
-					 .sin_addr.s_addr = htonl(address),
-					 .sin_port = htons(port)}};
+	return (struct udp_endpoint){.v4 = {.sin_family = AF_INET,
+					     .sin_addr.s_addr = htonl(address),
+					     .sin_port = htons(port)}};
 }
 
-static struct endpoint six(const char *text)
+static struct udp_endpoint six(const char *text)
 {
-	struct endpoint endpoint = {.v6 = {.sin6_family = AF_INET6}};
+	struct udp_endpoint endpoint = {.v6 = {.sin6_family = AF_INET6}};
 
 	assert_int_equal(inet_pton(AF_INET6, text, &endpoint.v6.sin6_addr), 1);
 	return endpoint;
@@ -34,7 +34,7 @@ static int tear_down(void **state)
 }
 
 /* How many of n at one moment are let through. */
-static int allowed(void *limiter, struct endpoint source, int n, uint64_t now)
+static int allowed(void *limiter, struct udp_endpoint source, int n, uint64_t now)
 {
 	int count = 0;
 
@@ -76,7 +76,7 @@ static void an_ipv6_source_is_its_64_bit_network(void **state)
 
 static void what_has_no_address_is_refused(void **state)
 {
-	struct endpoint none = {.family = AF_UNSPEC};
+	struct udp_endpoint none = {.family = AF_UNSPEC};
 
 	assert_int_equal(allowed(*state, none, 1, START), 0);
 }

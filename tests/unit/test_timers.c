@@ -45,9 +45,9 @@ static void data_without_an_answer_begins_a_handshake_after_15_s(void **state)
 
 	(void)state;
 	timers.jitter_ms = JITTER;
-	assert_true(timers_note_sent(&timers, true, start));
+	assert_true(timers_record_sent(&timers, true, start));
 	/* Later data does not put it off. */
-	timers_note_sent(&timers, true, start + 14 * SECOND);
+	timers_record_sent(&timers, true, start + 14 * SECOND);
 	assert_int_equal(run_until(start, start + 16 * SECOND, &first), TIMERS_HANDSHAKE);
 	assert_int_equal(first, start + KEEPALIVE_TIMEOUT_MS + REKEY_TIMEOUT_MS + JITTER);
 }
@@ -57,8 +57,8 @@ static void any_answer_calls_the_handshake_off(void **state)
 	uint64_t first = 0;
 
 	(void)state;
-	timers_note_sent(&timers, true, start);
-	timers_note_received(&timers, false, start + 14 * SECOND);
+	timers_record_sent(&timers, true, start);
+	timers_record_received(&timers, false, start + 14 * SECOND);
 	assert_int_equal(run_until(start, start + 100 * SECOND, &first), 0);
 	assert_true(timers_deadline(&timers, start + 100 * SECOND) == DEADLINE_NEVER);
 }
@@ -68,7 +68,7 @@ static void a_keepalive_needs_no_answer(void **state)
 	uint64_t first = 0;
 
 	(void)state;
-	assert_false(timers_note_sent(&timers, false, start));
+	assert_false(timers_record_sent(&timers, false, start));
 	assert_int_equal(run_until(start, start + 100 * SECOND, &first), 0);
 }
 
@@ -77,8 +77,8 @@ static void received_data_is_answered_within_10_s(void **state)
 	uint64_t first = 0;
 
 	(void)state;
-	assert_true(timers_note_received(&timers, true, start));
-	timers_note_received(&timers, true, start + 9 * SECOND);
+	assert_true(timers_record_received(&timers, true, start));
+	timers_record_received(&timers, true, start + 9 * SECOND);
 	assert_int_equal(run_until(start, start + 11 * SECOND, &first), TIMERS_KEEPALIVE);
 	assert_int_equal(first, start + KEEPALIVE_TIMEOUT_MS);
 }
@@ -88,10 +88,10 @@ static void whatever_is_sent_is_an_answer(void **state)
 	uint64_t first = 0;
 
 	(void)state;
-	timers_note_received(&timers, true, start);
-	timers_note_sent(&timers, false, start + 9 * SECOND);
+	timers_record_received(&timers, true, start);
+	timers_record_sent(&timers, false, start + 9 * SECOND);
 	assert_int_equal(run_until(start, start + 100 * SECOND, &first), 0);
-	timers_note_received(&timers, false, start + 100 * SECOND); /* a keepalive */
+	timers_record_received(&timers, false, start + 100 * SECOND); /* a keepalive */
 	assert_int_equal(run_until(start, start + 200 * SECOND, &first), 0);
 }
 
@@ -100,18 +100,18 @@ static void workers_call_only_when_nobody_is_looking(void **state)
 	uint64_t first = 0, at;
 
 	(void)state;
-	assert_true(timers_note_sent(&timers, true, start));
+	assert_true(timers_record_sent(&timers, true, start));
 	assert_true(timers_deadline(&timers, start) <= start + KEEPALIVE_TIMEOUT_MS);
 	/* Now it is watched. */
-	timers_note_received(&timers, false, start + 1);
-	assert_false(timers_note_sent(&timers, true, start + 2));
-	assert_false(timers_note_received(&timers, true, start + 3));
-	timers_note_sent(&timers, false, start + 4);
+	timers_record_received(&timers, false, start + 1);
+	assert_false(timers_record_sent(&timers, true, start + 2));
+	assert_false(timers_record_received(&timers, true, start + 3));
+	timers_record_sent(&timers, false, start + 4);
 	/* It looks once more and finds nothing. */
 	at = start + KEEPALIVE_TIMEOUT_MS;
 	assert_int_equal(timers_due(&timers, at), 0);
 	assert_true(timers_deadline(&timers, at) == DEADLINE_NEVER);
-	assert_true(timers_note_received(&timers, true, at + 1));
+	assert_true(timers_record_received(&timers, true, at + 1));
 	assert_int_equal(run_until(at + 1, at + 11 * SECOND, &first), TIMERS_KEEPALIVE);
 	assert_int_equal(first, at + 1 + KEEPALIVE_TIMEOUT_MS);
 }
@@ -121,10 +121,10 @@ static void a_note_made_while_watched_is_still_in_time(void **state)
 	uint64_t first = 0;
 
 	(void)state;
-	timers_note_sent(&timers, true, start);
+	timers_record_sent(&timers, true, start);
 	timers_deadline(&timers, start);
 	/* The answer is owed earlier than the 15 s of the data. */
-	assert_false(timers_note_received(&timers, true, start + 1));
+	assert_false(timers_record_received(&timers, true, start + 1));
 	assert_int_equal(run_until(start, start + 11 * SECOND, &first), TIMERS_KEEPALIVE);
 	assert_int_equal(first, start + 1 + KEEPALIVE_TIMEOUT_MS);
 }
@@ -162,7 +162,7 @@ static void data_that_waits_keeps_the_attempt_going(void **state)
 	(void)state;
 	timers_begin_handshake(&timers, start);
 	timers_initiation_sent(&timers, start, 0);
-	timers_note_wanted(&timers, last_wanted);
+	timers_record_wanted(&timers, last_wanted);
 	for (;;) {
 		at = timers_deadline(&timers, at);
 		if (timers_due(&timers, at) == TIMERS_GIVE_UP)
@@ -216,8 +216,8 @@ static void persistent_keepalives_come_so_long_after_the_last_packet(void **stat
 
 	(void)state;
 	timers.persistent_s = 25;
-	timers_note_sent(&timers, false, start);
-	timers_note_received(&timers, false, start + 20 * SECOND);
+	timers_record_sent(&timers, false, start);
+	timers_record_received(&timers, false, start + 20 * SECOND);
 	assert_int_equal(run_until(start, start + 46 * SECOND, &first), TIMERS_KEEPALIVE);
 	assert_int_equal(first, start + 45 * SECOND);
 	/* And again, even if nothing could be sent. */

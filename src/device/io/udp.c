@@ -203,7 +203,7 @@ static void put(struct msghdr *header, int level, int type, const void *data, si
 	header->msg_controllen += CMSG_SPACE(size);
 }
 
-static void put_source(struct msghdr *header, const struct endpoint *to)
+static void put_source(struct msghdr *header, const struct udp_endpoint *to)
 {
 	struct in_pktinfo info4 = {.ipi_spec_dst = to->local4};
 	struct in6_pktinfo info6 = {.ipi6_addr = to->local6};
@@ -214,7 +214,7 @@ static void put_source(struct msghdr *header, const struct endpoint *to)
 		put(header, SOL_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }
 
-static void put_tos(struct msghdr *header, const struct endpoint *to, uint8_t tos)
+static void put_tos(struct msghdr *header, const struct udp_endpoint *to, uint8_t tos)
 {
 	int value = tos;
 
@@ -227,7 +227,7 @@ static void put_tos(struct msghdr *header, const struct endpoint *to, uint8_t to
 }
 
 /* One call; with a step of 0, one packet. */
-static int send_once(int fd, struct endpoint *to, const struct udp_burst *burst)
+static int send_once(int fd, struct udp_endpoint *to, const struct udp_burst *burst)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE];
 	struct iovec vector = {(void *)burst->data, burst->length};
@@ -250,12 +250,12 @@ static int send_once(int fd, struct endpoint *to, const struct udp_burst *burst)
 	return 0;
 }
 
-static int send_from_anywhere(int fd, struct endpoint *to, const struct udp_burst *burst)
+static int send_from_anywhere(int fd, struct udp_endpoint *to, const struct udp_burst *burst)
 {
 	int error = send_once(fd, to, burst);
 
 	if (error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL) {
-		struct endpoint elsewhere = *to;
+		struct udp_endpoint elsewhere = *to;
 
 		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
 		if (memcmp(&elsewhere.local6, &to->local6, sizeof to->local6) != 0 &&
@@ -267,7 +267,7 @@ static int send_from_anywhere(int fd, struct endpoint *to, const struct udp_burs
 	return error;
 }
 
-int udp_send(int fd, struct endpoint *to, const struct udp_burst *burst, bool *plain)
+int udp_send(int fd, struct udp_endpoint *to, const struct udp_burst *burst, bool *plain)
 {
 	int result = 0, error;
 

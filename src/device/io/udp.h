@@ -35,7 +35,7 @@ bool udp_joins(int fd);
 
 /* What one receive brought. */
 struct udp_message {
-	struct endpoint from;
+	struct udp_endpoint from;
 	uint8_t *data;
 	size_t length;
 	size_t step; /* length of each packet in it but the last, which may be shorter */
@@ -64,4 +64,4 @@ struct udp_burst {
  * is found out: each packet is then sent by itself. A local address that is no longer this host's
  * is cleared in `to`. Returns 0 or -errno.
  */
-int udp_send(int fd, struct endpoint *to, const struct udp_burst *burst, bool *plain);
+int udp_send(int fd, struct udp_endpoint *to, const struct udp_burst *burst, bool *plain);

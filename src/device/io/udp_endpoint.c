@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-size_t endpoint_bytes(const struct endpoint *endpoint, uint8_t bytes[ENDPOINT_BYTES_MAX])
+size_t udp_endpoint_bytes(
+	const struct udp_endpoint *endpoint, uint8_t bytes[UDP_ENDPOINT_BYTES_MAX])
 {
 	switch (endpoint->family) {
 	case AF_INET:

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct endpoint {
+struct udp_endpoint {
 	union {
 		sa_family_t family; /* AF_INET, AF_INET6, or AF_UNSPEC: not known */
 		struct sockaddr_in v4;
@@ -20,5 +20,6 @@ struct endpoint {
 
 /* The bytes of the address followed by those of the port, in network byte order, as a cookie binds
  * them (paper, 5.4.7). Returns how many were written: 6, 18, or 0 without a family. */
-enum { ENDPOINT_BYTES_MAX = 18 };
-size_t endpoint_bytes(const struct endpoint *endpoint, uint8_t bytes[ENDPOINT_BYTES_MAX]);
+enum { UDP_ENDPOINT_BYTES_MAX = 18 };
+size_t udp_endpoint_bytes(
+	const struct udp_endpoint *endpoint, uint8_t bytes[UDP_ENDPOINT_BYTES_MAX]);

@@ -1,34 +1,62 @@
 /*
- * The device's side of the short way of IPIP (ipip_program.h): which peers can take it, by what
- * the kernel's routing says of the way to each. Where it cannot be had, all goes by the raw socket.
- * The control thread's.
+ * Which IPIP peers take the fast path (ipip_bpf.h), by what the kernel's routing says of the way to
+ * each. Where it cannot be had, all goes by the raw socket. The control thread's.
  */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/device.h"
+#include "device/ipip/ipip_peer.h"
+#include "device/ipip/ipip_programs.h"
 
+struct netlink;
+
+/* What only the privileged helper may do, with ipip_programs.h. Return 0 or -errno. */
+struct fast_path_ops {
+	/* The maps are then the caller's. */
+	int (*open)(
+		void *context, struct in_addr local, unsigned int tun, int *tx_map, int *rx_map);
+	int (*attach)(void *context, unsigned int interface);
+	int (*close)(void *context);
+};
+
+struct fast_path {
+	int tx_map, rx_map; /* -1: there is none */
+	struct netlink *netlink;
+	struct in_addr local; /* outer source address */
+	uint32_t mark; /* of the outer packets; 0: none */
+	unsigned int n_uplinks;
+	unsigned int uplinks[IPIP_UPLINKS_MAX]; /* to which the program for arriving packets is
+						 * attached */
+	const struct fast_path_ops *ops;
+	void *context;
+};
+
+/* Bytes that have moved through a peer, on both paths. */
 struct ipip_usage {
-	uint64_t sent, received; /* bytes */
+	uint64_t sent, received;
 	uint64_t active_ms; /* of the system clock, 0: never */
 };
 
-/* Opens what it needs while it still may. Returns 0 or -errno. */
-int short_way_init(struct device *device);
-void short_way_free(struct device *device);
+/* Opens what it needs while it still may; there are no programs yet. Returns 0 or -errno. */
+int fast_path_init(struct fast_path *path, const struct fast_path_ops *ops, void *context);
+void fast_path_free(struct fast_path *path);
 
-/* For this local address, with all peers that are there. Says once in the log if there is none. */
-void short_way_open(struct device *device);
-void short_way_close(struct device *device);
+/* For this local address and TUN (its ifindex), without peers: fast_path_update() each. Returns 0,
+ * or -errno: the kernel refuses, and there is none. */
+int fast_path_open(struct fast_path *path, struct in_addr local, unsigned int tun);
+void fast_path_close(struct fast_path *path);
 
-void short_way_add(struct device *device, const struct ipip_target *target);
-void short_way_remove(struct device *device, const struct ipip_target *target);
-/* Routes, addresses or links have changed: looks at all peers anew. */
-void short_way_refresh(struct device *device);
-/* Looks anew at the peers on whose way a router has said something: that it is narrower. */
-void short_way_read_errors(struct device *device);
+static inline bool fast_path_is_open(const struct fast_path *path)
+{
+	return path->tx_map >= 0;
+}
 
-/* What has moved through the peer, on both ways. */
-struct ipip_usage short_way_usage(const struct device *device, const struct ipip_target *target);
+/* A peer that is new, or to which the way may have changed: links, addresses, routes, the mark.
+ * Without a fast path nothing happens, nor to a peer that may have any inner address. */
+void fast_path_update(struct fast_path *path, const struct ipip_peer *peer);
+void fast_path_remove(struct fast_path *path, const struct ipip_peer *peer);
+
+struct ipip_usage fast_path_usage(const struct fast_path *path, const struct ipip_peer *peer);

@@ -1,3 +1,8 @@
+/*
+ * The raw-socket path of IPIP: peers' packets are encapsulated and sent in batches, and what a raw
+ * socket receives is decapsulated. Workers send and receive; the control thread finds peers and
+ * reads errors; the privileged helper opens the sockets.
+ */
 #include "device/ipip/ipip.h"
 
 #include <errno.h>
@@ -13,7 +18,6 @@
 #include "device/io/icmp.h"
 #include "device/io/packet.h"
 #include "device/io/segment.h"
-#include "device/target.h"
 #include "device/wireguard/allowedips_lookup.h"
 
 enum {
@@ -44,7 +48,7 @@ enum {
 };
 
 struct ipip_sender {
-	struct shared *shared;
+	struct ipip *ipip;
 	int tun; /* queue to write an error to */
 	unsigned int n;
 	size_t used;
@@ -59,6 +63,25 @@ struct ipip_receiver {
 	struct iovec vectors[RECEIVE_BATCH];
 	uint8_t buffers[RECEIVE_BATCH][RECEIVE_SIZE];
 };
+
+void ipip_init(
+	struct ipip *ipip, struct epoch *epoch, const _Atomic uint32_t *mtu, struct drops *drops)
+{
+	*ipip = (struct ipip){.raw = -1, .fragmenting = -1, .mtu = mtu, .drops = drops};
+	allowedips_init(&ipip->peers, epoch);
+}
+
+void ipip_free(struct ipip *ipip)
+{
+	allowedips_free(&ipip->peers);
+}
+
+struct ipip_peer *ipip_find_peer(const struct ipip *ipip, struct in_addr remote)
+{
+	struct allowedips_owner *owner = allowedips_lookup4(&ipip->peers, &remote);
+
+	return owner ? ipip_peer_of_outer(owner) : NULL;
+}
 
 static int set(int fd, int level, int option, int value)
 {
@@ -106,13 +129,13 @@ int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting)
 	return fd;
 }
 
-struct ipip_sender *ipip_sender_new(struct shared *shared, int tun)
+struct ipip_sender *ipip_sender_new(struct ipip *ipip, int tun)
 {
 	struct ipip_sender *sender = malloc(sizeof *sender);
 
 	if (!sender)
 		return NULL;
-	sender->shared = shared;
+	sender->ipip = ipip;
 	sender->tun = tun;
 	sender->n = 0;
 	sender->used = 0;
@@ -142,7 +165,7 @@ static void tell_too_long(struct ipip_sender *sender, const uint8_t *inner, size
 				 (uint16_t)(mtu < IPIP_MTU_MIN ? IPIP_MTU_MIN : mtu), answer)}};
 
 	if (writev(sender->tun, vector, 2) < 0)
-		count(&sender->shared->drops.unsent);
+		count_drop(&sender->ipip->drops->unsent);
 }
 
 /* Without a header of ours the kernel cuts a packet into fragments. */
@@ -171,7 +194,7 @@ static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 {
 	const uint8_t *outer = message->msg_iov->iov_base, *inner = outer + PACKET_IPV4_HEADER;
 	size_t length = message->msg_iov->iov_len - PACKET_IPV4_HEADER;
-	int fd = sender->shared->raw_fragmenting;
+	int fd = sender->ipip->fragmenting;
 
 	if (packet_get16(inner + FRAGMENT) & DF) {
 		tell_too_long(sender, inner, length);
@@ -180,7 +203,7 @@ static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 	/* the first error may be an earlier packet's, as a router has told */
 	if (send_fragments(fd, message->msg_name, inner, length) < 0 &&
 		send_fragments(fd, message->msg_name, inner, length) < 0)
-		count(&sender->shared->drops.unsent);
+		count_drop(&sender->ipip->drops->unsent);
 }
 
 void ipip_flush(struct ipip_sender *sender)
@@ -188,8 +211,8 @@ void ipip_flush(struct ipip_sender *sender)
 	unsigned int done = 0;
 
 	while (done < sender->n) {
-		int n = sendmmsg(sender->shared->raw, sender->headers + done, sender->n - done,
-			MSG_NOSIGNAL);
+		int n = sendmmsg(
+			sender->ipip->raw, sender->headers + done, sender->n - done, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -197,7 +220,7 @@ void ipip_flush(struct ipip_sender *sender)
 			if (errno == EMSGSIZE)
 				send_long(sender, &sender->headers[done].msg_hdr);
 			else
-				count(&sender->shared->drops.unsent);
+				count_drop(&sender->ipip->drops->unsent);
 			n = 1;
 		}
 		done += (unsigned int)n;
@@ -220,7 +243,7 @@ static void write_outer(uint8_t *outer, const uint8_t *inner, struct in_addr rem
 }
 
 static void put(
-	struct ipip_sender *sender, const struct ipip_target *target, const struct segment *segment)
+	struct ipip_sender *sender, const struct ipip_peer *peer, const struct segment *segment)
 {
 	size_t length = PACKET_IPV4_HEADER + segment->length;
 	uint8_t *outer;
@@ -228,29 +251,29 @@ static void put(
 	if (sender->n == SEND_BATCH || sender->used + length > SEND_BUFFER)
 		ipip_flush(sender);
 	outer = sender->buffer + sender->used;
-	write_outer(outer, segment->data, target->remote);
+	write_outer(outer, segment->data, peer->remote);
 	memcpy(outer + PACKET_IPV4_HEADER, segment->data, segment->length);
 	sender->vectors[sender->n] = (struct iovec){outer, length};
 	sender->names[sender->n] =
-		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = target->remote};
+		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = peer->remote};
 	sender->used += length;
 	sender->n++;
 }
 
-void ipip_send(struct ipip_sender *sender, struct ipip_target *target,
+void ipip_send(struct ipip_sender *sender, struct ipip_peer *peer,
 	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
 {
 	struct segmenter segmenter;
 	struct segment segment;
 
 	if (packet[0] >> 4 != 4 || segmenter_begin(&segmenter, header, packet, length) < 0) {
-		count(&sender->shared->drops.malformed);
+		count_drop(&sender->ipip->drops->malformed);
 		return;
 	}
 	while (segmenter_next(&segmenter, &segment))
-		put(sender, target, &segment);
-	atomic_fetch_add_explicit(&target->target.sent, length, memory_order_relaxed);
-	atomic_store_explicit(&target->active_ms, now_ms, memory_order_relaxed);
+		put(sender, peer, &segment);
+	atomic_fetch_add_explicit(&peer->target.sent, length, memory_order_relaxed);
+	atomic_store_explicit(&peer->active_ms, now_ms, memory_order_relaxed);
 }
 
 struct ipip_receiver *ipip_receiver_new(void)
@@ -292,10 +315,10 @@ static uint8_t *find_checksum(uint8_t *data, const struct packet *inner, uint8_t
  * than any MTU. Such a packet is written with what a virtio_net_hdr says of it. Returns false if
  * the packet is an ordinary one.
  */
-static bool take_unfinished(struct receiver *to, uint8_t *data, const struct packet *inner)
+static bool write_unfinished(
+	struct tun_writer *to, size_t mtu, uint8_t *data, const struct packet *inner)
 {
 	struct virtio_net_hdr header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM};
-	size_t mtu = atomic_load_explicit(&to->shared->mtu, memory_order_relaxed);
 	size_t length = inner->length - inner->header, headers;
 	uint8_t protocol, *field = find_checksum(data, inner, &protocol);
 	uint64_t pseudo;
@@ -318,44 +341,44 @@ static bool take_unfinished(struct receiver *to, uint8_t *data, const struct pac
 		header.gso_size = (uint16_t)(mtu - headers);
 		header.hdr_len = (uint16_t)headers;
 	}
-	receive_as_is(to, &header, data, inner->length);
+	tun_writer_write(to, &header, data, inner->length);
 	return true;
 }
 
-void ipip_take(struct receiver *to, uint8_t *data, size_t length, uint64_t now_ms)
+void ipip_decapsulate(
+	struct ipip *ipip, struct tun_writer *to, uint8_t *data, size_t length, uint64_t now_ms)
 {
-	struct drops *drops = &to->shared->drops;
+	size_t mtu = atomic_load_explicit(ipip->mtu, memory_order_relaxed);
 	struct packet outer, inner;
 	struct allowedips_owner *owner;
-	struct ipip_target *target;
+	struct ipip_peer *peer;
 
 	if (packet_parse(data, length, &outer) < 0 || outer.version != 4 ||
 		packet_parse(data + outer.header, outer.length - outer.header, &inner) < 0 ||
 		inner.version != 4) {
-		count(&drops->malformed);
+		count_drop(&ipip->drops->malformed);
 		return;
 	}
 	owner = allowedips_lookup4(
-		&to->shared->outer, (const struct in_addr *)(const void *)outer.source);
+		&ipip->peers, (const struct in_addr *)(const void *)outer.source);
 	if (!owner) {
-		count(&drops->stranger);
+		count_drop(&ipip->drops->unknown_source);
 		return;
 	}
-	target =
-		(struct ipip_target *)(void *)((char *)owner - offsetof(struct ipip_target, outer));
-	if (target->source.s_addr != INADDR_ANY &&
-		memcmp(inner.source, &target->source, sizeof target->source) != 0) {
-		count(&drops->spoofed);
+	peer = ipip_peer_of_outer(owner);
+	if (peer->source.s_addr != INADDR_ANY &&
+		memcmp(inner.source, &peer->source, sizeof peer->source) != 0) {
+		count_drop(&ipip->drops->spoofed);
 		return;
 	}
 	if (!ecn_decapsulate(data + outer.header, data[TOS])) {
-		count(&drops->congested);
+		count_drop(&ipip->drops->congested);
 		return;
 	}
-	atomic_fetch_add_explicit(&target->target.received, inner.length, memory_order_relaxed);
-	atomic_store_explicit(&target->active_ms, now_ms, memory_order_relaxed);
-	if (!take_unfinished(to, data + outer.header, &inner))
-		receive_packet(to, data + outer.header, inner.length);
+	atomic_fetch_add_explicit(&peer->target.received, inner.length, memory_order_relaxed);
+	atomic_store_explicit(&peer->active_ms, now_ms, memory_order_relaxed);
+	if (!write_unfinished(to, mtu, data + outer.header, &inner))
+		tun_writer_add(to, data + outer.header, inner.length);
 }
 
 bool ipip_read_error(int fd, struct in_addr *remote)
@@ -369,12 +392,14 @@ bool ipip_read_error(int fd, struct in_addr *remote)
 	return true;
 }
 
-int ipip_receive(struct ipip_receiver *receiver, struct receiver *to, uint64_t now_ms)
+int ipip_receive(
+	struct ipip_receiver *receiver, struct ipip *ipip, struct tun_writer *to, uint64_t now_ms)
 {
-	int n = recvmmsg(to->shared->raw, receiver->headers, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+	int n = recvmmsg(ipip->raw, receiver->headers, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
 
 	for (int i = 0; i < n; i++)
-		ipip_take(to, receiver->buffers[i], receiver->headers[i].msg_len, now_ms);
-	receive_flush(to);
+		ipip_decapsulate(
+			ipip, to, receiver->buffers[i], receiver->headers[i].msg_len, now_ms);
+	tun_writer_flush(to);
 	return n < 0 ? 0 : n;
 }

@@ -246,7 +246,7 @@ static void check_mtu(struct code *c)
 		land(c, done);
 		land(c, done_udp);
 	}
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_way_out, mtu));
+	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, mtu));
 	leave_if_reg(c, BPF_JGT, R9, R1);
 }
 
@@ -269,7 +269,7 @@ static void write_outer_header(struct code *c, struct in_addr local)
 	store_value(c, BPF_B, FP, OUTER + PROTOCOL, IPPROTO_IPIP);
 	store_value(c, BPF_H, FP, OUTER + CHECKSUM, 0);
 	store_value(c, BPF_W, FP, OUTER + SOURCE, (int32_t)local.s_addr);
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_way_out, remote));
+	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, remote));
 	store(c, BPF_W, FP, OUTER + DESTINATION, R1);
 
 	set(c, R1, 0);
@@ -298,7 +298,7 @@ static void adjust_room(struct code *c, int by, int flags)
 	leave_if(c, BPF_JNE, R0, 0);
 }
 
-int ipip_load_out(int map, struct in_addr local)
+int ipip_load_tx(int map, struct in_addr local)
 {
 	struct code code = {0}, *c = &code;
 	size_t good;
@@ -329,12 +329,12 @@ int ipip_load_out(int map, struct in_addr local)
 	set(c, R0, DROP);
 	put(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
 	land(c, good);
-	count_bytes(
-		c, offsetof(struct ipip_way_out, bytes), offsetof(struct ipip_way_out, active_ns));
+	count_bytes(c, offsetof(struct ipip_tx_entry, bytes),
+		offsetof(struct ipip_tx_entry, active_ns));
 
 	/* It looks up the route by itself. Given a next hop it would not, but then the packet keeps
 	 * the route to the TUN, and is lost when it has to wait for the neighbour's address. */
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_way_out, interface));
+	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, interface));
 	set(c, R2, 0);
 	set(c, R3, 0);
 	set(c, R4, 0);
@@ -344,7 +344,7 @@ int ipip_load_out(int map, struct in_addr local)
 }
 
 /* What the path did to the outer ECN field has to be carried over to the inner one, for which there
- * is the long way: a mark of congestion, or ECT(1) where ECT(0) was. */
+ * is the raw-socket path: a mark of congestion, or ECT(1) where ECT(0) was. */
 static void leave_if_marked(struct code *c)
 {
 	size_t other;
@@ -359,7 +359,7 @@ static void leave_if_marked(struct code *c)
 	land(c, other);
 }
 
-int ipip_load_in(int map, struct in_addr local, unsigned int tun)
+int ipip_load_rx(int map, struct in_addr local, unsigned int tun)
 {
 	struct code code = {0}, *c = &code;
 
@@ -380,14 +380,14 @@ int ipip_load_in(int map, struct in_addr local, unsigned int tun)
 	leave_if_marked(c);
 	find_way(c, map, OUTER + SOURCE);
 	load(c, BPF_W, R1, FP, INNER + SOURCE);
-	load(c, BPF_W, R2, WAY, offsetof(struct ipip_way_in, inner));
+	load(c, BPF_W, R2, WAY, offsetof(struct ipip_rx_entry, inner));
 	leave_if_reg(c, BPF_JNE, R1, R2);
 
 	load(c, BPF_W, LENGTH, CTX, offsetof(struct __sk_buff, len));
 	math(c, BPF_SUB, LENGTH, ETH_HLEN + PACKET_IPV4_HEADER);
 	adjust_room(c, -PACKET_IPV4_HEADER, BPF_F_ADJ_ROOM_FIXED_GSO | DECAP_L3_IPV4);
-	count_bytes(
-		c, offsetof(struct ipip_way_in, bytes), offsetof(struct ipip_way_in, active_ns));
+	count_bytes(c, offsetof(struct ipip_rx_entry, bytes),
+		offsetof(struct ipip_rx_entry, active_ns));
 	set(c, R1, (int32_t)tun);
 	set(c, R2, BPF_F_INGRESS);
 	call(c, BPF_FUNC_redirect);

@@ -1,3 +1,5 @@
+/* The control socket: its connections, the lines of requests, and the answers. Runs in the control
+ * thread. */
 #include "device/uapi/uapi.h"
 
 #include <arpa/inet.h>
@@ -14,6 +16,10 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "device/ipip/ipip.h"
+#include "device/peers.h"
+#include "device/uapi/uapi_get.h"
+#include "device/uapi/uapi_set.h"
 
 enum {
 	CONNECTIONS_MAX = 64,
@@ -25,7 +31,7 @@ enum {
 };
 static const char folder[] = "/run/wireguard";
 
-enum operation {
+enum uapi_operation {
 	OPERATION_NONE, /* the first line comes next */
 	OPERATION_SET,
 	OPERATION_GET,
@@ -36,10 +42,10 @@ enum operation {
 	OPERATION_UNKNOWN,
 };
 
-struct connection {
-	struct connection *next;
+struct uapi_connection {
+	struct uapi_connection *next;
 	int fd;
-	enum operation operation;
+	enum uapi_operation operation;
 	int error; /* of the operation so far */
 	struct uapi_set set;
 	struct key peer; /* of get_peer */
@@ -54,7 +60,7 @@ struct uapi {
 	struct device *device;
 	int listener, epoll;
 	unsigned int n;
-	struct connection *connections;
+	struct uapi_connection *connections;
 };
 
 /* Whether somebody listens at an address. */
@@ -136,9 +142,9 @@ struct uapi *uapi_new(struct device *device, int listener, int epoll)
 	return uapi;
 }
 
-static void close_connection(struct uapi *uapi, struct connection *connection)
+static void close_connection(struct uapi *uapi, struct uapi_connection *connection)
 {
-	struct connection **at = &uapi->connections;
+	struct uapi_connection **at = &uapi->connections;
 
 	while (*at != connection)
 		at = &(*at)->next;
@@ -163,7 +169,7 @@ void uapi_free(struct uapi *uapi)
 static void accept_connection(struct uapi *uapi)
 {
 	int fd = accept4(uapi->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct connection *connection;
+	struct uapi_connection *connection;
 	struct epoll_event event = {.events = EPOLLIN};
 
 	if (fd < 0)
@@ -182,7 +188,7 @@ static void accept_connection(struct uapi *uapi)
 }
 
 /* Writes what it can. Returns false if the connection is to be closed. */
-static bool write_answer(struct uapi *uapi, struct connection *connection)
+static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 {
 	struct epoll_event event = {.data.ptr = connection};
 	ssize_t n = send(connection->fd, connection->answer + connection->written,
@@ -207,27 +213,27 @@ static char *nothing(size_t *length)
 	return calloc(1, 1);
 }
 
-static char *answer_peer(struct uapi *uapi, struct connection *connection, size_t *length)
+static char *answer_peer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
 {
-	struct wireguard_target *target = device_find(uapi->device, &connection->peer);
+	struct wg_peer *peer = device_find_peer(uapi->device, &connection->peer);
 
-	if (target)
-		return uapi_get_peer(target, length);
+	if (peer)
+		return uapi_get_peer(peer, length);
 	connection->error = -ENOENT;
 	return nothing(length);
 }
 
-static char *answer_ipip_peer(struct uapi *uapi, struct connection *connection, size_t *length)
+static char *answer_ipip_peer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
 {
-	struct ipip_target *target = device_find_ipip(uapi->device, connection->ipip_peer);
+	struct ipip_peer *peer = ipip_find_peer(&uapi->device->shared.ipip, connection->ipip_peer);
 
-	if (target)
-		return uapi_get_ipip_peer(uapi->device, target, length);
+	if (peer)
+		return uapi_get_ipip_peer(uapi->device, peer, length);
 	connection->error = -ENOENT;
 	return nothing(length);
 }
 
-static char *make_answer(struct uapi *uapi, struct connection *connection, size_t *length)
+static char *make_answer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
 {
 	switch (connection->operation) {
 	case OPERATION_GET:
@@ -246,7 +252,7 @@ static char *make_answer(struct uapi *uapi, struct connection *connection, size_
 }
 
 /* The empty line that ends a request. */
-static bool finish(struct uapi *uapi, struct connection *connection)
+static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 {
 	char end[sizeof "errno=-2147483648\n\n"];
 	size_t length, end_length;
@@ -269,11 +275,11 @@ static bool finish(struct uapi *uapi, struct connection *connection)
 	return connection->answer && write_answer(uapi, connection);
 }
 
-static void begin(struct uapi *uapi, struct connection *connection, const char *line)
+static void begin(struct uapi *uapi, struct uapi_connection *connection, const char *line)
 {
 	static const struct {
 		const char *line;
-		enum operation operation;
+		enum uapi_operation operation;
 	} operations[] = {
 		{"set=1", OPERATION_SET},
 		{"get=1", OPERATION_GET},
@@ -302,7 +308,7 @@ static void begin(struct uapi *uapi, struct connection *connection, const char *
 }
 
 /* Returns false if the connection is to be closed. */
-static bool take_line(struct uapi *uapi, struct connection *connection, char *line)
+static bool parse_line(struct uapi *uapi, struct uapi_connection *connection, char *line)
 {
 	char *value;
 
@@ -322,7 +328,7 @@ static bool take_line(struct uapi *uapi, struct connection *connection, char *li
 }
 
 /* The lines that are there whole. Stops while there is an answer to write. */
-static bool take_lines(struct uapi *uapi, struct connection *connection)
+static bool parse_lines(struct uapi *uapi, struct uapi_connection *connection)
 {
 	char *end;
 
@@ -331,7 +337,7 @@ static bool take_lines(struct uapi *uapi, struct connection *connection)
 
 		*end = '\0';
 		if (memchr(connection->line, '\0', length - 1) ||
-			!take_line(uapi, connection, connection->line))
+			!parse_line(uapi, connection, connection->line))
 			return false;
 		connection->used -= length;
 		memmove(connection->line, end + 1, connection->used);
@@ -339,12 +345,12 @@ static bool take_lines(struct uapi *uapi, struct connection *connection)
 	return connection->answer || connection->used < sizeof connection->line;
 }
 
-static bool serve_connection(struct uapi *uapi, struct connection *connection)
+static bool serve_connection(struct uapi *uapi, struct uapi_connection *connection)
 {
 	ssize_t n;
 
 	if (connection->answer)
-		return write_answer(uapi, connection) && take_lines(uapi, connection);
+		return write_answer(uapi, connection) && parse_lines(uapi, connection);
 	n = recv(connection->fd, connection->line + connection->used,
 		sizeof connection->line - connection->used, 0);
 	if (n < 0)
@@ -352,12 +358,12 @@ static bool serve_connection(struct uapi *uapi, struct connection *connection)
 	if (n == 0)
 		return false;
 	connection->used += (size_t)n;
-	return take_lines(uapi, connection);
+	return parse_lines(uapi, connection);
 }
 
 void uapi_serve(struct uapi *uapi, void *pointer)
 {
-	struct connection *connection = pointer;
+	struct uapi_connection *connection = pointer;
 
 	if (pointer == uapi)
 		accept_connection(uapi);

@@ -32,27 +32,3 @@ struct uapi *uapi_new(struct device *device, int listener, int epoll);
 void uapi_free(struct uapi *uapi);
 /* Something that epoll returned with data.ptr, for one of its descriptors. */
 void uapi_serve(struct uapi *uapi, void *pointer);
-
-/* A set operation, line by line. */
-struct uapi_set {
-	struct device *device;
-	enum {
-		UAPI_SECTION_DEVICE,
-		UAPI_SECTION_PEER,
-		UAPI_SECTION_IPIP,
-	} section;
-	struct wireguard_target *target; /* NULL: its lines are passed over */
-	bool created; /* by this section */
-	struct in_addr ipip_remote;
-};
-
-/* Carries out one line. Returns 0 or a negative errno: -EINVAL, -EPROTO, or what failed. */
-int uapi_set_line(struct uapi_set *set, const char *key, const char *value);
-
-/* The answers, all but the final errno line, in memory that the caller frees. NULL: no memory. */
-char *uapi_get(struct device *device, size_t *length);
-char *uapi_get_ipip(struct device *device, size_t *length);
-char *uapi_get_drops(struct device *device, size_t *length);
-char *uapi_get_peer(const struct wireguard_target *target, size_t *length);
-char *uapi_get_ipip_peer(
-	const struct device *device, const struct ipip_target *target, size_t *length);

@@ -1,4 +1,6 @@
-#include "device/uapi/uapi.h"
+/* What the control socket tells: the configuration, peers and counters. Runs in the control thread.
+ */
+#include "device/uapi/uapi_get.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -10,12 +12,12 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-static unsigned long long load(const _Atomic uint64_t *counter)
+static unsigned long long read_counter(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static void put_endpoint(FILE *out, const struct endpoint *endpoint)
+static void write_endpoint(FILE *out, const struct udp_endpoint *endpoint)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -31,7 +33,7 @@ static void put_endpoint(FILE *out, const struct endpoint *endpoint)
 	}
 }
 
-static void put_allowed_ips(FILE *out, const struct allowedips_owner *owner)
+static void write_allowed_ips(FILE *out, const struct allowedips_owner *owner)
 {
 	const struct allowedips_entry *entry = NULL;
 	struct allowed_ip prefix;
@@ -43,25 +45,24 @@ static void put_allowed_ips(FILE *out, const struct allowedips_owner *owner)
 	}
 }
 
-static void put_peer(FILE *out, const struct wireguard_target *target)
+static void write_peer(FILE *out, const struct wg_peer *peer)
 {
 	static const struct key no_key;
-	const struct peer *peer = &target->peer;
 	const struct key *preshared = peer->remote.preshared ? peer->remote.preshared : &no_key;
-	unsigned long long handshake = load(&peer->handshake_ns);
-	struct endpoint endpoint;
+	unsigned long long handshake = read_counter(&peer->handshake_ns);
+	struct udp_endpoint endpoint;
 
-	whereabouts_get(&target->where, &endpoint);
+	peer_address_get(&peer->address, &endpoint);
 	fprintf(out, "public_key=%s\n", hex_key(&peer->remote.public_key).s);
 	fprintf(out, "preshared_key=%s\n", hex_key(preshared).s);
 	fprintf(out, "protocol_version=1\n");
-	put_endpoint(out, &endpoint);
+	write_endpoint(out, &endpoint);
 	fprintf(out, "last_handshake_time_sec=%llu\n", handshake / NS_PER_S);
 	fprintf(out, "last_handshake_time_nsec=%llu\n", handshake % NS_PER_S);
-	fprintf(out, "tx_bytes=%llu\n", load(&target->target.sent));
-	fprintf(out, "rx_bytes=%llu\n", load(&target->target.received));
+	fprintf(out, "tx_bytes=%llu\n", read_counter(&peer->target.sent));
+	fprintf(out, "rx_bytes=%llu\n", read_counter(&peer->target.received));
 	fprintf(out, "persistent_keepalive_interval=%u\n", peer->persistent_s);
-	put_allowed_ips(out, &target->target.inner);
+	write_allowed_ips(out, &peer->target.inner);
 }
 
 char *uapi_get(struct device *device, size_t *length)
@@ -78,20 +79,18 @@ char *uapi_get(struct device *device, size_t *length)
 		fprintf(out, "fwmark=%u\n", device->mark);
 	for (struct target *t = device->first; t; t = t->next)
 		if (t->kind == TARGET_WIREGUARD)
-			put_peer(out, target_wireguard(t));
+			write_peer(out, wg_peer_of(t));
 	return fclose(out) == 0 ? text : NULL;
 }
 
-static void put_ipip_peer(
-	FILE *out, const struct device *device, const struct ipip_target *target, uint64_t now)
+static void write_ipip_peer(
+	FILE *out, const struct device *device, const struct ipip_peer *peer, uint64_t now)
 {
-	struct ipip_usage usage = short_way_usage(device, target);
+	struct ipip_usage usage = fast_path_usage(&device->fast_path, peer);
 	char address[INET_ADDRSTRLEN];
 
-	fprintf(out, "ipip_peer=%s\n",
-		inet_ntop(AF_INET, &target->remote, address, sizeof address));
-	fprintf(out, "ipip_inner=%s\n",
-		inet_ntop(AF_INET, &target->source, address, sizeof address));
+	fprintf(out, "ipip_peer=%s\n", inet_ntop(AF_INET, &peer->remote, address, sizeof address));
+	fprintf(out, "ipip_inner=%s\n", inet_ntop(AF_INET, &peer->source, address, sizeof address));
 	fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent, usage.received);
 	if (usage.active_ms)
 		fprintf(out, "idle_ms=%" PRIu64 "\n",
@@ -106,42 +105,41 @@ char *uapi_get_ipip(struct device *device, size_t *length)
 
 	if (!out)
 		return NULL;
-	if (device->shared.raw >= 0)
+	if (device->shared.ipip.raw >= 0)
 		fprintf(out, "ipip_local=%s\n",
 			inet_ntop(AF_INET, &device->ipip_local, address, sizeof address));
 	for (struct target *t = device->first; t; t = t->next)
 		if (t->kind == TARGET_IPIP)
-			put_ipip_peer(out, device, target_ipip(t), now);
+			write_ipip_peer(out, device, ipip_peer_of(t), now);
 	return fclose(out) == 0 ? text : NULL;
 }
 
-char *uapi_get_peer(const struct wireguard_target *target, size_t *length)
+char *uapi_get_peer(const struct wg_peer *peer, size_t *length)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, length);
 
 	if (!out)
 		return NULL;
-	put_peer(out, target);
+	write_peer(out, peer);
 	return fclose(out) == 0 ? text : NULL;
 }
 
-char *uapi_get_ipip_peer(
-	const struct device *device, const struct ipip_target *target, size_t *length)
+char *uapi_get_ipip_peer(const struct device *device, const struct ipip_peer *peer, size_t *length)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, length);
 
 	if (!out)
 		return NULL;
-	put_ipip_peer(out, device, target, clock_now_ms(&system_clock));
+	write_ipip_peer(out, device, peer, clock_now_ms(&system_clock));
 	return fclose(out) == 0 ? text : NULL;
 }
 
 char *uapi_get_drops(struct device *device, size_t *length)
 {
 	const struct drops *drops = &device->shared.drops;
-	const struct control_drops *handshakes = &device->shared.control.dropped;
+	const struct wireguard_drops *handshakes = &device->shared.wireguard.dropped;
 	const struct {
 		const char *name;
 		const _Atomic uint64_t *counter;
@@ -155,7 +153,7 @@ char *uapi_get_drops(struct device *device, size_t *length)
 		{"replayed", &drops->replayed, handshakes->replayed},
 		{"spoofed", &drops->spoofed, 0},
 		{"congested", &drops->congested, 0},
-		{"stranger", &drops->stranger, 0},
+		{"unknown_source", &drops->unknown_source, 0},
 		{"handshakes", &drops->handshakes, 0},
 		{"unsent", &drops->unsent, 0},
 		{"unknown", NULL, handshakes->unknown},
@@ -169,6 +167,6 @@ char *uapi_get_drops(struct device *device, size_t *length)
 		return NULL;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		fprintf(out, "%s=%llu\n", rows[i].name,
-			(rows[i].counter ? load(rows[i].counter) : 0) + rows[i].more);
+			(rows[i].counter ? read_counter(rows[i].counter) : 0) + rows[i].more);
 	return fclose(out) == 0 ? text : NULL;
 }

@@ -1,4 +1,5 @@
-#include "device/uapi/uapi.h"
+/* Carries out what the control socket's set operation asks for. Runs in the control thread. */
+#include "device/uapi/uapi_set.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -6,6 +7,10 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "device/control.h"
+#include "device/ipip/ipip.h"
+#include "device/peers.h"
+#include "device/sockets.h"
 
 static int parse_number(const char *text, unsigned long max, unsigned long *number)
 {
@@ -34,7 +39,7 @@ static int parse_port(const char *text, in_port_t *port)
 }
 
 /* "192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%2]:51820" */
-static int parse_endpoint(const char *value, struct endpoint *endpoint)
+static int parse_endpoint(const char *value, struct udp_endpoint *endpoint)
 {
 	char text[INET6_ADDRSTRLEN + sizeof "%4294967295"];
 	const char *colon = strrchr(value, ':');
@@ -72,7 +77,7 @@ static int parse_endpoint(const char *value, struct endpoint *endpoint)
 static int set_private_key(struct uapi_set *set, const char *value)
 {
 	struct key key;
-	struct wireguard_target *self;
+	struct wg_peer *self;
 	int error = hex_parse_key(value, &key);
 
 	if (error == 0)
@@ -80,9 +85,9 @@ static int set_private_key(struct uapi_set *set, const char *value)
 	key_wipe(&key);
 	if (error < 0)
 		return error;
-	self = device_find(set->device, &set->device->shared.control.noise.public_key);
+	self = device_find_peer(set->device, &set->device->shared.wireguard.noise.public_key);
 	if (self)
-		device_remove(set->device, &self->target);
+		device_remove_peer(set->device, &self->target);
 	return 0;
 }
 
@@ -95,20 +100,20 @@ static int begin_peer(struct uapi_set *set, const char *value)
 		return error;
 	set->section = UAPI_SECTION_PEER;
 	set->created = false;
-	set->target = NULL;
-	if (key_equal(&key, &set->device->shared.control.noise.public_key))
+	set->peer = NULL;
+	if (key_equal(&key, &set->device->shared.wireguard.noise.public_key))
 		return 0; /* ourselves: passed over */
-	set->target = device_find(set->device, &key);
-	if (set->target)
+	set->peer = device_find_peer(set->device, &key);
+	if (set->peer)
 		return 0;
 	set->created = true;
-	return device_add(set->device, &key, &set->target);
+	return device_add_peer(set->device, &key, &set->peer);
 }
 
 static int begin_ipip(struct uapi_set *set, const char *value)
 {
 	set->section = UAPI_SECTION_IPIP;
-	set->target = NULL;
+	set->peer = NULL;
 	return inet_pton(AF_INET, value, &set->ipip_remote) == 1 ? 0 : -EINVAL;
 }
 
@@ -135,9 +140,9 @@ static int set_allowed_ip(struct uapi_set *set, const char *value)
 		return -EINVAL;
 	if (!removes)
 		return allowedips_insert(
-			table, family, address, (uint8_t)length, &set->target->target.inner);
+			table, family, address, (uint8_t)length, &set->peer->target.inner);
 	n = (size_t)-allowedips_remove(
-		table, family, address, (uint8_t)length, &set->target->target.inner);
+		table, family, address, (uint8_t)length, &set->peer->target.inner);
 	return n == EINVAL ? -EINVAL : 0;
 }
 
@@ -147,18 +152,18 @@ static int set_preshared(struct uapi_set *set, const char *value)
 	int error = hex_parse_key(value, &key);
 
 	if (error == 0)
-		error = control_set_preshared(&set->target->peer, &key);
+		error = control_set_preshared(set->peer, &key);
 	key_wipe(&key);
 	return error;
 }
 
 static int set_endpoint(struct uapi_set *set, const char *value)
 {
-	struct endpoint endpoint;
+	struct udp_endpoint endpoint;
 	int error = parse_endpoint(value, &endpoint);
 
 	if (error == 0)
-		whereabouts_set(&set->target->where, &endpoint);
+		peer_address_set(&set->peer->address, &endpoint);
 	return error;
 }
 
@@ -168,23 +173,23 @@ static int set_persistent(struct uapi_set *set, const char *value)
 	int error = parse_number(value, UINT16_MAX, &seconds);
 
 	return error < 0 ? error
-			 : control_set_persistent(&set->device->shared.control, &set->target->peer,
-				   (uint16_t)seconds);
+			 : control_set_persistent(
+				   &set->device->shared.wireguard, set->peer, (uint16_t)seconds);
 }
 
 static int remove_peer(struct uapi_set *set)
 {
-	device_remove(set->device, &set->target->target);
-	set->target = NULL;
+	device_remove_peer(set->device, &set->peer->target);
+	set->peer = NULL;
 	return 0;
 }
 
 /* Keys of the peer that the section is about. */
 static int peer_line(struct uapi_set *set, const char *key, const char *value)
 {
-	struct wireguard_target *target = set->target;
+	struct wg_peer *peer = set->peer;
 
-	if (!target)
+	if (!peer)
 		return 0;
 	if (strcmp(key, "remove") == 0)
 		return parse_true(value) < 0 ? -EINVAL : remove_peer(set);
@@ -199,7 +204,7 @@ static int peer_line(struct uapi_set *set, const char *key, const char *value)
 	if (strcmp(key, "replace_allowed_ips") == 0) {
 		if (parse_true(value) < 0)
 			return -EINVAL;
-		allowedips_remove_all(&set->device->shared.inner, &target->target.inner);
+		allowedips_remove_all(&set->device->shared.inner, &peer->target.inner);
 		return 0;
 	}
 	if (strcmp(key, "allowed_ip") == 0)
@@ -212,17 +217,17 @@ static int peer_line(struct uapi_set *set, const char *key, const char *value)
 static int ipip_line(struct uapi_set *set, const char *key, const char *value)
 {
 	struct in_addr inner;
-	struct ipip_target *target;
+	struct ipip_peer *peer;
 
 	if (strcmp(key, "ipip_inner") == 0)
 		return inet_pton(AF_INET, value, &inner) == 1
-			       ? device_set_ipip(set->device, set->ipip_remote, inner)
+			       ? device_set_ipip_peer(set->device, set->ipip_remote, inner)
 			       : -EINVAL;
 	if (strcmp(key, "remove") != 0 || parse_true(value) < 0)
 		return -EINVAL;
-	target = device_find_ipip(set->device, set->ipip_remote);
-	if (target)
-		device_remove(set->device, &target->target);
+	peer = ipip_find_peer(&set->device->shared.ipip, set->ipip_remote);
+	if (peer)
+		device_remove_peer(set->device, &peer->target);
 	return 0;
 }
 
@@ -243,11 +248,11 @@ static int device_line(struct uapi_set *set, const char *key, const char *value)
 		return device_set_mark(set->device, (uint32_t)number);
 	}
 	if (strcmp(key, "replace_peers") == 0 && parse_true(value) == 0) {
-		device_remove_all(set->device, TARGET_WIREGUARD);
+		device_remove_peers(set->device, TARGET_WIREGUARD);
 		return 0;
 	}
 	if (strcmp(key, "replace_ipip_peers") == 0 && parse_true(value) == 0) {
-		device_remove_all(set->device, TARGET_IPIP);
+		device_remove_peers(set->device, TARGET_IPIP);
 		return 0;
 	}
 	if (strcmp(key, "ipip_local") == 0)

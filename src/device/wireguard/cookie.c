@@ -71,10 +71,10 @@ static int refresh_secret(struct cookie_checker *checker, uint64_t now_ms)
 
 /* tau = MAC(R_m, source) */
 static int make_cookie(struct cookie_checker *checker, struct blake2s *blake2s,
-	const struct endpoint *source, uint64_t now_ms, uint8_t cookie[BLAKE2S_MAC_SIZE])
+	const struct udp_endpoint *source, uint64_t now_ms, uint8_t cookie[BLAKE2S_MAC_SIZE])
 {
-	uint8_t bytes[ENDPOINT_BYTES_MAX];
-	size_t length = endpoint_bytes(source, bytes);
+	uint8_t bytes[UDP_ENDPOINT_BYTES_MAX];
+	size_t length = udp_endpoint_bytes(source, bytes);
 	int error = refresh_secret(checker, now_ms);
 
 	return error ? error
@@ -83,7 +83,7 @@ static int make_cookie(struct cookie_checker *checker, struct blake2s *blake2s,
 }
 
 bool cookie_check_mac2(struct cookie_checker *checker, struct blake2s *blake2s,
-	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms)
+	const uint8_t *message, size_t length, const struct udp_endpoint *source, uint64_t now_ms)
 {
 	uint8_t cookie[BLAKE2S_MAC_SIZE];
 
@@ -93,7 +93,7 @@ bool cookie_check_mac2(struct cookie_checker *checker, struct blake2s *blake2s,
 }
 
 int cookie_create_reply(struct cookie_checker *checker, struct blake2s *blake2s, struct aead *aead,
-	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms,
+	const uint8_t *message, size_t length, const struct udp_endpoint *source, uint64_t now_ms,
 	struct message_cookie *reply)
 {
 	uint8_t cookie[BLAKE2S_MAC_SIZE];

@@ -46,11 +46,11 @@ bool cookie_check_mac1(const struct cookie_keys *keys, struct blake2s *blake2s,
 	const uint8_t *message, size_t length);
 /* True: it also receives what is sent to where it sent from. */
 bool cookie_check_mac2(struct cookie_checker *checker, struct blake2s *blake2s,
-	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms);
+	const uint8_t *message, size_t length, const struct udp_endpoint *source, uint64_t now_ms);
 
 /* The answer to a message that has a valid mac1 but no valid mac2. Returns 0 or -EIO. */
 int cookie_create_reply(struct cookie_checker *checker, struct blake2s *blake2s, struct aead *aead,
-	const uint8_t *message, size_t length, const struct endpoint *source, uint64_t now_ms,
+	const uint8_t *message, size_t length, const struct udp_endpoint *source, uint64_t now_ms,
 	struct message_cookie *reply);
 
 /* The initiator's (or any sender's) side: what a peer has sent us last. Part of a session. */

@@ -1,3 +1,7 @@
+/*
+ * Handshake messages: what is sent when, and what is done with those that come (paper, 5 and 6).
+ * Runs in the control thread.
+ */
 #include "device/wireguard/handshake.h"
 
 #include <errno.h>
@@ -11,140 +15,140 @@ enum {
 	INITIATION_INTERVAL_MS = 20,
 };
 
-static uint64_t now_of(const struct control *control)
+static uint64_t now_of(const struct wireguard *wg)
 {
-	return clock_now_ms(control->clock);
+	return clock_now_ms(wg->clock);
 }
 
-static uint16_t random_jitter(struct control *control)
+static uint16_t random_jitter(struct wireguard *wg)
 {
 	uint16_t jitter = 0;
 
 	/* Without randomness there is none: the handshake will fail for want of it anyway. */
-	if (control->noise.random(&jitter, sizeof jitter) != 0)
+	if (wg->noise.random(&jitter, sizeof jitter) != 0)
 		return 0;
 	return jitter % (REKEY_TIMEOUT_JITTER_MS + 1);
 }
 
 /* Adds the macs and sends. What cannot be sent is lost as if on the way. */
 static void send_handshake(
-	struct control *control, struct session *session, uint8_t *message, size_t length)
+	struct wireguard *wg, struct session *session, uint8_t *message, size_t length)
 {
-	struct peer *peer = session->peer;
-	uint64_t now = now_of(control);
+	struct wg_peer *peer = session->peer;
+	uint64_t now = now_of(wg);
 	struct cookie_keys keys;
 
-	if (cookie_keys_init(&keys, control->noise.blake2s, &peer->remote.public_key) == 0 &&
-		cookie_add_macs(
-			&session->jar, &keys, control->noise.blake2s, message, length, now) == 0) {
-		timers_note_sent(&session->timers, false, now);
-		control->ops->send(control->context, peer, message, length);
+	if (cookie_keys_init(&keys, wg->noise.blake2s, &peer->remote.public_key) == 0 &&
+		cookie_add_macs(&session->jar, &keys, wg->noise.blake2s, message, length, now) ==
+			0) {
+		timers_record_sent(&session->timers, false, now);
+		wg->ops->send(wg->context, peer, message, length);
 	}
 	explicit_bzero(&keys, sizeof keys);
 }
 
 /* --- Out --- */
 
-static struct attempt *attempt_new(struct control *control, struct peer *peer)
+static struct pending_handshake *pending_new(struct wireguard *wg, struct wg_peer *peer)
 {
-	struct attempt *attempt = calloc(1, sizeof(*attempt));
+	struct pending_handshake *pending = calloc(1, sizeof(*pending));
 
-	if (!attempt)
+	if (!pending)
 		return NULL;
-	attempt->peer = peer;
-	attempt->entry.kind = INDEX_HANDSHAKE;
-	if (index_choose(&control->indices, &attempt->entry.index) != 0) {
-		free(attempt);
+	pending->peer = peer;
+	pending->entry.kind = INDEX_HANDSHAKE;
+	if (index_choose(&wg->indices, &pending->entry.index) != 0) {
+		free(pending);
 		return NULL;
 	}
-	return attempt;
+	return pending;
 }
 
-void exchange_initiate(struct control *control, struct peer *peer)
+void handshake_initiate(struct wireguard *wg, struct wg_peer *peer)
 {
-	struct session *session = session_get(control, peer);
+	struct session *session = session_get(wg, peer);
 	uint8_t timestamp[TIMESTAMP_SIZE];
 	struct message_initiation message;
-	struct attempt *attempt;
+	struct pending_handshake *pending;
 	int error;
 
 	if (!session)
 		return;
-	timers_initiation_sent(&session->timers, now_of(control), random_jitter(control));
-	session_drop_attempt(control, session);
-	attempt = attempt_new(control, peer);
-	if (!attempt)
+	timers_initiation_sent(&session->timers, now_of(wg), random_jitter(wg));
+	session_drop_pending(wg, session);
+	pending = pending_new(wg, peer);
+	if (!pending)
 		return; /* tried again as if it were lost */
-	noise_timestamp(control->wall_ns(), timestamp);
-	error = noise_create_initiation(&control->noise, &peer->remote, attempt->entry.index,
-		timestamp, &attempt->handshake, &message);
+	noise_timestamp(wg->wall_ns(), timestamp);
+	error = noise_create_initiation(&wg->noise, &peer->remote, pending->entry.index, timestamp,
+		&pending->handshake, &message);
 	if (error) {
-		free(attempt);
+		free(pending);
 		if (error != -EIO)
 			timers_end_handshake(&session->timers); /* a key is missing or bad */
 		return;
 	}
-	session->attempt = attempt;
-	index_publish(&control->indices, &attempt->entry);
-	send_handshake(control, session, (uint8_t *)&message, sizeof message);
+	session->pending = pending;
+	index_publish(&wg->indices, &pending->entry);
+	send_handshake(wg, session, (uint8_t *)&message, sizeof message);
 }
 
-void exchange_begin(struct control *control, struct peer *peer)
+void handshake_begin(struct wireguard *wg, struct wg_peer *peer)
 {
-	struct session *session = control->up ? session_get(control, peer) : NULL;
+	struct session *session = wg->up ? session_get(wg, peer) : NULL;
 
-	if (session && timers_begin_handshake(&session->timers, now_of(control)))
-		exchange_initiate(control, peer);
+	if (session && timers_begin_handshake(&session->timers, now_of(wg)))
+		handshake_initiate(wg, peer);
 }
 
-void exchange_keepalive(struct control *control, struct peer *peer)
+void handshake_keepalive(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct {
 		struct message_transport header;
 		uint8_t tag[AEAD_TAG_SIZE];
 	} message = {.header.type = MESSAGE_TRANSPORT};
-	uint64_t now = now_of(control), counter;
-	struct keypair *keypair = peer_sending_key(peer, now);
+	uint64_t now = now_of(wg), counter;
+	struct keypair *keypair = wg_peer_sending_key(peer, now);
 
 	if (!keypair || !keypair_reserve(keypair, 1, &counter)) {
-		exchange_begin(control, peer);
+		handshake_begin(wg, peer);
 		return;
 	}
 	message.header.receiver = le32_make(keypair->remote_index);
 	message.header.counter = le64_make(counter);
-	if (aead_seal(control->noise.aead, &keypair->send, counter, NULL, 0, NULL, 0, message.tag))
+	if (aead_seal(wg->noise.aead, &keypair->send, counter, NULL, 0, NULL, 0, message.tag))
 		return;
-	peer_note_sent(peer, false, now);
-	control->ops->send(control->context, peer, &message, sizeof message);
+	wg_peer_record_sent(peer, false, now);
+	wg->ops->send(wg->context, peer, &message, sizeof message);
 	if (keypair_rekey_after_send(keypair, now))
-		exchange_begin(control, peer);
+		handshake_begin(wg, peer);
 }
 
 /* --- In --- */
 
 /* A session is ready for both sides. */
-static void confirmed(struct control *control, struct session *session, bool must_send)
+static void confirmed(struct wireguard *wg, struct session *session, bool must_send)
 {
-	struct peer *peer = session->peer;
+	struct wg_peer *peer = session->peer;
 
 	timers_session_confirmed(&session->timers);
-	atomic_store_explicit(&peer->handshake_ns, control->wall_ns(), memory_order_relaxed);
-	if (!control->ops->ready(control->context, peer) && must_send)
-		exchange_keepalive(control, peer);
+	atomic_store_explicit(&peer->handshake_ns, wg->wall_ns(), memory_order_relaxed);
+	if (!wg->ops->ready(wg->context, peer) && must_send)
+		handshake_keepalive(wg, peer);
 }
 
-void exchange_confirm(struct control *control, struct peer *peer)
+void handshake_confirm(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = session_of(peer);
 
-	if (!session || !keypairs_rotate(&session->keypairs, &control->indices))
+	if (!session || !keypairs_rotate(&session->keypairs, &wg->indices))
 		return;
 	/* Where both sides began at once, this session does for both. */
-	session_drop_attempt(control, session);
-	confirmed(control, session, false);
+	session_drop_pending(wg, session);
+	confirmed(wg, session, false);
 }
 
-static struct keypair *keypair_for(struct control *control, struct peer *peer, bool initiator)
+static struct keypair *keypair_for(struct wireguard *wg, struct wg_peer *peer, bool initiator)
 {
 	struct keypair *keypair = keypair_new();
 
@@ -152,40 +156,40 @@ static struct keypair *keypair_for(struct control *control, struct peer *peer, b
 		return NULL;
 	keypair->peer = peer;
 	keypair->initiator = initiator;
-	keypair->made_ms = now_of(control);
+	keypair->made_ms = now_of(wg);
 	atomic_init(&keypair->confirmed, initiator);
 	return keypair;
 }
 
 /* An authentic handshake message has come. */
-static void heard(struct control *control, struct session *session, const struct endpoint *source)
+static void heard(struct wireguard *wg, struct session *session, const struct udp_endpoint *source)
 {
-	timers_note_received(&session->timers, false, now_of(control));
-	control->ops->moved(control->context, session->peer, source);
+	timers_record_received(&session->timers, false, now_of(wg));
+	peer_address_update(&session->peer->address, source);
 }
 
-static int respond(struct control *control, struct session *session, struct handshake *handshake)
+static int respond(struct wireguard *wg, struct session *session, struct handshake *handshake)
 {
-	struct peer *peer = session->peer;
-	struct keypair *keypair = keypair_for(control, peer, false);
+	struct wg_peer *peer = session->peer;
+	struct keypair *keypair = keypair_for(wg, peer, false);
 	struct message_response response;
 	int error = keypair ? 0 : -ENOMEM;
 
 	if (!error)
-		error = index_choose(&control->indices, &keypair->entry.index);
+		error = index_choose(&wg->indices, &keypair->entry.index);
 	if (!error)
 		error = noise_create_response(
-			&control->noise, &peer->remote, keypair->entry.index, handshake, &response);
+			&wg->noise, &peer->remote, keypair->entry.index, handshake, &response);
 	if (error)
 		goto out;
 	keypair->remote_index = handshake->remote_index;
-	error = noise_derive(&control->noise, handshake, false, &keypair->send, &keypair->receive);
+	error = noise_derive(&wg->noise, handshake, false, &keypair->send, &keypair->receive);
 	if (error)
 		goto out;
-	index_publish(&control->indices, &keypair->entry);
-	keypairs_install(&session->keypairs, &control->indices, keypair);
-	timers_session_made(&session->timers, now_of(control));
-	send_handshake(control, session, (uint8_t *)&response, sizeof response);
+	index_publish(&wg->indices, &keypair->entry);
+	keypairs_install(&session->keypairs, &wg->indices, keypair);
+	timers_session_made(&session->timers, now_of(wg));
+	send_handshake(wg, session, (uint8_t *)&response, sizeof response);
 	return 0;
 out:
 	keypair_free(keypair);
@@ -194,16 +198,16 @@ out:
 
 /* 5.1: each initiation is later than the last. */
 static bool is_fresh(
-	struct control *control, struct peer *peer, const uint8_t timestamp[TIMESTAMP_SIZE])
+	struct wireguard *wg, struct wg_peer *peer, const uint8_t timestamp[TIMESTAMP_SIZE])
 {
-	uint64_t now = now_of(control);
+	uint64_t now = now_of(wg);
 
 	if (memcmp(timestamp, peer->timestamp, TIMESTAMP_SIZE) <= 0) {
-		control->dropped.replayed++;
+		wg->dropped.replayed++;
 		return false;
 	}
 	if (peer->initiation_ms && now < peer->initiation_ms + INITIATION_INTERVAL_MS) {
-		control->dropped.limited++;
+		wg->dropped.limited++;
 		return false;
 	}
 	memcpy(peer->timestamp, timestamp, TIMESTAMP_SIZE);
@@ -211,160 +215,161 @@ static bool is_fresh(
 	return true;
 }
 
-static void handle_initiation(struct control *control, const struct message_initiation *message,
-	const struct endpoint *source)
+static void handle_initiation(struct wireguard *wg, const struct message_initiation *message,
+	const struct udp_endpoint *source)
 {
 	struct handshake handshake = {0};
 	uint8_t timestamp[TIMESTAMP_SIZE];
 	struct session *session;
-	struct peer *peer;
+	struct wg_peer *peer;
 
-	if (noise_open_initiation(&control->noise, message, &handshake) != 0) {
-		control->dropped.forged++;
+	if (noise_open_initiation(&wg->noise, message, &handshake) != 0) {
+		wg->dropped.forged++;
 		return;
 	}
-	peer = control_find_peer(control, &handshake.remote_static);
-	if (!peer || key_equal(&handshake.remote_static, &control->noise.public_key)) {
-		control->dropped.unknown++;
+	peer = wireguard_find_peer(wg, &handshake.remote_static);
+	if (!peer || key_equal(&handshake.remote_static, &wg->noise.public_key)) {
+		wg->dropped.unknown++;
 		goto out;
 	}
-	if (noise_prove_initiation(
-		    &control->noise, &peer->remote, message, &handshake, timestamp) != 0) {
-		control->dropped.forged++;
+	if (noise_prove_initiation(&wg->noise, &peer->remote, message, &handshake, timestamp) !=
+		0) {
+		wg->dropped.forged++;
 		goto out;
 	}
-	if (!is_fresh(control, peer, timestamp))
+	if (!is_fresh(wg, peer, timestamp))
 		goto out;
-	session = session_get(control, peer);
+	session = session_get(wg, peer);
 	if (session) {
-		heard(control, session, source);
-		respond(control, session, &handshake);
-		session_settle(control, peer);
+		heard(wg, session, source);
+		respond(wg, session, &handshake);
+		session_settle(wg, peer);
 	}
 out:
 	handshake_wipe(&handshake);
 }
 
-/* The session that an attempt's response has made. */
-static int complete(struct control *control, struct session *session, struct attempt *attempt)
+/* The session that the response has made. */
+static int complete(
+	struct wireguard *wg, struct session *session, struct pending_handshake *pending)
 {
-	struct keypair *keypair = keypair_for(control, session->peer, true);
+	struct keypair *keypair = keypair_for(wg, session->peer, true);
 	int error;
 
 	if (!keypair)
 		return -ENOMEM;
-	keypair->remote_index = attempt->handshake.remote_index;
+	keypair->remote_index = pending->handshake.remote_index;
 	error = noise_derive(
-		&control->noise, &attempt->handshake, true, &keypair->send, &keypair->receive);
+		&wg->noise, &pending->handshake, true, &keypair->send, &keypair->receive);
 	if (error) {
 		keypair_free(keypair);
 		return error;
 	}
-	index_replace(&control->indices, &attempt->entry, &keypair->entry);
-	session_drop_attempt(control, session);
-	keypairs_install(&session->keypairs, &control->indices, keypair);
-	timers_session_made(&session->timers, now_of(control));
+	index_replace(&wg->indices, &pending->entry, &keypair->entry);
+	session_drop_pending(wg, session);
+	keypairs_install(&session->keypairs, &wg->indices, keypair);
+	timers_session_made(&session->timers, now_of(wg));
 	return 0;
 }
 
-static void handle_response(struct control *control, const struct message_response *message,
-	const struct endpoint *source)
+static void handle_response(struct wireguard *wg, const struct message_response *message,
+	const struct udp_endpoint *source)
 {
-	struct index_entry *entry = index_lookup(&control->indices, le32_get(message->receiver));
-	struct attempt *attempt;
+	struct index_entry *entry = index_lookup(&wg->indices, le32_get(message->receiver));
+	struct pending_handshake *pending;
 	struct session *session;
 
 	if (!entry || entry->kind != INDEX_HANDSHAKE) {
-		control->dropped.malformed++;
+		wg->dropped.malformed++;
 		return;
 	}
-	attempt = hash_entry(entry, struct attempt, entry);
-	session = session_of(attempt->peer);
+	pending = hash_entry(entry, struct pending_handshake, entry);
+	session = session_of(pending->peer);
 	if (noise_consume_response(
-		    &control->noise, &attempt->peer->remote, message, &attempt->handshake) != 0) {
-		control->dropped.forged++;
+		    &wg->noise, &pending->peer->remote, message, &pending->handshake) != 0) {
+		wg->dropped.forged++;
 		return;
 	}
-	heard(control, session, source);
-	if (complete(control, session, attempt) == 0)
-		confirmed(control, session, true); /* the responder waits for a first packet */
-	session_settle(control, session->peer);
+	heard(wg, session, source);
+	if (complete(wg, session, pending) == 0)
+		confirmed(wg, session, true); /* the responder waits for a first packet */
+	session_settle(wg, session->peer);
 }
 
-static void handle_cookie(struct control *control, const struct message_cookie *message)
+static void handle_cookie(struct wireguard *wg, const struct message_cookie *message)
 {
-	struct index_entry *entry = index_lookup(&control->indices, le32_get(message->receiver));
+	struct index_entry *entry = index_lookup(&wg->indices, le32_get(message->receiver));
 	struct cookie_keys keys;
 	struct session *session;
-	struct peer *peer;
+	struct wg_peer *peer;
 
 	if (!entry) {
-		control->dropped.malformed++;
+		wg->dropped.malformed++;
 		return;
 	}
 	/* To our initiation, or to our response. */
-	peer = entry->kind == INDEX_HANDSHAKE ? hash_entry(entry, struct attempt, entry)->peer
-					      : keypair_of(entry)->peer;
+	peer = entry->kind == INDEX_HANDSHAKE
+		       ? hash_entry(entry, struct pending_handshake, entry)->peer
+		       : keypair_of(entry)->peer;
 	session = session_of(peer);
-	if (cookie_keys_init(&keys, control->noise.blake2s, &peer->remote.public_key) != 0 ||
-		cookie_consume_reply(
-			&session->jar, &keys, control->noise.aead, message, now_of(control)) != 0)
-		control->dropped.forged++;
+	if (cookie_keys_init(&keys, wg->noise.blake2s, &peer->remote.public_key) != 0 ||
+		cookie_consume_reply(&session->jar, &keys, wg->noise.aead, message, now_of(wg)) !=
+			0)
+		wg->dropped.forged++;
 	explicit_bzero(&keys, sizeof keys);
 }
 
-static void send_cookie(struct control *control, const uint8_t *message, size_t length,
-	const struct endpoint *source)
+static void send_cookie(struct wireguard *wg, const uint8_t *message, size_t length,
+	const struct udp_endpoint *source)
 {
 	struct message_cookie reply;
 
-	control->dropped.cookies++;
-	if (cookie_create_reply(&control->checker, control->noise.blake2s, control->noise.aead,
-		    message, length, source, now_of(control), &reply) == 0)
-		control->ops->answer(control->context, source, &reply, sizeof reply);
+	wg->dropped.cookies++;
+	if (cookie_create_reply(&wg->checker, wg->noise.blake2s, wg->noise.aead, message, length,
+		    source, now_of(wg), &reply) == 0)
+		wg->ops->answer(wg->context, source, &reply, sizeof reply);
 }
 
 /* 5.3: under load, what a handshake message must have before any agreement is computed for it. */
-static bool admit(struct control *control, const uint8_t *message, size_t length,
-	const struct endpoint *source, bool under_load)
+static bool admit(struct wireguard *wg, const uint8_t *message, size_t length,
+	const struct udp_endpoint *source, bool under_load)
 {
-	struct blake2s *blake2s = control->noise.blake2s;
-	uint64_t now = now_of(control);
+	struct blake2s *blake2s = wg->noise.blake2s;
+	uint64_t now = now_of(wg);
 
 	if (!under_load)
 		return true;
-	if (!cookie_check_mac2(&control->checker, blake2s, message, length, source, now)) {
-		send_cookie(control, message, length, source);
+	if (!cookie_check_mac2(&wg->checker, blake2s, message, length, source, now)) {
+		send_cookie(wg, message, length, source);
 		return false;
 	}
-	if (!ratelimiter_allow(control->limiter, source, now)) {
-		control->dropped.limited++;
+	if (!ratelimiter_allow(wg->limiter, source, now)) {
+		wg->dropped.limited++;
 		return false;
 	}
 	return true;
 }
 
-void control_receive(struct control *control, const uint8_t *datagram, size_t length,
-	const struct endpoint *source, bool under_load)
+void handshake_receive(struct wireguard *wg, const uint8_t *datagram, size_t length,
+	const struct udp_endpoint *source, bool under_load)
 {
 	int type = messages_type(datagram, length);
 
-	if (!control->up || !control->noise.private_key)
+	if (!wg->up || !wg->noise.private_key)
 		return;
 	switch (type) {
 	case MESSAGE_INITIATION:
-		if (admit(control, datagram, length, source, under_load))
-			handle_initiation(
-				control, (const struct message_initiation *)datagram, source);
+		if (admit(wg, datagram, length, source, under_load))
+			handle_initiation(wg, (const struct message_initiation *)datagram, source);
 		break;
 	case MESSAGE_RESPONSE:
-		if (admit(control, datagram, length, source, under_load))
-			handle_response(control, (const struct message_response *)datagram, source);
+		if (admit(wg, datagram, length, source, under_load))
+			handle_response(wg, (const struct message_response *)datagram, source);
 		break;
 	case MESSAGE_COOKIE:
-		handle_cookie(control, (const struct message_cookie *)datagram);
+		handle_cookie(wg, (const struct message_cookie *)datagram);
 		break;
 	default:
-		control->dropped.malformed++;
+		wg->dropped.malformed++;
 	}
 }

@@ -16,13 +16,13 @@
 #include "device/wireguard/messages.h"
 #include "device/wireguard/replay.h"
 
-struct peer;
+struct wg_peer;
 
 struct keypair {
 	struct index_entry entry; /* our index; kind INDEX_KEYPAIR. First: see keypair_of() */
 	uint32_t remote_index; /* theirs, for message_transport.receiver */
 	bool initiator; /* of the handshake that made it: us */
-	struct peer *peer;
+	struct wg_peer *peer;
 	uint64_t made_ms;
 	struct aead_key send, receive;
 	struct epoch_node retired;

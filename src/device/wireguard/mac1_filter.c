@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct screen_keys {
+struct mac1_filter_keys {
 	struct epoch_node retired; /* first: see free_keys() */
 	struct cookie_keys keys;
 };
@@ -13,42 +13,44 @@ static void free_keys(struct epoch_node *node)
 	free(node);
 }
 
-void screen_init(struct screen *screen, const struct index_table *indices, struct epoch *epoch)
+void mac1_filter_init(
+	struct mac1_filter *filter, const struct index_table *indices, struct epoch *epoch)
 {
-	atomic_init(&screen->keys, NULL);
-	screen->indices = indices;
-	screen->epoch = epoch;
+	atomic_init(&filter->keys, NULL);
+	filter->indices = indices;
+	filter->epoch = epoch;
 }
 
-void screen_free(struct screen *screen)
+void mac1_filter_free(struct mac1_filter *filter)
 {
-	free(atomic_load_explicit(&screen->keys, memory_order_relaxed));
-	atomic_init(&screen->keys, NULL);
+	free(atomic_load_explicit(&filter->keys, memory_order_relaxed));
+	atomic_init(&filter->keys, NULL);
 }
 
-int screen_set_keys(struct screen *screen, const struct cookie_keys *keys)
+int mac1_filter_set_keys(struct mac1_filter *filter, const struct cookie_keys *keys)
 {
-	struct screen_keys *before = atomic_load_explicit(&screen->keys, memory_order_relaxed);
-	struct screen_keys *now = malloc(sizeof(*now));
+	struct mac1_filter_keys *before = atomic_load_explicit(&filter->keys, memory_order_relaxed);
+	struct mac1_filter_keys *now = malloc(sizeof(*now));
 
 	if (!now)
 		return -ENOMEM;
 	now->keys = *keys;
-	atomic_store_explicit(&screen->keys, now, memory_order_release);
+	atomic_store_explicit(&filter->keys, now, memory_order_release);
 	if (before)
-		epoch_retire(screen->epoch, &before->retired, free_keys);
+		epoch_retire(filter->epoch, &before->retired, free_keys);
 	return 0;
 }
 
-static bool has_mac1(const struct screen *screen, struct blake2s *blake2s, const uint8_t *datagram,
-	size_t length)
+static bool has_mac1(const struct mac1_filter *filter, struct blake2s *blake2s,
+	const uint8_t *datagram, size_t length)
 {
-	const struct screen_keys *keys = atomic_load_explicit(&screen->keys, memory_order_acquire);
+	const struct mac1_filter_keys *keys =
+		atomic_load_explicit(&filter->keys, memory_order_acquire);
 
 	return keys && cookie_check_mac1(&keys->keys, blake2s, datagram, length);
 }
 
-bool screen_lets_through(const struct screen *screen, struct blake2s *blake2s,
+bool mac1_filter_passes(const struct mac1_filter *filter, struct blake2s *blake2s,
 	const uint8_t *datagram, size_t length)
 {
 	const struct message_response *response = (const struct message_response *)datagram;
@@ -57,13 +59,13 @@ bool screen_lets_through(const struct screen *screen, struct blake2s *blake2s,
 
 	switch (messages_type(datagram, length)) {
 	case MESSAGE_INITIATION:
-		return has_mac1(screen, blake2s, datagram, length);
+		return has_mac1(filter, blake2s, datagram, length);
 	case MESSAGE_RESPONSE:
-		entry = index_lookup(screen->indices, le32_get(response->receiver));
+		entry = index_lookup(filter->indices, le32_get(response->receiver));
 		return entry && entry->kind == INDEX_HANDSHAKE &&
-		       has_mac1(screen, blake2s, datagram, length);
+		       has_mac1(filter, blake2s, datagram, length);
 	case MESSAGE_COOKIE:
-		return index_lookup(screen->indices, le32_get(cookie->receiver)) != NULL;
+		return index_lookup(filter->indices, le32_get(cookie->receiver)) != NULL;
 	default:
 		return false;
 	}

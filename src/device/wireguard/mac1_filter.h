@@ -14,24 +14,25 @@
 #include "base/epoch.h"
 #include "device/wireguard/index.h"
 
-struct screen_keys;
+struct mac1_filter_keys;
 
-struct screen {
-	_Atomic(struct screen_keys *) keys; /* NULL: none, nobody can know them */
+struct mac1_filter {
+	_Atomic(struct mac1_filter_keys *) keys; /* NULL: none, nobody can know them */
 	const struct index_table *indices;
 	struct epoch *epoch;
 };
 
 /* Lets nothing through yet. The table and the epoch stay the caller's. */
-void screen_init(struct screen *screen, const struct index_table *indices, struct epoch *epoch);
+void mac1_filter_init(
+	struct mac1_filter *filter, const struct index_table *indices, struct epoch *epoch);
 /* There is no reader left. */
-void screen_free(struct screen *screen);
+void mac1_filter_free(struct mac1_filter *filter);
 
 /* By the control thread: the keys of our own public key, which are copied. Returns 0, or -ENOMEM:
  * nothing has changed. */
-int screen_set_keys(struct screen *screen, const struct cookie_keys *keys);
+int mac1_filter_set_keys(struct mac1_filter *filter, const struct cookie_keys *keys);
 
 /* By any thread, within its epoch, with a hash of its own. The datagram is of a length that fits
  * its type (messages_type()). */
-bool screen_lets_through(const struct screen *screen, struct blake2s *blake2s,
+bool mac1_filter_passes(const struct mac1_filter *filter, struct blake2s *blake2s,
 	const uint8_t *datagram, size_t length);

@@ -1,8 +1,8 @@
 #include "device/wireguard/peer.h"
 
-bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests)
+bool wg_peer_request(struct inbox *inbox, struct wg_peer *peer, uint32_t requests)
 {
-	struct peer *first;
+	struct wg_peer *first;
 
 	/* Who finds no request yet puts the peer in. What was written before is seen by who takes
 	 * the request out. */
@@ -16,19 +16,19 @@ bool peer_request(struct inbox *inbox, struct peer *peer, uint32_t requests)
 	return first == NULL;
 }
 
-struct peer *inbox_take(struct inbox *inbox)
+struct wg_peer *inbox_take(struct inbox *inbox)
 {
 	return atomic_exchange_explicit(&inbox->first, NULL, memory_order_acquire);
 }
 
-static struct session *session_of(const struct peer *peer)
+static struct session *session_for_worker(const struct wg_peer *peer)
 {
 	return atomic_load_explicit(&peer->session, memory_order_acquire);
 }
 
-struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms)
+struct keypair *wg_peer_sending_key(const struct wg_peer *peer, uint64_t now_ms)
 {
-	const struct session *session = session_of(peer);
+	const struct session *session = session_for_worker(peer);
 	struct keypair *keypair =
 		session ? atomic_load_explicit(&session->keypairs.current, memory_order_acquire)
 			: NULL;
@@ -36,16 +36,16 @@ struct keypair *peer_sending_key(const struct peer *peer, uint64_t now_ms)
 	return keypair && keypair_alive(keypair, now_ms) ? keypair : NULL;
 }
 
-uint32_t peer_note_sent(const struct peer *peer, bool data, uint64_t now_ms)
+uint32_t wg_peer_record_sent(const struct wg_peer *peer, bool data, uint64_t now_ms)
 {
-	struct session *session = session_of(peer);
+	struct session *session = session_for_worker(peer);
 
-	return session && timers_note_sent(&session->timers, data, now_ms) ? PEER_WATCH : 0;
+	return session && timers_record_sent(&session->timers, data, now_ms) ? PEER_WATCH : 0;
 }
 
-uint32_t peer_note_received(const struct peer *peer, bool data, uint64_t now_ms)
+uint32_t wg_peer_record_received(const struct wg_peer *peer, bool data, uint64_t now_ms)
 {
-	struct session *session = session_of(peer);
+	struct session *session = session_for_worker(peer);
 
-	return session && timers_note_received(&session->timers, data, now_ms) ? PEER_WATCH : 0;
+	return session && timers_record_received(&session->timers, data, now_ms) ? PEER_WATCH : 0;
 }

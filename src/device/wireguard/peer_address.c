@@ -3,10 +3,10 @@
 #include <string.h>
 
 struct words {
-	uint64_t word[WHEREABOUTS_WORDS];
+	uint64_t word[PEER_ADDRESS_WORDS];
 };
 
-static struct words to_words(const struct endpoint *endpoint)
+static struct words to_words(const struct udp_endpoint *endpoint)
 {
 	struct words words = {0};
 
@@ -14,48 +14,49 @@ static struct words to_words(const struct endpoint *endpoint)
 	return words;
 }
 
-static struct words read_words(const struct whereabouts *where)
+static struct words read_words(const struct peer_address *address)
 {
 	struct words words;
 	uint32_t before, after;
 
 	do {
-		before = atomic_load_explicit(&where->sequence, memory_order_acquire);
-		for (int i = 0; i < WHEREABOUTS_WORDS; i++)
+		before = atomic_load_explicit(&address->sequence, memory_order_acquire);
+		for (int i = 0; i < PEER_ADDRESS_WORDS; i++)
 			words.word[i] =
-				atomic_load_explicit(&where->words[i], memory_order_relaxed);
+				atomic_load_explicit(&address->words[i], memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&where->sequence, memory_order_relaxed);
+		after = atomic_load_explicit(&address->sequence, memory_order_relaxed);
 	} while (before % 2 != 0 || before != after);
 	return words;
 }
 
-void whereabouts_get(const struct whereabouts *where, struct endpoint *endpoint)
+void peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint)
 {
-	struct words words = read_words(where);
+	struct words words = read_words(address);
 
 	memcpy(endpoint, &words, sizeof *endpoint);
 }
 
-void whereabouts_set(struct whereabouts *where, const struct endpoint *endpoint)
+void peer_address_set(struct peer_address *address, const struct udp_endpoint *endpoint)
 {
 	struct words words = to_words(endpoint);
-	uint32_t sequence = atomic_load_explicit(&where->sequence, memory_order_relaxed);
+	uint32_t sequence = atomic_load_explicit(&address->sequence, memory_order_relaxed);
 
 	if (sequence % 2 != 0 ||
-		!atomic_compare_exchange_strong_explicit(&where->sequence, &sequence, sequence + 1,
-			memory_order_acquire, memory_order_relaxed))
+		!atomic_compare_exchange_strong_explicit(&address->sequence, &sequence,
+			sequence + 1, memory_order_acquire, memory_order_relaxed))
 		return;
 	atomic_thread_fence(memory_order_release);
-	for (int i = 0; i < WHEREABOUTS_WORDS; i++)
-		atomic_store_explicit(&where->words[i], words.word[i], memory_order_relaxed);
-	atomic_store_explicit(&where->sequence, sequence + 2, memory_order_release);
-	atomic_store_explicit(&where->plain, false, memory_order_relaxed);
+	for (int i = 0; i < PEER_ADDRESS_WORDS; i++)
+		atomic_store_explicit(&address->words[i], words.word[i], memory_order_relaxed);
+	atomic_store_explicit(&address->sequence, sequence + 2, memory_order_release);
+	atomic_store_explicit(&address->plain, false, memory_order_relaxed);
 }
 
-bool whereabouts_is(const struct whereabouts *where, const struct endpoint *endpoint)
+void peer_address_update(struct peer_address *address, const struct udp_endpoint *endpoint)
 {
-	struct words a = read_words(where), b = to_words(endpoint);
+	struct words known = read_words(address), now = to_words(endpoint);
 
-	return memcmp(&a, &b, sizeof a) == 0;
+	if (memcmp(&known, &now, sizeof known) != 0)
+		peer_address_set(address, endpoint);
 }

@@ -1,5 +1,5 @@
-/* Where a peer is: written when it moves, read for every send, by any thread, without a lock (a
- * sequence counter around words that are each read and written whole). */
+/* The outer address of a peer: written when it moves, read for every send, by any thread, without a
+ * lock (a sequence counter around words that are each read and written whole). */
 #pragma once
 
 #include <stdatomic.h>
@@ -8,19 +8,19 @@
 
 #include "device/io/udp_endpoint.h"
 
-enum { WHEREABOUTS_WORDS = (sizeof(struct endpoint) + 7) / 8 };
+enum { PEER_ADDRESS_WORDS = (sizeof(struct udp_endpoint) + 7) / 8 };
 
-struct whereabouts {
+struct peer_address {
 	_Atomic uint32_t sequence; /* odd: being written */
 	_Atomic bool plain; /* the way there refuses super-packets (udp_send()) */
-	_Atomic uint64_t words[WHEREABOUTS_WORDS];
+	_Atomic uint64_t words[PEER_ADDRESS_WORDS];
 };
 
-/* Zeroed, it is nowhere: AF_UNSPEC. */
-void whereabouts_get(const struct whereabouts *where, struct endpoint *endpoint);
+/* Zeroed: not known, AF_UNSPEC. */
+void peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint);
 
 /* If somebody else writes at the same time, one of the two is kept. */
-void whereabouts_set(struct whereabouts *where, const struct endpoint *endpoint);
+void peer_address_set(struct peer_address *address, const struct udp_endpoint *endpoint);
 
-/* Whether it is at this very endpoint, local address included. */
-bool whereabouts_is(const struct whereabouts *where, const struct endpoint *endpoint);
+/* Sets it unless it is this very endpoint already, local address included. */
+void peer_address_update(struct peer_address *address, const struct udp_endpoint *endpoint);

@@ -61,7 +61,7 @@ static uint32_t credit_now(const struct bucket *bucket, uint64_t now_ms)
 }
 
 /* Sources share a bucket only if they are the same; the limit is on who can be told apart. */
-static bool source_of(const struct endpoint *endpoint, struct bucket *bucket)
+static bool source_of(const struct udp_endpoint *endpoint, struct bucket *bucket)
 {
 	bucket->family = endpoint->family;
 	switch (endpoint->family) {
@@ -93,7 +93,8 @@ static struct bucket *find(
 	return fullest;
 }
 
-bool ratelimiter_allow(struct ratelimiter *limiter, const struct endpoint *source, uint64_t now_ms)
+bool ratelimiter_allow(
+	struct ratelimiter *limiter, const struct udp_endpoint *source, uint64_t now_ms)
 {
 	struct bucket wanted = {.updated_ms = now_ms, .credit_ms = FULL_MS};
 	struct bucket *bucket;

@@ -25,4 +25,5 @@ struct ratelimiter *ratelimiter_new(size_t n);
 void ratelimiter_free(struct ratelimiter *limiter);
 
 /* Takes a token of the source's. False: none is left. */
-bool ratelimiter_allow(struct ratelimiter *limiter, const struct endpoint *source, uint64_t now_ms);
+bool ratelimiter_allow(
+	struct ratelimiter *limiter, const struct udp_endpoint *source, uint64_t now_ms);

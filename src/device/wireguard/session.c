@@ -3,49 +3,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct session *session_of(const struct peer *peer)
+struct session *session_of(const struct wg_peer *peer)
 {
 	return atomic_load_explicit(&peer->session, memory_order_relaxed);
 }
 
-struct session *session_get(struct control *control, struct peer *peer)
+struct session *session_get(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = session_of(peer);
 
 	if (session)
 		return session;
-	if (deadlines_reserve(&control->deadlines, control->n_sessions + 1) != 0)
+	if (deadlines_reserve(&wg->deadlines, wg->n_sessions + 1) != 0)
 		return NULL;
 	session = aligned_alloc(_Alignof(struct session), sizeof(*session));
 	if (!session)
 		return NULL;
 	memset(session, 0, sizeof *session);
 	session->peer = peer;
-	session->timers.persistent_s = control->up ? peer->persistent_s : 0;
-	control->n_sessions++;
+	session->timers.persistent_s = wg->up ? peer->persistent_s : 0;
+	wg->n_sessions++;
 	atomic_store_explicit(&peer->session, session, memory_order_release);
 	return session;
 }
 
-static void free_attempt(struct epoch_node *node)
+static void free_pending(struct epoch_node *node)
 {
-	struct attempt *attempt = hash_entry(node, struct attempt, retired);
+	struct pending_handshake *pending = hash_entry(node, struct pending_handshake, retired);
 
-	handshake_wipe(&attempt->handshake);
-	free(attempt);
+	handshake_wipe(&pending->handshake);
+	free(pending);
 }
 
-void session_drop_attempt(struct control *control, struct session *session)
+void session_drop_pending(struct wireguard *wg, struct session *session)
 {
-	struct attempt *attempt = session->attempt;
+	struct pending_handshake *pending = session->pending;
 
-	if (!attempt)
+	if (!pending)
 		return;
-	session->attempt = NULL;
-	index_remove(&control->indices, &attempt->entry);
+	session->pending = NULL;
+	index_remove(&wg->indices, &pending->entry);
 	/* Its secrets go at once: workers only ever look at its index. */
-	handshake_wipe(&attempt->handshake);
-	epoch_retire(control->epoch, &attempt->retired, free_attempt);
+	handshake_wipe(&pending->handshake);
+	epoch_retire(wg->epoch, &pending->retired, free_pending);
 }
 
 static void free_session(struct epoch_node *node)
@@ -56,18 +56,18 @@ static void free_session(struct epoch_node *node)
 	free(session);
 }
 
-void session_end(struct control *control, struct peer *peer)
+void session_end(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = session_of(peer);
 
 	if (!session)
 		return;
 	atomic_store_explicit(&peer->session, NULL, memory_order_release);
-	deadlines_set(&control->deadlines, &session->timers.deadline, DEADLINE_NEVER);
-	session_drop_attempt(control, session);
-	keypairs_clear(&session->keypairs, &control->indices);
-	control->n_sessions--;
-	epoch_retire(control->epoch, &session->retired, free_session);
+	deadlines_set(&wg->deadlines, &session->timers.deadline, DEADLINE_NEVER);
+	session_drop_pending(wg, session);
+	keypairs_clear(&session->keypairs, &wg->indices);
+	wg->n_sessions--;
+	epoch_retire(wg->epoch, &session->retired, free_session);
 }
 
 static bool in_use(const struct session *session)
@@ -79,15 +79,15 @@ static bool in_use(const struct session *session)
 	       timers->persistent_s;
 }
 
-void session_settle(struct control *control, struct peer *peer)
+void session_settle(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = session_of(peer);
 
 	if (!session)
 		return;
 	if (in_use(session))
-		deadlines_set(&control->deadlines, &session->timers.deadline,
-			timers_deadline(&session->timers, clock_now_ms(control->clock)));
+		deadlines_set(&wg->deadlines, &session->timers.deadline,
+			timers_deadline(&session->timers, clock_now_ms(wg->clock)));
 	else
-		session_end(control, peer);
+		session_end(wg, peer);
 }

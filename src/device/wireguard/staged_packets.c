@@ -5,53 +5,53 @@
 
 #include "device/io/segment.h"
 
-struct waiting {
-	struct waiting_packet *first, **last;
+struct staged_queue {
+	struct staged_packet *first, **last;
 	unsigned int count;
 };
 
-void waiting_init(struct waiting_room *room)
+void staged_packets_init(struct staged_packets *staged)
 {
-	pthread_mutex_init(&room->lock, NULL);
-	room->bytes = 0;
+	pthread_mutex_init(&staged->lock, NULL);
+	staged->bytes = 0;
 }
 
-void waiting_free(struct waiting_room *room)
+void staged_packets_free(struct staged_packets *staged)
 {
-	pthread_mutex_destroy(&room->lock);
+	pthread_mutex_destroy(&staged->lock);
 }
 
-static struct waiting *queue_of(struct wireguard_target *target)
+static struct staged_queue *queue_of(struct wg_peer *peer)
 {
-	struct waiting *queue = atomic_load_explicit(&target->waiting, memory_order_relaxed);
+	struct staged_queue *queue = atomic_load_explicit(&peer->staged, memory_order_relaxed);
 
 	if (!queue) {
 		queue = calloc(1, sizeof *queue);
 		if (!queue)
 			return NULL;
 		queue->last = &queue->first;
-		atomic_store_explicit(&target->waiting, queue, memory_order_relaxed);
+		atomic_store_explicit(&peer->staged, queue, memory_order_relaxed);
 	}
 	return queue;
 }
 
-static void drop_first(struct waiting_room *room, struct waiting *queue)
+static void drop_first(struct staged_packets *staged, struct staged_queue *queue)
 {
-	struct waiting_packet *packet = queue->first;
+	struct staged_packet *packet = queue->first;
 
 	queue->first = packet->next;
 	if (!queue->first)
 		queue->last = &queue->first;
 	queue->count--;
-	room->bytes -= packet->length;
+	staged->bytes -= packet->length;
 	free(packet);
 }
 
-void waiting_put(struct waiting_room *room, struct wireguard_target *target,
+void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 	const struct virtio_net_hdr *header, const uint8_t *data, size_t length)
 {
-	struct waiting_packet *packet = malloc(sizeof *packet + length + SEGMENT_PAD_MAX);
-	struct waiting *queue = NULL;
+	struct staged_packet *packet = malloc(sizeof *packet + length + SEGMENT_PAD_MAX);
+	struct staged_queue *queue = NULL;
 
 	if (!packet)
 		return;
@@ -59,43 +59,43 @@ void waiting_put(struct waiting_room *room, struct wireguard_target *target,
 	packet->header = *header;
 	packet->length = (uint32_t)length;
 	memcpy(packet->data, data, length);
-	pthread_mutex_lock(&room->lock);
-	if (room->bytes + length <= WAITING_BYTES)
-		queue = queue_of(target);
+	pthread_mutex_lock(&staged->lock);
+	if (staged->bytes + length <= STAGED_BYTES_MAX)
+		queue = queue_of(peer);
 	if (queue) {
-		if (queue->count == WAITING_PACKETS)
-			drop_first(room, queue);
+		if (queue->count == STAGED_PACKETS_MAX)
+			drop_first(staged, queue);
 		*queue->last = packet;
 		queue->last = &packet->next;
 		queue->count++;
-		room->bytes += length;
+		staged->bytes += length;
 	}
-	pthread_mutex_unlock(&room->lock);
+	pthread_mutex_unlock(&staged->lock);
 	if (!queue)
 		free(packet);
 }
 
-struct waiting_packet *waiting_take(struct waiting_room *room, struct wireguard_target *target)
+struct staged_packet *staged_packets_remove(struct staged_packets *staged, struct wg_peer *peer)
 {
-	struct waiting_packet *first = NULL;
-	struct waiting *queue;
+	struct staged_packet *first = NULL;
+	struct staged_queue *queue;
 
-	pthread_mutex_lock(&room->lock);
-	queue = atomic_exchange_explicit(&target->waiting, NULL, memory_order_relaxed);
+	pthread_mutex_lock(&staged->lock);
+	queue = atomic_exchange_explicit(&peer->staged, NULL, memory_order_relaxed);
 	if (queue)
 		first = queue->first;
-	for (struct waiting_packet *p = first; p; p = p->next)
-		room->bytes -= p->length;
-	pthread_mutex_unlock(&room->lock);
+	for (struct staged_packet *p = first; p; p = p->next)
+		staged->bytes -= p->length;
+	pthread_mutex_unlock(&staged->lock);
 	free(queue);
 	return first;
 }
 
-void waiting_drop(struct waiting_room *room, struct wireguard_target *target)
+void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer)
 {
-	struct waiting_packet *next;
+	struct staged_packet *next;
 
-	for (struct waiting_packet *p = waiting_take(room, target); p; p = next) {
+	for (struct staged_packet *p = staged_packets_remove(staged, peer); p; p = next) {
 		next = p->next;
 		free(p);
 	}

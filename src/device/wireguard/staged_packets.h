@@ -1,4 +1,7 @@
-/* Packets that wait for a key. Not on the data path: it may lock and allocate, within bounds. */
+/*
+ * Packets that wait for a key, in a queue for each peer that has any. Workers add, whoever has a
+ * key removes. Not on the data path: it may lock and allocate, within bounds.
+ */
 #pragma once
 
 #include <pthread.h>
@@ -8,39 +11,39 @@
 
 #include <linux/virtio_net.h>
 
-#include "device/target.h"
+#include "device/wireguard/peer.h"
 
 enum {
-	WAITING_PACKETS = 128, /* of a peer; the oldest go first */
-	WAITING_BYTES = 4 << 20, /* of all peers */
+	STAGED_PACKETS_MAX = 128, /* of a peer; the oldest go first */
+	STAGED_BYTES_MAX = 4 << 20, /* of all peers */
 };
 
-struct waiting_room {
+struct staged_packets {
 	pthread_mutex_t lock;
 	size_t bytes;
 };
 
-struct waiting_packet {
-	struct waiting_packet *next;
+struct staged_packet {
+	struct staged_packet *next;
 	struct virtio_net_hdr header;
 	uint32_t length;
 	uint8_t data[]; /* with room for SEGMENT_PAD_MAX more */
 };
 
-void waiting_init(struct waiting_room *room);
-void waiting_free(struct waiting_room *room);
+void staged_packets_init(struct staged_packets *staged);
+void staged_packets_free(struct staged_packets *staged);
 
 /* Copies a packet as it was read from the TUN. It is dropped if there is no room. */
-void waiting_put(struct waiting_room *room, struct wireguard_target *target,
+void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 	const struct virtio_net_hdr *header, const uint8_t *data, size_t length);
 
 /* All of a peer's, oldest first, now the caller's to free(); NULL if there are none. */
-struct waiting_packet *waiting_take(struct waiting_room *room, struct wireguard_target *target);
+struct staged_packet *staged_packets_remove(struct staged_packets *staged, struct wg_peer *peer);
 
 /* Frees them. */
-void waiting_drop(struct waiting_room *room, struct wireguard_target *target);
+void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer);
 
-static inline bool waiting_any(const struct wireguard_target *target)
+static inline bool staged_packets_any(const struct wg_peer *peer)
 {
-	return atomic_load_explicit(&target->waiting, memory_order_relaxed) != NULL;
+	return atomic_load_explicit(&peer->staged, memory_order_relaxed) != NULL;
 }

@@ -8,7 +8,7 @@ static uint64_t since(const _Atomic uint64_t *moment)
 	return atomic_load_explicit(moment, memory_order_relaxed);
 }
 
-static void note_coarsely(_Atomic uint64_t *moment, uint64_t now_ms)
+static void record_coarsely(_Atomic uint64_t *moment, uint64_t now_ms)
 {
 	uint64_t last = since(moment);
 
@@ -17,7 +17,7 @@ static void note_coarsely(_Atomic uint64_t *moment, uint64_t now_ms)
 }
 
 /* True if it is noted now and was not before. */
-static bool note_first(_Atomic uint64_t *moment, uint64_t now_ms)
+static bool record_first(_Atomic uint64_t *moment, uint64_t now_ms)
 {
 	if (since(moment) != 0)
 		return false;
@@ -26,7 +26,7 @@ static bool note_first(_Atomic uint64_t *moment, uint64_t now_ms)
 	return true;
 }
 
-static void note_none(_Atomic uint64_t *moment)
+static void record_none(_Atomic uint64_t *moment)
 {
 	if (since(moment) != 0)
 		atomic_store_explicit(moment, 0, memory_order_relaxed);
@@ -37,27 +37,27 @@ static bool is_watched(const struct timers *timers)
 	return atomic_load_explicit(&timers->watched, memory_order_seq_cst);
 }
 
-bool timers_note_sent(struct timers *timers, bool data, uint64_t now_ms)
+bool timers_record_sent(struct timers *timers, bool data, uint64_t now_ms)
 {
-	bool first = data && note_first(&timers->unanswered_since, now_ms);
+	bool first = data && record_first(&timers->unanswered_since, now_ms);
 
-	note_none(&timers->owed_since);
-	note_coarsely(&timers->traversed, now_ms);
+	record_none(&timers->owed_since);
+	record_coarsely(&timers->traversed, now_ms);
 	return first && !is_watched(timers);
 }
 
-bool timers_note_received(struct timers *timers, bool data, uint64_t now_ms)
+bool timers_record_received(struct timers *timers, bool data, uint64_t now_ms)
 {
-	bool first = data && note_first(&timers->owed_since, now_ms);
+	bool first = data && record_first(&timers->owed_since, now_ms);
 
-	note_none(&timers->unanswered_since);
-	note_coarsely(&timers->traversed, now_ms);
+	record_none(&timers->unanswered_since);
+	record_coarsely(&timers->traversed, now_ms);
 	return first && !is_watched(timers);
 }
 
-void timers_note_wanted(struct timers *timers, uint64_t now_ms)
+void timers_record_wanted(struct timers *timers, uint64_t now_ms)
 {
-	note_coarsely(&timers->wanted, now_ms);
+	record_coarsely(&timers->wanted, now_ms);
 }
 
 bool timers_begin_handshake(struct timers *timers, uint64_t now_ms)
@@ -67,7 +67,7 @@ bool timers_begin_handshake(struct timers *timers, uint64_t now_ms)
 
 	if (timers->retransmit_at)
 		return false;
-	timers->attempt_began = now_ms;
+	timers->handshake_began = now_ms;
 	timers->retransmit_at = earliest > now_ms ? earliest : now_ms + REKEY_TIMEOUT_MS;
 	return earliest <= now_ms;
 }
@@ -124,7 +124,7 @@ static uint64_t persistent_deadline(const struct timers *timers)
 static unsigned int retransmit(struct timers *timers, uint64_t now_ms)
 {
 	uint64_t wanted = since(&timers->wanted);
-	uint64_t began = wanted > timers->attempt_began ? wanted : timers->attempt_began;
+	uint64_t began = wanted > timers->handshake_began ? wanted : timers->handshake_began;
 
 	if (now_ms >= began + REKEY_ATTEMPT_TIME_MS) {
 		timers->retransmit_at = 0;
@@ -145,12 +145,12 @@ unsigned int timers_due(struct timers *timers, uint64_t now_ms)
 		actions |= TIMERS_ZERO;
 	}
 	if (now_ms >= unanswered_deadline(timers)) {
-		note_none(&timers->unanswered_since);
+		record_none(&timers->unanswered_since);
 		if (timers_begin_handshake(timers, now_ms))
 			actions |= TIMERS_HANDSHAKE;
 	}
 	if (now_ms >= owed_deadline(timers)) {
-		note_none(&timers->owed_since);
+		record_none(&timers->owed_since);
 		actions |= TIMERS_KEEPALIVE;
 	}
 	if (now_ms >= persistent_deadline(timers)) {

@@ -5,7 +5,7 @@
  * Workers note what they sent and received in a few atomics, and write only when something changes.
  * The control thread reads those at least every KEEPALIVE_TIMEOUT while anything is noted, so
  * that no deadline is missed. When it has found nothing noted it stops looking, and the next worker
- * that notes something must call it (timers_note_* returns true).
+ * that notes something must call it (timers_record_* returns true).
  */
 #pragma once
 
@@ -31,7 +31,7 @@ struct timers {
 
 	/* The control thread's. ms. */
 	struct deadline deadline;
-	uint64_t attempt_began; /* of the handshake that is under way */
+	uint64_t handshake_began; /* of the handshake that is under way */
 	uint64_t initiation_sent; /* last; 0: never */
 	uint64_t retransmit_at; /* 0: no handshake under way */
 	uint64_t zero_at; /* 0: no keys */
@@ -49,10 +49,10 @@ enum timers_action {
 
 /* By workers, once a batch and peer. data: anything but a keepalive. now is the batch's clock.
  * Return true if the control thread must be told: PEER_WATCH. */
-bool timers_note_sent(struct timers *timers, bool data, uint64_t now_ms);
-bool timers_note_received(struct timers *timers, bool data, uint64_t now_ms);
+bool timers_record_sent(struct timers *timers, bool data, uint64_t now_ms);
+bool timers_record_received(struct timers *timers, bool data, uint64_t now_ms);
 /* Data waits for a key: the attempt to get one goes on (6.4). */
-void timers_note_wanted(struct timers *timers, uint64_t now_ms);
+void timers_record_wanted(struct timers *timers, uint64_t now_ms);
 
 /* All of the following by the control thread, on zeroed timers to begin with. */
 
@@ -65,7 +65,7 @@ void timers_initiation_sent(struct timers *timers, uint64_t now_ms, uint16_t jit
 void timers_end_handshake(struct timers *timers);
 /* New keys, of either role: until when they may be kept. */
 void timers_session_made(struct timers *timers, uint64_t now_ms);
-/* The other side has them too: the response came, or the first data. Ends the attempt. */
+/* The other side has them too: the response came, or the first data. Ends the pending. */
 void timers_session_confirmed(struct timers *timers);
 
 /* What is due now, and takes note that it will be done. */

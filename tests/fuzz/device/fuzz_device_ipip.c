@@ -8,26 +8,26 @@
 
 #include "device/ipip/ipip.h"
 #include "device/io/packet.h"
-#include "device/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct shared shared;
-static struct receiver receiver;
-static struct ipip_target target;
+static struct epoch epoch;
+static struct drops drops;
+static _Atomic uint32_t mtu;
+static struct ipip ipip;
+static struct tun_writer writer;
+static struct ipip_peer peer;
 
 static void set_up(void)
 {
-	epoch_init(&shared.epoch, 0);
-	allowedips_init(&shared.inner, &shared.epoch);
-	allowedips_init(&shared.outer, &shared.epoch);
-	atomic_store(&shared.mtu, 1420);
-	shared.tun.uso = true;
-	target.target.kind = TARGET_IPIP;
-	inet_pton(AF_INET, "192.0.2.1", &target.remote);
-	inet_pton(AF_INET, "10.0.0.2", &target.source);
-	allowedips_insert(&shared.outer, AF_INET, &target.remote, 32, &target.outer);
-	receiver_init(&receiver, &shared, open("/dev/null", O_WRONLY | O_CLOEXEC));
+	epoch_init(&epoch, 0);
+	ipip_init(&ipip, &epoch, &mtu, &drops);
+	atomic_store(&mtu, 1420);
+	peer.target.kind = TARGET_IPIP;
+	inet_pton(AF_INET, "192.0.2.1", &peer.remote);
+	inet_pton(AF_INET, "10.0.0.2", &peer.source);
+	allowedips_insert(&ipip.peers, AF_INET, &peer.remote, 32, &peer.outer);
+	tun_writer_init(&writer, open("/dev/null", O_WRONLY | O_CLOEXEC), true, &drops);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -35,19 +35,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t before;
 	uint8_t *copy = malloc(size);
 
-	if (!receiver.aead)
+	if (!writer.coalescer)
 		set_up();
-	before = atomic_load(&target.target.received);
+	before = atomic_load(&peer.target.received);
 	memcpy(copy, data, size);
-	ipip_take(&receiver, copy, size, 1);
-	if (atomic_load(&target.target.received) != before) {
+	ipip_decapsulate(&ipip, &writer, copy, size, 1);
+	if (atomic_load(&peer.target.received) != before) {
 		size_t header = (data[0] & 15u) * 4u;
 
-		if (memcmp(data + 12, &target.remote, 4) != 0 ||
-			memcmp(data + header + 12, &target.source, 4) != 0)
+		if (memcmp(data + 12, &peer.remote, 4) != 0 ||
+			memcmp(data + header + 12, &peer.source, 4) != 0)
 			abort();
 	}
-	receive_flush(&receiver);
+	tun_writer_flush(&writer);
 	free(copy);
 	return 0;
 }

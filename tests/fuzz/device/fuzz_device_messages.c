@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 
 #include "device/control.h"
+#include "device/wireguard/handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,9 +25,9 @@ enum mode {
 enum { MAX_DATAGRAM = 2048 };
 
 struct host {
-	struct control control;
+	struct wireguard wg;
 	struct epoch epoch;
-	struct peer *peer;
+	struct wg_peer *peer;
 	uint8_t sent[MAX_DATAGRAM]; /* the last */
 	size_t sent_length;
 };
@@ -55,7 +56,7 @@ static uint64_t wall_ns(void)
 	return UINT64_C(1700000000000000000);
 }
 
-static void on_send(void *context, struct peer *peer, const void *datagram, size_t length)
+static void on_send(void *context, struct wg_peer *peer, const void *datagram, size_t length)
 {
 	struct host *host = context;
 
@@ -65,40 +66,33 @@ static void on_send(void *context, struct peer *peer, const void *datagram, size
 	host->sent_length = length;
 }
 
-static void on_answer(void *context, const struct endpoint *to, const void *datagram, size_t length)
+static void on_answer(
+	void *context, const struct udp_endpoint *to, const void *datagram, size_t length)
 {
 	(void)to;
 	on_send(context, NULL, datagram, length);
 }
 
-static void on_moved(void *context, struct peer *peer, const struct endpoint *source)
-{
-	(void)context;
-	(void)peer;
-	(void)source;
-}
-
-static bool on_ready(void *context, struct peer *peer)
+static bool on_ready(void *context, struct wg_peer *peer)
 {
 	(void)context;
 	(void)peer;
 	return false;
 }
 
-static void on_gave_up(void *context, struct peer *peer)
+static void on_gave_up(void *context, struct wg_peer *peer)
 {
 	(void)context;
 	(void)peer;
 }
 
-static void on_release(void *context, struct peer *peer)
+static void on_release(void *context, struct wg_peer *peer)
 {
 	(void)context;
 	free(peer);
 }
 
-static const struct control_ops ops = {
-	on_send, on_answer, on_moved, on_ready, on_gave_up, on_release};
+static const struct wireguard_ops ops = {on_send, on_answer, on_ready, on_gave_up, on_release};
 
 static void host_init(struct host *host, uint8_t seed)
 {
@@ -106,32 +100,32 @@ static void host_init(struct host *host, uint8_t seed)
 
 	memset(host, 0, sizeof *host);
 	if (epoch_init(&host->epoch, 0) != 0 ||
-		control_init(&host->control, &host->epoch, &ops, host, &stopped_clock, wall_ns,
+		control_init(&host->wg, &host->epoch, &ops, host, &stopped_clock, wall_ns,
 			plain_random) != 0 ||
-		control_set_private_key(&host->control, &private_key) != 0)
+		control_set_private_key(&host->wg, &private_key) != 0)
 		abort();
-	control_set_up(&host->control, true);
+	control_set_up(&host->wg, true);
 }
 
 static void introduce(struct host *host, const struct host *other)
 {
 	host->peer = calloc(1, sizeof(*host->peer));
 	if (!host->peer ||
-		control_add_peer(&host->control, host->peer, &other->control.noise.public_key) != 0)
+		control_add_peer(&host->wg, host->peer, &other->wg.noise.public_key) != 0)
 		abort();
 }
 
 static void host_free(struct host *host)
 {
-	control_remove_peer(&host->control, host->peer);
-	control_free(&host->control);
+	control_remove_peer(&host->wg, host->peer);
+	control_free(&host->wg);
 	epoch_free(&host->epoch);
 }
 
 static void initiate(struct host *host)
 {
-	peer_request(&host->control.inbox, host->peer, PEER_HANDSHAKE);
-	control_run(&host->control);
+	wg_peer_request(&host->wg.inbox, host->peer, PEER_HANDSHAKE);
+	control_run(&host->wg);
 }
 
 static bool has_session(const struct host *host)
@@ -146,8 +140,8 @@ static void sign(struct host *to, uint8_t *message, size_t length)
 	struct cookie_jar jar = {0};
 
 	if (length > sizeof(struct message_macs))
-		cookie_add_macs(&jar, &to->control.checker.keys, to->control.noise.blake2s, message,
-			length, now_ms(NULL));
+		cookie_add_macs(&jar, &to->wg.checker.keys, to->wg.noise.blake2s, message, length,
+			now_ms(NULL));
 }
 
 /* XORs the input into what is authenticated of a true message, and signs it. Returns whether that
@@ -166,7 +160,7 @@ static bool change(struct host *to, uint8_t *message, size_t begin, size_t lengt
 	return changed;
 }
 
-static const struct endpoint source = {.v4 = {.sin_family = AF_INET, .sin_port = 7}};
+static const struct udp_endpoint source = {.v4 = {.sin_family = AF_INET, .sin_port = 7}};
 
 static void receive_input(uint8_t mode, const uint8_t *data, size_t size, struct host *to)
 {
@@ -175,8 +169,8 @@ static void receive_input(uint8_t mode, const uint8_t *data, size_t size, struct
 	memcpy(message, data, size);
 	if (mode & MODE_SIGNED)
 		sign(to, message, size);
-	if (screen_lets_through(&to->control.screen, to->control.noise.blake2s, message, size))
-		control_receive(&to->control, message, size, &source, mode & MODE_UNDER_LOAD);
+	if (mac1_filter_passes(&to->wg.filter, to->wg.noise.blake2s, message, size))
+		handshake_receive(&to->wg, message, size, &source, mode & MODE_UNDER_LOAD);
 	assert(!has_session(to));
 }
 
@@ -189,9 +183,8 @@ static void receive_changed(uint8_t mode, const uint8_t *data, size_t size, stru
 
 	memcpy(message, from->sent, length);
 	changed = change(to, message, begin, length, data, size);
-	assert(screen_lets_through(
-		&to->control.screen, to->control.noise.blake2s, message, length));
-	control_receive(&to->control, message, length, &source, mode & MODE_UNDER_LOAD);
+	assert(mac1_filter_passes(&to->wg.filter, to->wg.noise.blake2s, message, length));
+	handshake_receive(&to->wg, message, length, &source, mode & MODE_UNDER_LOAD);
 	assert(has_session(to) == (!changed && !(mode & MODE_UNDER_LOAD)));
 }
 
@@ -204,15 +197,15 @@ static void run(uint8_t mode, const uint8_t *data, size_t size, struct host *a, 
 			mode, data, size, a, b, offsetof(struct message_initiation, ephemeral));
 		break;
 	case MODE_CHANGED_RESPONSE:
-		control_receive(&b->control, a->sent, a->sent_length, &source, false);
+		handshake_receive(&b->wg, a->sent, a->sent_length, &source, false);
 		receive_changed(
 			mode, data, size, b, a, offsetof(struct message_response, ephemeral));
 		break;
 	default:
 		receive_input(mode, data, size, b);
 	}
-	control_run(&a->control);
-	control_run(&b->control);
+	control_run(&a->wg);
+	control_run(&b->wg);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

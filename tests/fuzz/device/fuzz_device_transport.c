@@ -15,7 +15,6 @@
 #include "device/io/ecn.h"
 #include "device/io/packet.h"
 #include "device/receive.h"
-#include "device/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,7 +28,7 @@ enum {
 
 static struct shared shared;
 static struct receiver receiver;
-static struct wireguard_target target;
+static struct wg_peer peer;
 static struct keypair *keypair;
 static struct in_addr inner4;
 static struct in6_addr inner6;
@@ -47,22 +46,22 @@ static void set_up(void)
 
 	epoch_init(&shared.epoch, 0);
 	allowedips_init(&shared.inner, &shared.epoch);
-	index_init(&shared.control.indices, &shared.epoch, no_random);
-	screen_init(&shared.control.screen, &shared.control.indices, &shared.epoch);
-	screen_set_keys(&shared.control.screen, &keys);
+	index_init(&shared.wireguard.indices, &shared.epoch, no_random);
+	mac1_filter_init(&shared.wireguard.filter, &shared.wireguard.indices, &shared.epoch);
+	mac1_filter_set_keys(&shared.wireguard.filter, &keys);
 	atomic_store(&shared.mtu, 1420);
 	shared.tun.uso = true;
 	shared.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	inet_pton(AF_INET, "10.0.0.2", &inner4);
 	inet_pton(AF_INET6, "fd00::2", &inner6);
-	allowedips_insert(&shared.inner, AF_INET, &inner4, 32, &target.target.inner);
-	allowedips_insert(&shared.inner, AF_INET6, &inner6, 128, &target.target.inner);
+	allowedips_insert(&shared.inner, AF_INET, &inner4, 32, &peer.target.inner);
+	allowedips_insert(&shared.inner, AF_INET6, &inner6, 128, &peer.target.inner);
 	keypair = keypair_new();
-	keypair->peer = &target.peer;
+	keypair->peer = &peer;
 	keypair->made_ms = NOW;
-	index_choose(&shared.control.indices, &keypair->entry.index);
+	index_choose(&shared.wireguard.indices, &keypair->entry.index);
 	keypair->entry.kind = INDEX_KEYPAIR;
-	index_publish(&shared.control.indices, &keypair->entry);
+	index_publish(&shared.wireguard.indices, &keypair->entry);
 	receiver_init(&receiver, &shared, memfd_create("tun", MFD_CLOEXEC));
 }
 
@@ -83,7 +82,7 @@ static size_t seal(const uint8_t *data, size_t size, uint8_t *out)
 static void check_written(void)
 {
 	static uint8_t written[2 * DATAGRAM_MAX];
-	ssize_t n = pread(receiver.tun, written, sizeof written, 0);
+	ssize_t n = pread(receiver.writer.tun, written, sizeof written, 0);
 	const uint8_t *packet = written + sizeof(struct virtio_net_hdr);
 	struct packet parsed;
 
@@ -109,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	mode = *data++;
 	size--;
-	before = atomic_load(&target.target.received);
+	before = atomic_load(&peer.target.received);
 	message.ecn = mode & ECN_MASK;
 	if (mode & MODE_SEALED) {
 		message.length = seal(data, size, datagram);
@@ -120,16 +119,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message.step = message.length;
 	if (mode & MODE_STEP && mode >> STEP_SHIFT)
 		message.step = (size_t)(mode >> STEP_SHIFT) * MODE_STEP;
-	if (ftruncate(receiver.tun, 0) < 0 || lseek(receiver.tun, 0, SEEK_SET) < 0)
+	if (ftruncate(receiver.writer.tun, 0) < 0 || lseek(receiver.writer.tun, 0, SEEK_SET) < 0)
 		abort();
 	receive_message(&receiver, &message, NOW);
-	receive_flush(&receiver);
-	if (!(mode & MODE_SEALED) && atomic_load(&target.target.received) != before)
+	tun_writer_flush(&receiver.writer);
+	if (!(mode & MODE_SEALED) && atomic_load(&peer.target.received) != before)
 		abort();
 	check_written();
 	while (handoff_count(&receiver.handoff) > 0)
 		handoff_done(&receiver.handoff);
-	atomic_store(&target.peer.requests, 0);
-	shared.control.inbox.first = NULL;
+	atomic_store(&peer.requests, 0);
+	shared.wireguard.inbox.first = NULL;
 	return 0;
 }

@@ -6,11 +6,14 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
-#include "device/uapi/uapi.h"
+#include "device/control.h"
+#include "device/peers.h"
+#include "device/uapi/uapi_get.h"
+#include "device/uapi/uapi_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void send_nothing(void *context, struct peer *peer, const void *datagram, size_t length)
+static void send_nothing(void *context, struct wg_peer *peer, const void *datagram, size_t length)
 {
 	(void)context;
 	(void)peer;
@@ -18,10 +21,10 @@ static void send_nothing(void *context, struct peer *peer, const void *datagram,
 	(void)length;
 }
 
-static void release(void *context, struct peer *peer)
+static void release(void *context, struct wg_peer *peer)
 {
 	(void)context;
-	free(target_of_peer(peer));
+	free(peer);
 }
 
 static uint64_t wall_ns(void)
@@ -29,7 +32,15 @@ static uint64_t wall_ns(void)
 	return 1;
 }
 
-static const struct control_ops ops = {.send = send_nothing, .release = release};
+static int close_nothing(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static const struct fast_path_ops no_fast_path = {.close = close_nothing};
+
+static const struct wireguard_ops ops = {.send = send_nothing, .release = release};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -39,14 +50,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t length;
 
 	memset(&device, 0, sizeof device);
-	device.opener.fd = -1;
-	device.shared.raw = device.shared.raw_fragmenting = -1;
-	device.short_way.map_out = device.short_way.map_in = device.short_way.netlink = -1;
+	device.helper.fd = -1;
+	device.fast_path = (struct fast_path){.tx_map = -1, .rx_map = -1, .ops = &no_fast_path};
 	epoch_init(&device.shared.epoch, 0);
 	allowedips_init(&device.shared.inner, &device.shared.epoch);
-	allowedips_init(&device.shared.outer, &device.shared.epoch);
-	waiting_init(&device.shared.waiting);
-	control_init(&device.shared.control, &device.shared.epoch, &ops, &device, &system_clock,
+	ipip_init(&device.shared.ipip, &device.shared.epoch, &device.shared.mtu,
+		&device.shared.drops);
+	staged_packets_init(&device.shared.staged);
+	control_init(&device.shared.wireguard, &device.shared.epoch, &ops, &device, &system_clock,
 		wall_ns, noise_random);
 	memcpy(text, data, size);
 	text[size] = '\0';
@@ -61,13 +72,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(text);
 	free(uapi_get(&device, &length));
 	free(uapi_get_ipip(&device, &length));
-	device_remove_all(&device, TARGET_WIREGUARD);
-	device_remove_all(&device, TARGET_IPIP);
-	control_run(&device.shared.control);
+	device_remove_peers(&device, TARGET_WIREGUARD);
+	device_remove_peers(&device, TARGET_IPIP);
+	control_run(&device.shared.wireguard);
 	epoch_free(&device.shared.epoch);
-	control_free(&device.shared.control);
+	control_free(&device.shared.wireguard);
 	allowedips_free(&device.shared.inner);
-	allowedips_free(&device.shared.outer);
-	waiting_free(&device.shared.waiting);
+	ipip_free(&device.shared.ipip);
+	staged_packets_free(&device.shared.staged);
 	return 0;
 }

@@ -1,0 +1,90 @@
+/* The control thread's turn: handshake messages from the workers, WireGuard's requests and timers,
+ * the fast path. Runs in the control thread, from run.c's loop. */
+#include "device/control_loop.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "device/control.h"
+#include "device/fast_path_control.h"
+#include "device/wireguard/handshake.h"
+
+enum {
+	NS_PER_S = 1000000000,
+	LONGEST_SLEEP_MS = 3600 * 1000,
+};
+
+/* Of this thread. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return (uint64_t)spent.tv_sec * NS_PER_S + (uint64_t)spent.tv_nsec;
+}
+
+static uint32_t count_handshakes(const struct device *device)
+{
+	uint32_t count = 0;
+
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		count += handoff_count(&device->workers[i].receiver.handoff);
+	return count;
+}
+
+static void receive_handshakes(struct device *device)
+{
+	uint64_t now = clock_now_ms(&system_clock), began;
+	uint32_t waiting = count_handshakes(device);
+	bool under_load;
+
+	if (waiting == 0)
+		return;
+	under_load = handshake_load_is_high(&device->load, waiting, now);
+	began = cpu_ns();
+	for (unsigned int i = 0; i < device->n_workers; i++) {
+		struct handoff *handoff = &device->workers[i].receiver.handoff;
+		const struct handoff_message *message;
+
+		for (int n = 0; n < HANDOFF_PLACES && (message = handoff_peek(handoff)); n++) {
+			handshake_receive(&device->shared.wireguard, message->data, message->length,
+				&message->source, under_load);
+			handoff_done(handoff);
+		}
+	}
+	handshake_load_add(&device->load, cpu_ns() - began, now);
+}
+
+bool control_loop_run(struct device *device)
+{
+	uint64_t events;
+
+	if (read(device->shared.wake, &events, sizeof events) < 0) {
+		/* a deadline woke us */
+	}
+	receive_handshakes(device);
+	control_run(&device->shared.wireguard);
+	fast_path_control_run(device);
+	aead_forget(device->transmitter.aead);
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		if (atomic_load(&device->workers[i].ended))
+			return false;
+	return true;
+}
+
+int control_loop_timeout_ms(const struct device *device)
+{
+	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t deadline = control_deadline(&device->shared.wireguard);
+
+	if (count_handshakes(device) > 0)
+		return 0;
+	if (fast_path_control_deadline(device) < deadline)
+		deadline = fast_path_control_deadline(device);
+	if (deadline == UINT64_MAX)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int)(deadline - now);
+}

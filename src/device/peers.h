@@ -1,0 +1,20 @@
+/* The device's peers of both kinds, and its key: what changes them. The control thread's. */
+#pragma once
+
+#include "device/device.h"
+
+/* Those that return int return 0 or a negative errno, and change nothing then. */
+
+int device_set_private_key(struct device *device, const struct key *key);
+
+/* NULL: there is no such peer. */
+struct wg_peer *device_find_peer(struct device *device, const struct key *public_key);
+int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer);
+
+/* Makes the peer, or gives it another inner address. -EADDRINUSE: another peer has it. */
+int device_set_ipip_peer(struct device *device, struct in_addr remote, struct in_addr inner);
+
+/* Takes its prefixes away, and has it freed once no worker can hold it. */
+void device_remove_peer(struct device *device, struct target *target);
+/* All of one kind. */
+void device_remove_peers(struct device *device, enum target_kind kind);

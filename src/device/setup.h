@@ -1,0 +1,17 @@
+/* The beginning and the end of a device. */
+#pragma once
+
+#include "device/device.h"
+
+enum {
+	DEVICE_MTU = 1420, /* of the TUN; wg-quick sets another */
+	DEVICE_QUEUE = 1000, /* packets */
+};
+
+/* Opens everything and starts the privileged helper, which unlinks uapi_path at the end. 0 workers:
+ * one a core. Returns 0 or -errno; then device_free() must not be called. */
+int device_init(
+	struct device *device, const char *name, unsigned int n_workers, const char *uapi_path);
+/* Starts the workers, and gives up all rights. Returns 0 or -errno. */
+int device_start(struct device *device);
+void device_free(struct device *device);
