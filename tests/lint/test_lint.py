@@ -20,7 +20,10 @@ RULES = lint.read_rules((lint.ROOT / lint.RULES).read_text())
 def fixture_house(tmp_path):
     """Returns a function that lays files, by path and text, and reads them as the source tree."""
     for room in RULES:
-        (tmp_path / room).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / room
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.write_text("/* A roof. */\n")
 
     def source(files):
         for name, text in files.items():
@@ -58,6 +61,13 @@ def test_a_room_that_reaches_where_it_must_not_is_found(house, room, included):
 def test_what_is_allowed_is_no_offence(house, room, included):
     source = house({included: "", f"{room}/zz.c": include(included)})
     assert list(lint.check_rooms(source, RULES)) == []
+
+
+def test_a_file_with_a_rule_of_its_own_may_include_more_than_its_room(house):
+    source = house({"device/uapi/uapi.h": "", "device/run.c": include("device/uapi/uapi.h"),
+                    "device/zz.c": include("device/uapi/uapi.h")})
+    found = list(lint.check_rooms(source, RULES))
+    assert len(found) == 1 and "device/zz.c" in found[0]
 
 
 def test_the_rules_themselves_allow_no_two_rooms_each_other():
