@@ -164,7 +164,7 @@ static int parse_options(const struct command *command, int argc, char **argv, v
 static int check_operands(const struct command *command, int n, char **operands)
 {
 	if (!command->operand)
-		return n == 0 ? 0 : usage_error(command, "%s: not an option", operands[0]);
+		return n == 0 ? 0 : usage_error(command, "%s: unexpected argument", operands[0]);
 	if (n == 0)
 		return usage_error(command, "%s is missing", command->operand);
 	if (n > 1)

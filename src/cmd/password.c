@@ -25,13 +25,13 @@ const char *password_from_environment(char **password)
 		return "is not set: put the password that clients and server share into the "
 		       "environment";
 	if (!can_be_sent(value))
-		return "has a line break or another control character in it, or a blank at an "
-		       "end, which no client could send";
+		return "has a control character (such as a line break) in it, or a blank at its "
+		       "beginning or end: no client could send it";
 	if (strlen(value) > PASSWORD_MAX)
 		return "is longer than 4096 bytes";
 	*password = strdup(value);
 	if (!*password)
-		return "does not fit into memory";
+		return "cannot be kept: out of memory";
 	explicit_bzero(value, strlen(value));
 	unsetenv("VPROX_PASSWORD");
 	return NULL;

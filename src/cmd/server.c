@@ -261,7 +261,9 @@ static int read_password(char **password)
 static int check(struct server_config *config)
 {
 	if (!config->tls_certificate != !config->tls_key)
-		return usage_error(&command_server, "--tls-cert and --tls-key go together");
+		return usage_error(&command_server,
+			"%s is missing: --tls-cert and --tls-key go together",
+			config->tls_key ? "--tls-cert" : "--tls-key");
 	return server_check_addresses(config);
 }
 

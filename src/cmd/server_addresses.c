@@ -26,7 +26,7 @@ int server_add_ip(const struct option_use *use, void *field)
 	if (ipv4_parse(use->text, &address) < 0)
 		return option_error(use, "not an IPv4 address");
 	if (overlapping((struct prefix){address, 32}, unusable, sizeof unusable / sizeof *unusable))
-		return option_error(use, "no address that clients could reach");
+		return option_error(use, "clients cannot reach such an address");
 	for (size_t i = 0; i < config->n_binds; i++)
 		if (ipv4_equal(config->binds[i], address))
 			return option_error(use, "given twice");
@@ -46,8 +46,8 @@ int server_parse_block(const struct option_use *use, void *field)
 	if (prefix_parse(use->text, &config->whole_block) < 0)
 		return option_error(use, "not an IPv4 block such as 10.100.0.0/16");
 	if (config->whole_block.length > SHORTEST_BLOCK)
-		return option_error(
-			use, "has no room for a client, /%d at the most", SHORTEST_BLOCK);
+		return option_error(use, "has no room for a client: a length up to /%d is possible",
+			SHORTEST_BLOCK);
 	other = overlapping(config->whole_block, unusable, sizeof unusable / sizeof *unusable);
 	if (other)
 		return option_error(use, "overlaps with %s, which cannot be routed", other);
@@ -104,7 +104,8 @@ static int check_block_of(const struct server_config *config, unsigned int index
 	struct prefix block;
 
 	if (prefix_contains(whole, config->binds[index]))
-		return usage_error(&command_server, "--ip %s: lies inside --wg-block %s",
+		return usage_error(&command_server,
+			"--ip %s: lies inside --wg-block %s; choose another block",
 			ipv4_text(config->binds[index]).s, prefix_text(whole).s);
 	prefix_subnet(whole, config->block_length, index, &block);
 	if (!plane_names_fit(index, block))

@@ -15,7 +15,8 @@
 
 enum {
 	SHORTEST_PERIOD_MS = 100,
-	TEXT_SIZE = 256,
+	REASON_SIZE = 256,
+	TEXT_SIZE = REASON_SIZE + sizeof "vprox show: \n",
 };
 
 struct show {
@@ -43,9 +44,9 @@ static const char *reason_of(int error)
 		return "the server that runs is of another release than this program: ask it with "
 		       "its own, or restart it";
 	case -ETIMEDOUT:
-		return "the server does not answer in time";
+		return "the server does not answer in time: see its log, and ask again";
 	case -EPROTO:
-		return "the server's answer is cut off";
+		return "the server's answer is cut off: ask again";
 	default:
 		return strerror(-error);
 	}
@@ -88,6 +89,23 @@ static bool is_peer_chosen(const struct show *show)
 	return show->choice.of_address || show->choice.of_key;
 }
 
+/* The server has nothing that was asked for. */
+static int fail_to_find(struct show *show)
+{
+	const struct report_choice *choice = &show->choice;
+	char reason[REASON_SIZE];
+
+	if (is_peer_chosen(show))
+		snprintf(reason, sizeof reason, "--peer %s: the server%s has no such client",
+			choice->of_key ? key_text(&choice->key).s : ipv4_text(choice->address).s,
+			choice->of_endpoint ? "'s endpoint" : "");
+	else
+		snprintf(reason, sizeof reason,
+			"--endpoint %s: the server does not serve this address",
+			ipv4_text(choice->endpoint).s);
+	return fail(show, reason);
+}
+
 /* Returns an exit status. */
 static int show_once(struct show *show)
 {
@@ -98,8 +116,7 @@ static int show_once(struct show *show)
 		return fail(show, reason_of(error));
 	if (!report_choose(&report, &show->choice)) {
 		report_free(&report);
-		return fail(show, is_peer_chosen(show) ? "there is no such peer"
-						       : "there is no such endpoint");
+		return fail_to_find(show);
 	}
 	error = write_report(show, &report);
 	report_free(&report);
@@ -181,10 +198,10 @@ static const struct command_option options[] = {
 static int check(const struct show *show)
 {
 	if (show->json && show->metrics)
-		return usage_error(&command_show, "--json and --metrics do not go together");
+		return usage_error(&command_show, "--json and --metrics cannot be combined");
 	if (show->metrics && is_peer_chosen(show))
-		return usage_error(
-			&command_show, "--metrics are sums: --peer does not go with them");
+		return usage_error(&command_show,
+			"--metrics prints sums only, and cannot be combined with --peer");
 	return 0;
 }
 

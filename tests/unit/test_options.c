@@ -320,7 +320,7 @@ static void there_is_one_operand_or_none(void **state)
 	assert_int_equal(run_command(&paint, &said, "-- --house"), STATUS_RUN);
 	assert_string_equal(painted.operand, "--house");
 	assert_int_equal(run_command(&without_operand, &said, "now"), STATUS_USAGE);
-	assert_non_null(strstr(said.err, "vprox plain: now: not an option"));
+	assert_non_null(strstr(said.err, "vprox plain: now: unexpected argument"));
 	assert_int_equal(run_command(&without_operand, &said, ""), STATUS_RUN);
 	assert_null(painted.operand);
 }
