@@ -88,6 +88,28 @@ def anchors_of(page):
             yield slug if not seen[slug] else f"{slug}-{seen[slug]}"
 
 
+def commands_of(page):
+    """(line, command) of what is in backticks, and of the shown commands."""
+    fence = None
+    for number, line in enumerate(map(str.strip, page.splitlines()), 1):
+        if line.startswith("```"):
+            fence = None if fence is not None else line[3:]
+        elif fence == "sh":
+            yield number, line.split(" #")[0]
+        elif fence is None:
+            yield from ((number, text) for text in QUOTED.findall(line))
+
+
+def missing_targets(page):
+    """Yields (line, target) of what is not in the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for number, command in commands_of(page):
+        match = re.match(r"(?:[A-Z]+=\S+ )*make((?: \S+)*)$", command.strip())
+        for word in match[1].split() if match else ():
+            if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-") and word not in targets:
+                yield number, word
+
+
 def headings_of(page):
     return {match[1] for match in re.finditer(r"^#+\s+(.*)$", page, re.MULTILINE)}
 
@@ -146,6 +168,12 @@ def sources():
 def test_every_path_and_every_test_that_a_document_names_is_there(name):
     page = (ROOT / name).read_text()
     assert [f"{name}:{number}: {text}" for number, text in missing(page)] == []
+
+
+@pytest.mark.parametrize("name", documents())
+def test_every_target_of_make_that_a_document_names_is_there(name):
+    page = (ROOT / name).read_text()
+    assert [f"{name}:{number}: make {target}" for number, target in missing_targets(page)] == []
 
 
 @pytest.mark.parametrize("name", documents())
@@ -219,6 +247,14 @@ def test_a_name_of_what_is_not_there_is_found(text):
 ])
 def test_what_is_there_and_what_is_no_path_of_ours_is_not_complained_of(text):
     assert list(missing(text)) == []
+
+
+@pytest.mark.parametrize("text, found", [
+    ("`make never`", 1), ("```sh\nCC=clang make BUILD=x never  # why\n```", 1), ("`make lint never`", 1),
+    ("`make`", 0), ("`make -n lint`", 0), ("`make check-format lint`", 0),
+])
+def test_a_target_of_make_that_is_not_there_is_found(text, found):
+    assert len(list(missing_targets(text))) == found
 
 
 @pytest.mark.parametrize("text, found", [
