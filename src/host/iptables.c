@@ -12,6 +12,7 @@
 
 enum {
 	NAMES_MAX_SIZE = 4096,
+	TIMEOUT_MS = 10000, /* of a program; longer than lock_wait */
 };
 
 /* One line for each table that the kernel has made for the legacy iptables in this network
@@ -52,10 +53,11 @@ int iptables_save(enum iptables_kind kind, char **text, struct run_error *error)
 	static const char *const nft[] = {"iptables-nft-save", NULL};
 	static const char *const legacy[] = {"iptables-legacy-save", NULL};
 	static const char *const plain[] = {"iptables-save", NULL};
-	int result = run_program(kind == IPTABLES_NFT ? nft : legacy, NULL, text, error);
+	int result =
+		run_program(kind == IPTABLES_NFT ? nft : legacy, NULL, TIMEOUT_MS, text, error);
 
 	/* Where only one kind is installed it may have the plain name. */
-	return result == -ENOENT ? run_program(plain, NULL, text, error) : result;
+	return result == -ENOENT ? run_program(plain, NULL, TIMEOUT_MS, text, error) : result;
 }
 
 int iptables_restore(enum iptables_kind kind, const char *batch, struct run_error *error)
@@ -65,7 +67,8 @@ int iptables_restore(enum iptables_kind kind, const char *batch, struct run_erro
 		"iptables-legacy-restore", "--noflush", "--wait", lock_wait, NULL};
 	static const char *const plain[] = {
 		"iptables-restore", "--noflush", "--wait", lock_wait, NULL};
-	int result = run_program(kind == IPTABLES_NFT ? nft : legacy, batch, NULL, error);
+	int result =
+		run_program(kind == IPTABLES_NFT ? nft : legacy, batch, TIMEOUT_MS, NULL, error);
 
-	return result == -ENOENT ? run_program(plain, batch, NULL, error) : result;
+	return result == -ENOENT ? run_program(plain, batch, TIMEOUT_MS, NULL, error) : result;
 }

@@ -1,3 +1,8 @@
+/*
+ * Starts a program and waits for its end. Its standard streams are files in memory, not pipes: then
+ * neither a program that does not read nor one that leaves its output open to another can keep us
+ * waiting. It blocks: the broker does so at its start and end only, `vprox clean` as it likes.
+ */
 #include "host/run.h"
 
 #include <errno.h>
@@ -5,40 +10,29 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 enum {
-	READ_SIZE = 65536,
 	PATH_SIZE = 4096,
 };
 
 static const char *const sbin_folders[] = {"/usr/sbin", "/sbin", "/usr/local/sbin"};
 static const char default_path[] = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/* A pipe's reading end and what has come out of it. */
-struct stream {
-	int fd;
-	char *data;
-	size_t length;
-	bool is_open;
+/* The program's standard input, output and error: file descriptors of ours, -1 or -errno. */
+struct streams {
+	int input, output, messages;
 };
-
-static void stream_free(struct stream *stream)
-{
-	free(stream->data);
-	cleanup_close(&stream->fd);
-}
 
 static int fail(struct run_error *error, int code, const char *text)
 {
@@ -46,32 +40,100 @@ static int fail(struct run_error *error, int code, const char *text)
 	return code;
 }
 
-/* A file in memory rather than a pipe: a program that does not read must not keep us waiting. */
-static int make_input(const char *input)
+static int write_all(int fd, const char *text)
 {
-	int fd = memfd_create("input", MFD_CLOEXEC);
-	size_t length = input ? strlen(input) : 0;
+	size_t left = strlen(text);
 
-	if (fd < 0)
-		return -errno;
-	while (length > 0) {
-		ssize_t n = write(fd, input, length);
+	while (left > 0) {
+		ssize_t n = write(fd, text, left);
 
-		if (n < 0) {
-			int error = -errno;
-
-			close(fd);
-			return error;
-		}
-		input += n;
-		length -= (size_t)n;
+		if (n < 0)
+			return -errno;
+		text += n;
+		left -= (size_t)n;
 	}
-	lseek(fd, 0, SEEK_SET);
-	return fd;
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-static int spawn_at(const char *program, const char *const arguments[], int input, int output,
-	int messages, pid_t *pid)
+/* Returns a file descriptor or -errno. */
+static int make_input(const char *text)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+	int error = fd < 0 ? -errno : write_all(fd, text ? text : "");
+
+	if (error == 0)
+		return fd;
+	cleanup_close(&fd);
+	return error;
+}
+
+/* A file that never holds more than the limit: it has that size from the beginning, which takes no
+ * memory, and a write beyond it fails. Returns a file descriptor or -errno. */
+static int make_output(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int error;
+
+	if (fd >= 0 && ftruncate(fd, RUN_MAX_OUTPUT) == 0 &&
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) == 0)
+		return fd;
+	error = -errno;
+	cleanup_close(&fd);
+	return error;
+}
+
+static int streams_open(struct streams *streams, const char *input)
+{
+	streams->input = make_input(input);
+	streams->output = make_output("output");
+	streams->messages = make_output("messages");
+	if (streams->input < 0)
+		return streams->input;
+	return streams->output < 0     ? streams->output
+	       : streams->messages < 0 ? streams->messages
+				       : 0;
+}
+
+static void streams_close(const struct streams *streams)
+{
+	cleanup_close(&streams->input);
+	cleanup_close(&streams->output);
+	cleanup_close(&streams->messages);
+}
+
+/* How much was written to one: the program's file descriptor shares its position with ours. */
+static size_t length_of(int stream)
+{
+	off_t length = lseek(stream, 0, SEEK_CUR);
+
+	return length < 0 ? 0 : (size_t)length;
+}
+
+/* At most max bytes of what was written, ended by a NUL; the caller frees it. */
+static int read_back(int stream, size_t max, char **text)
+{
+	size_t length = length_of(stream);
+	char *data;
+	ssize_t n;
+
+	length = length < max ? length : max;
+	data = malloc(length + 1);
+	if (!data)
+		return -ENOMEM;
+	n = pread(stream, data, length, 0);
+	if (n < 0) {
+		int error = -errno;
+
+		free(data);
+		return error;
+	}
+	data[n] = '\0';
+	*text = data;
+	return 0;
+}
+
+static int spawn_at(const char *program, const char *const arguments[],
+	const struct streams *streams, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -89,9 +151,9 @@ static int spawn_at(const char *program, const char *const arguments[], int inpu
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, messages, STDERR_FILENO);
+	posix_spawn_file_actions_adddup2(&files, streams->input, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&files, streams->output, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, streams->messages, STDERR_FILENO);
 	error = posix_spawnp(
 		pid, program, &files, &attributes, (char *const *)arguments, environment);
 	posix_spawnattr_destroy(&attributes);
@@ -100,135 +162,86 @@ static int spawn_at(const char *program, const char *const arguments[], int inpu
 }
 
 /* root's PATH may lack the sbin folders. */
-static int spawn(const char *const arguments[], int input, int output, int messages, pid_t *pid)
+static int spawn(const char *const arguments[], const struct streams *streams, pid_t *pid)
 {
-	int error = spawn_at(arguments[0], arguments, input, output, messages, pid);
+	int error = spawn_at(arguments[0], arguments, streams, pid);
 	size_t n = sizeof sbin_folders / sizeof *sbin_folders;
 	char program[PATH_SIZE];
 
 	for (size_t i = 0; i < n && error == -ENOENT && !strchr(arguments[0], '/'); i++) {
 		snprintf(program, sizeof program, "%s/%s", sbin_folders[i], arguments[0]);
-		error = spawn_at(program, arguments, input, output, messages, pid);
+		error = spawn_at(program, arguments, streams, pid);
 	}
 	return error;
 }
 
-static int read_some(struct stream *stream)
+/* Returns 0 when the child has ended, -ETIMEDOUT, or another -errno. */
+static int await(pid_t pid, unsigned int timeout_ms)
 {
-	char *data = realloc(stream->data, stream->length + READ_SIZE + 1);
-	ssize_t n;
+	uint64_t deadline = clock_now_ms(&system_clock) + timeout_ms;
+	auto_close int fd = pidfd_open(pid, 0);
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
 
-	if (!data)
-		return -ENOMEM;
-	stream->data = data;
-	n = read(stream->fd, data + stream->length, READ_SIZE);
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
-	stream->length += (size_t)n;
-	data[stream->length] = '\0';
-	stream->is_open = n > 0;
-	return stream->length > RUN_MAX_OUTPUT ? -EFBIG : 0;
-}
-
-/* Reads both streams until the program has closed them. */
-static int collect(struct stream streams[2], uint64_t deadline)
-{
-	while (streams[0].is_open || streams[1].is_open) {
-		struct pollfd polled[2];
+	while (fd >= 0) {
 		uint64_t now = clock_now_ms(&system_clock);
+		int n = poll(&polled, 1, now < deadline ? (int)(deadline - now) : 0);
 
-		for (int i = 0; i < 2; i++)
-			polled[i] = (struct pollfd){
-				.fd = streams[i].is_open ? streams[i].fd : -1, .events = POLLIN};
-		if (now >= deadline)
-			return -ETIMEDOUT;
-		if (poll(polled, 2, (int)(deadline - now)) < 0 && errno != EINTR)
-			return -errno;
-		for (int i = 0; i < 2; i++) {
-			int error = polled[i].revents ? read_some(&streams[i]) : 0;
-
-			if (error < 0)
-				return error;
-		}
+		if (n >= 0)
+			return n > 0 ? 0 : -ETIMEDOUT;
+		if (errno != EINTR)
+			break;
 	}
-	return 0;
+	return -errno;
 }
 
-/* A program may close its output and go on. */
-static int wait_for(pid_t pid, uint64_t deadline, int *status)
+/* Waits for the child, kills it if it takes too long, and reaps it in any case. */
+static int finish(pid_t pid, unsigned int timeout_ms, int *status)
 {
-	static const struct timespec pause = {.tv_nsec = 2000000};
+	int error = await(pid, timeout_ms);
 
-	for (;;) {
-		pid_t ended = waitpid(pid, status, WNOHANG);
-
-		if (ended == pid)
-			return 0;
-		if (ended < 0 && errno != EINTR)
-			return -errno;
-		if (clock_now_ms(&system_clock) >= deadline)
-			return -ETIMEDOUT;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int finish(pid_t pid, struct stream streams[2], struct run_error *error)
-{
-	uint64_t deadline = clock_now_ms(&system_clock) + RUN_TIMEOUT_MS;
-	int status = 0;
-	int result = collect(streams, deadline);
-
-	if (result == 0)
-		result = wait_for(pid, deadline, &status);
-	if (result < 0) {
+	if (error < 0)
 		kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-		return fail(error, result, strerror(-result));
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	if (streams[1].length > 0) {
-		streams[1].data[strcspn(streams[1].data, "\n")] = '\0';
-		return fail(error, -EIO, streams[1].data);
+	while (waitpid(pid, status, 0) < 0)
+		if (errno != EINTR)
+			return error < 0 ? error : -errno;
+	return error;
+}
+
+/* Of a program that did not end with status 0. */
+static int explain(int status, const struct streams *streams, struct run_error *error)
+{
+	auto_free char *said = NULL;
+
+	if (length_of(streams->messages) > 0 &&
+		read_back(streams->messages, RUN_ERROR_SIZE, &said) == 0) {
+		said[strcspn(said, "\n")] = '\0';
+		return fail(error, -EIO, said);
 	}
 	if (WIFSIGNALED(status))
 		return fail(error, -EIO, strsignal(WTERMSIG(status)));
 	return fail(error, -EIO, "it failed without saying why");
 }
 
-/* Returns the writing end, for the program, or -errno. */
-static int stream_open(struct stream *stream)
+int run_program(const char *const arguments[], const char *input, unsigned int timeout_ms,
+	char **output, struct run_error *error)
 {
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	stream->fd = ends[0];
-	stream->is_open = true;
-	return ends[1];
-}
-
-int run_program(
-	const char *const arguments[], const char *input, char **output, struct run_error *error)
-{
-	struct stream streams[2] = {{.fd = -1}, {.fd = -1}}; /* standard output, standard error */
-	int in = make_input(input);
-	int out = stream_open(&streams[0]);
-	int messages = stream_open(&streams[1]);
+	struct streams streams;
 	pid_t pid = -1;
-	int result = in < 0 ? in : out < 0 ? out : messages < 0 ? messages : 0;
+	int status = 0;
+	int result = streams_open(&streams, input);
 
 	if (result == 0)
-		result = spawn(arguments, in, out, messages, &pid);
-	cleanup_close(&in);
-	cleanup_close(&out);
-	cleanup_close(&messages);
-	result = result < 0 ? fail(error, result, strerror(-result)) : finish(pid, streams, error);
-	if (result == 0 && output) {
-		*output = streams[0].data;
-		streams[0].data = NULL;
-	}
-	stream_free(&streams[0]);
-	stream_free(&streams[1]);
+		result = spawn(arguments, &streams, &pid);
+	if (result == 0)
+		result = finish(pid, timeout_ms, &status);
+	if (result == 0 && length_of(streams.output) >= RUN_MAX_OUTPUT)
+		result = -EFBIG;
+	if (result == 0 && status == 0 && output)
+		result = read_back(streams.output, RUN_MAX_OUTPUT, output);
+	if (result < 0)
+		fail(error, result, strerror(-result));
+	else if (status != 0)
+		result = explain(status, &streams, error);
+	streams_close(&streams);
 	return result;
 }

@@ -5,8 +5,7 @@
 #include <stddef.h>
 
 enum {
-	RUN_TIMEOUT_MS = 10000,
-	RUN_MAX_OUTPUT = 16 << 20, /* bytes */
+	RUN_MAX_OUTPUT = 16 << 20, /* bytes; a multiple of any page's size */
 	RUN_ERROR_SIZE = 256,
 };
 
@@ -17,12 +16,13 @@ struct run_error {
 
 /*
  * Starts the program, looked up in PATH and in the sbin folders, with the input (NULL: none) on its
- * standard input and nothing of our environment but PATH; waits for its end. *output (may be NULL)
- * is what it wrote to its standard output, ended by a NUL, to be freed by the caller.
+ * standard input and nothing of our environment but PATH; waits for its end, not for that of
+ * programs that it has started. *output (may be NULL) is what it wrote to its standard output,
+ * ended by a NUL, to be freed by the caller; set on success only.
  *
  * Returns 0 if it ended with status 0; -ENOENT if there is no such program, -ETIMEDOUT if it was
- * killed after RUN_TIMEOUT_MS, -EFBIG if it wrote more than RUN_MAX_OUTPUT, -EIO if it failed, or
- * another errno.
+ * killed after timeout_ms, -EFBIG if it wrote RUN_MAX_OUTPUT or more, -EIO if it failed, or another
+ * errno.
  */
-int run_program(
-	const char *const arguments[], const char *input, char **output, struct run_error *error);
+int run_program(const char *const arguments[], const char *input, unsigned int timeout_ms,
+	char **output, struct run_error *error);
