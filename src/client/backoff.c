@@ -1,3 +1,4 @@
+/* Computes waits, and keeps no time itself. Runs in the client. */
 #include "client/backoff.h"
 
 #include <sys/random.h>

@@ -1,3 +1,19 @@
+/*
+ * The life of a client: one tunnel, asked for, set up, watched and asked for again. Runs in the
+ * client's one thread, called by its event loop; a process of its own talks to the server
+ * (request_supervisor.h).
+ *
+ *   starting   until the event loop runs
+ *   asking     the server, by a request process
+ *                -> checking: the tunnel was granted and set up
+ *                -> waiting: it was not, this time; or ended, if asking again is of no use
+ *   waiting    a while, longer each time -> asking
+ *   checking   no echo has come back yet through the tunnel -> up, or waiting if none does
+ *   up         -> waiting, if no echo comes back, or the interface is gone and cannot be made again
+ *                -> left up, with --once
+ *   leaving    at a signal, from wherever it was: the tunnel is removed, the server is told ->
+ * ended left up    the end, at which the tunnel stays ended      the end, at which everything goes
+ */
 #include "client/client.h"
 
 #include <errno.h>
@@ -11,26 +27,33 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/key_file.h"
-#include "base/lock.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/rights.h"
 #include "base/version.h"
 #include "client/backoff.h"
-#include "client/request_supervisor.h"
 #include "client/grant_report.h"
 #include "client/health.h"
+#include "client/instance.h"
 #include "client/interface.h"
 #include "client/ip_routes.h"
-#include "plane/client_link.h"
+#include "client/mark.h"
+#include "client/request_supervisor.h"
 
 enum {
-	PATH_SIZE = 64,
 	N_SIGNALS = 3,
 	FAILURE_SIZE = REQUEST_TEXT_MAX + 64,
-	LOCK_TRIES = 10,
-	LOCK_PAUSE_MS = 50,
+};
+
+enum client_phase {
+	CLIENT_STARTING,
+	CLIENT_ASKING,
+	CLIENT_WAITING,
+	CLIENT_CHECKING,
+	CLIENT_UP,
+	CLIENT_LEAVING,
+	CLIENT_LEFT_UP,
+	CLIENT_ENDED,
 };
 
 struct client {
@@ -40,22 +63,19 @@ struct client {
 	int lock;
 	struct key private_key;
 	struct interface *interface;
-	struct routes *routes;
+	struct ip_routes *routes;
 	struct health *health;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
 
+	enum client_phase phase;
 	struct tunnel tunnel; /* the last that was granted; zero: none yet */
-	struct tunnel announced; /* the last that was set up and told */
-	bool asked; /* the server may hold something for us */
-	bool connected; /* there was a grant, ever */
-	bool healthy; /* by the last round */
-	bool renew; /* the tunnel does not work: begin it anew */
+	struct tunnel announced; /* the last that was set up and reported */
+	bool renew; /* the tunnel did not work: set up the next one as new, even if it is the same
+		     */
 	bool by_name; /* the server was not found where it was last: look its name up */
-	bool stopping;
-	bool keep; /* --once has been reached */
 	int error; /* what client_run() returns */
-	char last_failure[FAILURE_SIZE]; /* that was told */
+	char last_failure[FAILURE_SIZE]; /* that was logged */
 };
 
 /* HTTP's */
@@ -65,44 +85,88 @@ enum {
 	STATUS_UNAVAILABLE = 503,
 };
 
-static bool is_wireguard(const struct client *client)
+static bool was_granted(const struct client *client)
 {
-	return client->config->tunnel == TUNNEL_WIREGUARD;
+	return client->tunnel.length != 0;
+}
+
+static void start_request(
+	struct client *client, const char *path, struct ipv4 server, unsigned int time_ms)
+{
+	bool ipip = client->config->tunnel == TUNNEL_IPIP;
+	char text[REQUEST_PATH_MAX];
+
+	snprintf(text, sizeof text, "%s%s", path, ipip ? "-ipip" : "");
+	request_supervisor_start(&client->supervisor, text, server, time_ms);
+}
+
+/* From the first signal on there is no tunnel; the server is told last, as it may be slow. */
+static void remove_tunnel(struct client *client)
+{
+	event_del(client->retry);
+	health_stop(client->health);
+	ip_routes_close(client->routes, false);
+	client->routes = NULL;
+	interface_close(client->interface, false);
+	client->interface = NULL;
+}
+
+/* Nothing else sets the phase. Does what a phase begins with. */
+static void enter(struct client *client, enum client_phase phase)
+{
+	client->phase = phase;
+	switch (phase) {
+	case CLIENT_STARTING:
+	case CLIENT_CHECKING:
+		break;
+	case CLIENT_ASKING:
+		start_request(client, "/connect",
+			client->by_name ? (struct ipv4){0} : client->tunnel.server,
+			REQUEST_TIME_MS);
+		break;
+	case CLIENT_WAITING:
+		health_stop(client->health);
+		break;
+	case CLIENT_UP:
+		log_info("the tunnel is up");
+		notify_service_manager("READY=1");
+		break;
+	case CLIENT_LEAVING:
+		notify_service_manager("STOPPING=1");
+		remove_tunnel(client);
+		start_request(client, "/disconnect", client->tunnel.server, GOODBYE_TIME_MS);
+		break;
+	case CLIENT_LEFT_UP:
+	case CLIENT_ENDED:
+		event_base_loopbreak(client->base);
+		break;
+	}
 }
 
 static void finish(struct client *client, int error)
 {
 	client->error = error;
-	event_base_loopbreak(client->base);
-}
-
-static void ask(struct client *client)
-{
-	struct ipv4 last = client->by_name ? (struct ipv4){0} : client->tunnel.server;
-
-	client->asked = true;
-	request_supervisor_start(&client->supervisor,
-		is_wireguard(client) ? "/connect" : "/connect-ipip", last, REQUEST_TIME_MS);
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	ask(context);
+	enter(client, CLIENT_ENDED);
 }
 
 static void ask_later(struct client *client, uint32_t ms)
 {
 	struct timeval time = timeval_from_ms(ms);
 
-	health_stop(client->health);
 	log_debug("asking again in %u ms", ms);
+	enter(client, CLIENT_WAITING);
 	event_add(client->retry, &time);
 }
 
-/* Says it once, and again when something else is wrong. */
-static void report_failure(struct client *client, const char *text)
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	enter(context, CLIENT_ASKING);
+}
+
+/* Once as a warning, and again when something else is wrong. */
+static void log_failure(struct client *client, const char *text)
 {
 	if (strcmp(client->last_failure, text) != 0)
 		log_warning("%s: %s; trying again until it works", client->config->server, text);
@@ -111,13 +175,17 @@ static void report_failure(struct client *client, const char *text)
 	snprintf(client->last_failure, sizeof client->last_failure, "%s", text);
 }
 
+static int set_routes(struct client *client)
+{
+	return ip_routes_set(
+		client->routes, interface_ifindex(client->interface), client->tunnel.server);
+}
+
 static int set_up(struct client *client, bool renew)
 {
 	int error = interface_set(client->interface, &client->tunnel, renew);
 
-	return error < 0 ? error
-			 : routes_set(client->routes, interface_ifindex(client->interface),
-				   client->tunnel.server);
+	return error < 0 ? error : set_routes(client);
 }
 
 static void announce(struct client *client)
@@ -135,17 +203,19 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
 	int error;
 
-	client->connected = true;
 	client->by_name = false;
 	client->tunnel = *tunnel;
 	error = set_up(client, client->renew);
 	if (error == -EEXIST)
 		return finish(client, error);
-	if (error == 0 && !tunnel_equal(&client->announced, tunnel))
-		announce(client);
-	if (error == 0)
+	if (error == 0) {
+		if (!tunnel_equal(&client->announced, tunnel))
+			announce(client);
+		/* The first round begins at once, and may end this phase. */
+		enter(client, CLIENT_CHECKING);
 		error = health_start(
 			client->health, client->config->interface, tunnel_gateway(tunnel));
+	}
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->renew = false;
@@ -159,7 +229,7 @@ static bool is_final(const struct client *client, unsigned int status)
 
 	for (size_t i = 0; i < sizeof final / sizeof *final; i++)
 		if (status == final[i])
-			return !client->connected;
+			return !was_granted(client);
 	return status == STATUS_UNAUTHORIZED;
 }
 
@@ -177,140 +247,101 @@ static void on_answered(struct client *client, const struct request_result *resu
 				: "");
 		return finish(client, -EACCES);
 	}
-	report_failure(client, text);
+	log_failure(client, text);
 	ask_later(client, may_wait && result->has_retry_after
 				  ? backoff_after(&client->backoff, result->retry_after_s)
 				  : backoff_next(&client->backoff));
+}
+
+/* Its name may mean another address now; but while it cannot be looked up, as that needs the
+ * tunnel, the one from before is the one to try. */
+static void ask_elsewhere_later(struct client *client)
+{
+	client->by_name = !client->by_name;
+	ask_later(client, backoff_next(&client->backoff));
 }
 
 static void on_result(void *context, const struct request_result *result)
 {
 	struct client *client = context;
 
-	if (client->stopping)
-		return finish(client, client->error);
+	if (client->phase == CLIENT_LEAVING)
+		return finish(client, 0);
 	switch (result->outcome) {
 	case REQUEST_GRANTED:
-		/* looked at once more: the process that asked may be anybody's by now */
+		/* checked once more: the process that asked may be anybody's by now */
 		if (!tunnel_fault(&result->tunnel, client->config->tunnel))
 			return on_granted(client, &result->tunnel);
-		report_failure(client, "the answer cannot be used");
+		log_failure(client, "the answer cannot be used");
 		break;
 	case REQUEST_ANSWERED:
 		return on_answered(client, result);
 	case REQUEST_REFUSED:
-		/* why has been said; a server that was good before may come back */
-		if (!client->connected)
+		/* why has been logged; a server that was good before may come back */
+		if (!was_granted(client))
 			return finish(client, -EPERM);
 		break;
 	default:
-		report_failure(client, result->text);
+		log_failure(client, result->text);
 	}
-	/* Its name may mean another address now; but while it cannot be looked up, as that needs
-	 * the tunnel, the one from before is the one to try. */
-	client->by_name = !client->by_name;
-	ask_later(client, backoff_next(&client->backoff));
+	ask_elsewhere_later(client);
+}
+
+static int make_again(struct client *client)
+{
+	int error;
+
+	log_warning("%s is gone or down: making it again", client->config->interface);
+	error = set_up(client, false);
+	return error < 0 ? error
+			 : health_reopen(client->health, client->config->interface,
+				   tunnel_gateway(&client->tunnel));
 }
 
 /* Before each round. Whatever took the interface away, or down, it is made again. */
 static void on_tick(void *context)
 {
 	struct client *client = context;
-	bool up = interface_is_up(client->interface);
-	int error = 0;
+	int error = interface_is_up(client->interface) ? set_routes(client) : make_again(client);
 
-	if (!up) {
-		log_warning("%s is gone or down: making it again", client->config->interface);
-		error = set_up(client, false);
-		if (error == 0)
-			error = health_reopen(client->health, client->config->interface,
-				tunnel_gateway(&client->tunnel));
-	} else {
-		error = routes_set(client->routes, interface_ifindex(client->interface),
-			client->tunnel.server);
-	}
 	if (error == -EEXIST)
-		return finish(client, error);
-	if (error < 0)
+		finish(client, error);
+	else if (error < 0)
 		ask_later(client, backoff_next(&client->backoff));
+}
+
+static void on_healthy(struct client *client)
+{
+	if (client->phase != CLIENT_UP)
+		enter(client, CLIENT_UP);
+	backoff_reset(&client->backoff);
+	client->last_failure[0] = '\0';
+	if (client->config->once)
+		enter(client, CLIENT_LEFT_UP);
 }
 
 static void on_health(void *context, bool healthy)
 {
 	struct client *client = context;
 
-	if (healthy && !client->healthy) {
-		log_info("the tunnel is up");
-		notify_service_manager("READY=1");
-	}
-	client->healthy = healthy;
-	if (!healthy) {
-		report_failure(client, "no echo comes back through the tunnel");
-		client->renew = true;
-		ask_later(client, backoff_next(&client->backoff));
-		return;
-	}
-	backoff_reset(&client->backoff);
-	client->last_failure[0] = '\0';
-	if (client->config->once) {
-		client->keep = true;
-		finish(client, 0);
-	}
+	if (healthy)
+		return on_healthy(client);
+	log_failure(client, "no echo comes back through the tunnel");
+	client->renew = true;
+	ask_later(client, backoff_next(&client->backoff));
 }
 
-/* Leaves at once, then says goodbye. A second signal does not wait for that. */
+/* A second signal does not wait for the server. */
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
 	struct client *client = context;
 
 	(void)what;
 	log_info("stopping: %s", strsignal((int)signal));
-	if (client->stopping || !client->asked)
-		return finish(client, 0);
-	client->stopping = true;
-	notify_service_manager("STOPPING=1");
-	health_stop(client->health);
-	event_del(client->retry);
-	routes_close(client->routes, false);
-	client->routes = NULL;
-	interface_close(client->interface, false);
-	client->interface = NULL;
-	request_supervisor_start(&client->supervisor,
-		is_wireguard(client) ? "/disconnect" : "/disconnect-ipip", client->tunnel.server,
-		GOODBYE_TIME_MS);
-}
-
-static int take_lock(struct client *client)
-{
-	const char *name = client->config->interface;
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, name);
-	/* A process that a killed client was about to start holds on to it a moment longer. */
-	for (int i = 0; (client->lock = lock_take(path)) == -EWOULDBLOCK && i < LOCK_TRIES; i++)
-		usleep(LOCK_PAUSE_MS * 1000);
-	if (client->lock == -EWOULDBLOCK)
-		log_error("another vprox client runs for %s: give another name with --interface",
-			name);
-	else if (client->lock < 0)
-		log_error("cannot take the lock %s: %s", path, strerror(-client->lock));
-	return client->lock < 0 ? client->lock : 0;
-}
-
-static int load_key(struct client *client)
-{
-	char path[PATH_SIZE];
-	int error;
-
-	snprintf(path, sizeof path, CLIENT_KEY_PREFIX "%s", client->config->interface);
-	error = key_file_load_or_create(path, &client->private_key);
-	if (error == 0)
-		error = key_derive_public(&client->private_key, &client->supervisor.public_key);
-	if (error < 0)
-		log_error("cannot use the WireGuard key %s: %s", path,
-			error == -EINVAL ? "it is no key; remove it to have a new one made"
-					 : strerror(-error));
-	return error;
+	if (client->phase == CLIENT_LEAVING)
+		finish(client, 0);
+	else
+		enter(client, CLIENT_LEAVING);
 }
 
 static int add_events(struct client *client)
@@ -333,31 +364,36 @@ static int add_events(struct client *client)
 
 static int start(struct client *client)
 {
-	const struct request_supervisor *supervisor = &client->supervisor;
+	struct request_supervisor *supervisor = &client->supervisor;
+	const char *name = client->config->interface;
 	int error = add_events(client);
 
 	if (error == 0)
-		error = request_supervisor_find_user(&client->supervisor);
+		error = request_supervisor_find_user(supervisor);
 	if (error == 0)
 		error = rights_check(
 			supervisor->user != geteuid() || supervisor->group != getegid());
+	if (error == 0) {
+		client->lock = instance_lock(name);
+		error = client->lock < 0 ? client->lock : 0;
+	}
 	if (error == 0)
-		error = take_lock(client);
-	if (error == 0)
-		error = load_key(client);
+		error = instance_load_key(name, &client->private_key, &supervisor->public_key);
 	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)
-		error = routes_open(client->config, &client->routes);
+		error = ip_routes_open(client->config, &client->routes);
 	return error;
 }
 
 static void stop(struct client *client)
 {
+	bool keep = client->phase == CLIENT_LEFT_UP;
+
 	request_supervisor_cancel(&client->supervisor);
 	health_free(client->health);
-	routes_close(client->routes, client->keep);
-	interface_close(client->interface, client->keep);
+	ip_routes_close(client->routes, keep);
+	interface_close(client->interface, keep);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		free_event(client->stop_signals[i]);
 	free_event(client->retry);
@@ -390,7 +426,7 @@ int client_run(const struct client_config *config)
 		.fd = -1};
 	client.error = start(&client);
 	if (client.error == 0) {
-		ask(&client);
+		enter(&client, CLIENT_ASKING);
 		event_base_dispatch(client.base);
 	}
 	stop(&client);

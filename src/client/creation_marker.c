@@ -1,3 +1,4 @@
+/* The marker files, in the folder of the locks. Runs in the client. */
 #include "client/creation_marker.h"
 
 #include <errno.h>
@@ -20,11 +21,11 @@ static struct path path_of(const char *interface)
 {
 	struct path path;
 
-	snprintf(path.s, sizeof path.s, "%s/client-making-%s", RUN_FOLDER, interface);
+	snprintf(path.s, sizeof path.s, "%s/client-creating-%s", RUN_FOLDER, interface);
 	return path;
 }
 
-int making_begin(const char *interface)
+int creation_marker_write(const char *interface)
 {
 	int fd = open(path_of(interface).s, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 
@@ -34,12 +35,12 @@ int making_begin(const char *interface)
 	return 0;
 }
 
-void making_end(const char *interface)
+void creation_marker_remove(const char *interface)
 {
 	unlink(path_of(interface).s);
 }
 
-bool making_was_cut_off(const char *interface)
+bool creation_marker_exists(const char *interface)
 {
 	return access(path_of(interface).s, F_OK) == 0;
 }

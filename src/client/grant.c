@@ -1,3 +1,4 @@
+/* Parses a grant. Runs in the request process, on what a server sent. */
 #include "client/grant.h"
 
 #include <errno.h>

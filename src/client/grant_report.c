@@ -1,3 +1,4 @@
+/* Writes --json. Runs in the client. */
 #include "client/grant_report.h"
 
 #include <jansson.h>

@@ -1,3 +1,5 @@
+/* Sends echoes through the tunnel and waits for their answers. Runs in the client's one thread,
+ * called by its events. */
 #include "client/health.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ struct health {
 
 	int fd; /* -1: stopped */
 	struct ipv4 gateway;
-	struct event *readable, *next_echo, *next_round, *patience;
+	struct event *readable, *next_echo, *next_round, *timeout;
 	uint16_t sequence;
 	unsigned int sent; /* in this round */
 	uint8_t token[TOKEN_SIZE]; /* of this round */
@@ -64,7 +66,7 @@ static void add_timer(struct event *timer, unsigned int ms)
 	event_add(timer, &time);
 }
 
-/* What cannot be sent is as good as lost: the round's patience decides. */
+/* What cannot be sent is as good as lost: the round's timeout decides. */
 static void send_echo(struct health *health)
 {
 	struct sockaddr_in to = {
@@ -94,23 +96,23 @@ static void begin_round(struct health *health)
 	if (getrandom(health->token, TOKEN_SIZE, 0) < 0)
 		memset(health->token, 0, TOKEN_SIZE);
 	add_timer(health->next_round, HEALTH_PERIOD_MS);
-	add_timer(health->patience, HEALTH_PATIENCE_MS);
+	add_timer(health->timeout, HEALTH_TIMEOUT_MS);
 	event_add(health->readable, NULL);
 	send_echo(health);
 }
 
-/* If the round is still open, its patience begins the next one. */
+/* If the round is still open, its timeout begins the next one. */
 static void on_next_round(evutil_socket_t fd, short what, void *context)
 {
 	struct health *health = context;
 
 	(void)fd;
 	(void)what;
-	if (!evtimer_pending(health->patience, NULL))
+	if (!evtimer_pending(health->timeout, NULL))
 		begin_round(health);
 }
 
-static void on_patience(evutil_socket_t fd, short what, void *context)
+static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
 	struct health *health = context;
 
@@ -148,9 +150,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		if (n < 0)
 			return;
 		if (!is_answer(health, packet, (size_t)n) ||
-			!evtimer_pending(health->patience, NULL))
+			!evtimer_pending(health->timeout, NULL))
 			continue;
-		event_del(health->patience);
+		event_del(health->timeout);
 		event_del(health->next_echo);
 		event_del(health->readable);
 		if (!evtimer_pending(health->next_round, NULL))
@@ -187,8 +189,8 @@ struct health *health_new(
 		.base = base, .tick = tick, .result = result, .context = context, .fd = -1};
 	health->next_echo = evtimer_new(base, on_next_echo, health);
 	health->next_round = evtimer_new(base, on_next_round, health);
-	health->patience = evtimer_new(base, on_patience, health);
-	if (health->next_echo && health->next_round && health->patience)
+	health->timeout = evtimer_new(base, on_timeout, health);
+	if (health->next_echo && health->next_round && health->timeout)
 		return health;
 	health_free(health);
 	return NULL;
@@ -231,7 +233,7 @@ void health_stop(struct health *health)
 	close_socket(health);
 	event_del(health->next_echo);
 	event_del(health->next_round);
-	event_del(health->patience);
+	event_del(health->timeout);
 }
 
 void health_free(struct health *health)
@@ -241,6 +243,6 @@ void health_free(struct health *health)
 	close_socket(health);
 	free_event(health->next_echo);
 	free_event(health->next_round);
-	free_event(health->patience);
+	free_event(health->timeout);
 	free(health);
 }

@@ -13,7 +13,7 @@ enum {
 	HEALTH_PERIOD_MS = 2000,
 	HEALTH_GAP_MS = 10,
 	HEALTH_ECHOES = 3,
-	HEALTH_PATIENCE_MS = 5000,
+	HEALTH_TIMEOUT_MS = 5000,
 };
 
 struct event_base;

@@ -1,3 +1,4 @@
+/* Finds, makes, sets up and removes the client's interface, whatever its kind. Runs in the client. */
 #include "client/interface.h"
 
 #include <errno.h>
@@ -9,8 +10,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sysctl.h"
-#include "client/interface_kinds.h"
 #include "client/creation_marker.h"
+#include "client/interface_embedded.h"
+#include "client/interface_kernel.h"
 #include "netlink/address.h"
 #include "plane/client_link.h"
 
@@ -80,7 +82,7 @@ static bool is_half_made(const struct interface *interface, const struct link *l
 {
 	return is_of_some_kind(link) && (link->flags & IFF_UP) == 0 &&
 	       (*link->alias == '\0' || strcmp(link->alias, interface->alias) == 0) &&
-	       making_was_cut_off(link->name);
+	       creation_marker_exists(link->name);
 }
 
 /*
@@ -190,12 +192,12 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 {
 	const struct link_change change = {.alias = interface->alias, .mtu = interface->kind->mtu};
 	struct link link;
-	int error = making_begin(interface->config->interface);
+	int error = creation_marker_write(interface->config->interface);
 
 	if (error == 0)
 		error = interface->kind->make(interface, tunnel);
 	if (error == -EEXIST) {
-		making_end(interface->config->interface);
+		creation_marker_remove(interface->config->interface);
 		log_error("%s: there is another interface of that name or between the same "
 			  "addresses, %s and %s",
 			interface->config->interface, ipv4_text(tunnel->local).s,
@@ -261,7 +263,7 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 	error = fail(interface, interface->kind->configure(interface, tunnel, renew),
 		"configure the tunnel");
 	if (error == 0)
-		making_end(interface->config->interface);
+		creation_marker_remove(interface->config->interface);
 	if (error == 0)
 		error = fail(interface, set_address(interface, tunnel), "set the address");
 	if (error == 0)

@@ -2,22 +2,14 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "client/config.h"
-#include "netlink/link.h"
 
 struct interface;
 
-enum {
-	/* On the tunnel's own packets, and on requests to the server: --route does not apply to
-	 * them. 'vprx' in ASCII: a number nobody is known to use. */
-	CLIENT_FWMARK = 0x76707278,
-};
-
 /*
- * Decides on the plane, and looks for an interface of the name: one of this client's is taken over
- * later, by interface_set(); anybody else's is an error. Makes nothing. private_key is kept by
+ * Decides on the plane, and looks for an interface of the name: one of this client's will be used
+ * by interface_set(); anybody else's is an error. Makes nothing. private_key is kept by
  * reference. Returns 0 or -errno, logged.
  */
 int interface_open(const struct client_config *config, const struct key *private_key,

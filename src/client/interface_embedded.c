@@ -1,7 +1,11 @@
+/* Starts a userspace device for a client's interface, and sets it up over its control socket. Runs
+ * in the client; the device is a process of its own. */
+#include "client/interface_embedded.h"
+
 #include <errno.h>
 #include <unistd.h>
 
-#include "client/interface_kinds.h"
+#include "client/mark.h"
 #include "uapi_client/client_peer.h"
 #include "uapi_client/device_process.h"
 

@@ -1,7 +1,10 @@
+/* Makes and sets up a client's interface over netlink. Runs in the client. */
+#include "client/interface_kernel.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "client/interface_kinds.h"
+#include "client/mark.h"
 #include "netlink/genetlink.h"
 #include "netlink/wireguard.h"
 

@@ -1,3 +1,4 @@
+/* The routes and policy rules of --route, over netlink. Runs in the client. */
 #include "client/ip_routes.h"
 
 #include <errno.h>
@@ -10,13 +11,12 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "client/interface.h"
+#include "client/mark.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 #include "netlink/socket.h"
 
 enum {
-	CLIENT_PROTOCOL = 119, /* FRA_PROTOCOL, RTPROT_...: whose they are; nobody else's known */
 	FIRST_TABLE = 0x76700000,
 	TABLES = 0x100000,
 	FIRST_PRIORITY = 20000, /* before the main table's 32766 */
@@ -35,7 +35,7 @@ enum {
 
 enum { LAST_PRIORITY = FIRST_PRIORITY + PLACES * RULES };
 
-struct routes {
+struct ip_routes {
 	const struct client_config *config;
 	struct netlink *netlink;
 	uint32_t table, priority;
@@ -68,7 +68,7 @@ static bool has_default(const struct client_config *config)
 }
 
 /* Where our rules begin; 0 if there are none. */
-static uint32_t find_own(const struct routes *routes, const struct rule *rules, size_t n)
+static uint32_t find_own(const struct ip_routes *routes, const struct rule *rules, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (rules[i].protocol == CLIENT_PROTOCOL && rules[i].table == routes->table &&
@@ -86,7 +86,7 @@ static bool is_taken(const struct rule *rules, size_t n, uint32_t priority)
 }
 
 /* Of an earlier client of the interface: its rules, and where they were. */
-static int remove_rules(struct routes *routes, const struct rule *rules, size_t n)
+static int remove_rules(struct ip_routes *routes, const struct rule *rules, size_t n)
 {
 	uint32_t begin = find_own(routes, rules, n);
 	int result = 0;
@@ -106,7 +106,7 @@ static int remove_rules(struct routes *routes, const struct rule *rules, size_t 
 	return result;
 }
 
-static int remove_routes(struct routes *routes)
+static int remove_routes(struct ip_routes *routes)
 {
 	const struct route_filter filter = {.table = routes->table};
 	auto_free struct route *found = NULL;
@@ -122,7 +122,7 @@ static int remove_routes(struct routes *routes)
 }
 
 /* Each interface's clients begin to look elsewhere: two that start at once do not find the same. */
-static int find_place(struct routes *routes, const struct rule *rules, size_t n)
+static int find_place(struct ip_routes *routes, const struct rule *rules, size_t n)
 {
 	uint32_t first = hash_of(routes->config->interface) % PLACES;
 
@@ -135,7 +135,7 @@ static int find_place(struct routes *routes, const struct rule *rules, size_t n)
 }
 
 /* Removes all that is there, and looks for a place for the rules to come. */
-static int clear(struct routes *routes)
+static int clear(struct ip_routes *routes)
 {
 	auto_free struct rule *rules = NULL;
 	size_t n = 0;
@@ -150,9 +150,9 @@ static int clear(struct routes *routes)
 	return find_place(routes, rules, n);
 }
 
-int routes_open(const struct client_config *config, struct routes **result)
+int ip_routes_open(const struct client_config *config, struct ip_routes **result)
 {
-	struct routes *routes = calloc(1, sizeof *routes);
+	struct ip_routes *routes = calloc(1, sizeof *routes);
 	int error;
 
 	if (!routes)
@@ -163,14 +163,14 @@ int routes_open(const struct client_config *config, struct routes **result)
 	if (error == 0)
 		error = clear(routes);
 	if (error < 0) {
-		routes_close(routes, true);
+		ip_routes_close(routes, true);
 		return error;
 	}
 	*result = routes;
 	return 0;
 }
 
-static struct rule rule_for(const struct routes *routes, unsigned int which)
+static struct rule rule_for(const struct ip_routes *routes, unsigned int which)
 {
 	struct rule rule = {.priority = routes->priority + which,
 		.action = FR_ACT_TO_TBL,
@@ -199,7 +199,7 @@ static struct rule rule_for(const struct routes *routes, unsigned int which)
 	return rule;
 }
 
-static int add_rule(struct routes *routes, unsigned int which)
+static int add_rule(struct ip_routes *routes, unsigned int which)
 {
 	const struct rule rule = rule_for(routes, which);
 	int error = rule_add(routes->netlink, &rule);
@@ -207,7 +207,7 @@ static int add_rule(struct routes *routes, unsigned int which)
 	return error == -EEXIST ? 0 : error;
 }
 
-static int except_server(struct routes *routes, struct ipv4 server)
+static int except_server(struct ip_routes *routes, struct ipv4 server)
 {
 	struct rule rule = rule_for(routes, RULE_SERVER);
 
@@ -217,7 +217,7 @@ static int except_server(struct routes *routes, struct ipv4 server)
 	return add_rule(routes, RULE_SERVER);
 }
 
-static int add_routes(struct routes *routes, unsigned int ifindex)
+static int add_routes(struct ip_routes *routes, unsigned int ifindex)
 {
 	int error = 0;
 
@@ -231,7 +231,7 @@ static int add_routes(struct routes *routes, unsigned int ifindex)
 	return error;
 }
 
-int routes_set(struct routes *routes, unsigned int ifindex, struct ipv4 server)
+int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server)
 {
 	int error;
 
@@ -254,7 +254,7 @@ int routes_set(struct routes *routes, unsigned int ifindex, struct ipv4 server)
 	return fail(error, "make rules and routes");
 }
 
-void routes_close(struct routes *routes, bool keep)
+void ip_routes_close(struct ip_routes *routes, bool keep)
 {
 	if (!routes)
 		return;

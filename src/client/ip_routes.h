@@ -7,13 +7,13 @@
 
 #include "client/config.h"
 
-struct routes;
+struct ip_routes;
 
 /* Removes what an earlier client of that interface left behind. Returns 0 or -errno, logged. */
-int routes_open(const struct client_config *config, struct routes **routes);
+int ip_routes_open(const struct client_config *config, struct ip_routes **routes);
 
 /* Makes all that is missing; may be called as often as wanted. Returns 0 or -errno, logged. */
-int routes_set(struct routes *routes, unsigned int ifindex, struct ipv4 server);
+int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server);
 
 /* Frees; removes all unless it is to be kept. NULL is fine. */
-void routes_close(struct routes *routes, bool keep);
+void ip_routes_close(struct ip_routes *routes, bool keep);

@@ -1,3 +1,5 @@
+/* Reads and appends to the file of known servers, which clients that run at the same time share.
+ * Runs in the client. */
 #include "client/known_servers.h"
 
 #include <errno.h>
@@ -108,7 +110,7 @@ static int find(FILE *file, const char *server, const struct pin *pin, struct pi
 	return ferror(file) ? -EIO : result;
 }
 
-int known_servers_meet(
+int known_servers_check(
 	const char *path, const char *server, const struct pin *pin, struct pin *former)
 {
 	auto_fclose FILE *file = NULL;

@@ -6,7 +6,7 @@
 
 #include "http/pin.h"
 
-enum acquaintance {
+enum known_server {
 	SERVER_KNOWN, /* by this key */
 	SERVER_NEW, /* and now remembered */
 	SERVER_CHANGED, /* known, by another key: former is one of those */
@@ -15,7 +15,7 @@ enum acquaintance {
 /*
  * Compares a server's key with the one that it had, and remembers it if it had none; of two clients
  * that do so at once, one is the first. The file is made, mode 0600, with its folder, if need be.
- * Returns an enum acquaintance, or -errno; -EBADMSG if a line is none.
+ * Returns an enum known_server, or -errno; -EBADMSG if a line is none.
  */
-int known_servers_meet(
+int known_servers_check(
 	const char *path, const char *server, const struct pin *pin, struct pin *former);

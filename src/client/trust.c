@@ -1,3 +1,5 @@
+/* Judges who a server is, by what the user has given. Runs in the client, with what the request
+ * process has found out. */
 #include "client/trust.h"
 
 #include <errno.h>
@@ -20,9 +22,9 @@ static int compare_with_first_time(const struct client_config *config,
 	const struct request_server *seen, char *why, size_t size)
 {
 	struct pin former;
-	int met = known_servers_meet(config->known_servers, config->server, &seen->pin, &former);
+	int known = known_servers_check(config->known_servers, config->server, &seen->pin, &former);
 
-	switch (met) {
+	switch (known) {
 	case SERVER_KNOWN:
 		return 0;
 	case SERVER_NEW:
@@ -40,8 +42,8 @@ static int compare_with_first_time(const struct client_config *config,
 	default:
 		snprintf(why, size, "cannot look %s up in %s: %s", config->server,
 			config->known_servers,
-			met == -EBADMSG ? "it has a line that is none" : strerror(-met));
-		return met;
+			known == -EBADMSG ? "it has a line that is none" : strerror(-known));
+		return known;
 	}
 }
 

@@ -1,3 +1,6 @@
+/* What follows from a grant, and whether it may be used. Runs in the client and its request
+ * process.
+ */
 #include "client/tunnel.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* `vprox gate`: one process of those that face the Internet, started by the server. */
 #include <fcntl.h>
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* `vprox request`: the process that asks a server, started by the client for each request. */
 #include <fcntl.h>
 #include <stdio.h>
 

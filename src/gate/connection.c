@@ -282,7 +282,7 @@ static void advance(struct connection *connection)
 }
 
 struct connection *connection_new(struct connection_set *set, int fd,
-	const struct client_address *client, struct source *source)
+	const struct client_address *client, struct source_count *source)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 

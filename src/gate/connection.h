@@ -19,7 +19,7 @@ enum {
 /* Takes the socket over, and waits for its first byte. The connection is not in the set yet.
  * Returns NULL, and then has not taken the socket, if there is no memory. */
 struct connection *connection_new(struct connection_set *set, int fd,
-	const struct client_address *client, struct source *source);
+	const struct client_address *client, struct source_count *source);
 
 /* Closes it at once, in whatever phase it is, takes it out of the set and frees it. */
 void connection_close(struct connection *connection);

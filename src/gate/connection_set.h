@@ -34,7 +34,7 @@ enum connection_phase {
 struct connection {
 	struct connection_set *set;
 	TAILQ_ENTRY(connection) list; /* the set's */
-	struct source *source; /* the set's */
+	struct source_count *source; /* the set's */
 	struct tls_http *tls_http; /* NULL when silent or lingering */
 	struct broker_call call; /* the broker link's while asking */
 	struct event io, deadline;

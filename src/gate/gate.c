@@ -297,7 +297,7 @@ static int start(struct gate_process *gate)
 	return error < 0 ? error : report_ready();
 }
 
-static void clean_up(struct gate_process *gate)
+static void free_all(struct gate_process *gate)
 {
 	acceptor_free(gate->acceptor);
 	if (gate->has_connections) {
@@ -322,6 +322,6 @@ int gate_main(void)
 		log_debug("serves %u endpoints", gate.settings.config.n_endpoints);
 		event_base_dispatch(gate.base);
 	}
-	clean_up(&gate);
+	free_all(&gate);
 	return gate.exit_status;
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-struct source {
+struct source_count {
 	struct hash_node node;
 	struct in6_addr address;
 	unsigned int connections;
@@ -18,7 +18,7 @@ void sources_free(struct sources *sources)
 {
 	hash_for_each (&sources->table, node) {
 		hash_remove(&sources->table, node);
-		free(hash_entry(node, struct source, node));
+		free(hash_entry(node, struct source_count, node));
 	}
 	hash_free(&sources->table);
 }
@@ -27,14 +27,14 @@ static bool has_address(const struct hash_node *node, const void *key)
 {
 	const struct in6_addr *address = key;
 
-	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source, node)->address, address);
+	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source_count, node)->address, address);
 }
 
-struct source *sources_acquire(
+struct source_count *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max)
 {
 	struct hash_node *node = hash_find(&sources->table, address, sizeof *address, has_address);
-	struct source *source = node ? hash_entry(node, struct source, node) : NULL;
+	struct source_count *source = node ? hash_entry(node, struct source_count, node) : NULL;
 
 	if (source && source->connections >= max)
 		return NULL;
@@ -49,7 +49,7 @@ struct source *sources_acquire(
 	return source;
 }
 
-void sources_release(struct sources *sources, struct source *source)
+void sources_release(struct sources *sources, struct source_count *source)
 {
 	if (--source->connections > 0)
 		return;

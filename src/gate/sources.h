@@ -6,10 +6,10 @@
 #include "base/hash.h"
 
 struct sources {
-	struct hash_table table; /* struct source, by address; only those with a connection */
+	struct hash_table table; /* struct source_count, by address; only those with a connection */
 };
 
-struct source;
+struct source_count;
 
 /* Returns 0 or a negative errno of hash_init(). */
 int sources_init(struct sources *sources);
@@ -19,6 +19,6 @@ void sources_free(struct sources *sources);
  * Counts one more connection of an address. NULL if it has max of them already, or there is no
  * memory. What is returned goes back with sources_release().
  */
-struct source *sources_acquire(
+struct source_count *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max);
-void sources_release(struct sources *sources, struct source *source);
+void sources_release(struct sources *sources, struct source_count *source);

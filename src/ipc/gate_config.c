@@ -1,3 +1,4 @@
+/* Writes a gate's configuration into a sealed memfd, in the broker, and reads it, in the gate. */
 #include "ipc/gate_config.h"
 
 #include <errno.h>

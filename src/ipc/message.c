@@ -1,3 +1,5 @@
+/* Sends, receives and checks messages. Runs in the gates and in the broker, each of which takes the
+ * other for hostile. */
 #include "ipc/message.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 	return 0;
 }
 
-static int send_packet(int fd, const void *packet, size_t length)
+static int send_struct(int fd, const void *packet, size_t length)
 {
 	ssize_t n = send(fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -46,7 +48,7 @@ static int send_packet(int fd, const void *packet, size_t length)
 }
 
 /* The buffer holds one byte more than the message, so that a longer packet is seen to be longer. */
-static ssize_t receive_packet(int fd, void *buffer, size_t size)
+static ssize_t receive_struct(int fd, void *buffer, size_t size)
 {
 	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
 
@@ -57,26 +59,26 @@ static ssize_t receive_packet(int fd, void *buffer, size_t size)
 
 int ipc_send_request(int fd, const struct ipc_request *request)
 {
-	return send_packet(fd, request, sizeof *request);
+	return send_struct(fd, request, sizeof *request);
 }
 
 int ipc_receive_request(int fd, uint16_t n_endpoints, struct ipc_request *request)
 {
 	unsigned char buffer[sizeof *request + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	ssize_t n = receive_struct(fd, buffer, sizeof buffer);
 
 	return n < 0 ? (int)n : ipc_decode_request(buffer, (size_t)n, n_endpoints, request);
 }
 
 int ipc_send_reply(int fd, const struct ipc_reply *reply)
 {
-	return send_packet(fd, reply, sizeof *reply);
+	return send_struct(fd, reply, sizeof *reply);
 }
 
 int ipc_receive_reply(int fd, struct ipc_reply *reply)
 {
 	unsigned char buffer[sizeof *reply + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	ssize_t n = receive_struct(fd, buffer, sizeof buffer);
 
 	return n < 0 ? (int)n : ipc_decode_reply(buffer, (size_t)n, reply);
 }

@@ -1,3 +1,4 @@
+/* Checks and splits the broker's report. Runs in `vprox show`. */
 #include "ipc/report.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ static bool is_text(const char *text, size_t size)
 }
 
 /* Copies n items off the front of what is left. */
-static int take(const uint8_t **data, size_t *length, size_t n, size_t item_size, void **items)
+static int parse_items(
+	const uint8_t **data, size_t *length, size_t n, size_t item_size, void **items)
 {
 	if (n > *length / item_size)
 		return -EPROTO;
@@ -30,7 +32,7 @@ static int take(const uint8_t **data, size_t *length, size_t n, size_t item_size
 	return 0;
 }
 
-static int take_header(const uint8_t **data, size_t *length, struct report_header *header)
+static int parse_header(const uint8_t **data, size_t *length, struct report_header *header)
 {
 	if (*length < sizeof header->version)
 		return -EPROTO;
@@ -76,14 +78,14 @@ int report_decode(const void *answer, size_t length, struct report *report)
 	int error;
 
 	*report = (struct report){0};
-	error = take_header(&data, &length, &report->header);
+	error = parse_header(&data, &length, &report->header);
 	if (error == 0)
-		error = take(&data, &length, header->n_gates, sizeof *report->gates, &gates);
+		error = parse_items(&data, &length, header->n_gates, sizeof *report->gates, &gates);
 	if (error == 0)
-		error = take(
+		error = parse_items(
 			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
 	if (error == 0)
-		error = take(&data, &length, header->n_peers, sizeof *report->peers, &peers);
+		error = parse_items(&data, &length, header->n_peers, sizeof *report->peers, &peers);
 	report->gates = gates;
 	report->endpoints = endpoints;
 	report->peers = peers;

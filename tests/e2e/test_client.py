@@ -77,7 +77,7 @@ def test_once_ends_when_the_tunnel_works_and_leaves_it(host, machine, kind):
 @either_plane
 def test_what_was_assigned_is_told_once_it_could_be_set_up(host, machine, kind):
     host.start()
-    obstacle = machine.state / "run/vprox/client-making-vprox0"
+    obstacle = machine.state / "run/vprox/client-creating-vprox0"
     obstacle.mkdir(parents=True)
     client = machine.connect(host.address, "--json", kind=kind)
     client.logged("cannot make the interface", times=2)

@@ -74,15 +74,15 @@ static size_t count_rules(void)
 static void all_rules_are_taken_back(void **state)
 {
 	struct client_config config = config_of("vprox0");
-	struct routes *routes;
+	struct ip_routes *routes;
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(routes_open(&config, &routes), 0);
-	assert_int_equal(routes_set(routes, ifindex, server), 0);
-	assert_int_equal(routes_set(routes, ifindex, server), 0);
+	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
+	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	assert_true(count_rules() > KERNELS_RULES);
-	routes_close(routes, false);
+	ip_routes_close(routes, false);
 	assert_int_equal(count_rules(), KERNELS_RULES);
 }
 
@@ -90,16 +90,16 @@ static void all_rules_are_taken_back(void **state)
 static void a_client_that_came_half_way_is_cleared_up_after(void **state)
 {
 	struct client_config config = config_of("vprox0");
-	struct routes *routes;
+	struct ip_routes *routes;
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(routes_open(&config, &routes), 0);
-	assert_true(routes_set(routes, NO_INTERFACE, server) < 0);
-	routes_close(routes, true);
+	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_true(ip_routes_set(routes, NO_INTERFACE, server) < 0);
+	ip_routes_close(routes, true);
 	assert_true(count_rules() > KERNELS_RULES);
-	assert_int_equal(routes_open(&config, &routes), 0);
-	routes_close(routes, true);
+	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	ip_routes_close(routes, true);
 	assert_int_equal(count_rules(), KERNELS_RULES);
 }
 
@@ -108,13 +108,13 @@ static void what_goes_to_the_server_meets_the_hosts_own_rules(void **state)
 	struct client_config config = config_of("vprox0");
 	auto_free struct rule *rules = NULL;
 	uint32_t target = 0;
-	struct routes *routes;
+	struct ip_routes *routes;
 	size_t n;
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(routes_open(&config, &routes), 0);
-	assert_int_equal(routes_set(routes, ifindex, server), 0);
+	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	rules = dump(&n);
 	for (size_t i = 0; i < n; i++)
 		if (rules[i].to.length == 32 && rules[i].action == FR_ACT_GOTO)
@@ -122,25 +122,25 @@ static void what_goes_to_the_server_meets_the_hosts_own_rules(void **state)
 	for (size_t i = 0; i < n; i++)
 		assert_true(rules[i].priority <= target || rules[i].protocol == RTPROT_KERNEL);
 	assert_true(target > 0);
-	routes_close(routes, false);
+	ip_routes_close(routes, false);
 }
 
 static void two_clients_that_start_at_once_do_not_share_rules(void **state)
 {
 	struct client_config config = config_of("vprox0"), other_config = config_of("vprox1");
-	struct routes *routes, *other;
+	struct ip_routes *routes, *other;
 	size_t n;
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(routes_open(&config, &routes), 0);
-	assert_int_equal(routes_open(&other_config, &other), 0);
-	assert_int_equal(routes_set(routes, ifindex, server), 0);
+	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_open(&other_config, &other), 0);
+	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	n = count_rules();
-	assert_int_equal(routes_set(other, ifindex, server), 0);
-	routes_close(routes, false);
+	assert_int_equal(ip_routes_set(other, ifindex, server), 0);
+	ip_routes_close(routes, false);
 	assert_int_equal(count_rules(), n);
-	routes_close(other, false);
+	ip_routes_close(other, false);
 	assert_int_equal(count_rules(), KERNELS_RULES);
 }
 

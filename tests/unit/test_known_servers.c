@@ -54,7 +54,7 @@ static void write_file(const char *text)
 
 static int meet(const char *server, const struct pin *pin)
 {
-	return known_servers_meet(path, server, pin, &former);
+	return known_servers_check(path, server, pin, &former);
 }
 
 static void a_new_server_is_remembered(void **state)

@@ -1,10 +1,16 @@
-/* The kinds of interface.h: what is different between the kernel's and a device's. Included by
- * interface*.c only. */
+/*
+ * What an interface is made of, and what is different between the kernel's and a userspace
+ * device's, and between WireGuard and IPIP: a table of functions each. interface.c chooses one of
+ * the tables and calls it; they do not call back. Included by interface*.c only.
+ */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "client/interface.h"
+#include "client/config.h"
+#include "client/tunnel.h"
+#include "netlink/link.h"
 #include "netlink/socket.h"
 
 enum {
@@ -38,8 +44,3 @@ struct interface_kind {
 	int (*check_own)(struct interface *interface, const struct link *link);
 	uint32_t mtu; /* 0: as it is made */
 };
-
-extern const struct interface_kind interface_kernel_wireguard;
-extern const struct interface_kind interface_kernel_ipip;
-extern const struct interface_kind interface_embedded_wireguard;
-extern const struct interface_kind interface_embedded_ipip;

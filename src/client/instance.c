@@ -1,0 +1,51 @@
+/* The client's files in /run/vprox. Runs in the client, before its event loop. */
+#include "client/instance.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/key_file.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "plane/client_link.h"
+
+enum {
+	PATH_SIZE = 64,
+	LOCK_TRIES = 10,
+	LOCK_PAUSE_MS = 50,
+};
+
+int instance_lock(const char *interface)
+{
+	char path[PATH_SIZE];
+	int lock;
+
+	snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, interface);
+	/* A process that a killed client was about to start holds on to it a moment longer. */
+	for (int i = 0; (lock = lock_take(path)) == -EWOULDBLOCK && i < LOCK_TRIES; i++)
+		usleep(LOCK_PAUSE_MS * 1000);
+	if (lock == -EWOULDBLOCK)
+		log_error("another vprox client runs for %s: give another name with --interface",
+			interface);
+	else if (lock < 0)
+		log_error("cannot take the lock %s: %s", path, strerror(-lock));
+	return lock;
+}
+
+int instance_load_key(const char *interface, struct key *private_key, struct key *public_key)
+{
+	char path[PATH_SIZE];
+	int error;
+
+	snprintf(path, sizeof path, CLIENT_KEY_PREFIX "%s", interface);
+	error = key_file_load_or_create(path, private_key);
+	if (error == 0)
+		error = key_derive_public(private_key, public_key);
+	if (error < 0)
+		log_error("cannot use the WireGuard key %s: %s", path,
+			error == -EINVAL ? "it is no key; remove it to have a new one made"
+					 : strerror(-error));
+	return error;
+}
