@@ -7,7 +7,7 @@
 enum {
 	BACKOFF_MIN_MS = 200,
 	BACKOFF_MAX_MS = 5000,
-	RETRY_AFTER_MAX_S = 300, /* of a server's word for when to come again */
+	RETRY_AFTER_MAX_S = 300, /* of a server's Retry-After */
 };
 
 struct backoff {
@@ -20,7 +20,7 @@ struct backoff {
  * BACKOFF_MAX_MS. */
 uint32_t backoff_next(struct backoff *backoff);
 
-/* The same where the server has said when: not before that, and spread over a quarter of it. */
+/* The same after a Retry-After: not before that time, and spread over a quarter of it more. */
 uint32_t backoff_after(struct backoff *backoff, uint32_t retry_after_s);
 
 void backoff_reset(struct backoff *backoff);

@@ -3,6 +3,6 @@
 
 #include "client/config.h"
 
-/* Runs until it is told to stop, or for good reason does by itself. Logs what goes wrong. Returns 0
+/* Runs until a signal stops it, or until trying again is of no use. Logs what goes wrong. Returns 0
  * or a negative errno. */
 int client_run(const struct client_config *config);

@@ -1,5 +1,4 @@
-/* What the client was told to do: filled in from the command line, checked there, never changed
- * after. */
+/* A client's configuration: filled in from the command line, checked there, never changed after. */
 #pragma once
 
 #include <stdbool.h>

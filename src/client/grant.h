@@ -7,6 +7,6 @@
 
 /*
  * Reads the address, and for WireGuard the key and port, into the tunnel; the rest of it is left as
- * it is. Returns 0 or -EBADMSG. Whether the values make sense is tunnel_fault()'s to say.
+ * it is. Returns 0 or -EBADMSG. tunnel_fault() checks whether the values make sense.
  */
 int grant_parse(const char *body, size_t length, enum tunnel_kind kind, struct tunnel *tunnel);

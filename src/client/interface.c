@@ -86,8 +86,8 @@ static bool is_half_made(const struct interface *interface, const struct link *l
 }
 
 /*
- * Looks for an interface of the name. One of this client's is noted; another is -EEXIST. One of
- * this client's that is of no use now, as it was made for another kind of tunnel, goes.
+ * Looks for an interface of the name. One of this client's is remembered; another is -EEXIST. One
+ * of this client's that is of no use now, as it was made for another kind of tunnel, goes.
  */
 static int claim(struct interface *interface)
 {
@@ -110,7 +110,7 @@ static int claim(struct interface *interface)
 		return -EEXIST;
 	}
 	if (error < 0)
-		return fail(interface, error, "look at the interface of that name");
+		return fail(interface, error, "inspect the interface of that name");
 	if (strcmp(link.kind, interface->kind->link_kind) != 0 ||
 		(*link.alias && strcmp(link.alias, interface->alias) != 0)) {
 		log_info("%s: removing an earlier client's, of another kind", link.name);

@@ -48,7 +48,8 @@ static int check_wireguard(struct interface *interface, const struct link *link)
 	return error;
 }
 
-/* A new port each time it is set, so it is set once; the key is what tells whether it was. */
+/* Each time the port is set, the kernel chooses a new one, so it is set once, with the key: that
+ * shows whether it was. */
 static int set_key(struct interface *interface, const struct wireguard_device *device)
 {
 	int error = 0;

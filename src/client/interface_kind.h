@@ -38,7 +38,7 @@ struct interface_kind {
 	int (*make)(struct interface *interface, const struct tunnel *tunnel);
 	/* Whether the one that is there can be set up for the tunnel. */
 	bool (*fits)(const struct link *link, const struct tunnel *tunnel);
-	/* Sets key and peer, or what takes their place. */
+	/* Sets key and peer, or for IPIP the two addresses. */
 	int (*configure)(struct interface *interface, const struct tunnel *tunnel, bool renew);
 	/* Whether a link of link_kind is this client's: 0, -ENOENT if not, or -errno. */
 	int (*check_own)(struct interface *interface, const struct link *link);

@@ -121,7 +121,8 @@ static int remove_routes(struct ip_routes *routes)
 	return error;
 }
 
-/* Each interface's clients begin to look elsewhere: two that start at once do not find the same. */
+/* Each interface's clients begin to search elsewhere, so that two that start at once do not find
+ * the same place. */
 static int find_place(struct ip_routes *routes, const struct rule *rules, size_t n)
 {
 	uint32_t first = hash_of(routes->config->interface) % PLACES;
@@ -134,7 +135,7 @@ static int find_place(struct ip_routes *routes, const struct rule *rules, size_t
 	return fail(-ENOSPC, "find free preferences for rules");
 }
 
-/* Removes all that is there, and looks for a place for the rules to come. */
+/* Removes all that is there, and finds a place for the rules to come. */
 static int clear(struct ip_routes *routes)
 {
 	auto_free struct rule *rules = NULL;

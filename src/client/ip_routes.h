@@ -1,6 +1,6 @@
 /*
  * --route: a table of routes through the interface, and policy rules that lead to it, but for the
- * tunnel's own packets and what is said to the server. Where 0.0.0.0/0 is among them, routes of the
+ * tunnel's own packets and the requests to the server. Where 0.0.0.0/0 is among them, routes of the
  * main table that are no default routes go first: the networks this host is on stay reachable.
  */
 #pragma once

@@ -1,4 +1,4 @@
-/* Checks what the request process says, before the client believes it. Runs in the client. */
+/* Checks the messages of the request process. Runs in the client. */
 #include "client/request_message.h"
 
 #include <errno.h>

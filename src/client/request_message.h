@@ -1,7 +1,7 @@
 /*
- * What the client and the process that asks the server for it say to each other over a
+ * The messages between the client and the process that asks the server for it, over a
  * SOCK_SEQPACKET socket: one struct a packet, in this order. Both are the same program, so integers
- * are in the machine's byte order. The client does not trust what it is told: see
+ * are in the machine's byte order. The client does not trust what it gets: see
  * request_decode_*().
  */
 #pragma once
@@ -31,13 +31,13 @@ struct request_order {
 	struct key public_key; /* ours; WireGuard */
 	char password[REQUEST_PASSWORD_MAX];
 	char ca_file[PATH_MAX]; /* "": none */
-	uint32_t mark; /* of the packets, for policy rules to tell them by; 0: none */
+	uint32_t mark; /* of the packets, by which policy rules know them; 0: none */
 	uid_t user; /* to run as */
 	gid_t group;
 	uint32_t log_level, log_format;
 };
 
-/* 2. Process to client: who the server is, before anything but TLS has been said to the server. */
+/* 2. Process to client: who the server is, before anything but TLS has been sent to the server. */
 struct request_server {
 	struct pin pin; /* the server's */
 	uint32_t certified; /* its certificate is good by ca_file and is the server's */

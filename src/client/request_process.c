@@ -43,7 +43,7 @@ struct request_process {
 	struct request_order order;
 	struct request_result result;
 	int ca_fd;
-	int sockets[ADDRESSES_MAX]; /* one an address: marking them takes a right */
+	int sockets[ADDRESSES_MAX]; /* one an address: to mark them needs a right */
 	SSL_CTX *tls;
 	SSL *ssl;
 	int fd; /* the connected one of the sockets */
@@ -80,7 +80,7 @@ static int open_socket(const struct request_order *request)
 	return fd;
 }
 
-/* What takes a right. */
+/* What needs a right. */
 static int open_all(struct request_process *process)
 {
 	if (process->order.ca_file[0] != '\0') {
@@ -181,7 +181,7 @@ static int begin_tls(struct request_process *process)
 	return process->ssl ? 0 : fail(process, "TLS: %s", fault);
 }
 
-/* Asks the client whether it is the right server. Nothing is said to a wrong one. */
+/* Asks the client whether it is the right server. Nothing is sent to a wrong one. */
 static int await_verdict(struct request_process *process)
 {
 	struct tls_server server;

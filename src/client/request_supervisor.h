@@ -1,5 +1,5 @@
 /* The client's side of a request: starts the process that asks, decides whether the server is the
- * right one, takes the result. One request at a time. */
+ * right one, receives the result. One request at a time. */
 #pragma once
 
 #include <stdint.h>

@@ -46,7 +46,7 @@ static void end(struct broker_link *link, int error)
 	link->events.lost(link->events.context, error);
 }
 
-/* Sends what is queued, in order, as far as the socket takes it. */
+/* Sends what is queued, in order, as long as the socket has room. */
 static void flush(struct broker_link *link)
 {
 	struct broker_call *call;

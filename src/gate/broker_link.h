@@ -27,7 +27,7 @@ struct broker_call {
 struct broker_events {
 	/* The broker wants this gate to finish. */
 	void (*drain)(void *context);
-	/* It is gone, or what it says does not decode: a negative errno. Nothing comes after this.
+	/* It is gone, or what it sends does not decode: a negative errno. Nothing comes after this.
 	 */
 	void (*lost)(void *context, int error);
 	void *context;
@@ -39,7 +39,7 @@ struct broker_link *broker_link_new(
 /* There must be no calls left. */
 void broker_link_free(struct broker_link *link);
 
-/* Gives the request its id and sends it, at once or when the socket takes it. */
+/* Gives the request its id and sends it, at once or when the socket has room. */
 void broker_link_ask(struct broker_link *link, struct broker_call *call);
 
 /* Nobody waits for this call's answer any more. */

@@ -26,7 +26,7 @@ enum {
 	NAME_SIZE = 24,
 	SPARE_FILES = 32, /* descriptors that are neither connections nor listeners */
 	PRIORITIES = 2, /* of events: the broker's answers, and all others */
-	CALLBACKS_AT_ONCE = 16, /* before looking again whether the broker has answered */
+	CALLBACKS_AT_ONCE = 16, /* before the broker's answers have their turn again */
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
 };
 
@@ -103,7 +103,7 @@ static void on_libevent_message(int severity, const char *message)
 		message);
 }
 
-/* The broker says when to finish, also where a terminal or a service manager sends these to
+/* The broker decides when to finish, also where a terminal or a service manager sends these to
  * everybody. */
 static void ignore_signals(void)
 {

@@ -14,5 +14,5 @@
  */
 int request_body_parse(const char *body, size_t length, struct key *key);
 
-/* Makes the JSON library take the randomness it needs, which it reads from a file. */
+/* Has the JSON library read the randomness that it needs, which is in a file. */
 void request_body_warm_up(void);

@@ -14,7 +14,7 @@ struct response {
 	unsigned int status;
 	const char *type; /* of the body: one of the constants below */
 	const char *allow; /* the method that would have been right, or NULL */
-	unsigned int retry_after_s; /* when it is worth asking again; 0: not said */
+	unsigned int retry_after_s; /* when it is worth asking again; 0: not sent */
 	char body[RESPONSE_BODY_MAX];
 };
 

@@ -10,8 +10,7 @@
 #include "gate/request_body.h"
 
 enum {
-	POOL_RETRY_S =
-		5, /* addresses become free when idle peers are looked for: --reap-interval */
+	POOL_RETRY_S = 5, /* addresses become free when idle peers are removed: --reap-interval */
 	SHUTDOWN_RETRY_S = 1, /* the next server may be there */
 };
 

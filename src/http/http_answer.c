@@ -11,7 +11,7 @@
 enum {
 	STATUS_LINE_MIN = 12, /* "HTTP/1.1 200" */
 	DIGITS_MAX = 9, /* of a length: fits into 32 bits */
-	VALUE_MAX = 128, /* of a header that is looked at */
+	VALUE_MAX = 128, /* of a header that matters here */
 };
 
 struct head {
@@ -90,7 +90,7 @@ static int read_header_line(struct head *head, const char *line, size_t n)
 	while (end > start && (line[end - 1] == ' ' || line[end - 1] == '\t'))
 		end--;
 	if (name_length >= sizeof name || end - start >= sizeof value)
-		return 0; /* none of those that are looked at */
+		return 0; /* none of those that matter */
 	memcpy(name, line, name_length);
 	name[name_length] = '\0';
 	memcpy(value, line + start, end - start);
@@ -156,7 +156,7 @@ static int read_chunk_size(const char *data, size_t length, size_t *start, size_
 	return 0;
 }
 
-/* First looks whether all chunks are there, then joins them. Trailers are left out. */
+/* First checks whether all chunks are there, then joins them. Trailers are left out. */
 static int read_chunks(char *data, size_t length, struct http_answer *answer)
 {
 	size_t joined = 0;

@@ -1,4 +1,4 @@
-/* What OpenSSL has to say when it fails. */
+/* Why OpenSSL failed, for the log. */
 #pragma once
 
 /* The last error of this thread in the library's words, which live as long as the program; clears

@@ -1,5 +1,5 @@
 /*
- * What the broker tells a gate before it starts: a file in memory (memfd), sealed, that the gate
+ * A gate's configuration, from the broker: a file in memory (memfd), sealed, that the gate
  * reads once. In it are this header, n_endpoints struct gate_endpoint, the password, the
  * certificate chain and the private key in PEM, end to end.
  */

@@ -1,5 +1,5 @@
-/* Sends, receives and checks messages. Runs in the gates and in the broker, each of which takes the
- * other for hostile. */
+/* Sends, receives and checks messages. Runs in the gates and in the broker, neither of which
+ * trusts the other. */
 #include "ipc/message.h"
 
 #include <errno.h>

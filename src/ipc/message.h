@@ -1,5 +1,5 @@
 /*
- * What a gate and the broker say to each other over a SOCK_SEQPACKET socket: one struct a packet,
+ * The messages between a gate and the broker, over a SOCK_SEQPACKET socket: one struct a packet,
  * always of the full size. Both ends are the same program on the same machine, so integers are in
  * the machine's byte order; addresses are struct ipv4. Neither end trusts the other: a packet that
  * does not decode ends the connection.

@@ -1,5 +1,5 @@
 /*
- * What `vprox show` and the broker say to each other over the control socket, a stream. A
+ * What goes between `vprox show` and the broker over the control socket, a stream. A
  * connection is one question and its answer:
  *
  *   a struct report_request
@@ -7,7 +7,7 @@
  *   n_peers struct report_peer; end of the stream
  *
  * Both ends are on one machine, so integers are in its byte order; they may be of different
- * releases, which the version tells. Times are spans up to the moment of the answer, so that no
+ * releases, which the version shows. Times are spans up to the moment of the answer, so that no
  * clock needs to be shared, but for a handshake's, which is the data plane's.
  */
 #pragma once
@@ -43,7 +43,7 @@ struct report_header {
 	uint32_t n_endpoints;
 	uint32_t n_peers;
 	uint32_t pid;
-	uint32_t is_draining; /* told to stop, finishing requests */
+	uint32_t is_draining; /* stopping, finishing requests */
 	uint64_t uptime_ms;
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
