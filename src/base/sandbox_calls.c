@@ -15,7 +15,7 @@ enum {
 	MAX_CONDITIONS = 3,
 };
 
-struct rule {
+struct call_rule {
 	int call;
 	unsigned int n; /* conditions on the call's arguments, all of which must hold */
 	struct scmp_arg_cmp conditions[MAX_CONDITIONS];
@@ -27,7 +27,7 @@ struct rule {
 	SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, (uint64_t)(mask), (uint64_t)(value))
 
 /* A call that this machine does not have is as good as allowed. */
-static int allow(scmp_filter_ctx filter, const struct rule *rule)
+static int allow(scmp_filter_ctx filter, const struct call_rule *rule)
 {
 	int error = seccomp_rule_add_array(
 		filter, SCMP_ACT_ALLOW, rule->call, rule->n, rule->conditions);
@@ -38,7 +38,7 @@ static int allow(scmp_filter_ctx filter, const struct rule *rule)
 /* All that is done once strangers are talked to. What only happens at start is not here. */
 static int add_rules(scmp_filter_ctx filter)
 {
-	const struct rule rules[] = {
+	const struct call_rule rules[] = {
 		/* connections, the process on the other side of the wall, and the log */
 		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
@@ -137,7 +137,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof calls / sizeof *calls && error == 0; i++)
-		error = allow(filter, &(struct rule){calls[i]});
+		error = allow(filter, &(struct call_rule){calls[i]});
 	return error;
 }
 #else

@@ -1,4 +1,5 @@
-/* Finds, makes, sets up and removes the client's interface, whatever its kind. Runs in the client. */
+/* Finds, makes, sets up and removes the client's interface, whatever its kind. Runs in the client.
+ */
 #include "client/interface.h"
 
 #include <errno.h>
