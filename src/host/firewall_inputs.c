@@ -12,8 +12,8 @@
 #include "host/iptables.h"
 #include "host/ruleset.h"
 
-/* The policy of the legacy filter table's input chain, as iptables-save prints it. */
-static const char legacy_closed[] = "\n:INPUT DROP ";
+/* The policy of legacy iptables' input chain, as iptables-save prints it. */
+static const char legacy_closed[] = ":INPUT DROP ";
 
 /* "protocol 4 and UDP 50227 to 203.0.113.1, ..., and TCP 443 to them": the caller frees it. */
 static char *what_has_to_be_open(const struct host_config *config)
@@ -67,16 +67,27 @@ static int report_nftables(const char *open)
 	return error;
 }
 
+static void find_closed_input(void *context, const char *table, const char *line)
+{
+	bool *is_closed = context;
+
+	if (strcmp(table, "filter") == 0 &&
+		strncmp(line, legacy_closed, strlen(legacy_closed)) == 0)
+		*is_closed = true;
+}
+
 static void report_legacy(const char *open)
 {
 	auto_free char *saved = NULL;
-	struct run_error error;
+	struct run_error error = {"out of memory"};
+	bool is_closed = false;
 
 	if (!iptables_in_use(IPTABLES_LEGACY))
 		return;
-	if (iptables_save(IPTABLES_LEGACY, &saved, &error) < 0)
+	if (iptables_save(IPTABLES_LEGACY, &saved, &error) < 0 ||
+		iptables_walk(saved, find_closed_input, &is_closed) < 0)
 		log_warning("cannot see what iptables-legacy lets in: %s", error.text);
-	else if (saved && strstr(saved, legacy_closed))
+	else if (is_closed)
 		report("the INPUT chain of iptables-legacy", open);
 }
 

@@ -53,52 +53,48 @@ static bool is_leftover(const char *line, char *word)
 	return false;
 }
 
-static size_t put_batch(FILE *out, char *saved, char *word)
-{
-	const char *table = NULL;
-	bool table_is_open = false;
-	size_t n = 0;
-	char *rest = saved;
-	char *line;
+/* The batch that is being written. */
+struct batch {
+	FILE *out;
+	char *word; /* for is_leftover() */
+	bool table_is_open;
+	size_t n_rules;
+};
 
-	while ((line = strsep(&rest, "\n"))) {
-		if (*line == '*') {
-			table = line;
-		} else if (table && is_leftover(line, word)) {
-			if (!table_is_open)
-				fprintf(out, "%s\n", table);
-			table_is_open = true;
-			fprintf(out, "-D %s\n", line + strlen("-A "));
-			n++;
-		} else if (strcmp(line, "COMMIT") == 0) {
-			if (table_is_open)
-				fputs("COMMIT\n", out);
-			table_is_open = false;
-			table = NULL;
-		}
+static void write_line(void *context, const char *table, const char *line)
+{
+	struct batch *batch = context;
+
+	if (is_leftover(line, batch->word)) {
+		if (!batch->table_is_open)
+			fprintf(batch->out, "*%s\n", table);
+		batch->table_is_open = true;
+		fprintf(batch->out, "-D %s\n", line + strlen("-A "));
+		batch->n_rules++;
+	} else if (strcmp(line, "COMMIT") == 0 && batch->table_is_open) {
+		fputs("COMMIT\n", batch->out);
+		batch->table_is_open = false;
 	}
-	return n;
 }
 
 char *go_leftovers_batch(const char *saved, size_t *n_rules)
 {
-	auto_free char *copy = strdup(saved);
 	auto_free char *word = malloc(strlen(saved) + 1);
-	char *batch = NULL;
+	char *text = NULL;
 	size_t length = 0;
-	FILE *out;
+	struct batch batch = {.out = open_memstream(&text, &length), .word = word};
+	int error = -ENOMEM;
 
-	if (!copy || !word)
+	if (!batch.out)
 		return NULL;
-	out = open_memstream(&batch, &length);
-	if (!out)
-		return NULL;
-	*n_rules = put_batch(out, copy, word);
-	if (fclose(out) != 0) {
-		free(batch);
+	if (word)
+		error = iptables_walk(saved, write_line, &batch);
+	*n_rules = batch.n_rules;
+	if (fclose(batch.out) != 0 || error < 0) {
+		free(text);
 		return NULL;
 	}
-	return batch;
+	return text;
 }
 
 /* Returns how many there were, or -errno, logged. */
@@ -119,7 +115,7 @@ static int remove_kind(enum iptables_kind kind, bool only_tell)
 			"cannot look for the %s rules of an earlier server: %s", name, error.text);
 		return result;
 	}
-	batch = go_leftovers_batch(saved ? saved : "", &n);
+	batch = go_leftovers_batch(saved, &n);
 	if (!batch) {
 		log_warning(
 			"cannot look for the %s rules of an earlier server: out of memory", name);

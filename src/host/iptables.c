@@ -60,6 +60,28 @@ int iptables_save(enum iptables_kind kind, char **text, struct run_error *error)
 	return result == -ENOENT ? run_program(plain, NULL, TIMEOUT_MS, text, error) : result;
 }
 
+int iptables_walk(const char *saved, iptables_line_fn *found, void *context)
+{
+	auto_free char *copy = strdup(saved);
+	const char *table = NULL;
+	char *rest = copy;
+	char *line;
+
+	if (!copy)
+		return -ENOMEM;
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line == '*') {
+			table = line + 1;
+			continue;
+		}
+		if (table && *line)
+			found(context, table, line);
+		if (strcmp(line, "COMMIT") == 0)
+			table = NULL;
+	}
+	return 0;
+}
+
 int iptables_restore(enum iptables_kind kind, const char *batch, struct run_error *error)
 {
 	static const char *const nft[] = {"iptables-nft-restore", "--noflush", NULL};

@@ -18,6 +18,13 @@ bool iptables_in_use(enum iptables_kind kind);
 /* What iptables-save prints; the caller frees it. Returns 0 or as run_program(). */
 int iptables_save(enum iptables_kind kind, char **text, struct run_error *error);
 
+/* A line of what iptables-save printed for a table such as "filter": a chain (":INPUT DROP [0:0]"),
+ * a rule ("-A INPUT ..."), or at last "COMMIT". */
+typedef void iptables_line_fn(void *context, const char *table, const char *line);
+
+/* Calls back for each line that is in a table, in their order. Returns 0 or -ENOMEM. */
+int iptables_walk(const char *saved, iptables_line_fn *found, void *context);
+
 /* Applies a batch of iptables-restore's; what it does not name stays. Each table changes as a whole
  * or not at all. Returns 0 or as run_program(). */
 int iptables_restore(enum iptables_kind kind, const char *batch, struct run_error *error);

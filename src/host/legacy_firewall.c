@@ -23,8 +23,12 @@ static bool begins(const char *line, const char *with)
 	return strncmp(line, with, strlen(with)) == 0;
 }
 
-static void read_line(struct filter_table *filter, const char *line)
+static void read_line(void *context, const char *table, const char *line)
 {
+	struct filter_table *filter = context;
+
+	if (strcmp(table, "filter") != 0)
+		return;
 	if (begins(line, ":FORWARD DROP ") || begins(line, "-A FORWARD -j DROP") ||
 		begins(line, "-A FORWARD -j REJECT"))
 		filter->is_closed = true;
@@ -32,26 +36,6 @@ static void read_line(struct filter_table *filter, const char *line)
 		filter->has_chain = true;
 	else if (strcmp(line, "-A FORWARD -j VPROX") == 0)
 		filter->n_jumps++;
-}
-
-/* Returns 0 or -1 when there is no memory. */
-static int read_filter(const char *saved, struct filter_table *filter)
-{
-	auto_free char *copy = strdup(saved);
-	bool is_filter = false;
-	char *rest = copy;
-	char *line;
-
-	*filter = (struct filter_table){0};
-	if (!copy)
-		return -1;
-	while ((line = strsep(&rest, "\n"))) {
-		if (*line == '*')
-			is_filter = strcmp(line, "*filter") == 0;
-		else if (is_filter)
-			read_line(filter, line);
-	}
-	return 0;
 }
 
 static void put_opening(
@@ -82,10 +66,11 @@ static void put_closing(FILE *out, const struct filter_table *filter)
 
 char *legacy_firewall_opening(const char *saved, const struct host_config *config)
 {
-	struct filter_table filter;
+	struct filter_table filter = {0};
 	char *batch = NULL;
 	size_t length = 0;
-	FILE *out = read_filter(saved, &filter) == 0 ? open_memstream(&batch, &length) : NULL;
+	int error = iptables_walk(saved, read_line, &filter);
+	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
 
 	if (!out)
 		return NULL;
@@ -100,10 +85,11 @@ char *legacy_firewall_opening(const char *saved, const struct host_config *confi
 
 char *legacy_firewall_closing(const char *saved)
 {
-	struct filter_table filter;
+	struct filter_table filter = {0};
 	char *batch = NULL;
 	size_t length = 0;
-	FILE *out = read_filter(saved, &filter) == 0 ? open_memstream(&batch, &length) : NULL;
+	int error = iptables_walk(saved, read_line, &filter);
+	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
 
 	if (!out)
 		return NULL;

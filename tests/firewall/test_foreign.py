@@ -329,6 +329,11 @@ def test_a_closed_input_is_said_with_what_has_to_be_open(empty_server):
     assert "iptables-legacy" in said[1]
 
 
+def test_an_input_chain_of_another_table_is_no_closed_input(empty_server):
+    restore("legacy", "*mangle\n:INPUT DROP [0:0]\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")
+    assert run_tool("inputs") == ""
+
+
 GO = """*filter
 :INPUT ACCEPT [0:0]
 :FORWARD DROP [0:0]
