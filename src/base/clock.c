@@ -1,3 +1,4 @@
+/* The one real clock. No state: any thread may call it. */
 #include "base/clock.h"
 
 #include <time.h>

@@ -1,3 +1,5 @@
+/* Epochs for the workers of a device: retired memory is freed once no worker can still read it.
+ * Called by the workers and by the thread that writes, lock-free for the workers. */
 #include "base/epoch.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Reads and writes small files. No state: any process may call it; it blocks, so that event loops
+ * use it for local files only. */
 #include "base/file.h"
 
 #include <errno.h>

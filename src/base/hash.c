@@ -1,3 +1,4 @@
+/* Hash tables of nodes that their owners hold. Not locked: a table belongs to one thread. */
 #include "base/hash.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Parses and writes keys as hexadecimal digits, in constant time. No state: any thread may call it.
+ */
 #include "base/hex.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Parses, writes and compares addresses and prefixes. No state: any thread may call it. */
 #include "base/ipv4.h"
 
 #include <arpa/inet.h>

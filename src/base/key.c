@@ -1,3 +1,4 @@
+/* Parses, writes, derives and compares keys. No state: any thread may call it. */
 #include "base/key.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Loads a private key, or makes it. Runs in the processes that own keys: the broker and the client.
+ */
 #include "base/key_file.h"
 
 #include <errno.h>

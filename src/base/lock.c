@@ -1,3 +1,5 @@
+/* Locks on files, which end with the process that holds them. Runs in the broker, `vprox clean` and
+ * the client. */
 #include "base/lock.h"
 
 #include <errno.h>

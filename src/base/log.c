@@ -1,3 +1,5 @@
+/* Writes log lines as text or JSON. Every process and thread logs by it; the level, format and name
+ * are set once, at the start. */
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Tells systemd the state of a service. Runs in the broker, the client and the device. */
 #include "base/notify.h"
 
 #include <stddef.h>

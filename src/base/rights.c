@@ -1,3 +1,5 @@
+/* Checks capabilities at the start, before anything is changed. Runs in the processes that people
+ * start. */
 #include "base/rights.h"
 
 #include <errno.h>

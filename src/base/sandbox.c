@@ -1,3 +1,5 @@
+/* Gives up user, capabilities and the like, for good. Runs in a gate and in the client's request
+ * process, between their set-up and the first byte from the network. */
 #include "base/sandbox.h"
 
 #include <errno.h>

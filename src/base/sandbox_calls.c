@@ -1,3 +1,5 @@
+/* The list of system calls that stay allowed, and the filter made of it. Runs where sandbox.c does,
+ * and after it. */
 #include "base/sandbox.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The version as the build has it: constants only. */
 #include "base/version.h"
 
 #include "git_commit.h"
