@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <linux/icmp.h>
 
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/event.h"
 
@@ -46,19 +47,6 @@ struct health {
 	uint8_t token[TOKEN_SIZE]; /* of this round */
 };
 
-/* RFC 1071. */
-static uint16_t checksum(const void *data, size_t length)
-{
-	const uint8_t *bytes = data;
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i + 1 < length; i += 2)
-		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
-
 static void add_timer(struct event *timer, unsigned int ms)
 {
 	struct timeval time = timeval_from_ms(ms);
@@ -74,7 +62,7 @@ static void send_echo(struct health *health)
 	struct echo echo = {.type = ICMP_ECHO, .sequence = htons(health->sequence++)};
 
 	memcpy(echo.token, health->token, TOKEN_SIZE);
-	echo.checksum = checksum(&echo, sizeof echo);
+	echo.checksum = checksum_field(&echo, sizeof echo);
 	sendto(health->fd, &echo, sizeof echo, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
 	if (++health->sent < HEALTH_ECHOES)
 		add_timer(health->next_echo, HEALTH_GAP_MS);

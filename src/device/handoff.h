@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/io/udp_endpoint.h"
 #include "base/epoch.h"
+#include "device/io/udp_endpoint.h"
 #include "device/wireguard/messages.h"
 
 enum {

@@ -10,10 +10,10 @@
 
 #include "base/log.h"
 #include "device/io/ecn.h"
-#include "device/ipip/ipip.h"
 #include "device/io/packet.h"
 #include "device/io/segment.h"
 #include "device/io/udp.h"
+#include "device/ipip/ipip.h"
 #include "device/wireguard/allowedips_lookup.h"
 
 enum {

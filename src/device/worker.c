@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "device/ipip/ipip.h"
 #include "device/io/segment.h"
+#include "device/ipip/ipip.h"
 
 enum {
 	READS_PER_TURN = 32, /* before other sources get theirs */

@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
 #include "flows.h"
 
 static void a_sum_is_that_of_rfc_1071_at_any_length_and_address(void **state)

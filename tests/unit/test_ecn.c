@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
 #include "device/io/ecn.h"
 #include "flows.h"
 
@@ -39,7 +39,7 @@ static void make_packet(uint8_t version, int ecn, uint8_t packet[ROOM])
 	}
 	packet[1] = (uint8_t)(0xfc | ecn);
 	packet[10] = packet[11] = 0;
-	check = checksum_ipv4(packet, 20);
+	check = checksum_field(packet, 20);
 	memcpy(packet + 10, &check, sizeof check);
 }
 
@@ -82,9 +82,9 @@ static void a_wrong_checksum_is_not_put_right(void **state)
 	packet[10] ^= 0x40;
 	assert_true(ecn_decapsulate(packet, ECN_CE));
 	assert_int_equal(ecn_get(packet), ECN_CE);
-	assert_int_not_equal(checksum_ipv4(packet, 20), 0);
+	assert_int_not_equal(checksum_field(packet, 20), 0);
 	packet[10] ^= 0x40;
-	assert_int_equal(checksum_ipv4(packet, 20), 0);
+	assert_int_equal(checksum_field(packet, 20), 0);
 }
 
 int main(void)

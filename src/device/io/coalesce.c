@@ -2,44 +2,14 @@
 
 #include <string.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
 #include "device/io/gso.h"
+#include "device/io/headers.h"
 #include "device/io/packet.h"
 
 enum {
-	IPV4_TOS = 1, /* offsets in the headers */
-	IPV4_TOTAL_LENGTH = 2,
-	IPV4_ID = 4,
-	IPV4_FRAGMENT = 6,
-	IPV4_TTL = 8,
-	IPV4_PROTOCOL = 9,
-	IPV4_CHECKSUM = 10,
-	IPV4_SOURCE = 12,
-	IPV6_PAYLOAD_LENGTH = 4,
-	IPV6_NEXT_HEADER = 6,
-	IPV6_HOP_LIMIT = 7,
-	IPV6_SOURCE = 8,
-	TCP_SEQUENCE = 4,
-	TCP_ACKNOWLEDGEMENT = 8,
-	TCP_DATA_OFFSET = 12,
-	TCP_FLAGS = 13,
-	TCP_WINDOW = 14,
-	TCP_CHECKSUM = 16,
-	TCP_URGENT = 18,
-	UDP_LENGTH = 4,
-	UDP_CHECKSUM = 6,
-
-	IPV4_DF = 0x4000,
-	IPV4_FRAGMENT_MASK = 0xbfff, /* all but DF: the reserved bit, more fragments, the offset */
-
-	TCP_FIN = 0x01, /* flags */
-	TCP_PSH = 0x08,
-	TCP_ACK = 0x10,
-	TCP_ECE = 0x40,
-
 	UDP_SEGMENTS_MAX = 64, /* what every kernel takes */
 	PORTS = 4, /* bytes */
-	NO_ITEM = UINT32_MAX,
 };
 
 /* A packet that can be joined with others. */
@@ -68,7 +38,7 @@ static bool find_transport(struct candidate *p, uint8_t *data, size_t length)
 	p->data = data;
 	p->transport = data + p->packet.header;
 	if (p->packet.version == 4) {
-		if (packet_get16(data + IPV4_FRAGMENT) & IPV4_FRAGMENT_MASK)
+		if (packet_get16(data + IPV4_FRAGMENT) & IPV4_NOT_DF)
 			return false;
 		p->protocol = data[IPV4_PROTOCOL];
 	} else {
@@ -109,7 +79,7 @@ static bool has_good_checksums(const struct candidate *p)
 	size_t length = p->packet.length - p->packet.header;
 	uint64_t sum = packet_pseudo_sum(&p->packet, p->protocol, length);
 
-	if (p->packet.version == 4 && checksum_ipv4(p->data, PACKET_IPV4_HEADER) != 0)
+	if (p->packet.version == 4 && checksum_field(p->data, PACKET_IPV4_HEADER) != 0)
 		return false;
 	return checksum_fold(sum + checksum_add(0, p->transport, length)) == 0xffff;
 }
@@ -284,7 +254,7 @@ static void finish_headers(
 	if (packet.version == 4) {
 		packet_put16(data + IPV4_TOTAL_LENGTH, (uint16_t)item->length);
 		packet_put16(data + IPV4_CHECKSUM, 0);
-		check = checksum_ipv4(data, PACKET_IPV4_HEADER);
+		check = checksum_field(data, PACKET_IPV4_HEADER);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);
 	} else {
 		packet_put16(

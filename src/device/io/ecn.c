@@ -2,14 +2,10 @@
 
 #include <string.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
+#include "device/io/headers.h"
 
-enum {
-	IPV4_TOS = 1, /* offsets in the headers */
-	IPV4_CHECKSUM = 10,
-	IPV6_CLASS = 1, /* its lower half, where the ECN field is, is the upper half of this byte */
-	IPV6_SHIFT = 4,
-};
+enum { IPV6_SHIFT = 4 };
 
 static bool is_ipv4(const uint8_t *packet)
 {

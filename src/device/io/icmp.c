@@ -3,17 +3,12 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
+#include "device/io/headers.h"
 #include "device/io/packet.h"
 
 enum {
-	TOTAL_LENGTH = 2, /* offsets in the IPv4 header */
-	TTL = 8,
-	PROTOCOL = 9,
-	CHECKSUM = 10,
-	SOURCE = 12,
-	DESTINATION = 16,
-	ICMP_CHECKSUM = 2, /* and in the ICMP header */
+	ICMP_CHECKSUM = 2, /* offsets in the ICMP header */
 	ICMP_MTU = 6,
 
 	ICMP_HEADER = 8,
@@ -34,15 +29,15 @@ size_t icmp_too_long(
 	if (quoted > length)
 		quoted = length;
 	memset(answer, 0, HEADERS);
-	answer[0] = 0x45;
-	packet_put16(answer + TOTAL_LENGTH, (uint16_t)(HEADERS + quoted));
-	answer[TTL] = ANSWER_TTL;
-	answer[PROTOCOL] = IPPROTO_ICMP;
+	answer[0] = IPV4_PLAIN;
+	packet_put16(answer + IPV4_TOTAL_LENGTH, (uint16_t)(HEADERS + quoted));
+	answer[IPV4_TTL] = ANSWER_TTL;
+	answer[IPV4_PROTOCOL] = IPPROTO_ICMP;
 	/* from where the packet was to go: the one address that surely is on the other side */
-	memcpy(answer + SOURCE, packet + DESTINATION, sizeof(struct in_addr));
-	memcpy(answer + DESTINATION, packet + SOURCE, sizeof(struct in_addr));
-	sum = checksum_ipv4(answer, PACKET_IPV4_HEADER);
-	memcpy(answer + CHECKSUM, &sum, sizeof sum);
+	memcpy(answer + IPV4_SOURCE, packet + IPV4_DESTINATION, sizeof(struct in_addr));
+	memcpy(answer + IPV4_DESTINATION, packet + IPV4_SOURCE, sizeof(struct in_addr));
+	sum = checksum_field(answer, PACKET_IPV4_HEADER);
+	memcpy(answer + IPV4_CHECKSUM, &sum, sizeof sum);
 	icmp[0] = UNREACHABLE;
 	icmp[1] = FRAGMENTATION_NEEDED;
 	packet_put16(icmp + ICMP_MTU, mtu);

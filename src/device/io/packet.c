@@ -3,16 +3,8 @@
 #include <errno.h>
 #include <arpa/inet.h>
 
-#include "device/io/checksum.h"
-
-enum {
-	IPV4_TOTAL_LENGTH = 2, /* offsets in the headers */
-	IPV4_SOURCE = 12,
-	IPV4_DESTINATION = 16,
-	IPV6_PAYLOAD_LENGTH = 4,
-	IPV6_SOURCE = 8,
-	IPV6_DESTINATION = 24,
-};
+#include "base/checksum.h"
+#include "device/io/headers.h"
 
 static int parse_ipv4(const uint8_t *data, size_t length, struct packet *packet)
 {

@@ -3,26 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
 #include "device/io/gso.h"
+#include "device/io/headers.h"
 #include "device/io/packet.h"
-
-enum {
-	IPV4_TOTAL_LENGTH = 2, /* offsets in the headers */
-	IPV4_ID = 4,
-	IPV4_CHECKSUM = 10,
-	IPV6_PAYLOAD_LENGTH = 4,
-	TCP_SEQUENCE = 4,
-	TCP_DATA_OFFSET = 12,
-	TCP_FLAGS = 13,
-	TCP_CHECKSUM = 16,
-	UDP_LENGTH = 4,
-	UDP_CHECKSUM = 6,
-
-	TCP_FIN = 0x01, /* flags */
-	TCP_PSH = 0x08,
-	TCP_CWR = 0x80,
-};
 
 /* Stores a checksum that may not be sent as zero in UDP, where that means "none". */
 static void store_checksum(uint8_t *field, uint64_t sum, uint8_t protocol)
@@ -129,7 +113,7 @@ static void write_headers(struct segmenter *s, uint8_t *data, size_t length, boo
 		packet_put16(data + IPV4_TOTAL_LENGTH, (uint16_t)length);
 		packet_put16(data + IPV4_ID, (uint16_t)(packet_get16(data + IPV4_ID) + s->count));
 		packet_put16(data + IPV4_CHECKSUM, 0);
-		check = checksum_ipv4(data, (data[0] & 0xfu) * 4);
+		check = checksum_field(data, (data[0] & 0xfu) * 4);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);
 	} else {
 		packet_put16(data + IPV6_PAYLOAD_LENGTH, (uint16_t)(length - PACKET_IPV6_HEADER));

@@ -13,8 +13,9 @@
 
 #include <linux/filter.h>
 
-#include "device/io/checksum.h"
+#include "base/checksum.h"
 #include "device/io/ecn.h"
+#include "device/io/headers.h"
 #include "device/io/icmp.h"
 #include "device/io/packet.h"
 #include "device/io/segment.h"
@@ -27,20 +28,6 @@ enum {
 	RECEIVE_SIZE = 65536, /* of one packet; pages that are not written to are not there */
 	SOCKET_BUFFER = 8 << 20,
 
-	TOS = 1, /* offsets in the headers */
-	TOTAL_LENGTH = 2,
-	FRAGMENT = 6,
-	TTL = 8,
-	PROTOCOL = 9,
-	CHECKSUM = 10,
-	SOURCE = 12,
-	DESTINATION = 16,
-	TCP_DATA_OFFSET = 12,
-	TCP_CHECKSUM = 16,
-	UDP_CHECKSUM = 6,
-
-	DF = 0x4000,
-	FRAGMENT_MASK = 0xbfff, /* all but DF */
 	OUTER_TTL = 64,
 
 	IPIP_MTU_MIN = 576, /* as a path MTU that is told: RFC 1191 has smaller ones, TCP no use */
@@ -180,7 +167,7 @@ static ssize_t send_fragments(int fd, struct sockaddr_in *to, const uint8_t *inn
 		.msg_control = control,
 		.msg_controllen = sizeof control};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-	int tos = inner[TOS];
+	int tos = inner[IPV4_TOS];
 
 	c->cmsg_level = SOL_IP;
 	c->cmsg_type = IP_TOS;
@@ -196,7 +183,7 @@ static void send_long(struct ipip_sender *sender, const struct msghdr *message)
 	size_t length = message->msg_iov->iov_len - PACKET_IPV4_HEADER;
 	int fd = sender->ipip->fragmenting;
 
-	if (packet_get16(inner + FRAGMENT) & DF) {
+	if (packet_get16(inner + IPV4_FRAGMENT) & IPV4_DF) {
 		tell_too_long(sender, inner, length);
 		return;
 	}
@@ -234,12 +221,12 @@ void ipip_flush(struct ipip_sender *sender)
 static void write_outer(uint8_t *outer, const uint8_t *inner, struct in_addr remote)
 {
 	memset(outer, 0, PACKET_IPV4_HEADER);
-	outer[0] = 0x45;
-	outer[TOS] = inner[TOS];
-	packet_put16(outer + FRAGMENT, packet_get16(inner + FRAGMENT) & DF);
-	outer[TTL] = OUTER_TTL;
-	outer[PROTOCOL] = IPPROTO_IPIP;
-	memcpy(outer + DESTINATION, &remote, sizeof remote);
+	outer[0] = IPV4_PLAIN;
+	outer[IPV4_TOS] = inner[IPV4_TOS];
+	packet_put16(outer + IPV4_FRAGMENT, packet_get16(inner + IPV4_FRAGMENT) & IPV4_DF);
+	outer[IPV4_TTL] = OUTER_TTL;
+	outer[IPV4_PROTOCOL] = IPPROTO_IPIP;
+	memcpy(outer + IPV4_DESTINATION, &remote, sizeof remote);
 }
 
 static void put(
@@ -299,8 +286,8 @@ void ipip_receiver_free(struct ipip_receiver *receiver)
 /* Where the checksum of a TCP or UDP packet is; NULL: it has none that can be looked at. */
 static uint8_t *find_checksum(uint8_t *data, const struct packet *inner, uint8_t *protocol)
 {
-	*protocol = data[PROTOCOL];
-	if (packet_get16(data + FRAGMENT) & FRAGMENT_MASK)
+	*protocol = data[IPV4_PROTOCOL];
+	if (packet_get16(data + IPV4_FRAGMENT) & IPV4_NOT_DF)
 		return NULL;
 	if (*protocol == PACKET_TCP && inner->length >= inner->header + PACKET_TCP_HEADER)
 		return data + inner->header + TCP_CHECKSUM;
@@ -371,7 +358,7 @@ void ipip_decapsulate(
 		count_drop(&ipip->drops->spoofed);
 		return;
 	}
-	if (!ecn_decapsulate(data + outer.header, data[TOS])) {
+	if (!ecn_decapsulate(data + outer.header, data[IPV4_TOS])) {
 		count_drop(&ipip->drops->congested);
 		return;
 	}

@@ -5,9 +5,10 @@
 #include <linux/if_ether.h>
 #include <stdbool.h>
 
-#include "device/ipip/bpf.h"
 #include "device/io/ecn.h"
+#include "device/io/headers.h"
 #include "device/io/packet.h"
+#include "device/ipip/bpf.h"
 
 enum {
 	CODE_MAX = 160,
@@ -20,20 +21,7 @@ enum {
 	HELPER_REDIRECT_NEIGH = 152,
 	DECAP_L3_IPV4 = 1 << 7, /* BPF_F_ADJ_ROOM_DECAP_L3_IPV4, Linux 6.4 */
 
-	TOS = 1, /* offsets in an IPv4 header */
-	TOTAL_LENGTH = 2,
-	ID = 4,
-	FRAGMENT = 6,
-	TTL = 8,
-	PROTOCOL = 9,
-	CHECKSUM = 10,
-	SOURCE = 12,
-	DESTINATION = 16,
-	TCP_DATA_OFFSET = 12,
-
-	PLAIN_HEADER = 0x45, /* IPv4 without options */
-	DF = 0x4000,
-	FRAGMENT_MASK = 0x3fff, /* more fragments, and the offset */
+	FRAGMENT_MASK = 0x3fff, /* of IPV4_FRAGMENT: more fragments, and the offset */
 	OUTER_TTL = 64,
 
 	/* the stack, below the frame pointer */
@@ -50,7 +38,7 @@ enum reg {
 	R4,
 	R5,
 	CTX, /* kept through calls */
-	WAY,
+	ENTRY,
 	LENGTH,
 	R9,
 	FP,
@@ -196,7 +184,7 @@ static void begin(struct code *c)
 	leave_if(c, BPF_JNE, R1, htons(ETH_P_IP));
 }
 
-static void find_way(struct code *c, int map, int key_offset)
+static void find_entry(struct code *c, int map, int key_offset)
 {
 	load(c, BPF_W, R1, FP, key_offset);
 	store(c, BPF_W, FP, KEY, R1);
@@ -204,15 +192,15 @@ static void find_way(struct code *c, int map, int key_offset)
 	stack_address(c, R2, KEY);
 	call(c, BPF_FUNC_map_lookup_elem);
 	leave_if_null(c, R0);
-	set_reg(c, WAY, R0);
+	set_reg(c, ENTRY, R0);
 }
 
-/* Adds the register LENGTH to a counter of the way, and notes the time. */
+/* Adds the register LENGTH to a counter of the entry, and notes the time. */
 static void count_bytes(struct code *c, int bytes_offset, int active_offset)
 {
-	put(c, BPF_STX | BPF_ATOMIC | BPF_DW, WAY, LENGTH, bytes_offset, BPF_ADD);
+	put(c, BPF_STX | BPF_ATOMIC | BPF_DW, ENTRY, LENGTH, bytes_offset, BPF_ADD);
 	call(c, BPF_FUNC_ktime_get_ns);
-	store(c, BPF_DW, WAY, active_offset, R0);
+	store(c, BPF_DW, ENTRY, active_offset, R0);
 }
 
 /* Leaves if the longest packet that this one becomes does not fit the path. */
@@ -224,8 +212,8 @@ static void check_mtu(struct code *c)
 	whole = skip_if(c, BPF_JEQ, R9, 0);
 	/* a segment: its payload, and both headers */
 	load(c, BPF_B, R1, FP, INNER);
-	leave_if(c, BPF_JNE, R1, PLAIN_HEADER);
-	load(c, BPF_B, R1, FP, INNER + PROTOCOL);
+	leave_if(c, BPF_JNE, R1, IPV4_PLAIN);
+	load(c, BPF_B, R1, FP, INNER + IPV4_PROTOCOL);
 	math(c, BPF_ADD, R9, 2 * PACKET_IPV4_HEADER);
 	udp = skip_if(c, BPF_JEQ, R1, PACKET_UDP);
 	leave_if(c, BPF_JNE, R1, PACKET_TCP);
@@ -246,31 +234,31 @@ static void check_mtu(struct code *c)
 		land(c, done);
 		land(c, done_udp);
 	}
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, mtu));
+	load(c, BPF_W, R1, ENTRY, offsetof(struct ipip_tx_entry, mtu));
 	leave_if_reg(c, BPF_JGT, R9, R1);
 }
 
 /* RFC 2003, 3.1, and for the ECN bits RFC 6040, 4.1. */
 static void write_outer_header(struct code *c, struct in_addr local)
 {
-	store_value(c, BPF_B, FP, OUTER, PLAIN_HEADER);
-	load(c, BPF_B, R1, FP, INNER + TOS);
-	store(c, BPF_B, FP, OUTER + TOS, R1);
+	store_value(c, BPF_B, FP, OUTER, IPV4_PLAIN);
+	load(c, BPF_B, R1, FP, INNER + IPV4_TOS);
+	store(c, BPF_B, FP, OUTER + IPV4_TOS, R1);
 	set_reg(c, R1, LENGTH);
 	math(c, BPF_ADD, R1, PACKET_IPV4_HEADER);
 	to_big_endian16(c, R1);
-	store(c, BPF_H, FP, OUTER + TOTAL_LENGTH, R1);
+	store(c, BPF_H, FP, OUTER + IPV4_TOTAL_LENGTH, R1);
 	call(c, BPF_FUNC_get_prandom_u32);
-	store(c, BPF_H, FP, OUTER + ID, R0);
-	load(c, BPF_H, R1, FP, INNER + FRAGMENT);
-	math(c, BPF_AND, R1, htons(DF));
-	store(c, BPF_H, FP, OUTER + FRAGMENT, R1);
-	store_value(c, BPF_B, FP, OUTER + TTL, OUTER_TTL);
-	store_value(c, BPF_B, FP, OUTER + PROTOCOL, IPPROTO_IPIP);
-	store_value(c, BPF_H, FP, OUTER + CHECKSUM, 0);
-	store_value(c, BPF_W, FP, OUTER + SOURCE, (int32_t)local.s_addr);
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, remote));
-	store(c, BPF_W, FP, OUTER + DESTINATION, R1);
+	store(c, BPF_H, FP, OUTER + IPV4_ID, R0);
+	load(c, BPF_H, R1, FP, INNER + IPV4_FRAGMENT);
+	math(c, BPF_AND, R1, htons(IPV4_DF));
+	store(c, BPF_H, FP, OUTER + IPV4_FRAGMENT, R1);
+	store_value(c, BPF_B, FP, OUTER + IPV4_TTL, OUTER_TTL);
+	store_value(c, BPF_B, FP, OUTER + IPV4_PROTOCOL, IPPROTO_IPIP);
+	store_value(c, BPF_H, FP, OUTER + IPV4_CHECKSUM, 0);
+	store_value(c, BPF_W, FP, OUTER + IPV4_SOURCE, (int32_t)local.s_addr);
+	load(c, BPF_W, R1, ENTRY, offsetof(struct ipip_tx_entry, remote));
+	store(c, BPF_W, FP, OUTER + IPV4_DESTINATION, R1);
 
 	set(c, R1, 0);
 	set(c, R2, 0);
@@ -285,7 +273,7 @@ static void write_outer_header(struct code *c, struct in_addr local)
 		math_reg(c, BPF_ADD, R0, R1);
 	}
 	math(c, BPF_XOR, R0, 0xffff);
-	store(c, BPF_H, FP, OUTER + CHECKSUM, R0);
+	store(c, BPF_H, FP, OUTER + IPV4_CHECKSUM, R0);
 }
 
 static void adjust_room(struct code *c, int by, int flags)
@@ -305,7 +293,7 @@ int ipip_load_tx(int map, struct in_addr local)
 
 	begin(c);
 	load_bytes(c, 0, INNER, PACKET_IPV4_HEADER);
-	find_way(c, map, INNER + DESTINATION);
+	find_entry(c, map, INNER + IPV4_DESTINATION);
 	load(c, BPF_W, LENGTH, CTX, offsetof(struct __sk_buff, len));
 	check_mtu(c);
 	/* the outer length is a field of 16 bits */
@@ -334,7 +322,7 @@ int ipip_load_tx(int map, struct in_addr local)
 
 	/* It looks up the route by itself. Given a next hop it would not, but then the packet keeps
 	 * the route to the TUN, and is lost when it has to wait for the neighbour's address. */
-	load(c, BPF_W, R1, WAY, offsetof(struct ipip_tx_entry, interface));
+	load(c, BPF_W, R1, ENTRY, offsetof(struct ipip_tx_entry, interface));
 	set(c, R2, 0);
 	set(c, R3, 0);
 	set(c, R4, 0);
@@ -349,11 +337,11 @@ static void leave_if_marked(struct code *c)
 {
 	size_t other;
 
-	load(c, BPF_B, R1, FP, OUTER + TOS);
+	load(c, BPF_B, R1, FP, OUTER + IPV4_TOS);
 	math(c, BPF_AND, R1, ECN_MASK);
 	leave_if(c, BPF_JEQ, R1, ECN_CE);
 	other = skip_if(c, BPF_JNE, R1, ECN_ECT1);
-	load(c, BPF_B, R1, FP, INNER + TOS);
+	load(c, BPF_B, R1, FP, INNER + IPV4_TOS);
 	math(c, BPF_AND, R1, ECN_MASK);
 	leave_if(c, BPF_JEQ, R1, ECN_ECT0);
 	land(c, other);
@@ -365,22 +353,22 @@ int ipip_load_rx(int map, struct in_addr local, unsigned int tun)
 
 	begin(c);
 	load_bytes(c, 0, OUTER, PACKET_IPV4_HEADER);
-	load(c, BPF_B, R1, FP, OUTER + PROTOCOL);
+	load(c, BPF_B, R1, FP, OUTER + IPV4_PROTOCOL);
 	leave_if(c, BPF_JNE, R1, IPPROTO_IPIP);
-	load(c, BPF_W, R1, FP, OUTER + DESTINATION);
+	load(c, BPF_W, R1, FP, OUTER + IPV4_DESTINATION);
 	leave_if(c, BPF_JNE, R1, local.s_addr);
 	load(c, BPF_B, R1, FP, OUTER);
-	leave_if(c, BPF_JNE, R1, PLAIN_HEADER);
-	load(c, BPF_H, R1, FP, OUTER + FRAGMENT);
+	leave_if(c, BPF_JNE, R1, IPV4_PLAIN);
+	load(c, BPF_H, R1, FP, OUTER + IPV4_FRAGMENT);
 	leave_if(c, BPF_JSET, R1, htons(FRAGMENT_MASK));
 	load_bytes(c, PACKET_IPV4_HEADER, INNER, PACKET_IPV4_HEADER);
 	load(c, BPF_B, R1, FP, INNER);
 	math(c, BPF_RSH, R1, 4);
 	leave_if(c, BPF_JNE, R1, 4);
 	leave_if_marked(c);
-	find_way(c, map, OUTER + SOURCE);
-	load(c, BPF_W, R1, FP, INNER + SOURCE);
-	load(c, BPF_W, R2, WAY, offsetof(struct ipip_rx_entry, inner));
+	find_entry(c, map, OUTER + IPV4_SOURCE);
+	load(c, BPF_W, R1, FP, INNER + IPV4_SOURCE);
+	load(c, BPF_W, R2, ENTRY, offsetof(struct ipip_rx_entry, inner));
 	leave_if_reg(c, BPF_JNE, R1, R2);
 
 	load(c, BPF_W, LENGTH, CTX, offsetof(struct __sk_buff, len));

@@ -1,5 +1,6 @@
 #include "device/wireguard/allowedips_lookup.h"
 
+#include "device/io/headers.h"
 #include "device/io/packet.h"
 #include "device/wireguard/allowedips_node.h"
 
@@ -69,22 +70,12 @@ struct allowedips_owner *allowedips_lookup6(
 	return lookup(&table->root6, load_bits(address->s6_addr, 16));
 }
 
-/* Where the addresses are in the two headers: RFC 791, 3.1, and RFC 8200, 3. */
-enum {
-	V4_HEADER = 20,
-	V4_SOURCE = 12,
-	V4_DESTINATION = 16,
-	V6_HEADER = 40,
-	V6_SOURCE = 8,
-	V6_DESTINATION = 24,
-};
-
 static struct allowedips_owner *lookup_packet(const struct allowedips *table, const uint8_t *packet,
 	size_t length, size_t v4_offset, size_t v6_offset)
 {
-	if (length >= V4_HEADER && packet[0] >> 4 == 4)
+	if (length >= PACKET_IPV4_HEADER && packet[0] >> 4 == 4)
 		return lookup(&table->root4, load_bits(packet + v4_offset, 4));
-	if (length >= V6_HEADER && packet[0] >> 4 == 6)
+	if (length >= PACKET_IPV6_HEADER && packet[0] >> 4 == 6)
 		return lookup(&table->root6, load_bits(packet + v6_offset, 16));
 	return NULL;
 }
@@ -92,11 +83,11 @@ static struct allowedips_owner *lookup_packet(const struct allowedips *table, co
 struct allowedips_owner *allowedips_lookup_destination(
 	const struct allowedips *table, const uint8_t *packet, size_t length)
 {
-	return lookup_packet(table, packet, length, V4_DESTINATION, V6_DESTINATION);
+	return lookup_packet(table, packet, length, IPV4_DESTINATION, IPV6_DESTINATION);
 }
 
 struct allowedips_owner *allowedips_lookup_source(
 	const struct allowedips *table, const uint8_t *packet, size_t length)
 {
-	return lookup_packet(table, packet, length, V4_SOURCE, V6_SOURCE);
+	return lookup_packet(table, packet, length, IPV4_SOURCE, IPV6_SOURCE);
 }

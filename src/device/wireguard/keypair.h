@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/epoch.h"
 #include "base/hash.h"
 #include "device/crypto/aead.h"
-#include "base/epoch.h"
 #include "device/wireguard/index.h"
 #include "device/wireguard/messages.h"
 #include "device/wireguard/replay.h"

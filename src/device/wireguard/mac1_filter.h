@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/epoch.h"
 #include "device/crypto/blake2s.h"
 #include "device/wireguard/cookie.h"
-#include "base/epoch.h"
 #include "device/wireguard/index.h"
 
 struct mac1_filter_keys;

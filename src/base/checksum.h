@@ -21,8 +21,9 @@ static inline uint16_t checksum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/* The field of an IPv4 header, which must hold zero there. */
-static inline uint16_t checksum_ipv4(const void *header, size_t length)
+/* The checksum field of a header that has one for itself, which must hold zero there: of IPv4, or
+ * of ICMP with what follows it. Stored as it is. */
+static inline uint16_t checksum_field(const void *header, size_t length)
 {
 	return (uint16_t)~checksum_fold(checksum_add(0, header, length));
 }

@@ -1,4 +1,6 @@
-#include "device/io/checksum.h"
+/* Sums over packets, as fast as the processor can. Used by the device's workers, and by the client
+ * for its echoes. */
+#include "base/checksum.h"
 
 #include <string.h>
 
