@@ -53,10 +53,9 @@ static double measure(measured_fn *function, void *context)
 
 /* --- Sealing and opening --- */
 
-struct batch {
+struct packets {
 	struct aead *aead;
 	struct aead_key key;
-	struct aead_item items[BATCH];
 	uint8_t plain[BATCH][PACKET], sealed[BATCH][PACKET + AEAD_TAG_SIZE];
 	size_t length;
 };
@@ -65,39 +64,35 @@ enum { BATCHES = 50 };
 
 static void seal_batches(void *context)
 {
-	struct batch *batch = context;
+	struct packets *packets = context;
 
-	for (int n = 0; n < BATCHES; n++) {
+	for (int n = 0; n < BATCHES; n++)
 		for (size_t i = 0; i < BATCH; i++)
-			batch->items[i] = (struct aead_item){
-				batch->plain[i], batch->sealed[i], batch->length, i, false};
-		aead_seal_batch(batch->aead, &batch->key, batch->items, BATCH);
-	}
+			aead_seal(packets->aead, &packets->key, i, NULL, 0, packets->plain[i],
+				packets->length, packets->sealed[i]);
 }
 
 static void open_batches(void *context)
 {
-	struct batch *batch = context;
+	struct packets *packets = context;
 
-	for (int n = 0; n < BATCHES; n++) {
+	for (int n = 0; n < BATCHES; n++)
 		for (size_t i = 0; i < BATCH; i++)
-			batch->items[i] = (struct aead_item){batch->sealed[i], batch->plain[i],
-				batch->length + AEAD_TAG_SIZE, i, false};
-		if (aead_open_batch(batch->aead, &batch->key, batch->items, BATCH) != BATCH)
-			abort();
-	}
+			if (aead_open(packets->aead, &packets->key, i, NULL, 0, packets->sealed[i],
+				    packets->length + AEAD_TAG_SIZE, packets->plain[i]) != 0)
+				abort();
 }
 
 static void bench_aead(size_t length)
 {
-	struct batch *batch = calloc(1, sizeof(*batch));
+	struct packets *packets = calloc(1, sizeof(*packets));
 	double n = (double)BATCHES * BATCH, seal, open;
 	char name[64];
 
-	batch->aead = aead_new();
-	batch->length = length;
-	seal = measure(seal_batches, batch) / n;
-	open = measure(open_batches, batch) / n;
+	packets->aead = aead_new();
+	packets->length = length;
+	seal = measure(seal_batches, packets) / n;
+	open = measure(open_batches, packets) / n;
 	snprintf(name, sizeof name, "seal of %zu bytes", length);
 	print(name, seal * 1e9, "ns");
 	snprintf(name, sizeof name, "open of %zu bytes", length);
@@ -106,8 +101,8 @@ static void bench_aead(size_t length)
 		print("seal", (double)length / seal / 1e9, "GB/s");
 		print("open", (double)length / open / 1e9, "GB/s");
 	}
-	aead_free(batch->aead);
-	free(batch);
+	aead_free(packets->aead);
+	free(packets);
 }
 
 /* --- The replay window, timers --- */
@@ -143,7 +138,6 @@ static void bench_small(void)
 {
 	struct small *small = calloc(1, sizeof(*small));
 
-	replay_init(&small->replay);
 	print("replay window, a packet", measure(accept_counters, small) / SMALL_CALLS * 1e9, "ns");
 	print("timers, a batch each way", measure(note_both_ways, small) / SMALL_CALLS * 1e9, "ns");
 	free(small);
@@ -306,17 +300,14 @@ static uint64_t wall_ns(void)
 static void bench_memory(void)
 {
 	static const struct wireguard_ops ops = {.send = nothing_to_send, .release = release};
-	struct wireguard *wg = calloc(1, sizeof(*control));
-	struct owned_peer {
-		struct wg_peer peer;
-		struct allowedips_owner prefixes;
-	} **peers = malloc(PEERS * sizeof(*peers));
+	struct wireguard *wg = calloc(1, sizeof(*wg));
+	struct wg_peer **peers = malloc(PEERS * sizeof(*peers));
 	struct allowedips table;
 	struct epoch epoch;
 	size_t before;
 
 	epoch_init(&epoch, 0);
-	control_init(control, &epoch, &ops, NULL, &system_clock, wall_ns, noise_random);
+	control_init(wg, &epoch, &ops, NULL, &system_clock, wall_ns, noise_random);
 	allowedips_init(&table, &epoch);
 	before = mallinfo2().uordblks;
 	for (uint32_t i = 0; i < PEERS; i++) {
@@ -325,8 +316,8 @@ static void bench_memory(void)
 
 		noise_random(key.bytes, sizeof key.bytes);
 		peers[i] = calloc(1, sizeof(**peers));
-		control_add_peer(control, &peers[i]->peer, &key);
-		allowedips_insert(&table, AF_INET, &address, 32, &peers[i]->prefixes);
+		control_add_peer(wg, peers[i], &key);
+		allowedips_insert(&table, AF_INET, &address, 32, &peers[i]->target.inner);
 		epoch_reclaim(&epoch);
 	}
 	print("idle peer with one /32", (double)(mallinfo2().uordblks - before) / PEERS, "bytes");
@@ -334,14 +325,14 @@ static void bench_memory(void)
 	print("session of a peer in use", sizeof(struct session), "bytes");
 	print("keypair", sizeof(struct keypair), "bytes");
 	for (uint32_t i = 0; i < PEERS; i++) {
-		allowedips_remove_all(&table, &peers[i]->prefixes);
-		control_remove_peer(control, &peers[i]->peer);
+		allowedips_remove_all(&table, &peers[i]->target.inner);
+		control_remove_peer(wg, peers[i]);
 		epoch_reclaim(&epoch);
 		free(peers[i]);
 	}
-	control_free(control);
+	control_free(wg);
 	epoch_free(&epoch);
-	free(control);
+	free(wg);
 	free(peers);
 }
 
