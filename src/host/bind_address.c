@@ -1,3 +1,8 @@
+/*
+ * Adds, renews, keeps and removes the bind addresses. An address is recognised as ours by its mark,
+ * or by its lifetime where the kernel keeps no mark. Runs in the broker, every 15 s too, and in
+ * `vprox clean`.
+ */
 #include "host/bind_address.h"
 
 #include <errno.h>
@@ -76,8 +81,8 @@ static int set(struct netlink *netlink, struct ipv4 bind, unsigned int ifindex, 
 	return address_set(netlink, &address);
 }
 
-/* Says once that it begins to fail, and once that it is over. */
-static void note(struct bind_address *bind, int error)
+/* Logs once when it begins to fail, and once when that is over. */
+static void log_change(struct bind_address *bind, int error)
 {
 	struct ipv4_text text = ipv4_text(bind->address);
 
@@ -93,14 +98,14 @@ static void note(struct bind_address *bind, int error)
 	bind->is_failing = error < 0;
 }
 
-/* What it was like before the first call, for bind_address_take_back(). */
-static void note_before(struct bind_address *bind, const struct holders *holders)
+/* What it was like before the first call, for bind_address_undo(). */
+static void record_before(struct bind_address *bind, const struct holders *holders)
 {
 	bind->is_added = holders->n_ours + holders->n_others == 0;
 	for (size_t i = 0; i < holders->n_ours; i++)
 		if (holders->ours[i].valid_s > BIND_ADDRESS_LIFETIME_S)
 			bind->was_kept = true;
-	bind->is_tended = true;
+	bind->is_reconciled = true;
 }
 
 /* Ours goes where the default route goes. What is elsewhere is removed after that, not before. */
@@ -131,17 +136,17 @@ static int renew(struct netlink *netlink, struct ipv4 bind, const struct holders
 	return error;
 }
 
-int bind_address_tend(struct netlink *netlink, struct bind_address *bind)
+int bind_address_reconcile(struct netlink *netlink, struct bind_address *bind)
 {
 	struct holders holders = {0};
 	int error = find_holders(netlink, bind->address, &holders);
 
-	if (error == 0 && !bind->is_tended)
-		note_before(bind, &holders);
-	/* One that somebody else takes care of is enough. */
+	if (error == 0 && !bind->is_reconciled)
+		record_before(bind, &holders);
+	/* One that somebody else has added is enough. */
 	if (error == 0 && holders.n_others == 0)
 		error = renew(netlink, bind->address, &holders);
-	note(bind, error);
+	log_change(bind, error);
 	free(holders.ours);
 	return error;
 }
@@ -183,7 +188,7 @@ int bind_address_keep(struct netlink *netlink, struct bind_address *bind)
 	return error;
 }
 
-int bind_address_take_back(struct netlink *netlink, struct bind_address *bind)
+int bind_address_undo(struct netlink *netlink, struct bind_address *bind)
 {
 	if (bind->is_added)
 		return bind_address_remove(netlink, bind);
@@ -220,23 +225,23 @@ static bool is_left_over(const struct address *address, const struct ipv4 *binds
 	return false;
 }
 
-static int clear(struct netlink *netlink, const struct address *address, bool only_tell)
+static int clear(struct netlink *netlink, const struct address *address, bool dry_run)
 {
 	char name[IF_NAMESIZE];
-	int error = only_tell ? 0 : address_delete(netlink, address);
+	int error = dry_run ? 0 : address_delete(netlink, address);
 
 	if (error < 0 && error != -EADDRNOTAVAIL) {
 		log_error("cannot remove the address %s: %s", ipv4_text(address->local).s,
 			strerror(-error));
 		return error;
 	}
-	log_info("%s the address %s from %s", only_tell ? "would remove" : "removed",
+	log_info("%s the address %s from %s", dry_run ? "would remove" : "removed",
 		ipv4_text(address->local).s, name_of(address->ifindex, name));
 	return 0;
 }
 
 int bind_addresses_clear(
-	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool only_tell)
+	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool dry_run)
 {
 	auto_free struct address *addresses = NULL;
 	size_t n;
@@ -254,7 +259,7 @@ int bind_addresses_clear(
 		if (!is_left_over(&addresses[i], binds, n_binds))
 			continue;
 		n_found++;
-		error = clear(netlink, &addresses[i], only_tell);
+		error = clear(netlink, &addresses[i], dry_run);
 		result = result < 0 ? result : error;
 	}
 	return result < 0 ? result : n_found;

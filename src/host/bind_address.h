@@ -20,10 +20,11 @@ enum {
 /* One of --ip. */
 struct bind_address {
 	struct ipv4 address;
-	bool is_added; /* nobody had it before the first tend(): a start that fails takes it away */
-	bool was_kept; /* an earlier server's, without end before the first tend() */
-	bool is_tended; /* at least once */
-	bool is_failing; /* for the log: said when it begins and when it is over */
+	/* What was there before the first reconcile(), for a start that fails: */
+	bool is_added; /* nobody had the address */
+	bool was_kept; /* an earlier server had kept it without end */
+	bool is_reconciled; /* at least once */
+	bool is_failing; /* for the log: one line when it begins, one when it is over */
 };
 
 /*
@@ -31,24 +32,24 @@ struct bind_address {
  * netlink is of NETLINK_ROUTE. Returns 0 or -errno, logged once while it lasts; -ENETUNREACH if
  * there is neither the address nor a default route.
  */
-int bind_address_tend(struct netlink *netlink, struct bind_address *bind);
+int bind_address_reconcile(struct netlink *netlink, struct bind_address *bind);
 
-/* After a start that failed: takes away what the first tend() added, and what it found kept is kept
- * again. Returns 0 or -errno, logged. */
-int bind_address_take_back(struct netlink *netlink, struct bind_address *bind);
+/* After a start that failed: removes the address that the first reconcile() added, and keeps again
+ * the one that it found kept. Returns 0 or -errno, logged. */
+int bind_address_undo(struct netlink *netlink, struct bind_address *bind);
 
-/* At a stop: keeps ours without end for the next server to take over; takes ours away. Another's
+/* At a stop: keeps ours without end, for the next server; removes ours. Another's
  * address is left alone. Return 0 or -errno, logged. */
 int bind_address_keep(struct netlink *netlink, struct bind_address *bind);
 int bind_address_remove(struct netlink *netlink, struct bind_address *bind);
 
 /*
  * Removes every address that a server has added, whichever it was: those with our mark, and of the
- * given ones also those that are ours without it. Logs each. only_tell: logs them and leaves them.
+ * given ones also those that are ours without it. Logs each. dry_run: only logs them.
  * Returns how many there were, or the first -errno, logged.
  */
 int bind_addresses_clear(
-	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool only_tell);
+	struct netlink *netlink, const struct ipv4 *binds, size_t n_binds, bool dry_run);
 
 /* Whether the address was added by this server or one before it, a Go server among them: a /32 that
  * has our mark, or only a short time to live, or was kept by a server on a kernel without marks. */

@@ -1,3 +1,7 @@
+/*
+ * Loads, checks and removes the table "ip vprox". Runs in the broker: at its start and end, and
+ * every 5 s; and in `vprox clean`.
+ */
 #include "host/firewall.h"
 
 #include <errno.h>
@@ -42,7 +46,7 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 		log_error("cannot load the firewall: %s", reason.text);
 		return error;
 	}
-	/* The generation first: a change between the two is looked at again at the next call. */
+	/* The generation first: after a change between the two, the next call compares again. */
 	error = ruleset_generation(&state->generation);
 	if (error < 0)
 		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
@@ -53,7 +57,7 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 	return error;
 }
 
-int firewall_tend(const struct host_config *config, struct firewall_state *state)
+int firewall_reconcile(const struct host_config *config, struct firewall_state *state)
 {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE];
@@ -93,7 +97,7 @@ static bool is_own(const struct ruleset_chain *chain)
 	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
 }
 
-int firewall_clear(bool only_tell)
+int firewall_clear(bool dry_run)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
@@ -106,9 +110,9 @@ int firewall_clear(bool only_tell)
 	}
 	if (n == 0)
 		return 0;
-	error = only_tell ? 0 : firewall_remove();
+	error = dry_run ? 0 : firewall_remove();
 	if (error < 0)
 		return error;
-	log_info("%s the nftables table ip %s", only_tell ? "would remove" : "removed", table_name);
+	log_info("%s the nftables table ip %s", dry_run ? "would remove" : "removed", table_name);
 	return 1;
 }

@@ -13,7 +13,7 @@ enum {
 	FIREWALL_DIGEST_SIZE = 32, /* SHA-256 */
 };
 
-/* What the table looked like when it was loaded, to see whether somebody has touched it since. */
+/* What the table was when it was loaded, to see whether somebody has changed it since. */
 struct firewall_state {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of all that nft lists of it */
@@ -23,8 +23,7 @@ struct firewall_state {
  * frees the text; NULL when there is no memory. */
 char *firewall_text(const struct host_config *config);
 
-/* Puts the table in place, at once or not at all. Returns 0 or -errno; what nftables says is
- * logged. */
+/* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */
 int firewall_load(const struct host_config *config, struct firewall_state *state);
 
 /*
@@ -33,14 +32,14 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
  * netlink message where nobody has changed any nftables table since the last call. Returns 0 or
  * -errno, logged.
  */
-int firewall_tend(const struct host_config *config, struct firewall_state *state);
+int firewall_reconcile(const struct host_config *config, struct firewall_state *state);
 
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);
 
-/* The same, and logs it. only_tell: logs it and leaves it. Returns whether it was there (1 or 0),
+/* The same, and logs it. dry_run: only logs it. Returns whether it was there (1 or 0),
  * or -errno, logged. */
-int firewall_clear(bool only_tell);
+int firewall_clear(bool dry_run);
 
 /* Logs what has to be open where other tables drop what they do not accept on its way to this host:
  * the outer packets are untracked, so no rule by connection state lets them in. */

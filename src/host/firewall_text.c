@@ -1,3 +1,7 @@
+/*
+ * Writes the table "ip vprox" in nft's language: what tunnels may do and may not. Changes nothing
+ * on the host.
+ */
 #include "host/firewall.h"
 
 #include <stdio.h>
@@ -5,79 +9,79 @@
 
 #include "host/host_config.h"
 
-/* A peer's flow must never look like one of the server's own: the range of its source ports after
- * NAT leaves out the well-known ports, 443 among them, and WireGuard's, 50227 upwards. */
+/* A peer's flow must never be taken for one of the server's own: the range of its source ports
+ * after NAT leaves out the well-known ports, 443 among them, and WireGuard's, 50227 upwards. */
 #define SNAT_PORTS "1024-50226"
 
 typedef void endpoint_fn(FILE *out, const struct host_endpoint *endpoint);
 
-static void put_interfaces(FILE *out, const struct host_endpoint *endpoint)
+static void write_interfaces(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "\"vprox%u\", \"vp%u-*\"", endpoint->index, endpoint->index);
 }
 
-static void put_bind(FILE *out, const struct host_endpoint *endpoint)
+static void write_bind(FILE *out, const struct host_endpoint *endpoint)
 {
 	fputs(ipv4_text(endpoint->bind).s, out);
 }
 
-static void put_block(FILE *out, const struct host_endpoint *endpoint)
+static void write_block(FILE *out, const struct host_endpoint *endpoint)
 {
 	fputs(prefix_text(endpoint->block).s, out);
 }
 
-static void put_bind_and_port(FILE *out, const struct host_endpoint *endpoint)
+static void write_bind_and_port(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%s . %u", ipv4_text(endpoint->bind).s, endpoint->port);
 }
 
-static void put_port(FILE *out, const struct host_endpoint *endpoint)
+static void write_port(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%u", endpoint->port);
 }
 
-static void put_block_and_bind(FILE *out, const struct host_endpoint *endpoint)
+static void write_block_and_bind(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%s : %s", prefix_text(endpoint->block).s, ipv4_text(endpoint->bind).s);
 }
 
-static void put_chains_by_interface(FILE *out, const struct host_endpoint *endpoint)
+static void write_chains_by_interface(FILE *out, const struct host_endpoint *endpoint)
 {
 	unsigned int i = endpoint->index;
 
 	fprintf(out, "\"vprox%u\" : goto device_%u, \"vp%u-*\" : goto ipip_%u", i, i, i, i);
 }
 
-static void put_elements(FILE *out, const struct host_config *config, endpoint_fn *put)
+static void write_elements(FILE *out, const struct host_config *config, endpoint_fn *write_endpoint)
 {
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		if (i > 0)
 			fputs(", ", out);
-		put(out, &config->endpoints[i]);
+		write_endpoint(out, &config->endpoints[i]);
 	}
 }
 
-static void put_set(FILE *out, const struct host_config *config, const char *name, const char *type,
-	endpoint_fn *put)
+static void write_set(FILE *out, const struct host_config *config, const char *name,
+	const char *type, endpoint_fn *write_endpoint)
 {
 	fprintf(out, "\t%s {\n\t\ttype %s\n\t\telements = { ", name, type);
-	put_elements(out, config, put);
+	write_elements(out, config, write_endpoint);
 	fputs(" }\n\t}\n", out);
 }
 
-static void put_sets(FILE *out, const struct host_config *config)
+static void write_sets(FILE *out, const struct host_config *config)
 {
-	put_set(out, config, "set tunnels", "ifname; flags interval", put_interfaces);
-	put_set(out, config, "set binds", "ipv4_addr", put_bind);
-	put_set(out, config, "set blocks", "ipv4_addr; flags interval", put_block);
-	put_set(out, config, "set listeners", "ipv4_addr . inet_service", put_bind_and_port);
-	put_set(out, config, "set ports", "inet_service", put_port);
-	put_set(out, config, "map bind_of", "ipv4_addr : ipv4_addr; flags interval",
-		put_block_and_bind);
+	write_set(out, config, "set tunnels", "ifname; flags interval", write_interfaces);
+	write_set(out, config, "set binds", "ipv4_addr", write_bind);
+	write_set(out, config, "set blocks", "ipv4_addr; flags interval", write_block);
+	write_set(out, config, "set listeners", "ipv4_addr . inet_service", write_bind_and_port);
+	write_set(out, config, "set ports", "inet_service", write_port);
+	write_set(out, config, "map bind_of", "ipv4_addr : ipv4_addr; flags interval",
+		write_block_and_bind);
 }
 
 /* What comes out of a tunnel, once its source is known to be right. */
-static void put_tunnel_chain(FILE *out, const struct host_config *config)
+static void write_tunnel_chain(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain tunnel {\n"
 	      "\t\tip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255 } drop\n"
@@ -99,7 +103,7 @@ static void put_tunnel_chain(FILE *out, const struct host_config *config)
  * the source must be the link that the packet came from. In the embedded plane there are no such
  * links, but those that a server with the kernel plane has left are still checked.
  */
-static void put_endpoint_chains(FILE *out, const struct host_endpoint *endpoint)
+static void write_endpoint_chains(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out,
 		"\tchain device_%u {\n"
@@ -113,13 +117,13 @@ static void put_endpoint_chains(FILE *out, const struct host_endpoint *endpoint)
 		endpoint->index, prefix_text(endpoint->block).s, endpoint->index, endpoint->index);
 }
 
-static void put_prerouting(FILE *out, const struct host_config *config)
+static void write_prerouting(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain prerouting {\n"
 	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
 	      "\t\tiifname vmap { ",
 		out);
-	put_elements(out, config, put_chains_by_interface);
+	write_elements(out, config, write_chains_by_interface);
 	/* lo: the host talking to its own inner address. */
 	fputs(" }\n"
 	      "\t\tiifname != \"lo\" ip saddr @blocks drop\n"
@@ -135,7 +139,7 @@ static void put_prerouting(FILE *out, const struct host_config *config)
  * from net/ipv4/tunnel4.c; the refused packet's protocol lies 9 bytes into its header, 17 into the
  * message.
  */
-static void put_output(FILE *out)
+static void write_output(FILE *out)
 {
 	fputs("\tchain output {\n"
 	      "\t\ttype filter hook output priority raw; policy accept;\n"
@@ -148,7 +152,7 @@ static void put_output(FILE *out)
 		out);
 }
 
-static void put_forward(FILE *out, const struct host_config *config)
+static void write_forward(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain forward {\n"
 	      "\t\ttype filter hook forward priority mangle; policy accept;\n"
@@ -165,9 +169,9 @@ static void put_forward(FILE *out, const struct host_config *config)
 		out);
 }
 
-/* NAT leaves alone what connection tracking calls invalid or was told not to track: that must not
+/* NAT does not change what connection tracking calls invalid, nor untracked packets: they must not
  * leave with an inner source, hence the second chain. */
-static void put_postrouting(FILE *out)
+static void write_postrouting(FILE *out)
 {
 	fputs("\tchain srcnat {\n"
 	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
@@ -195,14 +199,14 @@ char *firewall_text(const struct host_config *config)
 		return NULL;
 	/* The first line so that the second never fails. */
 	fputs("table ip vprox\ndelete table ip vprox\ntable ip vprox {\n", out);
-	put_sets(out, config);
-	put_tunnel_chain(out, config);
+	write_sets(out, config);
+	write_tunnel_chain(out, config);
 	for (size_t i = 0; i < config->n_endpoints; i++)
-		put_endpoint_chains(out, &config->endpoints[i]);
-	put_prerouting(out, config);
-	put_output(out);
-	put_forward(out, config);
-	put_postrouting(out);
+		write_endpoint_chains(out, &config->endpoints[i]);
+	write_prerouting(out, config);
+	write_output(out);
+	write_forward(out, config);
+	write_postrouting(out);
 	fputs("}\n", out);
 	if (fclose(out) != 0) {
 		free(text);

@@ -1,3 +1,7 @@
+/*
+ * Keeps the chain VPROX in the nftables tables of other programs, and removes it. Runs in the
+ * broker, every 5 s too, and in `vprox clean`.
+ */
 #include "host/foreign_firewall.h"
 
 #include <ctype.h>
@@ -16,14 +20,14 @@
 
 enum {
 	RULES_PER_ENDPOINT = 4, /* two kinds of interface, two directions */
-	MAX_COMPLAINTS = 16, /* chains that could not be opened; further ones are said each time */
+	MAX_REPORTED = 16, /* chains; further ones are logged each time */
 };
 
 static const char chain_name[] = "VPROX";
 static const char own_table[] = "vprox";
 
-/* A chain that was told to be closed to us. */
-struct complaint {
+/* A closed chain that cannot be changed, which was logged. */
+struct reported_chain {
 	uint8_t family;
 	char table[RULESET_NAME_SIZE];
 	char chain[RULESET_NAME_SIZE];
@@ -31,10 +35,10 @@ struct complaint {
 
 struct foreign_firewall {
 	const struct host_config *config;
-	bool is_tended; /* at least once */
+	bool is_reconciled; /* at least once */
 	uint32_t generation;
-	struct complaint complaints[MAX_COMPLAINTS];
-	size_t n_complaints;
+	struct reported_chain reported[MAX_REPORTED];
+	size_t n_reported;
 };
 
 struct foreign_firewall *foreign_firewall_new(const struct host_config *config)
@@ -75,50 +79,50 @@ static bool is_word(const char *name)
 	return true;
 }
 
-static struct complaint *find_complaint(
+static struct reported_chain *find_reported(
 	struct foreign_firewall *foreign, const struct ruleset_chain *chain)
 {
-	for (size_t i = 0; i < foreign->n_complaints; i++) {
-		struct complaint *complaint = &foreign->complaints[i];
+	for (size_t i = 0; i < foreign->n_reported; i++) {
+		struct reported_chain *reported = &foreign->reported[i];
 
-		if (complaint->family == chain->family &&
-			strcmp(complaint->table, chain->table) == 0 &&
-			strcmp(complaint->chain, chain->name) == 0)
-			return complaint;
+		if (reported->family == chain->family &&
+			strcmp(reported->table, chain->table) == 0 &&
+			strcmp(reported->chain, chain->name) == 0)
+			return reported;
 	}
 	return NULL;
 }
 
-static void forget_complaint(struct foreign_firewall *foreign, const struct ruleset_chain *chain)
+static void forget_reported(struct foreign_firewall *foreign, const struct ruleset_chain *chain)
 {
-	struct complaint *complaint = find_complaint(foreign, chain);
+	struct reported_chain *reported = find_reported(foreign, chain);
 
-	if (complaint)
-		*complaint = foreign->complaints[--foreign->n_complaints];
+	if (reported)
+		*reported = foreign->reported[--foreign->n_reported];
 }
 
-/* Says once what has to be added to a chain that we cannot change. */
-static void complain(
+/* Logs once what has to be added to a chain that we cannot change. */
+static void report_closed(
 	struct foreign_firewall *foreign, const struct ruleset_chain *chain, const char *reason)
 {
-	struct complaint *complaint;
+	struct reported_chain *reported;
 
-	if (find_complaint(foreign, chain))
+	if (find_reported(foreign, chain))
 		return;
 	log_warning("the chain \"%s\" of the nftables table %s %s drops the tunnels' traffic and "
 		    "cannot be changed (%s): add rules to it that accept what comes from and what "
 		    "goes to the interfaces vprox* and vp<number>-*, or with firewalld put these "
 		    "into the zone \"trusted\"",
 		chain->name, ruleset_family_name(chain->family), chain->table, reason);
-	if (foreign->n_complaints == MAX_COMPLAINTS)
+	if (foreign->n_reported == MAX_REPORTED)
 		return;
-	complaint = &foreign->complaints[foreign->n_complaints++];
-	complaint->family = chain->family;
-	strcpy(complaint->table, chain->table);
-	strcpy(complaint->chain, chain->name);
+	reported = &foreign->reported[foreign->n_reported++];
+	reported->family = chain->family;
+	strcpy(reported->table, chain->table);
+	strcpy(reported->chain, chain->name);
 }
 
-static void put_accepts(
+static void write_accepts(
 	FILE *out, const struct host_config *config, const char *family, const char *table)
 {
 	for (size_t i = 0; i < config->n_endpoints; i++) {
@@ -155,7 +159,7 @@ static int open_chain(struct foreign_firewall *foreign, const struct ruleset_cha
 	}
 	fprintf(out, "add chain %s %s %s\n", family, chain->table, chain_name);
 	fprintf(out, "flush chain %s %s %s\n", family, chain->table, chain_name);
-	put_accepts(out, foreign->config, family, chain->table);
+	write_accepts(out, foreign->config, family, chain->table);
 	if (!has_jump)
 		fprintf(out, "insert rule %s %s %s jump %s\n", family, chain->table, chain->name,
 			chain_name);
@@ -180,7 +184,7 @@ static int find_jump(const struct ruleset_chain *chain, bool *has_jump)
 	return error;
 }
 
-static int tend_chain(struct foreign_firewall *foreign, const struct ruleset_chain *chain)
+static int reconcile_chain(struct foreign_firewall *foreign, const struct ruleset_chain *chain)
 {
 	auto_free struct ruleset_rule *accepts = NULL;
 	size_t n_accepts;
@@ -197,50 +201,51 @@ static int tend_chain(struct foreign_firewall *foreign, const struct ruleset_cha
 	if (error < 0)
 		return error;
 	is_complete = n_accepts == RULES_PER_ENDPOINT * foreign->config->n_endpoints;
-	if (has_jump && is_complete && foreign->is_tended)
+	if (has_jump && is_complete && foreign->is_reconciled)
 		return 0;
 	if (open_chain(foreign, chain, has_jump, &reason) < 0) {
-		complain(foreign, chain, reason.text);
+		report_closed(foreign, chain, reason.text);
 		return 0;
 	}
-	forget_complaint(foreign, chain);
+	forget_reported(foreign, chain);
 	log_info("the chain \"%s\" of the nftables table %s %s lets the tunnels' traffic through "
 		 "now, by a chain %s of its own",
 		chain->name, ruleset_family_name(chain->family), chain->table, chain_name);
 	return 0;
 }
 
-static int tend_nftables(struct foreign_firewall *foreign)
+static int reconcile_nftables(struct foreign_firewall *foreign)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	uint32_t generation;
 	size_t n;
 	int error = ruleset_generation(&generation);
 
-	if (error < 0 || (foreign->is_tended && generation == foreign->generation))
+	if (error < 0 || (foreign->is_reconciled && generation == foreign->generation))
 		return error;
 	error = ruleset_chains(is_foreign_forward, &chains, &n);
 	for (size_t i = 0; error == 0 && i < n; i++)
-		error = tend_chain(foreign, &chains[i]);
-	/* As read before the look: a change since, our own too, makes the next call look again. */
+		error = reconcile_chain(foreign, &chains[i]);
+	/* As it was before the chains were read: after a change since, our own too, the next call
+	 * reads them again. */
 	if (error == 0)
 		foreign->generation = generation;
 	return error;
 }
 
-void foreign_firewall_tend(struct foreign_firewall *foreign)
+void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 {
-	int error = tend_nftables(foreign);
+	int error = reconcile_nftables(foreign);
 
 	if (error < 0)
 		log_warning("cannot look for other firewalls in nftables: %s", strerror(-error));
-	if (!foreign->is_tended)
+	if (!foreign->is_reconciled)
 		legacy_firewall_open(foreign->config);
-	foreign->is_tended = true;
+	foreign->is_reconciled = true;
 }
 
-/* The commands that take VPROX out of its table. */
-static int put_removal(
+/* The commands that remove VPROX from its table. */
+static int write_removal(
 	FILE *out, const struct ruleset_chain *vprox, const struct ruleset_chain *chains, size_t n)
 {
 	const char *family = ruleset_family_name(vprox->family);
@@ -276,7 +281,7 @@ static int remove_from_table(
 	struct nft_error reason = {"out of memory"};
 	size_t length = 0;
 	FILE *out = is_word(vprox->table) ? open_memstream(&commands, &length) : NULL;
-	int error = out ? put_removal(out, vprox, chains, n) : -ENOMEM;
+	int error = out ? write_removal(out, vprox, chains, n) : -ENOMEM;
 
 	if (error < 0)
 		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
@@ -293,7 +298,7 @@ static int remove_from_table(
 	return error;
 }
 
-static int remove_from_nftables(bool only_tell)
+static int remove_from_nftables(bool dry_run)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
@@ -311,7 +316,7 @@ static int remove_from_nftables(bool only_tell)
 		if (strcmp(chains[i].name, chain_name) != 0 || chains[i].is_base)
 			continue;
 		n_tables++;
-		if (only_tell)
+		if (dry_run)
 			log_info("would remove the chain %s from the nftables table %s %s",
 				chain_name, ruleset_family_name(chains[i].family), chains[i].table);
 		else
@@ -321,10 +326,10 @@ static int remove_from_nftables(bool only_tell)
 	return result < 0 ? result : n_tables;
 }
 
-int foreign_firewall_remove(bool only_tell)
+int foreign_firewall_remove(bool dry_run)
 {
-	int n = remove_from_nftables(only_tell);
-	int n_legacy = legacy_firewall_remove(only_tell);
+	int n = remove_from_nftables(dry_run);
+	int n_legacy = legacy_firewall_remove(dry_run);
 
 	return n < 0 ? n : n_legacy < 0 ? n_legacy : n + n_legacy;
 }

@@ -18,14 +18,14 @@ struct foreign_firewall *foreign_firewall_new(const struct host_config *config);
 
 /*
  * To be called at start, and again every few seconds because other programs flush their tables. The
- * first call writes VPROX anew where an earlier server left one, and also looks at legacy iptables,
- * by its programs; later calls start none, and cost one netlink message where no table has changed.
+ * first call writes VPROX anew where an earlier server left one, and opens legacy iptables too, by
+ * its programs; later calls start none, and cost one netlink message where no table has changed.
  */
-void foreign_firewall_tend(struct foreign_firewall *foreign);
+void foreign_firewall_reconcile(struct foreign_firewall *foreign);
 
-/* Takes VPROX out of all tables, unless the tunnels are kept; frees. NULL is fine. */
+/* Removes VPROX from all tables, unless the tunnels are kept; frees. NULL is fine. */
 void foreign_firewall_free(struct foreign_firewall *foreign, bool keep);
 
-/* VPROX and the jumps to it out of all tables, whoever put them there; logs each table. only_tell:
- * logs them and leaves them. Returns of how many tables, or the first -errno. */
-int foreign_firewall_remove(bool only_tell);
+/* Removes VPROX and the jumps to it from all tables, whichever server wrote them; logs each table.
+ * dry_run: only logs them. Returns the number of tables, or the first -errno. */
+int foreign_firewall_remove(bool dry_run);

@@ -1,3 +1,7 @@
+/*
+ * Removes the iptables rules of a Go vprox. Runs once at the start of the broker, and in `vprox
+ * clean`.
+ */
 #include "host/go_leftovers.h"
 
 #include <errno.h>
@@ -98,7 +102,7 @@ char *go_leftovers_batch(const char *saved, size_t *n_rules)
 }
 
 /* Returns how many there were, or -errno, logged. */
-static int remove_kind(enum iptables_kind kind, bool only_tell)
+static int remove_kind(enum iptables_kind kind, bool dry_run)
 {
 	const char *name = iptables_kind_name(kind);
 	auto_free char *saved = NULL;
@@ -123,21 +127,21 @@ static int remove_kind(enum iptables_kind kind, bool only_tell)
 	}
 	if (n == 0)
 		return 0;
-	result = only_tell ? 0 : iptables_restore(kind, batch, &error);
+	result = dry_run ? 0 : iptables_restore(kind, batch, &error);
 	if (result < 0) {
 		log_error("cannot remove the %zu %s rules that a Go vprox left: %s", n, name,
 			error.text);
 		return result;
 	}
-	log_info("%s %zu %s rules that a Go vprox left", only_tell ? "would remove" : "removed", n,
+	log_info("%s %zu %s rules that a Go vprox left", dry_run ? "would remove" : "removed", n,
 		name);
 	return (int)n;
 }
 
-int go_leftovers_remove(bool only_tell)
+int go_leftovers_remove(bool dry_run)
 {
-	int n = remove_kind(IPTABLES_NFT, only_tell);
-	int n_legacy = remove_kind(IPTABLES_LEGACY, only_tell);
+	int n = remove_kind(IPTABLES_NFT, dry_run);
+	int n_legacy = remove_kind(IPTABLES_LEGACY, dry_run);
 
 	return n < 0 ? n : n_legacy < 0 ? n_legacy : n + n_legacy;
 }

@@ -8,10 +8,10 @@
 /*
  * Removes them, of iptables-nft and of legacy iptables, and logs how many. At start only: where
  * there are any iptables rules at all, it runs iptables-save, and iptables-restore if there is
- * something to remove. only_tell: logs how many there are, and leaves them. Returns how many there
+ * something to remove. dry_run: only logs how many there are. Returns how many there
  * were, or -errno; what goes wrong is logged.
  */
-int go_leftovers_remove(bool only_tell);
+int go_leftovers_remove(bool dry_run);
 
 /*
  * From what iptables-save printed, the batch for iptables-restore --noflush that removes them, and

@@ -1,3 +1,7 @@
+/*
+ * Prepares the host in the order that a server needs, reconciles it by timers of the broker's event
+ * loop, and restores it. All in the broker's thread.
+ */
 #include "host/host.h"
 
 #include <errno.h>
@@ -20,7 +24,7 @@
 #include "host/sysctls.h"
 
 enum {
-	RECONCILE_PERIOD_MS = 5000, /* between looks at what other programs have changed */
+	RECONCILE_PERIOD_MS = 5000, /* between checks of what other programs have changed */
 	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
 };
 
@@ -44,18 +48,18 @@ static void on_reconcile_timer(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	firewall_tend(&host->config, &host->firewall_state);
-	foreign_firewall_tend(host->foreign);
-	policy_rules_tend(host->netlink, &host->config);
-	sysctls_tend(host->netlink, &host->config);
+	firewall_reconcile(&host->config, &host->firewall_state);
+	foreign_firewall_reconcile(host->foreign);
+	policy_rules_reconcile(host->netlink, &host->config);
+	sysctls_reconcile(host->netlink, &host->config);
 }
 
-static int tend_bind_addresses(struct host *host)
+static int reconcile_bind_addresses(struct host *host)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < host->n_binds; i++) {
-		int error = bind_address_tend(host->netlink, &host->binds[i]);
+		int error = bind_address_reconcile(host->netlink, &host->binds[i]);
 
 		result = result < 0 ? result : error;
 	}
@@ -68,7 +72,7 @@ static void on_address_timer(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	tend_bind_addresses(host);
+	reconcile_bind_addresses(host);
 }
 
 static int start_timer(struct host *host, struct event_base *base, event_callback_fn callback,
@@ -120,7 +124,7 @@ static int prepare_firewall(struct host *host)
 		return error;
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);
-	foreign_firewall_tend(host->foreign);
+	foreign_firewall_reconcile(host->foreign);
 	firewall_report_closed_inputs(&host->config);
 	return 0;
 }
@@ -140,9 +144,9 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 	}
 	error = prepare_firewall(host);
 	if (error == 0)
-		error = tend_bind_addresses(host);
+		error = reconcile_bind_addresses(host);
 	if (error == 0)
-		error = policy_rules_tend(host->netlink, &host->config);
+		error = policy_rules_reconcile(host->netlink, &host->config);
 	if (error == 0)
 		error = sysctls_prepare(host->netlink, &host->config);
 	if (error == 0)
@@ -168,7 +172,7 @@ static int restore_bind_addresses(struct host *host, bool started)
 		int error;
 
 		if (!started)
-			error = bind_address_take_back(host->netlink, bind);
+			error = bind_address_undo(host->netlink, bind);
 		else if (host->stays[i])
 			error = bind_address_keep(host->netlink, bind);
 		else
@@ -189,7 +193,7 @@ static int restore_firewall(struct host *host)
 	host->config.n_endpoints = n_kept;
 
 	bool keep = n_kept > 0;
-	int error = keep ? policy_rules_tend(host->netlink, &host->config)
+	int error = keep ? policy_rules_reconcile(host->netlink, &host->config)
 			 : policy_rules_remove(host->netlink, false);
 
 	foreign_firewall_free(host->foreign, keep);

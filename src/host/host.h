@@ -1,7 +1,7 @@
 /*
  * What a server needs of its host besides the tunnels: the bind addresses, forwarding, policy
  * rules, the firewall and a way through the firewalls of others. Made before the tunnels,
- * reconciled with what other programs do while the server runs, and put back at its end.
+ * reconciled with what other programs do while the server runs, and restored at its end.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 void host_keep_endpoint(struct host *host, size_t i);
 
 /*
- * Puts back what was made for the other endpoints, and frees. started: false after a start that
- * failed, which takes back only what it did itself to the addresses. NULL is fine. Returns 0 or the
+ * Restores what was changed for the other endpoints, and frees. started: false after a start that
+ * failed, which undoes only what it did itself to the addresses. NULL is fine. Returns 0 or the
  * first error, logged.
  */
 int host_restore(struct host *host, bool started);

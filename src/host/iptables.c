@@ -1,3 +1,7 @@
+/*
+ * Starts the programs of iptables, reads and writes their text. They block, so the broker calls
+ * this at its start and end only; `vprox clean` does too.
+ */
 #include "host/iptables.h"
 
 #include <errno.h>

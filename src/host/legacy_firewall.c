@@ -1,3 +1,7 @@
+/*
+ * Writes the chain VPROX into the filter table of iptables-legacy, and removes it. It starts
+ * programs: the broker does so at its start and end only, and `vprox clean`.
+ */
 #include "host/legacy_firewall.h"
 
 #include <errno.h>
@@ -38,7 +42,7 @@ static void read_line(void *context, const char *table, const char *line)
 		filter->n_jumps++;
 }
 
-static void put_opening(
+static void write_opening(
 	FILE *out, const struct filter_table *filter, const struct host_config *config)
 {
 	/* This line empties the chain where it is there. */
@@ -56,7 +60,7 @@ static void put_opening(
 	fputs("COMMIT\n", out);
 }
 
-static void put_closing(FILE *out, const struct filter_table *filter)
+static void write_closing(FILE *out, const struct filter_table *filter)
 {
 	fputs("*filter\n", out);
 	for (size_t i = 0; i < filter->n_jumps; i++)
@@ -75,7 +79,7 @@ char *legacy_firewall_opening(const char *saved, const struct host_config *confi
 	if (!out)
 		return NULL;
 	if (filter.is_closed)
-		put_opening(out, &filter, config);
+		write_opening(out, &filter, config);
 	if (fclose(out) != 0) {
 		free(batch);
 		return NULL;
@@ -94,7 +98,7 @@ char *legacy_firewall_closing(const char *saved)
 	if (!out)
 		return NULL;
 	if (filter.has_chain)
-		put_closing(out, &filter);
+		write_closing(out, &filter);
 	if (fclose(out) != 0) {
 		free(batch);
 		return NULL;
@@ -145,7 +149,7 @@ void legacy_firewall_open(const struct host_config *config)
 			 "now, by a chain VPROX of its own");
 }
 
-int legacy_firewall_remove(bool only_tell)
+int legacy_firewall_remove(bool dry_run)
 {
 	auto_free char *saved = NULL;
 	auto_free char *batch = NULL;
@@ -154,12 +158,12 @@ int legacy_firewall_remove(bool only_tell)
 	if (result < 0)
 		return result;
 	batch = legacy_firewall_closing(saved);
-	if (only_tell && batch)
+	if (dry_run && batch)
 		result = *batch != '\0';
 	else
 		result = apply(batch, "remove the chain VPROX from");
 	if (result > 0)
 		log_info("%s the chain VPROX from iptables-legacy",
-			only_tell ? "would remove" : "removed");
+			dry_run ? "would remove" : "removed");
 	return result;
 }

@@ -1,3 +1,7 @@
+/*
+ * Runs commands in nft's language in this process, by libnftables. It blocks until the kernel has
+ * answered.
+ */
 #include "host/nft.h"
 
 #include <errno.h>
@@ -6,14 +10,14 @@
 #include <string.h>
 #include <nftables/libnftables.h>
 
-/* nft's first line says what is wrong, the next ones point at the place in the text. */
-static void keep_first_line(const char *said, struct nft_error *error)
+/* nft's first line is the reason, the next ones point at the place in the text. */
+static void keep_first_line(const char *message, struct nft_error *error)
 {
-	size_t length = strcspn(said, "\n");
+	size_t length = strcspn(message, "\n");
 
 	if (length == 0)
-		said = "no reason given", length = strlen(said);
-	snprintf(error->text, sizeof error->text, "%.*s", (int)length, said);
+		message = "no reason given", length = strlen(message);
+	snprintf(error->text, sizeof error->text, "%.*s", (int)length, message);
 }
 
 /* output may be NULL. */

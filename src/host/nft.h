@@ -5,7 +5,7 @@ enum {
 	NFT_ERROR_SIZE = 256,
 };
 
-/* What nft said: for people, one line. */
+/* nft's reason: for people, one line. */
 struct nft_error {
 	char text[NFT_ERROR_SIZE];
 };

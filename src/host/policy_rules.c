@@ -1,3 +1,7 @@
+/*
+ * Decides which policy rules there should be, and makes them so. Runs in the broker, every 5 s too,
+ * and in `vprox clean`.
+ */
 #include "host/policy_rules.h"
 
 #include <errno.h>
@@ -48,7 +52,7 @@ static bool is_ours(const struct rule *rule)
 }
 
 /*
- * Whether the rule has a say in where the bind address's traffic goes, but not in where the block's
+ * Whether the rule matters for where the bind address's traffic goes, but not for where the block's
  * does. "iif lo" is what the host itself sends, as it sends the bind address's traffic; the block's
  * comes out of a tunnel.
  */
@@ -210,7 +214,7 @@ static int change(struct netlink *netlink, const struct rule *present, size_t n_
 	return first_error;
 }
 
-int policy_rules_tend(struct netlink *netlink, const struct host_config *config)
+int policy_rules_reconcile(struct netlink *netlink, const struct host_config *config)
 {
 	auto_free struct rule *present = NULL;
 	auto_free struct rule *wanted = NULL;
@@ -226,7 +230,7 @@ int policy_rules_tend(struct netlink *netlink, const struct host_config *config)
 	return change(netlink, present, n_present, wanted, n_wanted);
 }
 
-int policy_rules_remove(struct netlink *netlink, bool only_tell)
+int policy_rules_remove(struct netlink *netlink, bool dry_run)
 {
 	auto_free struct rule *present = NULL;
 	char text[TEXT_SIZE];
@@ -238,7 +242,7 @@ int policy_rules_remove(struct netlink *netlink, bool only_tell)
 		log_error("cannot look at the policy rules: %s", strerror(-error));
 		return error;
 	}
-	for (size_t i = 0; i < n_present && only_tell; i++) {
+	for (size_t i = 0; i < n_present && dry_run; i++) {
 		if (!is_ours(&present[i]))
 			continue;
 		describe(&present[i], text);
@@ -246,6 +250,6 @@ int policy_rules_remove(struct netlink *netlink, bool only_tell)
 	}
 	for (size_t i = 0; i < n_present; i++)
 		n += is_ours(&present[i]);
-	error = only_tell ? 0 : change(netlink, present, n_present, NULL, 0);
+	error = dry_run ? 0 : change(netlink, present, n_present, NULL, 0);
 	return error < 0 ? error : n;
 }

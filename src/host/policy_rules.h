@@ -18,11 +18,11 @@ struct rule;
  * or an earlier state of the host needed, and logs what it changed. netlink is of NETLINK_ROUTE.
  * Returns 0 or the first -errno, logged.
  */
-int policy_rules_tend(struct netlink *netlink, const struct host_config *config);
+int policy_rules_reconcile(struct netlink *netlink, const struct host_config *config);
 
-/* Removes them all, and logs each. only_tell: logs them and leaves them. Returns how many there
+/* Removes them all, and logs each. dry_run: only logs them. Returns how many there
  * were, or the first -errno, logged. */
-int policy_rules_remove(struct netlink *netlink, bool only_tell);
+int policy_rules_remove(struct netlink *netlink, bool dry_run);
 
 /*
  * The rules there should be, given those there are: never one that the host has itself. The array

@@ -1,3 +1,7 @@
+/*
+ * Asks the kernel for chains and rules of nftables, by netlink. It opens a socket for each
+ * question, and blocks until the answer is there.
+ */
 #include "host/ruleset.h"
 
 #include <arpa/inet.h>

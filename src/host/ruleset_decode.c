@@ -1,3 +1,7 @@
+/*
+ * Decodes what the kernel says of one chain or one rule of nftables. No state, no input but the
+ * message.
+ */
 #include "host/ruleset.h"
 
 #include <arpa/inet.h>

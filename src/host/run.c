@@ -210,12 +210,12 @@ static int finish(pid_t pid, unsigned int timeout_ms, int *status)
 /* Of a program that did not end with status 0. */
 static int explain(int status, const struct streams *streams, struct run_error *error)
 {
-	auto_free char *said = NULL;
+	auto_free char *text = NULL;
 
 	if (length_of(streams->messages) > 0 &&
-		read_back(streams->messages, RUN_ERROR_SIZE, &said) == 0) {
-		said[strcspn(said, "\n")] = '\0';
-		return fail(error, -EIO, said);
+		read_back(streams->messages, RUN_ERROR_SIZE, &text) == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		return fail(error, -EIO, text);
 	}
 	if (WIFSIGNALED(status))
 		return fail(error, -EIO, strsignal(WTERMSIG(status)));

@@ -9,7 +9,7 @@ enum {
 	RUN_ERROR_SIZE = 256,
 };
 
-/* Why it failed: for people, one line; what the program itself said, if it did. */
+/* Why it failed: for people, one line; the program's own message, if it wrote one. */
 struct run_error {
 	char text[RUN_ERROR_SIZE];
 };

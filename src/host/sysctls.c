@@ -1,3 +1,7 @@
+/*
+ * Switches forwarding on and loosens rp_filter, where that is needed. Runs in the broker: at its
+ * start, and every 5 s.
+ */
 #include "host/sysctls.h"
 
 #include <dirent.h>
@@ -170,7 +174,7 @@ static bool is_forwarding_off(const struct host_config *config)
 	return off;
 }
 
-int sysctls_tend(struct netlink *netlink, const struct host_config *config)
+int sysctls_reconcile(struct netlink *netlink, const struct host_config *config)
 {
 	return is_forwarding_off(config) ? sysctls_prepare(netlink, config)
 					 : prepare_outside(netlink, config);

@@ -14,7 +14,7 @@ int sysctls_prepare(struct netlink *netlink, const struct host_config *config);
 
 /*
  * The same while the server runs, to be called every few seconds (`sysctl --system` and others set
- * them back): without a look at each tunnel, unless forwarding was off in general, for the tunnels
- * to come or for one of the vprox<i>.
+ * them back): the tunnels' own settings are read only if forwarding was off in general, for the
+ * tunnels to come or for one of the vprox<i>.
  */
-int sysctls_tend(struct netlink *netlink, const struct host_config *config);
+int sysctls_reconcile(struct netlink *netlink, const struct host_config *config);

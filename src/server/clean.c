@@ -31,7 +31,7 @@ static const char device_sockets[] = "/run/wireguard";
 static const char socket_suffix[] = ".sock";
 
 struct cleaning {
-	bool only_tell;
+	bool dry_run;
 	size_t n_found;
 	int error; /* the first */
 	struct plane_leftover *leftovers; /* of the plane that is being cleaned */
@@ -70,18 +70,17 @@ static int keep_leftover(void *context, const struct plane_leftover *leftover)
 	return 0;
 }
 
-static int remove_leftover(
-	struct plane *plane, const struct plane_leftover *leftover, bool only_tell)
+static int remove_leftover(struct plane *plane, const struct plane_leftover *leftover, bool dry_run)
 {
 	const struct plane_name name = plane_device_name(leftover->index);
-	int error = only_tell ? 0 : plane->ops->remove_all(plane, leftover->index);
+	int error = dry_run ? 0 : plane->ops->remove_all(plane, leftover->index);
 
 	if (error < 0) {
 		log_error("cannot remove %s and its tunnels: %s", name.s, plane_error(plane));
 		return error;
 	}
 	log_info("%s %s and its tunnels, of %s (%s data plane)",
-		only_tell ? "would remove" : "removed", name.s,
+		dry_run ? "would remove" : "removed", name.s,
 		leftover->has_bind ? ipv4_text(leftover->bind).s : "an unknown address",
 		plane->ops->name);
 	return 1;
@@ -101,7 +100,7 @@ static void clean_plane(struct cleaning *cleaning, struct plane *plane)
 	record(cleaning, error);
 	for (size_t i = 0; i < cleaning->n_leftovers; i++)
 		record(cleaning,
-			remove_leftover(plane, &cleaning->leftovers[i], cleaning->only_tell));
+			remove_leftover(plane, &cleaning->leftovers[i], cleaning->dry_run));
 	if (plane)
 		plane->ops->free(plane);
 }
@@ -117,8 +116,8 @@ static void clean_routing(struct cleaning *cleaning)
 		return;
 	}
 	record(cleaning, bind_addresses_clear(
-				 netlink, cleaning->binds, cleaning->n_binds, cleaning->only_tell));
-	record(cleaning, policy_rules_remove(netlink, cleaning->only_tell));
+				 netlink, cleaning->binds, cleaning->n_binds, cleaning->dry_run));
+	record(cleaning, policy_rules_remove(netlink, cleaning->dry_run));
 	netlink_close(netlink);
 }
 
@@ -139,7 +138,7 @@ static void clean_socket(struct cleaning *cleaning, const char *path)
 {
 	if (!is_stale(path))
 		return;
-	if (!cleaning->only_tell && unlink(path) < 0) {
+	if (!cleaning->dry_run && unlink(path) < 0) {
 		int error = -errno;
 
 		log_error("cannot remove the socket %s: %s", path, strerror(-error));
@@ -147,7 +146,7 @@ static void clean_socket(struct cleaning *cleaning, const char *path)
 		return;
 	}
 	log_info("%s the socket %s, which nobody listens on",
-		cleaning->only_tell ? "would remove" : "removed", path);
+		cleaning->dry_run ? "would remove" : "removed", path);
 	record(cleaning, 1);
 }
 
@@ -183,16 +182,16 @@ static void clean_sockets(struct cleaning *cleaning)
 }
 
 /* In the order of a server's own end: the firewall goes after the tunnels it guards. */
-static int clean_all(bool only_tell)
+static int clean_all(bool dry_run)
 {
-	struct cleaning cleaning = {.only_tell = only_tell};
+	struct cleaning cleaning = {.dry_run = dry_run};
 
 	clean_plane(&cleaning, plane_kernel_new());
 	clean_plane(&cleaning, plane_embedded_new());
 	clean_routing(&cleaning);
-	record(&cleaning, foreign_firewall_remove(only_tell));
-	record(&cleaning, go_leftovers_remove(only_tell));
-	record(&cleaning, firewall_clear(only_tell));
+	record(&cleaning, foreign_firewall_remove(dry_run));
+	record(&cleaning, go_leftovers_remove(dry_run));
+	record(&cleaning, firewall_clear(dry_run));
 	clean_sockets(&cleaning);
 	if (cleaning.n_found == 0 && cleaning.error == 0)
 		log_info("there is nothing to remove");
@@ -201,7 +200,7 @@ static int clean_all(bool only_tell)
 	return cleaning.error;
 }
 
-int clean_host(bool only_tell)
+int clean_host(bool dry_run)
 {
 	auto_close int lock = -1;
 	int error = rights_check(false);
@@ -214,5 +213,5 @@ int clean_host(bool only_tell)
 		log_error("a vprox server runs on this host: stop it, and it clears up itself");
 	else if (lock < 0)
 		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-lock));
-	return lock < 0 ? lock : clean_all(only_tell);
+	return lock < 0 ? lock : clean_all(dry_run);
 }

@@ -6,9 +6,9 @@
 /*
  * Removes the interfaces of both data planes with all their tunnels, the addresses, policy rules
  * and firewall rules, and the sockets nobody listens on: with what the server itself clears up
- * with. Keys stay. Logs each thing. only_tell: logs what there is, and removes nothing.
+ * with. Keys stay. Logs each thing. dry_run: logs what there is, and removes nothing.
  *
  * Returns 0, -EWOULDBLOCK if a server runs (then nothing is done), or the first -errno; it goes on
  * after one.
  */
-int clean_host(bool only_tell);
+int clean_host(bool dry_run);

@@ -85,9 +85,9 @@ static int load(struct tool *tool)
 	return firewall_load(&tool->config, &tool->state);
 }
 
-static int tend(struct tool *tool)
+static int reconcile(struct tool *tool)
 {
-	return firewall_tend(&tool->config, &tool->state);
+	return firewall_reconcile(&tool->config, &tool->state);
 }
 
 static int remove_own(struct tool *tool)
@@ -102,13 +102,13 @@ static int report_inputs(struct tool *tool)
 	return 0;
 }
 
-static int foreign_tend(struct tool *tool)
+static int foreign_reconcile(struct tool *tool)
 {
 	if (!tool->foreign)
 		tool->foreign = foreign_firewall_new(&tool->config);
 	if (!tool->foreign)
 		return -ENOMEM;
-	foreign_firewall_tend(tool->foreign);
+	foreign_firewall_reconcile(tool->foreign);
 	return 0;
 }
 
@@ -133,9 +133,9 @@ static int remove_go_leftovers(struct tool *tool)
 	return 0;
 }
 
-static int address_tend(struct tool *tool)
+static int address_reconcile(struct tool *tool)
 {
-	return bind_address_tend(tool->netlink, &tool->bind);
+	return bind_address_reconcile(tool->netlink, &tool->bind);
 }
 
 static int address_keep(struct tool *tool)
@@ -143,9 +143,9 @@ static int address_keep(struct tool *tool)
 	return bind_address_keep(tool->netlink, &tool->bind);
 }
 
-static int address_take_back(struct tool *tool)
+static int address_undo(struct tool *tool)
 {
-	return bind_address_take_back(tool->netlink, &tool->bind);
+	return bind_address_undo(tool->netlink, &tool->bind);
 }
 
 static int address_remove(struct tool *tool)
@@ -153,9 +153,9 @@ static int address_remove(struct tool *tool)
 	return bind_address_remove(tool->netlink, &tool->bind);
 }
 
-static int rules_tend(struct tool *tool)
+static int rules_reconcile(struct tool *tool)
 {
-	return policy_rules_tend(tool->netlink, &tool->config);
+	return policy_rules_reconcile(tool->netlink, &tool->config);
 }
 
 static int rules_remove(struct tool *tool)
@@ -176,18 +176,18 @@ static const struct {
 } commands[] = {
 	{"text", print_text},
 	{"load", load},
-	{"tend", tend},
+	{"reconcile", reconcile},
 	{"remove", remove_own},
 	{"inputs", report_inputs},
-	{"foreign-tend", foreign_tend},
+	{"foreign-reconcile", foreign_reconcile},
 	{"foreign-stop", foreign_stop},
 	{"foreign-keep", foreign_keep},
 	{"go-leftovers", remove_go_leftovers},
-	{"address-tend", address_tend},
+	{"address-reconcile", address_reconcile},
 	{"address-keep", address_keep},
-	{"address-take-back", address_take_back},
+	{"address-undo", address_undo},
 	{"address-remove", address_remove},
-	{"rules-tend", rules_tend},
+	{"rules-reconcile", rules_reconcile},
 	{"rules-remove", rules_remove},
 	{"sysctls", sysctls},
 };

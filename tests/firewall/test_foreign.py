@@ -143,7 +143,7 @@ def test_the_tunnel_works_under_a_closed_forward_chain_of_iptables(route, kind, 
     restore(kind, rules)
     before = listing()
     assert seen_address() is None, "the foreign firewall does not close anything"
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
     assert "-A FORWARD -j VPROX" in sh(SERVER, f"iptables-{kind}-save")
     assert "-i vp0-+" in sh(SERVER, f"iptables-{kind} -S VPROX")
@@ -159,7 +159,7 @@ def test_the_tunnel_works_under_a_closed_forward_chain_of_nft(route, rules):
     sh(SERVER, "nft -f -", input=rules)
     before = listing()
     assert seen_address() is None
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
     route.run("foreign-stop")
     assert listing() == before
@@ -172,41 +172,41 @@ def test_a_chain_that_lets_everything_pass_is_left_alone(route):
         }''')
     restore("legacy", "*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n")
     before = listing()
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert listing() == before
 
 
-def test_tending_again_changes_nothing(route):
+def test_reconciling_again_changes_nothing(route):
     restore("nft", DOCKER)
     restore("legacy", DOCKER)
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     first = listing()
     for _ in range(3):
-        route.run("foreign-tend")
+        route.run("foreign-reconcile")
     assert listing() == first
 
 
 def test_a_tool_that_flushes_its_table_does_not_close_the_tunnel_for_long(route):
     restore("nft", UFW)
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     restore("nft", UFW)  # which flushes
     assert seen_address() is None
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
     sh(SERVER, "iptables-nft -F FORWARD")
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
     sh(SERVER, "nft flush chain ip filter VPROX")
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
 
 
 def test_a_firewall_that_is_started_later_does_not_close_the_tunnel(route):
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
     restore("nft", DOCKER)
     assert seen_address() is None
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     assert seen_address() == "203.0.113.1"
 
 
@@ -216,10 +216,10 @@ def test_what_a_killed_server_left_is_taken_over_and_removed_at_the_stop(route, 
     before = listing()
     killed = Tool(endpoints=["0,203.0.113.1,10.100.0.0/17,50227",
                              "7,203.0.113.7,10.100.128.0/17,50234"])
-    killed.run("foreign-tend")
+    killed.run("foreign-reconcile")
     killed.kill()
     assert "vp7-+" in sh(SERVER, f"iptables-{kind}-save")
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     saved = sh(SERVER, f"iptables-{kind}-save")
     assert "vp7-+" not in saved
     assert saved.count("-j VPROX") == 1
@@ -231,7 +231,7 @@ def test_what_a_killed_server_left_is_taken_over_and_removed_at_the_stop(route, 
 @pytest.mark.parametrize("kind", ["nft", "legacy"])
 def test_a_stop_with_keep_leaves_the_tunnels_open(route, kind):
     restore(kind, DOCKER)
-    route.run("foreign-tend")
+    route.run("foreign-reconcile")
     route.run("foreign-keep")
     assert seen_address() == "203.0.113.1"
 
@@ -247,7 +247,7 @@ def test_a_table_with_an_owner_gets_one_line(route):
         before = listing()
         tool = Tool()
         for _ in range(3):
-            tool.run("foreign-tend")
+            tool.run("foreign-reconcile")
             sh(SERVER, "nft add table ip unrelated")  # so that it looks again
             sh(SERVER, "nft delete table ip unrelated")
         tool.run("foreign-stop")
@@ -262,12 +262,12 @@ def test_a_table_with_an_owner_gets_one_line(route):
 
 def test_our_own_table_comes_back_after_a_flush(route):
     sh(SERVER, "nft flush ruleset")
-    route.run("tend")
+    route.run("reconcile")
     assert seen_address() == "203.0.113.1"
     before = listing()
-    route.run("tend")
+    route.run("reconcile")
     sh(SERVER, "nft flush chain ip vprox srcnat")
-    route.run("tend")
+    route.run("reconcile")
     assert listing() == before
 
 
@@ -281,7 +281,7 @@ def test_whatever_is_changed_in_our_own_table_is_put_right(route, change):
     before = listing()
     sh(SERVER, change)
     assert listing() != before
-    route.run("tend")
+    route.run("reconcile")
     assert listing() == before
     assert seen_address() == "203.0.113.1"
 
@@ -369,5 +369,5 @@ def test_the_rules_a_go_server_left_are_removed_and_no_others(empty_server, kind
 
 def test_looking_for_leftovers_makes_no_tables(empty_server):
     before = [sh(SERVER, "nft list ruleset"), sh(SERVER, "cat /proc/net/ip_tables_names")]
-    assert run_tool("go-leftovers", "foreign-tend", "foreign-stop", "inputs") == ""
+    assert run_tool("go-leftovers", "foreign-reconcile", "foreign-stop", "inputs") == ""
     assert [sh(SERVER, "nft list ruleset"), sh(SERVER, "cat /proc/net/ip_tables_names")] == before

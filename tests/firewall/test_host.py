@@ -38,38 +38,38 @@ FOREVER = 2**32 - 1
 
 
 def test_an_address_that_nobody_has_goes_to_the_default_routes_interface_for_a_minute(host):
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert list(addresses()) == ["eth0"]
     length, valid, _ = addresses()["eth0"]
     assert length == 32 and 55 <= valid <= 60
 
 
 def test_it_is_renewed(host):
-    host.run("address-tend")
+    host.run("address-reconcile")
     sh(SERVER, f"ip addr change {BIND}/32 dev eth0 valid_lft 7 preferred_lft 7")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] >= 55
 
 
 def test_it_comes_back_when_somebody_takes_it_away(host):
-    host.run("address-tend")
+    host.run("address-reconcile")
     sh(SERVER, f"ip addr del {BIND}/32 dev eth0")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert list(addresses()) == ["eth0"]
 
 
 def test_it_follows_the_default_route(host):
-    host.run("address-tend")
+    host.run("address-reconcile")
     sh(SERVER, "ip route replace default via 192.0.3.254")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert list(addresses()) == ["eth1"]
 
 
 def test_it_stays_where_it_is_while_there_is_no_default_route(host):
-    host.run("address-tend")
+    host.run("address-reconcile")
     sh(SERVER, "ip route del default")
     sh(SERVER, f"ip addr change {BIND}/32 dev eth0 valid_lft 7 preferred_lft 7")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] >= 55
 
 
@@ -80,7 +80,7 @@ def test_it_stays_where_it_is_while_there_is_no_default_route(host):
 def test_an_address_of_somebody_else_is_left_alone(host, given):
     sh(SERVER, f"ip addr add {given}")
     before = {name: entry[0] for name, entry in addresses().items()}
-    for command in "address-tend", "address-keep", "address-tend", "address-remove":
+    for command in "address-reconcile", "address-keep", "address-reconcile", "address-remove":
         host.run(command)
         assert {name: entry[0] for name, entry in addresses().items()} == before
         if "valid_lft" not in given:
@@ -89,7 +89,7 @@ def test_an_address_of_somebody_else_is_left_alone(host, given):
 
 def test_a_clean_stop_leaves_nothing(host):
     before = sh(SERVER, "ip addr")
-    host.run("address-tend")
+    host.run("address-reconcile")
     host.run("address-remove")
     host.run("address-remove")
     assert sh(SERVER, "ip addr") == before
@@ -97,10 +97,10 @@ def test_a_clean_stop_leaves_nothing(host):
 
 def test_a_stop_with_keep_makes_it_permanent_and_the_next_start_takes_it_over(host):
     before = sh(SERVER, "ip addr")
-    host.run("address-tend")
+    host.run("address-reconcile")
     host.run("address-keep")
     assert addresses()["eth0"][1] == FOREVER
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] <= 60
     host.run("address-remove")
     assert sh(SERVER, "ip addr") == before
@@ -108,30 +108,30 @@ def test_a_stop_with_keep_makes_it_permanent_and_the_next_start_takes_it_over(ho
 
 def test_a_start_that_fails_takes_away_the_address_that_it_added(host):
     before = sh(SERVER, "ip addr")
-    host.run("address-tend")
-    host.run("address-tend")
-    host.run("address-take-back")
+    host.run("address-reconcile")
+    host.run("address-reconcile")
+    host.run("address-undo")
     assert sh(SERVER, "ip addr") == before
 
 
 def test_a_start_that_fails_leaves_a_kept_address_without_end(host):
     """Else the tunnels that were kept with it would break a minute later."""
     sh(SERVER, f"ip addr add {BIND}/32 dev eth0 valid_lft 2147483000 preferred_lft 2147483000")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] <= 60
-    host.run("address-take-back")
+    host.run("address-undo")
     assert addresses()["eth0"][1] > 2**30
 
 
 def test_what_a_kernel_without_marks_keeps_is_taken_over(host):
     sh(SERVER, f"ip addr add {BIND}/32 dev eth0 valid_lft 2147483000 preferred_lft 2147483000")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] <= 60
 
 
 def test_what_a_go_server_left_is_taken_over(host):
     sh(SERVER, f"ip addr add {BIND}/32 dev eth0 valid_lft 20 preferred_lft 20")
-    host.run("address-tend")
+    host.run("address-reconcile")
     assert addresses()["eth0"][1] >= 55
     host.run("address-remove")
     assert not addresses()
@@ -141,11 +141,11 @@ def test_without_a_default_route_it_says_what_to_do_and_only_once(host):
     sh(SERVER, "ip route del default")
     tool = Tool(endpoints=[f"0,{BIND},10.100.0.0/16,50227"])
     for _ in range(3):
-        tool.process.stdin.write("address-tend\n")
+        tool.process.stdin.write("address-reconcile\n")
         tool.process.stdin.flush()
         assert tool.process.stdout.readline() == "done -101\n"
     sh(SERVER, "ip route add default via 192.0.2.254")
-    tool.run("address-tend")
+    tool.run("address-reconcile")
     said = tool.close().splitlines()
     complaints = [line for line in said if "no default route" in line]
     assert len(complaints) == 1 and f"ip address add {BIND}/32" in complaints[0]
@@ -165,9 +165,9 @@ TO_BLOCK = "1:\tfrom all to 10.100.0.0/16 lookup 254 proto 118"
 
 def test_answers_to_the_block_go_by_the_main_table(host):
     assert rules() == PLAIN
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     assert rules() == [PLAIN[0], TO_BLOCK, *PLAIN[1:]]
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     assert rules() == [PLAIN[0], TO_BLOCK, *PLAIN[1:]]
     host.run("rules-remove")
     assert rules() == PLAIN
@@ -193,10 +193,10 @@ def test_answers_to_the_block_go_by_the_main_table(host):
 def test_the_block_is_routed_as_its_bind_address_is(host, given, mirrored):
     sh(SERVER, f"ip rule add {given}")
     before = rules()
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     added = [TO_BLOCK, mirrored] if mirrored else [TO_BLOCK]
     assert [rule for rule in rules() if rule not in before] == added
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     assert len(rules()) == len(before) + len(added)
     host.run("rules-remove")
     assert rules() == before
@@ -204,10 +204,10 @@ def test_the_block_is_routed_as_its_bind_address_is(host, given, mirrored):
 
 def test_the_mirror_follows_what_it_mirrors(host):
     sh(SERVER, f"ip rule add from {BIND} lookup 7 pref 1000")
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     sh(SERVER, "ip rule del pref 1000 lookup 7 from 203.0.113.1")
     sh(SERVER, f"ip rule add from {BIND} lookup 8 pref 2000")
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     mirrors = [rule for rule in rules() if "from 10.100" in rule]
     assert mirrors == ["2000:\tfrom 10.100.0.0/16 lookup 8 proto 118"]
 
@@ -216,7 +216,7 @@ def test_a_rule_the_host_has_itself_is_not_ours_to_remove(host):
     sh(SERVER, f"ip rule add from {BIND} lookup 7 pref 1000")
     sh(SERVER, "ip rule add from 10.100.0.0/16 lookup 7 pref 1000")
     before = rules()
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     host.run("rules-remove")
     assert rules() == before
 
@@ -224,9 +224,9 @@ def test_a_rule_the_host_has_itself_is_not_ours_to_remove(host):
 def test_what_a_killed_server_left_is_known_again(host):
     sh(SERVER, f"ip rule add from {BIND} lookup 7 pref 1000")
     killed = Tool(endpoints=[f"0,{BIND},10.200.0.0/16,50227"])
-    killed.run("rules-tend")
+    killed.run("rules-reconcile")
     killed.kill()
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     assert not [rule for rule in rules() if "10.200" in rule]
 
 
@@ -249,7 +249,7 @@ def test_with_two_uplinks_the_tunnels_traffic_leaves_by_that_of_its_address(host
                     if seen.find(lambda p: p.src == BIND and p.proto == ICMP)]
 
     assert leaves_by() == ["eth0"], "without the rule it leaves by the wrong one"
-    host.run("rules-tend")
+    host.run("rules-reconcile")
     assert leaves_by() == ["eth1"]
     tun.close()
 
