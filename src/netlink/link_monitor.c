@@ -1,27 +1,30 @@
+/*
+ * Interfaces that have gone, by the notices that monitor.h reads. Runs in the broker: the kernel's
+ * plane asks before it believes an ifindex, and the event loop waits for the next notice.
+ */
 #include "netlink/link_monitor.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include <libmnl/libmnl.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include "base/cleanup.h"
+#include "netlink/attribute.h"
+#include "netlink/monitor.h"
+
 enum {
-	/* A notice takes 2 to 4 KiB of it: room for some 700 interfaces between two looks. */
+	/* A notice takes 2 to 4 KiB of it: room for some 700 interfaces between two calls. */
 	MONITOR_QUEUE_SIZE = 2 << 20,
-	/* A notice's start is all that is read; the rest may be cut. */
-	MONITOR_BUFFER_SIZE = 256,
 };
 
 struct link_monitor {
-	struct mnl_socket *socket;
 	int fd;
 };
 
@@ -45,28 +48,18 @@ static int attach_filter(int fd)
 int link_monitor_open(struct link_monitor **monitor)
 {
 	struct link_monitor *new = calloc(1, sizeof *new);
-	int size = MONITOR_QUEUE_SIZE, error = 0;
+	int size = MONITOR_QUEUE_SIZE, error;
 
 	if (!new)
 		return -ENOMEM;
-	new->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!new->socket) {
-		error = -errno;
-		goto out;
-	}
-	new->fd = mnl_socket_get_fd(new->socket);
-	error = attach_filter(new->fd);
-	if (error < 0)
-		goto out;
-	/* Without the right to it the queue is shorter, and -ENOBUFS comes sooner. */
-	setsockopt(new->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-	if (mnl_socket_bind(new->socket, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0)
-		error = -errno;
-out:
+	new->fd = netlink_monitor_open(RTMGRP_LINK);
+	error = new->fd < 0 ? new->fd : attach_filter(new->fd);
 	if (error < 0) {
 		link_monitor_close(new);
 		return error;
 	}
+	/* Without the right to it the queue is shorter, and -ENOBUFS comes sooner. */
+	setsockopt(new->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
 	*monitor = new;
 	return 0;
 }
@@ -75,8 +68,7 @@ void link_monitor_close(struct link_monitor *monitor)
 {
 	if (!monitor)
 		return;
-	if (monitor->socket)
-		mnl_socket_close(monitor->socket);
+	cleanup_close(&monitor->fd);
 	free(monitor);
 }
 
@@ -85,42 +77,28 @@ int link_monitor_fd(const struct link_monitor *monitor)
 	return monitor->fd;
 }
 
-/* The interface that a notice says is gone; 0: none. */
-static unsigned int gone_link(const void *buffer, size_t received)
-{
-	const struct nlmsghdr *message = buffer;
-	const struct ifinfomsg *header = (const struct ifinfomsg *)(message + 1);
+/* Whom to call back. */
+struct gone_callback {
+	link_gone_fn *gone;
+	void *context;
+};
 
-	if (received < sizeof *message + sizeof *header || message->nlmsg_type != RTM_DELLINK)
-		return 0;
-	/* A bridge tells of a port that left it in the same words, with its own family. */
-	if (header->ifi_family != AF_UNSPEC || header->ifi_index <= 0)
-		return 0;
-	return (unsigned int)header->ifi_index;
+static void on_notice(void *context, const struct nlmsghdr *message)
+{
+	const struct gone_callback *callback = context;
+	const struct ifinfomsg *header = message_header(message, sizeof *header);
+
+	/* Others can be there from before the filter. A bridge sends the same message, with its own
+	 * family, about a port that left it. */
+	if (!header || message->nlmsg_type != RTM_DELLINK || header->ifi_family != AF_UNSPEC ||
+		header->ifi_index <= 0)
+		return;
+	callback->gone(callback->context, (unsigned int)header->ifi_index);
 }
 
 int link_monitor_read(struct link_monitor *monitor, link_gone_fn *gone, void *context)
 {
-	_Alignas(struct nlmsghdr) uint8_t buffer[MONITOR_BUFFER_SIZE];
-	bool overrun = false;
+	struct gone_callback callback = {gone, context};
 
-	for (;;) {
-		struct sockaddr_nl from = {0};
-		socklen_t from_size = sizeof from;
-		ssize_t received = recvfrom(monitor->fd, buffer, sizeof buffer, 0,
-			(struct sockaddr *)&from, &from_size);
-		unsigned int ifindex;
-
-		if (received < 0 && errno == EAGAIN)
-			return overrun ? -ENOBUFS : 0;
-		if (received < 0 && errno == ENOBUFS)
-			overrun = true;
-		else if (received < 0 && errno != EINTR)
-			return -errno;
-		if (received < 0 || from.nl_pid != 0)
-			continue;
-		ifindex = gone_link(buffer, (size_t)received);
-		if (ifindex != 0)
-			gone(context, ifindex);
-	}
+	return netlink_monitor_read(monitor->fd, on_notice, &callback);
 }
