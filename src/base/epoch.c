@@ -43,7 +43,7 @@ void epoch_online(struct epoch *epoch, size_t reader)
 	_Atomic uint64_t *seen = &epoch->readers[reader].seen;
 	uint64_t now;
 
-	/* The writer unlinks, moves the epoch on, then looks at `seen`. In the single order of
+	/* The writer unlinks, moves the epoch on, then reads `seen`. In the single order of
 	 * these four accesses either it finds us online, or we find the epoch moved on, and with it
 	 * what was unlinked before. */
 	do {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,16 +46,18 @@ int file_read(const char *path, size_t max, char **data, size_t *length)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t length)
+int file_write_all(int fd, const void *data, size_t length)
 {
+	const uint8_t *bytes = data;
+
 	while (length > 0) {
-		ssize_t n = write(fd, data, length);
+		ssize_t n = write(fd, bytes, length);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		bytes += n;
 		length -= (size_t)n;
 	}
 	return 0;
@@ -89,7 +92,7 @@ int file_create(const char *path, mode_t mode, const void *data, size_t length)
 
 	if (fd < 0)
 		return -errno;
-	error = write_all(fd, data, length);
+	error = file_write_all(fd, data, length);
 	if (error == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		error = -errno;
 	if (error == 0 && link(temporary, path) < 0)

@@ -11,6 +11,9 @@
  */
 int file_read(const char *path, size_t max, char **data, size_t *length);
 
+/* Writes all of the data to an open file. Returns 0 or -errno. */
+int file_write_all(int fd, const void *data, size_t length);
+
 /*
  * Writes a file so that it is there whole or not at all, also after a crash: a temporary one beside
  * it, synced, then linked to its name. An existing file is left alone and gives -EEXIST: who came

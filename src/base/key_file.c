@@ -10,7 +10,7 @@
 #include "base/file.h"
 
 enum {
-	MAX_FILE_SIZE = 128, /* a key, a newline, and patience with an editor's additions */
+	MAX_FILE_SIZE = 128, /* a key, a newline, and what an editor may have added */
 	FILE_MODE = 0600,
 	FOLDER_MODE = 0700,
 };

@@ -142,7 +142,7 @@ void log_line(enum log_level level, const char *format, ...)
 		line[n++] = '\n';
 	}
 	if (write(fd, line, n) < 0) {
-		/* there is nowhere left to say so */
+		/* There is nowhere left to report it. */
 	}
 	errno = saved_errno;
 }

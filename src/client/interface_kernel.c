@@ -77,7 +77,7 @@ static int configure_wireguard(struct interface *interface, const struct tunnel 
 	error = set_key(interface, &device);
 	wireguard_free(&device);
 	return error < 0 ? error
-			 : wireguard_set_way_out(interface->generic, interface->wireguard,
+			 : wireguard_set_client_peer(interface->generic, interface->wireguard,
 				   interface->ifindex, &tunnel->server_key, &endpoint, alone);
 }
 

@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 
 enum {
 	PATH_SIZE = 4096,
@@ -40,27 +41,16 @@ static int fail(struct run_error *error, int code, const char *text)
 	return code;
 }
 
-static int write_all(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0)
-			return -errno;
-		text += n;
-		left -= (size_t)n;
-	}
-	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
-}
-
 /* Returns a file descriptor or -errno. */
 static int make_input(const char *text)
 {
 	int fd = memfd_create("input", MFD_CLOEXEC);
-	int error = fd < 0 ? -errno : write_all(fd, text ? text : "");
+	int error = fd < 0 ? -errno : 0;
 
+	if (error == 0 && text)
+		error = file_write_all(fd, text, strlen(text));
+	if (error == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		error = -errno;
 	if (error == 0)
 		return fd;
 	cleanup_close(&fd);

@@ -1,3 +1,7 @@
+/*
+ * IPv4 addresses of interfaces as netlink messages. Runs in the broker, the client and `vprox
+ * clean`; blocks until the kernel has answered.
+ */
 #include "netlink/address.h"
 
 #include <sys/socket.h>

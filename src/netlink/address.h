@@ -23,7 +23,7 @@ struct address {
 	struct ipv4 local;
 	uint8_t prefix_length;
 	uint8_t scope; /* RT_SCOPE_... */
-	uint8_t protocol; /* IFA_PROTO: who added it; 0: not said. Kept by Linux 5.18 and later */
+	uint8_t protocol; /* IFA_PROTO: who added it; 0: unknown. Kept by Linux 5.18 and later */
 	uint32_t flags; /* IFA_F_...; of a dump: IFA_F_PERMANENT without a lifetime */
 	uint32_t valid_s; /* seconds left to live, or ADDRESS_FOREVER */
 	uint32_t preferred_s; /* no longer than valid_s */

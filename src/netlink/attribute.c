@@ -1,3 +1,4 @@
+/* Reads attributes out of messages that may be broken. No state: any thread may call it. */
 #include "netlink/attribute.h"
 
 #include <string.h>

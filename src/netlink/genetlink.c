@@ -1,3 +1,7 @@
+/*
+ * Finds families of generic netlink, and begins messages for them. Runs in the broker, the client
+ * and `vprox clean`.
+ */
 #include "netlink/genetlink.h"
 
 #include <errno.h>
@@ -23,7 +27,7 @@ void genetlink_add(
 	header->version = version;
 }
 
-static int take_family(void *context, size_t number, const struct nlmsghdr *message)
+static int read_family(void *context, size_t number, const struct nlmsghdr *message)
 {
 	const struct nlattr *table[CTRL_ATTR_FAMILY_ID + 1];
 
@@ -43,7 +47,7 @@ int genetlink_family(struct netlink *netlink, const char *name, uint16_t *family
 	netlink_request_init(&request);
 	genetlink_add(&request, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CONTROLLER_VERSION);
 	netlink_put_string(&request, CTRL_ATTR_FAMILY_NAME, name);
-	error = netlink_transact(netlink, &request, NULL, take_family, &found);
+	error = netlink_transact(netlink, &request, NULL, read_family, &found);
 	if (error == 0 && found == 0)
 		error = -EBADMSG;
 	if (error == 0)

@@ -1,3 +1,7 @@
+/*
+ * Network interfaces as netlink messages. Runs in the broker, the client, `vprox clean` and, for
+ * the device's own interface, in its control thread.
+ */
 #include "netlink/link.h"
 
 #include <errno.h>

@@ -20,6 +20,6 @@ typedef void link_gone_fn(void *context, unsigned int ifindex);
 /*
  * Calls back for every interface that has gone since the last call; does not block. -ENOBUFS: there
  * were more than the queue could hold; those that are known have been called back for, of the
- * others only a look at all interfaces can tell.
+ * others, only a dump of all interfaces shows which they are.
  */
 int link_monitor_read(struct link_monitor *monitor, link_gone_fn *gone, void *context);

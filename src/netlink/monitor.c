@@ -1,4 +1,5 @@
-/* A socket for the kernel's notices of changes. Runs in the embedded device's control thread. */
+/* A socket for the kernel's notices of changes. Runs in the embedded device's control thread and,
+ * for link_monitor.h, in the broker. */
 #include "netlink/monitor.h"
 
 #include <errno.h>

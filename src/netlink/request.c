@@ -1,3 +1,4 @@
+/* Builds requests in a buffer. No state but the request: any thread may call it. */
 #include "netlink/request.h"
 
 #include <errno.h>

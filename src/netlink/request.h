@@ -44,6 +44,7 @@ void netlink_put_u32(struct netlink_request *request, uint16_t type, uint32_t va
 void netlink_put_string(struct netlink_request *request, uint16_t type, const char *text);
 void netlink_put_ipv4(struct netlink_request *request, uint16_t type, struct ipv4 address);
 
-/* What is put between the two is nested in an attribute of that type. Returns what end needs. */
+/* What is written between the two is nested in an attribute of that type. Returns what end needs.
+ */
 size_t netlink_nest_begin(struct netlink_request *request, uint16_t type);
 void netlink_nest_end(struct netlink_request *request, size_t nest);

@@ -1,3 +1,7 @@
+/*
+ * IPv4 routes as netlink messages. Runs in the broker, the client, `vprox clean` and the device's
+ * control thread.
+ */
 #include "netlink/route.h"
 
 #include <errno.h>
@@ -180,7 +184,7 @@ int route_dump(struct netlink *netlink, const struct route_filter *filter, struc
 	return error == -ENOENT ? 0 : error;
 }
 
-static int take_lookup(void *context, size_t number, const struct nlmsghdr *message)
+static int read_lookup(void *context, size_t number, const struct nlmsghdr *message)
 {
 	static const struct route_filter any = {0};
 
@@ -213,7 +217,7 @@ int route_lookup_marked(struct netlink *netlink, struct ipv4 to, struct ipv4 fro
 	if (mark != 0)
 		netlink_put_u32(&request, RTA_MARK, mark);
 	*route = (struct route){0};
-	error = netlink_transact(netlink, &request, NULL, take_lookup, route);
+	error = netlink_transact(netlink, &request, NULL, read_lookup, route);
 	return error == 0 && route->type == RTN_UNSPEC ? -ENETUNREACH : error;
 }
 

@@ -30,7 +30,7 @@ struct route {
 /* The route `ip route add DESTINATION dev OIF scope link` makes: table main, protocol boot. */
 struct route route_of_link(struct prefix destination, unsigned int oif);
 
-/* Adds a route, or puts it in place of one with the same destination, table and metric, in one
+/* Adds a route, or replaces the one with the same destination, table and metric, in one
  * step. */
 int route_set(struct netlink *netlink, const struct route *route);
 /* Adds it behind others with the same destination, table and metric, as the kernel adds an

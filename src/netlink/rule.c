@@ -1,3 +1,4 @@
+/* IPv4 policy rules as netlink messages. Runs in the broker, the client and `vprox clean`. */
 #include "netlink/rule.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,7 @@
+/*
+ * Sends requests, matches each answer to its request by the sequence number, and collects dumps. A
+ * socket belongs to one thread, which blocks until the kernel has answered.
+ */
 #include "netlink/socket.h"
 
 #include <errno.h>

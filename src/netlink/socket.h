@@ -16,8 +16,8 @@ int netlink_open(int family, struct netlink **netlink);
 /* NULL is fine. */
 void netlink_close(struct netlink *netlink);
 
-/* What the kernel said (extended acknowledgement) about the first request that failed in the last
- * call; "" if it said nothing. */
+/* The kernel's text (extended acknowledgement) about the first request that failed in the last
+ * call; "" if there was none. */
 const char *netlink_error(const struct netlink *netlink);
 
 /* Overwrites what was received last: for answers that hold secrets. */

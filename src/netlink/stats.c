@@ -1,3 +1,4 @@
+/* Counters of interfaces as netlink messages. Runs in the broker. */
 #include "netlink/stats.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,7 @@
+/*
+ * The kernel's WireGuard interfaces as netlink messages. Runs in the broker, the client and `vprox
+ * clean`. What holds a private key is wiped.
+ */
 #include "netlink/wireguard.h"
 
 #include <errno.h>
@@ -159,7 +163,7 @@ int wireguard_set_mark(
 	return netlink_execute(netlink, &request);
 }
 
-int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+int wireguard_set_client_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone)
 {
 	static const struct prefix all_of_ipv4 = {0};
@@ -288,7 +292,7 @@ int wireguard_decode(const struct nlmsghdr *message, struct wireguard_device *de
 	return error;
 }
 
-static int take_part(void *context, size_t number, const struct nlmsghdr *message)
+static int read_part(void *context, size_t number, const struct nlmsghdr *message)
 {
 	(void)number;
 	return wireguard_decode(message, context);
@@ -307,7 +311,7 @@ int wireguard_get(struct netlink *netlink, uint16_t family, unsigned int ifindex
 	for (int i = 0; i < NETLINK_DUMP_TRIES && error == -EINTR; i++) {
 		device->n_peers = 0;
 		device->n_allowed = 0;
-		error = netlink_dump(netlink, &request, take_part, device);
+		error = netlink_dump(netlink, &request, read_part, device);
 	}
 	netlink_wipe(netlink);
 	if (error < 0)

@@ -73,11 +73,11 @@ struct wireguard_endpoint {
  * Makes a peer the one that all of IPv4 leads to, or changes one that is there without interrupting
  * its traffic. alone: all peers are removed first, this one too, so that it is as new.
  */
-int wireguard_set_way_out(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+int wireguard_set_client_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone);
 
 /*
- * Says where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
+ * Sets where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
  * Ends persistent keepalives. Passes over one that is not there. outer_port: host byte order.
  */
 int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigned int ifindex,
