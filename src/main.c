@@ -40,8 +40,8 @@ static void print_usage(FILE *out)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		usage_print_entry(commands[i]->name, commands[i]->summary, SUMMARY_COLUMN, out);
 	fprintf(out, "\nOptions:\n");
-	usage_print_entry(
-		"-h, --help", "print this; `vprox COMMAND --help` says more", OPTION_COLUMN, out);
+	usage_print_entry("-h, --help", "print this; `vprox COMMAND --help` prints the options",
+		OPTION_COLUMN, out);
 	usage_print_entry("    --version", usage_version.help, OPTION_COLUMN, out);
 	fprintf(out, "\nSee vprox(8), and vprox-COMMAND(8) of each command.\n");
 }

@@ -12,7 +12,7 @@ struct clean_config {
 static const struct command_option options[] = {
 	{
 		.name = "dry-run",
-		.help = "say what there is, and remove nothing",
+		.help = "print what there is, and remove nothing",
 		OPTION_FLAG(struct clean_config, is_dry_run),
 	},
 	{0},
@@ -32,7 +32,7 @@ const struct command command_clean = {
 	.summary = "remove what an earlier server left on this host",
 	.synopsis = "vprox clean [--dry-run]",
 	.description =
-		"Removes what an earlier server left on this host, and says what: interfaces "
+		"Removes what an earlier server left on this host, and prints what: interfaces "
 		"with their tunnels, addresses, policy rules and firewall rules. Keys stay. "
 		"Refuses while a server runs.",
 	.options = options,

@@ -16,7 +16,7 @@ struct option_use;
 
 /*
  * Checks an option's value and writes it to the field. Returns 0, or what option_error() returns
- * once it has said what is wrong with it.
+ * once it has written what is wrong with it.
  */
 typedef int option_parser(const struct option_use *use, void *field);
 

@@ -96,7 +96,7 @@ static const char *word_with(char letter, int argc, char **argv)
 }
 
 /* What getopt_long() has returned ':' or '?' for. */
-static int say_fault(const struct command *command, const struct all_options *all, int found,
+static int write_fault(const struct command *command, const struct all_options *all, int found,
 	int argc, char **argv)
 {
 	const struct command_option *option = find_option(all, optopt);
@@ -151,7 +151,7 @@ static int parse_options(const struct command *command, int argc, char **argv, v
 			return STATUS_OK;
 		}
 		if (!option) {
-			say_fault(command, &all, found, argc, argv);
+			write_fault(command, &all, found, argc, argv);
 			return STATUS_USAGE;
 		}
 		if (parse_value(command, option, optarg, configuration) < 0)

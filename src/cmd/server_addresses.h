@@ -9,5 +9,5 @@ struct server_config;
 option_parser server_add_ip, server_parse_block, server_parse_block_length;
 
 /* Checks them when all are read, and fills in the length of a block where none is given. Returns 0,
- * or -EINVAL once it has said what is wrong. */
+ * or -EINVAL once it has written what is wrong. */
 int server_check_addresses(struct server_config *config);

@@ -33,13 +33,13 @@ static const char *reason_of(int error)
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return "no vprox server runs on this host; `vprox server` starts one, and `vprox "
-		       "clean --dry-run` tells what an earlier one left";
+		       "clean --dry-run` lists what an earlier one left";
 	case -EACCES:
 	case -EPERM:
 		return "only root may ask the server: run it as root";
 	case -ENODATA:
-		return "the server did not answer: it takes questions from root only, and from no "
-		       "more than a few at a time";
+		return "the server did not answer: it answers root only, and only a few "
+		       "at a time";
 	case -EPROTONOSUPPORT:
 		return "the server that runs is of another release than this program: ask it with "
 		       "its own, or restart it";

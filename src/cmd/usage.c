@@ -1,4 +1,4 @@
-/* Prints what --help says of a command, from its table of options and in lines that a terminal
+/* Prints the text of --help, from a command's table of options and in lines that a terminal
  * holds, and the one line for a wrong command line. Runs in the process that the user has started.
  */
 #include "cmd/usage.h"

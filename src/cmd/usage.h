@@ -1,4 +1,5 @@
-/* What a command says of its use: the text of --help, and what is wrong with a command line. */
+/* What a command writes about its use: the text of --help, and what is wrong with a command line.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +23,7 @@ void usage_print_entry(const char *name, const char *text, size_t column, FILE *
 void usage_print_version(void);
 
 /*
- * Says in one line on standard error what is wrong with the command line, and where the help is.
+ * Writes in one line to standard error what is wrong with the command line, and where the help is.
  * The command is NULL where there is none. Always -EINVAL.
  */
 __attribute__((format(printf, 2, 3))) int usage_error(

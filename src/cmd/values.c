@@ -1,5 +1,5 @@
-/* Checks the values of options by their types, and says what is wrong with one: the functions that
- * tables of options name. Runs in the process that the user has started. */
+/* Checks the values of options by their types, and writes what is wrong with one: the functions
+ * that tables of options name. Runs in the process that the user has started. */
 #include "cmd/values.h"
 
 #include <errno.h>
