@@ -1,0 +1,361 @@
+/*
+ * Starts processes, watches their sockets and replaces those that end. Runs in the broker; what
+ * stands between fork() and execve() runs in the new process.
+ */
+#include "server/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/log.h"
+
+enum {
+	EXEC_FAILED = 127,
+	/* Of packets to a child: enough for all that it may be sent at a time, whatever the host's
+	   default is. */
+	SOCKET_BUFFER_SIZE = 208 * 1024,
+	N_PASSED_ON = 6,
+};
+
+/* Of the environment. */
+static const char *const passed_on[N_PASSED_ON] = {"OPENSSL_CONF=", "OPENSSL_MODULES=",
+	"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+/* The broker alone acts on these; it tells the children. */
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+struct child_group {
+	struct child_group_config config;
+	struct event_base *base;
+	struct event *child_ended;
+	bool is_retired;
+	struct child children[];
+};
+
+/* In the child: everything first goes above all targets, so that no dup2() hits one that is still
+ * needed. copies has room for n. */
+static int place_descriptors(const int *sources, int *copies, int n)
+{
+	int end = CHILD_FD_BROKER + n;
+
+	for (int i = 0; i < n; i++) {
+		copies[i] = fcntl(sources[i], F_DUPFD, end);
+		if (copies[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(copies[i], CHILD_FD_BROKER + i) < 0)
+			return -errno;
+	syscall(SYS_close_range, end, ~0u, 0);
+	return 0;
+}
+
+/* Of our environment, only what the libraries need: what else is in it, such as an
+ * operator's credentials, is none of a child's business. */
+static void pick_environment(char *environment[N_PASSED_ON + 1])
+{
+	size_t n = 0;
+
+	for (char **variable = environ; *variable; variable++)
+		for (size_t i = 0; i < N_PASSED_ON && n < N_PASSED_ON; i++)
+			if (strncmp(*variable, passed_on[i], strlen(passed_on[i])) == 0)
+				environment[n++] = *variable;
+	environment[n] = NULL;
+}
+
+/* A new image, not a fork alone: a child must not have the broker's memory, with the keys and
+ * tables in it. */
+static void become(const char *command, const int *sources, int *copies, int n)
+{
+	char *const arguments[] = {"vprox", (char *)command, NULL};
+	char *environment[N_PASSED_ON + 1];
+	sigset_t none;
+	int error = place_descriptors(sources, copies, n);
+
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
+		signal(stop_signals[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	pick_environment(environment);
+	if (error == 0) {
+		execve("/proc/self/exe", arguments, environment);
+		error = -errno;
+	}
+	log_error("a new process cannot become a %s: %s", command, strerror(-error));
+	_exit(EXEC_FAILED);
+}
+
+/*
+ * A signal for the whole process group (Ctrl-C) must not reach the broker a second time by way of a
+ * child that still has its handlers, and the pipe behind them: none is delivered to the child until
+ * it ignores them.
+ */
+static pid_t fork_without_signals(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+static int fork_child(struct child *child, int child_end, const int *descriptors, size_t n)
+{
+	auto_free int *sources = calloc(2 * (n + 1), sizeof *sources);
+	pid_t pid;
+
+	if (!sources)
+		return -ENOMEM;
+	sources[0] = child_end;
+	memcpy(sources + 1, descriptors, n * sizeof *sources);
+	pid = fork_without_signals();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become(child->group->config.command, sources, sources + n + 1, (int)n + 1);
+	child->pid = pid;
+	return 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct child *child = context;
+	const struct child_group_config *config = &child->group->config;
+
+	(void)fd;
+	(void)what;
+	config->readable(config->context, child);
+}
+
+static void disconnect(struct child *child)
+{
+	if (child->fd < 0)
+		return;
+	free_event(child->readable);
+	child->readable = NULL;
+	close(child->fd);
+	child->fd = -1;
+}
+
+int child_spawn(struct child *child, const int *descriptors, size_t n)
+{
+	auto_close int child_end = -1;
+	const int buffer_size = SOCKET_BUFFER_SIZE;
+	int ends[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		return -errno;
+	if (setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &buffer_size, sizeof buffer_size) < 0)
+		log_debug("cannot set the size of a socket's buffer: %m");
+	child->fd = ends[0];
+	child_end = ends[1];
+	child->readable = event_new(
+		child->group->base, child->fd, EV_READ | EV_PERSIST, on_readable, child);
+	error = child->readable && event_add(child->readable, NULL) == 0
+			? fork_child(child, child_end, descriptors, n)
+			: -ENOMEM;
+	if (error < 0) {
+		disconnect(child);
+		return error;
+	}
+	child->generation++;
+	child->is_ready = false;
+	child->started_ms = clock_now_ms(&system_clock);
+	log_debug("%s is process %d", child->name, (int)child->pid);
+	return 0;
+}
+
+static void respawn_later(struct child *child, unsigned long delay_ms)
+{
+	struct timeval delay = timeval_from_ms(delay_ms);
+
+	event_add(child->respawn, &delay);
+}
+
+bool child_is_hung_up(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
+}
+
+void child_hang_up(struct child *child)
+{
+	disconnect(child);
+	respawn_later(child, CHILD_RESPAWN_DELAY_MS);
+}
+
+void child_expel(struct child *child, const char *what, int error)
+{
+	log_error("%s, process %d: %s: %s; ending it", child->name, (int)child->pid, what,
+		strerror(-error));
+	kill(child->pid, SIGKILL);
+	disconnect(child);
+}
+
+static int start(struct child *child)
+{
+	const struct child_group_config *config = &child->group->config;
+
+	return config->start(config->context, child);
+}
+
+/* For a child that has ended; one that has hung up and lives on would keep taking work that it
+ * cannot do. */
+static void on_respawn(evutil_socket_t fd, short what, void *context)
+{
+	struct child *child = context;
+	int error;
+
+	(void)fd;
+	(void)what;
+	if (child->group->is_retired)
+		return;
+	if (child->pid != 0) {
+		child_expel(child, "it has hung up and goes on", -EPIPE);
+		return;
+	}
+	error = start(child);
+	if (error < 0) {
+		log_error("cannot start %s, will try again: %s", child->name, strerror(-error));
+		respawn_later(child, CHILD_RESPAWN_DELAY_MS);
+	}
+}
+
+static void log_end(const struct child *child, int status, bool expected)
+{
+	if (WIFSIGNALED(status))
+		log_error("%s, process %d, was killed by signal %d (%s)", child->name,
+			(int)child->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (!expected || WEXITSTATUS(status) != 0)
+		log_error("%s, process %d, ended with status %d", child->name, (int)child->pid,
+			WEXITSTATUS(status));
+}
+
+static void handle_end(struct child *child, int status)
+{
+	struct child_group *group = child->group;
+	uint64_t lived_ms = clock_now_ms(&system_clock) - child->started_ms;
+
+	log_end(child, status, group->is_retired);
+	disconnect(child);
+	child->pid = 0;
+	child->is_ready = false;
+	if (!group->is_retired)
+		respawn_later(child,
+			lived_ms < CHILD_RESPAWN_DELAY_MS ? CHILD_RESPAWN_DELAY_MS : 0);
+	if (group->config.ended)
+		group->config.ended(group->config.context, child);
+}
+
+static void on_child_ended(evutil_socket_t signal, short what, void *context)
+{
+	struct child_group *group = context;
+
+	(void)signal;
+	(void)what;
+	for (unsigned int i = 0; i < group->config.n; i++) {
+		struct child *child = &group->children[i];
+		int status;
+
+		if (child->pid != 0 && waitpid(child->pid, &status, WNOHANG) == child->pid)
+			handle_end(child, status);
+	}
+}
+
+static int start_all(struct child_group *group)
+{
+	group->child_ended = evsignal_new(group->base, SIGCHLD, on_child_ended, group);
+	if (!group->child_ended || event_add(group->child_ended, NULL) < 0)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < group->config.n; i++) {
+		struct child *child = &group->children[i];
+		int error;
+
+		child->respawn = evtimer_new(group->base, on_respawn, child);
+		error = child->respawn ? start(child) : -ENOMEM;
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+int child_group_new(struct event_base *base, const struct child_group_config *config,
+	struct child_group **result)
+{
+	struct child_group *group =
+		calloc(1, sizeof *group + config->n * sizeof(*group->children));
+	int error;
+
+	if (!group)
+		return -ENOMEM;
+	group->config = *config;
+	group->base = base;
+	for (unsigned int i = 0; i < config->n; i++) {
+		struct child *child = &group->children[i];
+
+		*child = (struct child){.group = group, .number = i, .fd = -1};
+		snprintf(child->name, sizeof child->name, "%s %u", config->command, i);
+	}
+	error = start_all(group);
+	if (error < 0)
+		child_group_free(group);
+	else
+		*result = group;
+	return error;
+}
+
+struct child *child_group_get(struct child_group *group, unsigned int number)
+{
+	return &group->children[number];
+}
+
+void child_group_retire(struct child_group *group)
+{
+	group->is_retired = true;
+}
+
+bool child_group_is_retired(const struct child_group *group)
+{
+	return group->is_retired;
+}
+
+bool child_group_is_running(const struct child_group *group)
+{
+	for (unsigned int i = 0; i < group->config.n; i++)
+		if (group->children[i].pid != 0)
+			return true;
+	return false;
+}
+
+void child_group_free(struct child_group *group)
+{
+	if (!group)
+		return;
+	for (unsigned int i = 0; i < group->config.n; i++) {
+		struct child *child = &group->children[i];
+
+		disconnect(child);
+		free_event(child->respawn);
+		if (child->pid != 0) {
+			kill(child->pid, SIGKILL);
+			waitpid(child->pid, NULL, 0);
+		}
+	}
+	free_event(group->child_ended);
+	free(group);
+}
