@@ -165,8 +165,8 @@ int child_spawn(struct child *child, const int *descriptors, size_t n)
 		log_debug("cannot set the size of a socket's buffer: %m");
 	child->fd = ends[0];
 	child_end = ends[1];
-	child->readable = event_new(
-		child->group->base, child->fd, EV_READ | EV_PERSIST, on_readable, child);
+	child->readable =
+		event_new(child->group->base, child->fd, EV_READ | EV_PERSIST, on_readable, child);
 	error = child->readable && event_add(child->readable, NULL) == 0
 			? fork_child(child, child_end, descriptors, n)
 			: -ENOMEM;
@@ -256,8 +256,8 @@ static void handle_end(struct child *child, int status)
 	child->pid = 0;
 	child->is_ready = false;
 	if (!group->is_retired)
-		respawn_later(child,
-			lived_ms < CHILD_RESPAWN_DELAY_MS ? CHILD_RESPAWN_DELAY_MS : 0);
+		respawn_later(
+			child, lived_ms < CHILD_RESPAWN_DELAY_MS ? CHILD_RESPAWN_DELAY_MS : 0);
 	if (group->config.ended)
 		group->config.ended(group->config.context, child);
 }
@@ -297,8 +297,7 @@ static int start_all(struct child_group *group)
 int child_group_new(struct event_base *base, const struct child_group_config *config,
 	struct child_group **result)
 {
-	struct child_group *group =
-		calloc(1, sizeof *group + config->n * sizeof(*group->children));
+	struct child_group *group = calloc(1, sizeof *group + config->n * sizeof(*group->children));
 	int error;
 
 	if (!group)

@@ -33,7 +33,8 @@ struct child {
 };
 
 struct child_group_config {
-	const char *command; /* what they are to be: vprox COMMAND, of those that are not for people */
+	const char
+		*command; /* what they are to be: vprox COMMAND, of those that are not for people */
 	unsigned int n;
 	/* Starts one, with child_spawn(). Returns 0 or -errno; it is tried again. */
 	int (*start)(void *context, struct child *child);
@@ -56,9 +57,9 @@ bool child_group_is_running(const struct child_group *group);
 void child_group_free(struct child_group *group);
 
 /*
- * To be called by start(): makes the socket, and a process that has, besides 0 to 2, its end of it at
- * CHILD_FD_BROKER, and copies of the n descriptors at the numbers after it. They stay the caller's.
- * Returns 0 or -errno.
+ * To be called by start(): makes the socket, and a process that has, besides 0 to 2, its end of it
+ * at CHILD_FD_BROKER, and copies of the n descriptors at the numbers after it. They stay the
+ * caller's. Returns 0 or -errno.
  */
 int child_spawn(struct child *child, const int *descriptors, size_t n);
 

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "server/child.h"
 
-_Static_assert(GATE_FD_BROKER == CHILD_FD_BROKER, "where a gate looks for its socket");
+_Static_assert((int)GATE_FD_BROKER == (int)CHILD_FD_BROKER, "where a gate looks for its socket");
 _Static_assert(
-	GATE_FD_CONFIG == CHILD_FD_BROKER + 1 && GATE_FD_FIRST_LISTENER == CHILD_FD_BROKER + 2,
+	GATE_FD_CONFIG == CHILD_FD_BROKER + 1 && (int)GATE_FD_FIRST_LISTENER == CHILD_FD_BROKER + 2,
 	"in the order of child_spawn()");
 
 struct gate_supervisor {
