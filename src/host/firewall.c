@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/firewall_text.h"
 #include "host/nft.h"
 #include "host/ruleset.h"
 

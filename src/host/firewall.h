@@ -19,10 +19,6 @@ struct firewall_state {
 	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of all that nft lists of it */
 };
 
-/* The commands that replace the table in one transaction, whether or not it is there. The caller
- * frees the text; NULL when there is no memory. */
-char *firewall_text(const struct host_config *config);
-
 /* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */
 int firewall_load(const struct host_config *config, struct firewall_state *state);
 
@@ -40,7 +36,3 @@ int firewall_remove(void);
 /* The same, and logs it. dry_run: only logs it. Returns whether it was there (1 or 0),
  * or -errno, logged. */
 int firewall_clear(bool dry_run);
-
-/* Logs what has to be open where other tables drop what they do not accept on its way to this host:
- * the outer packets are untracked, so no rule by connection state lets them in. */
-void firewall_report_closed_inputs(const struct host_config *config);

@@ -2,7 +2,7 @@
  * Finds the input chains of other programs that drop the tunnels' outer packets. Only the broker
  * calls it, once at its start.
  */
-#include "host/firewall.h"
+#include "host/firewall_inputs.h"
 
 #include <errno.h>
 #include <stdio.h>

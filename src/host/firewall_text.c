@@ -2,7 +2,7 @@
  * Writes the table "ip vprox" in nft's language: what tunnels may do and may not. Changes nothing
  * on the host.
  */
-#include "host/firewall.h"
+#include "host/firewall_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -17,6 +17,7 @@
 #include "netlink/socket.h"
 #include "host/bind_address.h"
 #include "host/firewall.h"
+#include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "host/firewall.h"
+#include "host/firewall_text.h"
 #include "host/host_config.h"
 
 static struct ipv4 address(const char *text)
