@@ -107,7 +107,7 @@ int confine_privileges(void)
 
 int confine_device(void)
 {
-	/* the keys are nobody's to look at */
+	/* no other process may read the keys */
 	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) < 0)
 		return -errno;
 	return SANITIZED ? 0

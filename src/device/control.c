@@ -172,7 +172,7 @@ int control_set_persistent(struct wireguard *wg, struct wg_peer *peer, uint16_t 
 }
 
 /* A worker has found no key, or one that it is time to renew. Meanwhile there may be a new one:
- * then only what the worker has put aside too late must go. */
+ * then only what the worker has staged too late must go. */
 static void serve_handshake(struct wireguard *wg, struct wg_peer *peer)
 {
 	const struct keypair *keypair = wg_peer_sending_key(peer, clock_now_ms(wg->clock));
@@ -196,10 +196,10 @@ static void serve_inbox(struct wireguard *wg)
 {
 	struct wg_peer *next;
 
-	for (struct wg_peer *peer = inbox_take(&wg->inbox); peer; peer = next) {
+	for (struct wg_peer *peer = inbox_remove_all(&wg->inbox); peer; peer = next) {
 		uint32_t requests;
 
-		/* From the moment that its requests are taken it may be put in again. */
+		/* Once its requests are removed it may be added again. */
 		next = atomic_load_explicit(&peer->inbox_next, memory_order_relaxed);
 		requests = atomic_exchange_explicit(&peer->requests, 0, memory_order_acq_rel);
 		if (peer->removed)
@@ -254,7 +254,7 @@ uint64_t control_deadline(const struct wireguard *wg)
 
 void control_free(struct wireguard *wg)
 {
-	/* No worker is left that could hold a removed peer, or put it in the inbox. */
+	/* No worker is left that could hold a removed peer, or add it to the inbox. */
 	epoch_reclaim(wg->epoch);
 	serve_inbox(wg);
 	noise_free(&wg->noise);

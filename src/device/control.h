@@ -1,6 +1,6 @@
 /*
  * The control thread's side of WireGuard: its configuration, the workers' requests and the timers.
- * It says through wireguard_ops what to send, knows no sockets and does not block.
+ * What is to be sent goes through wireguard_ops: it knows no sockets and does not block.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
-/* The ring of handshake messages: a worker puts in, the control thread reads. */
+/* The ring of handshake messages: a worker writes, the control thread reads. */
 #include "device/handoff.h"
 
 #include <string.h>
 
-bool handoff_put(struct handoff *handoff, const struct udp_endpoint *source, const uint8_t *data,
+bool handoff_write(struct handoff *handoff, const struct udp_endpoint *source, const uint8_t *data,
 	size_t length, bool *wake)
 {
 	uint32_t written = atomic_load_explicit(&handoff->written, memory_order_relaxed);

@@ -28,7 +28,7 @@ struct handoff {
 };
 
 /* False if it is full. *wake is set if the reader may be asleep. */
-bool handoff_put(struct handoff *handoff, const struct udp_endpoint *source, const uint8_t *data,
+bool handoff_write(struct handoff *handoff, const struct udp_endpoint *source, const uint8_t *data,
 	size_t length, bool *wake);
 
 /* How many wait. */

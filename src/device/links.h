@@ -1,6 +1,6 @@
 /*
  * What the device hears of interfaces, IPv4 addresses and routes: whether its own interface is up,
- * its MTU, and that ways to IPIP peers may have changed. The control thread's.
+ * its MTU, and that routes to IPIP peers may have changed. The control thread's.
  */
 #pragma once
 

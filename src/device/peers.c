@@ -30,7 +30,7 @@ static void append(struct device *device, struct target *target)
 	device->last = target;
 }
 
-static void take_out(struct device *device, struct target *target)
+static void unlink_target(struct device *device, struct target *target)
 {
 	*(target->previous ? &target->previous->next : &device->first) = target->next;
 	*(target->next ? &target->next->previous : &device->last) = target->previous;
@@ -73,7 +73,7 @@ static void remove_ipip(struct device *device, struct ipip_peer *peer)
 
 void device_remove_peer(struct device *device, struct target *target)
 {
-	take_out(device, target);
+	unlink_target(device, target);
 	allowedips_remove_all(&device->shared.inner, &target->inner);
 	if (target->kind == TARGET_WIREGUARD)
 		control_remove_peer(&device->shared.wireguard, wg_peer_of(target));

@@ -128,7 +128,7 @@ static void hand_off(
 {
 	if (!mac1_filter_passes(&r->shared->wireguard.filter, r->blake2s, data, length))
 		count_drop(&r->shared->drops.forged);
-	else if (!handoff_put(&r->handoff, from, data, length, &r->wake))
+	else if (!handoff_write(&r->handoff, from, data, length, &r->wake))
 		count_drop(&r->shared->drops.handshakes);
 }
 

@@ -1,7 +1,7 @@
 /*
  * How a device is made, in the order that the privileges ask for: the privileged helper first, then
- * all that is opened while it still may be, at last the sandbox. And WireGuard's way out of the
- * control thread: wireguard_ops. Runs in the control thread.
+ * all that is opened while it still may be, at last the sandbox. And what WireGuard's control
+ * side sends: wireguard_ops. Runs in the control thread.
  */
 #include "device/setup.h"
 
@@ -153,7 +153,7 @@ int device_init(
 	return error;
 }
 
-/* Once, at the start. What the ways to peers lack is found out later. */
+/* Once, at the start. What the paths to peers lack is found out later. */
 static void log_what_is_lacking(const struct device *device)
 {
 	const struct tun *tun = &device->shared.tun;

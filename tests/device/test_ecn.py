@@ -107,7 +107,7 @@ def ipip(network, request):
         me.uapi(f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
                 f"ipip_inner={IPIP_INNER[other.side]}\n\n")
     if "refuses its BPF" in a.log_text():
-        pytest.skip("this kernel has no short way")
+        pytest.skip("this kernel has no fast path")
     assert ping(network["a"], IPIP_INNER["b"], count=1)
     return a, b
 

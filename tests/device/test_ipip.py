@@ -1,4 +1,4 @@
-"""IPIP, by the short way (BPF) and by the raw socket."""
+"""IPIP, by the fast path (BPF) and by the raw socket."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def devices(network, request):
             f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
             f"ipip_inner={INNER[other.side]}\n\n")["errno"] == "0"
     if "refuses its BPF" in a.log_text():
-        pytest.skip("this kernel has no short way")
+        pytest.skip("this kernel has no fast path")
     return a, b
 
 
@@ -123,7 +123,7 @@ def narrow(network, request):
         me.uapi(f"set=1\nipip_local={ends[me.side][0]}\nipip_peer={ends[other.side][0]}\n"
                 f"ipip_inner={INNER[other.side]}\n\n")
     if "refuses its BPF" in made[0].log_text():
-        pytest.skip("this kernel has no short way")
+        pytest.skip("this kernel has no fast path")
     assert ping(network["a"], INNER["b"])
     return made
 

@@ -55,20 +55,20 @@ static void put_ip(const struct flow *flow, uint8_t *packet, size_t length)
 
 	if (flow->version == 4) {
 		packet[0] = (uint8_t)(0x40 | (PACKET_IPV4_HEADER + flow->ip_options) / 4);
-		packet_put16(packet + 2, (uint16_t)length);
-		packet_put16(packet + 4, flow->id);
-		packet_put16(packet + 6, flow->dont_fragment ? DF : 0);
+		packet_set16(packet + 2, (uint16_t)length);
+		packet_set16(packet + 4, flow->id);
+		packet_set16(packet + 6, flow->dont_fragment ? DF : 0);
 		packet[8] = TTL;
 		packet[9] = protocol;
-		packet_put32(packet + 12, 0x0a000000u | flow->address);
-		packet_put32(packet + 16, 0x0a000100u);
+		packet_set32(packet + 12, 0x0a000000u | flow->address);
+		packet_set32(packet + 16, 0x0a000100u);
 		memset(packet + PACKET_IPV4_HEADER, 1, flow->ip_options); /* "no operation" */
-		packet_put16(packet + 10,
+		packet_set16(packet + 10,
 			(uint16_t)~naive_sum(0, packet, PACKET_IPV4_HEADER + flow->ip_options));
 		return;
 	}
 	packet[0] = 0x60;
-	packet_put16(packet + 4, (uint16_t)(length - PACKET_IPV6_HEADER));
+	packet_set16(packet + 4, (uint16_t)(length - PACKET_IPV6_HEADER));
 	packet[6] = flow->ip_options ? HOP_BY_HOP : protocol;
 	packet[7] = TTL;
 	packet[8] = 0xfd;
@@ -94,24 +94,24 @@ size_t flow_super_packet(struct flow *flow, size_t payload, size_t step, uint8_t
 	for (size_t i = headers; i < length; i++)
 		packet[i] = (uint8_t)random();
 	put_ip(flow, packet, length);
-	packet_put16(t, 1000);
-	packet_put16(t + 2, 2000);
+	packet_set16(t, 1000);
+	packet_set16(t + 2, 2000);
 	*header = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.hdr_len = (uint16_t)headers,
 		.csum_start = (uint16_t)transport,
 		.csum_offset = flow->udp ? 6 : 16};
 	if (flow->udp) {
-		packet_put16(t + 4, (uint16_t)(length - transport));
-		packet_put16(
+		packet_set16(t + 4, (uint16_t)(length - transport));
+		packet_set16(
 			t + 6, naive_sum(pseudo(packet, PACKET_UDP, length - transport), t, 0));
 	} else {
-		packet_put32(t + 4, flow->sequence);
-		packet_put32(t + 8, 77);
+		packet_set32(t + 4, flow->sequence);
+		packet_set32(t + 8, 77);
 		t[12] = (uint8_t)((PACKET_TCP_HEADER + flow->tcp_options) / 4 << 4);
 		t[13] = tcp_flags;
-		packet_put16(t + 14, 5000);
+		packet_set16(t + 14, 5000);
 		memset(t + PACKET_TCP_HEADER, 1, flow->tcp_options);
-		packet_put16(
+		packet_set16(
 			t + 16, naive_sum(pseudo(packet, PACKET_TCP, length - transport), t, 0));
 	}
 	if (segments > 1) {

@@ -249,21 +249,21 @@ static void make_fragment(uint8_t *packet, size_t i)
 {
 	(void)i;
 	packet[6] |= 0x20;
-	packet_put16(packet + 10, 0);
-	packet_put16(packet + 10, (uint16_t)~naive_sum(0, packet, 20));
+	packet_set16(packet + 10, 0);
+	packet_set16(packet + 10, (uint16_t)~naive_sum(0, packet, 20));
 }
 
 static void change_ttl(uint8_t *packet, size_t i)
 {
 	packet[8] = (uint8_t)(packet[8] - i % 2);
-	packet_put16(packet + 10, 0);
-	packet_put16(packet + 10, (uint16_t)~naive_sum(0, packet, 20));
+	packet_set16(packet + 10, 0);
+	packet_set16(packet + 10, (uint16_t)~naive_sum(0, packet, 20));
 }
 
 static void clear_udp_checksum(uint8_t *packet, size_t i)
 {
 	(void)i;
-	packet_put16(packet + 26, 0);
+	packet_set16(packet + 26, 0);
 }
 
 static void what_differs_is_not_joined(void **state)

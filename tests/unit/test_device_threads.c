@@ -158,7 +158,7 @@ static void take_requests(struct shared *shared)
 {
 	struct wg_peer *next;
 
-	for (struct wg_peer *peer = inbox_take(&shared->inbox); peer; peer = next) {
+	for (struct wg_peer *peer = inbox_remove_all(&shared->inbox); peer; peer = next) {
 		next = atomic_load_explicit(&peer->inbox_next, memory_order_relaxed);
 		assert_int_not_equal(atomic_exchange(&peer->requests, 0), 0);
 		atomic_fetch_add(&shared->n_taken, 1);

@@ -122,7 +122,7 @@ static void a_udp_checksum_of_zero_is_sent_as_ones(void **state)
 	/* the payload makes the sum 0xffff, of which the complement is zero */
 	packet[28] = packet[29] = 0;
 	sum = naive_sum(0, packet + 20, 10);
-	packet_put16(packet + 28, (uint16_t)~sum);
+	packet_set16(packet + 28, (uint16_t)~sum);
 	assert_int_equal(segmenter_begin(&segmenter, &header, packet, length), 0);
 	assert_int_equal(packet_get16(packet + 26), 0xffff);
 }
@@ -152,7 +152,7 @@ static void headers_that_do_not_fit_their_packet_are_refused(void **state)
 	REFUSED(copy[0] = 0x55);
 	REFUSED(copy[0] = 0x4f; bad.csum_start = 20);
 	REFUSED(copy[32] = 0x10); /* a TCP header shorter than it can be */
-	REFUSED(packet_put16(copy + 2, 100));
+	REFUSED(packet_set16(copy + 2, 100));
 	REFUSED(bad.gso_type = 0; bad.csum_start = (uint16_t)length);
 	REFUSED(bad.gso_type = 0; bad.csum_offset = (uint16_t)length);
 #undef REFUSED
@@ -173,7 +173,7 @@ static void garbage_never_leads_out_of_the_packet(void **state)
 			packet[k] = (uint8_t)random();
 		packet[0] = (uint8_t)((random() % 2 ? 0x40 : 0x60) | (packet[0] & 7));
 		if (length > 6 && random() % 2)
-			packet_put16(packet + (packet[0] >> 4 == 4 ? 2 : 4),
+			packet_set16(packet + (packet[0] >> 4 == 4 ? 2 : 4),
 				(uint16_t)(length - (packet[0] >> 4 == 4 ? 0 : 40)));
 		for (size_t k = 0; k < sizeof header; k++)
 			((uint8_t *)&header)[k] = (uint8_t)(random() % 48);

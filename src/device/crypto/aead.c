@@ -1,3 +1,7 @@
+/*
+ * The AEAD out of the library's ChaCha20 and Poly1305, and of short messages without the library.
+ * Each thread has a context of its own.
+ */
 #include "device/crypto/aead.h"
 
 #include <errno.h>
@@ -120,7 +124,7 @@ static int cipher_in_work(struct aead *aead, const struct aead_key *key, uint64_
 	memset(aead->work, 0, CHACHA20_BLOCK);
 	if (n > 0)
 		memcpy(aead->work + CHACHA20_BLOCK, in, n);
-	/* What fills the last block is XORed too, and never looked at. */
+	/* What fills the last block is XORed too, and never read. */
 	memset(aead->work + CHACHA20_BLOCK + n, 0, total - CHACHA20_BLOCK - n);
 	if (total > aead->used)
 		aead->used = total;

@@ -1,3 +1,7 @@
+/*
+ * BLAKE2s out of the library, for handshakes. The control thread has a context, and each worker one
+ * for the mac1 filter.
+ */
 #include "device/crypto/blake2s.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * ChaCha20's rounds, in plain C: for short messages and for HChaCha20. Run by whoever seals or
+ * opens.
+ */
 #include "device/crypto/chacha20.h"
 
 #include <string.h>

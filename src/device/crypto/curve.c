@@ -1,3 +1,4 @@
+/* X25519 out of the library. Runs in the control thread, which makes all handshakes. */
 #include "device/crypto/curve.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Poly1305, in plain C, for short messages. Run by whoever seals or opens. */
 #include "device/crypto/poly1305.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * Which packets are joined, and the headers of what comes of it. Runs in every worker, on what it
+ * has received.
+ */
 #include "device/io/coalesce.h"
 
 #include <string.h>
@@ -125,7 +129,7 @@ static bool same_headers(const struct candidate *p, const uint8_t *head)
 	       same(data, head, ip + TCP_URGENT, p->header - ip - TCP_URGENT);
 }
 
-/* The identification must go on counting, unless nobody may look at it: RFC 6864, section 4. */
+/* The identification must go on counting, unless nobody may use it: RFC 6864, section 4. */
 static bool is_next_id(const struct coalesce_item *item, const struct candidate *p)
 {
 	return p->packet.version == 6 || packet_get16(p->data + IPV4_FRAGMENT) & IPV4_DF ||
@@ -252,12 +256,12 @@ static void finish_headers(
 	tcp = protocol == PACKET_TCP;
 	transport = data + packet.header;
 	if (packet.version == 4) {
-		packet_put16(data + IPV4_TOTAL_LENGTH, (uint16_t)item->length);
-		packet_put16(data + IPV4_CHECKSUM, 0);
+		packet_set16(data + IPV4_TOTAL_LENGTH, (uint16_t)item->length);
+		packet_set16(data + IPV4_CHECKSUM, 0);
 		check = checksum_field(data, PACKET_IPV4_HEADER);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);
 	} else {
-		packet_put16(
+		packet_set16(
 			data + IPV6_PAYLOAD_LENGTH, (uint16_t)(item->length - PACKET_IPV6_HEADER));
 	}
 	check = checksum_fold(packet_pseudo_sum(&packet, protocol, item->length - packet.header));
@@ -265,7 +269,7 @@ static void finish_headers(
 	if (tcp)
 		transport[TCP_FLAGS] |= item->end_flags & (TCP_PSH | TCP_FIN);
 	else
-		packet_put16(transport + UDP_LENGTH, (uint16_t)(item->length - packet.header));
+		packet_set16(transport + UDP_LENGTH, (uint16_t)(item->length - packet.header));
 
 	header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	header->hdr_len = item->header;

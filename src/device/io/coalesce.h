@@ -34,7 +34,7 @@ struct coalesce_item {
 	uint16_t header;
 	uint16_t next_id;
 	uint8_t end_flags; /* TCP flags of the last piece */
-	bool verified; /* the first packet's checksum was looked at */
+	bool verified; /* the first packet's checksum was checked */
 };
 
 struct coalescer {

@@ -1,3 +1,4 @@
+/* The ECN field of inner packets, read and changed. Runs in every worker. */
 #include "device/io/ecn.h"
 
 #include <string.h>

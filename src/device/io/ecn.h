@@ -1,7 +1,7 @@
 /*
  * Marks of congestion through a tunnel (RFC 6040): the outer header has the inner one's ECN field
- * on the way in (4.1, normal mode: it is copied), and what the path did to it is carried over to
- * the inner header on the way out (4.2).
+ * when it enters (4.1, normal mode: it is copied), and what the path did to it is carried over to
+ * the inner header when it leaves (4.2).
  */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* The answer to a packet that is too long. Runs in every worker that sends IPIP. */
 #include "device/io/icmp.h"
 
 #include <netinet/in.h>
@@ -30,7 +31,7 @@ size_t icmp_too_long(
 		quoted = length;
 	memset(answer, 0, HEADERS);
 	answer[0] = IPV4_PLAIN;
-	packet_put16(answer + IPV4_TOTAL_LENGTH, (uint16_t)(HEADERS + quoted));
+	packet_set16(answer + IPV4_TOTAL_LENGTH, (uint16_t)(HEADERS + quoted));
 	answer[IPV4_TTL] = ANSWER_TTL;
 	answer[IPV4_PROTOCOL] = IPPROTO_ICMP;
 	/* from where the packet was to go: the one address that surely is on the other side */
@@ -40,7 +41,7 @@ size_t icmp_too_long(
 	memcpy(answer + IPV4_CHECKSUM, &sum, sizeof sum);
 	icmp[0] = UNREACHABLE;
 	icmp[1] = FRAGMENTATION_NEEDED;
-	packet_put16(icmp + ICMP_MTU, mtu);
+	packet_set16(icmp + ICMP_MTU, mtu);
 	memcpy(icmp + ICMP_HEADER, packet, quoted);
 	sum = (uint16_t)~checksum_fold(checksum_add(0, icmp, ICMP_HEADER + quoted));
 	memcpy(icmp + ICMP_CHECKSUM, &sum, sizeof sum);

@@ -1,3 +1,4 @@
+/* Reads the IP header of packets that nobody has checked before. Runs in every worker. */
 #include "device/io/packet.h"
 
 #include <errno.h>

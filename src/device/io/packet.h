@@ -41,15 +41,15 @@ static inline uint32_t packet_get32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
-static inline void packet_put16(uint8_t *p, uint16_t value)
+static inline void packet_set16(uint8_t *p, uint16_t value)
 {
 	p[0] = (uint8_t)(value >> 8);
 	p[1] = (uint8_t)value;
 }
-static inline void packet_put32(uint8_t *p, uint32_t value)
+static inline void packet_set32(uint8_t *p, uint32_t value)
 {
-	packet_put16(p, (uint16_t)(value >> 16));
-	packet_put16(p + 2, (uint16_t)value);
+	packet_set16(p, (uint16_t)(value >> 16));
+	packet_set16(p + 2, (uint16_t)value);
 }
 
 /* The checksum's sum (checksum.h) of the pseudo-header of TCP or UDP: RFC 9293 3.1, RFC 8200 8.1.

@@ -1,3 +1,7 @@
+/*
+ * Cuts super-packets from the TUN. Runs in every worker, and in the control thread for what was
+ * staged.
+ */
 #include "device/io/segment.h"
 
 #include <errno.h>
@@ -110,30 +114,30 @@ static void write_headers(struct segmenter *s, uint8_t *data, size_t length, boo
 	if (s->version == 4) {
 		uint16_t check;
 
-		packet_put16(data + IPV4_TOTAL_LENGTH, (uint16_t)length);
-		packet_put16(data + IPV4_ID, (uint16_t)(packet_get16(data + IPV4_ID) + s->count));
-		packet_put16(data + IPV4_CHECKSUM, 0);
+		packet_set16(data + IPV4_TOTAL_LENGTH, (uint16_t)length);
+		packet_set16(data + IPV4_ID, (uint16_t)(packet_get16(data + IPV4_ID) + s->count));
+		packet_set16(data + IPV4_CHECKSUM, 0);
 		check = checksum_field(data, (data[0] & 0xfu) * 4);
 		memcpy(data + IPV4_CHECKSUM, &check, sizeof check);
 	} else {
-		packet_put16(data + IPV6_PAYLOAD_LENGTH, (uint16_t)(length - PACKET_IPV6_HEADER));
+		packet_set16(data + IPV6_PAYLOAD_LENGTH, (uint16_t)(length - PACKET_IPV6_HEADER));
 	}
 	if (s->protocol == PACKET_TCP) {
-		packet_put32(transport + TCP_SEQUENCE,
+		packet_set32(transport + TCP_SEQUENCE,
 			packet_get32(transport + TCP_SEQUENCE) + (uint32_t)s->done);
 		if (!last)
 			transport[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		if (s->count > 0)
 			transport[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
 	} else {
-		packet_put16(transport + UDP_LENGTH, (uint16_t)transport_length);
+		packet_set16(transport + UDP_LENGTH, (uint16_t)transport_length);
 	}
 	packet_parse(data, length, &packet);
 	{
 		size_t field = s->protocol == PACKET_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
 		uint64_t sum = packet_pseudo_sum(&packet, s->protocol, transport_length);
 
-		packet_put16(transport + field, 0);
+		packet_set16(transport + field, 0);
 		store_checksum(transport + field,
 			sum + checksum_add(0, transport, transport_length), s->protocol);
 	}

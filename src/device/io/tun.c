@@ -1,3 +1,4 @@
+/* Makes the TUN device and its queues. Runs once, at the start, before the sandbox. */
 #include "device/io/tun.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * The UDP sockets: opened by the privileged helper, used by workers, and by the control thread to
+ * send handshake messages.
+ */
 #include "device/io/udp.h"
 
 #include <errno.h>
@@ -190,8 +194,8 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 	return n;
 }
 
-/* Appends a control message; there is room for all that are put. */
-static void put(struct msghdr *header, int level, int type, const void *data, size_t size)
+/* Appends a control message; there is room for all that are added. */
+static void add_control(struct msghdr *header, int level, int type, const void *data, size_t size)
 {
 	struct cmsghdr *c =
 		(struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
@@ -203,27 +207,27 @@ static void put(struct msghdr *header, int level, int type, const void *data, si
 	header->msg_controllen += CMSG_SPACE(size);
 }
 
-static void put_source(struct msghdr *header, const struct udp_endpoint *to)
+static void add_source(struct msghdr *header, const struct udp_endpoint *to)
 {
 	struct in_pktinfo info4 = {.ipi_spec_dst = to->local4};
 	struct in6_pktinfo info6 = {.ipi6_addr = to->local6};
 
 	if (to->family == AF_INET && to->local4.s_addr != 0)
-		put(header, SOL_IP, IP_PKTINFO, &info4, sizeof info4);
+		add_control(header, SOL_IP, IP_PKTINFO, &info4, sizeof info4);
 	else if (to->family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&to->local6))
-		put(header, SOL_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
+		add_control(header, SOL_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 }
 
-static void put_tos(struct msghdr *header, const struct udp_endpoint *to, uint8_t tos)
+static void add_tos(struct msghdr *header, const struct udp_endpoint *to, uint8_t tos)
 {
 	int value = tos;
 
 	if (tos == 0)
 		return; /* as the socket has it */
 	if (to->family == AF_INET)
-		put(header, SOL_IP, IP_TOS, &value, sizeof value);
+		add_control(header, SOL_IP, IP_TOS, &value, sizeof value);
 	else
-		put(header, SOL_IPV6, IPV6_TCLASS, &value, sizeof value);
+		add_control(header, SOL_IPV6, IPV6_TCLASS, &value, sizeof value);
 }
 
 /* One call; with a step of 0, one packet. */
@@ -238,10 +242,10 @@ static int send_once(int fd, struct udp_endpoint *to, const struct udp_burst *bu
 		.msg_control = control};
 	uint16_t step = (uint16_t)burst->step;
 
-	put_source(&header, to);
-	put_tos(&header, to, burst->tos);
+	add_source(&header, to);
+	add_tos(&header, to, burst->tos);
 	if (step > 0)
-		put(&header, SOL_UDP, UDP_SEGMENT, &step, sizeof step);
+		add_control(&header, SOL_UDP, UDP_SEGMENT, &step, sizeof step);
 	if (header.msg_controllen == 0)
 		header.msg_control = NULL;
 	while (sendmsg(fd, &header, MSG_NOSIGNAL) < 0)

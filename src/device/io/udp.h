@@ -60,8 +60,8 @@ struct udp_burst {
 };
 
 /*
- * Sends them. *plain tells whether the way to this peer refuses super-packets, and is set when that
- * is found out: each packet is then sent by itself. A local address that is no longer this host's
- * is cleared in `to`. Returns 0 or -errno.
+ * Sends them. *plain tells whether the path to this peer refuses super-packets, and is set when
+ * that is found out: each packet is then sent by itself. A local address that is no longer this
+ * host's is cleared in `to`. Returns 0 or -errno.
  */
 int udp_send(int fd, struct udp_endpoint *to, const struct udp_burst *burst, bool *plain);

@@ -1,3 +1,4 @@
+/* The bytes of an endpoint that a cookie binds. Runs in the control thread. */
 #include "device/io/udp_endpoint.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * The system call bpf(2). The privileged helper makes maps and programs; the control thread fills
+ * maps.
+ */
 #include "device/ipip/bpf.h"
 
 #include <errno.h>

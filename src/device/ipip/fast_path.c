@@ -19,7 +19,7 @@
 
 enum { NS_PER_MS = 1000000 };
 
-/* What the kernel says of the way to a peer. */
+/* The route to a peer. */
 struct peer_route {
 	unsigned int interface;
 	uint32_t mtu; /* bytes, of outer packets */
@@ -60,7 +60,7 @@ void fast_path_close(struct fast_path *path)
 	path->ops->close(path->context);
 }
 
-/* False: there is no way, or none that the programs can take. */
+/* False: there is none, or none that the programs can use. */
 static bool find_route(
 	const struct fast_path *path, struct in_addr remote, struct peer_route *found)
 {

@@ -1,6 +1,6 @@
 /*
- * Which IPIP peers take the fast path (ipip_bpf.h), by what the kernel's routing says of the way to
- * each. Where it cannot be had, all goes by the raw socket. The control thread's.
+ * Which IPIP peers take the fast path (ipip_bpf.h), by the kernel's route to each. Where it cannot
+ * be had, all goes by the raw socket. The control thread's.
  */
 #pragma once
 

@@ -223,13 +223,13 @@ static void write_outer(uint8_t *outer, const uint8_t *inner, struct in_addr rem
 	memset(outer, 0, PACKET_IPV4_HEADER);
 	outer[0] = IPV4_PLAIN;
 	outer[IPV4_TOS] = inner[IPV4_TOS];
-	packet_put16(outer + IPV4_FRAGMENT, packet_get16(inner + IPV4_FRAGMENT) & IPV4_DF);
+	packet_set16(outer + IPV4_FRAGMENT, packet_get16(inner + IPV4_FRAGMENT) & IPV4_DF);
 	outer[IPV4_TTL] = OUTER_TTL;
 	outer[IPV4_PROTOCOL] = IPPROTO_IPIP;
 	memcpy(outer + IPV4_DESTINATION, &remote, sizeof remote);
 }
 
-static void put(
+static void add_packet(
 	struct ipip_sender *sender, const struct ipip_peer *peer, const struct segment *segment)
 {
 	size_t length = PACKET_IPV4_HEADER + segment->length;
@@ -258,7 +258,7 @@ void ipip_send(struct ipip_sender *sender, struct ipip_peer *peer,
 		return;
 	}
 	while (segmenter_next(&segmenter, &segment))
-		put(sender, peer, &segment);
+		add_packet(sender, peer, &segment);
 	atomic_fetch_add_explicit(&peer->target.sent, length, memory_order_relaxed);
 	atomic_store_explicit(&peer->active_ms, now_ms, memory_order_relaxed);
 }
@@ -283,7 +283,7 @@ void ipip_receiver_free(struct ipip_receiver *receiver)
 	free(receiver);
 }
 
-/* Where the checksum of a TCP or UDP packet is; NULL: it has none that can be looked at. */
+/* Where the checksum of a TCP or UDP packet is; NULL: it has none that can be checked. */
 static uint8_t *find_checksum(uint8_t *data, const struct packet *inner, uint8_t *protocol)
 {
 	*protocol = data[IPV4_PROTOCOL];
@@ -299,7 +299,7 @@ static uint8_t *find_checksum(uint8_t *data, const struct packet *inner, uint8_t
 /*
  * A raw socket shows packets as the kernel holds them: one from this host (over a veth, say), or
  * joined by GRO, has only the pseudo-header's sum where its checksum belongs, and may be longer
- * than any MTU. Such a packet is written with what a virtio_net_hdr says of it. Returns false if
+ * than any MTU. Such a packet is written with a virtio_net_hdr that describes it. Returns false if
  * the packet is an ordinary one.
  */
 static bool write_unfinished(

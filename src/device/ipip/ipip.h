@@ -1,6 +1,6 @@
 /*
  * IPIP (RFC 2003) on a raw socket of protocol 4. A peer is its outer source address, and may send
- * from one inner address only, or from any: a client's one peer is its way to everybody.
+ * from one inner address only, or from any: a client's one peer sends for everybody.
  */
 #pragma once
 

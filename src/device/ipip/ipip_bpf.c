@@ -1,3 +1,7 @@
+/*
+ * The fast path's two programs, written instruction by instruction. They are loaded by the
+ * privileged helper and run in the kernel.
+ */
 #include "device/ipip/ipip_bpf.h"
 
 #include <arpa/inet.h>
@@ -52,7 +56,7 @@ struct code {
 	size_t n_leave;
 };
 
-static void put(struct code *c, uint8_t code, enum reg dst, enum reg src, int off, int32_t imm)
+static void emit(struct code *c, uint8_t code, enum reg dst, enum reg src, int off, int32_t imm)
 {
 	c->insns[c->n++] = (struct bpf_insn){.code = code,
 		.dst_reg = dst & 15,
@@ -63,38 +67,38 @@ static void put(struct code *c, uint8_t code, enum reg dst, enum reg src, int of
 
 static void set_reg(struct code *c, enum reg dst, enum reg src)
 {
-	put(c, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+	emit(c, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
 }
 
 static void set(struct code *c, enum reg dst, int32_t value)
 {
-	put(c, BPF_ALU64 | BPF_MOV | BPF_K, dst, R0, 0, value);
+	emit(c, BPF_ALU64 | BPF_MOV | BPF_K, dst, R0, 0, value);
 }
 
 static void math(struct code *c, uint8_t operation, enum reg dst, int32_t value)
 {
-	put(c, BPF_ALU64 | operation | BPF_K, dst, R0, 0, value);
+	emit(c, BPF_ALU64 | operation | BPF_K, dst, R0, 0, value);
 }
 
 static void math_reg(struct code *c, uint8_t operation, enum reg dst, enum reg src)
 {
-	put(c, BPF_ALU64 | operation | BPF_X, dst, src, 0, 0);
+	emit(c, BPF_ALU64 | operation | BPF_X, dst, src, 0, 0);
 }
 
 /* size: BPF_B, BPF_H, BPF_W or BPF_DW */
 static void load(struct code *c, uint8_t size, enum reg dst, enum reg base, int offset)
 {
-	put(c, (uint8_t)(BPF_LDX | BPF_MEM | size), dst, base, offset, 0);
+	emit(c, (uint8_t)(BPF_LDX | BPF_MEM | size), dst, base, offset, 0);
 }
 
 static void store(struct code *c, uint8_t size, enum reg base, int offset, enum reg src)
 {
-	put(c, (uint8_t)(BPF_STX | BPF_MEM | size), base, src, offset, 0);
+	emit(c, (uint8_t)(BPF_STX | BPF_MEM | size), base, src, offset, 0);
 }
 
 static void store_value(struct code *c, uint8_t size, enum reg base, int offset, int32_t value)
 {
-	put(c, (uint8_t)(BPF_ST | BPF_MEM | size), base, R0, offset, value);
+	emit(c, (uint8_t)(BPF_ST | BPF_MEM | size), base, R0, offset, value);
 }
 
 static void stack_address(struct code *c, enum reg dst, int offset)
@@ -105,49 +109,49 @@ static void stack_address(struct code *c, enum reg dst, int offset)
 
 static void call(struct code *c, int helper)
 {
-	put(c, BPF_JMP | BPF_CALL, R0, R0, 0, helper);
+	emit(c, BPF_JMP | BPF_CALL, R0, R0, 0, helper);
 }
 
 static void load_map(struct code *c, enum reg dst, int map)
 {
-	put(c, BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, map);
-	put(c, 0, R0, R0, 0, 0);
+	emit(c, BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, map);
+	emit(c, 0, R0, R0, 0, 0);
 }
 
 static void to_big_endian16(struct code *c, enum reg reg)
 {
-	put(c, BPF_ALU | BPF_END | BPF_TO_BE, reg, R0, 0, 16);
+	emit(c, BPF_ALU | BPF_END | BPF_TO_BE, reg, R0, 0, 16);
 }
 
 /* Unsigned comparison of the low 32 bits: true leaves. */
 static void leave_if(struct code *c, uint8_t comparison, enum reg reg, uint32_t value)
 {
 	c->leave[c->n_leave++] = c->n;
-	put(c, BPF_JMP32 | comparison | BPF_K, reg, R0, 0, (int32_t)value);
+	emit(c, BPF_JMP32 | comparison | BPF_K, reg, R0, 0, (int32_t)value);
 }
 
 static void leave_if_reg(struct code *c, uint8_t comparison, enum reg reg, enum reg other)
 {
 	c->leave[c->n_leave++] = c->n;
-	put(c, BPF_JMP32 | comparison | BPF_X, reg, other, 0, 0);
+	emit(c, BPF_JMP32 | comparison | BPF_X, reg, other, 0, 0);
 }
 
 static void leave_if_null(struct code *c, enum reg reg)
 {
 	c->leave[c->n_leave++] = c->n;
-	put(c, BPF_JMP | BPF_JEQ | BPF_K, reg, R0, 0, 0);
+	emit(c, BPF_JMP | BPF_JEQ | BPF_K, reg, R0, 0, 0);
 }
 
 /* A jump over what follows, to be landed; returns its place. */
 static size_t skip_if(struct code *c, uint8_t comparison, enum reg reg, uint32_t value)
 {
-	put(c, BPF_JMP32 | comparison | BPF_K, reg, R0, 0, (int32_t)value);
+	emit(c, BPF_JMP32 | comparison | BPF_K, reg, R0, 0, (int32_t)value);
 	return c->n - 1;
 }
 
 static size_t skip(struct code *c)
 {
-	put(c, BPF_JMP | BPF_JA, R0, R0, 0, 0);
+	emit(c, BPF_JMP | BPF_JA, R0, R0, 0, 0);
 	return c->n - 1;
 }
 
@@ -158,11 +162,11 @@ static void land(struct code *c, size_t jump)
 
 static void finish(struct code *c)
 {
-	put(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
+	emit(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
 	for (size_t i = 0; i < c->n_leave; i++)
 		land(c, c->leave[i]);
 	set(c, R0, NEXT);
-	put(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
+	emit(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
 }
 
 /* Copies bytes of the packet, counted from its network header, onto the stack. */
@@ -195,10 +199,10 @@ static void find_entry(struct code *c, int map, int key_offset)
 	set_reg(c, ENTRY, R0);
 }
 
-/* Adds the register LENGTH to a counter of the entry, and notes the time. */
+/* Adds the register LENGTH to a counter of the entry, and records the time. */
 static void count_bytes(struct code *c, int bytes_offset, int active_offset)
 {
-	put(c, BPF_STX | BPF_ATOMIC | BPF_DW, ENTRY, LENGTH, bytes_offset, BPF_ADD);
+	emit(c, BPF_STX | BPF_ATOMIC | BPF_DW, ENTRY, LENGTH, bytes_offset, BPF_ADD);
 	call(c, BPF_FUNC_ktime_get_ns);
 	store(c, BPF_DW, ENTRY, active_offset, R0);
 }
@@ -315,7 +319,7 @@ int ipip_load_tx(int map, struct in_addr local)
 	call(c, BPF_FUNC_skb_change_head);
 	good = skip_if(c, BPF_JEQ, R0, 0);
 	set(c, R0, DROP);
-	put(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
+	emit(c, BPF_JMP | BPF_EXIT, R0, R0, 0, 0);
 	land(c, good);
 	count_bytes(c, offsetof(struct ipip_tx_entry, bytes),
 		offsetof(struct ipip_tx_entry, active_ns));

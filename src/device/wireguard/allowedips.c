@@ -1,3 +1,4 @@
+/* Changes the tree of prefixes: insertion, removal, walks. Runs in the control thread. */
 #include "device/wireguard/allowedips.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Looks addresses up in the tree of prefixes, without a lock. Runs in every worker. */
 #include "device/wireguard/allowedips_lookup.h"
 
 #include "device/io/headers.h"

@@ -10,7 +10,7 @@
 
 /*
  * Addresses are the high bits of 128, for IPv4 too. A node stands at a depth: so many bits lead to
- * it, and it looks at the next six. Depths are -4, 2, 8, ... 26, ... 122, counted so that both
+ * it, and it is indexed by the next six. Depths are -4, 2, 8, ... 26, ... 122, counted so that both
  * 32 and 128 are where a step ends; the four bits before an address are zero.
  */
 typedef unsigned __int128 bits128;

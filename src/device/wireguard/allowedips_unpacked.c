@@ -1,3 +1,4 @@
+/* Nodes of the tree of prefixes, unpacked and packed again. Runs in the control thread. */
 #include "device/wireguard/allowedips_unpacked.h"
 
 #include <stdlib.h>

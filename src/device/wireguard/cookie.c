@@ -1,3 +1,4 @@
+/* mac1, mac2 and cookies. Runs in the control thread, but for mac1, which every worker checks. */
 #include "device/wireguard/cookie.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* A binary heap of deadlines. Runs in the control thread. */
 #include "device/wireguard/deadlines.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ void deadlines_free(struct deadlines *deadlines)
 	*deadlines = (struct deadlines){0};
 }
 
-static void put(struct deadlines *deadlines, uint32_t i, struct deadlines_slot slot)
+static void set_slot(struct deadlines *deadlines, uint32_t i, struct deadlines_slot slot)
 {
 	deadlines->slots[i] = slot;
 	slot.deadline->position = i + 1;
@@ -38,10 +39,10 @@ static void put(struct deadlines *deadlines, uint32_t i, struct deadlines_slot s
 static void rise(struct deadlines *deadlines, uint32_t i, struct deadlines_slot slot)
 {
 	while (i > 0 && deadlines->slots[(i - 1) / 2].at > slot.at) {
-		put(deadlines, i, deadlines->slots[(i - 1) / 2]);
+		set_slot(deadlines, i, deadlines->slots[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
-	put(deadlines, i, slot);
+	set_slot(deadlines, i, slot);
 }
 
 /* Moves it away from the root until its children are no earlier. */
@@ -55,10 +56,10 @@ static void sink(struct deadlines *deadlines, uint32_t i, struct deadlines_slot 
 			child++;
 		if (child >= deadlines->count || deadlines->slots[child].at >= slot.at)
 			break;
-		put(deadlines, i, deadlines->slots[child]);
+		set_slot(deadlines, i, deadlines->slots[child]);
 		i = child;
 	}
-	put(deadlines, i, slot);
+	set_slot(deadlines, i, slot);
 }
 
 static void place(struct deadlines *deadlines, uint32_t i, struct deadlines_slot slot)
@@ -69,7 +70,7 @@ static void place(struct deadlines *deadlines, uint32_t i, struct deadlines_slot
 		sink(deadlines, i, slot);
 }
 
-static void take_out(struct deadlines *deadlines, struct deadline *deadline)
+static void remove_slot(struct deadlines *deadlines, struct deadline *deadline)
 {
 	uint32_t i = deadline->position - 1;
 	struct deadlines_slot last = deadlines->slots[--deadlines->count];
@@ -85,7 +86,7 @@ void deadlines_set(struct deadlines *deadlines, struct deadline *deadline, uint6
 
 	if (at == DEADLINE_NEVER) {
 		if (deadline->position)
-			take_out(deadlines, deadline);
+			remove_slot(deadlines, deadline);
 	} else if (deadline->position) {
 		place(deadlines, deadline->position - 1, slot);
 	} else {

@@ -1,3 +1,4 @@
+/* How much of a processor handshakes take. Runs in the control thread. */
 #include "device/wireguard/handshake_load.h"
 
 enum { NS_PER_MS = 1000000 };

@@ -1,7 +1,7 @@
 /*
  * Whether the control thread is under load (paper, 5.3): more handshake messages wait than can soon
  * be dealt with, or they take more than their share of a processor, which the tunnels need. Who
- * sends then has to prove first, by a cookie, that it is where it says.
+ * sends then has to prove first, by a cookie, that it receives at its source address.
  */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* The table of indices: changed in the control thread, looked up in every worker. */
 #include "device/wireguard/index.h"
 
 #include <errno.h>

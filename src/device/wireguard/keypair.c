@@ -1,3 +1,4 @@
+/* The keys of sessions: made, rotated and retired in the control thread, used by every worker. */
 #include "device/wireguard/keypair.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Drops handshake messages that need not be looked into any further. Runs in every worker. */
 #include "device/wireguard/mac1_filter.h"
 
 #include <errno.h>

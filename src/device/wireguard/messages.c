@@ -1,3 +1,4 @@
+/* Tells the messages apart by type and length. Runs in every worker. */
 #include "device/wireguard/messages.h"
 
 int messages_type(const uint8_t *datagram, size_t length)

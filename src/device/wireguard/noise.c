@@ -1,3 +1,4 @@
+/* The cryptography of the handshake. Runs in the control thread. */
 #include "device/wireguard/noise.h"
 
 #include <errno.h>

@@ -1,11 +1,15 @@
+/*
+ * What workers do with a peer: find its key, record traffic, ask the control thread for something.
+ * Runs in every worker, and in the control thread.
+ */
 #include "device/wireguard/peer.h"
 
 bool wg_peer_request(struct inbox *inbox, struct wg_peer *peer, uint32_t requests)
 {
 	struct wg_peer *first;
 
-	/* Who finds no request yet puts the peer in. What was written before is seen by who takes
-	 * the request out. */
+	/* Who finds no request yet adds the peer. What was written before is seen by who removes
+	 * the request. */
 	if (atomic_fetch_or_explicit(&peer->requests, requests, memory_order_acq_rel) != 0)
 		return false;
 	first = atomic_load_explicit(&inbox->first, memory_order_relaxed);
@@ -16,7 +20,7 @@ bool wg_peer_request(struct inbox *inbox, struct wg_peer *peer, uint32_t request
 	return first == NULL;
 }
 
-struct wg_peer *inbox_take(struct inbox *inbox)
+struct wg_peer *inbox_remove_all(struct inbox *inbox)
 {
 	return atomic_exchange_explicit(&inbox->first, NULL, memory_order_acquire);
 }

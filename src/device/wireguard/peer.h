@@ -2,7 +2,7 @@
  * A WireGuard peer: what is kept of it always, kept small, and its session, which is there only
  * while it is in use.
  *
- * Workers read keys through the session, note in it what they send and receive, write the peer's
+ * Workers read keys through the session, record in it what they send and receive, write the peer's
  * address, and ask the control thread for what only it may do, through the inbox. All else is the
  * control thread's.
  *
@@ -87,7 +87,7 @@ static inline struct wg_peer *wg_peer_of(struct target *target)
 	return (struct wg_peer *)(void *)target;
 }
 
-/* Peers that workers have asked something for. Any thread puts in, the control thread takes out. */
+/* Peers that workers have asked something for. Any thread adds, the control thread removes. */
 struct inbox {
 	_Alignas(CACHE_LINE) struct wg_peer *_Atomic first;
 };
@@ -105,5 +105,5 @@ struct keypair *wg_peer_sending_key(const struct wg_peer *peer, uint64_t now_ms)
 uint32_t wg_peer_record_sent(const struct wg_peer *peer, bool data, uint64_t now_ms);
 uint32_t wg_peer_record_received(const struct wg_peer *peer, bool data, uint64_t now_ms);
 
-/* By the control thread: the peers that were put in, linked by inbox_next, and an empty inbox. */
-struct wg_peer *inbox_take(struct inbox *inbox);
+/* By the control thread: all that are in it, linked by inbox_next. The inbox is then empty. */
+struct wg_peer *inbox_remove_all(struct inbox *inbox);

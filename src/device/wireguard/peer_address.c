@@ -1,3 +1,4 @@
+/* A peer's outer address, read and written by any thread without a lock. */
 #include "device/wireguard/peer_address.h"
 
 #include <string.h>

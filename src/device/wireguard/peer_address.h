@@ -12,7 +12,7 @@ enum { PEER_ADDRESS_WORDS = (sizeof(struct udp_endpoint) + 7) / 8 };
 
 struct peer_address {
 	_Atomic uint32_t sequence; /* odd: being written */
-	_Atomic bool plain; /* the way there refuses super-packets (udp_send()) */
+	_Atomic bool plain; /* the path there refuses super-packets (udp_send()) */
 	_Atomic uint64_t words[PEER_ADDRESS_WORDS];
 };
 

@@ -1,3 +1,4 @@
+/* A token bucket for each source of handshake messages under load. Runs in the control thread. */
 #include "device/wireguard/ratelimiter.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* The replay window, asked by several workers at once without a lock. */
 #include "device/wireguard/replay.h"
 
 #include "device/wireguard/messages.h"

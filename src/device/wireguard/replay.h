@@ -7,7 +7,7 @@
  * two steps (clear the words passed over, then set the bit) would need a lock; so here each word
  * carries beside 32 bits the lap of the ring that they belong to, and one compare-and-swap
  * both replaces a word of an earlier lap and sets the bit. Of two workers with the same counter one
- * loses that swap, looks again and finds the bit set; a word never goes back to an earlier lap, so
+ * loses that swap, reads again and finds the bit set; a word never goes back to an earlier lap, so
  * a bit once set is only lost to a lap for which the counter is too old.
  */
 #pragma once

@@ -1,3 +1,4 @@
+/* When a peer's session begins and ends. Runs in the control thread. */
 #include "device/wireguard/session.h"
 
 #include <stdlib.h>
@@ -43,7 +44,7 @@ void session_drop_pending(struct wireguard *wg, struct session *session)
 		return;
 	session->pending = NULL;
 	index_remove(&wg->indices, &pending->entry);
-	/* Its secrets go at once: workers only ever look at its index. */
+	/* Its secrets go at once: workers read nothing but its index. */
 	handshake_wipe(&pending->handshake);
 	epoch_retire(wg->epoch, &pending->retired, free_pending);
 }

@@ -1,3 +1,4 @@
+/* Queues of packets without a key, under a lock. Run in every worker and in the control thread. */
 #include "device/wireguard/staged_packets.h"
 
 #include <stdlib.h>

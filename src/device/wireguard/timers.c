@@ -1,3 +1,4 @@
+/* The timers of a session: workers record in atomics, the control thread asks what is due. */
 #include "device/wireguard/timers.h"
 
 /* How exact `traversed` and `wanted` are: workers write them no oftener. */
@@ -16,7 +17,7 @@ static void record_coarsely(_Atomic uint64_t *moment, uint64_t now_ms)
 		atomic_store_explicit(moment, now_ms, memory_order_relaxed);
 }
 
-/* True if it is noted now and was not before. */
+/* True if it is recorded now and was not before. */
 static bool record_first(_Atomic uint64_t *moment, uint64_t now_ms)
 {
 	if (since(moment) != 0)
@@ -166,8 +167,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /*
- * Whether anything is noted. If not, workers must call us for the next note. One that notes
- * something just now either finds watched false, or has noted it before we look again: each side
+ * Whether anything is recorded. If not, workers must call us for the next record. One that records
+ * something just now either finds watched false, or has recorded it before we read again: each side
  * writes one and then reads the other, all in one order.
  */
 static bool watch(struct timers *timers)
@@ -194,7 +195,7 @@ uint64_t timers_deadline(struct timers *timers, uint64_t now_ms)
 	if (watch(timers)) {
 		at = earlier(at, unanswered_deadline(timers));
 		at = earlier(at, owed_deadline(timers));
-		/* A note made from now on is due no earlier than this. */
+		/* What is recorded from now on is due no earlier than this. */
 		at = earlier(at, now_ms + KEEPALIVE_TIMEOUT_MS);
 	}
 	return at;

@@ -2,10 +2,15 @@
  * When something must be sent, given up or forgotten without anything having arrived (paper, 6). No
  * peer ticks: each peer in use has its earliest deadline in one heap, an idle one is not in it.
  *
- * Workers note what they sent and received in a few atomics, and write only when something changes.
- * The control thread reads those at least every KEEPALIVE_TIMEOUT while anything is noted, so
- * that no deadline is missed. When it has found nothing noted it stops looking, and the next worker
- * that notes something must call it (timers_record_* returns true).
+ * Workers record what they sent and received in a few atomics, and write only when something
+ * changes. The control thread reads those at least every KEEPALIVE_TIMEOUT while anything is
+ * recorded, so that no deadline is missed. When it has found nothing it stops reading, and the next
+ * worker that records something must call it (timers_record_* returns true).
+ *
+ * The order of the control thread's calls, for each handshake: timers_begin_handshake(), and for
+ * every initiation timers_initiation_sent(); then timers_session_made(), and when the other side
+ * has been heard on the new keys timers_session_confirmed(). Or timers_end_handshake(), or
+ * timers_due() gives up. After each the deadline is asked for anew: session_settle().
  */
 #pragma once
 
@@ -27,7 +32,7 @@ struct timers {
 	_Atomic uint64_t owed_since; /* data received, nothing sent since */
 	_Atomic uint64_t traversed; /* anything authentic sent or received, to within 100 ms */
 	_Atomic uint64_t wanted; /* data was to be sent and there was no key, to within 100 ms */
-	_Atomic bool watched; /* the control thread will look by itself */
+	_Atomic bool watched; /* the control thread will read by itself */
 
 	/* The control thread's. ms. */
 	struct deadline deadline;
@@ -51,7 +56,7 @@ enum timers_action {
  * Return true if the control thread must be told: PEER_WATCH. */
 bool timers_record_sent(struct timers *timers, bool data, uint64_t now_ms);
 bool timers_record_received(struct timers *timers, bool data, uint64_t now_ms);
-/* Data waits for a key: the attempt to get one goes on (6.4). */
+/* Data waits for a key: the handshake for one goes on (6.4). */
 void timers_record_wanted(struct timers *timers, uint64_t now_ms);
 
 /* All of the following by the control thread, on zeroed timers to begin with. */
@@ -68,7 +73,7 @@ void timers_session_made(struct timers *timers, uint64_t now_ms);
 /* The other side has them too: the response came, or the first data. Ends the pending. */
 void timers_session_confirmed(struct timers *timers);
 
-/* What is due now, and takes note that it will be done. */
+/* What is due now, and records that it will be done. */
 unsigned int timers_due(struct timers *timers, uint64_t now_ms);
 /* The next moment to call timers_due(); DEADLINE_NEVER: not before something happens. */
 uint64_t timers_deadline(struct timers *timers, uint64_t now_ms);
