@@ -1,6 +1,6 @@
 /*
- * Chains and rules of nftables as the kernel describes them (linux/netfilter/nf_tables.h), reduced to
- * what matters here: whether a packet can pass.
+ * Chains and rules of nftables as the kernel describes them (linux/netfilter/nf_tables.h), reduced
+ * to what matters here: whether a packet can pass.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct ruleset_rule {
 	char target[RULESET_NAME_SIZE]; /* of RULESET_JUMP */
 };
 
-/* One message of the kernel's answer, NFT_MSG_NEWCHAIN and NFT_MSG_NEWRULE. Return 0 or -EBADMSG. */
+/* One message of the kernel's answer, NFT_MSG_NEWCHAIN and NFT_MSG_NEWRULE. Return 0 or -EBADMSG.
+ */
 int ruleset_decode_chain(const struct nlmsghdr *message, struct ruleset_chain *chain);
 int ruleset_decode_rule(const struct nlmsghdr *message, struct ruleset_rule *rule);
