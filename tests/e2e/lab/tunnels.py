@@ -93,12 +93,13 @@ class Tunnel:
         return visit(self.ns, self.device, port, seconds)
 
     def ping(self, address=None, count=1, seconds=10, options=""):
-        """Whether each of count echoes came back, through the tunnel; from the server's inner
-        address if none is given. An interval shorter than 0.2 s makes them a burst."""
+        """Whether count echoes came back, through the tunnel; from the server's inner address if
+        none is given. An interval shorter than 0.2 s makes them a burst."""
         done = self.ns.try_run(f"ping -n -q -I {self.device} -c {count} -i 0.1 -W {seconds} "
                                f"-w {seconds + count // 10} {options} {address or self.gateway}")
         received = re.search(r"(\d+) received", done.stdout)
-        return bool(received) and int(received.group(1)) == count
+        # On a busy machine the answers to later ones, which -w sends, may be read together with the last.
+        return bool(received) and int(received.group(1)) >= count
 
     def works(self):
         """The server's address if the tunnel carries traffic: the client's own health check."""
