@@ -47,8 +47,13 @@ class Client:
 
     def logged(self, pattern, seconds=UP_SECONDS, times=1):
         wait.until(lambda: self.count(pattern) >= times, seconds,
-                   f"{times} times {pattern}:\n{self.log}")
+                   lambda: f"{times} times {pattern} ({self.state()}):\n{self.log}")
         return self
+
+    def state(self):
+        """For the message of a failure."""
+        status = self.process.poll()
+        return "it runs" if status is None else f"it ended with status {status}"
 
     def up(self, times=1, seconds=UP_SECONDS):
         """Waits until it has said so often that the tunnel is up."""
@@ -56,7 +61,7 @@ class Client:
             assert self.process.poll() is None, \
                 f"ended with status {self.process.returncode}:\n{self.log}"
             return self.count("the tunnel is up$|the tunnel is up\"") >= times
-        wait.until(is_up, seconds, f"up:\n{self.log}")
+        wait.until(is_up, seconds, lambda: f"up:\n{self.log}")
         return self
 
     def wait(self, seconds=STOP_SECONDS):
@@ -84,7 +89,7 @@ class Client:
     def works(self, address):
         """Waits until the Internet sees that address, and fails if it does not."""
         wait.until(lambda: self.visit(seconds=3) == address, UP_SECONDS,
-                   f"seen as {address}:\n{self.log}")
+                   lambda: f"seen as {address} ({self.state()}):\n{self.log}")
         return self
 
     def errors(self):

@@ -67,7 +67,7 @@ class Server:
             assert self.process.poll() is None, \
                 f"ended with status {self.process.returncode}:\n{self.log}"
             return re.search(r"\bready$|\"message\":\s*\"ready\"", self.log, re.MULTILINE)
-        wait.until(ready, START_SECONDS, f"ready:\n{self.log}")
+        wait.until(ready, START_SECONDS, lambda: f"ready:\n{self.log}")
         return self
 
     def send_signal(self, number):
