@@ -11,8 +11,8 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps test demo guest-kernel sanitized tsan fuzz bench bench-device check-format format lint install \
-	uninstall deb clean help
+.PHONY: all deps check test demo guest-kernel sanitized tsan fuzz bench bench-device check-format \
+	format lint install uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -22,6 +22,9 @@ $(BUILD)/build.ninja:
 
 deps: ## install the Debian packages that are missing (as root)
 	@packaging/install-deps
+
+check: all ## run what is done in a minute: unit tests, the linter, the gate's tests (as root)
+	@tests/all --build $(BUILD) check
 
 test: deps ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb

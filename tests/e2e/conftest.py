@@ -40,30 +40,26 @@ def pytest_addoption(parser):
                      help="what clients' ends are made of (kernel, if it has WireGuard and IPIP; "
                      "else independent): see lab/ends.py")
     parser.addoption("--vprox", default="build/vprox", help="the program to test (build/vprox)")
-    parser.addoption("--part", default="1/1", metavar="K/N",
-                     help="the K-th of N parts of the tests, for N at a time")
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "only(plane, reason): makes sense on this plane alone")
-    config.addinivalue_line("markers", "interop: shows that two ends of different make agree")
-    config.addinivalue_line("markers", "sanitize: also run on a build with sanitizers")
-
-
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
-    part, parts = map(int, config.getoption("--part").split("/"))
-    items[:] = items[part - 1::parts]
     plane = config.getoption("--plane")
     for item in items:
         for mark in item.iter_markers("only"):
-            if mark.args[0] != plane:
-                item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
+            item.add_marker("plane" if mark.args[0] == plane else
+                            pytest.mark.skip(reason=mark.kwargs["reason"]))
+    mark_one_of_each_file(items)
 
 
-def pytest_runtest_logreport(report):
-    """Tells of a failure at once: a run that is cut off would keep it to itself."""
-    if report.failed:
-        print(f"\n--- {report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
+def mark_one_of_each_file(items):
+    """A file that the plane does not matter to has one test that runs on each all the same."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    for tests in files.values():
+        if not any(test.get_closest_marker("plane") for test in tests):
+            tests[0].add_marker("plane")
 
 
 @pytest.fixture(scope="session", name="options")

@@ -9,6 +9,8 @@ import pytest
 from lab.tunnels import random_key
 from lib import capture, packets, wait
 
+pytestmark = pytest.mark.plane
+
 OTHER_GROUP = 4711
 
 

@@ -29,6 +29,7 @@ def start_and_kill(host, client, **kwargs):
     server.kill()
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_after_a_kill_the_host_is_byte_for_byte_as_it_was(host, client):
     host.ns.run(["nft", CLOSED_NFT])
@@ -78,6 +79,7 @@ def test_while_a_server_runs_it_refuses_and_harms_nothing(host, client):
     server.stop()
 
 
+@pytest.mark.plane
 def test_what_a_stop_with_keep_left_goes_too(host, client, kind):
     before = host.snapshot()
     server = host.start("--on-exit=keep", ips=[host.absent])
@@ -88,6 +90,7 @@ def test_what_a_stop_with_keep_left_goes_too(host, client, kind):
     host.assert_same(before)
 
 
+@pytest.mark.plane
 def test_a_server_starts_afresh_afterwards_and_keys_stay(host, client):
     start_and_kill(host, client)
     keys = {path: path.read_bytes() for path in
@@ -100,6 +103,7 @@ def test_a_server_starts_afresh_afterwards_and_keys_stay(host, client):
     assert host.api(client).connect(random_key()).inner == "10.100.0.2"
 
 
+@pytest.mark.plane
 def test_what_other_programs_have_is_left_as_it_was(host, client):
     host.ns.run("iptables-nft -A FORWARD -i vprox0 -m comment --comment 'not vprox ' -j ACCEPT")
     host.ns.ip("rule add to 10.100.0.0/16 lookup 77 pref 2",
@@ -156,6 +160,7 @@ def start_refused(host):
     host.assert_same(before)
 
 
+@pytest.mark.plane
 def test_an_interface_with_a_clients_alias_is_left_alone_and_its_name_refused(host):
     add_interface(host, "vprox0")
     host.ns.ip("link set vprox0 alias vprox-client:203.0.113.200")
@@ -173,6 +178,7 @@ def test_an_interface_with_a_clients_alias_is_left_alone_and_its_name_refused(ho
     host.assert_same(before)
 
 
+@pytest.mark.plane
 def test_an_interface_with_a_clients_key_is_left_alone_and_its_name_refused(host):
     """As the Go client has it, which sets no alias."""
     folder = host.state / "run/vprox"

@@ -11,9 +11,6 @@ from lab.client import Machine
 from lab.pretender import GRANT, Pretender, answer, grant
 from lib import wait
 
-pytestmark = pytest.mark.only("embedded", reason="what is answered is the same to both planes")
-
-
 @pytest.fixture(name="machine")
 def fixture_machine(clients, options):
     machine = Machine(clients(1)[0], options)

@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from lab.api import PASSWORD
-from lab.planes import either_plane
 from lib import wait
 
 GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
@@ -75,7 +74,6 @@ def fixture_checked_host(shared_host):
     assert not list((shared_host.state / "lib").rglob("*"))
 
 
-@either_plane
 @pytest.mark.sanitize
 @pytest.mark.parametrize("arguments, named", BAD.values(), ids=BAD)
 def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, named):
@@ -85,7 +83,6 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     assert len(said.splitlines()) == 1 and "see `vprox server --help`" in said
 
 
-@either_plane
 @pytest.mark.parametrize("value, named", [(None, "VPROX_PASSWORD"), ("", "VPROX_PASSWORD"),
                                           ("a\nb", "VPROX_PASSWORD"), ("a\rb", "VPROX_PASSWORD")])
 def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
@@ -93,19 +90,16 @@ def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
     assert status == 2 and named in said
 
 
-@either_plane
 def test_what_is_not_built_yet_refuses_to_start(checked_host):
     status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": "oidc-modal"})
     assert status == 2 and "VPROX_AUTH_MODE" in said
 
 
-@either_plane
 def test_a_message_never_has_the_password_in_it(checked_host):
     _, said = checked_host.run("server " + GOOD + " --frobnicate")
     assert PASSWORD not in said
 
 
-@either_plane
 def test_an_unknown_user_is_named(checked_host):
     status, said = checked_host.run(f"server --ip {checked_host.address} --wg-block 10.1.0.0/16 "
                                     "--user nobody-of-that-name")
@@ -114,7 +108,6 @@ def test_an_unknown_user_is_named(checked_host):
     checked_host.ns.run(["rm", "-rf", str(checked_host.state / "lib/vprox")])
 
 
-@either_plane
 def test_without_the_right_to_administer_the_network_it_says_so(checked_host):
     done = checked_host.ns.try_run(
         ["setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
@@ -163,20 +156,17 @@ def test_a_limit_on_the_size_of_files_is_said(host):
     assert "File too large" in said
 
 
-@either_plane
 @pytest.mark.parametrize("arguments", ["--version", "server --version"])
 def test_version_is_told(checked_host, arguments):
     status, said = checked_host.run(arguments)
     assert status == 0 and re.match(r"vprox \d+\.\d+", said)
 
 
-@either_plane
 def test_without_a_command_the_help_is_printed_and_the_status_is_2(checked_host):
     status, said = checked_host.run("")
     assert status == 2 and "server" in said
 
 
-@either_plane
 @pytest.mark.parametrize("arguments, nearest", [
     ("frobnicate", None), ("conect 203.0.113.7", "connect"), ("sever --help", "server"),
     ("help stop", None)])
@@ -188,7 +178,6 @@ def test_an_unknown_command_is_named_with_the_nearest_there_is(checked_host, arg
     assert nearest is None or f"`{nearest}`" in said
 
 
-@either_plane
 @pytest.mark.parametrize("arguments, nearest", [
     ("server --ips 203.0.113.200", "--ip"), ("connect 203.0.113.7 --interfaec=x", "--interface"),
     ("show --jsn", "--json"), ("device --forground dp0", "--foreground"),
@@ -199,7 +188,6 @@ def test_an_unknown_option_is_named_with_the_nearest_there_is(checked_host, argu
     assert f"did you mean {nearest}?" in said
 
 
-@either_plane
 def test_help_lists_the_commands(checked_host):
     status, said = checked_host.run("--help")
     assert status == 0 and "server" in said and "list" in said
@@ -233,6 +221,7 @@ def test_forwarding_is_switched_on_and_said(host):
     assert server.logged("ip_forward|forwarding")
 
 
+@pytest.mark.plane
 def test_strict_reverse_path_filters_do_not_stop_the_tunnels(host, client, kind):
     host.ns.sysctl(net__ipv4__conf__all__rp_filter=1, net__ipv4__conf__default__rp_filter=1)
     host.start()

@@ -6,6 +6,8 @@ from lab.tunnels import random_key
 from lab.world import up
 from lib import capture, packets, wait
 
+pytestmark = pytest.mark.plane
+
 FLAGS = "--wg-block-per-ip=/24"
 
 

@@ -13,6 +13,8 @@ from lib import wait
 from lib.capture import Capture, mac_of, send, send_routed
 from lib.packets import ICMP, IPIP, TCP, UDP, ipv4, syn_packet, udp_packet
 
+pytestmark = pytest.mark.plane
+
 HOST_PORT = 7001
 LINK_LOCAL = "169.254.169.254"
 WATCHED_SECONDS = 0.5  # for what must not arrive, once what is sent after it has

@@ -59,6 +59,7 @@ def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
         assert not inodes & {f"socket:[{line.split()[-1]}]" for line in netlink}
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind):
     server = host.start(gates=2, expected=["gate .* killed"])
@@ -74,6 +75,7 @@ def test_a_gate_that_dies_is_replaced_and_takes_down_nothing(host, client, kind)
     assert tunnel.ping() and tunnel.visit() == host.address
 
 
+@pytest.mark.plane
 def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients):
     server = host.start(gates=1, expected=["gate "])
     for node in clients(4):

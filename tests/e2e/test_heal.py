@@ -6,6 +6,8 @@ import pytest
 
 from lib import wait
 
+pytestmark = pytest.mark.plane
+
 LOOK = "--reap-interval=1s"
 SECONDS = 40  # for what is looked after every 5 s; a WireGuard session may have to begin anew
 

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from lab.planes import either_plane
 
 
 def pin(server):
@@ -17,7 +16,6 @@ def make_certificate(folder, name="given", key="EC -pkeyopt ec_paramgen_curve:P-
             -subj /CN={name} -days 2 2>/dev/null"""]
 
 
-@either_plane
 @pytest.mark.sanitize
 def test_a_key_is_made_at_the_first_start_kept_and_its_fingerprint_shown(host, client):
     server = host.start()
@@ -36,7 +34,6 @@ def test_a_key_is_made_at_the_first_start_kept_and_its_fingerprint_shown(host, c
     assert pin(host.start()) == first
 
 
-@either_plane
 def test_the_certificate_is_signed_by_the_key_that_is_shown(host):
     server = host.start()
     folder = host.state / "lib/vprox"
@@ -47,7 +44,6 @@ def test_the_certificate_is_signed_by_the_key_that_is_shown(host):
     host.ns.run(f"openssl verify -CAfile {folder}/tls-cert.pem {folder}/tls-cert.pem")
 
 
-@either_plane
 def test_two_hosts_do_not_have_the_same_key(world, options, host):
     from lab.server import Host
     other = Host(world, options)
@@ -57,7 +53,6 @@ def test_two_hosts_do_not_have_the_same_key(world, options, host):
         other.close()
 
 
-@either_plane
 @pytest.mark.parametrize("kind_of_key", ["ec", "rsa"])
 def test_a_given_certificate_is_used(host, client, kind_of_key):
     key = {"ec": "ec -pkeyopt ec_paramgen_curve:P-256", "rsa": "rsa:2048"}[kind_of_key]
@@ -70,7 +65,6 @@ def test_a_given_certificate_is_used(host, client, kind_of_key):
     assert not (host.state / "lib/vprox/tls-key.pem").exists()
 
 
-@either_plane
 def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused(host):
     host.ns.run(make_certificate(host.state, "one"))
     host.ns.run(make_certificate(host.state, "two"))
@@ -82,7 +76,6 @@ def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused(host):
     host.assert_same(before)
 
 
-@either_plane
 @pytest.mark.parametrize("damage", ["missing", "no PEM"])
 def test_a_certificate_that_cannot_be_read_is_named(host, damage):
     host.ns.run(make_certificate(host.state))
@@ -108,7 +101,6 @@ def test_a_wireguard_key_that_is_none_is_named(host):
 SECRETS = ["run/vprox/server-key", "lib/vprox/tls-key.pem"]
 
 
-@either_plane
 @pytest.mark.parametrize("name", [*SECRETS, "lib/vprox/tls-cert.pem"])
 def test_a_link_that_leads_nowhere_is_named(host, name):
     path = host.state / name
@@ -120,7 +112,6 @@ def test_a_link_that_leads_nowhere_is_named(host, name):
     assert "made a TLS key" not in server.log or "cert" in name
 
 
-@either_plane
 def test_a_secret_that_others_can_read_is_named(host):
     server = host.start()
     assert "exposed" not in server.log

@@ -7,6 +7,8 @@ import pytest
 from lab.tunnels import random_key
 from lib import capture, packets, wait
 
+pytestmark = pytest.mark.plane
+
 IDLE = 3
 GRACE = 2
 FLAGS = f"--idle-timeout={IDLE} --connect-grace={GRACE}s --reap-interval=200ms"

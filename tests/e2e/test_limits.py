@@ -8,7 +8,6 @@ import time
 import pytest
 
 from lab.api import CONTEXT, PORT, Connection, request_bytes
-from lab.planes import either_plane
 from lib import wait
 
 WHOLE_REQUEST = 10  # seconds, handshake and all
@@ -92,7 +91,6 @@ def drip(node, address, data, tls):
 
 # One at a time, but all at the same time, so that the 10 s pass once.
 
-@either_plane
 def test_slow_clients_are_dropped_after_10_s_in_all(shared_host, server, client):
     address = shared_host.address
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60)
@@ -139,7 +137,6 @@ def drip_body(node, address, request):
     return None
 
 
-@either_plane
 def test_a_client_that_never_reads_its_answer_is_dropped(shared_host, server, client):
     connection = Connection(client, shared_host.address)
     connection.send(request_bytes("GET", "/"))
@@ -147,7 +144,6 @@ def test_a_client_that_never_reads_its_answer_is_dropped(shared_host, server, cl
     connection.socket.close()
 
 
-@either_plane
 def test_headers_without_end_are_cut_off_at_8_kib(shared_host, server, client):
     with Connection(client, shared_host.address) as connection:
         connection.send(b"GET / HTTP/1.1\r\nX: ")
@@ -170,7 +166,6 @@ def in_time(host, node):
     return sum(served(host, node, SERVED_IN) for _ in range(5)) >= 4
 
 
-@either_plane
 @pytest.mark.sanitize
 def test_2000_silent_connections_of_one_source_keep_nobody_else_out(
         shared_host, server, client, other_client):
@@ -191,7 +186,6 @@ def served(host, node, seconds=10):
         return False
 
 
-@either_plane
 def test_the_limit_for_one_source_is_a_flag(host, client, other_client):
     host.start("--max-connections-per-source=5")
     silent = tcp(client, host.address, 5)
@@ -210,7 +204,6 @@ def fixture_crowd(world):
     world.remove(node)
 
 
-@either_plane
 def test_2000_silent_connections_of_many_sources_keep_nobody_out(host, crowd, client):
     host.start("--max-connections=400")
     silent = []
@@ -224,6 +217,7 @@ def test_2000_silent_connections_of_many_sources_keep_nobody_out(host, crowd, cl
         close(silent)
 
 
+@pytest.mark.plane
 def test_a_hundred_clients_at_once_are_all_served(host, crowd):
     """A reconnect storm: nobody may have to wait longer than the clients do."""
     host.start()

@@ -49,6 +49,7 @@ def test_lowest_never_used_first_then_the_one_freed_longest_ago(host, client):
     assert api.connect(random_key()).inner == "10.9.8.2"
 
 
+@pytest.mark.plane
 def test_an_address_whose_peer_disconnected_is_not_kept_by_either_kind(host, client):
     host.start(block="10.9.8.0/30")
     api = host.api(client)
@@ -76,6 +77,7 @@ def test_host_bits_of_the_block_are_masked_off(host, client):
     assert host.api(client).connect_ipip().json["AssignedAddr"] == "10.9.8.2/24"
 
 
+@pytest.mark.plane
 def test_a_block_inside_240_0_0_0_slash_4_works(host, client, kind):
     host.start(block="240.1.0.0/16")
     tunnel = host.tunnel(kind, client).up()

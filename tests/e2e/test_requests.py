@@ -8,7 +8,6 @@ import time
 import pytest
 
 from lab.api import Connection, PASSWORD, request_bytes, tls_context
-from lab.planes import either_plane
 from lab.tunnels import random_key
 from lib import wait
 
@@ -41,12 +40,12 @@ def test_get_root_says_who_asked_whom(api, client, shared_host):
         assert response.headers["content-type"].startswith("text/plain")
 
 
-@either_plane
 def test_get_healthz_says_ok(api):
     response = api.get("/healthz", password=None)
     assert (response.status, response.text) == (200, "ok\n")
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_connect_answers_address_key_and_port(api, shared_host):
     key = random_key()
@@ -70,6 +69,7 @@ def test_connect_ipip_answers_an_address_whatever_the_body(api, shared_host, bod
     assert api.disconnect_ipip().json == SUCCESS
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_disconnect_removes_the_peer(api, shared_host):
     key = random_key()
@@ -84,6 +84,7 @@ def test_disconnect_of_an_unknown_peer_succeeds(api):
     assert (response.status, response.json) == (200, SUCCESS)
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_disconnect_ipip_removes_the_peer_of_the_requests_source(api, shared_host, other_client):
     inner = api.connect_ipip().inner
@@ -101,7 +102,6 @@ def test_disconnect_ipip_of_an_unknown_peer_succeeds(api):
     assert (response.status, response.json) == (200, SUCCESS)
 
 
-@either_plane
 def test_get_version_says_what_was_built(api):
     answer = api.get("/version").json
     assert sorted(answer) == ["git_commit", "git_tag"]
@@ -114,14 +114,12 @@ NEED_PASSWORD = [("POST", "/connect"), ("POST", "/connect-ipip"), ("POST", "/dis
                  ("POST", "/disconnect-ipip"), ("POST", "/relinquish"), ("GET", "/version")]
 
 
-@either_plane
 @pytest.mark.parametrize("method, path", NEED_PASSWORD)
 def test_every_post_and_version_need_the_password(api, method, path):
     assert error(api.request(method, path, "{}", password=None), 401, "unauthorized")
     assert error(api.request(method, path, "{}", password="wrong"), 401, "unauthorized")
 
 
-@either_plane
 @pytest.mark.parametrize("value", [
     "", "Bearer", "Bearer ", f"bearer {PASSWORD}", f"BEARER {PASSWORD}", f"Basic {PASSWORD}",
     PASSWORD, f"Bearer {PASSWORD}x", f"Bearer {PASSWORD[:-1]}", f"Bearer  {PASSWORD}",
@@ -131,7 +129,6 @@ def test_only_the_exact_bearer_is_let_in(api, value):
     assert error(response, 401, "unauthorized")
 
 
-@either_plane
 @pytest.mark.parametrize("path", ["/", "/healthz"])
 @pytest.mark.parametrize("password", [None, "wrong"])
 def test_root_and_healthz_need_no_password(api, path, password):
@@ -148,7 +145,6 @@ ONE_OF_EACH = [
 ]
 
 
-@either_plane
 @pytest.mark.parametrize("method, path, body, status", ONE_OF_EACH)
 def test_every_answer_has_its_length_and_closes(api, method, path, body, status):
     response = api.request(method, path, body)
@@ -157,7 +153,6 @@ def test_every_answer_has_its_length_and_closes(api, method, path, body, status)
     assert int(response.headers["content-length"]) == len(response.body) > 0
 
 
-@either_plane
 def test_the_client_may_close_first_for_a_second(client, shared_host, server):
     with Connection(client, shared_host.address) as connection:
         asked = time.monotonic()
@@ -169,18 +164,15 @@ def test_the_client_may_close_first_for_a_second(client, shared_host, server):
 
 # Errors, and their order
 
-@either_plane
 def test_headers_over_8_kib_are_refused(api):
     padding = {"X-Padding": "x" * MAX_HEADERS}
     assert error(api.get("/nowhere", headers=padding), 431, "request headers too large")
 
 
-@either_plane
 def test_headers_just_below_8_kib_are_taken(api):
     assert api.get("/", headers={"X-Padding": "x" * (MAX_HEADERS - 200)}).status == 200
 
 
-@either_plane
 @pytest.mark.parametrize("method, path", [
     ("GET", "/nowhere"), ("POST", "/nowhere"), ("GET", "//"), ("POST", "/connect/"),
     ("GET", "/healthz2"), ("DELETE", "/x"), ("POST", "/CONNECT")])
@@ -188,7 +180,6 @@ def test_an_unknown_path_is_not_found_whoever_asks(api, method, path):
     assert error(api.request(method, path, password=None), 404, "not found")
 
 
-@either_plane
 @pytest.mark.parametrize("method, path, allowed", [
     ("POST", "/", "GET"), ("POST", "/healthz", "GET"), ("POST", "/version", "GET"),
     ("GET", "/connect", "POST"), ("PUT", "/connect", "POST"), ("DELETE", "/connect-ipip", "POST"),
@@ -200,26 +191,22 @@ def test_a_wrong_method_is_told_the_right_one_before_any_password(api, method, p
     assert allowed in re.split(r",\s*", response.headers["allow"])
 
 
-@either_plane
 def test_a_large_body_without_the_password_is_unauthorized(api):
     response = api.post("/connect", "x" * (MAX_BODY + 1), password="wrong")
     assert error(response, 401, "unauthorized")
 
 
-@either_plane
 @pytest.mark.parametrize("path", ["/connect", "/connect-ipip", "/disconnect", "/disconnect-ipip"])
 def test_a_body_over_4_kib_is_refused_also_where_it_is_ignored(api, path):
     assert error(api.post(path, "x" * (MAX_BODY + 1)), 413, "request body too large")
 
 
-@either_plane
 def test_a_chunked_body_over_4_kib_is_refused(api):
     chunks = (b"400\r\n" + b"x" * 0x400 + b"\r\n") * 5 + b"0\r\n\r\n"
     response = api.post("/connect", chunks, headers={"Transfer-Encoding": "chunked"})
     assert error(response, 413, "request body too large")
 
 
-@either_plane
 def test_a_body_of_just_4_kib_is_taken(api, shared_host):
     key = random_key()
     body = json.dumps({"PeerPublicKey": key})
@@ -232,7 +219,6 @@ NO_OBJECTS = ["", "[]", '["PeerPublicKey"]', "1", '"text"', "null", "true", "{",
               '{"PeerPublicKey":["a"]}', '{"PeerPublicKey":"\xff"}'.encode("latin-1")]
 
 
-@either_plane
 @pytest.mark.sanitize
 @pytest.mark.parametrize("path", ["/connect", "/disconnect"])
 @pytest.mark.parametrize("body", NO_OBJECTS)
@@ -252,7 +238,6 @@ NO_KEYS = {
 }
 
 
-@either_plane
 @pytest.mark.sanitize
 @pytest.mark.parametrize("path", ["/connect", "/disconnect"])
 @pytest.mark.parametrize("key", NO_KEYS.values(), ids=NO_KEYS)
@@ -260,12 +245,12 @@ def test_what_is_no_key_is_refused(api, path, key):
     assert error(api.post(path, {"PeerPublicKey": key}), 400, "invalid peer public key")
 
 
-@either_plane
 @pytest.mark.parametrize("path", ["/connect", "/disconnect"])
 def test_a_missing_key_is_refused(api, path):
     assert error(api.post(path, {"Other": 1}), 400, "invalid peer public key")
 
 
+@pytest.mark.plane
 def test_the_servers_own_key_is_no_peers(api, shared_host):
     own = shared_host.ns.run("wg show vprox0 public-key").strip()
     assert error(api.connect(own), 400, "invalid peer public key")
@@ -291,7 +276,6 @@ def test_refused_requests_leave_nothing_behind(api, shared_host):
 
 # What the Go clients send
 
-@either_plane
 @pytest.mark.sanitize
 def test_a_chunked_body_without_content_type_is_understood(api, shared_host):
     key = random_key()
@@ -302,7 +286,6 @@ def test_a_chunked_body_without_content_type_is_understood(api, shared_host):
     api.disconnect(key)
 
 
-@either_plane
 @pytest.mark.parametrize("name", ["peerpublickey", "PEERPUBLICKEY", "pEeRpUbLiCkEy"])
 def test_field_names_may_be_in_any_case(api, shared_host, name):
     key = random_key()
@@ -311,7 +294,6 @@ def test_field_names_may_be_in_any_case(api, shared_host, name):
     api.disconnect(key)
 
 
-@either_plane
 @pytest.mark.parametrize("names", [("PeerPublicKey", "PeerPublicKey"),
                                    ("PeerPublicKey", "peerpublickey"),
                                    ("peerpublickey", "PeerPublicKey")])
@@ -331,6 +313,7 @@ def loose_forms():
                   "left-over bits": text[:-2] + chr(ord(text[-2]) + 1) + "="}
 
 
+@pytest.mark.plane
 @pytest.mark.parametrize("form", ["line breaks", "left-over bits"])
 def test_a_peer_is_its_32_bytes_not_its_text(api, shared_host, form):
     text, forms = loose_forms()
@@ -341,7 +324,6 @@ def test_a_peer_is_its_32_bytes_not_its_text(api, shared_host, form):
     assert not shared_host.wireguard_peers()
 
 
-@either_plane
 def test_curl_that_expects_100_continue_is_answered_at_once(client, shared_host, server):
     key = random_key()
     began = time.monotonic()
@@ -354,7 +336,6 @@ def test_curl_that_expects_100_continue_is_answered_at_once(client, shared_host,
     shared_host.api(client).disconnect(key)
 
 
-@either_plane
 def test_a_request_that_comes_byte_by_byte_is_understood(client, shared_host, server):
     with Connection(client, shared_host.address) as connection:
         for byte in request_bytes("GET", "/version"):
@@ -364,7 +345,6 @@ def test_a_request_that_comes_byte_by_byte_is_understood(client, shared_host, se
 
 # TLS
 
-@either_plane
 def test_http_1_1_is_chosen_where_h2_is_offered_too(client, shared_host, server):
     context = tls_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -374,7 +354,6 @@ def test_http_1_1_is_chosen_where_h2_is_offered_too(client, shared_host, server)
         assert connection.receive().status == 200
 
 
-@either_plane
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_tls_1_2_and_1_3_are_spoken(client, shared_host, server, version):
     done = client.ns.try_run(["curl", "-sSk", f"--tlsv{version}", "--tls-max", version,
@@ -382,14 +361,12 @@ def test_tls_1_2_and_1_3_are_spoken(client, shared_host, server, version):
     assert done.stdout == "ok\n"
 
 
-@either_plane
 def test_tls_before_1_2_is_refused(client, shared_host, server):
     done = client.ns.try_run(["curl", "-sSk", "--tlsv1.0", "--tls-max", "1.1", "--ciphers",
                               "DEFAULT@SECLEVEL=0", f"https://{shared_host.address}/healthz"])
     assert done.returncode == 35  # the TLS handshake failed
 
 
-@either_plane
 def test_plain_http_is_not_answered(client, shared_host, server):
     done = client.ns.try_run(f"curl -sS -m 12 http://{shared_host.address}:443/healthz")
     assert done.returncode and "ok" not in done.stdout

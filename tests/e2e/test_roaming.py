@@ -9,7 +9,7 @@ from lab.echo import DATA
 
 MOVED_TO = "192.0.2.240"
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.plane, pytest.mark.interop]
 
 
 def test_a_peer_whose_address_changes_amid_a_transfer_goes_on(world, host):

@@ -87,6 +87,7 @@ def test_a_hundred_clients_are_all_told_of(world, host):
     world.remove(node)
 
 
+@pytest.mark.plane
 def test_what_it_says_of_a_wireguard_peer_is_what_wg_says(shared_host, server, client):
     tunnel = shared_host.tunnel("wireguard", client).up()
     assert tunnel.download()
@@ -121,6 +122,7 @@ def test_what_it_says_of_an_ipip_peer_is_what_ip_says(shared_host, server, clien
     assert peers(shown(shared_host))[tunnel.inner]["sent_bytes"] > 2_000_000
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_traffic_is_told_as_bytes_as_a_rate_and_as_activity(shared_host, client, tunnel):
     endpoint = shown(shared_host)["endpoints"][0]

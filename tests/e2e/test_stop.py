@@ -15,6 +15,7 @@ DRAINS = 10  # seconds: for requests in flight
 SHUTTING_DOWN = (503, "server shutting down\n")
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_clean_stop_leaves_the_host_byte_for_byte_as_it_was(host, clients, number):
@@ -28,6 +29,7 @@ def test_a_clean_stop_leaves_the_host_byte_for_byte_as_it_was(host, clients, num
     host.assert_same(before)
 
 
+@pytest.mark.plane
 def test_what_other_programs_have_is_left_as_it_was(host, client):
     host.ns.run("nft add table ip other '{ chain c { type filter hook forward priority 5; "
                 "policy accept; counter; }; }'")
@@ -62,6 +64,7 @@ def is_there(pid):
         return False
 
 
+@pytest.mark.plane
 def test_keep_leaves_the_data_plane_as_it_is(host, client, kind):
     server = host.start("--on-exit=keep")
     tunnel = host.tunnel(kind, client).up()
@@ -72,6 +75,7 @@ def test_keep_leaves_the_data_plane_as_it_is(host, client, kind):
     assert tunnel.ping() and tunnel.visit() == host.address
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_relinquish_keeps_this_endpoint_and_no_other(host, clients):
     server = host.start("--wg-block-per-ip=/24", ips=[host.address, host.second])
@@ -157,6 +161,7 @@ def test_a_second_signal_ends_it_at_once(host, client):
         assert server.wait(DRAINS - 2) == 0
 
 
+@pytest.mark.plane
 def test_a_stop_amid_requests_leaves_nothing(host, clients):
     before = host.snapshot()
     server = host.start()
@@ -201,6 +206,7 @@ def test_stopping_with_many_ipip_peers_takes_no_time(world, host):
     assert took < 3
 
 
+@pytest.mark.plane
 def test_a_start_after_each_stop_works(host, client):
     tunnel = None
     for number in signal.SIGTERM, signal.SIGKILL, signal.SIGINT:

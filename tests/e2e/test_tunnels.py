@@ -14,6 +14,8 @@ from lab.api import Connection, request_bytes
 from lab.tunnels import IpipTunnel, random_key
 from lib import capture, packets, wait
 
+pytestmark = pytest.mark.plane
+
 GATEWAY = "10.100.0.1"
 PARALLEL = 50
 

@@ -14,10 +14,6 @@ from machine import Machine  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "machine: needs root and namespaces")
-
-
 @pytest.fixture(scope="session", name="build")
 def fixture_build():
     folder = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()

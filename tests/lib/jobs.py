@@ -1,0 +1,200 @@
+"""Jobs, which are commands that run tests and leave a JUnit file: run side by side, and counted."""
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DURATIONS = ROOT / "tests/durations"
+END_SECONDS = 10  # for what is told to end
+JOB_SECONDS = 900
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short"]
+
+
+@dataclasses.dataclass
+class Job:
+    name: str
+    command: list
+    result: pathlib.Path  # the JUnit file that the command writes
+    environment: dict = dataclasses.field(default_factory=dict)
+    seconds: int = JOB_SECONDS
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of a job. Names of tests but for `passed`."""
+    name: str
+    seconds: float = 0
+    passed: int = 0
+    skipped: int = 0
+    failed: list = dataclasses.field(default_factory=list)
+    late: list = dataclasses.field(default_factory=list)  # passed, but only at a second try
+    wrong: str = ""  # with the job itself
+
+    def __str__(self):
+        line = (f"{self.name}: {self.passed} passed, {len(self.failed)} failed, "
+                f"{self.skipped} skipped, {self.seconds:.0f} s")
+        if self.wrong:
+            line += f"; {self.wrong}"
+        return "\n".join([line, *(f"    failed: {name}" for name in self.failed),
+                          *(f"    only at a second try: {name}" for name in self.late)])
+
+
+def pytest(name, folder, *arguments, environment=None):
+    """A job of pytest that has its files in a folder."""
+    stem = folder / name.replace("/", "-").replace(", ", "-").replace(" ", "-").removesuffix(".py")
+    result = stem.with_name(stem.name + ".xml")
+    command = [*PYTEST, "-o", f"cache_dir={stem}.cache", "--durations=5", f"--junitxml={result}",
+               *map(str, arguments)]
+    return Job(name, command, result, environment or {})
+
+
+def files_of(suite, mark=None):
+    """The test files of a folder of tests/, those that use a mark if one is given."""
+    return [file.relative_to(ROOT) for file in sorted((ROOT / "tests" / suite).glob("test_*.py"))
+            if mark is None or f"mark.{mark}" in file.read_text()]
+
+
+# Running
+
+
+def side_by_side(jobs, processes):
+    """Runs jobs, so many at a time. Returns their outcomes, in the order of the jobs."""
+    order = longest_first(jobs)
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        outcomes = dict(zip((job.name for job in order), pool.map(run, order)))
+    return [outcomes[job.name] for job in jobs]
+
+
+def longest_first(jobs):
+    """So that the last ones to end do so together. What is not recorded may be long."""
+    recorded = durations()
+    return sorted(jobs, key=lambda job: -recorded.get(job.name, JOB_SECONDS))
+
+
+def durations():
+    """Seconds, by the name of a job, as they were when they were recorded."""
+    lines = DURATIONS.read_text().splitlines() if DURATIONS.exists() else []
+    return {name: float(seconds) for seconds, name in (line.split(maxsplit=1) for line in lines)}
+
+
+def record(outcomes):
+    found = {**durations(), **{one.name: one.seconds for one in outcomes}}
+    DURATIONS.write_text("".join(f"{seconds:.0f} {name}\n"
+                                 for name, seconds in sorted(found.items())))
+
+
+def run(job):
+    job.result.parent.mkdir(parents=True, exist_ok=True)
+    job.result.unlink(missing_ok=True)
+    began = time.monotonic()
+    wrong = execute(job.name, job.command, job.seconds, job.environment)
+    outcome = count(job.name, job.result, wrong)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def execute(name, command, seconds, environment=None):
+    """Runs a command with all it starts in a session of its own, and passes on what it says.
+    Returns what went wrong, "" if nothing did."""
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+                               env={**os.environ, **(environment or {})}, start_new_session=True)
+    copier = threading.Thread(target=copy, args=(name, process.stdout))
+    copier.start()
+    try:
+        status = process.wait(seconds)
+        return f"exit status {status}" if status else ""
+    except subprocess.TimeoutExpired:
+        return f"took more than {seconds} s"
+    finally:
+        if process.poll() is None:
+            end(process)
+        copier.join(END_SECONDS)
+
+
+def copy(name, stream):
+    """Passes on what a job says, with its name before each line."""
+    for line in stream:
+        print(f"{name}: {line}", end="", flush=True)
+
+
+def end(process):
+    for number in signal.SIGTERM, signal.SIGKILL:
+        try:
+            os.killpg(process.pid, number)
+            process.wait(END_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+
+
+# Counting
+
+
+def count(name, result, wrong):
+    """The outcome of a job, by its JUnit file. A job that breaks off or runs no test has failed."""
+    outcome = Outcome(name)
+    try:
+        kinds = dict(cases(result))
+    except (OSError, xml.etree.ElementTree.ParseError):
+        kinds = {}
+    outcome.passed = list(kinds.values()).count("passed")
+    outcome.skipped = list(kinds.values()).count("skipped")
+    outcome.failed = [case for case, kind in kinds.items() if kind == "failed"]
+    outcome.wrong = wrong if not outcome.failed else ""
+    if not kinds and not wrong:
+        outcome.wrong = "no test was run"
+    return outcome
+
+
+def cases(result):
+    """Yields the name of each test of a JUnit file, and "passed", "failed" or "skipped"; of one
+    that is there twice, as its clean-up failed, the failure comes last."""
+    found = []
+    for case in xml.etree.ElementTree.parse(result).iter("testcase"):
+        kinds = {child.tag for child in case}
+        kind = "failed" if kinds & {"failure", "error"} else \
+            "skipped" if "skipped" in kinds else "passed"
+        found.append((f"{case.get('classname')}.{case.get('name')}", kind))
+    return sorted(found, key=lambda one: one[1] == "failed")
+
+
+def failures(outcomes):
+    """How many there are, a job that broke off being one."""
+    return sum(len(one.failed) or bool(one.wrong) for one in outcomes)
+
+
+# Second tries
+
+
+def try_again(jobs, outcomes, limit):
+    """Runs what failed once more, alone, if it is no more than so many tests: an emulated processor
+    stands still now and then for as long as a test can wait."""
+    if failures(outcomes) > limit or any(one.wrong for one in outcomes):
+        return
+    for job, outcome in zip(jobs, outcomes):
+        if outcome.failed:
+            again = pathlib.Path(f"{str(job.result).removesuffix('.xml')}-again.xml")
+            again.unlink(missing_ok=True)
+            execute(f"{job.name}, again", [
+                *job.command, f"--junitxml={again}", "--last-failed",
+                "--last-failed-no-failures=none"], job.seconds, job.environment)
+            accept(outcome, again)
+
+
+def accept(outcome, again):
+    """Counts what passed at the second try as passed."""
+    try:
+        kinds = dict(cases(again))
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return
+    outcome.late = [name for name in outcome.failed if kinds.get(name) == "passed"]
+    outcome.failed = [name for name in outcome.failed if name not in outcome.late]
+    outcome.passed += len(outcome.late)
