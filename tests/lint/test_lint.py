@@ -70,6 +70,14 @@ def test_a_file_with_a_rule_of_its_own_may_include_more_than_its_room(house):
     assert len(found) == 1 and "device/zz.c" in found[0]
 
 
+def test_a_file_with_a_rule_of_its_own_has_its_header_in_it(house):
+    source = house({"plane/names.h": "", "plane/names.c": include("plane/names.h"),
+                    "plane/plane.h": include("plane/names.h"),
+                    "host/zz.c": include("plane/names.h") + include("plane/plane.h")})
+    found = list(lint.check_rooms(source, RULES))
+    assert len(found) == 1 and "host/zz.c:2" in found[0]
+
+
 def test_the_rules_themselves_allow_no_two_rooms_each_other():
     for room, others in RULES.items():
         for other in others:
