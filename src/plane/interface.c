@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/rtnetlink.h>
@@ -15,6 +16,37 @@
 #include "netlink/link.h"
 #include "netlink/route.h"
 #include "plane/plane.h"
+
+static bool is_gateway(const struct plane_endpoint *endpoint, const struct address *address)
+{
+	return ipv4_equal(address->local, endpoint->gateway) &&
+	       address->prefix_length == endpoint->block.length;
+}
+
+int interface_matches(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, bool *match, char reason[INTERFACE_REASON_SIZE])
+{
+	auto_free struct address *addresses = NULL;
+	bool addressed = false;
+	struct ipv4 bind;
+	size_t n;
+	int error = address_dump(netlink, link->ifindex, &addresses, &n);
+
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < n; i++)
+		addressed |= is_gateway(endpoint, &addresses[i]);
+	*match = false;
+	if (ipv4_parse(link->alias, &bind) == 0 && !ipv4_equal(bind, endpoint->bind))
+		snprintf(reason, INTERFACE_REASON_SIZE, "it belongs to %s", link->alias);
+	else if (n > 0 && !addressed)
+		snprintf(reason, INTERFACE_REASON_SIZE, "its address is %s/%u, not %s/%u",
+			ipv4_text(addresses[0].local).s, addresses[0].prefix_length,
+			ipv4_text(endpoint->gateway).s, endpoint->block.length);
+	else
+		*match = true;
+	return 0;
+}
 
 static int bring_up(struct netlink *netlink, const struct plane_endpoint *endpoint,
 	const struct link *link, unsigned int *given)
@@ -49,8 +81,7 @@ static int give_address(struct netlink *netlink, const struct plane_endpoint *en
 	int error = address_dump(netlink, link->ifindex, &addresses, &n);
 
 	for (size_t i = 0; error == 0 && i < n; i++)
-		if (ipv4_equal(addresses[i].local, gateway.local) &&
-			addresses[i].prefix_length == gateway.prefix_length)
+		if (is_gateway(endpoint, &addresses[i]))
 			return 0;
 	if (error == 0)
 		error = address_add(netlink, &gateway);

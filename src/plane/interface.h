@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct link;
 struct netlink;
 struct plane_endpoint;
@@ -16,6 +18,17 @@ enum interface_part {
 	INTERFACE_ADDRESS = 1 << 2,
 	INTERFACE_ROUTE = 1 << 3,
 };
+
+enum { INTERFACE_REASON_SIZE = 128 };
+
+/*
+ * Whether the interface that is there is this endpoint's: its alias names no other bind address,
+ * and where it has addresses, one of them is the gateway's, as the endpoint's block has it. Further
+ * addresses are whoever's gave it them. Without an alias or an address it was left half-made, or by
+ * another server that sets no alias. Returns 0 or -errno; if it does not match, reason becomes why.
+ */
+int interface_matches(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, bool *match, char reason[INTERFACE_REASON_SIZE]);
 
 /*
  * Gives the interface what it lacks. It takes two dumps of what the interface has, and no request

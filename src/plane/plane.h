@@ -51,6 +51,14 @@ struct plane_usage {
 	uint16_t outer_port; /* WireGuard: its UDP port, host byte order */
 };
 
+/* A peer that is there, as it is: whoever has made it, and whether or not it can be one. */
+struct plane_found {
+	struct plane_peer peer; /* inner: its address; 0.0.0.0: it has not exactly one */
+	struct plane_name interface; /* its own; "": it has none */
+	struct ipv4 local; /* IPIP: the outer address on this side */
+	struct ipv4 routed; /* IPIP: the address that is routed to it; 0.0.0.0: none is */
+};
+
 struct plane_endpoint {
 	unsigned int index; /* i of vprox<i> and of vp<i>-<n> */
 	struct ipv4 bind; /* outer address */
@@ -75,6 +83,7 @@ struct plane_device {
 };
 
 typedef int plane_leftover_fn(void *context, const struct plane_leftover *leftover);
+typedef int plane_found_fn(void *context, const struct plane_found *found);
 typedef int plane_peer_fn(
 	void *context, const struct plane_peer *peer, const struct plane_usage *usage);
 
@@ -93,13 +102,21 @@ struct plane_ops {
 	int (*remove_all)(struct plane *plane, unsigned int index);
 
 	/*
-	 * Makes an endpoint's device, or adopts the one that is there without interrupting its
-	 * traffic. What does not match is removed and logged: another block, a peer without exactly
-	 * one /32 inside the block or with an address that another peer or the server holds, an
-	 * IPIP link with another local address. On failure only what this call made is removed.
+	 * Makes an endpoint's device, or takes over the one that is there with all its peers,
+	 * without interrupting their traffic. A device of another bind address or another block is
+	 * removed with all its peers, and made anew; that is logged. Which of the peers can stay is
+	 * not judged here: see find(). On failure only what this call made is removed.
 	 */
 	int (*open)(struct plane *plane, const struct plane_endpoint *endpoint,
 		struct plane_device **device);
+
+	/*
+	 * Calls back for every peer that is there, for the caller to judge: WireGuard's
+	 * first, then IPIP's. A callback's non-zero
+	 * result ends it and is returned. What a peer lacks, reconcile() gives it; one that cannot
+	 * stay, remove() takes away. To be called after open(), when it is not known yet.
+	 */
+	int (*find)(struct plane_device *device, plane_found_fn *found, void *context);
 
 	/* keep: all stays as it is, for the next open(). Else all of it is removed. Frees the
 	 * device either way. */
@@ -129,9 +146,9 @@ struct plane_ops {
 		struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors);
 
 	/*
-	 * Calls back for every peer that is there. A callback's non-zero result ends it and is
-	 * returned; it may remove peers. A WireGuard peer whose allowed-ips somebody has changed is
-	 * reported with the first address of the block that it still has, or 0.0.0.0.
+	 * Calls back for every peer that is there, with what it has used. A callback's non-zero
+	 * result ends it and is returned; it may remove peers. A WireGuard peer whose allowed-ips
+	 * somebody has changed is reported with the one address that it has now, or 0.0.0.0.
 	 */
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
 

@@ -5,94 +5,99 @@
 #include "server/adoption.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/judgement.h"
 #include "server/removals.h"
 
 struct adoption {
 	struct endpoint *endpoint;
+	struct orphans orphans;
 	size_t n_adopted;
-	struct plane_peer *orphans;
-	size_t n_orphans;
 };
 
-static int add_orphan(struct adoption *adoption, const struct plane_peer *id)
+/* Takes the peer into the tables. Returns 0, -EEXIST if another one holds its address or has its
+ * identity, or -ENOMEM. */
+static int adopt_peer(struct endpoint *endpoint, const struct plane_peer *id)
 {
-	struct plane_peer *orphans =
-		reallocarray(adoption->orphans, adoption->n_orphans + 1, sizeof *orphans);
-
-	if (!orphans)
-		return -ENOMEM;
-	orphans[adoption->n_orphans++] = *id;
-	adoption->orphans = orphans;
-	return 0;
-}
-
-/* The plane has removed what cannot be right; what the pool still will not have goes likewise. */
-static int adopt_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
-{
-	struct adoption *adoption = context;
-	struct endpoint *endpoint = adoption->endpoint;
-	struct peer *peer = NULL;
 	int error =
 		peers_find(&endpoint->peers, id) ? -EEXIST : pool_claim(endpoint->pool, id->inner);
 
-	if (error == 0) {
-		peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
-		if (!peer) {
-			pool_release(endpoint->pool, id->inner);
-			error = -ENOMEM;
-		}
-	}
-	if (error == -ENOMEM)
+	if (error < 0)
 		return error;
-	if (error < 0) {
-		log_warning("%s: removing %s, which holds %s: %s", endpoint_text(endpoint).s,
-			peer_text(id).s, ipv4_text(id->inner).s, strerror(-error));
-		return add_orphan(adoption, id);
-	}
-	peer_adopt_usage(peer, usage);
-	adoption->n_adopted++;
+	if (peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock)))
+		return 0;
+	pool_release(endpoint->pool, id->inner);
+	return -ENOMEM;
+}
+
+static int adopt_found(void *context, const struct plane_found *found)
+{
+	struct adoption *adoption = context;
+	struct judgement judgement = judge_found(adoption->endpoint, found);
+	int error;
+
+	if (judgement.fault[0] != '\0')
+		return orphans_add(&adoption->orphans, adoption->endpoint, found, judgement.fault);
+	error = adopt_peer(adoption->endpoint, &found->peer);
+	if (error == -EEXIST)
+		return orphans_add(&adoption->orphans, adoption->endpoint, found,
+			"another peer holds its address");
+	adoption->n_adopted += error == 0;
+	return error;
+}
+
+static int record_usage(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+{
+	const struct endpoint *endpoint = context;
+	struct peer *peer = peers_find(&endpoint->peers, id);
+
+	if (peer)
+		peer_adopt_usage(peer, usage);
 	return 0;
 }
 
-static int remove_orphans(const struct adoption *adoption)
+/* Finds the peers, removes those that cannot stay, and reads what the others have used before. */
+static int read_back(struct adoption *adoption)
 {
-	const struct endpoint *endpoint = adoption->endpoint;
-	int errors[PLANE_REMOVAL_BATCH];
-	int error = 0;
+	struct endpoint *endpoint = adoption->endpoint;
+	const struct plane_ops *ops = endpoint->plane->ops;
+	int error = ops->find(endpoint->device, adopt_found, adoption);
 
-	for (size_t done = 0; done < adoption->n_orphans && error == 0;
-		done += PLANE_REMOVAL_BATCH) {
-		size_t left = adoption->n_orphans - done;
+	if (error == 0)
+		error = orphans_remove(&adoption->orphans, endpoint);
+	if (error < 0)
+		return error;
+	endpoint->read_ms = clock_now_ms(endpoint->clock);
+	return ops->dump(endpoint->device, record_usage, endpoint);
+}
 
-		error = endpoint->plane->ops->remove(endpoint->device, adoption->orphans + done,
-			left < PLANE_REMOVAL_BATCH ? left : PLANE_REMOVAL_BATCH, errors);
-	}
-	return error;
+/* What a server that crashed has left half made. It is no reason not to start: every inspection
+ * tries it again. */
+static void complete(struct endpoint *endpoint)
+{
+	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
+		log_warning("%s: cannot put right what others have changed, will try again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 }
 
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
-	int error;
+	int error = read_back(&adoption);
 
-	endpoint->read_ms = clock_now_ms(endpoint->clock);
-	error = endpoint->plane->ops->dump(endpoint->device, adopt_peer, &adoption);
-
-	if (error == 0)
-		error = remove_orphans(&adoption);
-	free(adoption.orphans);
+	orphans_free(&adoption.orphans);
 	if (error < 0) {
 		log_error("%s: cannot read back its peers: %s", endpoint_text(endpoint).s,
 			error == -ENOMEM ? strerror(ENOMEM) : plane_error(endpoint->plane));
 		return error;
 	}
-	if (adoption.n_adopted > 0)
-		log_info("%s: adopted %zu peers", endpoint_text(endpoint).s, adoption.n_adopted);
+	if (adoption.n_adopted == 0)
+		return 0;
+	complete(endpoint);
+	log_info("%s: adopted %zu peers", endpoint_text(endpoint).s, adoption.n_adopted);
 	return 0;
 }
 

@@ -6,16 +6,40 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/judgement.h"
 
-static int mark_present(void *context, const struct plane_peer *id, const struct plane_usage *usage)
+/* What is there of an endpoint whose device was lost: IPIP tunnels of the kernel outlive it. */
+struct healing {
+	struct endpoint *endpoint;
+	struct orphans orphans;
+};
+
+static int mark_present(void *context, const struct plane_found *found)
 {
-	struct endpoint *endpoint = context;
-	struct peer *peer = peers_find(&endpoint->peers, id);
+	struct healing *healing = context;
+	struct judgement judgement = judge_found(healing->endpoint, found);
+	struct peer *peer = peers_find(&healing->endpoint->peers, &found->peer);
 
-	(void)usage;
+	if (judgement.fault[0] != '\0')
+		return orphans_add(&healing->orphans, healing->endpoint, found, judgement.fault);
+	if (peer && !ipv4_equal(peer->id.inner, found->peer.inner))
+		return orphans_add(
+			&healing->orphans, healing->endpoint, found, "it has another address");
 	if (peer)
-		peer->last_reading = endpoint->reading;
+		peer->last_reading = healing->endpoint->reading;
 	return 0;
+}
+
+/* Marks the peers that are still there, and removes what stands in the way of the others. What
+ * cannot be read or removed shows when they are given back. */
+static void find_present(struct endpoint *endpoint)
+{
+	struct healing healing = {.endpoint = endpoint};
+
+	endpoint->reading++;
+	if (endpoint->plane->ops->find(endpoint->device, mark_present, &healing) == 0)
+		orphans_remove(&healing.orphans, endpoint);
+	orphans_free(&healing.orphans);
 }
 
 /* A peer whose endpoint cannot be restored comes back by itself, when it notices. */
@@ -33,8 +57,7 @@ static size_t give_peers_back(struct endpoint *endpoint)
 	const struct plane_ops *ops = endpoint->plane->ops;
 	size_t n = 0;
 
-	endpoint->reading++;
-	ops->dump(endpoint->device, mark_present, endpoint);
+	find_present(endpoint);
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
 

@@ -153,6 +153,11 @@ int pool_take(struct pool *pool, struct ipv4 *address)
 	return 0;
 }
 
+bool pool_contains(const struct pool *pool, struct ipv4 address)
+{
+	return slot_of(pool, address) < pool->capacity;
+}
+
 int pool_claim(struct pool *pool, struct ipv4 address)
 {
 	uint32_t slot = slot_of(pool, address);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/ipv4.h"
@@ -21,6 +22,9 @@ struct ipv4 pool_gateway(struct prefix block);
 
 /* Takes the next address. Returns 0, -ENOSPC if all are taken, or -ENOMEM. */
 int pool_take(struct pool *pool, struct ipv4 *address);
+
+/* Whether it is one of those that are given out, taken or not. */
+bool pool_contains(const struct pool *pool, struct ipv4 address);
 
 /*
  * Takes this address, which a peer holds already. Returns 0, -EEXIST if it is taken, -ERANGE if it

@@ -166,6 +166,23 @@ def test_another_block_removes_the_peers_and_says_so(host, client):
     assert_traffic(host, tunnels)
 
 
+def test_an_address_that_others_gave_the_interface_is_left_alone_and_so_are_the_peers(host, client):
+    server = host.start()
+    tunnels = pair(host, client)
+    assert_traffic(host, tunnels)
+    server.kill()
+    index = host.links()["vprox0"]["ifindex"]
+    host.ns.ip("addr add 192.0.2.77/32 dev vprox0")
+    server = host.start()
+    assert server.logged(r"adopted 2 peers")
+    assert host.links()["vprox0"]["ifindex"] == index, "it is the same interface"
+    addresses = json.loads(host.ns.run("ip -j -4 addr show dev vprox0"))[0]["addr_info"]
+    assert {a["local"] for a in addresses} == {"10.100.0.1", "192.0.2.77"}
+    for tunnel in tunnels:
+        assert tunnel.request().inner == tunnel.inner
+    assert_traffic(host, tunnels)
+
+
 WRONG_PEERS = {
     "two addresses": "10.100.0.20/32,10.100.0.21/32",
     "no address": "",

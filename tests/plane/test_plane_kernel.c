@@ -238,7 +238,7 @@ static void a_wireguard_peer_has_one_address_and_writing_it_again_heals_it(void 
 	/* What somebody added is seen at a look, and gone when the peer is written again. */
 	assert_true(shell("wg set vprox0 peer %s allowed-ips 10.9.0.0/16,10.100.0.8/32", key.s));
 	assert_int_equal(look(f), 1);
-	assert_int_equal(dump.peers[0].inner.value, peer.inner.value);
+	assert_int_equal(dump.peers[0].inner.value, 0);
 	add(f, &peer);
 	assert_true(shell("wg show vprox0 allowed-ips | grep -qx '%s.10.100.0.8/32'", key.s));
 }
@@ -447,6 +447,9 @@ static void what_a_crash_left_half_made_is_mended(void **state)
 			  "ip link set vprox0 alias '' && ip link set vprox0 down",
 		REMOVAL_GROUP));
 	open_again(f);
+	/* At once: the next removal would take it along. */
+	assert_true(shell("test \"$(ip -o link | grep -c 'vp0-.*group default')\" = 4"));
+	assert_int_equal(f->plane->ops->reconcile(f->device), 0);
 	assert_int_equal(look(f), 4);
 	for (int i = 0; i < 4; i++)
 		assert_true(shell("ip route show dev vp0-%d | grep -q 10.100.0.%d", i + 2, i + 3));
@@ -470,21 +473,65 @@ static void ipip_peers_are_adopted_without_the_wireguard_interface(void **state)
 	assert_true(shell("ip link show up | grep -q vprox0"));
 }
 
-static void wireguard_peers_without_exactly_one_address_of_the_block_go(void **state)
+/* What find() has told of. */
+struct finds {
+	size_t n;
+	struct plane_found all[64];
+};
+
+static int keep_found(void *context, const struct plane_found *found)
 {
-	static const char *const bad[] = {"''", "10.100.0.9/32,10.100.0.10/32", "10.101.0.1/32",
-		"10.100.0.1/32", "10.100.0.0/32", "10.100.255.255/32", "10.100.4.0/24",
-		"10.100.0.11/32,fd00::1/128", "fd00::2/128"};
+	struct finds *finds = context;
+
+	assert_true(finds->n < sizeof finds->all / sizeof *finds->all);
+	finds->all[finds->n++] = *found;
+	return 0;
+}
+
+static void find_all(struct fixture *f, struct finds *finds)
+{
+	finds->n = 0;
+	if (f->plane->ops->find(f->device, keep_found, finds) < 0)
+		fail_msg("find: %s", plane_error(f->plane));
+}
+
+static const struct plane_found *found_key(const struct finds *finds, const struct key *key)
+{
+	for (size_t i = 0; i < finds->n; i++)
+		if (key_equal(&finds->all[i].peer.key, key))
+			return &finds->all[i];
+	fail_msg("%s was not found", key_text(key).s);
+	return NULL;
+}
+
+static const struct plane_found *found_interface(const struct finds *finds, const char *name)
+{
+	for (size_t i = 0; i < finds->n; i++)
+		if (strcmp(finds->all[i].interface.s, name) == 0)
+			return &finds->all[i];
+	fail_msg("%s was not found", name);
+	return NULL;
+}
+
+static void wireguard_peers_are_found_with_their_one_address_or_none(void **state)
+{
+	static const struct {
+		const char *allowed, *inner;
+	} cases[] = {{"''", "0.0.0.0"}, {"10.100.0.9/32,10.100.0.10/32", "0.0.0.0"},
+		{"10.101.0.1/32", "10.101.0.1"}, {"10.100.0.1/32", "10.100.0.1"},
+		{"10.100.4.0/24", "0.0.0.0"}, {"10.100.0.11/32,fd00::1/128", "0.0.0.0"},
+		{"fd00::2/128", "0.0.0.0"}};
 	struct fixture *f = *state;
 	struct plane_peer good = wireguard_peer(f, 2), many = wireguard_peer(f, 3);
+	static struct finds finds;
 
 	open_device(f);
 	add(f, &good);
-	for (uint32_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct plane_peer peer = wireguard_peer(f, 100 + i);
 
-		assert_true(shell(
-			"wg set vprox0 peer %s allowed-ips %s", key_text(&peer.key).s, bad[i]));
+		assert_true(shell("wg set vprox0 peer %s allowed-ips %s", key_text(&peer.key).s,
+			cases[i].allowed));
 	}
 	/* One that fills several parts of the answer. */
 	assert_true(shell("wg set vprox0 peer %s allowed-ips "
@@ -492,14 +539,26 @@ static void wireguard_peers_without_exactly_one_address_of_the_block_go(void **s
 			  "$(seq -s, -f 172.18.%%g.0/24 0 255),$(seq -s, -f 172.19.%%g.0/24 0 255)",
 		key_text(&many.key).s));
 	open_again(f);
-	assert_int_equal(look(f), 1);
-	assert_int_equal(place_of(&good), 0);
+	find_all(f, &finds);
+	assert_int_equal(finds.n, sizeof cases / sizeof *cases + 2);
+	assert_int_equal(found_key(&finds, &good.key)->peer.inner.value, good.inner.value);
+	assert_int_equal(found_key(&finds, &many.key)->peer.inner.value, 0);
+	for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct plane_peer peer = wireguard_peer(f, 100 + i);
+
+		assert_string_equal(
+			ipv4_text(found_key(&finds, &peer.key)->peer.inner).s, cases[i].inner);
+	}
 }
 
-static void ipip_links_that_do_not_match_go(void **state)
+static void ipip_links_are_found_as_they_are_and_can_be_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct plane_peer good = ipip_peer(f, 2), both = wireguard_peer(f, 3);
+	static struct finds finds;
+	struct plane_peer removed[8];
+	int errors[8];
+	size_t n = 0;
 
 	open_device(f);
 	add(f, &good);
@@ -519,10 +578,47 @@ static void ipip_links_that_do_not_match_go(void **state)
 			  "ip link add vp0-10 type dummy && "
 			  "ip link add vp1-2 type ipip local 192.0.2.1 remote 198.18.0.22"));
 	open_device(f);
+	find_all(f, &finds);
+	assert_int_equal(finds.n, 9);
+	/* Who holds an address that two have is told first. */
+	assert_int_equal(finds.all[0].peer.kind, PEER_WIREGUARD);
+	assert_string_equal(ipv4_text(found_interface(&finds, "vp0-2")->routed).s, "10.100.0.3");
+	assert_int_equal(found_interface(&finds, "vp0-3")->peer.inner.value, both.inner.value);
+	assert_int_equal(found_interface(&finds, "vp0-3")->routed.value, 0);
+	assert_string_equal(ipv4_text(found_interface(&finds, "vp0-4")->local).s, "192.0.2.2");
+	assert_string_equal(
+		ipv4_text(found_interface(&finds, "vp0-0")->peer.inner).s, "10.100.0.1");
+	assert_string_equal(
+		ipv4_text(found_interface(&finds, "vp0-65534")->peer.inner).s, "10.100.255.255");
+	assert_string_equal(
+		ipv4_text(found_interface(&finds, "vp0-4294967295")->peer.inner).s, "10.100.0.0");
+	assert_int_equal(found_interface(&finds, "vp0-8")->peer.remote.value, 0);
+	assert_string_equal(ipv4_text(found_interface(&finds, "vp0-9")->routed).s, "10.100.0.77");
+	for (size_t i = 0; i < finds.n; i++)
+		if (finds.all[i].peer.kind == PEER_IPIP &&
+			finds.all[i].peer.inner.value != good.inner.value)
+			removed[n++] = finds.all[i].peer;
+	assert_int_equal(n, 7);
+	assert_int_equal(f->plane->ops->remove(f->device, removed, n, errors), 0);
 	assert_int_equal(look(f), 2);
 	assert_true(place_of(&good) < N_MAX && place_of(&both) < N_MAX);
 	assert_true(shell("test \"$(ip -o link | grep -c ' vp[0-9]*-')\" = 3"));
 	assert_true(shell("(ip link show vp0-10 && ip link show vp1-2) >/dev/null"));
+}
+
+static void an_address_that_others_gave_the_interface_is_no_mismatch(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer ipip = ipip_peer(f, 2), wireguard = wireguard_peer(f, 3);
+
+	open_device(f);
+	add(f, &ipip);
+	add(f, &wireguard);
+	assert_true(shell("ip addr add 10.9.9.1/24 dev vprox0"));
+	open_again(f);
+	assert_int_equal(look(f), 2);
+	assert_true(shell("test \"$(ip -o -4 addr show vprox0 | wc -l)\" = 2"));
+	assert_true(shell("ip addr show vprox0 | grep -q 10.9.9.1/24"));
 }
 
 static void another_block_is_removed_with_all_its_peers(void **state)
@@ -960,8 +1056,9 @@ int main(int argc, char **argv)
 		TEST(what_was_kept_is_adopted_as_it_was),
 		TEST(what_a_crash_left_half_made_is_mended),
 		TEST(ipip_peers_are_adopted_without_the_wireguard_interface),
-		TEST(wireguard_peers_without_exactly_one_address_of_the_block_go),
-		TEST(ipip_links_that_do_not_match_go),
+		TEST(wireguard_peers_are_found_with_their_one_address_or_none),
+		TEST(ipip_links_are_found_as_they_are_and_can_be_removed),
+		TEST(an_address_that_others_gave_the_interface_is_no_mismatch),
 		TEST(another_block_is_removed_with_all_its_peers),
 		TEST(the_interface_of_another_bind_address_is_not_adopted),
 		TEST(another_key_or_port_is_replaced_and_the_peers_stay),

@@ -22,7 +22,7 @@ static int open_device(
 {
 	struct fake_plane *fake = (struct fake_plane *)plane;
 
-	(void)endpoint;
+	fake->bind = endpoint->bind;
 	if (fake->open_error)
 		return fake->open_error;
 	fake->device_is_lost = fake->n_going > 0;
@@ -103,6 +103,27 @@ static int dump(struct plane_device *device, plane_peer_fn *found, void *context
 	return 0;
 }
 
+/* All is as add() makes it. */
+static int find_peers(struct plane_device *device, plane_found_fn *found, void *context)
+{
+	struct fake_plane *fake = fake_of(device);
+
+	if (fake->device_is_lost)
+		return -ENODEV;
+	for (size_t i = 0; i < fake->n_peers; i++) {
+		struct plane_found one = {
+			.peer = fake->peers[i],
+			.local = fake->bind,
+			.routed = fake->peers[i].inner,
+		};
+		int error = found(context, &one);
+
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
 static int restore_endpoint(
 	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last)
 {
@@ -124,6 +145,7 @@ static int reconcile(struct plane_device *device)
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
+	.find = find_peers,
 	.close = close_device,
 	.add = add,
 	.check = check,

@@ -11,6 +11,7 @@ enum {
 struct fake_plane {
 	struct plane plane; /* first */
 	struct plane_device device; /* the only one */
+	struct ipv4 bind; /* of the endpoint that was opened last */
 	struct plane_peer peers[FAKE_MAX_PEERS];
 	struct plane_usage usage[FAKE_MAX_PEERS];
 	size_t n_peers;

@@ -114,8 +114,8 @@ static struct ipv4 connect_as(struct fixture *f, enum ipc_operation operation, u
 	return f->answers.address[0];
 }
 
-/* Looks for idle peers and removes them; returns how many are left. */
-static size_t look(struct fixture *f)
+/* Inspects the endpoint and removes whom it finds idle; returns how many are left. */
+static size_t inspect(struct fixture *f)
 {
 	endpoint_inspect(&f->endpoint, &rule);
 	while (removals_flush(&f->endpoint.removals)) {
@@ -263,12 +263,12 @@ static void an_ipip_peer_lives_while_bytes_move_in_either_direction(void **state
 		f->clock.ms += IDLE_MS;
 		*(i % 2 ? &fake_plane_usage(&f->fake, address)->sent
 			: &fake_plane_usage(&f->fake, address)->received) += 1;
-		assert_int_equal(look(f), 1);
+		assert_int_equal(inspect(f), 1);
 	}
 	f->clock.ms += IDLE_MS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->clock.ms += 1;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 	assert_int_equal(f->fake.n_peers, 0);
 }
 
@@ -280,7 +280,7 @@ static void a_connect_sets_the_idle_clock_back(void **state)
 	f->clock.ms += IDLE_MS;
 	connect_as(f, IPC_CONNECT_IPIP, 1);
 	f->clock.ms += IDLE_MS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 }
 
 static void a_wireguard_peer_without_handshake_has_the_idle_timeout(void **state)
@@ -289,9 +289,9 @@ static void a_wireguard_peer_without_handshake_has_the_idle_timeout(void **state
 
 	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
 	f->clock.ms += IDLE_MS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->clock.ms += 1;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 }
 
 static void a_wireguard_peer_goes_when_handshake_and_connect_are_old(void **state)
@@ -300,13 +300,13 @@ static void a_wireguard_peer_goes_when_handshake_and_connect_are_old(void **stat
 	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
 
 	fake_plane_usage(&f->fake, address)->handshake_ns = 5;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->clock.ms += IDLE_MS + 1 - GRACE_MS;
 	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
 	f->clock.ms += GRACE_MS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->clock.ms += 1;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 }
 
 static void nobody_goes_while_the_plane_cannot_be_read(void **state)
@@ -316,7 +316,7 @@ static void nobody_goes_while_the_plane_cannot_be_read(void **state)
 	connect_as(f, IPC_CONNECT_IPIP, 1);
 	f->fake.dump_error = -ENOBUFS;
 	f->clock.ms += 2 * IDLE_MS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 }
 
 static void each_inspection_reconciles_the_device_and_takes_nobody_away_if_that_fails(void **state)
@@ -324,14 +324,14 @@ static void each_inspection_reconciles_the_device_and_takes_nobody_away_if_that_
 	struct fixture *f = *state;
 
 	connect_as(f, IPC_CONNECT_IPIP, 1);
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	assert_int_equal(f->fake.n_reconciles, 1);
 	f->fake.reconcile_error = -ENODEV;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	assert_int_equal(f->fake.n_reconciles, 2);
 	/* What cannot be read is not changed either. */
 	f->fake.dump_error = -EIO;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	assert_int_equal(f->fake.n_reconciles, 2);
 }
 
@@ -341,9 +341,9 @@ static void a_vanished_ipip_interface_is_collected_when_that_is_certain(void **s
 
 	fake_plane_lose(&f->fake, connect_as(f, IPC_CONNECT_IPIP, 1));
 	f->fake.check_error = -ENOBUFS;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->fake.check_error = 0;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 	assert_int_equal(pool_taken(f->endpoint.pool), 0);
 }
 
@@ -361,9 +361,9 @@ static void adopted_peers_keep_addresses_and_their_idle_clocks_start_anew(void *
 	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), first));
 	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 2)).s, "10.0.0.4");
 	f->clock.ms += IDLE_MS;
-	assert_int_equal(look(f), 3);
+	assert_int_equal(inspect(f), 3);
 	f->clock.ms += 1;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 }
 
 static void all_that_cannot_be_adopted_is_removed(void **state)
@@ -381,6 +381,38 @@ static void all_that_cannot_be_adopted_is_removed(void **state)
 	assert_int_equal(pool_taken(f->endpoint.pool), 1);
 }
 
+static void of_two_peers_with_one_address_the_first_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	endpoint_close(&f->endpoint, true);
+	f->fake.peers[0] =
+		(struct plane_peer){.kind = PEER_WIREGUARD, .inner = {0x0a000002}, .key = {{1}}};
+	f->fake.peers[1] =
+		(struct plane_peer){.kind = PEER_IPIP, .inner = {0x0a000003}, .remote = {1}};
+	f->fake.peers[2] =
+		(struct plane_peer){.kind = PEER_IPIP, .inner = {0x0a000003}, .remote = {2}};
+	f->fake.n_peers = 3;
+	open_endpoint(f);
+	assert_int_equal(peers_count(&f->endpoint.peers), 2);
+	assert_int_equal(f->fake.n_peers, 2);
+	assert_non_null(peers_find(
+		&f->endpoint.peers, &(struct plane_peer){.kind = PEER_IPIP, .remote = {1}}));
+}
+
+static void what_is_adopted_is_reconciled_and_that_may_fail(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	endpoint_close(&f->endpoint, true);
+	f->fake.n_reconciles = 0;
+	f->fake.reconcile_error = -EIO;
+	open_endpoint(f);
+	assert_int_equal(f->fake.n_reconciles, 1);
+	assert_int_equal(peers_count(&f->endpoint.peers), 1);
+}
+
 static void lose_device(struct fixture *f)
 {
 	f->fake.device_is_lost = true;
@@ -394,7 +426,7 @@ static void a_lost_device_is_made_again_with_all_its_peers(void **state)
 	struct ipv4 second = connect_as(f, IPC_CONNECT_IPIP, 2);
 
 	lose_device(f);
-	assert_int_equal(look(f), 2);
+	assert_int_equal(inspect(f), 2);
 	assert_non_null(fake_plane_usage(&f->fake, first));
 	assert_non_null(fake_plane_usage(&f->fake, second));
 }
@@ -406,12 +438,12 @@ static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_hands
 
 	f->clock.ms += 2 * IDLE_MS;
 	fake_plane_usage(&f->fake, address)->handshake_ns = 1;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	lose_device(f);
-	assert_int_equal(look(f), 1);
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
+	assert_int_equal(inspect(f), 1);
 	f->clock.ms += IDLE_MS + 1;
-	assert_int_equal(look(f), 0);
+	assert_int_equal(inspect(f), 0);
 }
 
 static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **state)
@@ -423,13 +455,30 @@ static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **sta
 	connect_as(f, IPC_CONNECT_WIREGUARD, 2); /* was never heard of */
 	usage->outer.value = 0xc0000207;
 	usage->outer_port = 40000;
-	assert_int_equal(look(f), 2);
+	assert_int_equal(inspect(f), 2);
 	lose_device(f);
 	f->fake.restore_error = -ENOMEM; /* is no reason to go without it */
-	assert_int_equal(look(f), 2);
+	assert_int_equal(inspect(f), 2);
 	assert_int_equal(f->fake.n_restored, 1);
 	assert_int_equal(f->fake.restored_at.outer.value, 0xc0000207);
 	assert_int_equal(f->fake.restored_at.outer_port, 40000);
+}
+
+static void what_stands_in_the_way_of_a_peer_given_back_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_IPIP, 1);
+	struct plane_peer stranger = {.kind = PEER_IPIP, .inner = {0x0b000002}, .remote = {7}};
+
+	lose_device(f);
+	/* Its tunnel, but with another inner address; and one that is none of the block's. */
+	f->fake.peers[0] =
+		(struct plane_peer){.kind = PEER_IPIP, .inner = {address.value + 1}, .remote = {1}};
+	f->fake.peers[1] = stranger;
+	f->fake.n_peers = 2;
+	assert_int_equal(inspect(f), 1);
+	assert_int_equal(f->fake.n_peers, 1);
+	assert_non_null(fake_plane_usage(&f->fake, address));
 }
 
 static void a_connect_makes_a_lost_device_again(void **state)
@@ -467,11 +516,11 @@ static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state
 
 	lose_device(f);
 	f->fake.open_error = -EPERM;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
 	f->fake.open_error = 0;
-	assert_int_equal(look(f), 1);
+	assert_int_equal(inspect(f), 1);
 	assert_non_null(fake_plane_usage(&f->fake, address));
 }
 
@@ -482,7 +531,7 @@ static void without_its_device_no_ipip_tunnel_is_taken_for_gone(void **state)
 	connect_as(f, IPC_CONNECT_IPIP, 1);
 	f->fake.device_is_lost = true; /* `ip link del vprox0` leaves vp0-2 */
 	f->fake.open_error = -EPERM;
-	look(f);
+	inspect(f);
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
 	f->answers.n = 0;
 	request(f, IPC_DISCONNECT_IPIP, 1);
@@ -526,6 +575,9 @@ int main(void)
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),
 		RULE(all_that_cannot_be_adopted_is_removed),
+		RULE(of_two_peers_with_one_address_the_first_stays),
+		RULE(what_is_adopted_is_reconciled_and_that_may_fail),
+		RULE(what_stands_in_the_way_of_a_peer_given_back_goes),
 		RULE(without_its_device_no_ipip_tunnel_is_taken_for_gone),
 		RULE(adopted_peers_keep_addresses_and_their_idle_clocks_start_anew),
 	};

@@ -135,3 +135,32 @@ int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void 
 		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
 	return error;
 }
+
+/* Who is told of what is found. */
+struct finding {
+	struct ipv4 local;
+	plane_found_fn *found;
+	void *context;
+};
+
+static int report_found(
+	void *context, const struct plane_peer *peer, const struct plane_usage *usage)
+{
+	const struct finding *finding = context;
+	struct plane_found found = {.peer = *peer};
+
+	(void)usage;
+	if (peer->kind == PEER_IPIP) {
+		/* The device has one address for all of them, and routes by itself. */
+		found.local = finding->local;
+		found.routed = peer->inner;
+	}
+	return finding->found(finding->context, &found);
+}
+
+int embedded_find(struct plane_device *plane_device, plane_found_fn *found, void *context)
+{
+	struct finding finding = {embedded_of_device(plane_device)->endpoint.bind, found, context};
+
+	return embedded_dump(plane_device, report_found, &finding);
+}

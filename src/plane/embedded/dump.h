@@ -3,5 +3,6 @@
 
 #include "plane/plane.h"
 
-/* plane_ops.dump */
+/* plane_ops.find, .dump */
+int embedded_find(struct plane_device *device, plane_found_fn *found, void *context);
 int embedded_dump(struct plane_device *device, plane_peer_fn *found, void *context);

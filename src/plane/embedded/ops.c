@@ -139,6 +139,7 @@ static const struct plane_ops embedded_ops = {
 	.discover = discover,
 	.remove_all = remove_all,
 	.open = embedded_open,
+	.find = embedded_find,
 	.close = close_device,
 	.add = add,
 	.check = check,

@@ -10,21 +10,6 @@
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/wireguard.h"
 
-/* The address of the block that a peer holds; only: whether it is all it has. */
-static struct ipv4 inner_of(const struct kernel_device *device, const struct wireguard_device *dump,
-	const struct wireguard_peer *peer, bool *only)
-{
-	*only = peer->n_allowed == 1 && peer->n_allowed_ipv6 == 0;
-	for (size_t i = 0; i < peer->n_allowed; i++) {
-		const struct prefix *allowed = &dump->allowed[peer->first_allowed + i];
-
-		if (allowed->length == 32 && kernel_holds(device, allowed->address))
-			return allowed->address;
-	}
-	*only = false;
-	return (struct ipv4){0};
-}
-
 static int report_wireguard(struct kernel_device *device, const struct wireguard_device *dump,
 	plane_peer_fn *found, void *context)
 {
@@ -32,10 +17,9 @@ static int report_wireguard(struct kernel_device *device, const struct wireguard
 
 	for (size_t i = 0; i < dump->n_peers && result == 0; i++) {
 		const struct wireguard_peer *peer = &dump->peers[i];
-		bool only;
 		struct plane_peer id = {
 			.kind = PEER_WIREGUARD,
-			.inner = inner_of(device, dump, peer, &only),
+			.inner = kernel_wireguard_inner(dump, peer),
 			.key = peer->key,
 		};
 		struct plane_usage usage = {
@@ -46,8 +30,7 @@ static int report_wireguard(struct kernel_device *device, const struct wireguard
 			.outer_port = peer->outer_port,
 		};
 
-		result = kernel_wireguard_remember(
-			device, &peer->key, only ? id.inner : (struct ipv4){0});
+		result = kernel_wireguard_remember(device, &peer->key, id.inner);
 		if (result < 0)
 			return kernel_fail(kernel_plane_of(device), result, NULL, "read %s",
 				plane_device_name(device->endpoint.index).s);

@@ -12,62 +12,17 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "netlink/address.h"
 #include "netlink/link.h"
 #include "netlink/request.h"
 #include "netlink/socket.h"
 #include "netlink/wireguard.h"
-#include "plane/kernel/adopt.h"
+#include "plane/client_link.h"
+#include "plane/interface.h"
+#include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/reconcile.h"
 #include "plane/kernel/removal.h"
 #include "plane/kernel/wireguard.h"
-
-enum {
-	REASON_SIZE = 128,
-};
-
-static struct prefix_text address_text(const struct address *address)
-{
-	/* Not masked, as a prefix would be. */
-	return prefix_text((struct prefix){address->local, address->prefix_length});
-}
-
-static bool is_gateway(const struct kernel_device *device, const struct address *address)
-{
-	return ipv4_equal(address->local, device->endpoint.gateway) &&
-	       address->prefix_length == device->endpoint.block.length;
-}
-
-/* Whether the interface that is there is this endpoint's; else why not. One without an alias or an
- * address was left half-made, or by another server that sets no alias. */
-static int matches(struct kernel_device *device, const struct link *link, bool *match,
-	char reason[REASON_SIZE])
-{
-	struct kernel_plane *kernel = kernel_plane_of(device);
-	auto_free struct address *addresses = NULL;
-	bool addressed = false;
-	struct ipv4 bind;
-	size_t n;
-	int error = address_dump(kernel->route, link->ifindex, &addresses, &n);
-
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route),
-			"list addresses of %s", link->name);
-	for (size_t i = 0; i < n; i++)
-		addressed |= is_gateway(device, &addresses[i]);
-	*match = true;
-	if (ipv4_parse(link->alias, &bind) == 0 && !ipv4_equal(bind, device->endpoint.bind)) {
-		*match = false;
-		snprintf(reason, REASON_SIZE, "it belongs to %s", link->alias);
-	} else if (n > 0 && !addressed) {
-		*match = false;
-		snprintf(reason, REASON_SIZE, "its address is %s, not %s/%u",
-			address_text(&addresses[0]).s, ipv4_text(device->endpoint.gateway).s,
-			device->endpoint.block.length);
-	}
-	return 0;
-}
 
 static int make_interface(struct kernel_device *device, struct link *link, bool *made)
 {
@@ -144,7 +99,7 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	struct plane_name name = plane_device_name(device->endpoint.index);
-	char reason[REASON_SIZE] = "";
+	char reason[INTERFACE_REASON_SIZE];
 	bool match = true;
 	int error = 0;
 
@@ -160,15 +115,72 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 		return kernel_fail(kernel, -EEXIST, NULL,
 			"make %s: there is another interface of that name (kind %s)", name.s,
 			opening->link.kind[0] != '\0' ? opening->link.kind : "unknown");
-	error = matches(device, &opening->link, &match, reason);
-	if (error < 0 || match)
-		return error;
+	error = interface_matches(kernel->route, &device->endpoint, &opening->link, &match, reason);
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route),
+			"list addresses of %s", name.s);
+	if (match)
+		return 0;
 	log_warning("removing %s and all of its peers: %s", name.s, reason);
 	error = kernel_delete_index(
 		kernel, device->endpoint.index, opening->links, opening->n_links);
 	opening->n_links = 0;
 	if (error == 0)
 		error = make_interface(device, &opening->link, &opening->made);
+	return error;
+}
+
+/* Whether a link is an IPIP peer's under the index. One that only has such a name is logged. */
+static bool is_ipip_peer(const struct link *link, unsigned int index, uint32_t *offset)
+{
+	unsigned int number;
+
+	if (!plane_parse_ipip_name(link->name, &number, offset) || number != index ||
+		client_link_has_alias(link))
+		return false;
+	if (strcmp(link->kind, "ipip") != 0) {
+		log_warning("%s: left alone: it is not of kind ipip", link->name);
+		return false;
+	}
+	return true;
+}
+
+/* Out of the group that a server which crashed was about to delete. */
+static int unmark(struct kernel_plane *kernel, const struct link *link)
+{
+	const struct link_change unmarked = {.set_group = true};
+
+	log_info("%s: mending it: it was about to be removed", link->name);
+	return link_set(kernel->route, link->ifindex, &unmarked);
+}
+
+/* Takes over the link of an IPIP peer. One that has gone meanwhile is none. */
+static int take_over(struct kernel_device *device, const struct link *link, uint32_t offset)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct ipv4 inner = {device->endpoint.gateway.value + offset};
+	int error = 0;
+
+	kernel_switch_off_ipv6(kernel, link->name);
+	if (link->group == KERNEL_REMOVAL_GROUP)
+		error = unmark(kernel, link);
+	if (error == -ENODEV)
+		return 0;
+	if (error < 0)
+		return kernel_fail(
+			kernel, error, netlink_error(kernel->route), "adopt %s", link->name);
+	error = kernel_ipip_remember(device, link->ifindex, inner, link->remote);
+	return error < 0 ? kernel_fail(kernel, error, NULL, "adopt %s", link->name) : 0;
+}
+
+static int take_over_all(struct kernel_device *device, const struct link *links, size_t n)
+{
+	uint32_t offset;
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		if (is_ipip_peer(&links[i], device->endpoint.index, &offset))
+			error = take_over(device, &links[i], offset);
 	return error;
 }
 
@@ -183,13 +195,11 @@ static int set_up(
 		return kernel_fail(kernel, error, netlink_error(kernel->generic), "read %s",
 			plane_device_name(device->endpoint.index).s);
 	error = configure_wireguard(device, private_key, &dump, opening->made);
-	if (error == 0)
-		error = kernel_adopt_wireguard(device, &dump);
+	wireguard_free(&dump);
 	if (error == 0)
 		error = kernel_configure_link(device, &opening->link, opening->made);
 	if (error == 0)
-		error = kernel_adopt_ipip(device, opening->links, opening->n_links);
-	wireguard_free(&dump);
+		error = take_over_all(device, opening->links, opening->n_links);
 	return error;
 }
 

@@ -16,6 +16,7 @@
 #include "netlink/link_monitor.h"
 #include "netlink/socket.h"
 #include "plane/kernel/dump.h"
+#include "plane/kernel/find.h"
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/open.h"
@@ -215,6 +216,7 @@ static const struct plane_ops kernel_ops = {
 	.discover = discover,
 	.remove_all = remove_all,
 	.open = kernel_open,
+	.find = kernel_find,
 	.close = close_device,
 	.add = add,
 	.check = check,

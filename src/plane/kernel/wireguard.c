@@ -66,6 +66,17 @@ static struct kernel_wireguard *find(const struct kernel_device *device, const s
 	return node ? hash_entry(node, struct kernel_wireguard, by_key) : NULL;
 }
 
+struct ipv4 kernel_wireguard_inner(
+	const struct wireguard_device *dump, const struct wireguard_peer *peer)
+{
+	const struct prefix *allowed;
+
+	if (peer->n_allowed != 1 || peer->n_allowed_ipv6 != 0)
+		return (struct ipv4){0};
+	allowed = &dump->allowed[peer->first_allowed];
+	return allowed->length == 32 ? allowed->address : (struct ipv4){0};
+}
+
 int kernel_wireguard_remember(
 	struct kernel_device *device, const struct key *key, struct ipv4 inner)
 {

@@ -4,6 +4,8 @@
 #include "plane/kernel/device.h"
 
 struct link;
+struct wireguard_device;
+struct wireguard_peer;
 
 /* Makes sure that the generic netlink family is known, which may load the module. */
 int kernel_find_wireguard(struct kernel_plane *kernel);
@@ -20,6 +22,9 @@ int kernel_restore_endpoint(
 /* Removes those of the peers that are WireGuard's, in one request. */
 void kernel_wireguard_remove(
 	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors);
+/* The one address that a peer may send from; 0.0.0.0: it has none, or something else too. */
+struct ipv4 kernel_wireguard_inner(
+	const struct wireguard_device *dump, const struct wireguard_peer *peer);
 /* The peer need not be known; 0.0.0.0 as in struct kernel_wireguard. Returns 0 or -ENOMEM. */
 int kernel_wireguard_remember(
 	struct kernel_device *device, const struct key *key, struct ipv4 inner);
