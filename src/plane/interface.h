@@ -33,7 +33,7 @@ int interface_matches(struct netlink *netlink, const struct plane_endpoint *endp
 /*
  * Gives the interface what it lacks. It takes two dumps of what the interface has, and no request
  * where nothing is missing. Addresses and routes that others have given it stay. *given becomes the
- * parts that were made. Returns 0 or -errno; *step says then, in the words of a log line, what
+ * parts that were made. Returns 0 or -errno; *step tells then, in the words of a log line, what
  * could not be done. netlink is of NETLINK_ROUTE.
  */
 int interface_complete(struct netlink *netlink, const struct plane_endpoint *endpoint,

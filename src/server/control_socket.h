@@ -1,5 +1,5 @@
 /*
- * The socket on which a running server says how it is: ipc/report.h. For root only, by its mode,
+ * The socket on which a running server reports its state: ipc/report.h. For root only, by its mode,
  * its folder's, and the user id of whoever is on the other end. Whoever asks cannot hold up the
  * server: one question and its answer a connection, few connections, each with a deadline, nothing
  * blocks.

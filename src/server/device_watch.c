@@ -30,7 +30,7 @@ static void pass_over(void *context, unsigned int ifindex)
 	(void)ifindex;
 }
 
-/* Whether it is truly gone is for the inspection to say: an interface may have been moved. */
+/* Whether it is truly gone is for the inspection to find out: an interface may have been moved. */
 static void on_gone(evutil_socket_t fd, short what, void *context)
 {
 	struct device_watch *watch = context;

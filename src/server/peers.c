@@ -84,7 +84,7 @@ void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage)
 	peer->rate.sent_before = usage->sent;
 }
 
-/* Counters that were set back, as those of a tunnel made anew, say nothing of the span. */
+/* Counters that were set back, as those of a tunnel made anew, tell nothing of the span. */
 static uint64_t per_second(uint64_t before, uint64_t now, uint64_t span_ms)
 {
 	return now < before ? 0 : (now - before) * 1000 / span_ms;

@@ -50,8 +50,8 @@ int peers_init(struct peers *peers);
 /* Frees the table and every peer in it. */
 void peers_free(struct peers *peers);
 
-/* By public key (PEER_WIREGUARD) or by outer address (PEER_IPIP): the other fields of id are not
- * looked at. */
+/* By public key (PEER_WIREGUARD) or by outer address (PEER_IPIP): the other fields of id do not
+ * matter. */
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id);
 
 /* The identity must not be there yet. NULL if there is no memory. */
@@ -60,12 +60,13 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);
 
-/* Notes what an adopted peer has used before: from here on it counts. */
+/* Records what an adopted peer has used before: from here on it counts. */
 void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage);
 
 /*
- * Notes what the plane says a peer has used. WireGuard: a new handshake is a sign of life; IPIP: a
- * byte in either direction. Changes are compared, not times: the wall clock may be set.
+ * Records what the plane reports that a peer has used. WireGuard: a new handshake is a sign of
+ * life; IPIP: a byte in either direction. Changes are compared, not times: the wall clock may be
+ * set.
  */
 void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
 

@@ -136,7 +136,7 @@ static enum ipc_status handle_connect(
 	struct plane_peer id = identity_of(request);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
-	/* WireGuard ignores a peer with the interface's own key, and says nothing. */
+	/* WireGuard ignores a peer with the interface's own key, and reports no error. */
 	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
 		return IPC_INVALID_KEY;
 	return peer ? connect_again(endpoint, peer, address) : connect_new(endpoint, &id, address);

@@ -33,12 +33,12 @@ static bool is_refresh_due(const struct endpoint *endpoint, uint64_t now_ms)
 	return age_ms >= REFRESH_PERIOD_MS && age_ms >= REFRESH_SHARE * endpoint->read_took_ms;
 }
 
-static int put(struct evbuffer *out, const void *data, size_t length)
+static int append(struct evbuffer *out, const void *data, size_t length)
 {
 	return evbuffer_add(out, data, length) < 0 ? -ENOMEM : 0;
 }
 
-static int put_header(const struct snapshot_source *source, struct evbuffer *out)
+static int write_header(const struct snapshot_source *source, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
 	struct report_header header = {
@@ -60,10 +60,10 @@ static int put_header(const struct snapshot_source *source, struct evbuffer *out
 					 header.n_endpoints * sizeof(struct report_endpoint) +
 					 (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
 		return -ENOMEM;
-	return put(out, &header, sizeof header);
+	return append(out, &header, sizeof header);
 }
 
-static int put_gate(
+static int write_gate(
 	const struct gate_supervisor *supervisor, unsigned int number, struct evbuffer *out)
 {
 	const struct gate_status gate = gate_supervisor_status(supervisor, number);
@@ -75,10 +75,10 @@ static int put_gate(
 		.uptime_ms = gate.pid != 0 ? clock_now_ms(&system_clock) - gate.started_ms : 0,
 	};
 
-	return put(out, &reported, sizeof reported);
+	return append(out, &reported, sizeof reported);
 }
 
-static int put_endpoint(const struct endpoint *endpoint, bool stays, struct evbuffer *out)
+static int write_endpoint(const struct endpoint *endpoint, bool stays, struct evbuffer *out)
 {
 	struct report_endpoint reported = {
 		.index = endpoint->config.index,
@@ -99,10 +99,10 @@ static int put_endpoint(const struct endpoint *endpoint, bool stays, struct evbu
 
 	snprintf(reported.interface, sizeof reported.interface, "%s",
 		plane_device_name(endpoint->config.index).s);
-	return put(out, &reported, sizeof reported);
+	return append(out, &reported, sizeof reported);
 }
 
-static int put_peer(
+static int write_peer(
 	const struct peer *peer, uint32_t endpoint, uint64_t now_ms, struct evbuffer *out)
 {
 	const bool is_wireguard = peer->id.kind == PEER_WIREGUARD;
@@ -121,21 +121,22 @@ static int put_peer(
 		.connected_ms = now_ms - peer->connected_ms,
 	};
 
-	return put(out, &reported, sizeof reported);
+	return append(out, &reported, sizeof reported);
 }
 
-static int put_peers(const struct endpoint *endpoint, uint32_t number, struct evbuffer *out)
+static int write_peers(const struct endpoint *endpoint, uint32_t number, struct evbuffer *out)
 {
 	uint64_t now_ms = clock_now_ms(endpoint->clock);
 	int error = 0;
 
 	hash_for_each (&endpoint->peers.table, node)
 		if (error == 0)
-			error = put_peer(hash_entry(node, struct peer, node), number, now_ms, out);
+			error = write_peer(
+				hash_entry(node, struct peer, node), number, now_ms, out);
 	return error;
 }
 
-/* What cannot be read stays as it was, and its age tells; the next inspection says why. */
+/* What cannot be read stays as it was, and its age tells; the next inspection logs why. */
 static void refresh(struct data_plane *data_plane)
 {
 	for (size_t i = 0; i < data_plane->n_open; i++) {
@@ -154,13 +155,13 @@ int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 	int error;
 
 	refresh(data_plane);
-	error = put_header(source, out);
+	error = write_header(source, out);
 	for (unsigned int i = 0; source->supervisor && i < source->n_gates && error == 0; i++)
-		error = put_gate(source->supervisor, i, out);
+		error = write_gate(source->supervisor, i, out);
 	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
-		error = put_endpoint(&data_plane->endpoints[i],
+		error = write_endpoint(&data_plane->endpoints[i],
 			data_plane->endpoints[i].keep || data_plane->config->keep_on_exit, out);
 	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
-		error = put_peers(&data_plane->endpoints[i], (uint32_t)i, out);
+		error = write_peers(&data_plane->endpoints[i], (uint32_t)i, out);
 	return error;
 }

@@ -41,7 +41,7 @@ struct kernel_device *kernel_device_new(
 	return device;
 }
 
-int kernel_fail(struct kernel_plane *kernel, int error, const char *said, const char *format, ...)
+int kernel_fail(struct kernel_plane *kernel, int error, const char *detail, const char *format, ...)
 {
 	char tried[PLANE_ERROR_SIZE / 2];
 	va_list arguments;
@@ -49,9 +49,9 @@ int kernel_fail(struct kernel_plane *kernel, int error, const char *said, const 
 	va_start(arguments, format);
 	vsnprintf(tried, sizeof tried, format, arguments);
 	va_end(arguments);
-	if (said && said[0] != '\0')
+	if (detail && detail[0] != '\0')
 		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s (%.100s)", tried,
-			strerror(-error), said);
+			strerror(-error), detail);
 	else
 		snprintf(kernel->plane.error, sizeof kernel->plane.error, "%s: %s", tried,
 			strerror(-error));

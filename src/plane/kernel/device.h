@@ -70,8 +70,8 @@ struct kernel_device *kernel_device_new(
 void kernel_device_free(struct kernel_device *device);
 
 /*
- * Keeps the text of an error, "<what was tried>: <the errno's text> (<what the kernel said>)", and
- * returns the error. said may be NULL or "".
+ * Keeps the text of an error, "<what was tried>: <the errno's text> (<what the kernel adds>)", and
+ * returns the error. detail may be NULL or "".
  */
 __attribute__((format(printf, 4, 5))) int kernel_fail(
-	struct kernel_plane *kernel, int error, const char *said, const char *format, ...);
+	struct kernel_plane *kernel, int error, const char *detail, const char *format, ...);

@@ -53,7 +53,7 @@ static int probe(struct plane *plane)
 	return -EOPNOTSUPP;
 }
 
-/* What there is under an index, as far as links have been looked at. */
+/* What there is under an index, as far as links have been read. */
 static struct plane_leftover *leftover_of_index(
 	struct plane_leftover **leftovers, size_t *n, unsigned int index)
 {
