@@ -111,10 +111,10 @@ struct plane_ops {
 		struct plane_device **device);
 
 	/*
-	 * Calls back for every peer that is there, for the caller to judge: WireGuard's
-	 * first, then IPIP's. A callback's non-zero
-	 * result ends it and is returned. What a peer lacks, reconcile() gives it; one that cannot
-	 * stay, remove() takes away. To be called after open(), when it is not known yet.
+	 * Calls back for every peer that is there, as it is, for the caller to judge: WireGuard's
+	 * first, then IPIP's. One that cannot stay, remove() takes away; what the others lack,
+	 * reconcile() gives them. A callback's non-zero result ends it and is returned. For once
+	 * after open(); what has been used is dump()'s to tell.
 	 */
 	int (*find)(struct plane_device *device, plane_found_fn *found, void *context);
 
