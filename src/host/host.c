@@ -130,6 +130,9 @@ static int prepare_firewall(struct host *host)
 	return 0;
 }
 
+/* The order matters: the firewall before any packet can come through a tunnel; the bind addresses
+ * before the policy rules, which mirror their routing, and before the settings of the interfaces
+ * that hold them; the timers last, so that they find all of it. */
 int host_prepare(const struct host_config *config, struct event_base *base, struct host **result)
 {
 	struct host *host = calloc(1, sizeof *host);
@@ -183,8 +186,8 @@ static int restore_bind_addresses(struct host *host, bool started)
 	return result;
 }
 
-/* What guards the tunnels that stay is written anew for them alone. */
-static int restore_firewall(struct host *host)
+/* From here on the configuration is that of the endpoints that stay. */
+static void forget_others(struct host *host)
 {
 	size_t n_kept = 0;
 
@@ -192,8 +195,12 @@ static int restore_firewall(struct host *host)
 		if (host->stays[i])
 			host->endpoints[n_kept++] = host->endpoints[i];
 	host->config.n_endpoints = n_kept;
+}
 
-	bool keep = n_kept > 0;
+/* What guards the tunnels that stay is written anew for them alone. */
+static int restore_firewall(struct host *host)
+{
+	bool keep = host->config.n_endpoints > 0;
 	int error = keep ? policy_rules_reconcile(host->netlink, &host->config)
 			 : policy_rules_remove(host->netlink, false);
 
@@ -209,6 +216,8 @@ void host_keep_endpoint(struct host *host, size_t i)
 		host->stays[i] = true;
 }
 
+/* The tunnels are gone or stay as they are. The addresses go before the firewall that guards them.
+ */
 int host_restore(struct host *host, bool started)
 {
 	int error = 0;
@@ -219,6 +228,7 @@ int host_restore(struct host *host, bool started)
 	free_event(host->address_timer);
 	if (host->foreign) {
 		error = restore_bind_addresses(host, started);
+		forget_others(host);
 		error = first_error(error, restore_firewall(host));
 	}
 	netlink_close(host->netlink);
