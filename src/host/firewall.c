@@ -93,7 +93,7 @@ int firewall_remove(void)
 	return error;
 }
 
-static bool is_own(const struct ruleset_chain *chain)
+bool firewall_has_chain(const struct ruleset_chain *chain)
 {
 	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
 }
@@ -102,7 +102,7 @@ int firewall_clear(bool dry_run)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
-	int error = ruleset_chains(is_own, &chains, &n);
+	int error = ruleset_chains(firewall_has_chain, &chains, &n);
 
 	if (error < 0) {
 		log_error("cannot look for the nftables table ip %s: %s", table_name,

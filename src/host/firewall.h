@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct host_config;
+struct ruleset_chain;
 
 enum {
 	FIREWALL_DIGEST_SIZE = 32, /* SHA-256 */
@@ -29,6 +30,9 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
  * -errno, logged.
  */
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state);
+
+/* Whether the chain is in the table. */
+bool firewall_has_chain(const struct ruleset_chain *chain);
 
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);

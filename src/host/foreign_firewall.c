@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/firewall.h"
 #include "host/host_config.h"
 #include "host/legacy_firewall.h"
 #include "host/nft.h"
@@ -24,7 +25,6 @@ enum {
 };
 
 static const char chain_name[] = "VPROX";
-static const char own_table[] = "vprox";
 
 /* A closed chain that cannot be changed, which was logged. */
 struct reported_chain {
@@ -50,22 +50,18 @@ struct foreign_firewall *foreign_firewall_new(const struct host_config *config)
 	return foreign;
 }
 
-static bool is_own(const struct ruleset_chain *chain)
-{
-	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, own_table) == 0;
-}
-
 static bool is_foreign_forward(const struct ruleset_chain *chain)
 {
-	return ruleset_family_name(chain->family) && !is_own(chain) && chain->is_base &&
+	return ruleset_family_name(chain->family) && !firewall_has_chain(chain) && chain->is_base &&
 	       chain->hook == NF_INET_FORWARD;
 }
 
 /* The chains that our commands name, or that jump to VPROX. */
 static bool is_involved(const struct ruleset_chain *chain)
 {
-	return is_foreign_forward(chain) || (ruleset_family_name(chain->family) && !is_own(chain) &&
-						    strcmp(chain->name, chain_name) == 0);
+	return is_foreign_forward(chain) ||
+	       (ruleset_family_name(chain->family) && !firewall_has_chain(chain) &&
+		       strcmp(chain->name, chain_name) == 0);
 }
 
 /* Other programs' names go into commands: only such as nft's language has as words. */
