@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <linux/fib_rules.h>
+#include <linux/if_arp.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -20,6 +21,7 @@
 #include "netlink/address.h"
 #include "netlink/link.h"
 #include "netlink/link_monitor.h"
+#include "netlink/monitor.h"
 #include "netlink/request.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
@@ -246,6 +248,40 @@ static void a_lookup_obeys_the_source_and_the_rules(void **state)
 	assert_int_equal(address_delete(f->netlink, &source), 0);
 }
 
+static void a_lookup_obeys_the_mark_and_tells_the_mtu_of_the_path(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct rule rule = {.priority = 1000,
+		.mark = 7,
+		.mask = UINT32_MAX,
+		.action = FR_ACT_TO_TBL,
+		.table = TEST_TABLE};
+	struct route found;
+
+	assert_int_equal(system("ip address add 192.0.2.5/32 dev test0 && ip route add "
+				"203.0.113.0/24 dev test0 table 51820 mtu 1300 && ip route add "
+				"198.51.100.0/24 encap ip dst 192.0.2.9 dev test0"),
+		0);
+	assert_int_equal(rule_add(f->netlink, &rule), 0);
+	assert_int_equal(
+		route_lookup_marked(f->netlink, ipv4("203.0.113.9"), ipv4("192.0.2.5"), 7, &found),
+		0);
+	assert_int_equal(found.oif, f->ifindex);
+	assert_int_equal(found.mtu, 1300);
+	assert_false(found.encapsulates);
+	assert_int_equal(
+		route_lookup_marked(f->netlink, ipv4("203.0.113.9"), ipv4("192.0.2.5"), 8, &found),
+		-ENETUNREACH);
+	assert_int_equal(
+		route_lookup(f->netlink, ipv4("198.51.100.9"), ipv4("192.0.2.5"), &found), 0);
+	assert_int_equal(found.mtu, 0);
+	assert_true(found.encapsulates);
+	assert_int_equal(rule_delete(f->netlink, &rule), 0);
+	assert_int_equal(system("ip route flush table 51820 && ip route flush 198.51.100.0/24 && "
+				"ip address del 192.0.2.5/32 dev test0"),
+		0);
+}
+
 static void a_rule_comes_back_as_it_was_added(void **state)
 {
 	struct fixture *f = fixture_or_skip(state);
@@ -383,6 +419,90 @@ static void a_link_keeps_its_alias_and_group(void **state)
 	assert_int_equal(link_get(f->netlink, "nothing", &link), -ENODEV);
 	assert_int_equal(link_set(f->netlink, 4711, &change), -ENODEV);
 	assert_int_equal(link_delete(f->netlink, 4711), -ENODEV);
+}
+
+static void a_link_is_found_by_its_number_with_its_type_and_mtu(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct link_change narrow = {.mtu = 1400}, wide = {.mtu = 1500};
+	struct link link;
+
+	assert_int_equal(link_set(f->netlink, f->ifindex, &narrow), 0);
+	assert_int_equal(link_get_index(f->netlink, f->ifindex, &link), 0);
+	assert_string_equal(link.name, "test0");
+	assert_int_equal(link.type, ARPHRD_ETHER);
+	assert_int_equal(link.mtu, 1400);
+	assert_int_equal(link_set(f->netlink, f->ifindex, &wide), 0);
+	assert_int_equal(link_get_index(f->netlink, 4711, &link), -ENODEV);
+}
+
+static void the_length_of_super_packets_can_be_set(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct link_change change = {.gso_max_size = 20000};
+
+	assert_int_equal(link_set(f->netlink, f->ifindex, &change), 0);
+	assert_int_equal(system("ip -details link show test0 | grep -q 'gso_max_size 20000'"), 0);
+}
+
+struct notices {
+	unsigned int ifindex; /* of interest */
+	int links, routes;
+	bool up;
+};
+
+static void count_notice(void *context, const struct nlmsghdr *message)
+{
+	struct notices *notices = context;
+	struct link link;
+
+	notices->routes += message->nlmsg_type == RTM_NEWROUTE;
+	if (link_decode(message, NULL, &link) == 1 && link.ifindex == notices->ifindex) {
+		notices->links++;
+		notices->up = (link.flags & IFF_UP) != 0;
+	}
+}
+
+static void a_monitor_tells_of_the_changes_it_was_opened_for(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct notices notices = {.ifindex = f->ifindex};
+	int fd = netlink_monitor_open(RTMGRP_LINK);
+
+	assert_true(fd >= 0);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
+	assert_int_equal(notices.links, 0);
+	assert_int_equal(system("ip link set test0 down"), 0);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
+	assert_true(notices.links > 0);
+	assert_false(notices.up);
+	assert_int_equal(
+		system("ip link set test0 up && ip route add 203.0.113.0/24 dev test0"), 0);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
+	assert_true(notices.up);
+	assert_int_equal(notices.routes, 0);
+	close(fd);
+	fd = netlink_monitor_open(RTMGRP_IPV4_ROUTE);
+	assert_int_equal(system("ip route change 203.0.113.0/24 dev test0 mtu 1300 && "
+				"ip route del 203.0.113.0/24"),
+		0);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
+	assert_true(notices.routes > 0);
+	close(fd);
+}
+
+static void a_monitor_tells_that_notices_were_lost(void **state)
+{
+	struct fixture *f = fixture_or_skip(state);
+	struct notices notices = {.ifindex = f->ifindex};
+	int fd = netlink_monitor_open(RTMGRP_LINK), size = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(system("ip link set test0 down && ip link set test0 up"), 0);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), -ENOBUFS);
+	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
+	close(fd);
 }
 
 static void a_group_is_deleted_whole_or_not_at_all(void **state)
@@ -550,12 +670,17 @@ int main(void)
 		cmocka_unit_test(a_table_without_routes_dumps_none),
 		cmocka_unit_test(the_default_route_is_the_one_with_the_lowest_metric),
 		cmocka_unit_test(a_lookup_obeys_the_source_and_the_rules),
+		cmocka_unit_test(a_lookup_obeys_the_mark_and_tells_the_mtu_of_the_path),
 		cmocka_unit_test(a_rule_comes_back_as_it_was_added),
 		cmocka_unit_test(conditions_a_rule_cannot_carry_are_said),
 		cmocka_unit_test(messages_sent_together_each_have_their_own_result),
 		cmocka_unit_test(what_the_kernel_says_about_an_error_is_kept),
 		cmocka_unit_test(a_dump_of_many_parts_is_read_whole),
 		cmocka_unit_test(a_link_keeps_its_alias_and_group),
+		cmocka_unit_test(a_link_is_found_by_its_number_with_its_type_and_mtu),
+		cmocka_unit_test(the_length_of_super_packets_can_be_set),
+		cmocka_unit_test(a_monitor_tells_of_the_changes_it_was_opened_for),
+		cmocka_unit_test(a_monitor_tells_that_notices_were_lost),
 		cmocka_unit_test(a_group_is_deleted_whole_or_not_at_all),
 		cmocka_unit_test(counters_of_all_interfaces_are_read),
 		cmocka_unit_test(the_monitor_tells_of_what_has_gone_and_of_nothing_else),
