@@ -10,17 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <libmnl/libmnl.h>
-#include <linux/if_link.h>
-#include <linux/rtnetlink.h>
-
 #include "base/cleanup.h"
 #include "device/io/gso.h"
-
-enum {
-	LINK_GSO_IPV4_MAX_SIZE = 63, /* IFLA_GSO_IPV4_MAX_SIZE, Linux 6.3 */
-	REQUEST_SIZE = 512,
-};
 
 /* The first queue makes the device, and must not become one more of somebody else's. */
 static int open_queue(const char *name, bool first, char *actual)
@@ -85,33 +76,6 @@ static int set_number(const struct tun *tun, unsigned long request, int value)
 		return -errno;
 	memcpy(ifr.ifr_name, tun->name, sizeof ifr.ifr_name);
 	return ioctl(fd, request, &ifr) < 0 ? -errno : 0;
-}
-
-int tun_set_gso_size(unsigned int interface, unsigned int size)
-{
-	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
-	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *link;
-	ssize_t n;
-	int error;
-
-	message->nlmsg_type = RTM_NEWLINK;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	link = mnl_nlmsg_put_extra_header(message, sizeof *link);
-	link->ifi_family = AF_UNSPEC;
-	link->ifi_index = (int)interface;
-	mnl_attr_put_u32(message, IFLA_GSO_MAX_SIZE, size);
-	mnl_attr_put_u32(message, LINK_GSO_IPV4_MAX_SIZE, size);
-	if (fd < 0 || send(fd, message, message->nlmsg_len, 0) < 0)
-		return -errno;
-	n = recv(fd, buffer, sizeof buffer, 0);
-	if (n < 0)
-		return -errno;
-	if (!mnl_nlmsg_ok(message, (int)n) || message->nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	error = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(message))->error;
-	return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
 }
 
 int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue)

@@ -35,9 +35,5 @@ void tun_close(struct tun *tun);
 /* Sets the MTU, and the length of the queue in packets. Returns 0 or -errno. */
 int tun_configure(const struct tun *tun, unsigned int mtu, unsigned int queue);
 
-/* The longest super-packet that a device may be given, by its ifindex. Returns 0 or -errno; a
- * kernel that cannot is no error. Needs CAP_NET_ADMIN. */
-int tun_set_gso_size(unsigned int interface, unsigned int size);
-
 /* Returns the MTU, or -errno. */
 int tun_mtu(const struct tun *tun);
