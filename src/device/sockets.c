@@ -13,10 +13,7 @@
 #include "device/io/udp.h"
 #include "device/ipip/ipip.h"
 
-enum {
-	PORT_TRIES = 10, /* if the port that IPv4 was given is taken in IPv6 */
-	FAMILIES = 2,
-};
+enum { PORT_TRIES = 10 }; /* if the port that IPv4 was given is taken in IPv6 */
 
 /* New sockets on a port, not yet in use. */
 struct new_sockets {

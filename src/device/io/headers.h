@@ -22,7 +22,6 @@ enum {
 	IPV6_CLASS = 1, /* its lower half, where the ECN field is, is the upper half of this byte */
 	IPV6_PAYLOAD_LENGTH = 4,
 	IPV6_NEXT_HEADER = 6,
-	IPV6_HOP_LIMIT = 7,
 	IPV6_SOURCE = 8,
 	IPV6_DESTINATION = 24,
 };
