@@ -38,8 +38,10 @@ class Outcome:
     wrong: str = ""  # with the job itself
 
     def __str__(self):
-        line = (f"{self.name}: {self.passed} passed, {len(self.failed)} failed, "
-                f"{self.skipped} skipped, {self.seconds:.0f} s")
+        line = f"{self.name}: {self.seconds:.0f} s"
+        if self.passed or self.failed or self.skipped:
+            line += (f", {self.passed} passed, {len(self.failed)} failed, "
+                     f"{self.skipped} skipped")
         if self.wrong:
             line += f"; {self.wrong}"
         return "\n".join([line, *(f"    failed: {name}" for name in self.failed),
