@@ -1,7 +1,13 @@
 /* Giving up everything that is not needed to talk to strangers, before their first byte is read. */
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
+
+enum {
+	/* Of sendmsg(), behind the filter. */
+	SANDBOX_PASS_ON_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT,
+};
 
 /*
  * Raises the limit of open files to n, or as far as it goes; must come before the privileges go.
@@ -20,6 +26,7 @@ int sandbox_drop_privileges(uid_t user, gid_t group);
 /*
  * From now on a process can only talk over what it has open, and wait with epoll; a system call
  * that is not on the list for that kills it: no file is opened, no socket made, no program started,
- * no memory made executable. Returns 0 or -errno.
+ * no memory made executable. It can pass descriptors on over one socket, -1 for none, with
+ * sendmsg() and SANDBOX_PASS_ON_FLAGS. Returns 0 or -errno.
  */
-int sandbox_filter_calls(void);
+int sandbox_filter_calls(int pass_on_socket);

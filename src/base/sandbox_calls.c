@@ -38,7 +38,7 @@ static int allow(scmp_filter_ctx filter, const struct call_rule *rule)
 }
 
 /* All that is done once strangers are talked to. What only happens at start is not here. */
-static int add_rules(scmp_filter_ctx filter)
+static int add_rules(scmp_filter_ctx filter, int pass_on_socket)
 {
 	const struct call_rule rules[] = {
 		/* connections, the process on the other side of the wall, and the log */
@@ -49,6 +49,8 @@ static int add_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(write)},
 		{SCMP_SYS(recvfrom), 1, {IS(4, 0)}},
 		{SCMP_SYS(sendto), 1, {IS(4, 0)}}, /* to the other end, nowhere else */
+		/* A name in the message could open a connection (MSG_FASTOPEN), hence the flags. */
+		{SCMP_SYS(sendmsg), 2, {IS(0, pass_on_socket), IS(2, SANDBOX_PASS_ON_FLAGS)}},
 		{SCMP_SYS(close)},
 		/* the event loop */
 		{SCMP_SYS(epoll_wait)},
@@ -79,7 +81,8 @@ static int add_rules(scmp_filter_ctx filter)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof rules / sizeof *rules && error == 0; i++)
-		error = allow(filter, &rules[i]);
+		if (rules[i].call != SCMP_SYS(sendmsg) || pass_on_socket >= 0)
+			error = allow(filter, &rules[i]);
 	return error;
 }
 
@@ -150,7 +153,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 }
 #endif
 
-int sandbox_filter_calls(void)
+int sandbox_filter_calls(int pass_on_socket)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int error;
@@ -159,7 +162,7 @@ int sandbox_filter_calls(void)
 		return -ENOMEM;
 	error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (error == 0)
-		error = add_rules(filter);
+		error = add_rules(filter, pass_on_socket);
 	if (error == 0)
 		error = add_sanitizer_rules(filter);
 	if (error == 0)

@@ -288,7 +288,7 @@ static int ask(struct request_process *process)
 	if (!process->tls)
 		return fail(process, "%s", fault);
 	error = connect_to_server(process);
-	if (error == 0 && sandbox_filter_calls() < 0)
+	if (error == 0 && sandbox_filter_calls(-1) < 0)
 		error = fail(process, "cannot limit the system calls");
 	if (error == 0)
 		error = begin_tls(process);

@@ -12,14 +12,12 @@
 
 enum {
 	REPLIES_AT_ONCE = 64, /* before others have their turn */
-	/* Requests that the broker has and has not answered. It does not wait for a gate to read,
-	 * so its answers to all of them must fit into the socket, which holds some 270. */
-	OUTSTANDING_MAX = 128,
+	RETRY_MS = 10, /* where too many descriptors are on their way, and no event says when not */
 };
 
 struct broker_link {
 	int fd;
-	struct event *readable, *writable;
+	struct event *readable, *writable, *retry;
 	struct broker_events events;
 	bool lost;
 	uint64_t last_id;
@@ -43,7 +41,24 @@ static void end(struct broker_link *link, int error)
 	link->lost = true;
 	event_del(link->readable);
 	event_del(link->writable);
+	event_del(link->retry);
 	link->events.lost(link->events.context, error);
+}
+
+/* Waits until there is room for another request. */
+static void wait_for_room(struct broker_link *link, int error)
+{
+	static const struct timeval delay = {0, RETRY_MS * 1000};
+
+	if (error == -ETOOMANYREFS)
+		evtimer_add(link->retry, &delay);
+	else
+		event_add(link->writable, NULL);
+}
+
+static bool is_for_now(int error)
+{
+	return error == -EAGAIN || error == -ENOBUFS || error == -EINTR || error == -ETOOMANYREFS;
 }
 
 /* Sends what is queued, in order, as long as the socket has room. */
@@ -51,12 +66,12 @@ static void flush(struct broker_link *link)
 {
 	struct broker_call *call;
 
-	while (!link->lost && link->outstanding < OUTSTANDING_MAX &&
+	while (!link->lost && link->outstanding < IPC_OUTSTANDING_MAX &&
 		(call = TAILQ_FIRST(&link->queue))) {
-		int error = ipc_send_request(link->fd, &call->request);
+		int error = ipc_send_request(link->fd, &call->request, call->client);
 
-		if (error == -EAGAIN || error == -ENOBUFS || error == -EINTR) {
-			event_add(link->writable, NULL);
+		if (is_for_now(error)) {
+			wait_for_room(link, error);
 			return;
 		}
 		if (error < 0) {
@@ -131,10 +146,12 @@ struct broker_link *broker_link_new(
 	TAILQ_INIT(&link->queue);
 	link->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, link);
 	link->writable = event_new(base, fd, EV_WRITE, on_writable, link);
+	link->retry = evtimer_new(base, on_writable, link);
 	/* What is almost done comes before what is new. */
-	if (!link->readable || !link->writable || event_priority_set(link->readable, 0) < 0 ||
-		hash_init(&link->calls) < 0 || evutil_make_socket_nonblocking(fd) < 0 ||
-		evutil_make_socket_closeonexec(fd) < 0 || event_add(link->readable, NULL) < 0) {
+	if (!link->readable || !link->writable || !link->retry ||
+		event_priority_set(link->readable, 0) < 0 || hash_init(&link->calls) < 0 ||
+		evutil_make_socket_nonblocking(fd) < 0 || evutil_make_socket_closeonexec(fd) < 0 ||
+		event_add(link->readable, NULL) < 0) {
 		int error = errno ? errno : ENOMEM;
 
 		broker_link_free(link);
@@ -150,6 +167,7 @@ void broker_link_free(struct broker_link *link)
 		return;
 	free_event(link->readable);
 	free_event(link->writable);
+	free_event(link->retry);
 	hash_free(&link->calls);
 	close(link->fd);
 	free(link);

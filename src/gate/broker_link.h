@@ -15,6 +15,7 @@ struct broker_link;
  * forgotten. */
 struct broker_call {
 	struct ipc_request request;
+	int client; /* the socket that goes along; the owner's */
 	/* Called once, when the call is out of the link's hands. */
 	void (*answered)(struct broker_call *call, const struct ipc_reply *reply);
 

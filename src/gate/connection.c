@@ -181,6 +181,7 @@ static void on_broker_answer(struct broker_call *call, const struct ipc_reply *r
 static void ask_broker(struct connection *connection)
 {
 	connection->call.request = *tls_http_request(connection->tls_http);
+	connection->call.client = connection->fd;
 	connection->call.answered = on_broker_answer;
 	enter(connection, PHASE_ASKING);
 	broker_link_ask(connection->set->broker, &connection->call);

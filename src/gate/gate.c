@@ -261,7 +261,7 @@ static int lock_up(const struct gate_config *config)
 
 	if (error < 0)
 		return error;
-	error = sandbox_filter_calls();
+	error = sandbox_filter_calls(GATE_FD_BROKER);
 	if (error < 0)
 		log_error("cannot filter system calls: %s", strerror(-error));
 	return error;
@@ -270,7 +270,7 @@ static int lock_up(const struct gate_config *config)
 static int report_ready(void)
 {
 	const struct ipc_request ready = {.version = IPC_VERSION, .operation = IPC_READY};
-	int error = ipc_send_request(GATE_FD_BROKER, &ready);
+	int error = ipc_send_request(GATE_FD_BROKER, &ready, -1);
 
 	if (error < 0)
 		log_error("cannot tell the broker that this gate is ready: %s", strerror(-error));

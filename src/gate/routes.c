@@ -20,7 +20,6 @@ typedef void serve_fn(const struct routes *routes, const struct client_address *
 struct http_route {
 	const char *path;
 	const char *method;
-	bool also_head; /* HEAD is answered as GET, without the body: RFC 9110, 9.3.2 */
 	bool from_tunnel; /* may be asked for from inside a tunnel */
 	bool needs_bearer;
 	serve_fn *serve; /* answers it without the broker; else: */
@@ -73,8 +72,8 @@ static const char cannot_tunnel[] = "failed to create IPIP tunnel";
 static const char cannot_clean_up[] = "failed to cleanup peer";
 
 static const struct http_route table[] = {
-	{"/", "GET", .also_head = true, .from_tunnel = true, .serve = serve_root},
-	{"/healthz", "GET", .also_head = true, .from_tunnel = true, .serve = serve_health},
+	{"/", "GET", .from_tunnel = true, .serve = serve_root},
+	{"/healthz", "GET", .from_tunnel = true, .serve = serve_health},
 	{"/version", "GET", .needs_bearer = true, .serve = serve_version},
 	{"/connect", "POST", .needs_bearer = true, .operation = IPC_CONNECT_WIREGUARD,
 		.has_key = true, .failure = cannot_configure},
@@ -120,17 +119,11 @@ static bool is_in_a_tunnel(const struct routes *routes, const struct client_addr
 	return false;
 }
 
-static bool has_method(const struct http_route *route, const char *method)
-{
-	return strcmp(method, route->method) == 0 ||
-	       (route->also_head && strcmp(method, "HEAD") == 0);
-}
-
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
 	const struct client_address *client, struct response *response)
 {
 	const struct http_route *route = find(head->path);
-	bool right_method = route && has_method(route, head->method);
+	bool right_method = route && strcmp(head->method, route->method) == 0;
 
 	if (!route) {
 		refuse(response, 404, "not found");
@@ -138,7 +131,7 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 		refuse(response, 403, "control-plane requests must originate outside the VPN");
 	} else if (!right_method) {
 		refuse(response, 405, "method not allowed");
-		response->allow = route->also_head ? "GET, HEAD" : route->method;
+		response->allow = route->method;
 	} else if (route->needs_bearer && !auth_check(&routes->auth, head->authorization)) {
 		refuse(response, 401, "unauthorized");
 	} else {
@@ -166,23 +159,21 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 	const struct client_address *client, bool draining, const char *body, size_t length,
 	struct response *response, struct ipc_request *request)
 {
-	struct ipv4 source = {0};
+	struct ipv4 source;
 
 	if (route->serve) {
 		route->serve(routes, client, response);
 		return false;
 	}
-	*request = (struct ipc_request){.version = IPC_VERSION,
-		.operation = (uint16_t)route->operation,
-		.endpoint = client->endpoint};
+	*request = (struct ipc_request){
+		.version = IPC_VERSION, .operation = (uint16_t)route->operation};
 	if (route->has_key && !read_key(&routes->endpoints[client->endpoint], body, length,
 				      response, &request->key))
 		return false;
-	if (!client_address_ipv4(client, &source) && route->needs_ipv4) {
+	if (route->needs_ipv4 && !client_address_ipv4(client, &source)) {
 		refuse(response, 400, "ipv4 client address required");
 		return false;
 	}
-	request->source = source;
 	if (draining)
 		refuse_for_now(response, "server shutting down", SHUTDOWN_RETRY_S);
 	return !draining;

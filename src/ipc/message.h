@@ -3,6 +3,9 @@
  * always of the full size. Both ends are the same program on the same machine, so integers are in
  * the machine's byte order; addresses are struct ipv4. Neither end trusts the other: a packet that
  * does not decode ends the connection.
+ *
+ * A request does not say who the client is: the client's socket goes along with it (SCM_RIGHTS,
+ * unix(7)), and the broker asks the kernel.
  */
 #pragma once
 
@@ -14,7 +17,11 @@
 #include "base/key.h"
 
 enum {
-	IPC_VERSION = 1,
+	IPC_VERSION = 2,
+	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
+	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
+	 * that many descriptors are on their way at the most. */
+	IPC_OUTSTANDING_MAX = 128,
 };
 
 enum ipc_operation {
@@ -23,7 +30,8 @@ enum ipc_operation {
 	IPC_DISCONNECT_WIREGUARD,
 	IPC_DISCONNECT_IPIP,
 	IPC_RELINQUISH,
-	IPC_READY, /* once, before any other: the gate is confined and serves. Not answered */
+	IPC_READY, /* once, before any other: the gate is confined and serves. Not answered, and
+		      the only one without a socket */
 	IPC_OPERATION_END,
 };
 
@@ -40,12 +48,9 @@ enum ipc_status {
 struct ipc_request {
 	uint32_t version; /* IPC_VERSION */
 	uint16_t operation; /* enum ipc_operation */
-	uint16_t endpoint; /* which of the server's --ip, in the order of the configuration, not the
-			      index i */
+	uint16_t reserved; /* zero */
 	uint64_t id; /* the gate's; comes back in the reply */
-	struct ipv4 source; /* the client's outer address */
 	struct key key; /* the peer, in CONNECT_WIREGUARD and DISCONNECT_WIREGUARD; zero else */
-	uint32_t reserved; /* zero */
 };
 
 enum ipc_reply_kind {
@@ -68,15 +73,19 @@ struct ipc_reply {
  * Check what was received: the size and every field's range. Return 0 or -EPROTO. The result is a
  * copy: nothing points into the packet.
  */
-int ipc_decode_request(
-	const void *packet, size_t length, uint16_t n_endpoints, struct ipc_request *request);
+int ipc_decode_request(const void *packet, size_t length, struct ipc_request *request);
 int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply);
 
 /*
  * Send or receive one packet on a non-blocking socket. Return 0, -EAGAIN, -EPIPE or -ECONNRESET
  * when the other end is gone, -EPROTO for a packet that does not decode, or another errno.
+ *
+ * With a request goes the client's socket, -1 with IPC_READY. It stays the sender's, who may close
+ * it; the receiver gets a descriptor of its own (close-on-exec), to be closed. A packet with
+ * another number of descriptors does not decode. -ETOOMANYREFS: too many descriptors of the
+ * sender's user are on their way, to be tried again.
  */
-int ipc_send_request(int fd, const struct ipc_request *request);
-int ipc_receive_request(int fd, uint16_t n_endpoints, struct ipc_request *request);
+int ipc_send_request(int fd, const struct ipc_request *request, int client);
+int ipc_receive_request(int fd, struct ipc_request *request, int *client);
 int ipc_send_reply(int fd, const struct ipc_reply *reply);
 int ipc_receive_reply(int fd, struct ipc_reply *reply);

@@ -111,7 +111,7 @@ static void answer(
 	gate_supervisor_answer(broker->supervisor, to, status, address);
 }
 
-/* Whether a tunnel to this address could work; a gate that was taken over could ask for any. */
+/* Whether a tunnel to this address could work. */
 static bool is_possible_client(const struct broker *broker, struct ipv4 address)
 {
 	const uint32_t first_octet = address.value >> 24;
@@ -124,7 +124,7 @@ static bool is_possible_client(const struct broker *broker, struct ipv4 address)
 }
 
 static void on_request(
-	void *context, const struct ipc_request *request, const struct reply_to *reply_to)
+	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
 	struct broker *broker = context;
 	struct endpoint *endpoint = &broker->data_plane.endpoints[request->endpoint];
@@ -221,6 +221,7 @@ static int start_gates(struct broker *broker)
 		.n_gates = broker->config->n_gates,
 		.settings = &broker->gate_settings,
 		.listeners = broker->listeners.fds,
+		.port = CONTROL_PORT,
 		.on_request = on_request,
 		.on_ready = announce,
 		.on_drained = stop_draining,

@@ -143,10 +143,28 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	config->readable(config->context, child);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+	struct child *child = context;
+
+	(void)fd;
+	(void)what;
+	event_add(child->readable, NULL);
+}
+
+void child_pause(struct child *child, unsigned int ms)
+{
+	struct timeval delay = timeval_from_ms(ms);
+
+	event_del(child->readable);
+	evtimer_add(child->resume, &delay);
+}
+
 static void disconnect(struct child *child)
 {
 	if (child->fd < 0)
 		return;
+	event_del(child->resume);
 	free_event(child->readable);
 	child->readable = NULL;
 	close(child->fd);
@@ -287,7 +305,8 @@ static int start_all(struct child_group *group)
 		int error;
 
 		child->respawn = evtimer_new(group->base, on_respawn, child);
-		error = child->respawn ? start(child) : -ENOMEM;
+		child->resume = evtimer_new(group->base, on_resume, child);
+		error = child->respawn && child->resume ? start(child) : -ENOMEM;
 		if (error < 0)
 			return error;
 	}
@@ -350,6 +369,7 @@ void child_group_free(struct child_group *group)
 
 		disconnect(child);
 		free_event(child->respawn);
+		free_event(child->resume);
 		if (child->pid != 0) {
 			kill(child->pid, SIGKILL);
 			waitpid(child->pid, NULL, 0);

@@ -29,7 +29,7 @@ struct child {
 
 	/* The group's own. */
 	struct child_group *group;
-	struct event *readable, *respawn;
+	struct event *readable, *resume, *respawn;
 };
 
 struct child_group_config {
@@ -62,6 +62,9 @@ void child_group_free(struct child_group *group);
  * caller's. Returns 0 or -errno.
  */
 int child_spawn(struct child *child, const int *descriptors, size_t n);
+
+/* Reads nothing from its socket for so long. */
+void child_pause(struct child *child, unsigned int ms);
 
 /* It has hung up, says the socket: -EPIPE or -ECONNRESET. Closes it; the child is replaced once it
  * has ended, and ended if it does not by itself. */

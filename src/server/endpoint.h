@@ -30,6 +30,15 @@ struct reply_to {
 	uint64_t id;
 };
 
+/* What a client asks for. That it has asked, from where and by which of our addresses, is from the
+ * kernel and not from the gate. */
+struct client_request {
+	enum ipc_operation operation;
+	size_t endpoint; /* in the order of the configuration */
+	struct ipv4 source; /* the client's outer address */
+	struct key key; /* the peer, where the operation is about a WireGuard one */
+};
+
 /* The address matters with IPC_OK to a connect only. */
 typedef void endpoint_answer_fn(
 	void *context, const struct reply_to *to, enum ipc_status status, struct ipv4 address);

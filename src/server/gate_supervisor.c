@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/child.h"
+#include "server/client_socket.h"
+#include "server/gate_allowance.h"
 
 _Static_assert((int)GATE_FD_BROKER == (int)CHILD_FD_BROKER, "where a gate looks for its socket");
 _Static_assert(
@@ -20,6 +23,7 @@ struct gate_supervisor {
 	struct gate_supervisor_config config;
 	struct child_group *gates;
 	bool were_ready; /* all of them, at least once */
+	struct gate_allowance *allowances; /* one a gate */
 };
 
 /* The configuration and the listeners. */
@@ -40,6 +44,7 @@ static int start_gate(void *context, struct child *gate)
 	struct gate_supervisor *supervisor = context;
 	auto_close int config_fd = -1;
 
+	supervisor->allowances[gate->number] = gate_allowance_full(clock_now_ms(&system_clock));
 	supervisor->config.settings->config.gate_number = gate->number;
 	config_fd = gate_config_write(supervisor->config.settings);
 	return config_fd < 0 ? config_fd : spawn_gate(supervisor, gate, config_fd);
@@ -62,25 +67,85 @@ static void record_ready(struct gate_supervisor *supervisor, struct child *gate)
 	supervisor->config.on_ready(supervisor->config.context);
 }
 
-/* One request a call, so that no gate keeps the others waiting. */
-static void on_gate_readable(void *context, struct child *gate)
+/* Which endpoint the client has come to. -EPROTO: none of ours. */
+static int find_endpoint(const struct gate_supervisor *supervisor,
+	const struct client_socket *client, size_t *endpoint)
 {
-	struct gate_supervisor *supervisor = context;
-	struct ipc_request request;
-	int error = ipc_receive_request(
-		gate->fd, (uint16_t)supervisor->config.settings->config.n_endpoints, &request);
+	const struct gate_settings *settings = supervisor->config.settings;
 
-	if (error == 0 && request.operation == IPC_READY) {
-		record_ready(supervisor, gate);
-	} else if (error == 0) {
-		struct reply_to reply_to = {gate->number, gate->generation, request.id};
+	if (client->local_port != supervisor->config.port)
+		return -EPROTO;
+	for (*endpoint = 0; *endpoint < settings->config.n_endpoints; ++*endpoint)
+		if (ipv4_equal(settings->endpoints[*endpoint].bind, client->local))
+			return 0;
+	return -EPROTO;
+}
 
+static int identify_client(const struct gate_supervisor *supervisor, const struct child *gate,
+	int socket, struct client_request *request)
+{
+	struct client_socket client;
+	int error = client_socket_claim(socket, gate->fd, &client);
+
+	if (error < 0)
+		return error;
+	request->source = client.peer;
+	return find_endpoint(supervisor, &client, &request->endpoint);
+}
+
+/* A gate that was taken over has nothing but its clients' sockets to ask with: whom it asks for is
+ * not believed, but read from there. */
+static void handle_request(struct gate_supervisor *supervisor, struct child *gate,
+	const struct ipc_request *message, int socket)
+{
+	struct reply_to reply_to = {gate->number, gate->generation, message->id};
+	struct client_request request = {
+		.operation = (enum ipc_operation)message->operation, .key = message->key};
+	int error = gate_allowance_ask(&supervisor->allowances[gate->number]);
+
+	if (error < 0) {
+		child_expel(gate, "it does not wait for its answers", error);
+		return;
+	}
+	error = identify_client(supervisor, gate, socket, &request);
+	if (error == 0)
 		supervisor->config.on_request(supervisor->config.context, &request, &reply_to);
+	else if (error == -ENOTCONN)
+		gate_supervisor_answer(supervisor, &reply_to, IPC_FAILED, (struct ipv4){0});
+	else
+		child_expel(gate, "it asks for somebody who is not its client", error);
+}
+
+static void read_message(struct gate_supervisor *supervisor, struct child *gate)
+{
+	struct ipc_request message;
+	auto_close int socket = -1;
+	int error = ipc_receive_request(gate->fd, &message, &socket);
+
+	if (error == 0) {
+		gate_allowance_spend(&supervisor->allowances[gate->number]);
+		if (message.operation == IPC_READY)
+			record_ready(supervisor, gate);
+		else
+			handle_request(supervisor, gate, &message, socket);
 	} else if (child_is_hung_up(error)) {
 		child_hang_up(gate);
 	} else if (error != -EAGAIN && error != -EINTR) {
 		child_expel(gate, "cannot read its request", error);
 	}
+}
+
+/* One message a call, so that no gate keeps the others waiting. */
+static void on_gate_readable(void *context, struct child *gate)
+{
+	struct gate_supervisor *supervisor = context;
+	unsigned int wait_ms = gate_allowance_wait_ms(
+		&supervisor->allowances[gate->number], clock_now_ms(&system_clock));
+
+	if (wait_ms > 0)
+		child_pause(gate, wait_ms);
+	else
+		read_message(supervisor, gate);
 }
 
 static void report_drained(const struct gate_supervisor *supervisor)
@@ -116,8 +181,10 @@ void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct rep
 		.address = address,
 	};
 
-	if (gate->generation == reply_to->generation)
-		send_reply(gate, &reply, "it does not take its answers");
+	if (gate->generation != reply_to->generation)
+		return;
+	gate_allowance_answer(&supervisor->allowances[gate->number]);
+	send_reply(gate, &reply, "it does not take its answers");
 }
 
 struct gate_status gate_supervisor_status(
@@ -131,6 +198,14 @@ struct gate_status gate_supervisor_status(
 		.n_restarts = gate->generation > 0 ? gate->generation - 1 : 0,
 		.started_ms = gate->started_ms,
 	};
+}
+
+static void free_memory(struct gate_supervisor *supervisor)
+{
+	if (!supervisor)
+		return;
+	free(supervisor->allowances);
+	free(supervisor);
 }
 
 int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_config *config,
@@ -149,11 +224,13 @@ int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_co
 
 	if (supervisor) {
 		supervisor->config = *config;
-		error = child_group_new(base, &gates, &supervisor->gates);
+		supervisor->allowances = calloc(config->n_gates, sizeof *supervisor->allowances);
+		if (supervisor->allowances)
+			error = child_group_new(base, &gates, &supervisor->gates);
 	}
 	if (error < 0) {
 		log_error("cannot start the gates: %s", strerror(-error));
-		free(supervisor);
+		free_memory(supervisor);
 		return error;
 	}
 	*result = supervisor;
@@ -176,5 +253,5 @@ void gate_supervisor_free(struct gate_supervisor *supervisor)
 	if (!supervisor)
 		return;
 	child_group_free(supervisor->gates);
-	free(supervisor);
+	free_memory(supervisor);
 }

@@ -15,7 +15,7 @@ struct gate_supervisor;
 
 /* Must lead to one call of gate_supervisor_answer() with the same reply_to. */
 typedef void gate_supervisor_request_fn(
-	void *context, const struct ipc_request *request, const struct reply_to *reply_to);
+	void *context, const struct client_request *request, const struct reply_to *reply_to);
 /* All gates have told for the first time that they serve; all have ended after
  * gate_supervisor_drain().
  */
@@ -27,6 +27,7 @@ struct gate_supervisor_config {
 	 * freed. */
 	struct gate_settings *settings;
 	const int *listeners; /* settings->config.n_endpoints of them; the caller's */
+	uint16_t port; /* of all of them */
 	gate_supervisor_request_fn *on_request;
 	gate_supervisor_event_fn *on_ready;
 	gate_supervisor_event_fn *on_drained;

@@ -116,7 +116,7 @@ static enum ipc_status connect_again(
 	return IPC_OK;
 }
 
-static struct plane_peer identity_of(const struct ipc_request *request)
+static struct plane_peer identity_of(const struct client_request *request)
 {
 	struct plane_peer id = {.kind = PEER_IPIP};
 
@@ -131,7 +131,7 @@ static struct plane_peer identity_of(const struct ipc_request *request)
 }
 
 static enum ipc_status handle_connect(
-	struct endpoint *endpoint, const struct ipc_request *request, struct ipv4 *address)
+	struct endpoint *endpoint, const struct client_request *request, struct ipv4 *address)
 {
 	struct plane_peer id = identity_of(request);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
@@ -142,7 +142,7 @@ static enum ipc_status handle_connect(
 	return peer ? connect_again(endpoint, peer, address) : connect_new(endpoint, &id, address);
 }
 
-void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *request,
+void endpoint_handle(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to)
 {
 	struct ipv4 address = {0};
@@ -150,7 +150,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct ipc_request *reques
 	struct plane_peer id;
 	struct peer *peer;
 
-	switch ((enum ipc_operation)request->operation) {
+	switch (request->operation) {
 	case IPC_CONNECT_WIREGUARD:
 	case IPC_CONNECT_IPIP:
 		status = handle_connect(endpoint, request, &address);

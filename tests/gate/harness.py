@@ -24,8 +24,10 @@ CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUI
 OK, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 6)
 ANSWER, DRAIN = 1, 2
 
-Request = namedtuple("Request", "version operation endpoint id source key reserved")
-REQUEST = struct.Struct("=IHHQI32sI")
+# struct ipc_request, and the two ends of the client's socket that goes along with it
+Request = namedtuple("Request", "version operation reserved id key source endpoint")
+VERSION = 2
+REQUEST = struct.Struct("=IHHQ32s")
 REPLY = struct.Struct("=IHHQII")
 CONFIG = struct.Struct("=12I")
 ENDPOINT = struct.Struct("=IIB3x32sH2x")
@@ -133,15 +135,17 @@ class Gate:
     def _read(self):
         while True:
             try:
-                packet = self.broker.recv(256)
+                packet, fds, _, _ = socket.recv_fds(self.broker, 256, 8)
             except OSError:
                 return
             if not packet:
                 return
-            request = Request(*REQUEST.unpack(packet))
-            if request.operation == READY:
+            fields = REQUEST.unpack(packet)
+            if fields[1] == READY:
+                assert not fds
                 self.is_ready.set()
                 continue
+            request = Request(*fields, *self._ends(fds))
             with self._arrived:
                 self._requests.append(request)
                 self._arrived.notify_all()
@@ -149,9 +153,20 @@ class Gate:
             if handler:
                 handler(request)
 
+    def _ends(self, fds):
+        """The client's address, if it is IPv4, and which endpoint it has come to; None, None if it
+        has gone."""
+        fd, = fds
+        with socket.socket(fileno=fd) as client:
+            try:
+                source = ipv4(client.getpeername()[0]) if client.family == socket.AF_INET else 0
+            except OSError:
+                return None, None
+            return source, self.ports.index(client.getsockname()[1])
+
     def answer(self, request, status=OK, address="10.100.0.2"):
         inner = ipv4(address) if status == OK else 0
-        self.broker.send(REPLY.pack(1, ANSWER, status, request.id, inner, 0))
+        self.broker.send(REPLY.pack(VERSION, ANSWER, status, request.id, inner, 0))
 
     def answer_all(self, status=OK, address="10.100.0.2"):
         self._handler = lambda request: self.answer(request, status, address)
@@ -170,7 +185,7 @@ class Gate:
             return len(self._requests)
 
     def drain(self):
-        self.broker.send(REPLY.pack(1, DRAIN, 0, 0, 0, 0))
+        self.broker.send(REPLY.pack(VERSION, DRAIN, 0, 0, 0, 0))
 
     def hang_up(self):
         self.broker.shutdown(socket.SHUT_RDWR)

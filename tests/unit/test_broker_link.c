@@ -79,6 +79,7 @@ static void ask(struct fixture *fixture, struct asker *asker)
 {
 	*asker = (struct asker){
 		.call = {.request = {.version = IPC_VERSION, .operation = IPC_CONNECT_IPIP},
+			.client = STDERR_FILENO,
 			.answered = on_answer}};
 	broker_link_ask(fixture->link, &asker->call);
 }
@@ -89,6 +90,15 @@ static void answer(struct fixture *fixture, uint64_t id)
 		.version = IPC_VERSION, .kind = IPC_ANSWER, .status = IPC_OK, .id = id};
 
 	assert_int_equal(ipc_send_reply(fixture->broker, &reply), 0);
+}
+
+static int receive(struct fixture *fixture, struct ipc_request *request)
+{
+	int client, error = ipc_receive_request(fixture->broker, request, &client);
+
+	if (error == 0)
+		close(client);
+	return error;
 }
 
 static void spin(struct fixture *fixture)
@@ -104,8 +114,8 @@ static void answers_find_who_asked_in_any_order(void **state)
 
 	ask(fixture, &a);
 	ask(fixture, &b);
-	assert_int_equal(ipc_receive_request(fixture->broker, 1, &first), 0);
-	assert_int_equal(ipc_receive_request(fixture->broker, 1, &second), 0);
+	assert_int_equal(receive(fixture, &first), 0);
+	assert_int_equal(receive(fixture, &second), 0);
 	assert_int_not_equal(first.id, second.id);
 	answer(fixture, second.id);
 	spin(fixture);
@@ -141,7 +151,7 @@ static int receive_all(struct fixture *fixture, uint64_t *last)
 	struct ipc_request request;
 	int n = 0;
 
-	while (ipc_receive_request(fixture->broker, 1, &request) == 0) {
+	while (receive(fixture, &request) == 0) {
 		assert_true(request.id > *last);
 		*last = request.id;
 		n++;

@@ -91,7 +91,7 @@ static int teardown(void **state)
 static void request(struct fixture *f, enum ipc_operation operation, uint32_t who)
 {
 	const struct reply_to reply_to = {0};
-	struct ipc_request r = {.version = IPC_VERSION, .operation = (uint16_t)operation};
+	struct client_request r = {.operation = operation};
 
 	r.source.value = who;
 	if (operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD)

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -18,7 +19,12 @@ enum {
 	/* What a gate's first life does, as the password tells it; all others ask and wait. */
 	HANG_UP = '1',
 	TALK_NONSENSE,
+	ASK_FOR_NOBODY,
+	ASK_TWICE_FOR_ONE,
 	ASK,
+
+	LISTENER = 1, /* the endpoint that clients come to; the other one has the ticket */
+	N_ENDPOINTS,
 };
 
 static const char secret_name[] = "VPROX_TEST_SECRET";
@@ -27,14 +33,41 @@ struct fixture {
 	struct event_base *base;
 	struct gate_supervisor *supervisor;
 	struct gate_settings settings;
-	struct gate_endpoint endpoint;
+	struct gate_endpoint endpoints[N_ENDPOINTS];
 	char password[2];
-	int first_life; /* an eventfd that only one gate can read; handed on as its listener */
-	struct ipc_request request;
+	int listeners[N_ENDPOINTS]; /* the first is an eventfd that only one gate can read */
+	struct sockaddr_in address; /* of the second */
+	struct client_request request;
+	struct reply_to reply_to;
 	uint64_t generation; /* of the gate that sent the request */
 	size_t n_requests, n_ready;
 	bool drained;
 };
+
+/* Returns what it has accepted of a client that it is itself; that one's end stays open. */
+static int accept_client(void)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof address;
+	int listener = GATE_FD_FIRST_LISTENER + LISTENER, client = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (getsockname(listener, (struct sockaddr *)&address, &length) < 0 ||
+		connect(client, (struct sockaddr *)&address, length) < 0)
+		return -1;
+	return accept(listener, NULL, NULL);
+}
+
+/* Two requests, of which the second is against the rules, and no end. */
+static int break_the_rules(int first, int second)
+{
+	const struct ipc_request request = {.version = IPC_VERSION, .operation = IPC_RELINQUISH};
+
+	if ((first >= 0 && ipc_send_request(GATE_FD_BROKER, &request, first) < 0) ||
+		ipc_send_request(GATE_FD_BROKER, &request, second) < 0)
+		return EXIT_FAILURE;
+	sleep(PATIENCE_S);
+	return EXIT_SUCCESS;
+}
 
 /* Asks, with whether it sees the secret as the request's id, and waits for its end. */
 static int ask_and_wait(void)
@@ -46,8 +79,8 @@ static int ask_and_wait(void)
 	struct pollfd broker = {.fd = GATE_FD_BROKER, .events = POLLIN};
 	struct ipc_reply reply;
 
-	if (ipc_send_request(GATE_FD_BROKER, &ready) < 0 ||
-		ipc_send_request(GATE_FD_BROKER, &request) < 0)
+	if (ipc_send_request(GATE_FD_BROKER, &ready, -1) < 0 ||
+		ipc_send_request(GATE_FD_BROKER, &request, accept_client()) < 0)
 		return EXIT_FAILURE;
 	while (poll(&broker, 1, PATIENCE_S * 1000) == 1) {
 		int error = ipc_receive_reply(GATE_FD_BROKER, &reply);
@@ -65,6 +98,7 @@ static int be_gate(void)
 	struct gate_settings settings;
 	uint64_t ticket;
 	char behaviour;
+	int client;
 
 	if (gate_config_read(GATE_FD_CONFIG, &settings) < 0)
 		return EXIT_FAILURE;
@@ -76,6 +110,10 @@ static int be_gate(void)
 		close(GATE_FD_BROKER);
 	else if (behaviour == TALK_NONSENSE)
 		send(GATE_FD_BROKER, "nonsense", 8, 0);
+	else if (behaviour == ASK_FOR_NOBODY)
+		return break_the_rules(-1, GATE_FD_FIRST_LISTENER + LISTENER);
+	else if (behaviour == ASK_TWICE_FOR_ONE)
+		return client = accept_client(), break_the_rules(client, client);
 	else
 		return ask_and_wait();
 	sleep(PATIENCE_S);
@@ -83,11 +121,12 @@ static int be_gate(void)
 }
 
 static void note_request(
-	void *context, const struct ipc_request *request, const struct reply_to *reply_to)
+	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
 	struct fixture *f = context;
 
 	f->request = *request;
+	f->reply_to = *reply_to;
 	f->generation = reply_to->generation;
 	f->n_requests++;
 	gate_supervisor_answer(f->supervisor, reply_to, IPC_OK, (struct ipv4){0});
@@ -114,7 +153,8 @@ static void start(struct fixture *f, char behaviour)
 	const struct gate_supervisor_config config = {
 		.n_gates = 1,
 		.settings = &f->settings,
-		.listeners = &f->first_life,
+		.listeners = f->listeners,
+		.port = ntohs(f->address.sin_port),
 		.on_request = note_request,
 		.on_ready = record_ready,
 		.on_drained = note_drained,
@@ -123,11 +163,26 @@ static void start(struct fixture *f, char behaviour)
 
 	f->password[0] = behaviour;
 	f->settings = (struct gate_settings){
-		.config = {.version = GATE_CONFIG_VERSION, .n_endpoints = 1, .password_length = 1},
-		.endpoints = &f->endpoint,
+		.config = {.version = GATE_CONFIG_VERSION,
+			.n_endpoints = N_ENDPOINTS,
+			.password_length = 1},
+		.endpoints = f->endpoints,
 		.password = f->password,
 	};
 	assert_int_equal(gate_supervisor_new(f->base, &config, &f->supervisor), 0);
+}
+
+static bool listen_on_loopback(struct fixture *f)
+{
+	socklen_t length = sizeof f->address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	f->address = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	f->endpoints[LISTENER].bind = ipv4_from_net(f->address.sin_addr.s_addr);
+	f->listeners[LISTENER] = fd;
+	return fd >= 0 && bind(fd, (struct sockaddr *)&f->address, length) == 0 &&
+	       listen(fd, 1) == 0 && getsockname(fd, (struct sockaddr *)&f->address, &length) == 0;
 }
 
 static int setup(void **state)
@@ -136,9 +191,9 @@ static int setup(void **state)
 
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	alarm(PATIENCE_S);
-	f = (struct fixture){.base = event_base_new(), .first_life = eventfd(1, EFD_NONBLOCK)};
+	f = (struct fixture){.base = event_base_new(), .listeners = {eventfd(1, EFD_NONBLOCK)}};
 	*state = &f;
-	return f.base && f.first_life >= 0 ? 0 : -1;
+	return f.base && f.listeners[0] >= 0 && listen_on_loopback(&f) ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -147,7 +202,8 @@ static int teardown(void **state)
 
 	gate_supervisor_free(f->supervisor);
 	event_base_free(f->base);
-	close(f->first_life);
+	for (size_t i = 0; i < N_ENDPOINTS; i++)
+		close(f->listeners[i]);
 	return 0;
 }
 
@@ -179,7 +235,40 @@ static void the_environment_is_not_handed_on_to_a_gate(void **state)
 	start(f, ASK);
 	unsetenv(secret_name);
 	event_base_dispatch(f->base);
-	assert_int_equal(f->request.id, 0);
+	assert_int_equal(f->reply_to.id, 0);
+}
+
+static void who_a_client_is_and_where_it_came_to_is_read_from_its_socket(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, ASK);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->request.operation, IPC_RELINQUISH);
+	assert_int_equal(f->request.endpoint, LISTENER);
+	assert_int_equal(f->request.source.value, INADDR_LOOPBACK);
+}
+
+static void a_gate_that_asks_for_somebody_who_is_not_its_client_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, ASK_FOR_NOBODY);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(f->generation, 2);
+}
+
+static void a_gate_that_asks_twice_with_one_socket_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, ASK_TWICE_FOR_ONE);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->generation, 1);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(f->generation, 2);
 }
 
 static void readiness_is_told_when_the_gate_says_so(void **state)
@@ -211,6 +300,9 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		RULE(a_gate_that_hangs_up_and_lives_on_is_replaced),
 		RULE(a_gate_that_sends_what_is_no_request_is_replaced),
+		RULE(who_a_client_is_and_where_it_came_to_is_read_from_its_socket),
+		RULE(a_gate_that_asks_for_somebody_who_is_not_its_client_is_replaced),
+		RULE(a_gate_that_asks_twice_with_one_socket_is_replaced),
 		RULE(the_environment_is_not_handed_on_to_a_gate),
 		RULE(readiness_is_told_when_the_gate_says_so),
 		RULE(draining_ends_when_all_gates_have_ended),

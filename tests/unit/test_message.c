@@ -1,13 +1,16 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc/message.h"
 
 enum {
-	N_ENDPOINTS = 2,
+	MANY = 3, /* descriptors */
 };
 
 static struct ipc_request good_request(void)
@@ -15,9 +18,7 @@ static struct ipc_request good_request(void)
 	return (struct ipc_request){
 		.version = IPC_VERSION,
 		.operation = IPC_CONNECT_WIREGUARD,
-		.endpoint = 1,
 		.id = 7,
-		.source = {0x0a000001},
 		.key = {{1}},
 	};
 }
@@ -32,7 +33,7 @@ static int decode_request(struct ipc_request request)
 {
 	struct ipc_request decoded;
 
-	return ipc_decode_request(&request, sizeof request, N_ENDPOINTS, &decoded);
+	return ipc_decode_request(&request, sizeof request, &decoded);
 }
 
 static int decode_reply(struct ipc_reply reply)
@@ -45,7 +46,7 @@ static int decode_reply(struct ipc_reply reply)
 static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 4 + 32 + 4);
+	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32);
 	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4);
 }
 
@@ -60,8 +61,6 @@ static void a_request_with_a_field_out_of_range_is_refused(void **state)
 	r = good_request(), r.operation = 0;
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.operation = IPC_OPERATION_END;
-	assert_int_equal(decode_request(r), -EPROTO);
-	r = good_request(), r.endpoint = N_ENDPOINTS;
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.reserved = 1;
 	assert_int_equal(decode_request(r), -EPROTO);
@@ -97,28 +96,114 @@ static void a_message_of_another_length_is_refused(void **state)
 	(void)state;
 	memcpy(packet, &request, sizeof request);
 	for (size_t n = 0; n <= sizeof packet; n++)
-		assert_int_equal(ipc_decode_request(packet, n, N_ENDPOINTS, &decoded),
-			n == sizeof request ? 0 : -EPROTO);
+		assert_int_equal(
+			ipc_decode_request(packet, n, &decoded), n == sizeof request ? 0 : -EPROTO);
 }
 
-static void what_is_sent_arrives_and_a_closed_end_is_noticed(void **state)
+static int receive(int fd, struct ipc_request *request, int *client)
+{
+	*client = -2;
+	return ipc_receive_request(fd, request, client);
+}
+
+/* A packet as ipc_send_request() does not make it. */
+static void send_with(int fd, const struct ipc_request *request, const int *descriptors, size_t n)
+{
+	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(MANY * sizeof(int))] = {0};
+	struct iovec data = {(void *)request, sizeof *request};
+	struct msghdr message = {.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = CMSG_SPACE(n * sizeof *descriptors)};
+	struct cmsghdr *header = (struct cmsghdr *)control;
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(n * sizeof *descriptors);
+	memcpy(CMSG_DATA(header), descriptors, n * sizeof *descriptors);
+	assert_int_equal(sendmsg(fd, &message, 0), sizeof *request);
+}
+
+/* The number that the next one gets: descriptors that are left open show in it. */
+static int next_descriptor(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+static void make_socket(int ends[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+}
+
+static void what_is_sent_arrives_with_the_clients_socket(void **state)
+{
+	struct ipc_request sent = good_request(), received;
+	struct stat original, copy;
+	int ends[2], client;
+
+	(void)state;
+	make_socket(ends);
+	assert_int_equal(receive(ends[1], &received, &client), -EAGAIN);
+	assert_int_equal(ipc_send_request(ends[0], &sent, STDERR_FILENO), 0);
+	assert_int_equal(receive(ends[1], &received, &client), 0);
+	assert_memory_equal(&sent, &received, sizeof sent);
+	assert_int_equal(fstat(STDERR_FILENO, &original), 0);
+	assert_int_equal(fstat(client, &copy), 0);
+	assert_int_equal(copy.st_ino, original.st_ino);
+	assert_int_equal(fcntl(client, F_GETFD), FD_CLOEXEC);
+	close(client);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_closed_end_is_noticed(void **state)
 {
 	struct ipc_request sent = good_request(), received;
 	struct ipc_reply reply;
-	int ends[2];
+	int ends[2], client;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
-	assert_int_equal(ipc_receive_request(ends[1], N_ENDPOINTS, &received), -EAGAIN);
-	assert_int_equal(ipc_send_request(ends[0], &sent), 0);
-	assert_int_equal(ipc_receive_request(ends[1], N_ENDPOINTS, &received), 0);
-	assert_memory_equal(&sent, &received, sizeof sent);
+	make_socket(ends);
 	assert_int_equal(send(ends[0], "x", 1, 0), 1);
-	assert_int_equal(ipc_receive_request(ends[1], N_ENDPOINTS, &received), -EPROTO);
+	assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
 	close(ends[1]);
 	assert_int_equal(ipc_receive_reply(ends[0], &reply), -EPIPE);
-	assert_int_equal(ipc_send_request(ends[0], &sent), -EPIPE);
+	assert_int_equal(ipc_send_request(ends[0], &sent, STDERR_FILENO), -EPIPE);
 	close(ends[0]);
+}
+
+static void a_request_without_exactly_one_descriptor_is_refused_and_leaves_none_open(void **state)
+{
+	static const int descriptors[MANY] = {STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
+	struct ipc_request request = good_request(), received, ready = good_request();
+	int ends[2], client, next;
+
+	(void)state;
+	make_socket(ends);
+	next = next_descriptor();
+	assert_int_equal(ipc_send_request(ends[0], &request, -1), 0);
+	assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
+	for (size_t n = 2; n <= MANY; n++) {
+		send_with(ends[0], &request, descriptors, n);
+		assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
+	}
+	ready.operation = IPC_READY;
+	ready.key = (struct key){0};
+	assert_int_equal(ipc_send_request(ends[0], &ready, STDERR_FILENO), 0);
+	assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
+	assert_int_equal(ipc_send_request(ends[0], &ready, -1), 0);
+	assert_int_equal(receive(ends[1], &received, &client), 0);
+	assert_int_equal(client, -1);
+	request.version++;
+	assert_int_equal(ipc_send_request(ends[0], &request, STDERR_FILENO), 0);
+	assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
+	assert_int_equal(client, -1);
+	assert_int_equal(next_descriptor(), next);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 int main(void)
@@ -128,7 +213,10 @@ int main(void)
 		cmocka_unit_test(a_request_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_reply_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_message_of_another_length_is_refused),
-		cmocka_unit_test(what_is_sent_arrives_and_a_closed_end_is_noticed),
+		cmocka_unit_test(what_is_sent_arrives_with_the_clients_socket),
+		cmocka_unit_test(a_closed_end_is_noticed),
+		cmocka_unit_test(
+			a_request_without_exactly_one_descriptor_is_refused_and_leaves_none_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void drop_answer(
 static int setup(void **state)
 {
 	static struct fixture f;
-	struct ipc_request request = {.version = IPC_VERSION, .source = {0xc6336401}};
+	struct client_request request = {.source = {0xc6336401}};
 
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	f = (struct fixture){.clock = {{now_ms}, START_MS}};
@@ -230,8 +230,7 @@ static void counters_that_were_set_back_make_no_giant_rate_and_no_loss_in_the_su
 static void the_sum_of_an_endpoint_outlives_its_peers(void **state)
 {
 	struct fixture *f = *state;
-	struct ipc_request request = {
-		.version = IPC_VERSION, .operation = IPC_DISCONNECT_IPIP, .source = {0xc6336401}};
+	struct client_request request = {.operation = IPC_DISCONNECT_IPIP, .source = {0xc6336401}};
 
 	usage(f, IPIP)->received = 4000;
 	usage(f, WIREGUARD)->sent = 5;

@@ -1,0 +1,73 @@
+"""A gate of a running server that an attacker has taken over."""
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import struct
+
+from lib.netns import LIBC
+
+FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
+SYS_PIDFD_GETFD = 438
+VERSION = 2
+CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
+OK = 1
+REQUEST = struct.Struct("=IHHQ32s")  # ipc/message.h
+REPLY = struct.Struct("=IHHQII")
+
+
+def take(pid, fd):
+    """A descriptor of another process, as a socket of ours."""
+    process = os.pidfd_open(pid)
+    try:
+        taken = LIBC.syscall(SYS_PIDFD_GETFD, process, fd, 0)
+    finally:
+        os.close(process)
+    if taken < 0:
+        raise OSError(ctypes.get_errno(), f"cannot take descriptor {fd} of process {pid}")
+    return socket.socket(fileno=taken)
+
+
+class TakenGate:
+    """The gate stands still, and what it holds is used in its place: its socket to the broker, its
+    listeners, and whatever it accepts."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        os.kill(pid, signal.SIGSTOP)
+        self.broker = take(pid, FD_BROKER)
+        self.broker.settimeout(10)
+        self.last_id = 1 << 32
+
+    def close(self):
+        self.broker.close()
+
+    def listener(self, endpoint=0):
+        return take(self.pid, FD_FIRST_LISTENER + endpoint)
+
+    def accept(self, endpoint=0):
+        """The next client of this endpoint."""
+        with self.listener(endpoint) as listener:
+            assert select.select([listener], [], [], 10)[0], "nobody connects"
+            return listener.accept()[0]
+
+    def send(self, data, sockets=()):
+        socket.send_fds(self.broker, [data], [sock.fileno() for sock in sockets])
+
+    def ask(self, operation, *sockets, key=bytes(32)):
+        """Sends a request, with these sockets. Returns its answer, (status, inner address); None if
+        the broker has hung up instead."""
+        self.last_id += 1
+        try:
+            self.send(REQUEST.pack(VERSION, operation, 0, self.last_id, key), sockets)
+            reply = self.broker.recv(256)
+        except OSError as error:
+            assert not isinstance(error, TimeoutError), "neither an answer nor the end"
+            return None
+        if not reply:
+            return None
+        _, _, status, number, address, _ = REPLY.unpack(reply)
+        assert number == self.last_id
+        return status, socket.inet_ntoa(address.to_bytes(4, "big"))
