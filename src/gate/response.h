@@ -13,7 +13,7 @@ enum {
 struct response {
 	unsigned int status;
 	const char *type; /* of the body: one of the constants below */
-	const char *allow; /* the method that would have been right, or NULL */
+	const char *allow; /* the methods that would have been right, or NULL */
 	unsigned int retry_after_s; /* when it is worth asking again; 0: not sent */
 	char body[RESPONSE_BODY_MAX];
 };

@@ -20,6 +20,7 @@ typedef void serve_fn(const struct routes *routes, const struct client_address *
 struct http_route {
 	const char *path;
 	const char *method;
+	bool also_head; /* HEAD is answered as GET, without the body: RFC 9110, 9.3.2 */
 	bool from_tunnel; /* may be asked for from inside a tunnel */
 	bool needs_bearer;
 	serve_fn *serve; /* answers it without the broker; else: */
@@ -72,8 +73,8 @@ static const char cannot_tunnel[] = "failed to create IPIP tunnel";
 static const char cannot_clean_up[] = "failed to cleanup peer";
 
 static const struct http_route table[] = {
-	{"/", "GET", .from_tunnel = true, .serve = serve_root},
-	{"/healthz", "GET", .from_tunnel = true, .serve = serve_health},
+	{"/", "GET", .also_head = true, .from_tunnel = true, .serve = serve_root},
+	{"/healthz", "GET", .also_head = true, .from_tunnel = true, .serve = serve_health},
 	{"/version", "GET", .needs_bearer = true, .serve = serve_version},
 	{"/connect", "POST", .needs_bearer = true, .operation = IPC_CONNECT_WIREGUARD,
 		.has_key = true, .failure = cannot_configure},
@@ -119,11 +120,17 @@ static bool is_in_a_tunnel(const struct routes *routes, const struct client_addr
 	return false;
 }
 
+static bool has_method(const struct http_route *route, const char *method)
+{
+	return strcmp(method, route->method) == 0 ||
+	       (route->also_head && strcmp(method, "HEAD") == 0);
+}
+
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
 	const struct client_address *client, struct response *response)
 {
 	const struct http_route *route = find(head->path);
-	bool right_method = route && strcmp(head->method, route->method) == 0;
+	bool right_method = route && has_method(route, head->method);
 
 	if (!route) {
 		refuse(response, 404, "not found");
@@ -131,7 +138,7 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 		refuse(response, 403, "control-plane requests must originate outside the VPN");
 	} else if (!right_method) {
 		refuse(response, 405, "method not allowed");
-		response->allow = route->method;
+		response->allow = route->also_head ? "GET, HEAD" : route->method;
 	} else if (route->needs_bearer && !auth_check(&routes->auth, head->authorization)) {
 		refuse(response, 401, "unauthorized");
 	} else {

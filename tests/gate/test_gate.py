@@ -168,9 +168,22 @@ def test_a_refusal_at_the_end_of_the_head_does_not_wait_for_the_body(gate):
         assert time.monotonic() - start < 0.9
 
 
-def test_head_is_a_wrong_method_and_is_answered_without_a_body(gate):
-    answer = gate.ask(head("HEAD", "/"))
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+def test_head_is_answered_as_get_without_the_body(gate, path):
+    """The body of / names the port of the client: those that the kernel chooses have five digits."""
+    got, answer = gate.ask(head("GET", path)), gate.ask(head("HEAD", path))
+    assert answer.status == 200 and answer.body == ""
+    for name in "Content-Type", "Content-Length", "Connection":
+        assert answer.headers[name] == got.headers[name]
+
+
+def test_head_is_a_wrong_method_elsewhere_and_is_answered_without_a_body(gate):
+    answer = gate.ask(head("HEAD", "/version", bearer="x"))
     assert answer.status == 405 and answer.headers["Allow"] == "GET" and answer.body == ""
+
+
+def test_a_wrong_method_is_told_that_head_is_right_where_it_is(gate):
+    assert gate.ask(head("PUT", "/healthz")).headers["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("request_bytes", [

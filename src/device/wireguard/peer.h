@@ -61,8 +61,6 @@ struct staged_queue;
 
 struct wg_peer {
 	struct target target; /* first: see wg_peer_of() */
-	struct peer_address address;
-	_Atomic(struct staged_queue *) staged; /* what was to be sent before there was a key */
 	union {
 		struct hash_node node; /* in wireguard.peers, by public key */
 		struct epoch_node retired; /* once it is removed */
@@ -80,6 +78,10 @@ struct wg_peer {
 	bool removed; /* none does: to be released when it leaves the inbox */
 	uint64_t initiation_ms; /* when that was */
 	_Atomic uint64_t handshake_ns; /* last completed handshake, ns since 1970; 0: never */
+
+	/* Read for every send: away from the counters in target, which all workers write. */
+	struct peer_address address;
+	_Atomic(struct staged_queue *) staged; /* what was to be sent before there was a key */
 };
 
 static inline struct wg_peer *wg_peer_of(struct target *target)

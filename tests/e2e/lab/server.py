@@ -275,13 +275,16 @@ class Host:
                                   "route show table all\nrule show\n")
         return {name: without_counters(text) for name, text in found.items()}
 
+    def difference(self, before):
+        """What is not as it was at that snapshot(), as a text; "": nothing."""
+        now = self.snapshot()
+        return "\n".join(line for name, text in before.items() for line in difflib.unified_diff(
+            text.splitlines(), now[name].splitlines(), f"{name} before", f"{name} now", "", "", 0))
 
     def assert_same(self, before):
         """Fails unless all is as it was at that snapshot()."""
-        now = self.snapshot()
-        difference = [line for name, text in before.items() for line in difflib.unified_diff(
-            text.splitlines(), now[name].splitlines(), f"{name} before", f"{name} now", "", "", 0)]
-        assert not difference, "\n".join(difference)
+        difference = self.difference(before)
+        assert not difference, difference
 
 
 def command_line(pid):
