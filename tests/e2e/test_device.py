@@ -16,6 +16,7 @@ pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no proc
 
 MANY = 200
 LOOKS_OFTEN = "--reap-interval=100ms"
+LATE = 5  # seconds; one question waits for 3
 LOOKED = 2  # seconds until the server has surely seen where its clients are
 BACK = 45  # seconds, on a machine that has much else to do
 
@@ -159,6 +160,22 @@ def test_the_next_server_takes_over_the_same_process(host, client):
     assert all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
     host.start().stop()
     wait.until(lambda: not host.device_processes(), BACK)
+
+
+def test_a_device_that_is_late_when_a_server_starts_keeps_its_peers(host, client):
+    host.start("--on-exit=keep")
+    tunnels = pair(host, client)
+    host.servers[-1].stop()
+    before, (pid, _) = host.holders(), host.device_processes()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        server = host.launch()
+        time.sleep(LATE)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    server.wait_ready()
+    assert host.device_processes()[0] == pid and host.holders() == before
+    assert all(tunnel.ping() for tunnel in tunnels)
 
 
 def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind):

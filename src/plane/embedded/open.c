@@ -19,6 +19,21 @@
 #include "plane/interface.h"
 #include "uapi_client/device_process.h"
 
+enum { OPENING_TRIES = 4 }; /* of as long as uapi_client_ask() waits */
+
+/*
+ * No client waits for an answer yet, and on a busy machine a device may be late: to take it for one
+ * that hangs would cost all of its peers. Whatever is asked here may be asked twice.
+ */
+static int ask(const char *name, const char *request)
+{
+	int error = -ETIMEDOUT;
+
+	for (int i = 0; i < OPENING_TRIES && error == -ETIMEDOUT; i++)
+		error = uapi_client_ask(name, request, NULL);
+	return error;
+}
+
 static int start_device(struct embedded_device *device)
 {
 	struct embedded_plane *embedded = embedded_plane_of(device);
@@ -53,7 +68,7 @@ static int find_or_make(struct embedded_device *device, struct link *link, bool 
 			return embedded_fail(
 				embedded, error, "read the addresses of %s", link->name);
 	}
-	if (error == 0 && match && uapi_client_ask(device->name.s, "get_ipip=1\n\n", NULL) == 0)
+	if (error == 0 && match && ask(device->name.s, "get_ipip=1\n\n") == 0)
 		return 0;
 	if (error == 0) {
 		log_warning("removing %s and all of its peers: %s", device->name.s, reason);
@@ -113,7 +128,7 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 	endpoint.private_key = *private_key;
 	embedded_configure_text(&endpoint, request);
 	key_wipe(&endpoint.private_key);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = ask(device->name.s, request);
 	explicit_bzero(request, sizeof request);
 	if (error < 0)
 		return embedded_fail(
