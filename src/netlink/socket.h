@@ -11,7 +11,7 @@
 struct nlmsghdr;
 struct netlink;
 
-/* family: NETLINK_ROUTE or NETLINK_GENERIC. Returns 0 or a negative errno. */
+/* family: NETLINK_ROUTE, NETLINK_GENERIC or NETLINK_NETFILTER. Returns 0 or a negative errno. */
 int netlink_open(int family, struct netlink **netlink);
 /* NULL is fine. */
 void netlink_close(struct netlink *netlink);

@@ -1,0 +1,46 @@
+/*
+ * The kernel's connection tracking: deletes the entries of some addresses, by ctnetlink
+ * (linux/netfilter/nfnetlink_conntrack.h, net/netfilter/nf_conntrack_netlink.c). Knows nothing of
+ * who had the addresses.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/ipv4.h"
+
+struct nlmsghdr;
+struct nlattr;
+
+/* Whether the entries of this address are to go. */
+typedef bool conntrack_match_fn(void *context, struct ipv4 address);
+
+struct conntrack_result {
+	size_t n_entries; /* that there were, of IPv4 */
+	size_t n_deleted;
+};
+
+/*
+ * One pass over all IPv4 entries of this network namespace: deletes those that have a matching
+ * address as the source or the destination of either direction. Blocks; on a large table for tenths
+ * of a second, most of it in the kernel (45 ms for 262,144 empty buckets), so not for an event
+ * loop. An entry that goes by itself meanwhile is no error.
+ *
+ * Returns 0, or a negative errno, and then some may be left: -EINTR if the table changed so that
+ * entries may have been missed, -ENOBUFS, -EPERM, -EBUSY (an entry in a flow table), or what the
+ * kernel says that has no connection tracking.
+ */
+int conntrack_delete(conntrack_match_fn *match, void *context, struct conntrack_result *result);
+
+/* What deletes one entry: its tuple, and what tells it from a later one with the same tuple.
+ * Pointers into the message it was read from. */
+struct conntrack_entry {
+	struct ipv4 addresses[4]; /* source and destination, then those of the replies */
+	const struct nlattr *tuple;
+	const struct nlattr *id;
+	const struct nlattr *zone; /* NULL: the default one */
+};
+
+/* Reads an entry out of a message of a dump. False if it is none, or not of IPv4. */
+bool conntrack_decode(const struct nlmsghdr *message, struct conntrack_entry *entry);
