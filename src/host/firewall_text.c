@@ -161,7 +161,11 @@ static void write_forward(FILE *out, const struct host_config *config)
 		out);
 	if (!config->allow_peer_to_peer)
 		fputs("\t\tiifname @tunnels oifname @tunnels drop\n", out);
-	fputs("\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
+	/* Connection tracking takes any packet for the beginning of a connection. One that goes on
+	 * in the middle is another client's, or was one's own before its address was freed. */
+	fputs("\t\tiifname @tunnels ct state new tcp flags & (fin | syn | rst | ack) != syn "
+	      "reject with tcp reset\n"
+	      "\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
 	      "tcp option maxseg size set rt mtu\n"
 	      "\t\toifname @tunnels tcp flags & (syn | rst) == syn "
 	      "tcp option maxseg size set rt mtu\n"
