@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/judgement.h"
+#include "server/pending_connects.h"
 #include "server/removals.h"
 
 struct adoption {
@@ -109,6 +110,8 @@ int endpoint_open(struct endpoint *endpoint, struct event_base *base)
 		error = peers_init(&endpoint->peers);
 	if (error == 0)
 		error = removals_init(&endpoint->removals, endpoint, base);
+	if (error == 0)
+		error = pending_connects_init(&endpoint->pending, endpoint, base);
 	if (error < 0) {
 		log_error("%s: cannot set up block %s: %s", endpoint_text(endpoint).s,
 			prefix_text(endpoint->config.block).s, strerror(-error));
@@ -128,6 +131,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	int error = 0;
 
 	removals_free(&endpoint->removals);
+	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)
 		error = endpoint->plane->ops->close(endpoint->device, keep);
 	endpoint->device = NULL;

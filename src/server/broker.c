@@ -34,6 +34,7 @@
 #include "server/inspection.h"
 #include "server/listener.h"
 #include "server/lock.h"
+#include "server/pending_connects.h"
 #include "server/requests.h"
 #include "server/snapshot.h"
 
@@ -139,6 +140,15 @@ static void on_request(
 	endpoint_handle(endpoint, request, reply_to);
 }
 
+static void on_gate_ended(void *context, unsigned int gate, uint64_t generation)
+{
+	struct broker *broker = context;
+
+	for (size_t i = 0; i < broker->data_plane.n_open; i++)
+		pending_connects_forget_gate(
+			&broker->data_plane.endpoints[i].pending, gate, generation);
+}
+
 /* Of the gates: whether they run as somebody else than the broker. */
 static bool changes_user(const struct gate_config *gate)
 {
@@ -223,6 +233,7 @@ static int start_gates(struct broker *broker)
 		.listeners = broker->listeners.fds,
 		.port = CONTROL_PORT,
 		.on_request = on_request,
+		.on_gate_ended = on_gate_ended,
 		.on_ready = announce,
 		.on_drained = stop_draining,
 		.context = broker,

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "server/adoption.h"
 #include "server/config.h"
+#include "server/flow_purge.h"
+#include "server/requests.h"
 
 enum {
 	MAX_LEFTOVERS = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
@@ -171,6 +173,33 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 	return error;
 }
 
+static void serve_pending(void *context, struct endpoint *endpoint)
+{
+	(void)context;
+	endpoint_serve_pending(endpoint);
+}
+
+static int start_flow_purge(struct data_plane *data_plane, struct event_base *base)
+{
+	const struct flow_purge_config config = {
+		.block = data_plane->config->whole_block,
+		.endpoints = data_plane->endpoints,
+		.n_endpoints = data_plane->n_open,
+		.delete = conntrack_delete,
+		.freed = serve_pending,
+		.clock = &system_clock,
+		.times = &flow_purge_times,
+	};
+	int error = flow_purge_new(base, &config, &data_plane->flow_purge);
+
+	if (error < 0)
+		log_error("cannot look for connections of addresses that nobody holds: %s",
+			strerror(-error));
+	for (size_t i = 0; i < data_plane->n_open; i++)
+		data_plane->endpoints[i].flow_purge = data_plane->flow_purge;
+	return error;
+}
+
 int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 {
 	int error = 0;
@@ -186,7 +215,7 @@ int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 				plane_device_name(endpoint->config.index).s,
 				prefix_text(endpoint->config.block).s, endpoint->config.port);
 	}
-	return error;
+	return error < 0 ? error : start_flow_purge(data_plane, base);
 }
 
 void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
@@ -205,6 +234,8 @@ int data_plane_close(struct data_plane *data_plane)
 {
 	int result = 0;
 
+	flow_purge_free(data_plane->flow_purge);
+	data_plane->flow_purge = NULL;
 	for (size_t i = 0; i < data_plane->n_open; i++) {
 		struct endpoint *endpoint = &data_plane->endpoints[i];
 		int error = endpoint_close(endpoint, endpoint->keep);

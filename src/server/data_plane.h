@@ -9,6 +9,7 @@
 #include "server/endpoint.h"
 
 struct event_base;
+struct flow_purge;
 struct server_config;
 
 struct data_plane {
@@ -16,6 +17,7 @@ struct data_plane {
 	struct plane *plane;
 	struct endpoint *endpoints; /* in the order of the configuration; NULL until found */
 	struct assignment *assignments;
+	struct flow_purge *flow_purge; /* NULL until all endpoints are open */
 	size_t n_open; /* endpoints that endpoint_open() was called for */
 };
 
@@ -32,7 +34,8 @@ struct data_plane_answer {
 int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
 	const struct key *private_key, const struct data_plane_answer *answer);
 
-/* Opens the endpoints' devices and adopts their peers. Logs. Returns 0 or -errno. */
+/* Opens the endpoints' devices, adopts their peers, and has the connections deleted that are left
+ * of addresses without a peer. Logs. Returns 0 or -errno. */
 int data_plane_open(struct data_plane *data_plane, struct event_base *base);
 
 /*

@@ -6,9 +6,11 @@
  * in adoption.c, with what an earlier server has left. From then on it holds its address, which the
  * pool gives to nobody else, until it is freed; and it is freed in two places only: in removals.c,
  * when the data plane has confirmed that its tunnel is gone, and in requests.c, where its tunnel
- * could not be made. A device that is lost and made again (heal.c) is no end: its peers stay, and
- * are given back to it. Whoever wants a peer gone, an idle one or one that asks for it, queues it
- * with removals_add(); a /connect that comes before its turn takes it out of the queue again.
+ * could not be made. Its address is then released, and given to nobody before flow_purge.c has
+ * ended what was left of its connections. A device that is lost and made again (heal.c) is no end:
+ * its peers stay, and are given back to it. Whoever wants a peer gone, an idle one or one that asks
+ * for it, queues it with removals_add(); a /connect that comes before its turn takes it out of the
+ * queue again.
  */
 #pragma once
 
@@ -22,6 +24,7 @@
 #include "server/pool.h"
 
 struct event;
+struct flow_purge;
 
 /* Whom an answer goes to: one request of one life of one gate. */
 struct reply_to {
@@ -50,6 +53,14 @@ struct removals {
 	struct event *timer; /* NULL in a test */
 };
 
+/* Requests that wait for an address; pending_connects.c's. */
+struct pending_connects {
+	struct endpoint *endpoint;
+	TAILQ_HEAD(, pending_connect) queue; /* the first one came first */
+	size_t n;
+	struct event *timer; /* NULL in a test */
+};
+
 struct endpoint {
 	struct plane_endpoint config;
 	struct key public_key;
@@ -60,6 +71,8 @@ struct endpoint {
 	struct pool *pool;
 	struct peers peers;
 	struct removals removals;
+	struct pending_connects pending;
+	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
 
 	uint64_t reading; /* number of the last reading of the plane */
 	uint64_t read_ms; /* when the last one that succeeded began; adoption is the first */

@@ -156,8 +156,11 @@ static void report_drained(const struct gate_supervisor *supervisor)
 
 static void on_gate_ended(void *context, struct child *gate)
 {
-	(void)gate;
-	report_drained(context);
+	struct gate_supervisor *supervisor = context;
+
+	supervisor->config.on_gate_ended(
+		supervisor->config.context, gate->number, gate->generation);
+	report_drained(supervisor);
 }
 
 /* Ends a gate that has no room for what it is told. */

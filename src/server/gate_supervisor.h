@@ -13,13 +13,17 @@
 struct event_base;
 struct gate_supervisor;
 
-/* Must lead to one call of gate_supervisor_answer() with the same reply_to. */
+/* Must lead to one call of gate_supervisor_answer() with the same reply_to, unless its gate ends
+ * before. */
 typedef void gate_supervisor_request_fn(
 	void *context, const struct client_request *request, const struct reply_to *reply_to);
 /* All gates have told for the first time that they serve; all have ended after
  * gate_supervisor_drain().
  */
 typedef void gate_supervisor_event_fn(void *context);
+
+/* A gate has ended: its requests have nobody to answer any more. */
+typedef void gate_supervisor_ended_fn(void *context, unsigned int gate, uint64_t generation);
 
 struct gate_supervisor_config {
 	unsigned int n_gates;
@@ -29,6 +33,7 @@ struct gate_supervisor_config {
 	const int *listeners; /* settings->config.n_endpoints of them; the caller's */
 	uint16_t port; /* of all of them */
 	gate_supervisor_request_fn *on_request;
+	gate_supervisor_ended_fn *on_gate_ended;
 	gate_supervisor_event_fn *on_ready;
 	gate_supervisor_event_fn *on_drained;
 	void *context;

@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 enum {
@@ -15,10 +14,17 @@ enum {
 	INITIAL_QUEUE = 64, /* a power of two */
 };
 
+enum doubt {
+	TRUSTED,
+	DOUBTED,
+	PURGING,
+};
+
 /*
  * Addresses are slots 0 to capacity - 1. Two bits a slot, in memory that the kernel gives page by
  * page as it is touched; the queue of freed slots is kept as long as the number of slots ever used,
- * so that a release needs no memory.
+ * so that a release needs no memory. From its head on the queue has those that can be given out,
+ * then those that a purge is about, then those that wait for the next one.
  */
 struct pool {
 	struct prefix block;
@@ -32,6 +38,9 @@ struct pool {
 	uint32_t queue_size;
 	uint32_t queue_head;
 	uint32_t queue_length;
+	uint32_t n_clean; /* of the queue, from its head: can be given out */
+	uint32_t n_purging; /* after those: in the purge that is under way */
+	enum doubt unused; /* about the slots never used */
 };
 
 static bool get_bit(const uint64_t *bits, uint32_t slot)
@@ -128,29 +137,42 @@ static int take_unused(struct pool *pool, uint32_t slot)
 	return 0;
 }
 
-int pool_take(struct pool *pool, struct ipv4 *address)
+static bool has_unused(struct pool *pool)
 {
-	uint32_t slot;
-
 	while (pool->next_unused < pool->capacity && get_bit(pool->used_bits, pool->next_unused))
 		pool->next_unused++;
-	if (pool->next_unused < pool->capacity) {
+	return pool->next_unused < pool->capacity;
+}
+
+static uint32_t take_clean(struct pool *pool)
+{
+	uint32_t slot = pool->queue[pool->queue_head];
+
+	pool->queue_head = (pool->queue_head + 1) & (pool->queue_size - 1);
+	pool->queue_length--;
+	pool->n_clean--;
+	set_bit(pool->taken_bits, slot);
+	pool->taken++;
+	return slot;
+}
+
+int pool_take(struct pool *pool, struct ipv4 *address)
+{
+	bool unused = has_unused(pool);
+
+	if (unused && pool->unused == TRUSTED) {
 		int error = take_unused(pool, pool->next_unused);
 
 		if (error < 0)
 			return error;
-		slot = pool->next_unused++;
-	} else if (pool->queue_length > 0) {
-		slot = pool->queue[pool->queue_head];
-		pool->queue_head = (pool->queue_head + 1) & (pool->queue_size - 1);
-		pool->queue_length--;
-		set_bit(pool->taken_bits, slot);
-		pool->taken++;
-	} else {
-		return -ENOSPC;
+		*address = address_of(pool, pool->next_unused++);
+		return 0;
 	}
-	*address = address_of(pool, slot);
-	return 0;
+	if (pool->n_clean > 0) {
+		*address = address_of(pool, take_clean(pool));
+		return 0;
+	}
+	return unused || pool->queue_length > 0 ? -EAGAIN : -ENOSPC;
 }
 
 bool pool_contains(const struct pool *pool, struct ipv4 address)
@@ -179,6 +201,70 @@ void pool_release(struct pool *pool, struct ipv4 address)
 	pool->taken--;
 	pool->queue[(pool->queue_head + pool->queue_length) & (pool->queue_size - 1)] = slot;
 	pool->queue_length++;
+}
+
+void pool_doubt_unused(struct pool *pool)
+{
+	pool->unused = DOUBTED;
+}
+
+void pool_trust_unused(struct pool *pool)
+{
+	pool->unused = TRUSTED;
+}
+
+bool pool_needs_purge(const struct pool *pool)
+{
+	return pool->unused == DOUBTED || pool->queue_length > pool->n_clean + pool->n_purging;
+}
+
+static uint32_t queued(const struct pool *pool, uint32_t number)
+{
+	return pool->queue[(pool->queue_head + number) & (pool->queue_size - 1)];
+}
+
+void pool_begin_purge(struct pool *pool, pool_address_fn *each, void *context)
+{
+	assert(pool->n_purging == 0 && pool->unused != PURGING);
+	for (uint32_t i = pool->n_clean; i < pool->queue_length; i++)
+		each(context, address_of(pool, queued(pool, i)));
+	pool->n_purging = pool->queue_length - pool->n_clean;
+	if (pool->unused != DOUBTED)
+		return;
+	for (uint32_t slot = 0; slot < pool->capacity; slot++)
+		if (!get_bit(pool->used_bits, slot))
+			each(context, address_of(pool, slot));
+	pool->unused = PURGING;
+}
+
+/* Makes an unused slot the first that is given out of the freed ones. Without the memory it stays
+ * one of the unused. */
+static void use_before_freed(struct pool *pool, uint32_t slot)
+{
+	if (take_unused(pool, slot) < 0)
+		return;
+	clear_bit(pool->taken_bits, slot);
+	pool->taken--;
+	pool->queue_head = (pool->queue_head - 1) & (pool->queue_size - 1);
+	pool->queue[pool->queue_head] = slot;
+	pool->queue_length++;
+	pool->n_clean++;
+}
+
+static void end_purge_of_unused(struct pool *pool, pool_was_used_fn *was_used, void *context)
+{
+	for (uint32_t slot = pool->capacity; was_used && slot-- > 0;)
+		if (!get_bit(pool->used_bits, slot) && was_used(context, address_of(pool, slot)))
+			use_before_freed(pool, slot);
+	pool->unused = TRUSTED;
+}
+
+void pool_end_purge(struct pool *pool, pool_was_used_fn *was_used, void *context)
+{
+	pool->n_clean += pool->n_purging;
+	pool->n_purging = 0;
+	if (pool->unused == PURGING)
+		end_purge_of_unused(pool, was_used, context);
 }
 
 uint32_t pool_capacity(const struct pool *pool)

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/flow_purge.h"
 #include "server/heal.h"
 
 enum {
@@ -138,6 +139,7 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 		peer_text(&peer->id).s, ipv4_text(inner).s, reason);
 	answer_waiters(endpoint, peer, IPC_OK);
 	pool_release(endpoint->pool, inner);
+	flow_purge_released(endpoint->flow_purge);
 	peers_remove(&endpoint->peers, peer);
 }
 

@@ -9,17 +9,25 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/pending_connects.h"
 #include "server/removals.h"
 
 enum {
 	HEAL_TRIES = 3,
 };
 
+static void release(struct endpoint *endpoint, struct ipv4 inner)
+{
+	pool_release(endpoint->pool, inner);
+	flow_purge_released(endpoint->flow_purge);
+}
+
 /* Of a peer that has nothing in the data plane. */
 static void forget(struct endpoint *endpoint, struct peer *peer)
 {
-	pool_release(endpoint->pool, peer->id.inner);
+	release(endpoint, peer->id.inner);
 	peers_remove(&endpoint->peers, peer);
 }
 
@@ -37,17 +45,29 @@ static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 	return error;
 }
 
-static enum ipc_status connect_new(
-	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
+/* Whose address is being freed: the answer comes when it is. */
+enum { ANSWER_LATER = 0 };
+
+static int refuse_address(struct endpoint *endpoint, const struct plane_peer *id, int error)
+{
+	/* A gate can have so many requests open and no more: none waits for what will not be. */
+	if (error == -EAGAIN && flow_purge_works(endpoint->flow_purge))
+		return ANSWER_LATER;
+	log_warning("%s: no address for %s: %s", endpoint_text(endpoint).s, peer_text(id).s,
+		error == -ENOSPC   ? "the block is used up"
+		: error == -EAGAIN ? "those that are left were freed a moment ago"
+				   : strerror(-error));
+	return error == -ENOMEM ? IPC_FAILED : IPC_POOL_EXHAUSTED;
+}
+
+/* Returns an ipc_status, or ANSWER_LATER. */
+static int connect_new(struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
 {
 	struct peer *peer;
 	int error = pool_take(endpoint->pool, &id->inner);
 
-	if (error < 0) {
-		log_warning("%s: no address for %s: %s", endpoint_text(endpoint).s, peer_text(id).s,
-			error == -ENOSPC ? "the block is used up" : strerror(-error));
-		return error == -ENOSPC ? IPC_POOL_EXHAUSTED : IPC_FAILED;
-	}
+	if (error < 0)
+		return refuse_address(endpoint, id, error);
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
 	error = peer ? write_peer(endpoint, id) : -ENOMEM;
 	if (error < 0) {
@@ -57,7 +77,7 @@ static enum ipc_status connect_new(
 		if (peer)
 			forget(endpoint, peer);
 		else
-			pool_release(endpoint->pool, id->inner);
+			release(endpoint, id->inner);
 		return IPC_FAILED;
 	}
 	*address = id->inner;
@@ -130,7 +150,8 @@ static struct plane_peer identity_of(const struct client_request *request)
 	return id;
 }
 
-static enum ipc_status handle_connect(
+/* Returns an ipc_status, or ANSWER_LATER. */
+static int handle_connect(
 	struct endpoint *endpoint, const struct client_request *request, struct ipv4 *address)
 {
 	struct plane_peer id = identity_of(request);
@@ -139,14 +160,54 @@ static enum ipc_status handle_connect(
 	/* WireGuard ignores a peer with the interface's own key, and reports no error. */
 	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
 		return IPC_INVALID_KEY;
-	return peer ? connect_again(endpoint, peer, address) : connect_new(endpoint, &id, address);
+	if (peer)
+		return (int)connect_again(endpoint, peer, address);
+	return connect_new(endpoint, &id, address);
+}
+
+static void answer(
+	struct endpoint *endpoint, const struct reply_to *reply_to, int status, struct ipv4 address)
+{
+	endpoint->answer(endpoint->answer_context, reply_to, (enum ipc_status)status, address);
+}
+
+static int wait_for_address(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to)
+{
+	if (pending_connects_add(&endpoint->pending, request, reply_to) < 0)
+		return IPC_FAILED;
+	flow_purge_hurry(endpoint->flow_purge);
+	return ANSWER_LATER;
+}
+
+static void serve(struct endpoint *endpoint, struct pending_connect *connect)
+{
+	struct ipv4 address = {0};
+	int status = handle_connect(endpoint, &connect->request, &address);
+
+	if (status == ANSWER_LATER)
+		return;
+	answer(endpoint, &connect->reply_to, status, address);
+	pending_connects_remove(&endpoint->pending, connect);
+}
+
+/* All of them: behind one that still has to wait there may be another of a client that has got its
+ * tunnel just now. */
+void endpoint_serve_pending(struct endpoint *endpoint)
+{
+	struct pending_connect *connect = pending_connects_first(&endpoint->pending), *next;
+
+	for (; connect; connect = next) {
+		next = TAILQ_NEXT(connect, entry);
+		serve(endpoint, connect);
+	}
 }
 
 void endpoint_handle(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to)
 {
 	struct ipv4 address = {0};
-	enum ipc_status status = IPC_OK;
+	int status = IPC_OK;
 	struct plane_peer id;
 	struct peer *peer;
 
@@ -154,9 +215,14 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 	case IPC_CONNECT_WIREGUARD:
 	case IPC_CONNECT_IPIP:
 		status = handle_connect(endpoint, request, &address);
+		if (status == ANSWER_LATER)
+			status = wait_for_address(endpoint, request, reply_to);
+		if (status == ANSWER_LATER)
+			return;
 		break;
 	case IPC_DISCONNECT_WIREGUARD:
 	case IPC_DISCONNECT_IPIP:
+		pending_connects_cancel(&endpoint->pending, request);
 		id = identity_of(request);
 		peer = peers_find(&endpoint->peers, &id);
 		if (!peer)
@@ -175,5 +241,5 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		status = IPC_FAILED;
 		break;
 	}
-	endpoint->answer(endpoint->answer_context, reply_to, status, address);
+	answer(endpoint, reply_to, status, address);
 }

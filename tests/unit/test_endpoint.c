@@ -7,6 +7,7 @@
 #include "server/adoption.h"
 #include "server/endpoint.h"
 #include "server/inspection.h"
+#include "server/pending_connects.h"
 #include "server/removals.h"
 #include "server/requests.h"
 
@@ -123,6 +124,33 @@ static size_t inspect(struct fixture *f)
 	return peers_count(&f->endpoint.peers);
 }
 
+static void pass_over(void *context, struct ipv4 address)
+{
+	(void)context;
+	(void)address;
+}
+
+/* What a purge of flows does when it is through. */
+static void free_addresses(struct fixture *f)
+{
+	pool_begin_purge(f->endpoint.pool, pass_over, NULL);
+	pool_end_purge(f->endpoint.pool, NULL, NULL);
+	endpoint_serve_pending(&f->endpoint);
+}
+
+static void fill(struct fixture *f)
+{
+	for (uint32_t i = 1; i <= 5; i++)
+		connect_as(f, IPC_CONNECT_IPIP, i);
+}
+
+static void disconnect(struct fixture *f, uint32_t who)
+{
+	request(f, IPC_DISCONNECT_IPIP, who);
+	removals_flush(&f->endpoint.removals);
+	f->answers.n = 0;
+}
+
 static void both_kinds_draw_from_one_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -163,7 +191,105 @@ static void a_used_up_block_is_said_and_recovers(void **state)
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 6), IPC_POOL_EXHAUSTED);
 	request(f, IPC_DISCONNECT_IPIP, 3);
 	removals_flush(&f->endpoint.removals);
+	free_addresses(f);
 	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_IPIP, 6)).s, "10.0.0.4");
+}
+
+static void a_request_waits_while_the_only_address_is_being_freed(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	disconnect(f, 3);
+	request(f, IPC_CONNECT_IPIP, 6);
+	request(f, IPC_CONNECT_WIREGUARD, 7);
+	request(f, IPC_CONNECT_IPIP, 6);
+	assert_int_equal(f->answers.n, 0);
+	pool_begin_purge(f->endpoint.pool, pass_over, NULL);
+	disconnect(f, 1);
+	pool_end_purge(f->endpoint.pool, NULL, NULL);
+	endpoint_serve_pending(&f->endpoint);
+	/* The same client's second request gets what its first one got. */
+	assert_int_equal(f->answers.n, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(f->answers.status[i], IPC_OK);
+		assert_string_equal(ipv4_text(f->answers.address[i]).s, "10.0.0.4");
+	}
+	free_addresses(f);
+	assert_int_equal(f->answers.n, 3);
+	assert_int_equal(f->answers.status[2], IPC_OK);
+	assert_string_equal(ipv4_text(f->answers.address[2]).s, "10.0.0.2");
+	assert_int_equal(f->endpoint.pending.n, 0);
+}
+
+static void a_peer_that_exists_never_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	disconnect(f, 3);
+	request(f, IPC_CONNECT_IPIP, 6);
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_IPIP, 1)).s, "10.0.0.2");
+}
+
+static void a_request_waits_two_seconds_and_is_refused_then(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	disconnect(f, 3);
+	request(f, IPC_CONNECT_IPIP, 6);
+	f->clock.ms += 1;
+	request(f, IPC_CONNECT_IPIP, 7);
+	f->clock.ms += PENDING_CONNECT_MS - 2;
+	pending_connects_expire(&f->endpoint.pending);
+	assert_int_equal(f->answers.n, 0);
+	f->clock.ms += 1;
+	pending_connects_expire(&f->endpoint.pending);
+	assert_int_equal(f->answers.n, 1);
+	assert_int_equal(f->answers.status[0], IPC_POOL_EXHAUSTED);
+	free_addresses(f);
+	assert_int_equal(f->answers.n, 2);
+	assert_int_equal(f->answers.status[1], IPC_OK);
+}
+
+static void a_disconnect_ends_the_wait_of_its_own_peer_alone(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	disconnect(f, 3);
+	request(f, IPC_CONNECT_IPIP, 6);
+	request(f, IPC_CONNECT_IPIP, 7);
+	request(f, IPC_CONNECT_WIREGUARD, 6);
+	request(f, IPC_DISCONNECT_IPIP, 6);
+	assert_int_equal(f->answers.n, 2);
+	assert_int_equal(f->answers.status[0], IPC_POOL_EXHAUSTED);
+	assert_int_equal(f->answers.status[1], IPC_OK);
+	assert_int_equal(f->endpoint.pending.n, 2);
+	free_addresses(f);
+	assert_int_equal(f->answers.n, 4);
+	assert_int_equal(f->answers.status[2], IPC_OK);
+	/* Nothing is being freed any more: to wait would be in vain. */
+	assert_int_equal(f->answers.status[3], IPC_POOL_EXHAUSTED);
+	assert_non_null(peers_find(
+		&f->endpoint.peers, &(struct plane_peer){.kind = PEER_IPIP, .remote = {7}}));
+}
+
+static void the_requests_of_a_gate_that_has_ended_take_no_address(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	disconnect(f, 3);
+	request(f, IPC_CONNECT_IPIP, 6);
+	pending_connects_forget_gate(&f->endpoint.pending, 0, 1);
+	pending_connects_forget_gate(&f->endpoint.pending, 1, 0);
+	assert_int_equal(f->endpoint.pending.n, 1);
+	pending_connects_forget_gate(&f->endpoint.pending, 0, 0);
+	free_addresses(f);
+	assert_int_equal(f->answers.n, 0);
+	assert_int_equal(pool_taken(f->endpoint.pool), 4);
 }
 
 static void the_servers_own_key_is_no_peers_key(void **state)
@@ -554,6 +680,11 @@ int main(void)
 		RULE(the_same_peer_gets_the_same_address_again),
 		RULE(a_failed_connect_takes_no_address),
 		RULE(a_used_up_block_is_said_and_recovers),
+		RULE(a_request_waits_while_the_only_address_is_being_freed),
+		RULE(a_peer_that_exists_never_waits),
+		RULE(a_request_waits_two_seconds_and_is_refused_then),
+		RULE(a_disconnect_ends_the_wait_of_its_own_peer_alone),
+		RULE(the_requests_of_a_gate_that_has_ended_take_no_address),
 		RULE(the_servers_own_key_is_no_peers_key),
 		RULE(each_wireguard_connect_writes_the_peer_again),
 		RULE(only_no_such_device_counts_as_vanished),

@@ -40,6 +40,7 @@ struct fixture {
 	struct client_request request;
 	struct reply_to reply_to;
 	uint64_t generation; /* of the gate that sent the request */
+	uint64_t ended_generation; /* of the last gate that was said to have ended */
 	size_t n_requests, n_ready;
 	bool drained;
 };
@@ -140,6 +141,14 @@ static void record_ready(void *context)
 	f->n_ready++;
 }
 
+static void note_ended(void *context, unsigned int gate, uint64_t generation)
+{
+	struct fixture *f = context;
+
+	(void)gate;
+	f->ended_generation = generation;
+}
+
 static void note_drained(void *context)
 {
 	struct fixture *f = context;
@@ -156,6 +165,7 @@ static void start(struct fixture *f, char behaviour)
 		.listeners = f->listeners,
 		.port = ntohs(f->address.sin_port),
 		.on_request = note_request,
+		.on_gate_ended = note_ended,
 		.on_ready = record_ready,
 		.on_drained = note_drained,
 		.context = f,
@@ -271,6 +281,16 @@ static void a_gate_that_asks_twice_with_one_socket_is_replaced(void **state)
 	assert_int_equal(f->generation, 2);
 }
 
+static void the_end_of_a_gate_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, HANG_UP);
+	event_base_dispatch(f->base);
+	assert_int_equal(f->generation, 2);
+	assert_int_equal(f->ended_generation, 1);
+}
+
 static void readiness_is_told_when_the_gate_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -304,6 +324,7 @@ int main(int argc, char **argv)
 		RULE(a_gate_that_asks_for_somebody_who_is_not_its_client_is_replaced),
 		RULE(a_gate_that_asks_twice_with_one_socket_is_replaced),
 		RULE(the_environment_is_not_handed_on_to_a_gate),
+		RULE(the_end_of_a_gate_is_told),
 		RULE(readiness_is_told_when_the_gate_says_so),
 		RULE(draining_ends_when_all_gates_have_ended),
 	};
