@@ -16,6 +16,7 @@
 enum {
 	MOST_CONNECTIONS = 1000 * 1000,
 	MOST_GATES = 256,
+	MOST_PEERS = 1 << 24,
 	LONGEST_UNIT = 200, /* with instance and suffix 255 at the most: systemd.unit(5) */
 };
 
@@ -130,6 +131,15 @@ static const struct command_option options[] = {
 		.initial = "5s",
 		.help = "how often to look for silent clients",
 		OPTION_TIME(struct server_config, reap_interval_ms),
+	},
+	{
+		.name = "max-peers-per-source",
+		.argument = "N",
+		.otherwise = "half of the addresses",
+		.help = "new clients from one address, once 80% of the addresses are used",
+		OPTION_COUNT(struct server_config, max_peers_per_source),
+		.min = 1,
+		.max = MOST_PEERS,
 	},
 	{
 		.name = "on-exit",

@@ -35,10 +35,11 @@ static void refuse(struct response *response, unsigned int status, const char *t
 	response_set(response, status, response_plain, "%s\n", text);
 }
 
-/* 503, and when it is worth asking again. */
-static void refuse_for_now(struct response *response, const char *text, unsigned int retry_after_s)
+/* Says when it is worth asking again. */
+static void refuse_for_now(struct response *response, unsigned int status, const char *text,
+	unsigned int retry_after_s)
 {
-	refuse(response, 503, text);
+	refuse(response, status, text);
 	response->retry_after_s = retry_after_s;
 }
 
@@ -182,7 +183,7 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 		return false;
 	}
 	if (draining)
-		refuse_for_now(response, "server shutting down", SHUTDOWN_RETRY_S);
+		refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
 	return !draining;
 }
 
@@ -215,10 +216,14 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 	switch (reply->status) {
 	case IPC_OK:
 		return answer_ok(&routes->endpoints[client->endpoint], route, reply, response);
+	case IPC_TOO_MANY_PEERS:
+		return refuse_for_now(
+			response, 429, "too many peers from this address", POOL_RETRY_S);
 	case IPC_POOL_EXHAUSTED:
-		return refuse_for_now(response, "no more IP addresses available", POOL_RETRY_S);
+		return refuse_for_now(
+			response, 503, "no more IP addresses available", POOL_RETRY_S);
 	case IPC_SHUTTING_DOWN:
-		return refuse_for_now(response, "server shutting down", SHUTDOWN_RETRY_S);
+		return refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
 	case IPC_INVALID_KEY:
 		return refuse(response, 400, "invalid peer public key");
 	default:

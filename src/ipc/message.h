@@ -37,6 +37,7 @@ enum ipc_operation {
 
 enum ipc_status {
 	IPC_OK = 1,
+	IPC_TOO_MANY_PEERS, /* 429: of this source */
 	IPC_POOL_EXHAUSTED, /* 503 */
 	IPC_SHUTTING_DOWN, /* 503 */
 	IPC_INVALID_KEY, /* 400: a key that cannot be a peer's, such as the server's own */

@@ -52,11 +52,13 @@ static int adopt_found(void *context, const struct plane_found *found)
 
 static int record_usage(void *context, const struct plane_peer *id, const struct plane_usage *usage)
 {
-	const struct endpoint *endpoint = context;
+	struct endpoint *endpoint = context;
 	struct peer *peer = peers_find(&endpoint->peers, id);
 
-	if (peer)
-		peer_adopt_usage(peer, usage);
+	if (!peer)
+		return 0;
+	peer_adopt_usage(peer, usage);
+	peers_set_source(&endpoint->peers, peer, id->kind == PEER_IPIP ? id->remote : usage->outer);
 	return 0;
 }
 

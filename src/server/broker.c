@@ -38,6 +38,10 @@
 #include "server/requests.h"
 #include "server/snapshot.h"
 
+enum {
+	SHORTEST_GOOD_PASSWORD = 16, /* characters */
+};
+
 static const char server_key_path[] = RUN_FOLDER "/server-key";
 
 struct broker {
@@ -179,6 +183,15 @@ static void report_identity(const struct broker *broker)
 		log_info("hosts that an address moves between need this TLS key: on the other one, "
 			 "`scp -p THIS-HOST:" IDENTITY_KEY " " IDENTITY_KEY
 			 "`, remove " IDENTITY_CERTIFICATE " there, and start");
+}
+
+/* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
+static void check_password(const char *password)
+{
+	if (strlen(password) < SHORTEST_GOOD_PASSWORD)
+		log_warning("the password has less than %d characters, and can be guessed: make "
+			    "one with `openssl rand -base64 24`",
+			SHORTEST_GOOD_PASSWORD);
 }
 
 static int load_keys(struct broker *broker)
@@ -380,6 +393,7 @@ int broker_run(const struct server_config *config)
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
+	check_password(config->password);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

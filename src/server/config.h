@@ -32,6 +32,7 @@ struct server_config {
 	bool keep_on_exit;
 	struct idle_rule idle;
 	uint64_t reap_interval_ms;
+	unsigned int max_peers_per_source; /* of an endpoint; 0: half of its pool */
 
 	const char *tls_certificate; /* a path; NULL: our own, made if absent */
 	const char *tls_key;

@@ -146,6 +146,7 @@ static int describe_endpoint(struct data_plane *data_plane, size_t i, const stru
 			.private_key = *private_key},
 		.plane = data_plane->plane,
 		.clock = &system_clock,
+		.max_peers_per_source = config->max_peers_per_source,
 		.answer = answer->answer,
 		.answer_context = answer->context,
 	};

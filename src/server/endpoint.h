@@ -64,6 +64,7 @@ struct pending_connects {
 struct endpoint {
 	struct plane_endpoint config;
 	struct key public_key;
+	uint32_t max_peers_per_source; /* once the pool is nearly used up; 0: half of it */
 	bool keep; /* was relinquished: stays when the server goes */
 
 	struct plane *plane;

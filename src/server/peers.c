@@ -33,7 +33,9 @@ static bool has_identity(const struct hash_node *node, const void *key)
 
 int peers_init(struct peers *peers)
 {
-	return hash_init(&peers->table);
+	int error = hash_init(&peers->table);
+
+	return error < 0 ? error : peer_sources_init(&peers->sources);
 }
 
 void peers_free(struct peers *peers)
@@ -41,6 +43,7 @@ void peers_free(struct peers *peers)
 	hash_for_each (&peers->table, node)
 		free(hash_entry(node, struct peer, node));
 	hash_free(&peers->table);
+	peer_sources_free(&peers->sources);
 }
 
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
@@ -66,8 +69,22 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 	return peer;
 }
 
+static const struct ipv4 nowhere;
+
+void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source)
+{
+	if (ipv4_equal(peer->source, source))
+		return;
+	if (!ipv4_equal(peer->source, nowhere))
+		peer_sources_remove(&peers->sources, peer->source);
+	peer->source = nowhere;
+	if (!ipv4_equal(source, nowhere) && peer_sources_add(&peers->sources, source) == 0)
+		peer->source = source;
+}
+
 void peers_remove(struct peers *peers, struct peer *peer)
 {
+	peers_set_source(peers, peer, nowhere);
 	hash_remove(&peers->table, &peer->node);
 	free(peer);
 }

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "plane/plane.h"
+#include "server/peer_sources.h"
 
 enum {
 	RATE_SPAN_MS = 1000,
@@ -26,6 +27,7 @@ struct peer_rate {
 
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
+	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
 
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */
 	uint64_t active_ms; /* when its usage was last seen to have changed */
@@ -43,6 +45,7 @@ struct peer {
 
 struct peers {
 	struct hash_table table;
+	struct peer_sources sources;
 };
 
 /* Returns 0 or what hash_init() returns. */
@@ -56,6 +59,9 @@ struct peer *peers_find(const struct peers *peers, const struct plane_peer *id);
 
 /* The identity must not be there yet. NULL if there is no memory. */
 struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_t now_ms);
+/* Somebody at this address has asked for the peer: from now on it counts as one of that source's. A
+ * peer whose source is not known, or that there is no memory to count for, is nobody's. */
+void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source);
 /* Takes it out and frees it. */
 void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);

@@ -16,6 +16,8 @@
 
 enum {
 	HEAL_TRIES = 3,
+	/* Of the pool, in percent: until so much is used, nobody's peers are counted. */
+	NEARLY_USED_UP = 80,
 };
 
 static void release(struct endpoint *endpoint, struct ipv4 inner)
@@ -60,12 +62,37 @@ static int refuse_address(struct endpoint *endpoint, const struct plane_peer *id
 	return error == -ENOMEM ? IPC_FAILED : IPC_POOL_EXHAUSTED;
 }
 
+static bool is_nearly_used_up(const struct pool *pool)
+{
+	return (uint64_t)pool_taken(pool) * 100 >= (uint64_t)pool_capacity(pool) * NEARLY_USED_UP;
+}
+
+/* Whether a source has so many peers that what is left is for others. */
+static bool has_its_share(const struct endpoint *endpoint, struct ipv4 source)
+{
+	uint32_t max = endpoint->max_peers_per_source;
+
+	if (!is_nearly_used_up(endpoint->pool))
+		return false;
+	if (max == 0)
+		max = (pool_capacity(endpoint->pool) + 1) / 2;
+	return peer_sources_count(&endpoint->peers.sources, source) >= max;
+}
+
 /* Returns an ipc_status, or ANSWER_LATER. */
-static int connect_new(struct endpoint *endpoint, struct plane_peer *id, struct ipv4 *address)
+static int connect_new(
+	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct ipv4 *address)
 {
 	struct peer *peer;
-	int error = pool_take(endpoint->pool, &id->inner);
+	int error;
 
+	if (has_its_share(endpoint, source)) {
+		log_debug("%s: no address for %s: %s has %u peers already",
+			endpoint_text(endpoint).s, peer_text(id).s, ipv4_text(source).s,
+			peer_sources_count(&endpoint->peers.sources, source));
+		return IPC_TOO_MANY_PEERS;
+	}
+	error = pool_take(endpoint->pool, &id->inner);
 	if (error < 0)
 		return refuse_address(endpoint, id, error);
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
@@ -80,6 +107,7 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id, struct 
 			release(endpoint, id->inner);
 		return IPC_FAILED;
 	}
+	peers_set_source(&endpoint->peers, peer, source);
 	*address = id->inner;
 	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
 		ipv4_text(id->inner).s);
@@ -115,7 +143,7 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer)
 }
 
 static enum ipc_status connect_again(
-	struct endpoint *endpoint, struct peer *peer, struct ipv4 *address)
+	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct ipv4 *address)
 {
 	*address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
@@ -131,6 +159,7 @@ static enum ipc_status connect_again(
 		}
 	}
 	peer->connected_ms = clock_now_ms(endpoint->clock);
+	peers_set_source(&endpoint->peers, peer, source);
 	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(*address).s);
 	return IPC_OK;
@@ -161,8 +190,8 @@ static int handle_connect(
 	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
 		return IPC_INVALID_KEY;
 	if (peer)
-		return (int)connect_again(endpoint, peer, address);
-	return connect_new(endpoint, &id, address);
+		return (int)connect_again(endpoint, peer, request->source, address);
+	return connect_new(endpoint, &id, request->source, address);
 }
 
 static void answer(

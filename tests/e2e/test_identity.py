@@ -131,3 +131,11 @@ def test_the_wireguard_key_is_the_same_at_every_start(host):
     server.stop()
     host.start()
     assert host.ns.run("wg show vprox0 public-key") == key
+
+
+def test_a_password_that_can_be_guessed_is_warned_of(host):
+    warning = "warning .*the password has less than 16 characters"
+    for password, is_warned_of in ("x" * 15, True), ("x" * 16, False):
+        server = host.start(environment={"VPROX_PASSWORD": password})
+        assert bool(server.logged(warning)) == is_warned_of
+        server.stop()

@@ -5,6 +5,8 @@ import pytest
 from lab.tunnels import IpipTunnel, random_key
 from lib import wait
 
+ALL_FROM_ONE_SOURCE = "--max-peers-per-source=1000"
+TOO_MANY = (429, "too many peers from this address\n")
 USED_UP = (503, "no more IP addresses available\n")
 
 
@@ -29,7 +31,7 @@ def test_a_block_of_4_addresses_runs_out_and_recovers(host, clients):
 
 
 def test_network_broadcast_and_gateway_are_never_given_out(host, client):
-    host.start(block="10.9.8.0/29")
+    host.start(ALL_FROM_ONE_SOURCE, block="10.9.8.0/29")
     api = host.api(client)
     given = [api.connect(random_key()).inner for _ in range(5)]
     assert given == [f"10.9.8.{n}" for n in range(2, 7)]
@@ -37,7 +39,7 @@ def test_network_broadcast_and_gateway_are_never_given_out(host, client):
 
 
 def test_lowest_never_used_first_then_the_one_freed_longest_ago(host, client):
-    host.start(block="10.9.8.0/29")
+    host.start(ALL_FROM_ONE_SOURCE, block="10.9.8.0/29")
     api = host.api(client)
     keys = [random_key() for _ in range(5)]
     assert [api.connect(key).inner for key in keys[:3]] == ["10.9.8.2", "10.9.8.3", "10.9.8.4"]
@@ -47,6 +49,32 @@ def test_lowest_never_used_first_then_the_one_freed_longest_ago(host, client):
     assert api.connect(random_key()).inner == "10.9.8.6"
     assert api.connect(random_key()).inner == "10.9.8.3"
     assert api.connect(random_key()).inner == "10.9.8.2"
+
+
+@pytest.mark.plane
+def test_the_last_addresses_are_not_for_a_source_that_has_half_of_all(host, clients):
+    """Of five; who has a tunnel keeps it, and so it is after a restart."""
+    server = host.start("--on-exit=keep", block="10.9.8.0/29")
+    greedy, other = clients(2)
+    keys = [random_key() for _ in range(4)]
+    given = [host.api(greedy).connect(key).inner for key in keys]
+    refused = host.api(greedy).connect(random_key())
+    assert said(refused) == TOO_MANY and int(refused.headers["retry-after"]) > 0
+    assert said(host.api(greedy).connect_ipip()) == TOO_MANY
+    assert [host.api(greedy).connect(key).inner for key in keys] == given
+    server.stop()
+    host.start(block="10.9.8.0/29")
+    assert [host.api(greedy).connect(key).inner for key in keys] == given
+    assert said(host.api(greedy).connect(random_key())) == TOO_MANY
+    assert host.api(other).connect_ipip().status == 200
+    assert said(host.api(other).connect(random_key())) == USED_UP
+    assert len(host.holders()) == 5
+
+
+def test_how_many_a_source_may_have_is_a_flag(host, client):
+    host.start("--max-peers-per-source=1", block="10.9.8.0/29")
+    api = host.api(client)
+    assert [api.connect(random_key()).status for _ in range(5)] == [200] * 4 + [429]
 
 
 @pytest.mark.plane

@@ -74,6 +74,8 @@ def test_a_post_asks_the_broker_and_its_answer_goes_back(gate, path, operation, 
 
 
 @pytest.mark.parametrize("path, status, expected", [
+    ("/connect", harness.TOO_MANY_PEERS, (429, "too many peers from this address\n")),
+    ("/connect-ipip", harness.TOO_MANY_PEERS, (429, "too many peers from this address\n")),
     ("/connect", harness.POOL_EXHAUSTED, (503, "no more IP addresses available\n")),
     ("/connect-ipip", harness.POOL_EXHAUSTED, (503, "no more IP addresses available\n")),
     ("/connect", harness.SHUTTING_DOWN, (503, "server shutting down\n")),
@@ -257,7 +259,7 @@ def test_curl_of_every_kind_gets_its_answer(gate):
     result = gate.curl(*bearer, "-H", "Transfer-Encoding: chunked", "-d", BODY.decode(),
                        path="/connect")
     assert result.returncode == 0 and "AssignedAddr" in result.stdout
-    assert gate.curl("-I").stdout.startswith("HTTP/1.1 405 ")
+    assert gate.curl("-I").stdout.startswith("HTTP/1.1 200 ")
 
 
 def test_openssl_s_client_that_ends_its_input_gets_its_answer(gate):

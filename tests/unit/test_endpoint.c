@@ -89,15 +89,20 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void request(struct fixture *f, enum ipc_operation operation, uint32_t who)
+static void request_from(
+	struct fixture *f, enum ipc_operation operation, uint32_t who, uint32_t source)
 {
 	const struct reply_to reply_to = {0};
-	struct client_request r = {.operation = operation};
+	struct client_request r = {.operation = operation, .source = {source}};
 
-	r.source.value = who;
 	if (operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD)
 		r.key.bytes[0] = (uint8_t)who;
 	endpoint_handle(&f->endpoint, &r, &reply_to);
+}
+
+static void request(struct fixture *f, enum ipc_operation operation, uint32_t who)
+{
+	request_from(f, operation, who, who);
 }
 
 /* Sends a request that is answered at once. */
@@ -180,6 +185,70 @@ static void a_failed_connect_takes_no_address(void **state)
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
 	assert_int_equal(pool_taken(f->endpoint.pool), 0);
 	assert_int_equal(peers_count(&f->endpoint.peers), 0);
+}
+
+/* A WireGuard peer, by its number. */
+static enum ipc_status connect_from(struct fixture *f, uint32_t who, uint32_t source)
+{
+	f->answers.n = 0;
+	request_from(f, IPC_CONNECT_WIREGUARD, who, source);
+	return f->answers.status[0];
+}
+
+/* The block has five addresses: 80% are four, half are three. */
+static void the_last_addresses_are_not_for_a_source_that_has_half_of_all(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t i = 1; i <= 4; i++)
+		assert_int_equal(connect_from(f, i, 100), IPC_OK);
+	assert_int_equal(connect_from(f, 5, 100), IPC_TOO_MANY_PEERS);
+	assert_int_equal(pool_taken(f->endpoint.pool), 4);
+	assert_int_equal(connect_from(f, 4, 100), IPC_OK); /* who is there is not limited */
+	assert_int_equal(connect_from(f, 5, 101), IPC_OK);
+	assert_int_equal(connect_from(f, 6, 100), IPC_TOO_MANY_PEERS);
+	assert_int_equal(connect_from(f, 6, 101), IPC_POOL_EXHAUSTED);
+	assert_int_equal(connect_from(f, 1, 100), IPC_OK);
+}
+
+static void a_peer_counts_for_the_address_that_asked_last(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t i = 1; i <= 4; i++)
+		assert_int_equal(connect_from(f, i, 100), IPC_OK);
+	connect_from(f, 1, 101);
+	connect_from(f, 2, 102);
+	assert_int_equal(peer_sources_count(&f->endpoint.peers.sources, (struct ipv4){100}), 2);
+	assert_int_equal(connect_from(f, 5, 100), IPC_OK);
+	request_from(f, IPC_DISCONNECT_WIREGUARD, 5, 100);
+	request_from(f, IPC_DISCONNECT_WIREGUARD, 4, 100);
+	request_from(f, IPC_DISCONNECT_WIREGUARD, 3, 100);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(peer_sources_count(&f->endpoint.peers.sources, (struct ipv4){100}), 0);
+	assert_int_equal(f->endpoint.peers.sources.table.count, 2);
+}
+
+static void the_share_of_a_source_can_be_set(void **state)
+{
+	struct fixture *f = *state;
+
+	f->endpoint.max_peers_per_source = 5;
+	for (uint32_t i = 1; i <= 5; i++)
+		assert_int_equal(connect_from(f, i, 100), IPC_OK);
+	assert_int_equal(connect_from(f, 6, 100), IPC_TOO_MANY_PEERS);
+}
+
+static void what_is_adopted_counts_for_where_it_is(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 7);
+	connect_as(f, IPC_CONNECT_IPIP, 8);
+	endpoint_close(&f->endpoint, true);
+	open_endpoint(f);
+	assert_int_equal(peer_sources_count(&f->endpoint.peers.sources, (struct ipv4){7}), 1);
+	assert_int_equal(f->endpoint.peers.sources.table.count, 2);
 }
 
 static void a_used_up_block_is_said_and_recovers(void **state)
@@ -679,6 +748,10 @@ int main(void)
 		RULE(both_kinds_draw_from_one_pool),
 		RULE(the_same_peer_gets_the_same_address_again),
 		RULE(a_failed_connect_takes_no_address),
+		RULE(the_last_addresses_are_not_for_a_source_that_has_half_of_all),
+		RULE(a_peer_counts_for_the_address_that_asked_last),
+		RULE(the_share_of_a_source_can_be_set),
+		RULE(what_is_adopted_counts_for_where_it_is),
 		RULE(a_used_up_block_is_said_and_recovers),
 		RULE(a_request_waits_while_the_only_address_is_being_freed),
 		RULE(a_peer_that_exists_never_waits),

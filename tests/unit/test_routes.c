@@ -113,7 +113,7 @@ static void checks_come_in_the_order_of_the_contract(void **state)
 		{{"POST", "/connect", inside, "wrong", "[]", true}, 403,
 			"control-plane requests must originate outside the VPN\n"},
 		{{"GET", "/connect", outside}, 405, "method not allowed\n"},
-		{{"HEAD", "/", outside}, 405, "method not allowed\n"},
+		{{"HEAD", "/version", outside}, 405, "method not allowed\n"},
 		{{"OPTIONS", "/healthz", outside}, 405, "method not allowed\n"},
 		{{"post", "/connect", outside, "secret", GOOD}, 405, "method not allowed\n"},
 		{{"POST", "/version", outside, "secret"}, 405, "method not allowed\n"},
@@ -178,8 +178,10 @@ static void a_wrong_method_is_told_the_right_one(void **state)
 
 	(void)state;
 	assert_string_equal(outcome.response.allow, "POST");
-	outcome = ask((struct asked){"HEAD", "/"});
+	outcome = ask((struct asked){"HEAD", "/version"});
 	assert_string_equal(outcome.response.allow, "GET");
+	outcome = ask((struct asked){"PUT", "/"});
+	assert_string_equal(outcome.response.allow, "GET, HEAD");
 	outcome = ask((struct asked){"GET", "/nowhere"});
 	assert_null(outcome.response.allow);
 }
@@ -260,6 +262,8 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		{"/disconnect", IPC_OK, 200, "{\"Status\":\"success\"}"},
 		{"/disconnect-ipip", IPC_OK, 200, "{\"Status\":\"success\"}"},
 		{"/relinquish", IPC_OK, 200, "{\"Status\":\"relinquished\"}"},
+		{"/connect", IPC_TOO_MANY_PEERS, 429, "too many peers from this address\n"},
+		{"/connect-ipip", IPC_TOO_MANY_PEERS, 429, "too many peers from this address\n"},
 		{"/connect", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect-ipip", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect", IPC_SHUTTING_DOWN, 503, "server shutting down\n"},
@@ -280,7 +284,8 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		routes_answer(&routes, outcome.route, &outcome.client, &reply, &outcome.response);
 		assert_int_equal(outcome.response.status, answers[i].http);
 		assert_string_equal(outcome.response.body, answers[i].body);
-		assert_int_equal(outcome.response.retry_after_s > 0, answers[i].http == 503);
+		assert_int_equal(outcome.response.retry_after_s > 0,
+			answers[i].http == 503 || answers[i].http == 429);
 		assert_string_equal(outcome.response.type,
 			answers[i].http == 200 ? "application/json" : "text/plain");
 	}
