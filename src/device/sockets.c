@@ -195,6 +195,7 @@ int device_set_ipip_local(struct device *device, struct in_addr local)
 	if (error == 0)
 		error = worker_watch_sockets(&device->workers[0]);
 	device->ipip_local = local;
+	atomic_store_explicit(&device->shared.source, local.s_addr, memory_order_relaxed);
 	fast_path_control_open(device);
 	return error;
 }

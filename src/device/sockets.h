@@ -14,5 +14,6 @@ void sockets_free(struct device *device);
 int device_set_port(struct device *device, uint16_t port);
 /* The firewall mark of all outer packets; 0: none. */
 int device_set_mark(struct device *device, uint32_t mark);
-/* Opens the raw sockets on this address, or moves them there, and the fast path. */
+/* Opens the raw sockets on this address, or moves them there, and the fast path. From then on
+ * WireGuard is sent from it too, and from nowhere else. */
 int device_set_ipip_local(struct device *device, struct in_addr local);

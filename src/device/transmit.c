@@ -61,8 +61,24 @@ static void log_plain(struct shared *shared)
 			shared->tun.name);
 }
 
+/*
+ * Where a device has one address that it serves, whatever it sends is from there, also what no
+ * packet has come before of: the routing would choose the host's first address, from where the
+ * other end expects nothing.
+ */
+static void bind_source(
+	const struct shared *shared, struct udp_endpoint *to, struct udp_burst *burst)
+{
+	in_addr_t source = atomic_load_explicit(&shared->source, memory_order_relaxed);
+
+	if (source == INADDR_ANY || to->family != AF_INET)
+		return;
+	to->local4.s_addr = source;
+	burst->bound = true;
+}
+
 /* Sends packets to where the peer is. */
-static void send_to_peer(struct transmitter *t, struct wg_peer *peer, const struct udp_burst *burst)
+static void send_to_peer(struct transmitter *t, struct wg_peer *peer, struct udp_burst *burst)
 {
 	struct udp_endpoint to, before;
 	bool plain = atomic_load_explicit(&peer->address.plain, memory_order_relaxed);
@@ -70,6 +86,7 @@ static void send_to_peer(struct transmitter *t, struct wg_peer *peer, const stru
 	int fd;
 
 	peer_address_get(&peer->address, &to);
+	bind_source(t->shared, &to, burst);
 	before = to;
 	fd = socket_for(t, &to);
 	if (fd < 0) {
@@ -89,7 +106,7 @@ static void send_to_peer(struct transmitter *t, struct wg_peer *peer, const stru
 
 void transmit_flush(struct transmitter *t)
 {
-	const struct udp_burst burst = {t->out, t->used, t->step, t->ecn};
+	struct udp_burst burst = {t->out, t->used, t->step, t->ecn, false};
 
 	if (t->used > 0)
 		send_to_peer(t, t->peer, &burst);
@@ -239,7 +256,7 @@ static uint8_t tos_of(const void *datagram, size_t length)
 void transmit_datagram(
 	struct transmitter *t, struct wg_peer *peer, const void *datagram, size_t length)
 {
-	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
+	struct udp_burst burst = {datagram, length, length, tos_of(datagram, length), false};
 
 	send_to_peer(t, peer, &burst);
 }
@@ -247,11 +264,12 @@ void transmit_datagram(
 void transmit_answer(
 	struct transmitter *t, const struct udp_endpoint *to, const void *datagram, size_t length)
 {
-	const struct udp_burst burst = {datagram, length, length, tos_of(datagram, length)};
+	struct udp_burst burst = {datagram, length, length, tos_of(datagram, length), false};
 	struct udp_endpoint copy = *to;
 	bool plain = true;
 	int fd = socket_for(t, to);
 
+	bind_source(t->shared, &copy, &burst);
 	if (fd < 0 || udp_send(fd, &copy, &burst, &plain) < 0)
 		count_drop(&t->shared->drops.unsent);
 }

@@ -258,7 +258,8 @@ static int send_from_anywhere(int fd, struct udp_endpoint *to, const struct udp_
 {
 	int error = send_once(fd, to, burst);
 
-	if (error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL) {
+	if (!burst->bound &&
+		(error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL)) {
 		struct udp_endpoint elsewhere = *to;
 
 		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
@@ -282,7 +283,8 @@ int udp_send(int fd, struct udp_endpoint *to, const struct udp_burst *burst, boo
 		*plain = true;
 	}
 	for (size_t at = 0, n; at < burst->length; at += n) {
-		struct udp_burst one = {.data = burst->data + at, .tos = burst->tos};
+		struct udp_burst one = {
+			.data = burst->data + at, .tos = burst->tos, .bound = burst->bound};
 
 		n = burst->length - at < burst->step ? burst->length - at : burst->step;
 		one.length = n;

@@ -57,11 +57,12 @@ struct udp_burst {
 	size_t length; /* at most UDP_SEND_MAX, in at most UDP_SEGMENTS packets */
 	size_t step; /* length of each packet but the last, which may be shorter */
 	uint8_t tos; /* of the outer headers, or traffic class */
+	bool bound; /* from the local address in `to`, or not at all */
 };
 
 /*
  * Sends them. *plain tells whether the path to this peer refuses super-packets, and is set when
  * that is found out: each packet is then sent by itself. A local address that is no longer this
- * host's is cleared in `to`. Returns 0 or -errno.
+ * host's is cleared in `to`, unless the burst is bound to it. Returns 0 or -errno.
  */
 int udp_send(int fd, struct udp_endpoint *to, const struct udp_burst *burst, bool *plain);
