@@ -40,6 +40,11 @@ static void write_port(FILE *out, const struct host_endpoint *endpoint)
 	fprintf(out, "%u", endpoint->port);
 }
 
+static void write_port_and_bind(FILE *out, const struct host_endpoint *endpoint)
+{
+	fprintf(out, "%u : %s", endpoint->port, ipv4_text(endpoint->bind).s);
+}
+
 static void write_block_and_bind(FILE *out, const struct host_endpoint *endpoint)
 {
 	fprintf(out, "%s : %s", prefix_text(endpoint->block).s, ipv4_text(endpoint->bind).s);
@@ -76,6 +81,7 @@ static void write_sets(FILE *out, const struct host_config *config)
 	write_set(out, config, "set blocks", "ipv4_addr; flags interval", write_block);
 	write_set(out, config, "set listeners", "ipv4_addr . inet_service", write_bind_and_port);
 	write_set(out, config, "set ports", "inet_service", write_port);
+	write_set(out, config, "map bind_of_port", "inet_service : ipv4_addr", write_port_and_bind);
 	write_set(out, config, "map bind_of", "ipv4_addr : ipv4_addr; flags interval",
 		write_block_and_bind);
 }
@@ -129,6 +135,22 @@ static void write_prerouting(FILE *out, const struct host_config *config)
 	      "\t\tiifname != \"lo\" ip saddr @blocks drop\n"
 	      "\t\tip daddr @binds ip protocol 4 notrack\n"
 	      "\t\tip daddr . udp dport @listeners notrack\n"
+	      "\t}\n",
+		out);
+}
+
+/*
+ * The kernel's WireGuard sends what no packet of the peer has come before of, such as the handshake
+ * that gives a peer back to a new device, from the address that the route prefers. It gets the
+ * source that the peer expects, and is routed anew; where this host has that address no longer, it
+ * is dropped. The chain "output" is behind it.
+ */
+static void write_wireguard_source(FILE *out)
+{
+	fputs("\tchain wireguard_source {\n"
+	      "\t\ttype route hook output priority raw - 1; policy accept;\n"
+	      "\t\tudp sport @ports ip saddr . udp sport != @listeners "
+	      "ip saddr set udp sport map @bind_of_port fib saddr type != local drop\n"
 	      "\t}\n",
 		out);
 }
@@ -208,6 +230,7 @@ char *firewall_text(const struct host_config *config)
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		write_endpoint_chains(out, &config->endpoints[i]);
 	write_prerouting(out, config);
+	write_wireguard_source(out);
 	write_output(out);
 	write_forward(out, config);
 	write_postrouting(out);

@@ -459,11 +459,37 @@ def test_wireguard_does_not_answer_from_another_address(world):
                 wireguard.sendto(b"answer", (VICTIM, 9))
             return seen.find(lambda p: p.src == address and p.sport == port)
 
-    holds(world, attack, "udp sport @ports ip saddr . udp sport != @listeners drop")
+    source = "udp sport @ports ip saddr . udp sport != @listeners ip saddr set"
+    drop = "udp sport @ports ip saddr . udp sport != @listeners drop"
+    holds(world, attack, source, drop)
+    world.load(without=[source])
+    assert not attack(world), "what has not its source set is dropped"
+    world.load()
     assert eventually(attack, world, BIND), "it may speak from its own"
     assert eventually(attack, world, BIND_1, WG_PORT + 1)
     assert not attack(world, BIND_1), "the port is the other endpoint's"
     assert eventually(attack, world, OTHER, 4000), "other programs are left alone"
+
+
+def test_what_wireguard_sends_from_the_routes_address_gets_its_own(world):
+    """As the handshake that gives a peer back to a new device, which nothing has come before of."""
+    def leaves(w, address=BIND, port=WG_PORT):
+        with Capture(INTERNET, "eth0") as seen, listening(SERVER, OTHER, port) as wireguard:
+            with contextlib.suppress(PermissionError):
+                wireguard.sendto(b"handshake", (VICTIM, 9))
+            return seen.find(lambda p: p.src == address and p.sport == port)
+
+    world.load(without=["ip saddr set udp sport map"])
+    assert not leaves(world)
+    world.load()
+    assert eventually(leaves, world)
+    assert eventually(leaves, world, BIND_1, WG_PORT + 1)
+    sh(SERVER, f"ip addr del {BIND_1}/32 dev eth0")
+    try:
+        # The address has gone to another host.
+        holds(world, lambda w: leaves(w, BIND_1, WG_PORT + 1), ("fib saddr type != local drop", ""))
+    finally:
+        sh(SERVER, f"ip addr add {BIND_1}/32 broadcast + dev eth0")
 
 
 # 8. No news that nobody listens for protocol 4

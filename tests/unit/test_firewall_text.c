@@ -116,6 +116,12 @@ static void link_local_addresses_are_reached_only_where_that_is_allowed(void **s
 	assert_lacks(&f->config, "169.254");
 }
 
+static void each_endpoints_port_has_the_address_that_wireguard_sends_from(void **state)
+{
+	(void)state;
+	assert_holds(&fixture()->config, "elements = { 50230 : 203.0.113.1, 50227 : 203.0.113.2 }");
+}
+
 static void source_ports_after_nat_leave_out_the_servers(void **state)
 {
 	(void)state;
@@ -131,6 +137,7 @@ int main(void)
 		cmocka_unit_test(the_way_back_is_looked_up_for_ipip_links_and_not_for_devices),
 		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
 		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),
+		cmocka_unit_test(each_endpoints_port_has_the_address_that_wireguard_sends_from),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
 	};
 
