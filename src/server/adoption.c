@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/judgement.h"
+#include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 
@@ -114,6 +115,8 @@ int endpoint_open(struct endpoint *endpoint, struct event_base *base)
 		error = removals_init(&endpoint->removals, endpoint, base);
 	if (error == 0)
 		error = pending_connects_init(&endpoint->pending, endpoint, base);
+	if (error == 0)
+		error = newcomers_init(&endpoint->newcomers, endpoint, base);
 	if (error < 0) {
 		log_error("%s: cannot set up block %s: %s", endpoint_text(endpoint).s,
 			prefix_text(endpoint->config.block).s, strerror(-error));
@@ -132,6 +135,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 {
 	int error = 0;
 
+	newcomers_free(&endpoint->newcomers);
 	removals_free(&endpoint->removals);
 	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)

@@ -61,6 +61,13 @@ struct pending_connects {
 	struct event *timer; /* NULL in a test */
 };
 
+/* The reading of where new peers are; newcomers.c's. */
+struct newcomers {
+	struct endpoint *endpoint;
+	struct event *timer; /* NULL in a test */
+	uint64_t delay_ms; /* of the next reading */
+};
+
 struct endpoint {
 	struct plane_endpoint config;
 	struct key public_key;
@@ -74,6 +81,7 @@ struct endpoint {
 	struct removals removals;
 	struct pending_connects pending;
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
+	struct newcomers newcomers;
 
 	uint64_t reading; /* number of the last reading of the plane */
 	uint64_t read_ms; /* when the last one that succeeded began; adoption is the first */

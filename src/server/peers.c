@@ -129,8 +129,10 @@ void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint6
 				       usage->sent != peer->usage.sent;
 
 	peer->usage = *usage;
-	if (alive)
+	if (alive) {
 		peer->active_ms = now_ms;
+		peer->is_new = false;
+	}
 	record_rate(peer, now_ms);
 }
 

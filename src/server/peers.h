@@ -33,6 +33,7 @@ struct peer {
 	uint64_t active_ms; /* when its usage was last seen to have changed */
 	struct plane_usage usage; /* as last read from the plane */
 	struct peer_rate rate;
+	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
 	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */

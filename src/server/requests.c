@@ -11,6 +11,7 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 
@@ -108,6 +109,7 @@ static int connect_new(
 		return IPC_FAILED;
 	}
 	peers_set_source(&endpoint->peers, peer, source);
+	newcomers_add(&endpoint->newcomers, peer);
 	*address = id->inner;
 	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
 		ipv4_text(id->inner).s);
@@ -160,6 +162,7 @@ static enum ipc_status connect_again(
 	}
 	peer->connected_ms = clock_now_ms(endpoint->clock);
 	peers_set_source(&endpoint->peers, peer, source);
+	newcomers_add(&endpoint->newcomers, peer);
 	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(*address).s);
 	return IPC_OK;

@@ -7,6 +7,7 @@
 #include "server/adoption.h"
 #include "server/endpoint.h"
 #include "server/inspection.h"
+#include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 #include "server/requests.h"
@@ -659,6 +660,43 @@ static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **sta
 	assert_int_equal(f->fake.restored_at.outer_port, 40000);
 }
 
+static void where_a_new_peer_is_is_read_when_it_has_shaken_hands(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	struct plane_usage *usage = fake_plane_usage(&f->fake, address);
+
+	assert_true(newcomers_read(&f->endpoint.newcomers));
+	usage->handshake_ns = 1;
+	usage->outer_port = 40000;
+	assert_false(newcomers_read(&f->endpoint.newcomers));
+	lose_device(f);
+	assert_int_equal(inspect(f), 1);
+	assert_int_equal(f->fake.restored_at.outer_port, 40000);
+}
+
+static void a_new_peer_that_never_shakes_hands_is_not_waited_for_long(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int n = 1;
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	while (newcomers_read(&f->endpoint.newcomers))
+		n++;
+	assert_in_range(n, 2, 10);
+	/* One that asks again is. */
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	assert_true(newcomers_read(&f->endpoint.newcomers));
+}
+
+static void nobody_waits_for_an_ipip_peer(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_as(f, IPC_CONNECT_IPIP, 1);
+	assert_false(newcomers_read(&f->endpoint.newcomers));
+}
+
 static void what_stands_in_the_way_of_a_peer_given_back_goes(void **state)
 {
 	struct fixture *f = *state;
@@ -775,6 +813,9 @@ int main(void)
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
+		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
+		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
+		RULE(nobody_waits_for_an_ipip_peer),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),

@@ -1,0 +1,84 @@
+/*
+ * Reads where new WireGuard peers are as soon as they are somewhere. Runs in the broker, by a timer
+ * of its own.
+ */
+#include "server/newcomers.h"
+
+#include <errno.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "server/endpoint.h"
+#include "server/usage.h"
+
+enum {
+	/* A client that has its answer sets up its interface and shakes hands. */
+	FIRST_MS = 200,
+	/* By then an inspection has come, or comes about as soon. */
+	LAST_MS = 3200,
+	/* Reading 10,000 peers takes a while: no more than a twentieth of the broker's time. */
+	SHARE = 20,
+};
+
+static void schedule(struct newcomers *newcomers)
+{
+	uint64_t least = newcomers->endpoint->read_took_ms * SHARE;
+	struct timeval delay =
+		timeval_from_ms(newcomers->delay_ms > least ? newcomers->delay_ms : least);
+
+	if (newcomers->timer)
+		event_add(newcomers->timer, &delay);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct newcomers *newcomers = context;
+
+	(void)fd;
+	(void)what;
+	if (newcomers_read(newcomers))
+		schedule(newcomers);
+}
+
+int newcomers_init(struct newcomers *newcomers, struct endpoint *endpoint, struct event_base *base)
+{
+	*newcomers = (struct newcomers){.endpoint = endpoint};
+	if (!base)
+		return 0;
+	newcomers->timer = evtimer_new(base, on_timer, newcomers);
+	return newcomers->timer ? 0 : -ENOMEM;
+}
+
+void newcomers_free(struct newcomers *newcomers)
+{
+	free_event(newcomers->timer);
+	newcomers->timer = NULL;
+}
+
+void newcomers_add(struct newcomers *newcomers, struct peer *peer)
+{
+	if (peer->id.kind != PEER_WIREGUARD)
+		return;
+	peer->is_new = true;
+	newcomers->delay_ms = FIRST_MS;
+	if (newcomers->timer && !event_pending(newcomers->timer, EV_TIMEOUT, NULL))
+		schedule(newcomers);
+}
+
+bool newcomers_read(struct newcomers *newcomers)
+{
+	struct endpoint *endpoint = newcomers->endpoint;
+
+	/* What cannot be read now is the inspection's to deal with. */
+	if (usage_read(endpoint) < 0)
+		return false;
+	newcomers->delay_ms *= 2;
+	if (newcomers->delay_ms > LAST_MS)
+		return false;
+	hash_for_each (&endpoint->peers.table, node)
+		if (hash_entry(node, struct peer, node)->is_new)
+			return true;
+	return false;
+}
