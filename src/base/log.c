@@ -4,14 +4,24 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_output.h"
+
 enum {
 	MESSAGE_SIZE = 1024,
-	LINE_SIZE = 6 * MESSAGE_SIZE + 256, /* JSON escapes one byte as six at the most */
+	ESCAPE_SIZE = sizeof "\\u0000", /* of one byte, at the most, and a NUL */
+};
+
+/* A line that is being put together. There always is room for its end. */
+struct line {
+	char text[LOG_OUTPUT_LINE_MAX];
+	size_t length;
 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -21,7 +31,13 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	const char *process;
-} settings = {LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "vprox"};
+	atomic_uint lost; /* lines, since the last that said so */
+} settings = {LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "vprox", 0};
+
+void log_open(void)
+{
+	log_output_open();
+}
 
 void log_setup(enum log_level level, enum log_format format, const char *process)
 {
@@ -71,46 +87,107 @@ static void timestamp(char *text, size_t size)
 }
 
 /* RFC 8259, section 7. Bytes from 0x80 up are UTF-8 by assumption. */
-static size_t json_escape(char *out, const char *in)
+static void json_escape(char escaped[ESCAPE_SIZE], unsigned char c)
 {
-	char *p = out;
+	const char *format = c == '"' || c == '\\' ? "\\%c" : c < 0x20 ? "\\u%04x" : "%c";
 
-	for (; *in; in++) {
-		unsigned char c = (unsigned char)*in;
-
-		if (c == '"' || c == '\\') {
-			*p++ = '\\';
-			*p++ = (char)c;
-		} else if (c < 0x20) {
-			p += sprintf(p, "\\u%04x", c);
-		} else {
-			*p++ = (char)c;
-		}
-	}
-	return (size_t)(p - out);
+	snprintf(escaped, ESCAPE_SIZE, format, c);
 }
 
 /* A line that came from outside must not look like two. */
-static size_t text_escape(char *out, const char *in)
+static void text_escape(char escaped[ESCAPE_SIZE], unsigned char c)
 {
-	char *p = out;
+	snprintf(escaped, ESCAPE_SIZE, c < 0x20 || c == 0x7f ? "\\x%02x" : "%c", c);
+}
 
-	for (; *in; in++) {
-		unsigned char c = (unsigned char)*in;
+/* As much of the message as there is room for, and its end. */
+static void append_message(struct line *line, const char *message,
+	void (*escape)(char *escaped, unsigned char c), const char *end)
+{
+	size_t room = sizeof line->text - strlen(end);
 
-		if (c < 0x20 || c == 0x7f)
-			p += sprintf(p, "\\x%02x", c);
-		else
-			*p++ = (char)c;
+	for (; *message; message++) {
+		char escaped[ESCAPE_SIZE];
+		size_t n;
+
+		escape(escaped, (unsigned char)*message);
+		n = strlen(escaped);
+		if (line->length + n > room)
+			break;
+		memcpy(line->text + line->length, escaped, n);
+		line->length += n;
 	}
-	return (size_t)(p - out);
+	memcpy(line->text + line->length, end, strlen(end));
+	line->length += strlen(end);
+}
+
+__attribute__((format(printf, 2, 3))) static void begin_line(
+	struct line *line, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line->length = (size_t)vsnprintf(line->text, sizeof line->text, format, args);
+	va_end(args);
+}
+
+static void compose(struct line *line, enum log_level level, const char *message)
+{
+	char time_text[64];
+
+	timestamp(time_text, sizeof time_text);
+	if (settings.format == LOG_FORMAT_JSON) {
+		begin_line(line,
+			"{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
+			time_text, level_names[level], settings.process);
+		append_message(line, message, json_escape, "\"}\n");
+	} else {
+		begin_line(line, "%s %s %s: ", time_text, level_names[level], settings.process);
+		append_message(line, message, text_escape, "\n");
+	}
+}
+
+static bool write_line(enum log_level level, const char *message)
+{
+	struct line line;
+
+	compose(&line, level, message);
+	return log_output_write(line.text, line.length);
+}
+
+/* Says how many lines were lost, once a line can be written again. */
+static bool write_lost(void)
+{
+	unsigned int lost = atomic_exchange(&settings.lost, 0);
+	char message[MESSAGE_SIZE];
+
+	if (lost == 0)
+		return true;
+	snprintf(message, sizeof message,
+		"%u lines of the log are lost: nobody read them, or there was no room", lost);
+	if (write_line(LOG_LEVEL_WARNING, message))
+		return true;
+	atomic_fetch_add(&settings.lost, lost);
+	return false;
+}
+
+/* For people, who wait for it. */
+static void write_plain(enum log_level level, const char *message)
+{
+	struct line line = {.length = 0};
+	int fd = level >= LOG_LEVEL_INFO ? STDOUT_FILENO : STDERR_FILENO;
+
+	if (fd == STDERR_FILENO)
+		begin_line(&line, "vprox %s: ", settings.process);
+	append_message(&line, message, text_escape, "\n");
+	if (write(fd, line.text, line.length) < 0) {
+		/* There is nowhere left to report it. */
+	}
 }
 
 void log_line(enum log_level level, const char *format, ...)
 {
-	char message[MESSAGE_SIZE], line[LINE_SIZE], time_text[64];
-	int fd = STDERR_FILENO;
-	size_t n = 0;
+	char message[MESSAGE_SIZE];
 	va_list args;
 	int saved_errno = errno;
 
@@ -119,30 +196,9 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message, sizeof message, format, args);
 	va_end(args);
-
-	if (settings.format == LOG_FORMAT_JSON) {
-		timestamp(time_text, sizeof time_text);
-		n = (size_t)snprintf(line, sizeof line,
-			"{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
-			time_text, level_names[level], settings.process);
-		n += json_escape(line + n, message);
-		n += (size_t)sprintf(line + n, "\"}\n");
-	} else if (settings.format == LOG_FORMAT_PLAIN) {
-		if (level >= LOG_LEVEL_INFO)
-			fd = STDOUT_FILENO;
-		else
-			n = (size_t)snprintf(line, sizeof line, "vprox %s: ", settings.process);
-		n += text_escape(line + n, message);
-		line[n++] = '\n';
-	} else {
-		timestamp(time_text, sizeof time_text);
-		n = (size_t)snprintf(line, sizeof line, "%s %s %s: ", time_text, level_names[level],
-			settings.process);
-		n += text_escape(line + n, message);
-		line[n++] = '\n';
-	}
-	if (write(fd, line, n) < 0) {
-		/* There is nowhere left to report it. */
-	}
+	if (settings.format == LOG_FORMAT_PLAIN)
+		write_plain(level, message);
+	else if (!write_lost() || !write_line(level, message))
+		atomic_fetch_add(&settings.lost, 1);
 	errno = saved_errno;
 }

@@ -1,5 +1,6 @@
-/* One line to standard error for each thing worth telling: a single write, so that processes do not
- * mix. */
+/* One line to standard error for each thing worth telling: a single write of at most 4096 bytes, so
+ * that processes do not mix. Nobody has to read it: a line that cannot be written at once is lost,
+ * and the next one that can be says how many were. */
 #pragma once
 
 enum log_level {
@@ -16,6 +17,10 @@ enum log_format {
 	 * output, what is wrong as "vprox PROCESS: message" to standard error. */
 	LOG_FORMAT_PLAIN,
 };
+
+/* Once, at the start of a process that must never wait for who reads its log, while it still has
+ * the rights that it begins with. */
+void log_open(void);
 
 /* The process's name is kept by reference. Before this is called: info, text, "vprox". */
 void log_setup(enum log_level level, enum log_format format, const char *process);

@@ -47,6 +47,8 @@ static int add_rules(scmp_filter_ctx filter, int pass_on_socket)
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},
 		{SCMP_SYS(read)},
 		{SCMP_SYS(write)},
+		{SCMP_SYS(poll)}, /* the log */
+		{SCMP_SYS(ppoll)},
 		{SCMP_SYS(recvfrom), 1, {IS(4, 0)}},
 		{SCMP_SYS(sendto), 1, {IS(4, 0)}}, /* to the other end, nowhere else */
 		/* A name in the message could open a connection (MSG_FASTOPEN), hence the flags. */

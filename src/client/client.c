@@ -407,10 +407,11 @@ int client_run(const struct client_config *config)
 {
 	struct client client = {.config = config, .lock = -1, .backoff.random = backoff_random};
 
-	log_info(
-		"vprox %s (%s) connects to %s", version_number, version_git_commit, config->server);
 	/* The reader of the log may go; the tunnel must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
+	log_open();
+	log_info(
+		"vprox %s (%s) connects to %s", version_number, version_git_commit, config->server);
 	/* Whoever started us may have it ignored, and then no process's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	client.base = event_base_new();

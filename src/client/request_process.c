@@ -312,6 +312,7 @@ int request_process_main(void)
 		free(process);
 		return EXIT_FAILURE;
 	}
+	log_open();
 	log_setup(process->order.log_level, process->order.log_format, "request");
 	process->ca_fd = -1;
 	ask(process);

@@ -24,7 +24,8 @@ static const int device_calls[] = {
 	/* the data path */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(recvmmsg), SCMP_SYS(recvmsg),
 	SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(poll),
+	SCMP_SYS(ppoll), /* the log */
 	/* memory, randomness, threads, the end */
 	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise),
 	SCMP_SYS(brk), SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),

@@ -156,8 +156,13 @@ int device_process(const struct device_run_options *options)
 {
 	struct loop *loop = calloc(1, sizeof *loop);
 	int ready = options->foreground ? -1 : detach();
-	int error = loop ? prepare(loop, options) : -ENOMEM;
+	int error = -ENOMEM;
 
+	/* The reader of the log may go; the tunnels must not go with it. */
+	signal(SIGPIPE, SIG_IGN);
+	log_open();
+	if (loop)
+		error = prepare(loop, options);
 	if (error < 0)
 		return EXIT_FAILURE;
 	if (ready >= 0)

@@ -35,7 +35,7 @@ static void refuse(struct connection_set *set, int fd, const struct client_addre
 {
 	struct log_limit_text more;
 
-	if (log_limit_allows(&set->too_many, clock_now_ms(set->clock), &more))
+	if (connection_set_may_log(set, &set->too_many, client, &more))
 		log_info("%s: refused, has %u connections already%s", client_address_text(client).s,
 			set->max_per_source, more.s);
 	close(fd);

@@ -153,7 +153,8 @@ static void log_refusal(struct connection *connection)
 	struct log_limit_text more;
 
 	if (response->status == 401) {
-		if (log_limit_allows(&connection->set->unauthorized, now_ms(connection), &more))
+		if (connection_set_may_log(connection->set, &connection->set->unauthorized,
+			    &connection->client, &more))
 			log_info("%s: no or wrong bearer%s",
 				client_address_text(&connection->client).s, more.s);
 	} else if (response->status >= 400) {

@@ -25,12 +25,20 @@ int connection_set_init(struct connection_set *set)
 {
 	set->draining = false;
 	set->count = set->peak = 0;
-	set->crowded = set->too_many = (struct log_limit){0};
-	set->unauthorized = set->late = (struct log_limit){0};
+	set->crowded = set->late = (struct log_limit){0};
+	set->too_many = set->unauthorized = (struct source_log_limit){0};
 	TAILQ_INIT(&set->unanswered);
 	TAILQ_INIT(&set->asking);
 	TAILQ_INIT(&set->answered);
 	return sources_init(&set->sources);
+}
+
+bool connection_set_may_log(const struct connection_set *set, struct source_log_limit *limit,
+	const struct client_address *client, struct log_limit_text *more)
+{
+	return source_log_limit_allows(limit,
+		hash_bytes(&set->sources.table, &client->ip, sizeof client->ip),
+		clock_now_ms(set->clock), more);
 }
 
 void connection_set_free(struct connection_set *set)

@@ -66,11 +66,16 @@ struct connection_set {
 	/* Each connection is in the list of its phase: no complete request has come, in the order
 	 * of arrival; waiting for the broker; answered, in the order of the answers. */
 	struct connection_list unanswered, asking, answered;
-	struct log_limit crowded, too_many, unauthorized, late;
+	struct log_limit crowded, late;
+	struct source_log_limit too_many, unauthorized;
 };
 
 /* Returns 0 or a negative errno. */
 int connection_set_init(struct connection_set *set);
+/* Whether a line about a client may be written now, as source_log_limit_allows(). */
+bool connection_set_may_log(const struct connection_set *set, struct source_log_limit *limit,
+	const struct client_address *client, struct log_limit_text *more);
+
 /* There must be no connections left. */
 void connection_set_free(struct connection_set *set);
 

@@ -318,6 +318,7 @@ int gate_main(void)
 	struct gate_process gate = {.exit_status = EXIT_FAILURE};
 
 	ignore_signals();
+	log_open();
 	if (start(&gate) == 0) {
 		log_debug("serves %u endpoints", gate.settings.config.n_endpoints);
 		event_base_dispatch(gate.base);

@@ -392,6 +392,7 @@ int broker_run(const struct server_config *config)
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	raise_file_limit();
+	log_open();
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	check_password(config->password);
 	broker.base = event_base_new();

@@ -733,6 +733,14 @@ def test_failed_logins_do_not_flood_the_log(make_gate):
     assert sum(int(n) for n in re.findall(r"and (\d+) more", gate.log())) + len(lines) == 41
 
 
+def test_one_source_with_many_failed_logins_does_not_hide_those_of_another(make_gate):
+    gate = make_gate(log_level=2)
+    for _ in range(20):
+        assert gate.ask(post("/connect", BODY, bearer="x")).status == 401
+    assert gate.ask(post("/connect", BODY, bearer="x"), source="127.0.0.2").status == 401
+    assert re.search(r"127\.0\.0\.2\S*: no or wrong bearer", gate.log())
+
+
 @pytest.mark.parametrize("option, text", [
     ({"password": ""}, "cannot use the password"),
     ({"max_connections": 0}, "allows no connections"),

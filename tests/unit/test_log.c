@@ -1,9 +1,14 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -69,11 +74,148 @@ static void a_long_message_is_cut_and_not_more(void **state)
 	message[19999] = '\0';
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON, "test");
 
-	json_t *object = json_loads(captured(LOG_LEVEL_ERROR, message), 0, NULL);
+	char *line = captured(LOG_LEVEL_ERROR, message);
+	json_t *object = json_loads(line, 0, NULL);
 
 	assert_non_null(object);
 	json_decref(object);
+	assert_true(strlen(line) <= 4096);
+	memset(message, '\x01', 19999);
+	line = captured(LOG_LEVEL_ERROR, message);
+	object = json_loads(line, 0, NULL);
+	assert_non_null(object);
+	json_decref(object);
+	assert_true(strlen(line) <= 4096 && strlen(line) > 4000);
 	free(message);
+}
+
+enum { TOO_MANY_LINES = 2000 };
+
+/* Logs more to a descriptor than anything holds that nobody reads, in a process of its own, and
+ * at last into `after`. Fails if a write waits. */
+static void log_too_much(int fd, int after, uid_t user)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		alarm(20);
+		signal(SIGPIPE, SIG_IGN);
+		dup2(fd, STDERR_FILENO);
+		if (user != 0 && setresuid(user, user, user) < 0)
+			_exit(2);
+		log_open();
+		for (int i = 0; i < TOO_MANY_LINES; i++)
+			log_error("a line that is long enough to fill what there is: %d", i);
+		dup2(after, STDERR_FILENO);
+		log_open();
+		log_error("read again");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void assert_loss_is_said(int fd)
+{
+	char text[1024] = "";
+
+	assert_true(read(fd, text, sizeof text - 1) > 0);
+	assert_non_null(strstr(text, " lines of the log are lost: "));
+	if (!strstr(text, "read again"))
+		assert_true(read(fd, text, sizeof text - 1) > 0);
+	assert_non_null(strstr(text, "read again"));
+}
+
+/* Logs too much to one end of a pair, and sees what comes out of a fresh pipe after that. */
+static void assert_nobody_needs_to_read(int fd, uid_t user)
+{
+	int fresh[2];
+
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "test");
+	assert_int_equal(pipe(fresh), 0);
+	log_too_much(fd, fresh[1], user);
+	assert_loss_is_said(fresh[0]);
+	close(fresh[0]);
+	close(fresh[1]);
+}
+
+static void a_pipe_that_nobody_reads_holds_nobody_up(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_nobody_needs_to_read(ends[1], 0);
+	/* It is shared with others, who may want to wait. */
+	assert_false(fcntl(ends[1], F_GETFL) & O_NONBLOCK);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_pipe_that_may_not_be_opened_anew_holds_nobody_up(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(pipe(ends), 0);
+	assert_nobody_needs_to_read(ends[1], 65534);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_socket_that_nobody_reads_holds_nobody_up(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+		assert_int_equal(socketpair(AF_UNIX, type, 0, ends), 0);
+		assert_nobody_needs_to_read(ends[1], 0);
+		assert_false(fcntl(ends[1], F_GETFL) & O_NONBLOCK);
+		close(ends[0]);
+		close(ends[1]);
+	}
+}
+
+static void what_a_full_disk_does_not_take_is_counted(void **state)
+{
+	int full = open("/dev/full", O_WRONLY);
+
+	(void)state;
+	assert_true(full >= 0);
+	assert_nobody_needs_to_read(full, 0);
+	close(full);
+}
+
+/* A file that can grow no further takes a part of a line. */
+static void a_line_that_was_torn_is_not_the_beginning_of_the_next(void **state)
+{
+	char name[] = "/tmp/test_log.XXXXXX", text[1024];
+	const struct rlimit little = {20, RLIM_INFINITY}, much = {RLIM_INFINITY, RLIM_INFINITY};
+	int file = mkstemp(name), saved = dup(STDERR_FILENO);
+	ssize_t n;
+
+	(void)state;
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "test");
+	signal(SIGXFSZ, SIG_IGN);
+	unlink(name);
+	dup2(file, STDERR_FILENO);
+	setrlimit(RLIMIT_FSIZE, &little);
+	log_error("torn");
+	setrlimit(RLIMIT_FSIZE, &much);
+	log_error("whole");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	n = pread(file, text, sizeof text - 1, 0);
+	close(file);
+	assert_true(n > 20);
+	text[n] = '\0';
+	assert_int_equal(text[20], '\n');
+	assert_non_null(strstr(text, "test: 1 lines of the log are lost: "));
+	assert_non_null(strstr(text, " error test: whole\n"));
 }
 
 static void what_is_below_the_level_is_not_written(void **state)
@@ -112,6 +254,11 @@ int main(void)
 		cmocka_unit_test(a_message_is_one_line_whatever_is_in_it),
 		cmocka_unit_test(a_json_line_parses_and_carries_the_message),
 		cmocka_unit_test(a_long_message_is_cut_and_not_more),
+		cmocka_unit_test(a_pipe_that_nobody_reads_holds_nobody_up),
+		cmocka_unit_test(a_pipe_that_may_not_be_opened_anew_holds_nobody_up),
+		cmocka_unit_test(a_socket_that_nobody_reads_holds_nobody_up),
+		cmocka_unit_test(what_a_full_disk_does_not_take_is_counted),
+		cmocka_unit_test(a_line_that_was_torn_is_not_the_beginning_of_the_next),
 		cmocka_unit_test(what_is_below_the_level_is_not_written),
 		cmocka_unit_test(
 			a_plain_line_is_the_message_and_what_is_wrong_goes_to_standard_error),
