@@ -1,0 +1,88 @@
+"""Measures what a pass over connection tracking costs (src/server/flow_purge.h): its time, and the longest that the
+broker kept somebody waiting meanwhile. Natively, as root: `/usr/bin/python3 bench/flows.py [ENTRIES]`. The broker and
+who asks it come before all else on the machine; the pass does not."""
+
+import os
+import pathlib
+import re
+import socket
+import struct
+import sys
+import time
+import types
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPOSITORY / "tests/e2e"), str(REPOSITORY / "tests")]
+
+from lab.echo import VISITED  # noqa: E402
+from lab.server import Host  # noqa: E402
+from lab.tunnels import random_key  # noqa: E402
+from lab.world import World  # noqa: E402
+from lib import conntrack, wait  # noqa: E402
+
+ENTRIES = 180000
+REPORT_VERSION = 1  # any will do: the answer tells its own
+BASE_SECONDS = 3
+PAUSE_SECONDS = 0.0003
+DONE = r"deleted the tracked connections of freed addresses: (\d+) of (\d+), in (\d+) ms"
+
+
+def ask(path):
+    """Has the broker answer as `vprox show` does: the seconds that it took."""
+    began = time.perf_counter()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        sock.sendall(struct.pack("=II", REPORT_VERSION, 0))
+        while sock.recv(65536):
+            pass
+    return time.perf_counter() - began
+
+
+def ask_until(path, condition):
+    """Asks again and again: all the times, sorted."""
+    times = []
+    while not condition():
+        for _ in range(50):
+            times.append(ask(path))
+            time.sleep(PAUSE_SECONDS)
+    return sorted(times)
+
+
+def figures(name, times):
+    print(f"{name}: {len(times)} answers of the broker, median {times[len(times) // 2] * 1e6:.0f} us, "
+          f"99.9% {times[len(times) * 999 // 1000] * 1e3:.2f} ms, longest {times[-1] * 1e3:.2f} ms")
+
+
+def measure(host, client, entries):
+    server = host.start()
+    path = str(host.state / "run/vprox/control.sock")
+    api, keys = host.api(client), [random_key() for _ in range(2)]
+    inner = [api.connect(key).inner for key in keys]
+    wait.until(lambda: re.search(DONE, server.log))
+    half = entries // 2
+    for i, address in enumerate(inner):
+        conntrack.insert(host.ns, range(i * half, (i + 1) * half), address, VISITED, host.address)
+    for pid in 0, server.pid:
+        os.sched_setscheduler(pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    end = time.monotonic() + BASE_SECONDS
+    figures("nothing else to do", ask_until(path, lambda: time.monotonic() > end))
+    assert api.disconnect(keys[0]).status == 200
+    figures("with a pass", ask_until(path, lambda: len(re.findall(DONE, server.log)) > 1))
+    deleted, of, ms = re.findall(DONE, server.log)[-1]
+    print(f"the pass: {deleted} of {of} entries deleted in {ms} ms")
+
+
+def main():
+    options = types.SimpleNamespace(vprox=str(REPOSITORY / "build/vprox"), plane="embedded", clients=None,
+                                    repository=REPOSITORY)
+    world = World(options)
+    host = Host(world, options)
+    try:
+        measure(host, world.add_client(), int(sys.argv[1]) if len(sys.argv) > 1 else ENTRIES)
+    finally:
+        host.close()
+        world.close()
+
+
+if __name__ == "__main__":
+    main()
