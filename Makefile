@@ -5,8 +5,8 @@ SANITIZED ?= build-asan
 THREADS ?= build-tsan
 FUZZ ?= build-fuzz
 FUZZ_SECONDS ?= 60
-# The unit tests of what the device's threads share.
-RACES = control device_threads epoch handshake_load replay
+# The unit tests of what threads share.
+RACES = control device_threads epoch flow_purge handshake_load replay
 PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -43,7 +43,7 @@ sanitized: $(SANITIZED)/build.ninja
 $(SANITIZED)/build.ninja:
 	$(SETUP) -Db_sanitize=address,undefined -Db_lundef=false $(SANITIZED)
 
-tsan: $(THREADS)/build.ninja ## look for data races in the device with ThreadSanitizer (as root)
+tsan: $(THREADS)/build.ninja ## look for data races with ThreadSanitizer (as root)
 	@ninja -C $(THREADS) vprox $(RACES:%=tests/unit/test_%)
 	@tests/device/races $(THREADS) $(RACES)
 

@@ -273,8 +273,9 @@ static int start(struct event_base *base, struct flow_purge *purge)
 	for (size_t i = 0; i < purge->config.n_endpoints; i++)
 		pool_doubt_unused(purge->config.endpoints[i].pool);
 	error = begin(purge);
+	/* Adoption has removed what cannot be right, a moment ago. */
 	if (error == 0)
-		start_pass(purge);
+		wait_in(purge, PURGE_SETTLING, purge->config.times->settle);
 	return error;
 }
 

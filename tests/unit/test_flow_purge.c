@@ -188,6 +188,8 @@ static void at_the_start_nothing_is_given_out_before_a_pass_over_all_that_nobody
 	f->kernel.entries[f->kernel.n_entries++] = ip("192.0.2.1");
 	f->kernel.delay_ms = 20;
 	start(f);
+	run_ms(f, times.settle / 2);
+	assert_int_equal(f->kernel.n_passes, 0);
 	assert_int_equal(take(f, 0), -EAGAIN);
 	run_passes(f, 1);
 	assert_int_equal(f->kernel.n_matched, 2);
@@ -306,7 +308,7 @@ static void without_connection_tracking_a_freed_address_rests_and_then_is_free(v
 	assert_true(clock_now_ms(&system_clock) - began >= times.rest);
 }
 
-static void when_connection_tracking_is_back_addresses_are_free_at_once(void **state)
+static void that_connection_tracking_is_back_is_noticed(void **state)
 {
 	struct fixture *f = *state;
 
@@ -316,6 +318,7 @@ static void when_connection_tracking_is_back_addresses_are_free_at_once(void **s
 	while (flow_purge_works(f->purge))
 		run_ms(f, 1);
 	f->kernel.error = 0;
+	release(f, 0, "10.0.0.4"); /* on a slow machine the first one has rested by now */
 	while (!flow_purge_works(f->purge))
 		run_ms(f, 1);
 	assert_takes(f, 0, "10.0.0.3");
@@ -341,6 +344,7 @@ static void an_end_in_the_middle_of_a_pass_waits_for_it(void **state)
 
 	f->kernel.delay_ms = 50;
 	start(f);
+	run_ms(f, times.settle + 20);
 	flow_purge_free(f->purge);
 	f->purge = NULL;
 	assert_int_equal(f->kernel.n_passes, 1);
@@ -358,7 +362,7 @@ int main(void)
 		RULE(releases_that_never_end_do_not_put_a_pass_off_for_ever),
 		RULE(a_pass_that_may_have_missed_entries_is_made_again),
 		RULE(without_connection_tracking_a_freed_address_rests_and_then_is_free),
-		RULE(when_connection_tracking_is_back_addresses_are_free_at_once),
+		RULE(that_connection_tracking_is_back_is_noticed),
 		RULE(without_connection_tracking_a_new_server_still_serves),
 		RULE(an_end_in_the_middle_of_a_pass_waits_for_it),
 	};
