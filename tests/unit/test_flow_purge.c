@@ -25,7 +25,7 @@ static const struct flow_purge_times times = {
 	.settle = 20,
 	.retry_soon = 1,
 	.retry = 5,
-	.rest = 60,
+	.rest = 500,
 };
 
 /* What the kernel's table has, and how it behaves. Used by the pass's thread. */
