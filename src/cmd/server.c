@@ -8,6 +8,7 @@
 #include "cmd/command.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
+#include "cmd/server_egress.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "server/broker.h"
@@ -154,9 +155,40 @@ static const struct command_option options[] = {
 		OPTION_FLAG(struct server_config, allow_peer_to_peer),
 	},
 	{
+		.group = "What clients reach",
+		.name = "allow-to",
+		.argument = "CIDR",
+		.is_repeatable = true,
+		.help = "let clients reach this network, which is closed by default",
+		OPTION_FIELD(struct server_config, egress, struct egress_policy, server_allow_to),
+	},
+	{
+		.name = "deny-to",
+		.argument = "CIDR",
+		.is_repeatable = true,
+		.help = "keep clients from this network too",
+		OPTION_FIELD(struct server_config, egress, struct egress_policy, server_deny_to),
+	},
+	{
+		.name = "allow-to-host",
+		.argument = "PORT",
+		.is_repeatable = true,
+		.help = "let clients reach this TCP and UDP port of the host itself",
+		OPTION_FIELD(
+			struct server_config, egress, struct egress_policy, server_allow_to_host),
+	},
+	{
+		.name = "allow-protocol",
+		.argument = "NUMBER",
+		.is_repeatable = true,
+		.help = "carry this IP protocol besides TCP, UDP, SCTP and ICMP's echo",
+		OPTION_FIELD(
+			struct server_config, egress, struct egress_policy, server_allow_protocol),
+	},
+	{
 		.name = "allow-link-local",
 		.help = "let clients reach 169.254.0.0/16, where clouds keep a host's credentials",
-		OPTION_FLAG(struct server_config, allow_link_local),
+		OPTION_FLAG(struct server_config, egress.allow_link_local),
 	},
 	{
 		.group = "Control plane",

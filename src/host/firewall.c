@@ -1,6 +1,6 @@
 /*
- * Loads, checks and removes the table "ip vprox". Runs in the broker: at its start and end, and
- * every 5 s; and in `vprox clean`.
+ * Loads, checks and removes the tables "ip vprox" and "ip6 vprox". Runs in the broker: at its start
+ * and end, and every 5 s; and in `vprox clean`.
  */
 #include "host/firewall.h"
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/netfilter.h>
 #include <openssl/sha.h>
 
@@ -20,22 +21,107 @@
 /* firewall_text() has the same. */
 static const char table_name[] = "vprox";
 static const char listing[] = "list table ip vprox\n";
+static const char listing_ip6[] = "list table ip6 vprox\n";
 static const char removal[] = "table ip vprox\ndelete table ip vprox\n";
+static const char removal_ip6[] = "table ip6 vprox\ndelete table ip6 vprox\n";
 
-static int digest_table(uint8_t digest[FIREWALL_DIGEST_SIZE], struct nft_error *reason)
+/* Where it is switched off, nftables may not know the family either. */
+static bool has_ipv6(void)
 {
-	auto_free char *text = NULL;
-	int error = nft_run_for_output(listing, &text, reason);
+	return access("/proc/net/if_inet6", F_OK) == 0;
+}
 
-	if (error == 0)
-		SHA256((const unsigned char *)text, strlen(text), digest);
+/* What is for both tables, or for the one alone. NULL: no memory. The caller frees it. */
+static char *for_tables(const char *ip, const char *ip6)
+{
+	char *both;
+
+	return asprintf(&both, "%s%s", ip, has_ipv6() ? ip6 : "") < 0 ? NULL : both;
+}
+
+static char *text_of_tables(const struct host_config *config)
+{
+	auto_free char *ip = firewall_text(config);
+	auto_free char *ip6 = firewall_text_ip6(config);
+
+	return ip && ip6 ? for_tables(ip, ip6) : NULL;
+}
+
+static bool is_line(const char *line, size_t length, const char *text)
+{
+	return length == strlen(text) && memcmp(line, text, length) == 0;
+}
+
+static bool begins(const char *line, const char *text)
+{
+	return strncmp(line, text, strlen(text)) == 0;
+}
+
+/*
+ * Takes the elements out of the sets that packets fill, as nft lists them: from "elements = {" to
+ * the end of the set. Those that the server fills itself are the rest.
+ */
+static void remove_what_packets_wrote(char *listed)
+{
+	bool is_dynamic = false, is_left_out = false;
+	char *to = listed;
+
+	for (const char *line = listed; *line;) {
+		size_t length = strcspn(line, "\n");
+		size_t whole = length + (line[length] == '\n');
+
+		if (is_line(line, length, "\t}"))
+			is_dynamic = is_left_out = false;
+		else if (begins(line, "\t\tflags dynamic"))
+			is_dynamic = true;
+		else if (is_dynamic && begins(line, "\t\telements = "))
+			is_left_out = true;
+		if (!is_left_out) {
+			memmove(to, line, whole);
+			to += whole;
+		}
+		line += whole;
+	}
+	*to = '\0';
+}
+
+/* The digest is of the table's own listing and of the one before. */
+static int add_to_digest(
+	uint8_t digest[FIREWALL_DIGEST_SIZE], const char *commands, struct nft_error *reason)
+{
+	auto_free char *text = NULL, *both = NULL;
+	int error = nft_run_for_output(commands, &text, reason);
+	size_t length;
+
+	if (error < 0)
+		return error;
+	remove_what_packets_wrote(text);
+	length = strlen(text);
+	both = malloc(FIREWALL_DIGEST_SIZE + length);
+	if (!both)
+		return -ENOMEM;
+	memcpy(both, digest, FIREWALL_DIGEST_SIZE);
+	memcpy(both + FIREWALL_DIGEST_SIZE, text, length);
+	SHA256((const unsigned char *)both, FIREWALL_DIGEST_SIZE + length, digest);
+	return 0;
+}
+
+/* One after the other: nft 1.0.6 finds but one of two that it is asked for at once. */
+static int digest_tables(uint8_t digest[FIREWALL_DIGEST_SIZE], struct nft_error *reason)
+{
+	int error;
+
+	memset(digest, 0, FIREWALL_DIGEST_SIZE);
+	error = add_to_digest(digest, listing, reason);
+	if (error == 0 && has_ipv6())
+		error = add_to_digest(digest, listing_ip6, reason);
 	return error;
 }
 
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
-	auto_free char *text = firewall_text(config);
-	struct nft_error reason;
+	auto_free char *text = text_of_tables(config);
+	struct nft_error reason = {"out of memory"};
 	int error;
 
 	if (!text) {
@@ -52,7 +138,7 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 	if (error < 0)
 		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
 	else
-		error = digest_table(state->digest, &reason);
+		error = digest_tables(state->digest, &reason);
 	if (error < 0)
 		log_error("cannot read the firewall back: %s", reason.text);
 	return error;
@@ -62,7 +148,7 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE];
-	struct nft_error reason;
+	struct nft_error reason = {"out of memory"};
 	int error = ruleset_generation(&generation);
 
 	if (error < 0) {
@@ -72,7 +158,7 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 	if (generation == state->generation)
 		return 0;
 	/* One that cannot be listed is not there. */
-	if (digest_table(digest, &reason) == 0 &&
+	if (digest_tables(digest, &reason) == 0 &&
 		memcmp(digest, state->digest, sizeof digest) == 0) {
 		state->generation = generation;
 		return 0;
@@ -85,8 +171,9 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 
 int firewall_remove(void)
 {
-	struct nft_error reason;
-	int error = nft_run(removal, &reason);
+	auto_free char *commands = for_tables(removal, removal_ip6);
+	struct nft_error reason = {"out of memory"};
+	int error = commands ? nft_run(commands, &reason) : -ENOMEM;
 
 	if (error < 0)
 		log_error("cannot remove the firewall: %s", reason.text);
@@ -95,7 +182,8 @@ int firewall_remove(void)
 
 bool firewall_has_chain(const struct ruleset_chain *chain)
 {
-	return chain->family == NFPROTO_IPV4 && strcmp(chain->table, table_name) == 0;
+	return (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_IPV6) &&
+	       strcmp(chain->table, table_name) == 0;
 }
 
 int firewall_clear(bool dry_run)

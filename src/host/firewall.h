@@ -1,6 +1,7 @@
 /*
  * The server's own firewall: one nftables table, "ip vprox", that holds NAT and everything a tunnel
- * must not be able to do. Its text depends on the endpoints alone, never on the peers.
+ * must not be able to do, and "ip6 vprox", which keeps IPv6 out of the tunnels where the host has
+ * it. Their text depends on the endpoints alone, never on the peers.
  */
 #pragma once
 

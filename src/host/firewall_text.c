@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/firewall_egress.h"
 #include "host/host_config.h"
 
 /* A peer's flow must never be taken for one of the server's own: the range of its source ports
@@ -86,19 +87,18 @@ static void write_sets(FILE *out, const struct host_config *config)
 		write_block_and_bind);
 }
 
-/* What comes out of a tunnel, once its source is known to be right. */
-static void write_tunnel_chain(FILE *out, const struct host_config *config)
+/*
+ * What comes out of a tunnel, once its source is known to be right. Outer packets come from
+ * outside: else a peer could speak as the server to another client's address, or wind one tunnel
+ * around another; those of protocol 4 are dropped among the protocols.
+ */
+static void write_tunnel_chain(FILE *out)
 {
 	fputs("\tchain tunnel {\n"
 	      "\t\tip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255 } drop\n"
-	      "\t\tfib daddr type { broadcast, multicast } drop\n",
-		out);
-	if (!config->allow_link_local)
-		fputs("\t\tip daddr 169.254.0.0/16 drop\n", out);
-	/* Outer packets come from outside: else a peer could speak as the server to another
-	 * client's address, or wind one tunnel around another. */
-	fputs("\t\tip protocol 4 drop\n"
+	      "\t\tfib daddr type { broadcast, multicast } drop\n"
 	      "\t\tip daddr . udp dport @listeners drop\n"
+	      "\t\tgoto carried\n"
 	      "\t}\n",
 		out);
 }
@@ -187,10 +187,21 @@ static void write_forward(FILE *out, const struct host_config *config)
 	 * in the middle is another client's, or was one's own before its address was freed. */
 	fputs("\t\tiifname @tunnels ct state new tcp flags & (fin | syn | rst | ack) != syn "
 	      "reject with tcp reset\n"
+	      "\t\tiifname @tunnels icmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
+	      "\t\tiifname @tunnels oifname != @tunnels jump to_network\n"
 	      "\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
 	      "tcp option maxseg size set rt mtu\n"
 	      "\t\toifname @tunnels tcp flags & (syn | rst) == syn "
 	      "tcp option maxseg size set rt mtu\n"
+	      "\t}\n",
+		out);
+}
+
+static void write_input(FILE *out)
+{
+	fputs("\tchain input {\n"
+	      "\t\ttype filter hook input priority mangle; policy accept;\n"
+	      "\t\tiifname @tunnels jump to_host\n"
 	      "\t}\n",
 		out);
 }
@@ -215,7 +226,9 @@ static void write_postrouting(FILE *out)
 		out);
 }
 
-char *firewall_text(const struct host_config *config)
+typedef void table_fn(FILE *out, const struct host_config *config);
+
+static char *text_of(table_fn *write_table, const struct host_config *config)
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -223,21 +236,57 @@ char *firewall_text(const struct host_config *config)
 
 	if (!out)
 		return NULL;
-	/* The first line so that the second never fails. */
-	fputs("table ip vprox\ndelete table ip vprox\ntable ip vprox {\n", out);
-	write_sets(out, config);
-	write_tunnel_chain(out, config);
-	for (size_t i = 0; i < config->n_endpoints; i++)
-		write_endpoint_chains(out, &config->endpoints[i]);
-	write_prerouting(out, config);
-	write_wireguard_source(out);
-	write_output(out);
-	write_forward(out, config);
-	write_postrouting(out);
-	fputs("}\n", out);
+	write_table(out, config);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;
 	}
 	return text;
+}
+
+static void write_table(FILE *out, const struct host_config *config)
+{
+	/* The first line so that the second never fails. */
+	fputs("table ip vprox\ndelete table ip vprox\ntable ip vprox {\n", out);
+	write_sets(out, config);
+	firewall_write_egress(out, config);
+	write_tunnel_chain(out);
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		write_endpoint_chains(out, &config->endpoints[i]);
+	write_prerouting(out, config);
+	write_wireguard_source(out);
+	write_output(out);
+	write_input(out);
+	write_forward(out, config);
+	write_postrouting(out);
+	fputs("}\n", out);
+}
+
+/* All packets of IPv6 that come in or go out pass one of these two hooks, those of the host itself
+ * among them. */
+static void write_table_ip6(FILE *out, const struct host_config *config)
+{
+	fputs("table ip6 vprox\ndelete table ip6 vprox\ntable ip6 vprox {\n", out);
+	write_set(out, config, "set tunnels", "ifname; flags interval", write_interfaces);
+	fputs("\tcounter refused_ipv6 {\n\t}\n"
+	      "\tchain prerouting {\n"
+	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
+	      "\t\tiifname @tunnels counter name refused_ipv6 drop\n"
+	      "\t}\n"
+	      "\tchain postrouting {\n"
+	      "\t\ttype filter hook postrouting priority mangle; policy accept;\n"
+	      "\t\toifname @tunnels drop\n"
+	      "\t}\n"
+	      "}\n",
+		out);
+}
+
+char *firewall_text(const struct host_config *config)
+{
+	return text_of(write_table, config);
+}
+
+char *firewall_text_ip6(const struct host_config *config)
+{
+	return text_of(write_table_ip6, config);
 }

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "host/bind_address.h"
+#include "host/egress_policy.h"
 #include "host/firewall.h"
 #include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
@@ -123,6 +124,7 @@ static int prepare_firewall(struct host *host)
 	error = firewall_load(&host->config, &host->firewall_state);
 	if (error < 0)
 		return error;
+	egress_policy_log(&host->config.policy);
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);
 	foreign_firewall_reconcile(host->foreign);

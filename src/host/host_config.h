@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/ipv4.h"
+#include "host/egress_policy.h"
 
 /* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>. */
 struct host_endpoint {
@@ -20,5 +21,5 @@ struct host_config {
 	size_t n_endpoints; /* at least 1 */
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
 	bool allow_peer_to_peer;
-	bool allow_link_local;
+	struct egress_policy policy;
 };

@@ -35,6 +35,8 @@ static int run(const char *commands, char **output, struct nft_error *error)
 		result = -ENOMEM;
 		goto out;
 	}
+	/* Without what counts packets. */
+	nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_STATELESS);
 	if (nft_run_cmd_from_buffer(nft, commands) != 0) {
 		keep_first_line(nft_ctx_get_error_buffer(nft), error);
 		result = -EIO;

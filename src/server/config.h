@@ -8,6 +8,7 @@
 #include "base/ipv4.h"
 #include "base/log.h"
 #include "plane/plane.h"
+#include "host/egress_policy.h"
 #include "server/peers.h"
 
 enum {
@@ -28,7 +29,7 @@ struct server_config {
 	enum plane_choice plane;
 	const char *device_unit; /* systemd's, for the embedded plane's devices; NULL: none */
 	bool allow_peer_to_peer;
-	bool allow_link_local;
+	struct egress_policy egress;
 	bool keep_on_exit;
 	struct idle_rule idle;
 	uint64_t reap_interval_ms;

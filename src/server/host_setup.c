@@ -22,7 +22,7 @@ int host_setup(const struct server_config *config, const struct endpoint *endpoi
 		.n_endpoints = config->n_binds,
 		.whole_block = config->whole_block,
 		.allow_peer_to_peer = config->allow_peer_to_peer,
-		.allow_link_local = config->allow_link_local,
+		.policy = config->egress,
 	};
 
 	*host = NULL;

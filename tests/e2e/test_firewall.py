@@ -20,6 +20,13 @@ LINK_LOCAL = "169.254.169.254"
 WATCHED_SECONDS = 0.5  # for what must not arrive, once what is sent after it has
 
 
+@pytest.fixture(scope="module", name="server")
+def fixture_server(shared_host):
+    """One that lets clients reach a service of the host, where the tests listen."""
+    return shared_host.start(f"--reap-interval=1h --allow-to-host={HOST_PORT}",
+                             gates=os.cpu_count())
+
+
 @pytest.fixture(scope="module", name="neighbour")
 def fixture_neighbour(world, shared_host):
     neighbour = world.add_neighbour(shared_host)

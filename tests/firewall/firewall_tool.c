@@ -2,7 +2,9 @@
  * The firewall's functions for the tests beside this: reads one command a line from standard input
  * and answers each with a line "done RESULT".
  *
- * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] WHOLE-BLOCK
+ * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] [--allow-to=CIDR...]
+ *                      [--deny-to=CIDR...] [--allow-to-host=PORT...] [--allow-protocol=N...]
+ *                      WHOLE-BLOCK
  *                      INDEX,BIND,BLOCK,PORT...
  */
 #include <errno.h>
@@ -54,6 +56,29 @@ static int parse_endpoint(char *text, struct host_endpoint *endpoint)
 		       : 0;
 }
 
+/* "--allow-to=CIDR" and the like. */
+static int parse_policy(struct egress_policy *policy, const char *argument)
+{
+	const char *value = strchr(argument, '=');
+	struct prefix prefix;
+
+	if (!value++)
+		return -EINVAL;
+	if (strncmp(argument, "--allow-to-host=", (size_t)(value - argument)) == 0)
+		policy->host_ports[policy->n_host_ports++] = (uint16_t)atoi(value);
+	else if (strncmp(argument, "--allow-protocol=", (size_t)(value - argument)) == 0)
+		policy->protocols[policy->n_protocols++] = (uint8_t)atoi(value);
+	else if (prefix_parse(value, &prefix) < 0)
+		return -EINVAL;
+	else if (strncmp(argument, "--allow-to=", (size_t)(value - argument)) == 0)
+		return egress_prefixes_add(&policy->opened, prefix);
+	else if (strncmp(argument, "--deny-to=", (size_t)(value - argument)) == 0)
+		return egress_prefixes_add(&policy->closed, prefix);
+	else
+		return -EINVAL;
+	return 0;
+}
+
 static int parse_arguments(struct tool *tool, int argc, char **argv)
 {
 	int i = 1;
@@ -62,8 +87,8 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 		if (strcmp(argv[i], "--allow-peer-to-peer") == 0)
 			tool->config.allow_peer_to_peer = true;
 		else if (strcmp(argv[i], "--allow-link-local") == 0)
-			tool->config.allow_link_local = true;
-		else
+			tool->config.policy.allow_link_local = true;
+		else if (parse_policy(&tool->config.policy, argv[i]) < 0)
 			return -EINVAL;
 	}
 	if (i == argc || prefix_parse(argv[i++], &tool->config.whole_block) < 0)
@@ -78,8 +103,9 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 static int print_text(struct tool *tool)
 {
 	auto_free char *text = firewall_text(&tool->config);
+	auto_free char *ip6 = firewall_text_ip6(&tool->config);
 
-	return text && fputs(text, stdout) >= 0 ? 0 : -ENOMEM;
+	return text && ip6 && printf("%s%s", text, ip6) >= 0 ? 0 : -ENOMEM;
 }
 
 static int load(struct tool *tool)

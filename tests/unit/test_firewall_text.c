@@ -111,8 +111,8 @@ static void link_local_addresses_are_reached_only_where_that_is_allowed(void **s
 	struct fixture *f = fixture();
 
 	(void)state;
-	assert_holds(&f->config, "ip daddr 169.254.0.0/16 drop");
-	f->config.allow_link_local = true;
+	assert_holds(&f->config, "168.63.129.16/32, 169.254.0.0/16 }");
+	f->config.policy.allow_link_local = true;
 	assert_lacks(&f->config, "169.254");
 }
 
@@ -120,6 +120,43 @@ static void each_endpoints_port_has_the_address_that_wireguard_sends_from(void *
 {
 	(void)state;
 	assert_holds(&fixture()->config, "elements = { 50230 : 203.0.113.1, 50227 : 203.0.113.2 }");
+}
+
+static void networks_are_opened_and_closed_by_sets_of_their_own(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config,
+		"\tset allow_to {\n\t\ttype ipv4_addr; flags interval; auto-merge\n\t}\n");
+	egress_prefixes_add(&f->config.policy.opened, prefix("10.1.0.0/16"));
+	egress_prefixes_add(&f->config.policy.closed, prefix("198.51.100.0/24"));
+	egress_prefixes_add(&f->config.policy.closed, prefix("198.51.101.0/24"));
+	assert_holds(&f->config, "auto-merge\n\t\telements = { 10.1.0.0/16 }");
+	assert_holds(&f->config, "auto-merge\n\t\telements = { 198.51.100.0/24, 198.51.101.0/24 }");
+}
+
+static void services_and_protocols_are_closed_unless_they_are_opened(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_lacks(&f->config, "th dport");
+	assert_holds(&f->config, "meta l4proto != { tcp, udp, icmp, sctp } counter");
+	f->config.policy.host_ports[f->config.policy.n_host_ports++] = 53;
+	f->config.policy.protocols[f->config.policy.n_protocols++] = 47;
+	assert_holds(&f->config, "meta l4proto { tcp, udp } th dport 53 return");
+	assert_holds(&f->config, "meta l4proto != { tcp, udp, icmp, sctp, 47 } counter");
+}
+
+static void the_sets_that_packets_fill_have_room_for_all_peers(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config, "type ipv4_addr; size 8192; flags dynamic, timeout");
+	f->endpoints[0].block = prefix("10.0.0.0/8");
+	assert_holds(&f->config, "type ipv4_addr; size 1048576; flags dynamic, timeout");
 }
 
 static void source_ports_after_nat_leave_out_the_servers(void **state)
@@ -138,6 +175,9 @@ int main(void)
 		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
 		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),
 		cmocka_unit_test(each_endpoints_port_has_the_address_that_wireguard_sends_from),
+		cmocka_unit_test(networks_are_opened_and_closed_by_sets_of_their_own),
+		cmocka_unit_test(services_and_protocols_are_closed_unless_they_are_opened),
+		cmocka_unit_test(the_sets_that_packets_fill_have_room_for_all_peers),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
 	};
 

@@ -1,0 +1,168 @@
+/*
+ * Writes the part of the table "ip vprox" that says where what comes out of a tunnel may go.
+ * Changes nothing on the host. Runs in the broker.
+ */
+#include "host/firewall_egress.h"
+
+#include <inttypes.h>
+
+#include "host/egress_policy.h"
+#include "host/host_config.h"
+
+enum {
+	MOST_PEERS = 1 << 20, /* at a time; the kernel takes memory for as many at once */
+};
+
+static void write_prefixes(FILE *out, const char *name, const struct egress_prefixes *prefixes)
+{
+	fprintf(out, "\tset %s {\n\t\ttype ipv4_addr; flags interval; auto-merge\n", name);
+	for (size_t i = 0; i < prefixes->n; i++)
+		fprintf(out, "%s%s", i == 0 ? "\t\telements = { " : ", ",
+			prefix_text(prefixes->list[i]).s);
+	fputs(prefixes->n > 0 ? " }\n\t}\n" : "\t}\n", out);
+}
+
+static void write_gateways(FILE *out, const struct host_config *config)
+{
+	fputs("\tset gateways {\n\t\ttype ipv4_addr\n\t\telements = { ", out);
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		struct ipv4 gateway = {config->endpoints[i].block.address.value + 1};
+
+		fprintf(out, "%s%s", i > 0 ? ", " : "", ipv4_text(gateway).s);
+	}
+	fputs(" }\n\t}\n", out);
+}
+
+static uint64_t number_of_addresses(const struct host_config *config)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		n += prefix_size(config->endpoints[i].block);
+	return n;
+}
+
+/* Filled by packets, with the addresses of peers: it has room for all of them, so that nobody can
+ * fill it up. */
+static void write_set_of_peers(
+	FILE *out, const struct host_config *config, const char *name, const char *type)
+{
+	uint64_t n = number_of_addresses(config);
+
+	fprintf(out,
+		"\tset %s {\n\t\ttype %s; size %" PRIu64 "; flags dynamic, timeout; timeout 10s\n"
+		"\t}\n",
+		name, type, n < MOST_PEERS ? n : MOST_PEERS);
+}
+
+static void write_sets(FILE *out, const struct host_config *config)
+{
+	const struct egress_policy *policy = &config->policy;
+	struct egress_prefixes closed;
+
+	egress_policy_default(policy, &closed);
+	write_prefixes(out, "closed_to", &closed);
+	write_prefixes(out, "allow_to", &policy->opened);
+	write_prefixes(out, "deny_to", &policy->closed);
+	write_gateways(out, config);
+	write_set_of_peers(out, config, "refusals", "ipv4_addr");
+	write_set_of_peers(out, config, "themselves", "ipv4_addr . ipv4_addr");
+}
+
+static void write_counters(FILE *out)
+{
+	static const char *const names[] = {"destination", "host", "protocol", "error"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		fprintf(out, "\tcounter refused_%s {\n\t}\n", names[i]);
+}
+
+/* Which of its clients asks for something hopeless, a program shall know at once and not after
+ * minutes; but nobody gets more answers than a program needs. */
+static void write_refuse(FILE *out)
+{
+	fputs("\tchain answer_refused {\n"
+	      "\t\tmeta l4proto tcp reject with tcp reset\n"
+	      "\t\treject with icmp type admin-prohibited\n"
+	      "\t}\n"
+	      "\tchain refuse {\n"
+	      "\t\tupdate @refusals { ip saddr limit rate 20/second burst 40 packets } "
+	      "goto answer_refused\n"
+	      "\t\tdrop\n"
+	      "\t}\n",
+		out);
+}
+
+/*
+ * An error that a tunnel sends is about a flow that it has: else it could tell the server, or a far
+ * end, that another client's path takes only small packets, or is broken. Its flow's owner is the
+ * sender of the error. nftables cannot compare two fields of a packet: that a . b is one of the
+ * pairs x . x can be looked up, and the one that matters is put there just before.
+ */
+static void write_errors(FILE *out)
+{
+	fputs("\tchain errors {\n"
+	      "\t\tct state != related counter name refused_error drop\n"
+	      "\t\tupdate @themselves { ip saddr . ip saddr }\n"
+	      "\t\tip saddr . ct original ip saddr @themselves return\n"
+	      "\t\tip saddr . ct original ip daddr @themselves return\n"
+	      "\t\tcounter name refused_error drop\n"
+	      "\t}\n",
+		out);
+}
+
+/* SCTP needs connection tracking that knows it, as it has been by default since Linux 5.1; without
+ * that it is translated like a protocol without ports. */
+static void write_carried(FILE *out, const struct egress_policy *policy)
+{
+	fputs("\tchain carried {\n"
+	      "\t\tip protocol 4 counter name refused_protocol drop\n"
+	      "\t\tmeta l4proto != { tcp, udp, icmp, sctp",
+		out);
+	for (size_t i = 0; i < policy->n_protocols; i++)
+		fprintf(out, ", %u", policy->protocols[i]);
+	fputs(" } counter name refused_protocol drop\n"
+	      "\t\ticmp type != { echo-request, echo-reply, " FIREWALL_ICMP_ERRORS
+	      " } counter name refused_protocol drop\n"
+	      "\t}\n",
+		out);
+}
+
+/* By where they go in the end: what somebody's NAT has made of the destination counts. */
+static void write_to_network(FILE *out)
+{
+	fputs("\tchain to_network {\n"
+	      "\t\tip daddr @deny_to counter name refused_destination goto refuse\n"
+	      "\t\tip daddr @allow_to return\n"
+	      "\t\tip daddr @closed_to counter name refused_destination goto refuse\n"
+	      "\t}\n",
+		out);
+}
+
+/* What the host itself has asked for is answered. */
+static void write_to_host(FILE *out, const struct egress_policy *policy)
+{
+	fputs("\tchain to_host {\n"
+	      "\t\ticmp type { " FIREWALL_ICMP_ERRORS " } goto errors\n"
+	      "\t\tct direction reply return\n"
+	      "\t\tip daddr @gateways icmp type echo-request return\n"
+	      "\t\tip daddr @binds tcp dport 443 return\n",
+		out);
+	for (size_t i = 0; i < policy->n_host_ports; i++)
+		fprintf(out, "\t\tmeta l4proto { tcp, udp } th dport %u return\n",
+			policy->host_ports[i]);
+	fputs("\t\tcounter name refused_host goto refuse\n"
+	      "\t}\n",
+		out);
+}
+
+void firewall_write_egress(FILE *out, const struct host_config *config)
+{
+	write_counters(out);
+	write_sets(out, config);
+	write_refuse(out);
+	write_errors(out);
+	write_carried(out, &config->policy);
+	write_to_network(out);
+	write_to_host(out, &config->policy);
+}

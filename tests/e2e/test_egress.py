@@ -1,0 +1,246 @@
+"""Tunnels lead to the Internet, and neither to the host's services nor to the networks behind it, and
+carry what an egress carries: attacks by clients that have a real tunnel."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import struct
+import time
+
+import pytest
+
+from lab import echo
+from lab.ends import ask
+from lib import wait
+from lib.capture import Capture, send, send_routed
+from lib.packets import ICMP, IPIP, UDP, UNREACHABLE, checksum, ipv4, udp, udp_packet
+
+pytestmark = pytest.mark.plane
+
+SIX_IN_FOUR, GRE = 41, 47
+FRAGMENTATION_NEEDED = 4
+WG_PORT = 50227
+HOST_PORT = 7001
+# Private networks, and where clouds have their metadata services.
+CLOSED = ["10.20.0.1", "172.16.3.1", "192.168.3.1", "100.100.100.200", "192.0.0.192",
+          "168.63.129.16"]
+WATCHED_SECONDS = 0.5  # for what must not arrive, once what is sent after it has
+
+
+@pytest.fixture(scope="module", name="behind", autouse=True)
+def fixture_behind(world):
+    """The networks behind the host: they are there, and answer."""
+    world.internet.ip(*[f"addr add {address}/32 dev lo" for address in CLOSED])
+    yield
+    world.internet.ip(*[f"addr del {address}/32 dev lo" for address in CLOSED])
+
+
+@pytest.fixture(name="listener")
+def fixture_listener(shared_host, server):
+    """A service of the host's on all of its addresses, by TCP and UDP."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(shared_host.ns.socket(socket.AF_INET, kind))
+                   for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("0.0.0.0", HOST_PORT))
+        sockets[0].listen()
+        yield sockets[1]
+
+
+def connects(tunnel, address, port):
+    """What a TCP connection through the tunnel came to: None if it is there, else the error."""
+    with echo.bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 10) as sock:
+        try:
+            sock.connect((address, port))
+        except OSError as error:
+            return type(error)
+    return None
+
+
+def test_networks_behind_the_host_are_not_reached_and_clients_are_told_at_once(
+        shared_host, tunnel):
+    for address in CLOSED:
+        assert shared_host.ns.try_run(f"ping -c1 -W5 {address}").returncode == 0, "it is there"
+        assert not tunnel.ping(address, seconds=1)
+        assert connects(tunnel, address, echo.HTTP_PORT) is ConnectionRefusedError
+    assert tunnel.ping() and tunnel.visit() == shared_host.address
+
+
+def test_the_hosts_services_are_not_reached_and_clients_are_told_at_once(
+        shared_host, tunnel, listener):
+    for address in tunnel.gateway, shared_host.address, shared_host.second:
+        assert connects(tunnel, address, HOST_PORT) is ConnectionRefusedError
+        send(tunnel.ns, tunnel.device,
+             udp_packet(tunnel.inner, address, 4000, HOST_PORT, b"in"))
+    assert not tunnel.ping(shared_host.address, seconds=1)
+    assert tunnel.ping()
+    listener.settimeout(WATCHED_SECONDS)
+    with pytest.raises(TimeoutError):
+        listener.recv(100)
+
+
+def test_what_the_operator_opens_is_reached_and_what_he_closes_is_not(host, client, kind):
+    server = host.start(f"--allow-to=192.168.3.0/24 --deny-to={echo.VISITED}/32 "
+                        f"--allow-to-host={HOST_PORT}")
+    assert server.logged(r"tunnels reach the Internet, and 192\.168\.3\.0/24; not 10\.0\.0\.0/8")
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping("192.168.3.1")
+    assert not tunnel.ping("10.20.0.1", seconds=1)
+    assert connects(tunnel, echo.VISITED, echo.HTTP_PORT) is ConnectionRefusedError
+    with host.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind(("0.0.0.0", HOST_PORT))
+        sock.listen()
+        assert connects(tunnel, tunnel.gateway, HOST_PORT) is None
+    tunnel.down()
+
+
+def test_gre_and_6in4_are_not_carried(world, shared_host, tunnel):
+    # Of a protocol without ports there is one flow between two addresses: it may be another's.
+    shared_host.ns.try_run("conntrack -F")
+    with Capture(world.internet) as wire:
+        send(tunnel.ns, tunnel.device, *[
+            ipv4(tunnel.inner, echo.VISITED, proto, bytes(40))
+            for proto in (GRE, SIX_IN_FOUR, IPIP, 253)])
+        assert tunnel.visit() == shared_host.address
+        time.sleep(WATCHED_SECONDS)
+        assert [p.proto for p in wire.look()
+                if p.src == shared_host.address and p.dst == echo.VISITED
+                and p.proto in (GRE, SIX_IN_FOUR, IPIP, 253)] == []
+
+
+def too_big(source, destination, quoted, mtu=600):
+    """ICMP's "fragmentation needed" about a packet."""
+    rest = struct.pack("!HH", 0, mtu) + quoted[:48]
+    head = struct.pack("!BB", UNREACHABLE, FRAGMENTATION_NEEDED)
+    return ipv4(source, destination, ICMP,
+                head + struct.pack("!H", checksum(head + b"\0\0" + rest)) + rest)
+
+
+def path_mtu(host, address):
+    """What the host believes, if it is not the interface's."""
+    found = re.search(r" mtu (\d+)", host.ns.run(f"ip route get {address}"))
+    return int(found.group(1)) if found else None
+
+
+def test_no_client_changes_the_servers_path_to_another_client(shared_host, tunnel, other_client):
+    """By an error about the server's outer packets to that one."""
+    victim = shared_host.tunnel("wireguard", other_client).up(listen_port=51820)
+    assert victim.ping()
+    outer = ipv4(shared_host.address, other_client.address, UDP,
+                 udp(WG_PORT, 51820, bytes(1000)), dont_fragment=True)
+    ipip = ipv4(shared_host.address, other_client.address, IPIP,
+                udp_packet("198.51.100.1", tunnel.inner, 1, 2, bytes(1000)), dont_fragment=True)
+    for quoted in outer, ipip:
+        send(tunnel.ns, tunnel.device, *[
+            too_big(tunnel.inner, address, quoted)
+            for address in (shared_host.address, tunnel.gateway)])
+    assert tunnel.ping()  # so that the attack has been dealt with
+    assert path_mtu(shared_host, other_client.address) is None
+
+
+def test_no_client_speaks_of_errors_in_anothers_flow(world, shared_host, tunnel, other_client):
+    victim = shared_host.tunnel("ipip", other_client, device="ipip1").up()
+    seen = echo.ask_udp(victim.ns, victim.device, port=4100)
+    assert seen and seen[0] == shared_host.address
+    with Capture(world.internet) as wire:
+        quoted = udp_packet(echo.VISITED, victim.inner, echo.UDP_PORT, 4100, bytes(30))
+        send(tunnel.ns, tunnel.device, too_big(tunnel.inner, echo.VISITED, quoted))
+        assert tunnel.visit() == shared_host.address
+        time.sleep(WATCHED_SECONDS)
+        assert not [p for p in wire.look() if p.proto == ICMP and p.icmp_type == UNREACHABLE
+                    and p.dst == echo.VISITED]
+
+
+def test_an_error_in_a_clients_own_flow_is_passed_on(world, shared_host, tunnel):
+    assert echo.ask_udp(tunnel.ns, tunnel.device, port=4200)
+    with Capture(world.internet) as wire:
+        quoted = udp_packet(echo.VISITED, tunnel.inner, echo.UDP_PORT, 4200, bytes(30))
+        send(tunnel.ns, tunnel.device, too_big(tunnel.inner, echo.VISITED, quoted))
+        assert wire.wait(lambda p: p.proto == ICMP and p.icmp_type == UNREACHABLE
+                         and p.dst == echo.VISITED and p.src == shared_host.address)
+
+
+# IPv6
+
+
+def ipv6_packet(source, destination, next_header, payload):
+    return struct.pack("!IHBB", 6 << 28, len(payload), next_header, 255) + \
+        socket.inet_pton(socket.AF_INET6, source) + \
+        socket.inet_pton(socket.AF_INET6, destination) + payload
+
+
+def checked(source, destination, next_header, payload, at):
+    """The packet with the checksum of its payload, which is `at` there."""
+    pseudo = socket.inet_pton(socket.AF_INET6, source) + \
+        socket.inet_pton(socket.AF_INET6, destination) + \
+        struct.pack("!II", len(payload), next_header)
+    payload = payload[:at] + struct.pack("!H", checksum(pseudo + payload)) + payload[at + 2:]
+    return ipv6_packet(source, destination, next_header, payload)
+
+
+def advertisement():
+    prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + \
+        socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
+    return checked("fe80::bad", "ff02::1", 58,
+                   struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, 2)
+
+
+def datagram(payload):
+    return checked("2001:db8::9", "2001:db8::1", UDP, udp(1, HOST_PORT, payload), 6)
+
+
+def send_ipv6(tunnel, host, packet):
+    """By the tunnel itself, and wrapped by hand as a hostile client's program would."""
+    if tunnel.kind == "ipip":
+        send_routed(tunnel.ns, *[ipv4(tunnel.node.address, host.address, proto, packet)
+                                 for proto in (IPIP, SIX_IN_FOUR)])
+        send(tunnel.ns, tunnel.device,
+             ipv4(tunnel.inner, host.address, SIX_IN_FOUR, packet),
+             ipv4(tunnel.inner, tunnel.gateway, SIX_IN_FOUR, packet))
+        return
+    tunnel.ns.run(f"wg set {tunnel.device} peer {server_key(tunnel)} allowed-ips 0.0.0.0/0,::/0")
+    with tunnel.ns.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
+        sock.sendto(packet, (tunnel.device, 0x86DD, 0, 0, b""))
+
+
+def server_key(tunnel):
+    return tunnel.ns.run(f"wg show {tunnel.device} peers").strip()
+
+
+def dropped(host, tunnel):
+    """Packets out of tunnels that were dropped, as far as somebody counts them: the table of IPv6,
+    the interface, and the embedded device."""
+    listed = host.ns.run("nft list counter ip6 vprox refused_ipv6")
+    n = int(re.search(r"packets (\d+)", listed).group(1))
+    for link in json.loads(host.ns.run("ip -j -s -s link show")):
+        if link["ifname"].startswith("vp"):
+            n += link["stats64"]["rx"]["errors"] + link["stats64"]["rx"]["dropped"]
+    path = host.devices / "vprox0.sock"
+    if path.exists():
+        n += sum(int(value) for name, value in ask(path, "get_drops=1\n\n")
+                 if name in ("malformed", "spoofed"))
+    return n
+
+
+def test_ipv6_in_a_tunnel_reaches_nothing_and_is_counted(shared_host, tunnel):
+    host = shared_host
+    for link in "all", "vprox0":
+        host.ns.sysctl(**{f"net__ipv6__conf__{link}__disable_ipv6": 0})
+    host.ns.sysctl(net__ipv6__conf__vprox0__accept_ra=2)
+    host.ns.run("ip -6 addr replace 2001:db8::1/64 dev vprox0 nodad")
+    before = dropped(host, tunnel)
+    with host.ns.socket(socket.AF_INET6, socket.SOCK_DGRAM) as service:
+        service.bind(("::", HOST_PORT))
+        service.settimeout(WATCHED_SECONDS)
+        assert tunnel.ping()
+        send_ipv6(tunnel, host, datagram(os.urandom(8)))
+        send_ipv6(tunnel, host, advertisement())
+        assert tunnel.ping()
+        with pytest.raises(TimeoutError):
+            service.recv(100)
+    assert "2001:db8:bad" not in host.ns.run("ip -6 route")
+    assert wait.until(lambda: dropped(host, tunnel) > before, what="it is counted")
+    host.ns.run("ip -6 addr del 2001:db8::1/64 dev vprox0")
