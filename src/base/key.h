@@ -30,6 +30,12 @@ struct key_text key_text(const struct key *key);
 bool key_equal(const struct key *a, const struct key *b);
 bool key_is_zero(const struct key *key);
 
+/*
+ * Whether a public key is one of the few with which every private key makes the same secret, zero
+ * (RFC 7748, sections 6.1 and 7): the all-zero key is among them. No handshake with it can end.
+ */
+bool key_is_low_order(const struct key *key);
+
 /* Returns 0, or -EIO if there is no randomness or the library fails. */
 int key_generate_private(struct key *key);
 /* RFC 7748, section 6.1. Returns 0 or -EIO. */

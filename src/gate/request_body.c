@@ -38,7 +38,7 @@ int request_body_parse(const char *body, size_t length, struct key *key)
 	}
 	error = -EINVAL;
 	if (text && key_parse(json_string_value(text), json_string_length(text), key) == 0 &&
-		!key_is_zero(key))
+		!key_is_low_order(key))
 		error = 0;
 out:
 	json_decref(object);

@@ -10,7 +10,8 @@
  * any case, the last of duplicates counting, unknown fields ignored, null like a field that is not
  * there, anything behind the object ignored. Unlike Go, text that is not UTF-8 is no JSON.
  * Returns 0; -EBADMSG if the body is no JSON object or the field no string; -EINVAL if the key is
- * none: empty, not the base64 of 32 bytes, or all zero.
+ * none: empty, not the base64 of 32 bytes, or one with which no handshake can end, such as the
+ * all-zero one.
  */
 int request_body_parse(const char *body, size_t length, struct key *key);
 

@@ -189,8 +189,10 @@ static int handle_connect(
 	struct plane_peer id = identity_of(request);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
-	/* WireGuard ignores a peer with the interface's own key, and reports no error. */
-	if (id.kind == PEER_WIREGUARD && key_equal(&id.key, &endpoint->public_key))
+	/* WireGuard ignores a peer with the interface's own key, and reports no error. The gates
+	 * look for both, but one may have been taken over. */
+	if (id.kind == PEER_WIREGUARD &&
+		(key_equal(&id.key, &endpoint->public_key) || key_is_low_order(&id.key)))
 		return IPC_INVALID_KEY;
 	if (peer)
 		return (int)connect_again(endpoint, peer, request->source, address);

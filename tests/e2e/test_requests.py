@@ -245,6 +245,24 @@ def test_what_is_no_key_is_refused(api, path, key):
     assert error(api.post(path, {"PeerPublicKey": key}), 400, "invalid peer public key")
 
 
+P = 2 ** 255 - 19
+# With each of these every private key makes the same secret, zero: RFC 7748, 6.1; cr.yp.to/ecdh.html.
+LOW_ORDER = [0, 1, P - 1, P, P + 1,
+             int.from_bytes(base64.b64decode("4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA="), "little"),
+             int.from_bytes(base64.b64decode("X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc="), "little")]
+
+
+@pytest.mark.parametrize("path", ["/connect", "/disconnect"])
+@pytest.mark.parametrize("high_bit", [0, 1 << 255], ids=["plain", "high bit"])
+@pytest.mark.parametrize("number", LOW_ORDER, ids=["0", "1", "p-1", "p", "p+1", "order 8", "other order 8"])
+def test_a_key_with_which_no_handshake_can_end_is_refused(client, shared_host, server, path, high_bit, number):
+    key = base64.b64encode((number + high_bit).to_bytes(32, "little")).decode()
+    said = client.ns.run(
+        ["curl", "-sSk", "-w", "%{http_code}", "-H", f"Authorization: Bearer {PASSWORD}",
+         "-d", json.dumps({"PeerPublicKey": key}), f"https://{shared_host.address}{path}"])
+    assert said == "invalid peer public key\n400"
+
+
 @pytest.mark.parametrize("path", ["/connect", "/disconnect"])
 def test_a_missing_key_is_refused(api, path):
     assert error(api.post(path, {"Other": 1}), 400, "invalid peer public key")

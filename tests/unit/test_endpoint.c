@@ -59,7 +59,7 @@ static void open_endpoint(struct fixture *f)
 
 	*endpoint = (struct endpoint){
 		.config = {.bind = {0xcb007101}},
-		.public_key = {{0xff}},
+		.public_key = {{0xff, 1}},
 		.plane = &f->fake.plane,
 		.clock = &f->clock.clock,
 		.answer = note_answer,
@@ -97,7 +97,7 @@ static void request_from(
 	struct client_request r = {.operation = operation, .source = {source}};
 
 	if (operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD)
-		r.key.bytes[0] = (uint8_t)who;
+		r.key.bytes[0] = (uint8_t)who, r.key.bytes[1] = 1; /* of no low order */
 	endpoint_handle(&f->endpoint, &r, &reply_to);
 }
 
@@ -367,6 +367,20 @@ static void the_servers_own_key_is_no_peers_key(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 0xff), IPC_INVALID_KEY);
+	assert_int_equal(pool_taken(f->endpoint.pool), 0);
+}
+
+/* Also where a gate does not look, since it was taken over. */
+static void a_key_of_low_order_is_no_peers_key(void **state)
+{
+	struct fixture *f = *state;
+	const struct ipc_request r = {.version = IPC_VERSION,
+		.operation = IPC_CONNECT_WIREGUARD,
+		.key = {{1, [KEY_SIZE - 1] = 0x80}}};
+
+	f->answers.n = 0;
+	endpoint_handle(&f->endpoint, &r, &(struct reply_to){0});
+	assert_int_equal(f->answers.status[0], IPC_INVALID_KEY);
 	assert_int_equal(pool_taken(f->endpoint.pool), 0);
 }
 
@@ -797,6 +811,7 @@ int main(void)
 		RULE(a_disconnect_ends_the_wait_of_its_own_peer_alone),
 		RULE(the_requests_of_a_gate_that_has_ended_take_no_address),
 		RULE(the_servers_own_key_is_no_peers_key),
+		RULE(a_key_of_low_order_is_no_peers_key),
 		RULE(each_wireguard_connect_writes_the_peer_again),
 		RULE(only_no_such_device_counts_as_vanished),
 		RULE(a_vanished_tunnel_that_cannot_be_made_again_frees_its_address),

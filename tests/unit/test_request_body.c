@@ -138,9 +138,26 @@ static void deep_nesting_is_refused_and_not_fatal(void **state)
 	assert_int_equal(parse(text, &key), -EBADMSG);
 }
 
+static void a_key_with_which_no_handshake_can_end_is_none(void **state)
+{
+	struct key key;
+
+	(void)state;
+	/* 0, 1, and p + 1 with bit 255 set */
+	assert_int_equal(parse("{\"PeerPublicKey\":\"" ZERO "\"}", &key), -EINVAL);
+	assert_int_equal(
+		parse("{\"PeerPublicKey\":\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}", &key),
+		-EINVAL);
+	assert_int_equal(
+		parse("{\"PeerPublicKey\":\"7v///////////////////////////////////////////8=\"}",
+			&key),
+		-EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_key_with_which_no_handshake_can_end_is_none),
 		cmocka_unit_test(the_field_is_found_in_any_case_and_the_last_one_counts),
 		cmocka_unit_test(unknown_fields_are_ignored_whatever_they_hold),
 		cmocka_unit_test(null_is_like_no_field),

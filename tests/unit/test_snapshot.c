@@ -74,6 +74,7 @@ static int setup(void **state)
 	f.source = (struct snapshot_source){.data_plane = &f.data_plane, .pin = "sha256//pin"};
 	request.operation = IPC_CONNECT_WIREGUARD;
 	request.key.bytes[0] = WIREGUARD;
+	request.key.bytes[1] = 1; /* of no low order */
 	endpoint_handle(&f.endpoint, &request, &(struct reply_to){0});
 	request.operation = IPC_CONNECT_IPIP;
 	endpoint_handle(&f.endpoint, &request, &(struct reply_to){0});
