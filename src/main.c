@@ -31,6 +31,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } processes[] = {
 	{"gate", cmd_gate_main},
+	{"signer", cmd_signer_main},
 	{"request", cmd_request_main},
 };
 

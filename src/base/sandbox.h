@@ -26,7 +26,11 @@ int sandbox_drop_privileges(uid_t user, gid_t group);
 /*
  * From now on a process can only talk over what it has open, and wait with epoll; a system call
  * that is not on the list for that kills it: no file is opened, no socket made, no program started,
- * no memory made executable. It can pass descriptors on over one socket, -1 for none, with
- * sendmsg() and SANDBOX_PASS_ON_FLAGS. Returns 0 or -errno.
+ * no memory made executable. It can pass descriptors on over one socket, with sendmsg() and
+ * SANDBOX_PASS_ON_FLAGS, and be given some over it; -1: over none. Returns 0 or -errno.
  */
-int sandbox_filter_calls(int pass_on_socket);
+int sandbox_filter_calls(int descriptors_socket);
+
+/* Likewise for a process that speaks with other processes alone, and waits with poll: it accepts no
+ * connection and changes none, and passes no descriptors on, but is given some over this socket. */
+int sandbox_filter_calls_of_signer(int descriptors_socket);

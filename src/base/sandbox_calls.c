@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -37,27 +38,26 @@ static int allow(scmp_filter_ctx filter, const struct call_rule *rule)
 	return error == -EDOM ? 0 : error;
 }
 
-/* All that is done once strangers are talked to. What only happens at start is not here. */
-static int add_rules(scmp_filter_ctx filter, int pass_on_socket)
+static int allow_all(scmp_filter_ctx filter, const struct call_rule *rules, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = allow(filter, &rules[i]);
+	return error;
+}
+
+/* Of every process. What only happens at start is not here. */
+static int add_common_rules(scmp_filter_ctx filter)
 {
 	const struct call_rule rules[] = {
-		/* connections, the process on the other side of the wall, and the log */
-		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
-		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
-		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},
-		{SCMP_SYS(read)},
+		/* the other processes, and the log, which is asked whether it has room */
 		{SCMP_SYS(write)},
-		{SCMP_SYS(poll)}, /* the log */
+		{SCMP_SYS(poll)},
 		{SCMP_SYS(ppoll)},
 		{SCMP_SYS(recvfrom), 1, {IS(4, 0)}},
 		{SCMP_SYS(sendto), 1, {IS(4, 0)}}, /* to the other end, nowhere else */
-		/* A name in the message could open a connection (MSG_FASTOPEN), hence the flags. */
-		{SCMP_SYS(sendmsg), 2, {IS(0, pass_on_socket), IS(2, SANDBOX_PASS_ON_FLAGS)}},
 		{SCMP_SYS(close)},
-		/* the event loop */
-		{SCMP_SYS(epoll_wait)},
-		{SCMP_SYS(epoll_pwait)},
-		{SCMP_SYS(epoll_ctl)},
 		/* memory, never executable */
 		{SCMP_SYS(brk)},
 		{SCMP_SYS(mmap), 2,
@@ -80,12 +80,44 @@ static int add_rules(scmp_filter_ctx filter, int pass_on_socket)
 		{SCMP_SYS(exit_group)},
 	};
 
-	int error = 0;
+	return allow_all(filter, rules, sizeof rules / sizeof *rules);
+}
 
-	for (size_t i = 0; i < sizeof rules / sizeof *rules && error == 0; i++)
-		if (rules[i].call != SCMP_SYS(sendmsg) || pass_on_socket >= 0)
-			error = allow(filter, &rules[i]);
-	return error;
+/* All that is done once strangers are talked to. */
+static int add_network_rules(scmp_filter_ctx filter)
+{
+	const struct call_rule rules[] = {
+		/* connections */
+		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
+		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
+		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},
+		{SCMP_SYS(read)},
+		/* the event loop */
+		{SCMP_SYS(epoll_wait)},
+		{SCMP_SYS(epoll_pwait)},
+		{SCMP_SYS(epoll_ctl)},
+		/* setcontext(3): a handshake is left that waits for its signature */
+		{SCMP_SYS(rt_sigprocmask)},
+	};
+
+	return allow_all(filter, rules, sizeof rules / sizeof *rules);
+}
+
+/* Other processes' descriptors, from one socket. */
+static int allow_descriptors_from(scmp_filter_ctx filter, int socket)
+{
+	const struct call_rule rule = {SCMP_SYS(recvmsg), 1, {IS(0, socket)}};
+
+	return allow(filter, &rule);
+}
+
+/* A name in the message could open a connection (MSG_FASTOPEN), hence the flags. */
+static int allow_descriptors_to(scmp_filter_ctx filter, int socket)
+{
+	const struct call_rule rule = {
+		SCMP_SYS(sendmsg), 2, {IS(0, socket), IS(2, SANDBOX_PASS_ON_FLAGS)}};
+
+	return allow(filter, &rule);
 }
 
 #if SANITIZER
@@ -155,20 +187,43 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 }
 #endif
 
-int sandbox_filter_calls(int pass_on_socket)
+/* To which a process adds what it alone needs, before it is loaded. Returns NULL on failure. */
+static scmp_filter_ctx new_filter(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int error;
 
 	if (!filter)
-		return -ENOMEM;
-	error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (error == 0)
-		error = add_rules(filter, pass_on_socket);
-	if (error == 0)
-		error = add_sanitizer_rules(filter);
+		return NULL;
+	if (seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
+		add_common_rules(filter) == 0 && add_sanitizer_rules(filter) == 0)
+		return filter;
+	seccomp_release(filter);
+	return NULL;
+}
+
+static int load(scmp_filter_ctx filter, int error)
+{
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
+}
+
+int sandbox_filter_calls(int descriptors_socket)
+{
+	scmp_filter_ctx filter = new_filter();
+	int error = filter ? add_network_rules(filter) : -ENOMEM;
+
+	if (error == 0 && descriptors_socket >= 0)
+		error = allow_descriptors_from(filter, descriptors_socket);
+	if (error == 0 && descriptors_socket >= 0)
+		error = allow_descriptors_to(filter, descriptors_socket);
+	return filter ? load(filter, error) : error;
+}
+
+int sandbox_filter_calls_of_signer(int descriptors_socket)
+{
+	scmp_filter_ctx filter = new_filter();
+
+	return filter ? load(filter, allow_descriptors_from(filter, descriptors_socket)) : -ENOMEM;
 }

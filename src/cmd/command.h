@@ -80,3 +80,4 @@ extern const struct command command_show;
 /* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_request_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);
+int cmd_signer_main(int argc, char **argv);

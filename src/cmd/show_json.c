@@ -28,20 +28,22 @@ static json_t *append(json_t *array, json_t *item)
 	return NULL;
 }
 
-static json_t *json_gates(const struct report *report)
+static json_t *json_processes(const struct report_process *processes, uint32_t n)
 {
-	json_t *gates = json_array();
+	json_t *array = json_array();
 
-	for (uint32_t i = 0; i < report->header.n_gates; i++) {
-		const struct report_gate *gate = &report->gates[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct report_process *process = &processes[i];
 
-		gates = append(gates,
-			json_pack("{s:o, s:o, s:b, s:o, s:o}", "number", json_number(gate->number),
-				"pid", gate->pid ? json_number(gate->pid) : json_null(), "ready",
-				gate->is_ready != 0, "restarts", json_number(gate->n_restarts),
-				"uptime_ms", json_number(gate->uptime_ms)));
+		array = append(
+			array, json_pack("{s:o, s:o, s:b, s:o, s:o}", "number",
+				       json_number(process->number), "pid",
+				       process->pid ? json_number(process->pid) : json_null(),
+				       "ready", process->is_ready != 0, "restarts",
+				       json_number(process->n_restarts), "uptime_ms",
+				       json_number(process->uptime_ms)));
 	}
-	return gates;
+	return array;
 }
 
 static json_t *json_peer(const struct report_peer *peer)
@@ -93,10 +95,12 @@ static json_t *json_endpoints(const struct report *report)
 int report_print_json(const struct report *report, bool on_one_line, FILE *out)
 {
 	const struct report_header *header = &report->header;
-	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o}", "version",
+	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o}", "version",
 		header->release, "pid", json_number(header->pid), "uptime_ms",
 		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
-		"stopping", header->is_draining != 0, "gates", json_gates(report), "endpoints",
+		"stopping", header->is_draining != 0, "gates",
+		json_processes(report->gates, header->n_gates), "signers",
+		json_processes(report->signers, header->n_signers), "endpoints",
 		json_endpoints(report));
 	int error =
 		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0

@@ -63,16 +63,46 @@ static void print_peers(const struct report *report, FILE *out)
 	}
 }
 
+/* One series a process of a kind, "gate" or "signer". */
+static void print_of_processes(FILE *out, const char *name, const char *kind,
+	const struct report_process *processes, uint32_t n,
+	uint32_t (*value)(const struct report_process *))
+{
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(out, "%s{%s=\"%" PRIu32 "\"} %" PRIu32 "\n", name, kind,
+			processes[i].number, value(&processes[i]));
+}
+
+static uint32_t is_up(const struct report_process *process)
+{
+	return process->is_ready != 0;
+}
+
+static uint32_t restarts_of(const struct report_process *process)
+{
+	return process->n_restarts;
+}
+
 static void print_gates(const struct report *report, FILE *out)
 {
+	const uint32_t n = report->header.n_gates;
+
 	describe(out, "vprox_gate_up", "gauge", "Whether the gate serves.");
-	for (uint32_t i = 0; i < report->header.n_gates; i++)
-		fprintf(out, "vprox_gate_up{gate=\"%" PRIu32 "\"} %d\n", report->gates[i].number,
-			report->gates[i].is_ready != 0);
+	print_of_processes(out, "vprox_gate_up", "gate", report->gates, n, is_up);
 	describe(out, "vprox_gate_restarts_total", "counter", "How often the gate was replaced.");
-	for (uint32_t i = 0; i < report->header.n_gates; i++)
-		fprintf(out, "vprox_gate_restarts_total{gate=\"%" PRIu32 "\"} %" PRIu32 "\n",
-			report->gates[i].number, report->gates[i].n_restarts);
+	print_of_processes(out, "vprox_gate_restarts_total", "gate", report->gates, n, restarts_of);
+}
+
+static void print_signers(const struct report *report, FILE *out)
+{
+	const uint32_t n = report->header.n_signers;
+
+	describe(out, "vprox_signer_up", "gauge", "Whether the signer serves.");
+	print_of_processes(out, "vprox_signer_up", "signer", report->signers, n, is_up);
+	describe(out, "vprox_signer_restarts_total", "counter",
+		"How often the signer was replaced.");
+	print_of_processes(
+		out, "vprox_signer_restarts_total", "signer", report->signers, n, restarts_of);
 }
 
 void report_print_metrics(const struct report *report, FILE *out)
@@ -83,6 +113,7 @@ void report_print_metrics(const struct report *report, FILE *out)
 	describe(out, "vprox_uptime_seconds", "gauge", "Since the server was started.");
 	fprintf(out, "vprox_uptime_seconds %.3f\n", (double)report->header.uptime_ms / 1000);
 	print_gates(report, out);
+	print_signers(report, out);
 	print_of_endpoints(report, out, "vprox_endpoint_up", "gauge",
 		"Whether the endpoint's interface is there.", is_there);
 	print_of_endpoints(report, out, "vprox_pool_addresses", "gauge",

@@ -106,29 +106,38 @@ static void print_peers(const struct report_peer *peers, size_t n, uint64_t now_
 	}
 }
 
+static void print_processes(
+	const char *what, const struct report_process *processes, uint32_t n, FILE *out)
+{
+	unsigned int n_restarts = 0;
+
+	fprintf(out, "  %s:", what);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct report_process *process = &processes[i];
+
+		n_restarts += process->n_restarts;
+		if (process->pid == 0)
+			fprintf(out, " (dead)");
+		else
+			fprintf(out, " %" PRIu32 "%s", process->pid,
+				process->is_ready ? "" : " (starting)");
+	}
+	if (n_restarts > 0)
+		fprintf(out, ", replaced %u times", n_restarts);
+	fputc('\n', out);
+}
+
 static void print_server(const struct report *report, FILE *out)
 {
 	const struct report_header *header = &report->header;
-	unsigned int n_restarts = 0;
 
 	fprintf(out, "vprox %s: process %" PRIu32 ", up %s, %s data plane%s\n", header->release,
 		header->pid, unit_span(header->uptime_ms).s, header->plane,
 		header->is_draining ? ", stopping" : "");
 	fprintf(out, "  TLS public key: %s\n", header->pin);
-	fprintf(out, "  gates:");
-	for (uint32_t i = 0; i < header->n_gates; i++) {
-		const struct report_gate *gate = &report->gates[i];
-
-		n_restarts += gate->n_restarts;
-		if (gate->pid == 0)
-			fprintf(out, " (dead)");
-		else
-			fprintf(out, " %" PRIu32 "%s", gate->pid,
-				gate->is_ready ? "" : " (starting)");
-	}
-	if (n_restarts > 0)
-		fprintf(out, ", replaced %u times", n_restarts);
-	fputc('\n', out);
+	print_processes("gates", report->gates, header->n_gates, out);
+	print_processes(header->n_signers == 1 ? "signer" : "signers", report->signers,
+		header->n_signers, out);
 }
 
 static void print_endpoint(const struct report_endpoint *endpoint, const struct report_peer *peers,

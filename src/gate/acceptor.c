@@ -28,10 +28,23 @@ struct listener {
 struct acceptor {
 	struct connection_set *connections;
 	struct event *resume;
+	bool is_paused; /* by the owner */
 	struct log_limit failed;
 	size_t n;
 	struct listener listeners[];
 };
+
+static void watch_listeners(struct acceptor *acceptor)
+{
+	for (size_t i = 0; i < acceptor->n; i++)
+		event_add(acceptor->listeners[i].readable, NULL);
+}
+
+static void leave_listeners(struct acceptor *acceptor)
+{
+	for (size_t i = 0; i < acceptor->n; i++)
+		event_del(acceptor->listeners[i].readable);
+}
 
 /* No descriptor or no memory is left. One connection less makes room for the one that waits, and
  * if there is none to spare, trying again at once would be a busy loop. */
@@ -44,8 +57,7 @@ static void on_shortage(struct acceptor *acceptor, int error)
 	if (log_limit_allows(&acceptor->failed, clock_now_ms(connections->clock), &more))
 		log_warning("cannot accept a connection: %s%s", strerror(error), more.s);
 	admission_evict(connections);
-	for (size_t i = 0; i < acceptor->n; i++)
-		event_del(acceptor->listeners[i].readable);
+	leave_listeners(acceptor);
 	evtimer_add(acceptor->resume, &pause);
 }
 
@@ -55,8 +67,8 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < acceptor->n; i++)
-		event_add(acceptor->listeners[i].readable, NULL);
+	if (!acceptor->is_paused)
+		watch_listeners(acceptor);
 }
 
 static bool is_shortage(int error)
@@ -141,6 +153,18 @@ struct acceptor *acceptor_new(
 		return NULL;
 	}
 	return acceptor;
+}
+
+void acceptor_pause(struct acceptor *acceptor)
+{
+	acceptor->is_paused = true;
+	leave_listeners(acceptor);
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+	acceptor->is_paused = false;
+	watch_listeners(acceptor);
 }
 
 void acceptor_free(struct acceptor *acceptor)

@@ -16,5 +16,10 @@ struct acceptor;
 struct acceptor *acceptor_new(
 	struct event_base *base, int first_fd, size_t n, struct connection_set *set);
 
+/* Leaves connections waiting at the sockets, where another process or this one can take them later,
+ * and goes on. Both may be said twice. */
+void acceptor_pause(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
+
 /* Closes them. */
 void acceptor_free(struct acceptor *acceptor);

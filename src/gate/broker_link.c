@@ -110,10 +110,11 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct broker_link *link = context;
 	struct ipc_reply reply;
+	int descriptor;
 
 	(void)what;
 	for (int i = 0; i < REPLIES_AT_ONCE && !link->lost; i++) {
-		int error = ipc_receive_reply(fd, &reply);
+		int error = ipc_receive_reply(fd, &reply, &descriptor);
 
 		if (error == -EAGAIN || error == -EINTR)
 			return;
@@ -121,6 +122,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 			end(link, error);
 		else if (reply.kind == IPC_DRAIN)
 			link->events.drain(link->events.context);
+		else if (reply.kind == IPC_SIGNER)
+			link->events.signer(link->events.context, descriptor);
 		else
 			on_answer(link, &reply);
 	}

@@ -30,6 +30,7 @@ enum {
 };
 
 static void advance(struct connection *connection);
+static void on_io(evutil_socket_t fd, short what, void *context);
 
 static uint64_t now_ms(const struct connection *connection)
 {
@@ -85,27 +86,29 @@ static void enter(struct connection *connection, enum connection_phase phase)
 		set_deadline(connection);
 }
 
+/* Whom a connection waits for, of our own processes; NULL: for its client. */
+static const char *awaited(const struct connection *connection)
+{
+	if (signer_link_is_waiting(&connection->signing))
+		return "signer";
+	return connection->phase == PHASE_ASKING ? "broker" : NULL;
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *connection = context;
+	const char *late = awaited(connection);
 	struct log_limit_text more;
 
 	(void)fd;
 	(void)what;
-	if (connection->phase != PHASE_ASKING)
+	if (!late)
 		log_debug("%s: time is up: %s", client_address_text(&connection->client).s,
 			phase_text(connection->phase));
 	else if (log_limit_allows(&connection->set->late, now_ms(connection), &more))
-		log_warning("%s: the broker has not answered in time%s",
-			client_address_text(&connection->client).s, more.s);
+		log_warning("%s: the %s has not answered in time%s",
+			client_address_text(&connection->client).s, late, more.s);
 	connection_close(connection);
-}
-
-static void on_io(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	advance(context);
 }
 
 static void watch(struct connection *connection, short what)
@@ -120,6 +123,19 @@ static void watch(struct connection *connection, short what)
 	event_assign(&connection->io, connection->set->base, connection->fd, what | EV_PERSIST,
 		on_io, connection);
 	event_add(&connection->io, NULL);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *context)
+{
+	struct connection *connection = context;
+
+	(void)fd;
+	(void)what;
+	/* It sends, or is gone, before it was its turn: nothing is done with that yet. */
+	if (signer_link_is_waiting(&connection->signing))
+		watch(connection, 0);
+	else
+		advance(connection);
 }
 
 /* One that does not speak TLS costs no TLS state either. */
@@ -188,12 +204,23 @@ static void ask_broker(struct connection *connection)
 	broker_link_ask(connection->set->broker, &connection->call);
 }
 
+static void on_signed(struct signer_waiter *waiter)
+{
+	advance((struct connection *)((char *)waiter - offsetof(struct connection, signing)));
+}
+
 static enum need advance_handshake(struct connection *connection)
 {
-	enum need need = tls_http_handshake(connection->tls_http);
+	struct signer_link *signer = connection->set->signer;
+	enum need need;
 
+	connection->signing.resume = on_signed;
+	signer_link_enter(signer, &connection->signing);
+	need = tls_http_handshake(connection->tls_http);
 	if (need == NEED_NOTHING)
 		enter(connection, PHASE_READING);
+	else if (need == NEED_JOB)
+		signer_link_wait_for_job(signer, &connection->signing);
 	return need;
 }
 
@@ -267,6 +294,12 @@ static void log_end(const struct connection *connection)
 			client_address_text(&connection->client).s, doing);
 }
 
+/* The answer comes within a moment, for which it is not worth to change what is watched. */
+static bool is_signers(enum need need)
+{
+	return need == NEED_SIGNATURE || need == NEED_JOB;
+}
+
 /* As far as it goes without waiting. May close the connection. */
 static void advance(struct connection *connection)
 {
@@ -278,7 +311,7 @@ static void advance(struct connection *connection)
 	if (need == NEED_CLOSE) {
 		log_end(connection);
 		connection_close(connection);
-	} else {
+	} else if (!is_signers(need)) {
 		watch(connection, need == NEED_READ ? EV_READ : need == NEED_WRITE ? EV_WRITE : 0);
 	}
 }
@@ -308,6 +341,9 @@ void connection_close(struct connection *connection)
 	evtimer_del(&connection->deadline);
 	if (connection->phase == PHASE_ASKING)
 		broker_link_forget(connection->set->broker, &connection->call);
+	if (connection->phase == PHASE_HANDSHAKE &&
+		signer_link_cancel(connection->set->signer, &connection->signing))
+		tls_http_handshake(connection->tls_http);
 	tls_http_free(connection->tls_http);
 	connection_set_remove(connection);
 	close(connection->fd);

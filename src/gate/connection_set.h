@@ -16,6 +16,7 @@
 #include "gate/broker_link.h"
 #include "gate/client_address.h"
 #include "gate/log_limit.h"
+#include "gate/signer_link.h"
 #include "gate/sources.h"
 
 struct routes;
@@ -37,6 +38,7 @@ struct connection {
 	struct source_count *source; /* the set's */
 	struct tls_http *tls_http; /* NULL when silent or lingering */
 	struct broker_call call; /* the broker link's while asking */
+	struct signer_waiter signing; /* the signer link's in the handshake */
 	struct event io, deadline;
 	uint64_t accepted_ms;
 	int fd;
@@ -53,6 +55,7 @@ struct connection_set {
 	SSL_CTX *tls;
 	const struct routes *routes;
 	struct broker_link *broker;
+	struct signer_link *signer;
 	const struct clock *clock;
 	unsigned int max;
 	unsigned int max_per_source;

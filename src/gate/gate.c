@@ -16,8 +16,10 @@
 #include "gate/acceptor.h"
 #include "gate/admission.h"
 #include "gate/broker_link.h"
+#include "gate/remote_key.h"
 #include "gate/request_body.h"
 #include "gate/routes.h"
+#include "gate/signer_link.h"
 #include "gate/tls.h"
 #include "http/tls_error.h"
 #include "ipc/gate_config.h"
@@ -35,18 +37,24 @@ struct gate_process {
 	struct gate_settings settings; /* without its secrets, once they are in use */
 	struct event_base *base;
 	SSL_CTX *tls;
+	struct remote_keys *keys;
+	struct remote_signer remote_signer;
 	struct routes routes;
 	struct broker_link *broker;
+	struct signer_link *signer;
+	bool has_signer;
 	struct acceptor *acceptor;
 	struct connection_set connections;
 	bool has_connections; /* connections is set up */
 	struct event *drained; /* the end of the time to drain */
+	bool is_over;
 	int exit_status;
 };
 
 static void finish(struct gate_process *gate, int exit_status)
 {
 	gate->exit_status = exit_status;
+	gate->is_over = true;
 	event_base_loopbreak(gate->base);
 }
 
@@ -95,6 +103,40 @@ static void on_lost(void *context, int error)
 		log_error("the broker is gone: %s", strerror(-error));
 	}
 	finish(gate, EXIT_FAILURE);
+}
+
+static void on_signer(void *context, int fd)
+{
+	struct gate_process *gate = context;
+
+	if (signer_link_connect(gate->signer, fd) < 0)
+		log_error("cannot use the socket to the signer");
+}
+
+static void on_signer_connected(void *context)
+{
+	struct gate_process *gate = context;
+
+	gate->has_signer = true;
+	if (gate->acceptor)
+		acceptor_resume(gate->acceptor);
+}
+
+/* Nobody can be served without it. Who comes waits, or is taken by another gate. */
+static void on_signer_lost(void *context)
+{
+	struct gate_process *gate = context;
+
+	gate->has_signer = false;
+	if (gate->acceptor)
+		acceptor_pause(gate->acceptor);
+}
+
+static int sign(void *context, struct signing_request *request, uint8_t *signature, size_t *length)
+{
+	struct gate_process *gate = context;
+
+	return signer_link_sign(gate->signer, request, signature, length);
 }
 
 static void on_libevent_message(int severity, const char *message)
@@ -146,6 +188,24 @@ static int read_settings(struct gate_process *gate)
 	return error;
 }
 
+/* With a key that the signer has. */
+static int use_certificate(struct gate_process *gate)
+{
+	EVP_PKEY *key = NULL;
+	int error = -EINVAL;
+
+	gate->tls = tls_new(gate->settings.certificate);
+	gate->keys = remote_keys_new();
+	gate->remote_signer = (struct remote_signer){sign, gate};
+	if (gate->tls && gate->keys)
+		key = remote_key_new(
+			gate->keys, SSL_CTX_get0_certificate(gate->tls), &gate->remote_signer);
+	if (key)
+		error = tls_use_key(gate->tls, key);
+	EVP_PKEY_free(key);
+	return error;
+}
+
 /* Makes what the secrets are for, and wipes them. */
 static int use_secrets(struct gate_process *gate)
 {
@@ -157,10 +217,10 @@ static int use_secrets(struct gate_process *gate)
 		log_error("cannot use the password: %s", strerror(-error));
 		return error;
 	}
-	gate->tls = tls_new(settings->certificate, settings->key);
-	if (!gate->tls) {
-		log_error("cannot use the certificate and its key: %s", tls_error());
-		return -EINVAL;
+	error = use_certificate(gate);
+	if (error < 0) {
+		log_error("cannot use the certificate: %s", tls_error());
+		return error;
 	}
 
 	struct gate_endpoint *endpoints = settings->endpoints;
@@ -210,7 +270,8 @@ static int set_up(struct gate_process *gate)
 {
 	const struct gate_config *config = &gate->settings.config;
 	struct connection_set *connections = &gate->connections;
-	const struct broker_events events = {on_drain, on_lost, gate};
+	const struct broker_events events = {on_drain, on_signer, on_lost, gate};
+	const struct signer_events signer_events = {on_signer_connected, on_signer_lost, gate};
 
 	gate->base = new_base();
 	if (!gate->base || event_base_priority_init(gate->base, PRIORITIES) < 0)
@@ -218,6 +279,9 @@ static int set_up(struct gate_process *gate)
 	gate->drained = evtimer_new(gate->base, on_drain_timeout, gate);
 	gate->broker = broker_link_new(gate->base, GATE_FD_BROKER, &events);
 	if (!gate->broker)
+		return -errno;
+	gate->signer = signer_link_new(gate->base, &signer_events);
+	if (!gate->signer)
 		return -errno;
 	if (!gate->drained)
 		return -ENOMEM;
@@ -227,6 +291,7 @@ static int set_up(struct gate_process *gate)
 		.tls = gate->tls,
 		.routes = &gate->routes,
 		.broker = gate->broker,
+		.signer = gate->signer,
 		.clock = &system_clock,
 		.max = fit_connections(config),
 		.max_per_source = config->max_connections_per_source,
@@ -235,23 +300,58 @@ static int set_up(struct gate_process *gate)
 	};
 	int error = connection_set_init(connections);
 
-	if (error < 0)
-		return error;
-	gate->has_connections = true;
-	gate->acceptor =
-		acceptor_new(gate->base, GATE_FD_FIRST_LISTENER, config->n_endpoints, connections);
-	return gate->acceptor ? 0 : -errno;
+	gate->has_connections = error == 0;
+	return error;
+}
+
+/* Before there are connections: for the broker, or for the signer. False when it is all over. */
+static bool wait_for_event(void *context)
+{
+	struct gate_process *gate = context;
+
+	return !gate->is_over && event_base_loop(gate->base, EVLOOP_ONCE) >= 0 && !gate->is_over;
+}
+
+/* The first handshake needs it. */
+static int wait_for_signer(struct gate_process *gate)
+{
+	while (!gate->has_signer)
+		if (!wait_for_event(gate))
+			return -ECANCELED;
+	return 0;
+}
+
+static void ignore(struct signer_waiter *waiter)
+{
+	(void)waiter;
 }
 
 /* What the libraries open late they would open behind the filter, and the gate would be killed. */
 static int warm_up(struct gate_process *gate)
 {
+	struct signer_waiter waiter = {.resume = ignore};
+
 	tzset();
 	request_body_warm_up();
-	if (tls_warm_up(gate->tls) < 0) {
-		log_error("TLS does not work with this certificate: %s", tls_error());
-		return -EIO;
+	signer_link_enter(gate->signer, &waiter);
+	if (tls_warm_up(gate->tls, wait_for_event, gate) == 0)
+		return 0;
+	if (gate->is_over)
+		return -ECANCELED;
+	log_error("TLS does not work with this certificate: %s", tls_error());
+	return -EIO;
+}
+
+static int open_listeners(struct gate_process *gate)
+{
+	gate->acceptor = acceptor_new(gate->base, GATE_FD_FIRST_LISTENER,
+		gate->settings.config.n_endpoints, &gate->connections);
+	if (!gate->acceptor) {
+		log_error("cannot listen: %s", strerror(errno));
+		return -errno;
 	}
+	if (!gate->has_signer)
+		acceptor_pause(gate->acceptor);
 	return 0;
 }
 
@@ -291,7 +391,11 @@ static int start(struct gate_process *gate)
 		log_error("cannot set up: %s", strerror(-error));
 		return error;
 	}
-	error = warm_up(gate);
+	error = wait_for_signer(gate);
+	if (error == 0)
+		error = warm_up(gate);
+	if (error == 0)
+		error = open_listeners(gate);
 	if (error == 0)
 		error = lock_up(&gate->settings.config);
 	return error < 0 ? error : report_ready();
@@ -305,10 +409,12 @@ static void free_all(struct gate_process *gate)
 		connection_set_free(&gate->connections);
 	}
 	broker_link_free(gate->broker);
+	signer_link_free(gate->signer);
 	free_event(gate->drained);
 	if (gate->base)
 		event_base_free(gate->base);
 	SSL_CTX_free(gate->tls);
+	remote_keys_free(gate->keys);
 	gate_settings_free(&gate->settings);
 	explicit_bzero(&gate->routes.auth, sizeof gate->routes.auth);
 }

@@ -24,6 +24,12 @@ static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
  * 0.13 s of a core, and nothing the client that makes its key up. */
 static const char groups[] = "X25519:P-256:P-384";
 
+/* What a signer makes. */
+static const char signatures[] = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"
+				 "RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"
+				 "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+				 "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+
 static const unsigned char alpn_http_1_1[] = "\x08http/1.1";
 static const unsigned char alpn_http_1_0[] = "\x08http/1.0";
 
@@ -81,19 +87,14 @@ static bool use_certificate(SSL_CTX *tls, const char *pem)
 	return ok;
 }
 
-static bool use_key(SSL_CTX *tls, const char *pem)
+int tls_use_key(SSL_CTX *tls, EVP_PKEY *key)
 {
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-	bool ok =
-		key && SSL_CTX_use_PrivateKey(tls, key) == 1 && SSL_CTX_check_private_key(tls) == 1;
-
-	EVP_PKEY_free(key);
-	BIO_free(bio);
-	return ok;
+	return SSL_CTX_use_PrivateKey(tls, key) == 1 && SSL_CTX_check_private_key(tls) == 1
+		       ? 0
+		       : -EINVAL;
 }
 
-SSL_CTX *tls_new(const char *certificate, const char *key)
+SSL_CTX *tls_new(const char *certificate)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
 
@@ -112,8 +113,9 @@ SSL_CTX *tls_new(const char *certificate, const char *key)
 		SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(tls, ciphers) != 1 ||
 		SSL_CTX_set1_groups_list(tls, groups) != 1 ||
+		SSL_CTX_set1_sigalgs_list(tls, signatures) != 1 ||
 		SSL_CTX_set_max_send_fragment(tls, FRAGMENT_SIZE) != 1 ||
-		!use_certificate(tls, certificate) || !use_key(tls, key)) {
+		!use_certificate(tls, certificate)) {
 		SSL_CTX_free(tls);
 		return NULL;
 	}
@@ -145,12 +147,14 @@ SSL *tls_accept(SSL_CTX *tls, int fd)
 	}
 	BIO_set_callback_ex(SSL_get_rbio(ssl), limit_handshake);
 	SSL_set_accept_state(ssl);
+	SSL_set_mode(ssl, SSL_MODE_ASYNC);
 	return ssl;
 }
 
 void tls_accepted(SSL *ssl)
 {
 	BIO_set_callback_ex(SSL_get_rbio(ssl), NULL);
+	SSL_clear_mode(ssl, SSL_MODE_ASYNC);
 }
 
 /* Two ends of a connection, joined by memory. */
@@ -169,6 +173,7 @@ static bool pair_new(struct pair *pair, SSL_CTX *server, SSL_CTX *client, int ve
 	SSL_set_bio(pair->client, client_bio, client_bio);
 	SSL_set_accept_state(pair->server);
 	SSL_set_connect_state(pair->client);
+	SSL_set_mode(pair->server, SSL_MODE_ASYNC);
 	return SSL_set_max_proto_version(pair->client, version) == 1 &&
 	       SSL_set_alpn_protos(pair->client, alpn_http_1_1, sizeof alpn_http_1_1 - 1) == 0;
 }
@@ -179,14 +184,28 @@ static void pair_free(struct pair *pair)
 	SSL_free(pair->client);
 }
 
-static bool talk(struct pair *pair)
+/* As far as it goes. Returns false if there will be no signature. */
+static bool shake_hands(SSL *server, bool (*wait)(void *context), void *context)
+{
+	int result;
+
+	while ((result = SSL_do_handshake(server)) != 1 &&
+		SSL_get_error(server, result) == SSL_ERROR_WANT_ASYNC)
+		if (!wait(context))
+			return false;
+	return true;
+}
+
+static bool talk(struct pair *pair, bool (*wait)(void *context), void *context)
 {
 	char byte = 0;
 
 	for (int i = 0; i < WARM_UP_ROUNDS; i++) {
 		SSL_do_handshake(pair->client);
-		SSL_do_handshake(pair->server);
+		if (!shake_hands(pair->server, wait, context))
+			return false;
 	}
+	SSL_clear_mode(pair->server, SSL_MODE_ASYNC);
 	return SSL_write(pair->client, &byte, 1) == 1 && SSL_read(pair->server, &byte, 1) == 1 &&
 	       SSL_write(pair->server, &byte, 1) == 1 && SSL_read(pair->client, &byte, 1) == 1;
 }
@@ -201,7 +220,7 @@ static void fail(struct pair *pair)
 	tls_error();
 }
 
-int tls_warm_up(SSL_CTX *tls)
+int tls_warm_up(SSL_CTX *tls, bool (*wait)(void *context), void *context)
 {
 	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 	SSL_CTX *client = SSL_CTX_new(TLS_client_method());
@@ -209,7 +228,7 @@ int tls_warm_up(SSL_CTX *tls)
 	bool ok = client != NULL;
 
 	for (size_t i = 0; i < sizeof versions / sizeof *versions && ok; i++) {
-		ok = pair_new(&pair, tls, client, versions[i]) && talk(&pair);
+		ok = pair_new(&pair, tls, client, versions[i]) && talk(&pair, wait, context);
 		pair_free(&pair);
 	}
 	if (ok) {

@@ -99,6 +99,10 @@ static enum need need_of(struct tls_http *tls_http, int result)
 		return NEED_READ;
 	case SSL_ERROR_WANT_WRITE:
 		return NEED_WRITE;
+	case SSL_ERROR_WANT_ASYNC:
+		return NEED_SIGNATURE;
+	case SSL_ERROR_WANT_ASYNC_JOB:
+		return NEED_JOB;
 	case SSL_ERROR_ZERO_RETURN:
 		return NEED_CLOSE;
 	default:

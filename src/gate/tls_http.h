@@ -19,6 +19,8 @@ enum need {
 	NEED_READ, /* more to read: to be called again when there is something */
 	NEED_WRITE, /* room to write: to be called again when there is some */
 	NEED_BROKER, /* an answer of the broker's */
+	NEED_SIGNATURE, /* the signer's: to be called again when it is there, or will never be */
+	NEED_JOB, /* of the library's, ASYNC_start_job(3): to be called again when one is free */
 	NEED_CLOSE, /* nothing any more: tls_http_fault() */
 };
 
@@ -38,7 +40,7 @@ void tls_http_free(struct tls_http *tls_http);
 /* Whether a byte of the request has come. */
 bool tls_http_has_begun(const struct tls_http *tls_http);
 
-/* The first to be called, until it is done. */
+/* The first to be called, until it is done. One that needs a signature must not be freed. */
 enum need tls_http_handshake(struct tls_http *tls_http);
 
 /*

@@ -29,7 +29,6 @@ int gate_config_write(const struct gate_settings *settings)
 		{settings->endpoints, config->n_endpoints * sizeof(*settings->endpoints)},
 		{settings->password, config->password_length},
 		{settings->certificate, config->certificate_length},
-		{settings->key, config->key_length},
 	};
 	int error = 0;
 	int fd = memfd_create("vprox-gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -79,8 +78,7 @@ int gate_config_read(int fd, struct gate_settings *settings)
 		return error;
 
 	uint64_t size = sizeof *config + config->n_endpoints * sizeof(*settings->endpoints) +
-			(uint64_t)config->password_length + config->certificate_length +
-			config->key_length;
+			(uint64_t)config->password_length + config->certificate_length;
 	if (config->version != GATE_CONFIG_VERSION || config->n_endpoints == 0 ||
 		config->n_endpoints > GATE_MAX_ENDPOINTS || size > GATE_CONFIG_MAX_SIZE ||
 		(uint64_t)stat.st_size != size) {
@@ -95,8 +93,6 @@ int gate_config_read(int fd, struct gate_settings *settings)
 		error = read_text(fd, &offset, &settings->password, config->password_length);
 	if (error == 0)
 		error = read_text(fd, &offset, &settings->certificate, config->certificate_length);
-	if (error == 0)
-		error = read_text(fd, &offset, &settings->key, config->key_length);
 	if (error < 0)
 		gate_settings_free(settings);
 	return error;
@@ -114,6 +110,5 @@ void gate_settings_free(struct gate_settings *settings)
 	free(settings->endpoints);
 	free(settings->certificate);
 	free_secret(settings->password, settings->config.password_length);
-	free_secret(settings->key, settings->config.key_length);
 	*settings = (struct gate_settings){0};
 }

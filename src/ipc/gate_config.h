@@ -1,7 +1,7 @@
 /*
  * A gate's configuration, from the broker: a file in memory (memfd), sealed, that the gate
- * reads once. In it are this header, n_endpoints struct gate_endpoint, the password, the
- * certificate chain and the private key in PEM, end to end.
+ * reads once. In it are this header, n_endpoints struct gate_endpoint, the password and the
+ * certificate chain in PEM, end to end. The private key is the signer's alone (ipc/signing.h).
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #include "base/key.h"
 
 enum {
-	GATE_CONFIG_VERSION = 1,
+	GATE_CONFIG_VERSION = 2,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
 
@@ -43,7 +43,6 @@ struct gate_config {
 	uint32_t gate_number; /* from 0, for the log */
 	uint32_t password_length;
 	uint32_t certificate_length;
-	uint32_t key_length;
 };
 
 /* A gate's configuration, decoded. The texts end in a NUL that their length does not count. */
@@ -52,7 +51,6 @@ struct gate_settings {
 	struct gate_endpoint *endpoints;
 	char *password;
 	char *certificate;
-	char *key;
 };
 
 /* Makes the sealed memfd. Returns it (close-on-exec) or -errno. */

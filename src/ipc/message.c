@@ -4,18 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/sandbox.h"
-
-/* Room for the header of one control message, and for one descriptor and no more: CMSG_SPACE()
- * would have room for two. What does not fit is closed by the kernel, which says MSG_CTRUNC. */
-union one_descriptor {
-	struct cmsghdr header;
-	unsigned char bytes[CMSG_LEN(sizeof(int))];
-};
+#include "ipc/descriptor.h"
 
 static bool uses_key(uint16_t operation)
 {
@@ -49,81 +40,16 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 	return 0;
 }
 
-static int send_struct(int fd, const void *packet, size_t length)
-{
-	ssize_t n = send(fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	return n < 0 ? -errno : 0;
-}
-
-/* The buffer holds one byte more than the message, so that a longer packet is seen to be longer. */
-static ssize_t receive_struct(int fd, void *buffer, size_t size)
-{
-	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
-
-	if (n < 0)
-		return -errno;
-	return n == 0 ? -EPIPE : n;
-}
-
-static void attach(struct msghdr *message, union one_descriptor *control, int descriptor)
-{
-	struct cmsghdr *header = &control->header;
-
-	message->msg_control = control;
-	message->msg_controllen = CMSG_LEN(sizeof descriptor);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof descriptor);
-	memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-}
-
 int ipc_send_request(int fd, const struct ipc_request *request, int client)
 {
-	union one_descriptor control = {0};
-	struct iovec data = {(void *)request, sizeof *request};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-
-	if (client >= 0)
-		attach(&message, &control, client);
-	return sendmsg(fd, &message, SANDBOX_PASS_ON_FLAGS) < 0 ? -errno : 0;
-}
-
-/* Returns the descriptor that came along, or -1. */
-static int descriptor_of(struct msghdr *message)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	int descriptor = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-		header->cmsg_len == CMSG_LEN(sizeof descriptor))
-		memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
-	return descriptor;
-}
-
-static int receive_with_descriptor(int fd, void *buffer, size_t size, int *descriptor)
-{
-	union one_descriptor control;
-	struct iovec data = {buffer, size};
-	struct msghdr message = {.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_LEN(sizeof *descriptor)};
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n < 0)
-		return -errno;
-	*descriptor = descriptor_of(&message);
-	if (message.msg_flags & MSG_CTRUNC)
-		return -EPROTO;
-	return n == 0 ? -EPIPE : (int)n;
+	return descriptor_send(fd, request, sizeof *request, client);
 }
 
 int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 {
 	unsigned char buffer[sizeof *request + 1];
 	auto_close int descriptor = -1;
-	int n = receive_with_descriptor(fd, buffer, sizeof buffer, &descriptor);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
 	int error = n < 0 ? n : ipc_decode_request(buffer, (size_t)n, request);
 
 	*client = -1;
@@ -136,15 +62,24 @@ int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 	return 0;
 }
 
-int ipc_send_reply(int fd, const struct ipc_reply *reply)
+int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor)
 {
-	return send_struct(fd, reply, sizeof *reply);
+	return descriptor_send(fd, reply, sizeof *reply, descriptor);
 }
 
-int ipc_receive_reply(int fd, struct ipc_reply *reply)
+int ipc_receive_reply(int fd, struct ipc_reply *reply, int *passed_on)
 {
 	unsigned char buffer[sizeof *reply + 1];
-	ssize_t n = receive_struct(fd, buffer, sizeof buffer);
+	auto_close int descriptor = -1;
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
+	int error = n < 0 ? n : ipc_decode_reply(buffer, (size_t)n, reply);
 
-	return n < 0 ? (int)n : ipc_decode_reply(buffer, (size_t)n, reply);
+	*passed_on = -1;
+	if (error == 0 && (reply->kind == IPC_SIGNER) != (descriptor >= 0))
+		error = -EPROTO;
+	if (error < 0)
+		return error;
+	*passed_on = descriptor;
+	descriptor = -1;
+	return 0;
 }

@@ -57,6 +57,7 @@ struct ipc_request {
 enum ipc_reply_kind {
 	IPC_ANSWER = 1, /* to the request of that id */
 	IPC_DRAIN, /* close the listeners, finish what is in flight, exit */
+	IPC_SIGNER, /* with a socket to a signer (ipc/signing.h), in place of the one before */
 	IPC_REPLY_KIND_END,
 };
 
@@ -64,8 +65,8 @@ enum ipc_reply_kind {
 struct ipc_reply {
 	uint32_t version;
 	uint16_t kind; /* enum ipc_reply_kind */
-	uint16_t status; /* enum ipc_status; 0 in DRAIN */
-	uint64_t id; /* 0 in DRAIN */
+	uint16_t status; /* enum ipc_status; 0 in all others */
+	uint64_t id; /* 0 in all others */
 	struct ipv4 address; /* of CONNECT_*, when IPC_OK: the inner address */
 	uint32_t reserved; /* zero */
 };
@@ -88,5 +89,8 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
  */
 int ipc_send_request(int fd, const struct ipc_request *request, int client);
 int ipc_receive_request(int fd, struct ipc_request *request, int *client);
-int ipc_send_reply(int fd, const struct ipc_reply *reply);
-int ipc_receive_reply(int fd, struct ipc_reply *reply);
+
+/* Likewise. With SIGNER, and only with it, there goes a descriptor; else it is -1. The one that is
+ * sent stays the sender's, the one that is received is the receiver's. */
+int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor);
+int ipc_receive_reply(int fd, struct ipc_reply *reply, int *descriptor);

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct report_header) == 6 * 4 + 8 + 2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
+_Static_assert(sizeof(struct report_header) == 8 * 4 + 8 + 2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
 	"no padding");
-_Static_assert(sizeof(struct report_gate) == 4 * 4 + 8, "no padding");
+_Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
 _Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 3 * 8,
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
@@ -44,8 +44,8 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 	memcpy(header, *data, sizeof *header);
 	*data += sizeof *header;
 	*length -= sizeof *header;
-	if (header->n_gates > REPORT_MAX_GATES || header->n_endpoints > REPORT_MAX_ENDPOINTS ||
-		header->n_peers > REPORT_MAX_PEERS)
+	if (header->n_gates > REPORT_MAX_GATES || header->n_signers > REPORT_MAX_GATES ||
+		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS)
 		return -EPROTO;
 	if (!is_text(header->release, sizeof header->release) ||
 		!is_text(header->plane, sizeof header->plane) ||
@@ -74,7 +74,7 @@ int report_decode(const void *answer, size_t length, struct report *report)
 {
 	const struct report_header *header = &report->header;
 	const uint8_t *data = answer;
-	void *gates = NULL, *endpoints = NULL, *peers = NULL;
+	void *gates = NULL, *signers = NULL, *endpoints = NULL, *peers = NULL;
 	int error;
 
 	*report = (struct report){0};
@@ -83,10 +83,14 @@ int report_decode(const void *answer, size_t length, struct report *report)
 		error = parse_items(&data, &length, header->n_gates, sizeof *report->gates, &gates);
 	if (error == 0)
 		error = parse_items(
+			&data, &length, header->n_signers, sizeof *report->signers, &signers);
+	if (error == 0)
+		error = parse_items(
 			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
 	if (error == 0)
 		error = parse_items(&data, &length, header->n_peers, sizeof *report->peers, &peers);
 	report->gates = gates;
+	report->signers = signers;
 	report->endpoints = endpoints;
 	report->peers = peers;
 	if (error == 0)
@@ -99,9 +103,11 @@ int report_decode(const void *answer, size_t length, struct report *report)
 void report_free(struct report *report)
 {
 	free(report->gates);
+	free(report->signers);
 	free(report->endpoints);
 	free(report->peers);
 	report->gates = NULL;
+	report->signers = NULL;
 	report->endpoints = NULL;
 	report->peers = NULL;
 }

@@ -3,8 +3,8 @@
  * connection is one question and its answer:
  *
  *   a struct report_request
- *   a struct report_header, n_gates struct report_gate, n_endpoints struct report_endpoint,
- *   n_peers struct report_peer; end of the stream
+ *   a struct report_header, n_gates and n_signers struct report_process, n_endpoints struct
+ *   report_endpoint, n_peers struct report_peer; end of the stream
  *
  * Both ends are on one machine, so integers are in its byte order; they may be of different
  * releases, which the version shows. Times are spans up to the moment of the answer, so that no
@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 1,
+	REPORT_VERSION = 2,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_MAX_ENDPOINTS = 1024,
@@ -40,17 +40,20 @@ struct report_request {
 struct report_header {
 	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
 	uint32_t n_gates;
+	uint32_t n_signers;
 	uint32_t n_endpoints;
 	uint32_t n_peers;
 	uint32_t pid;
 	uint32_t is_draining; /* stopping, finishing requests */
+	uint32_t reserved; /* zero */
 	uint64_t uptime_ms;
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
 	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */
 };
 
-struct report_gate {
+/* A gate or a signer. */
+struct report_process {
 	uint32_t number;
 	uint32_t pid; /* 0: dead, and not replaced yet */
 	uint32_t is_ready;
@@ -99,7 +102,8 @@ struct report_peer {
 
 struct report {
 	struct report_header header;
-	struct report_gate *gates;
+	struct report_process *gates;
+	struct report_process *signers;
 	struct report_endpoint *endpoints;
 	struct report_peer *peers;
 };

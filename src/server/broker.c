@@ -32,10 +32,12 @@
 #include "server/host_setup.h"
 #include "server/identity.h"
 #include "server/inspection.h"
+#include "server/key_pair.h"
 #include "server/listener.h"
 #include "server/lock.h"
 #include "server/pending_connects.h"
 #include "server/requests.h"
+#include "server/signer_supervisor.h"
 #include "server/snapshot.h"
 
 enum {
@@ -57,6 +59,7 @@ struct broker {
 	struct event_base *base;
 	struct gate_settings gate_settings;
 	struct gate_supervisor *supervisor;
+	struct signer_supervisor *signers;
 	struct control_socket *control;
 	uint64_t started_ms;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
@@ -181,8 +184,8 @@ static void report_identity(const struct broker *broker)
 		log_info("hosts that an address moves between need this TLS key, %s", given);
 	else
 		log_info("hosts that an address moves between need this TLS key: on the other one, "
-			 "`scp -p THIS-HOST:" IDENTITY_KEY " " IDENTITY_KEY
-			 "`, remove " IDENTITY_CERTIFICATE " there, and start");
+			 "`scp -p THIS-HOST:" KEY_PAIR_KEY " " KEY_PAIR_KEY
+			 "`, remove " KEY_PAIR_CERTIFICATE " there, and start");
 }
 
 /* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
@@ -238,6 +241,34 @@ static void announce(void *context)
 	log_info("ready");
 }
 
+static void on_signer_socket(void *context, unsigned int gate, int fd)
+{
+	struct broker *broker = context;
+
+	gate_supervisor_give_signer(broker->supervisor, gate, fd);
+}
+
+static void on_gate_started(void *context, unsigned int gate)
+{
+	struct broker *broker = context;
+
+	signer_supervisor_connect(broker->signers, gate);
+}
+
+static int start_signers(struct broker *broker)
+{
+	struct signer_supervisor_config config = {
+		.n_gates = broker->config->n_gates,
+		.key_is_fast = broker->identity.key_is_fast,
+		.key_fd = broker->identity.key_fd,
+		.on_socket = on_signer_socket,
+		.context = broker,
+	};
+
+	gate_setup_describe_signer(&config.settings, broker->config, &broker->gate_settings.config);
+	return signer_supervisor_new(broker->base, &config, &broker->signers);
+}
+
 static int start_gates(struct broker *broker)
 {
 	const struct gate_supervisor_config config = {
@@ -247,6 +278,7 @@ static int start_gates(struct broker *broker)
 		.port = CONTROL_PORT,
 		.on_request = on_request,
 		.on_gate_ended = on_gate_ended,
+		.on_started = on_gate_started,
 		.on_ready = announce,
 		.on_drained = stop_draining,
 		.context = broker,
@@ -263,6 +295,7 @@ static int report(void *context, struct evbuffer *out)
 	const struct snapshot_source source = {
 		.data_plane = &broker->data_plane,
 		.supervisor = broker->supervisor,
+		.signers = broker->signers,
 		.n_gates = broker->config->n_gates,
 		.pin = broker->identity.pin,
 		.started_ms = broker->started_ms,
@@ -331,7 +364,8 @@ static int start(struct broker *broker)
 	if (error < 0)
 		return error;
 	open_control_socket(broker);
-	return start_gates(broker);
+	error = start_signers(broker);
+	return error < 0 ? error : start_gates(broker);
 }
 
 static void free_memory(struct broker *broker)
@@ -359,6 +393,7 @@ static int stop(struct broker *broker, bool started)
 
 	control_socket_close(broker->control);
 	gate_supervisor_free(broker->supervisor);
+	signer_supervisor_free(broker->signers);
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
@@ -381,8 +416,10 @@ static void raise_file_limit(void)
 
 int broker_run(const struct server_config *config)
 {
-	struct broker broker = {
-		.config = config, .lock = -1, .started_ms = clock_now_ms(&system_clock)};
+	struct broker broker = {.config = config,
+		.lock = -1,
+		.identity.key_fd = -1,
+		.started_ms = clock_now_ms(&system_clock)};
 	int error, stop_error;
 
 	/* The reader of the log may go; the tunnels must not go with it. */

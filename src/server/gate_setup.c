@@ -7,12 +7,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/user.h"
+#include "ipc/signing.h"
 #include "server/config.h"
 #include "server/endpoint.h"
 #include "server/identity.h"
+
+/* One of its own, so that not even a gate without a filter could stop or trace it. */
+static const char signer_user[] = "vprox-signer";
 
 int gate_setup_find_user(const struct server_config *config, struct gate_config *gate)
 {
@@ -26,6 +31,25 @@ int gate_setup_find_user(const struct server_config *config, struct gate_config 
 	gate->user = user.id;
 	gate->group = user.group;
 	return error;
+}
+
+/* Where gates and broker are one user, we may not have the right to be another. */
+void gate_setup_describe_signer(struct signer_config *signer, const struct server_config *config,
+	const struct gate_config *gate)
+{
+	struct user user;
+
+	*signer = (struct signer_config){
+		.version = SIGNING_VERSION,
+		.user = gate->user,
+		.group = gate->group,
+		.log_level = config->log_level,
+		.log_format = config->log_format,
+	};
+	if (gate->user != geteuid() && user_find(signer_user, &user) == 0) {
+		signer->user = user.id;
+		signer->group = user.group;
+	}
 }
 
 /* Of the connections in all. Those of one source are not divided: the gates take them as they come,
@@ -64,9 +88,7 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	gate->log_format = config->log_format;
 	gate->password_length = (uint32_t)strlen(config->password);
 	gate->certificate_length = (uint32_t)identity->certificate_length;
-	gate->key_length = (uint32_t)identity->key_length;
 	settings->password = (char *)config->password;
 	settings->certificate = identity->certificate;
-	settings->key = identity->key;
 	return describe_endpoints(settings, endpoints, config->n_binds);
 }

@@ -43,11 +43,16 @@ static int start_gate(void *context, struct child *gate)
 {
 	struct gate_supervisor *supervisor = context;
 	auto_close int config_fd = -1;
+	int error;
 
 	supervisor->allowances[gate->number] = gate_allowance_full(clock_now_ms(&system_clock));
 	supervisor->config.settings->config.gate_number = gate->number;
 	config_fd = gate_config_write(supervisor->config.settings);
-	return config_fd < 0 ? config_fd : spawn_gate(supervisor, gate, config_fd);
+	error = config_fd < 0 ? config_fd : spawn_gate(supervisor, gate, config_fd);
+	/* Those that are started first get theirs when it serves for the first time. */
+	if (error == 0 && supervisor->gates)
+		supervisor->config.on_started(supervisor->config.context, gate->number);
+	return error;
 }
 
 static bool are_ready(const struct gate_supervisor *supervisor)
@@ -164,9 +169,10 @@ static void on_gate_ended(void *context, struct child *gate)
 }
 
 /* Ends a gate that has no room for what it is told. */
-static void send_reply(struct child *gate, const struct ipc_reply *reply, const char *failure)
+static void send_reply(
+	struct child *gate, const struct ipc_reply *reply, int descriptor, const char *failure)
 {
-	int error = gate->fd >= 0 ? ipc_send_reply(gate->fd, reply) : 0;
+	int error = gate->fd >= 0 ? ipc_send_reply(gate->fd, reply, descriptor) : 0;
 
 	if (error < 0 && !child_is_hung_up(error))
 		child_expel(gate, failure, error);
@@ -187,20 +193,22 @@ void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct rep
 	if (gate->generation != reply_to->generation)
 		return;
 	gate_allowance_answer(&supervisor->allowances[gate->number]);
-	send_reply(gate, &reply, "it does not take its answers");
+	send_reply(gate, &reply, -1, "it does not take its answers");
 }
 
-struct gate_status gate_supervisor_status(
+void gate_supervisor_give_signer(
+	struct gate_supervisor *supervisor, unsigned int number, int signer_fd)
+{
+	const struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_SIGNER};
+
+	send_reply(child_group_get(supervisor->gates, number), &reply, signer_fd,
+		"it does not take its signer");
+}
+
+const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number)
 {
-	const struct child *gate = child_group_get(supervisor->gates, number);
-
-	return (struct gate_status){
-		.pid = gate->pid,
-		.is_ready = gate->is_ready,
-		.n_restarts = gate->generation > 0 ? gate->generation - 1 : 0,
-		.started_ms = gate->started_ms,
-	};
+	return child_group_get(supervisor->gates, number);
 }
 
 static void free_memory(struct gate_supervisor *supervisor)
@@ -246,7 +254,7 @@ void gate_supervisor_drain(struct gate_supervisor *supervisor)
 
 	child_group_retire(supervisor->gates);
 	for (unsigned int i = 0; i < supervisor->config.n_gates; i++)
-		send_reply(child_group_get(supervisor->gates, i), &drain,
+		send_reply(child_group_get(supervisor->gates, i), &drain, -1,
 			"it cannot be told to finish");
 	report_drained(supervisor);
 }

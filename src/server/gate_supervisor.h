@@ -10,6 +10,7 @@
 #include "ipc/message.h"
 #include "server/endpoint.h"
 
+struct child;
 struct event_base;
 struct gate_supervisor;
 
@@ -34,6 +35,8 @@ struct gate_supervisor_config {
 	uint16_t port; /* of all of them */
 	gate_supervisor_request_fn *on_request;
 	gate_supervisor_ended_fn *on_gate_ended;
+	/* A gate was started, and needs a signer. */
+	void (*on_started)(void *context, unsigned int number);
 	gate_supervisor_event_fn *on_ready;
 	gate_supervisor_event_fn *on_drained;
 	void *context;
@@ -43,18 +46,17 @@ struct gate_supervisor_config {
 int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_config *config,
 	struct gate_supervisor **supervisor);
 
+/* Gives a gate its socket to a signer, which stays the caller's. A gate that is gone gets nothing.
+ */
+void gate_supervisor_give_signer(
+	struct gate_supervisor *supervisor, unsigned int number, int signer_fd);
+
 /* Answers a request. If the gate that sent it is gone, so is the answer. */
 void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address);
 
-/* A gate as it is now. */
-struct gate_status {
-	pid_t pid; /* 0: it has ended, and is not replaced yet */
-	bool is_ready;
-	uint64_t n_restarts;
-	uint64_t started_ms; /* by the system's clock */
-};
-struct gate_status gate_supervisor_status(
+/* A gate as it is now; number from 0. */
+const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number);
 
 /* Tells the gates to finish what they have and go; none is replaced any more. */

@@ -15,7 +15,9 @@
 #include "ipc/report.h"
 #include "server/config.h"
 #include "server/data_plane.h"
+#include "server/child.h"
 #include "server/gate_supervisor.h"
+#include "server/signer_supervisor.h"
 #include "server/usage.h"
 
 enum {
@@ -44,6 +46,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	struct report_header header = {
 		.version = REPORT_VERSION,
 		.n_gates = source->supervisor ? source->n_gates : 0,
+		.n_signers = source->signers ? signer_supervisor_count(source->signers) : 0,
 		.n_endpoints = (uint32_t)data_plane->n_open,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
@@ -56,26 +59,39 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
 	/* In one piece: the memory goes back to the system with the answer. */
-	if (evbuffer_expand(out, sizeof header + header.n_gates * sizeof(struct report_gate) +
-					 header.n_endpoints * sizeof(struct report_endpoint) +
-					 (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
+	if (evbuffer_expand(out,
+		    sizeof header +
+			    (header.n_gates + header.n_signers) * sizeof(struct report_process) +
+			    header.n_endpoints * sizeof(struct report_endpoint) +
+			    (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
 		return -ENOMEM;
 	return append(out, &header, sizeof header);
 }
 
-static int write_gate(
-	const struct gate_supervisor *supervisor, unsigned int number, struct evbuffer *out)
+static int write_process(const struct child *child, struct evbuffer *out)
 {
-	const struct gate_status gate = gate_supervisor_status(supervisor, number);
-	const struct report_gate reported = {
-		.number = number,
-		.pid = (uint32_t)gate.pid,
-		.is_ready = gate.is_ready,
-		.n_restarts = (uint32_t)gate.n_restarts,
-		.uptime_ms = gate.pid != 0 ? clock_now_ms(&system_clock) - gate.started_ms : 0,
+	const struct report_process reported = {
+		.number = child->number,
+		.pid = (uint32_t)child->pid,
+		.is_ready = child->is_ready,
+		.n_restarts = child->generation > 0 ? (uint32_t)child->generation - 1 : 0,
+		.uptime_ms = child->pid != 0 ? clock_now_ms(&system_clock) - child->started_ms : 0,
 	};
 
 	return append(out, &reported, sizeof reported);
+}
+
+static int write_processes(const struct snapshot_source *source, struct evbuffer *out)
+{
+	unsigned int n_gates = source->supervisor ? source->n_gates : 0;
+	unsigned int n_signers = source->signers ? signer_supervisor_count(source->signers) : 0;
+	int error = 0;
+
+	for (unsigned int i = 0; i < n_gates && error == 0; i++)
+		error = write_process(gate_supervisor_get(source->supervisor, i), out);
+	for (unsigned int i = 0; i < n_signers && error == 0; i++)
+		error = write_process(signer_supervisor_get(source->signers, i), out);
+	return error;
 }
 
 static int write_endpoint(const struct endpoint *endpoint, bool stays, struct evbuffer *out)
@@ -156,8 +172,8 @@ int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 
 	refresh(data_plane);
 	error = write_header(source, out);
-	for (unsigned int i = 0; source->supervisor && i < source->n_gates && error == 0; i++)
-		error = write_gate(source->supervisor, i, out);
+	if (error == 0)
+		error = write_processes(source, out);
 	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
 		error = write_endpoint(&data_plane->endpoints[i],
 			data_plane->endpoints[i].keep || data_plane->config->keep_on_exit, out);

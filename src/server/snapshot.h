@@ -7,10 +7,12 @@
 struct data_plane;
 struct evbuffer;
 struct gate_supervisor;
+struct signer_supervisor;
 
 struct snapshot_source {
 	struct data_plane *data_plane; /* with its endpoints open */
 	const struct gate_supervisor *supervisor; /* NULL: no gates yet */
+	const struct signer_supervisor *signers; /* NULL: no signers yet */
 	unsigned int n_gates;
 	const char *pin; /* of the TLS public key */
 	uint64_t started_ms; /* by the system's clock */

@@ -1,7 +1,11 @@
-/* A program that is nothing but the gate, for the tests of it. */
-#include "gate/gate.h"
+/* A program that is nothing but the gate, or a signer if it is called with that argument, for the
+ * tests of them. */
+#include <string.h>
 
-int main(void)
+#include "gate/gate.h"
+#include "signer/signer.h"
+
+int main(int argc, char **argv)
 {
-	return gate_main();
+	return argc > 1 && strcmp(argv[1], "signer") == 0 ? signer_main() : gate_main();
 }

@@ -22,14 +22,16 @@ NOBODY = 65534
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
-ANSWER, DRAIN = 1, 2
+ANSWER, DRAIN, SIGNER = 1, 2, 3
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
 Request = namedtuple("Request", "version operation reserved id key source endpoint")
 VERSION = 2
 REQUEST = struct.Struct("=IHHQ32s")
 REPLY = struct.Struct("=IHHQII")
-CONFIG = struct.Struct("=12I")
+CONFIG = struct.Struct("=11I")
+SIGNER_NOTICE = struct.Struct("=2I")
+SIGNER_CONFIG = struct.Struct("=6I")
 ENDPOINT = struct.Struct("=IIB3x32sH2x")
 
 
@@ -68,22 +70,83 @@ def make_certificate(folder, kind=EC):
     return certificate.read_bytes(), key.read_bytes()
 
 
+def spawn(program, fds, log_path):
+    """Starts a program with these descriptors at 3 and above, as the broker does."""
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
+    actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(high)]
+    actions.append((os.POSIX_SPAWN_OPEN, 2, str(log_path),
+                    os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    environment = {"PATH": os.environ["PATH"]}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    pid = os.posix_spawnp(program[0], program, environment, file_actions=actions)
+    for fd in high:
+        os.close(fd)
+    return pid
+
+
+def unprivileged_user():
+    return NOBODY if os.geteuid() == 0 else os.geteuid()
+
+
+class Signer:
+    """A running signer and the broker's end of its socket."""
+
+    def __init__(self, key, log_path):
+        self.log_path = log_path
+        self.broker, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        fd = os.memfd_create("key")
+        os.write(fd, key)
+        user = unprivileged_user()
+        self.broker.send(SIGNER_CONFIG.pack(1, 0, user, user, 3, 0))
+        self.pid = spawn([PROGRAM, "signer"], [its_end.fileno(), fd], log_path)
+        os.close(fd)
+        its_end.close()
+        assert self.broker.recv(64) == SIGNER_NOTICE.pack(1, 0), self.log()
+
+    def connect(self):
+        """A gate's end of a new socket."""
+        ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        socket.send_fds(self.broker, [SIGNER_NOTICE.pack(1, 0)], [its_end.fileno()])
+        its_end.close()
+        return ours
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def kill(self):
+        if self.pid:
+            self.broker.close()
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.pid = None
+
+    def stop(self):
+        """Hangs up; returns its exit status."""
+        self.broker.close()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
 class Gate:
-    """A running gate and the broker's end of its socket."""
+    """A running gate, its signer, and the broker's end of their sockets."""
 
     def __init__(self, certificate, key, folder, endpoints=None, user=None, max_connections=500,
-                 max_per_source=500, password=PASSWORD, log_level=3, drop=None):
+                 max_per_source=500, password=PASSWORD, log_level=3, drop=None,
+                 with_signer=True):
         self.endpoints = endpoints or [Endpoint()]
         self.listeners = [self._listen(endpoint) for endpoint in self.endpoints]
         self.ports = [listener.getsockname()[1] for listener in self.listeners]
         self.broker, gates_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log_path = folder / f"gate-{time.monotonic_ns()}.log"
         if user is None:
-            user = NOBODY if os.geteuid() == 0 else os.geteuid()
-        config = self._config(certificate, key, user, max_connections, max_per_source, password,
+            user = unprivileged_user()
+        self._key = key
+        self.signer = None
+        config = self._config(certificate, user, max_connections, max_per_source, password,
                               log_level)
         fds = [gates_end.fileno(), config] + [listener.fileno() for listener in self.listeners]
-        self.pid = self._spawn(fds, drop or [])
+        self.pid = spawn([*(drop or []), PROGRAM], fds, self.log_path)
         self.exit_status = None
         os.close(config)
         gates_end.close()
@@ -95,6 +158,20 @@ class Gate:
         self._handler = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+        if with_signer:
+            self.start_signer()
+
+    def start_signer(self):
+        """In place of the one before, if there was one."""
+        self.signer = Signer(self._key, self.log_path)
+        self.give_signer(self.signer.connect())
+
+    def give_signer(self, its_end):
+        try:
+            socket.send_fds(self.broker, [REPLY.pack(VERSION, SIGNER, 0, 0, 0, 0)], [its_end.fileno()])
+        except BrokenPipeError:
+            pass  # it has ended, which is what a test may be about
+        its_end.close()
 
     @staticmethod
     def _listen(endpoint):
@@ -103,32 +180,17 @@ class Gate:
         listener.listen(4096)
         return listener
 
-    def _config(self, certificate, key, user, max_connections, max_per_source, password,
+    def _config(self, certificate, user, max_connections, max_per_source, password,
                 log_level):
         secret = password.encode()
-        data = CONFIG.pack(1, len(self.endpoints), user, user, max_connections, max_per_source,
-                           log_level, 0, 7, len(secret), len(certificate), len(key))
+        data = CONFIG.pack(2, len(self.endpoints), user, user, max_connections, max_per_source,
+                           log_level, 0, 7, len(secret), len(certificate))
         for endpoint in self.endpoints:
             data += ENDPOINT.pack(ipv4(endpoint.bind), ipv4(endpoint.block), endpoint.length,
                                   SERVER_KEY, endpoint.port)
         fd = os.memfd_create("gate")
-        os.write(fd, data + secret + certificate + key)
+        os.write(fd, data + secret + certificate)
         return fd
-
-    def _spawn(self, fds, wrapper):
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
-        actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(high)]
-        actions.append((os.POSIX_SPAWN_OPEN, 2, str(self.log_path),
-                        os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        arguments = wrapper + [PROGRAM]
-        environment = {"PATH": os.environ["PATH"]}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
-            if name in os.environ:
-                environment[name] = os.environ[name]
-        pid = os.posix_spawnp(arguments[0], arguments, environment, file_actions=actions)
-        for fd in high:
-            os.close(fd)
-        return pid
 
     # The broker.
 
@@ -223,6 +285,9 @@ class Gate:
             os.kill(self.pid, signal.SIGKILL)
             self.wait(5)
         self.broker.close()
+        if self.signer:
+            self.signer.kill()
+        self.signer = None
         self._thread.join(2)
         return self.exit_status == 0
 

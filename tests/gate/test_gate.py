@@ -753,10 +753,12 @@ def test_a_configuration_that_makes_no_sense_is_refused(make_gate, option, text)
 def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused(
         certificate, tmp_path):
     other = harness.make_certificate(tmp_path)
-    for pair in ((certificate[0], other[1]), (b"", certificate[1]), (certificate[0], b"x"),
-                 (certificate[0] + b"-----BEGIN CERTIFICATE-----\nx", certificate[1])):
+    bad_chain = certificate[0] + b"-----BEGIN CERTIFICATE-----\nx"
+    for pair, text in (((certificate[0], other[1]), "TLS does not work with this certificate"),
+                       ((b"", certificate[1]), "cannot use the certificate"),
+                       ((bad_chain, certificate[1]), "cannot use the certificate")):
         gate = harness.Gate(*pair, tmp_path)
-        assert gate.wait(3) == 1 and "cannot use the certificate" in gate.log()
+        assert gate.wait(3) == 1 and text in gate.log()
         gate.stop()
 
 

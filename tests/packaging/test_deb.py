@@ -19,7 +19,7 @@ def ours(machine):
 @pytest.fixture(scope="module", name="installed")
 def fixture_installed(machine, package):
     machine.deb = f"/tmp/{package.name}"
-    machine.run("userdel vprox || true")  # this machine may have one
+    machine.run("userdel vprox; userdel vprox-signer || true")  # this machine may have one
     with open(package, "rb") as stream:
         subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", machine.deb],
                        stdin=stream, stdout=subprocess.DEVNULL, check=True)
@@ -49,10 +49,11 @@ def test_it_has_all_libraries(installed):
     assert "not found" not in installed.output("ldd /usr/sbin/vprox")
 
 
-def test_there_is_a_user_that_can_do_nothing(installed):
-    _, _, uid, gid, _, home, shell = installed.output("getent passwd vprox").split(":")
-    assert int(uid) > 0 and int(gid) > 0
-    assert (home, shell) == ("/nonexistent", "/usr/sbin/nologin")
+def test_there_are_users_that_can_do_nothing(installed):
+    for user in "vprox", "vprox-signer":
+        _, _, uid, gid, _, home, shell = installed.output(f"getent passwd {user}").split(":")
+        assert int(uid) > 0 and int(gid) > 0
+        assert (home, shell) == ("/nonexistent", "/usr/sbin/nologin")
 
 
 def test_nothing_is_started_or_enabled(installed):
@@ -108,5 +109,5 @@ def test_removing_it_leaves_settings_alone(installed):
 def test_purging_it_leaves_nothing(installed):
     installed.run("dpkg -P vprox")
     assert set(ours(installed)) - installed.before == set()
-    assert not installed.ok("getent passwd vprox")
+    assert not installed.ok("getent passwd vprox || getent passwd vprox-signer")
     assert not installed.ok("dpkg-query -W vprox")

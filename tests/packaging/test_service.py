@@ -128,10 +128,9 @@ def kernel_version(host):
 
 
 def processes(host):
-    """The server's main process, and the gates."""
+    """The server's main process, and what it has started: the gates, the signer."""
     main = host.show("vprox-server", "MainPID")
-    gates = host.output(f"pgrep -P {main}").split()
-    return main, gates
+    return main, host.output(f"pgrep -P {main}").split()
 
 
 def capabilities(host, pid, kind):
@@ -145,22 +144,23 @@ def test_the_service_is_ready_when_systemd_says_so(host):
     assert f"-> {SERVER}:443" in host.output(f"curl -sk --max-time 20 https://{SERVER}/")
 
 
-def test_the_server_has_the_capabilities_of_its_unit_and_the_gates_have_none(host):
-    main, gates = processes(host)
-    assert len(gates) == 2
+def test_the_server_has_the_capabilities_of_its_unit_and_the_others_have_none(host):
+    main, others = processes(host)
+    assert len(others) == 3, "two gates and the signer"
     expected = sum(1 << number for number in ALLOWED.values())
     assert capabilities(host, main, "Eff") == capabilities(host, main, "Bnd") == expected
-    for gate in gates:
-        assert capabilities(host, gate, "Eff") == capabilities(host, gate, "Prm") == 0
-        assert host.output(f"ps -o user= -p {gate}") == "vprox"
-    for pid in [main, *gates]:
+    for pid in others:
+        assert capabilities(host, pid, "Eff") == capabilities(host, pid, "Prm") == 0
+    users = [host.output(f"ps -o user:32= -p {pid}") for pid in others]
+    assert sorted(users) == ["vprox", "vprox", "vprox-signer"]
+    for pid in [main, *others]:
         assert host.output(f"grep NoNewPrivs: /proc/{pid}/status").split()[1] == "1"
         assert host.output(f"grep Seccomp: /proc/{pid}/status").split()[1] == "2"
 
 
 def test_the_password_is_in_no_environment_and_no_command_line(host):
-    main, gates = processes(host)
-    for pid in [main, *gates]:
+    main, others = processes(host)
+    for pid in [main, *others]:
         shown = host.output(f"tr '\\0' '\\n' </proc/{pid}/environ; cat /proc/{pid}/cmdline")
         assert PASSWORD not in shown
 

@@ -204,7 +204,7 @@ def test_every_metric_and_every_field_of_show_is_documented():
     fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip"}
     example = set(re.findall(r'"(\w+)":', page))
     assert fields and fields == example
-    assert fields <= {"gates", "endpoints", "peers", "capacity", "taken"} | listed(page)
+    assert fields <= {"gates", "signers", "endpoints", "peers", "capacity", "taken"} | listed(page)
 
 
 def test_every_answer_of_the_api_is_documented():

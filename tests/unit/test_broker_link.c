@@ -19,6 +19,7 @@ struct fixture {
 	int broker; /* its end of the socket */
 	int lost; /* the error, 0 if it is not lost */
 	unsigned int drains;
+	int signer; /* the socket to it; -1: there was none */
 };
 
 struct asker {
@@ -30,6 +31,11 @@ struct asker {
 static void on_drain(void *context)
 {
 	((struct fixture *)context)->drains++;
+}
+
+static void on_signer(void *context, int fd)
+{
+	((struct fixture *)context)->signer = fd;
 }
 
 static void on_lost(void *context, int error)
@@ -55,8 +61,8 @@ static int set_up(void **state)
 	fixture->broker = ends[1];
 	fixture->base = event_base_new();
 	event_base_priority_init(fixture->base, 2);
-	fixture->link = broker_link_new(
-		fixture->base, ends[0], &(struct broker_events){on_drain, on_lost, fixture});
+	fixture->link = broker_link_new(fixture->base, ends[0],
+		&(struct broker_events){on_drain, on_signer, on_lost, fixture});
 	assert_non_null(fixture->link);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	*state = fixture;
@@ -89,7 +95,7 @@ static void answer(struct fixture *fixture, uint64_t id)
 	struct ipc_reply reply = {
 		.version = IPC_VERSION, .kind = IPC_ANSWER, .status = IPC_OK, .id = id};
 
-	assert_int_equal(ipc_send_reply(fixture->broker, &reply), 0);
+	assert_int_equal(ipc_send_reply(fixture->broker, &reply, -1), 0);
 }
 
 static int receive(struct fixture *fixture, struct ipc_request *request)
@@ -214,7 +220,7 @@ static void a_drain_is_passed_on(void **state)
 	struct fixture *fixture = *state;
 	struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_DRAIN};
 
-	assert_int_equal(ipc_send_reply(fixture->broker, &reply), 0);
+	assert_int_equal(ipc_send_reply(fixture->broker, &reply, -1), 0);
 	spin(fixture);
 	assert_int_equal(fixture->drains, 1);
 }
@@ -251,9 +257,23 @@ static void a_request_to_a_broker_that_is_gone_is_no_crash(void **state)
 	spin(fixture);
 }
 
+static void a_signers_socket_is_passed_on(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_SIGNER};
+
+	fixture->signer = -1;
+	assert_int_equal(ipc_send_reply(fixture->broker, &reply, STDIN_FILENO), 0);
+	event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+	assert_true(fixture->signer > STDERR_FILENO);
+	close(fixture->signer);
+	assert_int_equal(fixture->lost, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_signers_socket_is_passed_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			answers_find_who_asked_in_any_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -374,9 +374,8 @@ static void the_servers_own_key_is_no_peers_key(void **state)
 static void a_key_of_low_order_is_no_peers_key(void **state)
 {
 	struct fixture *f = *state;
-	const struct ipc_request r = {.version = IPC_VERSION,
-		.operation = IPC_CONNECT_WIREGUARD,
-		.key = {{1, [KEY_SIZE - 1] = 0x80}}};
+	const struct client_request r = {
+		.operation = IPC_CONNECT_WIREGUARD, .key = {{1, [KEY_SIZE - 1] = 0x80}}};
 
 	f->answers.n = 0;
 	endpoint_handle(&f->endpoint, &r, &(struct reply_to){0});

@@ -7,7 +7,7 @@
 
 #include "ipc/gate_config.h"
 
-static char password[] = "secret", certificate[] = "certificate", private_key[] = "private key";
+static char password[] = "secret", certificate[] = "certificate";
 
 static int write_config(struct gate_config config)
 {
@@ -15,8 +15,7 @@ static int write_config(struct gate_config config)
 		{.bind = {1}, .block = {{0x0a000000}, 8}, .public_key = {{7}}, .port = 50227},
 		{.bind = {2}, .block = {{0x0b000000}, 8}, .public_key = {{7}}, .port = 50228},
 	};
-	const struct gate_settings settings = {
-		config, endpoints, password, certificate, private_key};
+	const struct gate_settings settings = {config, endpoints, password, certificate};
 
 	return gate_config_write(&settings);
 }
@@ -28,7 +27,6 @@ static struct gate_config good(void)
 		.n_endpoints = 2,
 		.password_length = sizeof password - 1,
 		.certificate_length = sizeof certificate - 1,
-		.key_length = sizeof private_key - 1,
 	};
 }
 
@@ -42,7 +40,6 @@ static void a_gate_reads_what_the_broker_wrote(void **state)
 	assert_int_equal(gate_config_read(fd, &settings), 0);
 	assert_string_equal(settings.password, password);
 	assert_string_equal(settings.certificate, certificate);
-	assert_string_equal(settings.key, private_key);
 	assert_int_equal(settings.endpoints[1].port, 50228);
 	gate_settings_free(&settings);
 	close(fd);
@@ -72,7 +69,7 @@ static void lengths_that_do_not_add_up_are_refused(void **state)
 	bad[1].n_endpoints = 0;
 	bad[2].n_endpoints = UINT32_MAX;
 	bad[3].password_length = UINT32_MAX;
-	bad[4].key_length--;
+	bad[4].certificate_length--;
 	for (size_t i = 0; i < 5; i++) {
 		int source = write_config(good());
 		int fd = memfd_create("test", 0);

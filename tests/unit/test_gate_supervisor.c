@@ -41,7 +41,7 @@ struct fixture {
 	struct reply_to reply_to;
 	uint64_t generation; /* of the gate that sent the request */
 	uint64_t ended_generation; /* of the last gate that was said to have ended */
-	size_t n_requests, n_ready;
+	size_t n_requests, n_ready, n_restarts;
 	bool drained;
 };
 
@@ -79,12 +79,13 @@ static int ask_and_wait(void)
 	const struct ipc_request ready = {.version = IPC_VERSION, .operation = IPC_READY};
 	struct pollfd broker = {.fd = GATE_FD_BROKER, .events = POLLIN};
 	struct ipc_reply reply;
+	int descriptor;
 
 	if (ipc_send_request(GATE_FD_BROKER, &ready, -1) < 0 ||
 		ipc_send_request(GATE_FD_BROKER, &request, accept_client()) < 0)
 		return EXIT_FAILURE;
 	while (poll(&broker, 1, PATIENCE_S * 1000) == 1) {
-		int error = ipc_receive_reply(GATE_FD_BROKER, &reply);
+		int error = ipc_receive_reply(GATE_FD_BROKER, &reply, &descriptor);
 
 		if (error < 0)
 			return EXIT_FAILURE;
@@ -134,6 +135,14 @@ static void note_request(
 	event_base_loopbreak(f->base);
 }
 
+static void note_started(void *context, unsigned int number)
+{
+	struct fixture *f = context;
+
+	assert_int_equal(number, 0);
+	f->n_restarts++;
+}
+
 static void record_ready(void *context)
 {
 	struct fixture *f = context;
@@ -166,6 +175,7 @@ static void start(struct fixture *f, char behaviour)
 		.port = ntohs(f->address.sin_port),
 		.on_request = note_request,
 		.on_gate_ended = note_ended,
+		.on_started = note_started,
 		.on_ready = record_ready,
 		.on_drained = note_drained,
 		.context = f,
@@ -225,6 +235,7 @@ static void a_gate_that_hangs_up_and_lives_on_is_replaced(void **state)
 	event_base_dispatch(f->base);
 	assert_int_equal(f->n_requests, 1);
 	assert_int_equal(f->generation, 2);
+	assert_int_equal(f->n_restarts, 1); /* each with a need for a signer */
 }
 
 static void a_gate_that_sends_what_is_no_request_is_replaced(void **state)

@@ -163,14 +163,14 @@ static void a_closed_end_is_noticed(void **state)
 {
 	struct ipc_request sent = good_request(), received;
 	struct ipc_reply reply;
-	int ends[2], client;
+	int ends[2], client, descriptor;
 
 	(void)state;
 	make_socket(ends);
 	assert_int_equal(send(ends[0], "x", 1, 0), 1);
 	assert_int_equal(receive(ends[1], &received, &client), -EPROTO);
 	close(ends[1]);
-	assert_int_equal(ipc_receive_reply(ends[0], &reply), -EPIPE);
+	assert_int_equal(ipc_receive_reply(ends[0], &reply, &descriptor), -EPIPE);
 	assert_int_equal(ipc_send_request(ends[0], &sent, STDERR_FILENO), -EPIPE);
 	close(ends[0]);
 }
@@ -206,6 +206,28 @@ static void a_request_without_exactly_one_descriptor_is_refused_and_leaves_none_
 	close(ends[1]);
 }
 
+static void a_descriptor_comes_with_a_signer_and_with_nothing_else(void **state)
+{
+	struct ipc_reply answer = good_reply(), received;
+	const struct ipc_reply signer = {.version = IPC_VERSION, .kind = IPC_SIGNER};
+	int ends[2], descriptor;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(ipc_send_reply(ends[0], &signer, STDIN_FILENO), 0);
+	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), 0);
+	assert_int_equal(received.kind, IPC_SIGNER);
+	assert_true(descriptor > STDERR_FILENO);
+	close(descriptor);
+	assert_int_equal(ipc_send_reply(ends[0], &signer, -1), 0);
+	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), -EPROTO);
+	assert_int_equal(ipc_send_reply(ends[0], &answer, STDIN_FILENO), 0);
+	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), -EPROTO);
+	assert_int_equal(descriptor, -1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +239,7 @@ int main(void)
 		cmocka_unit_test(a_closed_end_is_noticed),
 		cmocka_unit_test(
 			a_request_without_exactly_one_descriptor_is_refused_and_leaves_none_open),
+		cmocka_unit_test(a_descriptor_comes_with_a_signer_and_with_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

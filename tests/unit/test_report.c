@@ -19,7 +19,8 @@ enum {
 /* As it is on the wire. */
 struct answer {
 	struct report_header header;
-	struct report_gate gates[N_GATES];
+	struct report_process gates[N_GATES];
+	struct report_process signers[1];
 	struct report_endpoint endpoints[N_ENDPOINTS];
 	struct report_peer peers[N_PEERS];
 };
@@ -58,6 +59,7 @@ static struct answer answer(void)
 {
 	struct answer answer = {.header = {.version = REPORT_VERSION,
 					.n_gates = N_GATES,
+					.n_signers = 1,
 					.n_endpoints = N_ENDPOINTS,
 					.n_peers = N_PEERS,
 					.pid = 4711,
@@ -67,6 +69,7 @@ static struct answer answer(void)
 					.pin = "sha256//AAAA"},
 		.gates = {{.number = 0, .pid = 4712, .is_ready = 1, .uptime_ms = 1000},
 			{.number = 1, .n_restarts = 3}},
+		.signers = {{.number = 0, .pid = 4713, .is_ready = 1, .n_restarts = 1}},
 		.endpoints = {endpoint(0, "203.0.113.7", "10.100.0.0/24"),
 			endpoint(1, "203.0.113.8", "10.100.1.0/24")},
 		.peers = {{.endpoint = 1,
@@ -124,6 +127,7 @@ static void an_answer_is_taken_apart_as_it_was_put_together(void **state)
 	(void)state;
 	assert_memory_equal(&report.header, &whole.header, sizeof whole.header);
 	assert_memory_equal(report.gates, whole.gates, sizeof whole.gates);
+	assert_memory_equal(report.signers, whole.signers, sizeof whole.signers);
 	assert_memory_equal(report.endpoints, whole.endpoints, sizeof whole.endpoints);
 	assert_memory_equal(report.peers, whole.peers, sizeof whole.peers);
 	report_free(&report);
@@ -298,12 +302,14 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(
 		json_unpack_ex(all, &error, JSON_STRICT,
 			"{s:s, s:i, s:I, s:s, s:s, s:b, s:[{s:i, s:i, s:b, s:i, s:i}, {s:i, "
-			"s:n, s:b, s:i, s:i}], s:[o, *]}",
+			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:[o, *]}",
 			"version", &release, "pid", &pid, "uptime_ms", &uptime, "plane", &plane,
 			"tls_pin", &pin, "stopping", &stopping, "gates", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
 			&(int){0}, "number", &(int){0}, "pid", "ready", &(int){0}, "restarts",
-			&(int){0}, "uptime_ms", &(int){0}, "endpoints", &endpoint_0),
+			&(int){0}, "uptime_ms", &(int){0}, "signers", "number", &(int){0}, "pid",
+			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
+			&(int){0}, "endpoints", &endpoint_0),
 		0);
 	assert_int_equal(pid, 4711);
 	assert_int_equal(uptime, 3723000);
@@ -353,9 +359,10 @@ static void the_text_has_a_line_for_each_peer(void **state)
 	static const char *const parts[] = {
 		"vprox 1.2.3: process 4711, up 1h 2m, kernel data plane\n",
 		"TLS public key: sha256//AAAA\n", "gates: 4712 (dead), replaced 3 times\n",
-		"endpoint: 203.0.113.7\n", "interface: vprox0, address 10.100.0.1/24\n",
-		"listening port: 50228\n", "10.100.1.0/24, 2 of 253 addresses taken\n",
-		"peers: 1 WireGuard, 1 IPIP\n", "4.88 KiB received, 6.84 KiB sent; 512 B/s and "};
+		"signer: 4713, replaced 1 times\n", "endpoint: 203.0.113.7\n",
+		"interface: vprox0, address 10.100.0.1/24\n", "listening port: 50228\n",
+		"10.100.1.0/24, 2 of 253 addresses taken\n", "peers: 1 WireGuard, 1 IPIP\n",
+		"4.88 KiB received, 6.84 KiB sent; 512 B/s and "};
 	char *text = printed(TEXT);
 
 	(void)state;
@@ -374,6 +381,7 @@ static void the_metrics_sum_up_each_endpoint(void **state)
 	static const char *const lines[] = {"vprox_info{version=\"1.2.3\",plane=\"kernel\"} 1\n",
 		"vprox_uptime_seconds 3723.000\n", "vprox_gate_up{gate=\"0\"} 1\n",
 		"vprox_gate_up{gate=\"1\"} 0\n", "vprox_gate_restarts_total{gate=\"1\"} 3\n",
+		"vprox_signer_up{signer=\"0\"} 1\n",
 		"vprox_pool_addresses_taken{endpoint=\"203.0.113.8\"} 2\n",
 		"vprox_peers{endpoint=\"203.0.113.7\",kind=\"wireguard\"} 1\n",
 		"vprox_peers{endpoint=\"203.0.113.8\",kind=\"ipip\"} 1\n",

@@ -37,7 +37,7 @@ static void read_all(BIO *bio, char *text)
 	BIO_free(bio);
 }
 
-static void make_identity(char *certificate_text, char *key_text)
+static EVP_PKEY *make_identity(char *certificate_text)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate = X509_new();
@@ -50,23 +50,22 @@ static void make_identity(char *certificate_text, char *key_text)
 	assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
 	assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
 	read_all(bio, certificate_text);
-	bio = BIO_new(BIO_s_mem());
-	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
-	read_all(bio, key_text);
 	X509_free(certificate);
-	EVP_PKEY_free(key);
+	return key;
 }
 
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
-	char certificate[TEXT_SIZE], key[TEXT_SIZE];
+	char certificate[TEXT_SIZE];
+	EVP_PKEY *key = make_identity(certificate);
 
 	assert_non_null(fixture);
-	make_identity(certificate, key);
-	fixture->tls = tls_new(certificate, key);
+	fixture->tls = tls_new(certificate);
 	fixture->client_tls = SSL_CTX_new(TLS_client_method());
 	assert_true(fixture->tls && fixture->client_tls);
+	assert_int_equal(tls_use_key(fixture->tls, key), 0);
+	EVP_PKEY_free(key);
 	fixture->endpoint.block = (struct prefix){{0x0a000000}, 8};
 	fixture->routes.endpoints = &fixture->endpoint;
 	fixture->routes.n_endpoints = 1;

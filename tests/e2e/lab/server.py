@@ -88,21 +88,37 @@ class Server:
 
     def kill(self):
         """Ends it with its gates in no order at all, as a crash or a loss of power does."""
-        gates = self.gates()
+        children = self.children()
         self.expect("the broker is gone")
         self.process.kill()
         self.wait()
-        wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in gates),
-                   what="the gates go with the broker")
+        wait.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children),
+                   what="gates and signer go with the broker")
         self.check()
 
-    def gates(self):
-        """The pids of its children."""
+    def children(self):
+        """The pids of the processes that it started."""
         path = f"/proc/{self.pid}/task/{self.pid}/children"
         return [int(pid) for pid in pathlib.Path(path).read_text(encoding="ascii").split()]
 
+    def children_called(self, command):
+        """The pids of those that are `vprox COMMAND`."""
+        def is_one(pid):
+            try:
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                return False
+            return words[1:2] == [command.encode()]
+        return [pid for pid in self.children() if is_one(pid)]
+
+    def gates(self):
+        return self.children_called("gate")
+
+    def signers(self):
+        return self.children_called("signer")
+
     def processes(self):
-        return [self.pid, *self.gates()]
+        return [self.pid, *self.children()]
 
     def check(self):
         """Fails if the log has what no log may have. Once: a second call would tell it again."""

@@ -1,0 +1,116 @@
+"""Compares two builds of vprox in handshakes a second: run it as root. Both servers run at the same time, each in a namespace
+of its own, and are asked in turns, so that what disturbs the machine disturbs both alike; the figures are the medians of the
+ratios of one turn: of the rates, and of the processors' time that the server's processes took, which says on a machine that
+is busy with other things too how many it could do. Prints each server's memory as well."""
+
+import argparse
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
+
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+
+class Server:
+    """One program, its folders and its network."""
+
+    def __init__(self, name, program, gates, arguments):
+        self.name = name
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-"))
+        self.server_ns, self.client_ns = f"hs-{name}-server", f"hs-{name}-clients"
+        for ns in (self.server_ns, self.client_ns):
+            run("ip", "netns", "add", ns)
+            run("ip", "-n", ns, "link", "set", "lo", "up")
+        run("ip", "link", "add", "eth0", "netns", self.server_ns, "type", "veth",
+            "peer", "name", "eth0", "netns", self.client_ns)
+        for ns, address in ((self.server_ns, ADDRESS), (self.client_ns, NEIGHBOUR)):
+            run("ip", "-n", ns, "address", "add", f"{address}/24", "dev", "eth0")
+            run("ip", "-n", ns, "link", "set", "eth0", "up")
+        run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
+        for folder in ("run", "lib"):
+            (self.folder / folder).mkdir()
+        mount = f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/lib /var/lib"
+        self.log = open(self.folder / "log", "w+")
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", self.server_ns, "unshare", "-m", "sh", "-c",
+             f'{mount} && exec "$@"', "sh", program, "server", "--ip", ADDRESS, "--wg-block", "10.100.0.0/16",
+             "--plane=embedded", f"--gates={gates}", *arguments],
+            env={**os.environ, "VPROX_PASSWORD": "a password of the bench"}, stderr=self.log)
+        end = time.monotonic() + 30
+        while "ready" not in (self.folder / "log").read_text():
+            assert time.monotonic() < end and self.process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def processes(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [str(self.process.pid), *children]
+
+    def processor_s(self):
+        """That all of them have taken."""
+        return sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.processes()) / 1e9
+
+    def storm(self, program, count, threads):
+        """Returns handshakes a second, and the time of a processor for each in ms."""
+        before = self.processor_s()
+        result = subprocess.run(
+            ["ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--path", "/healthz",
+             "--count", str(count), "--threads", str(threads)], stdout=subprocess.PIPE, text=True, check=True)
+        return float(result.stdout.split("\t")[1]), (self.processor_s() - before) / count * 1000
+
+    def memory(self):
+        """Of each process, by its subcommand: proportional KiB."""
+        for pid in self.processes():
+            lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            what = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
+            yield what, next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        for ns in (self.server_ns, self.client_ns):
+            run("ip", "netns", "delete", ns)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("before", help="a program")
+    parser.add_argument("after", help="another one")
+    parser.add_argument("--storm", default="build/bench/storm")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--count", type=int, default=1000, help="handshakes a turn")
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--gates", type=int, default=os.cpu_count())
+    parser.add_argument("arguments", nargs="*", help="more for both servers, after --")
+    options = parser.parse_args()
+    servers = []
+    try:
+        for name in ("before", "after"):
+            servers.append(Server(name, getattr(options, name), options.gates, options.arguments))
+        figures = {server: [] for server in servers}
+        for turn in range(options.turns + 1):
+            for server in servers if turn % 2 else reversed(servers):
+                figure = server.storm(options.storm, options.count, options.threads)
+                if turn > 0:
+                    figures[server].append(figure)
+        for server in servers:
+            rate, time_ms = (statistics.median(column) for column in zip(*figures[server]))
+            print(f"{server.name}: {rate:.0f} handshakes a second, {time_ms:.3f} ms of a processor each; memory:",
+                  ", ".join(f"{what} {kib / 1024:.1f} MB" for what, kib in server.memory()))
+        for column, what in enumerate(("rate", "time")):
+            ratios = sorted(after[column] / before[column] for before, after in zip(*figures.values()))
+            print(f"{what}, after / before: {statistics.median(ratios):.3f} (from {ratios[0]:.3f} to {ratios[-1]:.3f})")
+    finally:
+        for server in servers:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()

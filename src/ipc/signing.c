@@ -1,0 +1,125 @@
+/* Checks, sends and receives the messages around the signer. Runs in the signer, in the gates and
+ * in the broker. */
+#include "ipc/signing.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "ipc/descriptor.h"
+
+int signing_decode_request(const void *packet, size_t length, struct signing_request *request)
+{
+	if (length != sizeof *request)
+		return -EPROTO;
+	memcpy(request, packet, sizeof *request);
+	if (request->version != SIGNING_VERSION || request->digest == 0 ||
+		request->digest >= SIGNING_DIGEST_END || request->padding == 0 ||
+		request->padding >= SIGNING_PADDING_END || request->length > SIGNING_CONTENT_MAX ||
+		request->reserved != 0)
+		return -EPROTO;
+	return 0;
+}
+
+int signing_decode_reply(const void *packet, size_t length, struct signing_reply *reply)
+{
+	if (length != sizeof *reply)
+		return -EPROTO;
+	memcpy(reply, packet, sizeof *reply);
+	if (reply->version != SIGNING_VERSION || reply->status == 0 ||
+		reply->status >= SIGNING_STATUS_END || reply->length > SIGNATURE_MAX ||
+		(reply->status == SIGNING_OK) == (reply->length == 0))
+		return -EPROTO;
+	return 0;
+}
+
+int signer_decode_notice(const void *packet, size_t length, struct signer_notice *notice)
+{
+	if (length != sizeof *notice)
+		return -EPROTO;
+	memcpy(notice, packet, sizeof *notice);
+	return notice->version == SIGNING_VERSION ? 0 : -EPROTO;
+}
+
+int signer_decode_config(const void *packet, size_t length, struct signer_config *config)
+{
+	if (length != sizeof *config)
+		return -EPROTO;
+	memcpy(config, packet, sizeof *config);
+	return config->version == SIGNING_VERSION ? 0 : -EPROTO;
+}
+
+static int send_packet(int fd, const void *packet, size_t length)
+{
+	return send(fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* The buffer holds one byte more than the message, so that a longer packet is seen to be longer. */
+static ssize_t receive_packet(int fd, void *buffer, size_t size)
+{
+	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	return n == 0 ? -EPIPE : n;
+}
+
+int signing_send_request(int fd, const struct signing_request *request)
+{
+	return send_packet(fd, request, sizeof *request);
+}
+
+int signing_receive_request(int fd, struct signing_request *request)
+{
+	unsigned char buffer[sizeof *request + 1];
+	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+
+	return n < 0 ? (int)n : signing_decode_request(buffer, (size_t)n, request);
+}
+
+int signing_send_reply(int fd, const struct signing_reply *reply)
+{
+	return send_packet(fd, reply, sizeof *reply);
+}
+
+int signing_receive_reply(int fd, struct signing_reply *reply)
+{
+	unsigned char buffer[sizeof *reply + 1];
+	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+
+	return n < 0 ? (int)n : signing_decode_reply(buffer, (size_t)n, reply);
+}
+
+int signer_send_config(int fd, const struct signer_config *config)
+{
+	return send_packet(fd, config, sizeof *config);
+}
+
+int signer_receive_config(int fd, struct signer_config *config)
+{
+	unsigned char buffer[sizeof *config + 1];
+	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+
+	return n < 0 ? (int)n : signer_decode_config(buffer, (size_t)n, config);
+}
+
+int signer_send_notice(int fd, const struct signer_notice *notice, int descriptor)
+{
+	return descriptor_send(fd, notice, sizeof *notice, descriptor);
+}
+
+int signer_receive_notice(int fd, struct signer_notice *notice, int *passed_on)
+{
+	unsigned char buffer[sizeof *notice + 1];
+	auto_close int descriptor = -1;
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
+	int error = n < 0 ? n : signer_decode_notice(buffer, (size_t)n, notice);
+
+	*passed_on = -1;
+	if (error < 0)
+		return error;
+	*passed_on = descriptor;
+	descriptor = -1;
+	return 0;
+}

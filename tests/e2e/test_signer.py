@@ -1,0 +1,165 @@
+"""The process that holds the TLS private key: nobody else has it, and it is not missed for long when it dies."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+
+from lab.api import Connection, request_bytes
+from lab.tunnels import random_key
+from lib import wait
+from lib.memory import holds, private_number
+from test_gates import served, status
+from test_show import shown
+
+KILLED = ["signer .* killed"]
+
+
+def test_the_private_key_is_in_the_signer_and_nowhere_else(host, client):
+    """At the first start, which makes it, and at the second, which reads it."""
+    for _ in range(2):
+        server = host.start(gates=2)
+        assert host.api(client).get("/healthz").status == 200
+        secret = private_number(host.state / "lib/vprox/tls-key.pem")
+        holders = [pid for pid in server.processes() if holds(pid, secret)]
+        assert holders == server.signers() and len(holders) == 1
+        text = (host.state / "lib/vprox/tls-key.pem").read_text().splitlines()[1].encode()
+        assert not [pid for pid in server.processes() if holds(pid, text[:32])]
+        server.stop()
+
+
+def test_it_has_no_rights(shared_host, server):
+    for pid in server.signers():
+        found = status(pid)
+        assert found["Name"] == "vprox-signer"
+        assert found["NoNewPrivs"] == "1" and found["Seccomp"] == "2"
+        for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+            assert int(found[name], 16) == 0, name
+        uids = set(found["Uid"].split())
+        assert len(uids) == 1 and uids != {"0"}
+        assert set(found["Gid"].split()) != {"0"} and found["Groups"].strip() == ""
+        open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()
+                      if int(entry.name) > 2]
+        assert len(open_files) == 1 + len(server.gates()), "the broker's socket, one for each gate"
+        assert all(name.startswith("socket:") for name in open_files)
+
+
+def test_gates_share_a_signer_if_the_key_is_fast_and_have_their_own_if_it_is_not(host, client):
+    assert len(host.start(gates=3).signers()) == 1
+    host.servers[-1].stop()
+    host.ns.run(["bash", "-ec", f"cd {host.state}; openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem "
+                 "-out cert.pem -subj /CN=rsa -days 2 2>/dev/null"])
+    server = host.start(f"--tls-cert={host.state}/cert.pem --tls-key={host.state}/key.pem", gates=3)
+    assert len(server.signers()) == 3
+    for _ in range(6):
+        assert host.api(client).get("/healthz").status == 200
+
+
+@pytest.mark.sanitize
+def test_a_signer_that_dies_is_replaced_within_a_second_and_no_client_fails(host, clients):
+    """Also where it dies in the middle of a storm: who comes waits, and handshakes that wait for it are
+    signed by the next one."""
+    server = host.start(gates=2, expected=KILLED)
+    nodes = clients(2)
+    time.sleep(1.5)  # one that dies at once is replaced after a second
+    over = threading.Event()
+    failures, longest, answers = [], [0], [0]
+
+    def storm(node):
+        while not over.is_set():
+            began = time.monotonic()
+            try:
+                assert host.api(node).get("/healthz").status == 200
+                answers[0] += 1
+            except (OSError, AssertionError) as error:
+                failures.append(repr(error))
+            longest[0] = max(longest[0], time.monotonic() - began)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for node in nodes * 4:
+            pool.submit(storm, node)
+        back = []
+        for _ in range(3):
+            time.sleep(1.5)
+            before = server.signers()
+            os.kill(before[0], signal.SIGKILL)
+            died = time.monotonic()
+            wait.until(lambda before=before: (new := shown(host)["signers"][0])["ready"]
+                       and new["pid"] != before[0])
+            back.append(time.monotonic() - died)
+        time.sleep(0.5)
+        over.set()
+    print(f"{answers[0]} answers, {len(failures)} failures, longest {longest[0]:.2f} s, "
+          f"back after {', '.join(f'{seconds:.2f}' for seconds in back)} s")
+    assert answers[0] > 20
+    assert not failures, failures[:5]
+    assert min(back) < 1, back
+    assert server.logged("signer .* killed by signal 9")
+
+
+def test_while_the_signer_stands_still_only_new_clients_wait(host, client, other_client):
+    server = host.start(gates=1)
+    with Connection(client, host.address, timeout=30) as held:
+        signer = server.signers()[0]
+        os.kill(signer, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(OSError):
+                host.api(other_client).get("/healthz", timeout=20)
+            assert 3 < time.monotonic() - began < 15, "a handshake has its deadline"
+            held.send(request_bytes("POST", "/connect", {"PeerPublicKey": random_key()}))
+            assert held.receive().status == 200
+            assert shown(host)["signers"][0]["pid"] == signer
+        finally:
+            os.kill(signer, signal.SIGCONT)
+    wait.until(lambda: served(host, other_client))
+
+
+def test_a_signer_that_keeps_dying_does_not_keep_the_host_busy(host, client):
+    server = host.start(gates=1, expected=KILLED)
+    deaths = 0
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        for pid in server.signers():
+            os.kill(pid, signal.SIGKILL)
+            deaths += 1
+        time.sleep(0.05)
+    assert deaths < 10
+    wait.until(lambda: served(host, client))
+
+
+def test_it_ends_with_the_server_whether_that_is_told_to_or_killed(host):
+    server = host.start()
+    signer = server.signers()[0]
+    server.stop()
+    assert not os.path.exists(f"/proc/{signer}")
+    server = host.start()
+    signer = server.signers()[0]
+    server.kill()
+    assert not os.path.exists(f"/proc/{signer}")
+
+
+def test_requests_under_way_are_finished_by_a_stop_although_the_signer_dies(host, client):
+    server = host.start(expected=KILLED)
+    with Connection(client, host.address, timeout=30) as held:
+        held.send(request_bytes("GET", "/healthz")[:20])
+        host.wait_until_read(held)
+        os.kill(server.signers()[0], signal.SIGKILL)
+        server.send_signal(signal.SIGTERM)
+        server.logged("stopping", 5)
+        held.send(request_bytes("GET", "/healthz")[20:])
+        assert held.receive().status == 200
+    assert server.wait() == 0
+
+
+def test_it_is_told_of(host):
+    server = host.start(gates=2)
+    report = shown(host)
+    assert [signer["pid"] for signer in report["signers"]] == server.signers()
+    assert all(signer["ready"] and signer["restarts"] == 0 for signer in report["signers"])
+    said = host.run("show")[1]
+    assert f"  signer: {server.signers()[0]}\n" in said
+    assert 'vprox_signer_up{signer="0"} 1\n' in host.run("show --metrics")[1]
