@@ -14,12 +14,11 @@
 #include "base/log.h"
 #include "host/host_config.h"
 #include "host/iptables.h"
+#include "host/legacy_ruleset.h"
 #include "host/ruleset.h"
+#include "host/ruleset_place.h"
 
-/* The policy of legacy iptables' input chain, as iptables-save prints it. */
-static const char legacy_closed[] = ":INPUT DROP ";
-
-/* "protocol 4 and UDP 50227 to 203.0.113.1, ..., and TCP 443 to them": the caller frees it. */
+/* "IP protocol 4, UDP 50227, TCP 443 and ICMP to 203.0.113.1, ...": the caller frees it. */
 static char *what_has_to_be_open(const struct host_config *config)
 {
 	char *text = NULL;
@@ -29,7 +28,7 @@ static char *what_has_to_be_open(const struct host_config *config)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < config->n_endpoints; i++)
-		fprintf(out, "%sIP protocol 4, UDP %u and TCP 443 to %s", i > 0 ? ", " : "",
+		fprintf(out, "%sIP protocol 4, UDP %u, TCP 443 and ICMP to %s", i > 0 ? ", " : "",
 			config->endpoints[i].port, ipv4_text(config->endpoints[i].bind).s);
 	if (fclose(out) != 0) {
 		free(text);
@@ -41,7 +40,8 @@ static char *what_has_to_be_open(const struct host_config *config)
 static void report(const char *where, const char *open)
 {
 	log_warning("%s drops what it does not accept: it has to accept %s. A rule by connection "
-		    "state does not match the first two, they are untracked",
+		    "state matches neither the first two, which are untracked, nor the ICMP errors "
+		    "about them, which tell how large a tunnel's packets may be",
 		where, open);
 }
 
@@ -51,33 +51,46 @@ static bool is_input_chain(const struct ruleset_chain *chain)
 	       chain->hook == NF_INET_LOCAL_IN;
 }
 
+static int report_nftables_chain(const struct ruleset_chain *chain, const char *open)
+{
+	auto_free struct ruleset_rule *rules = NULL;
+	struct ruleset_table table = {.chains = chain, .n_chains = 1};
+	char where[2 * RULESET_NAME_SIZE + 64];
+	bool is_closed = false;
+	int error = ruleset_rules(chain->family, chain->table, &rules, &table.n_rules);
+
+	table.rules = rules;
+	if (error == 0)
+		error = ruleset_is_closed(&table, chain, &is_closed);
+	if (error < 0 || !is_closed)
+		return error;
+	snprintf(where, sizeof where, "the input chain \"%s\" of the nftables table %s %s",
+		chain->name, ruleset_family_name(chain->family), chain->table);
+	report(where, open);
+	return 0;
+}
+
 static int report_nftables(const char *open)
 {
 	auto_free struct ruleset_chain *chains = NULL;
-	char where[2 * RULESET_NAME_SIZE + 64];
 	size_t n;
 	int error = ruleset_chains(is_input_chain, &chains, &n);
 
-	for (size_t i = 0; error == 0 && i < n; i++) {
-		bool is_closed;
-
-		error = ruleset_is_closed(&chains[i], &is_closed);
-		if (error < 0 || !is_closed)
-			continue;
-		snprintf(where, sizeof where, "the input chain \"%s\" of the nftables table %s %s",
-			chains[i].name, ruleset_family_name(chains[i].family), chains[i].table);
-		report(where, open);
-	}
+	for (size_t i = 0; error == 0 && i < n; i++)
+		error = report_nftables_chain(&chains[i], open);
 	return error;
 }
 
-static void find_closed_input(void *context, const char *table, const char *line)
+static int find_closed_input(const char *saved, bool *is_closed)
 {
-	bool *is_closed = context;
+	struct legacy_ruleset ruleset;
+	int error = legacy_ruleset_parse(saved, &ruleset);
+	const struct ruleset_chain *input = legacy_ruleset_chain(&ruleset, "INPUT");
 
-	if (strcmp(table, "filter") == 0 &&
-		strncmp(line, legacy_closed, strlen(legacy_closed)) == 0)
-		*is_closed = true;
+	if (error == 0 && input)
+		error = ruleset_is_closed(&ruleset.table, input, is_closed);
+	legacy_ruleset_free(&ruleset);
+	return error;
 }
 
 static void report_legacy(const char *open)
@@ -89,7 +102,7 @@ static void report_legacy(const char *open)
 	if (!iptables_in_use(IPTABLES_LEGACY))
 		return;
 	if (iptables_save(IPTABLES_LEGACY, &saved, &error) < 0 ||
-		iptables_walk(saved, find_closed_input, &is_closed) < 0)
+		find_closed_input(saved, &is_closed) < 0)
 		log_warning("cannot see what iptables-legacy lets in: %s", error.text);
 	else if (is_closed)
 		report("the INPUT chain of iptables-legacy", open);

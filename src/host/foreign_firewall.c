@@ -14,17 +14,20 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "host/firewall.h"
-#include "host/host_config.h"
+#include "host/foreign_commands.h"
 #include "host/legacy_firewall.h"
 #include "host/nft.h"
 #include "host/ruleset.h"
+#include "host/ruleset_place.h"
 
 enum {
-	RULES_PER_ENDPOINT = 4, /* two kinds of interface, two directions */
 	MAX_REPORTED = 16, /* chains; further ones are logged each time */
 };
 
-static const char chain_name[] = "VPROX";
+/* Of a chain that drops by its own rules before it drops the rest, and that other packets pass. */
+static const char shared_reason[] =
+	"it leads to a chain that has rules of its own that drop, and that packets to or from this "
+	"host pass too";
 
 /* A closed chain that cannot be changed, which was logged. */
 struct reported_chain {
@@ -37,6 +40,7 @@ struct foreign_firewall {
 	const struct host_config *config;
 	bool is_reconciled; /* at least once */
 	uint32_t generation;
+	struct legacy_firewall legacy;
 	struct reported_chain reported[MAX_REPORTED];
 	size_t n_reported;
 };
@@ -50,18 +54,25 @@ struct foreign_firewall *foreign_firewall_new(const struct host_config *config)
 	return foreign;
 }
 
-static bool is_foreign_forward(const struct ruleset_chain *chain)
+static bool is_foreign(const struct ruleset_chain *chain)
 {
-	return ruleset_family_name(chain->family) && !firewall_has_chain(chain) && chain->is_base &&
-	       chain->hook == NF_INET_FORWARD;
+	return ruleset_family_name(chain->family) && !firewall_has_chain(chain);
 }
 
-/* The chains that our commands name, or that jump to VPROX. */
-static bool is_involved(const struct ruleset_chain *chain)
+/* Those of other hooks too: a chain that they jump to is not for forwarded packets alone. */
+static bool is_foreign_base(const struct ruleset_chain *chain)
 {
-	return is_foreign_forward(chain) ||
-	       (ruleset_family_name(chain->family) && !firewall_has_chain(chain) &&
-		       strcmp(chain->name, chain_name) == 0);
+	return is_foreign(chain) && chain->is_base;
+}
+
+static bool is_foreign_vprox(const struct ruleset_chain *chain)
+{
+	return is_foreign(chain) && !chain->is_base && strcmp(chain->name, FOREIGN_CHAIN) == 0;
+}
+
+static bool is_same_table(const struct ruleset_chain *a, const struct ruleset_chain *b)
+{
+	return a->family == b->family && strcmp(a->table, b->table) == 0;
 }
 
 /* Other programs' names go into commands: only such as nft's language has as words. */
@@ -118,96 +129,153 @@ static void report_closed(
 	strcpy(reported->chain, chain->name);
 }
 
-static void write_accepts(
-	FILE *out, const struct host_config *config, const char *family, const char *table)
+/* What is wanted in one table, as it is gathered. */
+struct table_plan {
+	const struct ruleset_chain *first; /* the first of its forward chains */
+	struct ruleset_table table;
+	struct ruleset_rule *rules; /* table's */
+	struct ruleset_place *places;
+	size_t n_places;
+};
+
+static bool is_forward_chain_of(const struct table_plan *plan, const struct ruleset_chain *chain)
 {
-	for (size_t i = 0; i < config->n_endpoints; i++) {
-		unsigned int index = config->endpoints[i].index;
-
-		for (int direction = 0; direction < 2; direction++) {
-			const char *key = direction == 0 ? "iifname" : "oifname";
-
-			fprintf(out, "add rule %s %s %s %s \"vprox%u\" accept\n", family, table,
-				chain_name, key, index);
-			fprintf(out, "add rule %s %s %s %s \"vp%u-*\" accept\n", family, table,
-				chain_name, key, index);
-		}
-	}
+	return chain->hook == NF_INET_FORWARD && is_same_table(plan->first, chain);
 }
 
-/* Writes VPROX, and the jump to it if there is none. */
-static int open_chain(struct foreign_firewall *foreign, const struct ruleset_chain *chain,
-	bool has_jump, struct nft_error *reason)
+static void add_place(struct table_plan *plan, const struct ruleset_place *place)
 {
-	const char *family = ruleset_family_name(chain->family);
-	auto_free char *commands = NULL;
-	size_t length = 0;
-	FILE *out;
-
-	if (!is_word(chain->table) || !is_word(chain->name)) {
-		snprintf(reason->text, sizeof reason->text, "nft cannot write its name");
-		return -EINVAL;
-	}
-	out = open_memstream(&commands, &length);
-	if (!out) {
-		snprintf(reason->text, sizeof reason->text, "out of memory");
-		return -ENOMEM;
-	}
-	fprintf(out, "add chain %s %s %s\n", family, chain->table, chain_name);
-	fprintf(out, "flush chain %s %s %s\n", family, chain->table, chain_name);
-	write_accepts(out, foreign->config, family, chain->table);
-	if (!has_jump)
-		fprintf(out, "insert rule %s %s %s jump %s\n", family, chain->table, chain->name,
-			chain_name);
-	if (fclose(out) != 0) {
-		snprintf(reason->text, sizeof reason->text, "out of memory");
-		return -ENOMEM;
-	}
-	return nft_run(commands, reason);
+	for (size_t i = 0; i < plan->n_places; i++)
+		if (plan->places[i].before == place->before &&
+			strcmp(plan->places[i].chain, place->chain) == 0)
+			return;
+	plan->places[plan->n_places++] = *place;
 }
 
-/* Whether the chain jumps to VPROX before anything stops all packets. */
-static int find_jump(const struct ruleset_chain *chain, bool *has_jump)
+static int plan_chain(struct foreign_firewall *foreign, struct table_plan *plan,
+	const struct ruleset_chain *chain)
 {
-	auto_free struct ruleset_rule *rules = NULL;
-	size_t n;
-	int error = ruleset_rules(chain->family, chain->table, chain->name, &rules, &n);
+	struct ruleset_place place;
+	int error = ruleset_find_place(&plan->table, chain, FOREIGN_CHAIN, &place);
 
-	*has_jump = false;
-	for (size_t i = 0; error == 0 && i < n && rules[i].verdict != RULESET_STOP; i++)
-		if (rules[i].verdict == RULESET_JUMP && strcmp(rules[i].target, chain_name) == 0)
-			*has_jump = true;
+	if (error < 0)
+		return error;
+	if (place.kind == RULESET_PLACE_NONE)
+		forget_reported(foreign, chain);
+	else if (place.kind == RULESET_PLACE_SHARED)
+		report_closed(foreign, chain, shared_reason);
+	else if (!is_word(chain->table) || !is_word(place.chain))
+		report_closed(foreign, chain, "nft cannot write its name");
+	else
+		add_place(plan, &place);
+	return 0;
+}
+
+static int plan_table(struct foreign_firewall *foreign, struct table_plan *plan)
+{
+	int error = ruleset_rules(
+		plan->first->family, plan->first->table, &plan->rules, &plan->table.n_rules);
+
+	plan->table.rules = plan->rules;
+	if (error < 0)
+		return error;
+	plan->places = calloc(plan->table.n_chains, sizeof *plan->places);
+	if (!plan->places)
+		return -ENOMEM;
+	for (size_t i = 0; error == 0 && i < plan->table.n_chains; i++)
+		if (is_forward_chain_of(plan, &plan->table.chains[i]))
+			error = plan_chain(foreign, plan, &plan->table.chains[i]);
 	return error;
 }
 
-static int reconcile_chain(struct foreign_firewall *foreign, const struct ruleset_chain *chain)
+/* Reports every chain that the commands would have opened. */
+static void report_failure(
+	struct foreign_firewall *foreign, const struct table_plan *plan, const char *reason)
 {
-	auto_free struct ruleset_rule *accepts = NULL;
-	size_t n_accepts;
-	bool is_closed, has_jump = false, is_complete;
-	struct nft_error reason;
-	int error = ruleset_is_closed(chain, &is_closed);
+	struct ruleset_place place;
 
-	if (error < 0 || !is_closed)
-		return error;
-	error = find_jump(chain, &has_jump);
-	if (error == 0)
-		error = ruleset_rules(
-			chain->family, chain->table, chain_name, &accepts, &n_accepts);
-	if (error < 0)
-		return error;
-	is_complete = n_accepts == RULES_PER_ENDPOINT * foreign->config->n_endpoints;
-	if (has_jump && is_complete && foreign->is_reconciled)
-		return 0;
-	if (open_chain(foreign, chain, has_jump, &reason) < 0) {
-		report_closed(foreign, chain, reason.text);
-		return 0;
+	for (size_t i = 0; i < plan->table.n_chains; i++) {
+		const struct ruleset_chain *chain = &plan->table.chains[i];
+
+		if (is_forward_chain_of(plan, chain) &&
+			ruleset_find_place(&plan->table, chain, FOREIGN_CHAIN, &place) == 0 &&
+			place.kind == RULESET_PLACE_FOUND)
+			report_closed(foreign, chain, reason);
 	}
-	forget_reported(foreign, chain);
-	log_info("the chain \"%s\" of the nftables table %s %s lets the tunnels' traffic through "
-		 "now, by a chain %s of its own",
-		chain->name, ruleset_family_name(chain->family), chain->table, chain_name);
+}
+
+static void log_done(struct foreign_firewall *foreign, const struct table_plan *plan)
+{
+	const char *family = ruleset_family_name(plan->first->family);
+
+	for (size_t i = 0; i < plan->table.n_chains; i++)
+		if (plan->n_places > 0 && is_forward_chain_of(plan, &plan->table.chains[i]))
+			forget_reported(foreign, &plan->table.chains[i]);
+	for (size_t i = 0; i < plan->n_places; i++)
+		log_info("the chain \"%s\" of the nftables table %s %s lets the tunnels' traffic "
+			 "through now, by a chain " FOREIGN_CHAIN " of its own",
+			plan->places[i].chain, family, plan->first->table);
+	if (plan->n_places == 0)
+		log_info("removed the chain " FOREIGN_CHAIN " from the nftables table %s %s",
+			family, plan->first->table);
+}
+
+/* Whether another program has changed something since the rules were read: then a handle that is
+ * gone is no news. */
+static bool has_moved_on(uint32_t generation)
+{
+	uint32_t now;
+
+	return ruleset_generation(&now) == 0 && now != generation;
+}
+
+static int apply_plan(
+	struct foreign_firewall *foreign, const struct table_plan *plan, uint32_t generation)
+{
+	const struct foreign_wish wish = {
+		.config = foreign->config,
+		.family = plan->first->family,
+		.table_name = plan->first->table,
+		.places = plan->places,
+		.n_places = plan->n_places,
+		.anew = !foreign->is_reconciled,
+	};
+	auto_free char *commands = foreign_commands(&wish, &plan->table);
+	struct nft_error reason;
+
+	if (!commands)
+		return -ENOMEM;
+	if (!*commands || !is_word(plan->first->table))
+		return 0;
+	if (nft_run(commands, &reason) == 0)
+		log_done(foreign, plan);
+	else if (!has_moved_on(generation))
+		report_failure(foreign, plan, reason.text);
 	return 0;
+}
+
+static int reconcile_table(struct foreign_firewall *foreign, const struct ruleset_chain *first,
+	const struct ruleset_chain *chains, size_t n, uint32_t generation)
+{
+	struct table_plan plan = {.first = first, .table = {.chains = chains, .n_chains = n}};
+	int error = plan_table(foreign, &plan);
+
+	if (error == 0)
+		error = apply_plan(foreign, &plan, generation);
+	free(plan.rules);
+	free(plan.places);
+	return error;
+}
+
+/* Whether the chain is the first of its table that is asked for packets to forward. */
+static bool begins_table(const struct ruleset_chain *chains, size_t i)
+{
+	if (chains[i].hook != NF_INET_FORWARD)
+		return false;
+	for (size_t j = 0; j < i; j++)
+		if (chains[j].hook == NF_INET_FORWARD && is_same_table(&chains[i], &chains[j]))
+			return false;
+	return true;
 }
 
 static int reconcile_nftables(struct foreign_firewall *foreign)
@@ -219,9 +287,10 @@ static int reconcile_nftables(struct foreign_firewall *foreign)
 
 	if (error < 0 || (foreign->is_reconciled && generation == foreign->generation))
 		return error;
-	error = ruleset_chains(is_foreign_forward, &chains, &n);
+	error = ruleset_chains(is_foreign_base, &chains, &n);
 	for (size_t i = 0; error == 0 && i < n; i++)
-		error = reconcile_chain(foreign, &chains[i]);
+		if (begins_table(chains, i))
+			error = reconcile_table(foreign, &chains[i], chains, n, generation);
 	/* As it was before the chains were read: after a change since, our own too, the next call
 	 * reads them again. */
 	if (error == 0)
@@ -235,61 +304,34 @@ void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 
 	if (error < 0)
 		log_warning("cannot look for other firewalls in nftables: %s", strerror(-error));
-	if (!foreign->is_reconciled)
-		legacy_firewall_open(foreign->config);
+	legacy_firewall_reconcile(&foreign->legacy, foreign->config);
 	foreign->is_reconciled = true;
 }
 
-/* The commands that remove VPROX from its table. */
-static int write_removal(
-	FILE *out, const struct ruleset_chain *vprox, const struct ruleset_chain *chains, size_t n)
+static int remove_from_table(const struct ruleset_chain *vprox)
 {
-	const char *family = ruleset_family_name(vprox->family);
-
-	for (size_t i = 0; i < n; i++) {
-		auto_free struct ruleset_rule *rules = NULL;
-		size_t n_rules;
-		int error;
-
-		if (chains[i].family != vprox->family ||
-			strcmp(chains[i].table, vprox->table) != 0 || &chains[i] == vprox)
-			continue;
-		error = ruleset_rules(
-			vprox->family, vprox->table, chains[i].name, &rules, &n_rules);
-		if (error < 0)
-			return error;
-		for (size_t j = 0; j < n_rules; j++)
-			if (rules[j].verdict == RULESET_JUMP &&
-				strcmp(rules[j].target, chain_name) == 0)
-				fprintf(out, "delete rule %s %s %s handle %llu\n", family,
-					vprox->table, chains[i].name,
-					(unsigned long long)rules[j].handle);
-	}
-	fprintf(out, "flush chain %s %s %s\n", family, vprox->table, chain_name);
-	fprintf(out, "delete chain %s %s %s\n", family, vprox->table, chain_name);
-	return 0;
-}
-
-static int remove_from_table(
-	const struct ruleset_chain *vprox, const struct ruleset_chain *chains, size_t n)
-{
+	auto_free struct ruleset_rule *rules = NULL;
 	auto_free char *commands = NULL;
-	struct nft_error reason = {"out of memory"};
-	size_t length = 0;
-	FILE *out = is_word(vprox->table) ? open_memstream(&commands, &length) : NULL;
-	int error = out ? write_removal(out, vprox, chains, n) : -ENOMEM;
+	struct ruleset_table table = {0};
+	struct nft_error reason;
+	int error = ruleset_rules(vprox->family, vprox->table, &rules, &table.n_rules);
 
-	if (error < 0)
-		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
-	if (out && fclose(out) != 0 && error == 0)
+	table.rules = rules;
+	if (error == 0 && !is_word(vprox->table))
+		error = -EINVAL;
+	if (error == 0)
+		commands = foreign_removal_commands(vprox->family, vprox->table, &table);
+	if (error == 0 && !commands)
 		error = -ENOMEM;
+	snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
 	if (error == 0)
 		error = nft_run(commands, &reason);
 	if (error < 0)
-		log_error("cannot remove the chain %s from the nftables table %s %s: %s",
-			chain_name, ruleset_family_name(vprox->family), vprox->table, reason.text);
+		log_error("cannot remove the chain " FOREIGN_CHAIN
+			  " from the nftables table %s %s: %s",
+			ruleset_family_name(vprox->family), vprox->table, reason.text);
 	else
-		log_info("removed the chain %s from the nftables table %s %s", chain_name,
+		log_info("removed the chain " FOREIGN_CHAIN " from the nftables table %s %s",
 			ruleset_family_name(vprox->family), vprox->table);
 	return error;
 }
@@ -298,28 +340,25 @@ static int remove_from_nftables(bool dry_run)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
-	int n_tables = 0;
-	int result = ruleset_chains(is_involved, &chains, &n);
+	int result = ruleset_chains(is_foreign_vprox, &chains, &n);
 
 	if (result < 0) {
-		log_error("cannot look for the chains %s in nftables: %s", chain_name,
+		log_error("cannot look for the chains " FOREIGN_CHAIN " in nftables: %s",
 			strerror(-result));
 		return result;
 	}
 	for (size_t i = 0; i < n; i++) {
 		int error = 0;
 
-		if (strcmp(chains[i].name, chain_name) != 0 || chains[i].is_base)
-			continue;
-		n_tables++;
 		if (dry_run)
-			log_info("would remove the chain %s from the nftables table %s %s",
-				chain_name, ruleset_family_name(chains[i].family), chains[i].table);
+			log_info("would remove the chain " FOREIGN_CHAIN
+				 " from the nftables table %s %s",
+				ruleset_family_name(chains[i].family), chains[i].table);
 		else
-			error = remove_from_table(&chains[i], chains, n);
+			error = remove_from_table(&chains[i]);
 		result = result < 0 ? result : error;
 	}
-	return result < 0 ? result : n_tables;
+	return result < 0 ? result : (int)n;
 }
 
 int foreign_firewall_remove(bool dry_run)

@@ -1,6 +1,6 @@
 /*
- * Starts the programs of iptables, reads and writes their text. They block, so the broker calls
- * this at its start and end only; `vprox clean` does too.
+ * Starts the programs of iptables, reads and writes their text. They block, so the broker does
+ * this at its start and end, and when iptables-legacy has changed; `vprox clean` does too.
  */
 #include "host/iptables.h"
 
@@ -50,6 +50,21 @@ bool iptables_in_use(enum iptables_kind kind)
 	if (kind == IPTABLES_LEGACY)
 		return file_read(legacy_names_path, NAMES_MAX_SIZE, &names, &n) == 0 && n > 0;
 	return ruleset_chains(is_table_of_iptables, &chains, &n) == 0 && n > 0;
+}
+
+bool iptables_legacy_has_filter(void)
+{
+	auto_free char *names = NULL;
+	char *rest, *name;
+	size_t n = 0;
+
+	if (file_read(legacy_names_path, NAMES_MAX_SIZE, &names, &n) < 0)
+		return false;
+	rest = names;
+	while ((name = strsep(&rest, "\n")))
+		if (strcmp(name, "filter") == 0)
+			return true;
+	return false;
 }
 
 int iptables_save(enum iptables_kind kind, char **text, struct run_error *error)

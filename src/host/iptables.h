@@ -15,6 +15,10 @@ const char *iptables_kind_name(enum iptables_kind kind);
 /* Whether there are any tables of that kind: without starting a program, which could make some. */
 bool iptables_in_use(enum iptables_kind kind);
 
+/* Whether the kernel has a filter table for the legacy iptables in this network namespace: reads
+ * one small file. */
+bool iptables_legacy_has_filter(void);
+
 /* What iptables-save prints; the caller frees it. Returns 0 or as run_program(). */
 int iptables_save(enum iptables_kind kind, char **text, struct run_error *error);
 

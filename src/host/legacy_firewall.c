@@ -1,6 +1,6 @@
 /*
- * Writes the chain VPROX into the filter table of iptables-legacy, and removes it. It starts
- * programs: the broker does so at its start and end only, and `vprox clean`.
+ * Keeps the chain VPROX in the filter table of iptables-legacy, and removes it. The broker, every
+ * 5 s: it starts programs only when the table has changed. And `vprox clean`.
  */
 #include "host/legacy_firewall.h"
 
@@ -12,41 +12,19 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/foreign_commands.h"
 #include "host/host_config.h"
 #include "host/iptables.h"
+#include "host/legacy_ruleset.h"
 
-/* What there is of interest in the filter table. */
-struct filter_table {
-	bool is_closed; /* FORWARD drops or rejects what it does not accept */
-	bool has_chain;
-	size_t n_jumps;
+enum {
+	MAX_DELAY = 12, /* calls between two tries that fail: a minute */
 };
 
-static bool begins(const char *line, const char *with)
-{
-	return strncmp(line, with, strlen(with)) == 0;
-}
+static const char own_rule[] = "-A " FOREIGN_CHAIN " ";
 
-static void read_line(void *context, const char *table, const char *line)
+static void write_accepts(FILE *out, const struct host_config *config)
 {
-	struct filter_table *filter = context;
-
-	if (strcmp(table, "filter") != 0)
-		return;
-	if (begins(line, ":FORWARD DROP ") || begins(line, "-A FORWARD -j DROP") ||
-		begins(line, "-A FORWARD -j REJECT"))
-		filter->is_closed = true;
-	else if (begins(line, ":VPROX "))
-		filter->has_chain = true;
-	else if (strcmp(line, "-A FORWARD -j VPROX") == 0)
-		filter->n_jumps++;
-}
-
-static void write_opening(
-	FILE *out, const struct filter_table *filter, const struct host_config *config)
-{
-	/* This line empties the chain where it is there. */
-	fputs("*filter\n:VPROX - [0:0]\n", out);
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		unsigned int index = config->endpoints[i].index;
 
@@ -55,114 +33,297 @@ static void write_opening(
 		fprintf(out, "-A VPROX -o vprox%u -j ACCEPT\n", index);
 		fprintf(out, "-A VPROX -o vp%u-+ -j ACCEPT\n", index);
 	}
-	if (filter->n_jumps == 0)
-		fputs("-I FORWARD 1 -j VPROX\n", out);
-	fputs("COMMIT\n", out);
 }
 
-static void write_closing(FILE *out, const struct filter_table *filter)
+/* Copies a rule of VPROX's, as it was saved. */
+static void copy_accept(void *context, const char *table, const char *line)
 {
-	fputs("*filter\n", out);
-	for (size_t i = 0; i < filter->n_jumps; i++)
-		fputs("-D FORWARD -j VPROX\n", out);
-	fputs("-F VPROX\n-X VPROX\nCOMMIT\n", out);
+	FILE *out = context;
+
+	if (strcmp(table, "filter") == 0 && strncmp(line, own_rule, strlen(own_rule)) == 0)
+		fprintf(out, "%s\n", line);
 }
 
-char *legacy_firewall_opening(const char *saved, const struct host_config *config)
+/* The rules that VPROX has, or, if saved is NULL, should have. NULL when there is no memory. */
+static char *accepts(const char *saved, const struct host_config *config)
 {
-	struct filter_table filter = {0};
-	char *batch = NULL;
+	char *text = NULL;
 	size_t length = 0;
-	int error = iptables_walk(saved, read_line, &filter);
-	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
+	FILE *out = open_memstream(&text, &length);
+	int error = 0;
 
 	if (!out)
 		return NULL;
-	if (filter.is_closed)
-		write_opening(out, &filter, config);
-	if (fclose(out) != 0) {
-		free(batch);
-		return NULL;
-	}
-	return batch;
+	if (saved)
+		error = iptables_walk(saved, copy_accept, out);
+	else
+		write_accepts(out, config);
+	if (fclose(out) == 0 && error == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static int has_all_accepts(const char *saved, const struct host_config *config, bool *has)
+{
+	auto_free char *there = accepts(saved, config);
+	auto_free char *wanted = accepts(NULL, config);
+
+	if (!there || !wanted)
+		return -ENOMEM;
+	*has = strcmp(there, wanted) == 0;
+	return 0;
+}
+
+/* The last one first, so that the numbers of the others stay. */
+static void delete_jumps(FILE *out, const struct ruleset_table *table)
+{
+	for (size_t i = table->n_rules; i-- > 0;)
+		if (ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN))
+			fprintf(out, "-D %s %llu\n", table->rules[i].chain,
+				(unsigned long long)table->rules[i].handle);
+}
+
+/* The number that the rule has once the jumps to VPROX are deleted. */
+static unsigned long long number_without_jumps(
+	const struct ruleset_table *table, const struct ruleset_place *place)
+{
+	unsigned long long number = place->before;
+
+	for (size_t i = 0; i < table->n_rules; i++)
+		if (ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN) &&
+			strcmp(table->rules[i].chain, place->chain) == 0 &&
+			table->rules[i].handle < place->before)
+			number--;
+	return number;
+}
+
+static void write_opening(FILE *out, const struct ruleset_table *table,
+	const struct ruleset_place *place, const struct host_config *config)
+{
+	/* This line empties the chain where it is there. */
+	fputs("*filter\n:VPROX - [0:0]\n", out);
+	write_accepts(out, config);
+	delete_jumps(out, table);
+	if (place->before)
+		fprintf(out, "-I %s %llu -j VPROX\n", place->chain,
+			number_without_jumps(table, place));
+	else
+		fprintf(out, "-A %s -j VPROX\n", place->chain);
+	fputs("COMMIT\n", out);
+}
+
+static void write_closing(FILE *out, const struct legacy_ruleset *ruleset)
+{
+	if (!legacy_ruleset_chain(ruleset, FOREIGN_CHAIN))
+		return;
+	fputs("*filter\n", out);
+	delete_jumps(out, &ruleset->table);
+	fputs("-F VPROX\n-X VPROX\nCOMMIT\n", out);
+}
+
+/* Whether there is one jump to VPROX, and where it should be. */
+static bool is_at_place(const struct ruleset_table *table, const struct ruleset_place *place)
+{
+	size_t n_jumps = 0;
+
+	for (size_t i = 0; i < table->n_rules; i++)
+		n_jumps += ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN);
+	return n_jumps == 1 && ruleset_has_jump_at(table, place, FOREIGN_CHAIN);
+}
+
+/* Writes what has to be done where the table drops what is undecided. */
+static int write_changes(FILE *out, const char *saved, const struct legacy_ruleset *ruleset,
+	const struct host_config *config, bool *is_shared)
+{
+	const struct ruleset_chain *forward = legacy_ruleset_chain(ruleset, "FORWARD");
+	struct ruleset_place place = {.kind = RULESET_PLACE_NONE};
+	bool has_accepts;
+	int error = has_all_accepts(saved, config, &has_accepts);
+
+	if (error == 0 && forward)
+		error = ruleset_find_place(&ruleset->table, forward, FOREIGN_CHAIN, &place);
+	if (error < 0)
+		return error;
+	*is_shared = place.kind == RULESET_PLACE_SHARED;
+	if (place.kind != RULESET_PLACE_FOUND)
+		write_closing(out, ruleset);
+	else if (!has_accepts || !is_at_place(&ruleset->table, &place))
+		write_opening(out, &ruleset->table, &place, config);
+	return 0;
+}
+
+/* Without a configuration, what has to be done to remove VPROX. */
+static char *changes(const char *saved, const struct host_config *config, bool *is_shared)
+{
+	struct legacy_ruleset ruleset;
+	char *batch = NULL;
+	size_t length = 0;
+	int error = legacy_ruleset_parse(saved, &ruleset);
+	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
+
+	if (out && config)
+		error = write_changes(out, saved, &ruleset, config, is_shared);
+	else if (out)
+		write_closing(out, &ruleset);
+	legacy_ruleset_free(&ruleset);
+	if (out && fclose(out) == 0 && error == 0)
+		return batch;
+	free(batch);
+	return NULL;
+}
+
+char *legacy_firewall_opening(const char *saved, const struct host_config *config, bool *is_shared)
+{
+	*is_shared = false;
+	return changes(saved, config, is_shared);
 }
 
 char *legacy_firewall_closing(const char *saved)
 {
-	struct filter_table filter = {0};
-	char *batch = NULL;
-	size_t length = 0;
-	int error = iptables_walk(saved, read_line, &filter);
-	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
-
-	if (!out)
-		return NULL;
-	if (filter.has_chain)
-		write_closing(out, &filter);
-	if (fclose(out) != 0) {
-		free(batch);
-		return NULL;
-	}
-	return batch;
+	return changes(saved, NULL, NULL);
 }
 
-/* *saved is what there is; "" where legacy iptables is not in use. Returns 0 or -errno, logged. */
-static int read_saved(char **saved)
+/* *saved is what there is; "" where legacy iptables is not in use. Returns 0 or -errno. */
+static int read_saved(char **saved, struct run_error *error)
 {
-	struct run_error error = {"out of memory"};
 	int result = 0;
 
+	snprintf(error->text, sizeof error->text, "out of memory");
 	*saved = NULL;
 	if (iptables_in_use(IPTABLES_LEGACY))
-		result = iptables_save(IPTABLES_LEGACY, saved, &error);
+		result = iptables_save(IPTABLES_LEGACY, saved, error);
 	if (result == 0 && !*saved && !(*saved = strdup("")))
 		result = -ENOMEM;
-	if (result < 0)
-		log_warning("cannot see what iptables-legacy forwards: %s", error.text);
 	return result;
 }
 
 /* Applies a batch, "" if there is nothing to do; NULL when there was no memory for it. Returns 1 if
- * it changed anything, 0, or -errno, logged. */
-static int apply(const char *batch, const char *what)
+ * it changed anything, 0, or -errno. */
+static int apply(const char *batch, struct run_error *error)
 {
-	struct run_error error = {"out of memory"};
-	int result = -ENOMEM;
+	int result;
 
-	if (batch)
-		result = *batch ? iptables_restore(IPTABLES_LEGACY, batch, &error) : 0;
-	if (result < 0)
-		log_error("cannot %s iptables-legacy: %s", what, error.text);
-	return result < 0 ? result : *batch != '\0';
+	if (!batch) {
+		snprintf(error->text, sizeof error->text, "out of memory");
+		return -ENOMEM;
+	}
+	if (!*batch)
+		return 0;
+	result = iptables_restore(IPTABLES_LEGACY, batch, error);
+	return result < 0 ? result : 1;
 }
 
-void legacy_firewall_open(const struct host_config *config)
+static void log_shared(struct legacy_firewall *state, bool is_shared)
+{
+	if (is_shared && !state->is_shared)
+		log_warning(
+			"the FORWARD chain of iptables-legacy drops the tunnels' traffic and "
+			"cannot be changed (it leads to a chain that has rules of its own that "
+			"drop, and that packets to or from this host pass too): add rules to it "
+			"that accept what comes from and what goes to the interfaces vprox* and "
+			"vp<number>-*");
+	state->is_shared = is_shared;
+}
+
+static void log_change(const char *batch)
+{
+	if (strstr(batch, " -j VPROX\n"))
+		log_info("the FORWARD chain of iptables-legacy lets the tunnels' traffic through "
+			 "now, by a chain VPROX of its own");
+	else
+		log_info("removed the chain VPROX from iptables-legacy");
+}
+
+/* Returns 0 if the table is as it should be, 1 if it had to be changed, or -errno. */
+static int open_table(
+	struct legacy_firewall *state, const struct host_config *config, struct run_error *error)
 {
 	auto_free char *saved = NULL;
 	auto_free char *batch = NULL;
+	bool is_shared = false;
+	int result = read_saved(&saved, error);
 
-	if (read_saved(&saved) < 0)
+	if (result < 0)
+		return result;
+	batch = legacy_firewall_opening(saved, config, &is_shared);
+	log_shared(state, is_shared);
+	result = apply(batch, error);
+	if (result > 0)
+		log_change(batch);
+	return result;
+}
+
+/* The next tries are further and further apart. */
+static void fail(struct legacy_firewall *state, const char *reason)
+{
+	if (!state->is_failing)
+		log_error("cannot let the tunnels' traffic through iptables-legacy: %s", reason);
+	state->is_failing = true;
+	state->is_known = false;
+	state->delay = 2 * state->delay + 1;
+	if (state->delay > MAX_DELAY)
+		state->delay = MAX_DELAY;
+	state->wait = state->delay;
+}
+
+/* The digest is of before the change: the next call sees one more, and finds nothing to do. */
+static void open_changed(struct legacy_firewall *state, const struct host_config *config,
+	const uint8_t digest[LEGACY_DIGEST_SIZE])
+{
+	struct run_error error;
+
+	if (open_table(state, config, &error) < 0) {
+		fail(state, error.text);
 		return;
-	batch = legacy_firewall_opening(saved, config);
-	if (apply(batch, "let the tunnels' traffic through") > 0)
-		log_info("the FORWARD chain of iptables-legacy lets the tunnels' traffic through "
-			 "now, by a chain VPROX of its own");
+	}
+	state->is_known = true;
+	memcpy(state->digest, digest, sizeof state->digest);
+	state->is_failing = false;
+	state->delay = 0;
+}
+
+void legacy_firewall_reconcile(struct legacy_firewall *state, const struct host_config *config)
+{
+	uint8_t digest[LEGACY_DIGEST_SIZE];
+	int error;
+
+	if (state->wait > 0) {
+		state->wait--;
+		return;
+	}
+	if (!iptables_legacy_has_filter()) {
+		*state = (struct legacy_firewall){0};
+		return;
+	}
+	error = legacy_digest(digest);
+	if (error == -EAGAIN)
+		return;
+	if (error < 0)
+		fail(state, strerror(-error));
+	else if (!state->is_known || memcmp(digest, state->digest, sizeof digest) != 0)
+		open_changed(state, config, digest);
 }
 
 int legacy_firewall_remove(bool dry_run)
 {
 	auto_free char *saved = NULL;
 	auto_free char *batch = NULL;
-	int result = read_saved(&saved);
+	struct run_error error;
+	int result = read_saved(&saved, &error);
 
-	if (result < 0)
+	if (result < 0) {
+		log_warning("cannot see what iptables-legacy forwards: %s", error.text);
 		return result;
+	}
 	batch = legacy_firewall_closing(saved);
 	if (dry_run && batch)
 		result = *batch != '\0';
 	else
-		result = apply(batch, "remove the chain VPROX from");
-	if (result > 0)
+		result = apply(batch, &error);
+	if (result < 0)
+		log_error("cannot remove the chain VPROX from iptables-legacy: %s", error.text);
+	else if (result > 0)
 		log_info("%s the chain VPROX from iptables-legacy",
 			dry_run ? "would remove" : "removed");
 	return result;

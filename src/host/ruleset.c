@@ -13,7 +13,6 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
-#include "base/cleanup.h"
 #include "netlink/attribute.h"
 #include "netlink/request.h"
 #include "netlink/socket.h"
@@ -107,8 +106,7 @@ int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, 
 	return error;
 }
 
-int ruleset_rules(uint8_t family, const char *table, const char *chain, struct ruleset_rule **rules,
-	size_t *n)
+int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n)
 {
 	struct query query;
 	void *items = NULL;
@@ -119,26 +117,10 @@ int ruleset_rules(uint8_t family, const char *table, const char *chain, struct r
 	if (error < 0)
 		return error;
 	netlink_put_string(&query.request, NFTA_RULE_TABLE, table);
-	netlink_put_string(&query.request, NFTA_RULE_CHAIN, chain);
 	error = netlink_dump_items(
 		query.netlink, &query.request, decode_rule, NULL, sizeof **rules, &items, n);
 	netlink_close(query.netlink);
 	*rules = items;
-	return error;
-}
-
-int ruleset_is_closed(const struct ruleset_chain *chain, bool *is_closed)
-{
-	auto_free struct ruleset_rule *rules = NULL;
-	size_t n;
-	int error;
-
-	*is_closed = chain->policy_drop;
-	if (*is_closed)
-		return 0;
-	error = ruleset_rules(chain->family, chain->table, chain->name, &rules, &n);
-	for (size_t i = 0; error == 0 && i < n; i++)
-		*is_closed = *is_closed || rules[i].verdict == RULESET_STOP;
 	return error;
 }
 

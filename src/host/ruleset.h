@@ -17,16 +17,12 @@ typedef bool ruleset_chain_filter(const struct ruleset_chain *chain);
 int ruleset_generation(uint32_t *generation);
 
 /*
- * The wanted chains of all families; the rules of one chain in their order, none if it is not
- * there. The caller frees the list. Return 0 or -errno; -EINTR if the ruleset kept changing.
+ * The wanted chains of all families; all rules of one table, those of a chain one after the other
+ * in their order, none if it is not there. The caller frees the list. Return 0 or -errno; -EINTR if
+ * the ruleset kept changing.
  */
 int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n);
-int ruleset_rules(uint8_t family, const char *table, const char *chain, struct ruleset_rule **rules,
-	size_t *n);
-
-/* Whether a base chain lets nothing pass that it does not accept: by its policy, or by a rule
- * without conditions that drops or rejects. Returns 0 or -errno. */
-int ruleset_is_closed(const struct ruleset_chain *chain, bool *is_closed);
+int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n);
 
 /* How nft writes the family: "ip", "inet"; NULL for the others, whose forward and input chains see
  * no IPv4 packet that is routed. */

@@ -52,87 +52,133 @@ int ruleset_decode_chain(const struct nlmsghdr *message, struct ruleset_chain *c
 	return 0;
 }
 
+static void decode_verdict(const struct nlattr *const *verdict, struct ruleset_rule *rule)
+{
+	uint32_t code;
+
+	if (!attribute_u32(verdict[NFTA_VERDICT_CODE], &code))
+		return;
+	switch ((int32_t)ntohl(code)) {
+	case NF_ACCEPT:
+		rule->verdict = RULESET_ACCEPT;
+		break;
+	case NF_DROP:
+		rule->verdict = RULESET_STOP;
+		break;
+	case NFT_RETURN:
+		rule->verdict = RULESET_RETURN;
+		break;
+	case NFT_JUMP:
+		rule->verdict = RULESET_JUMP;
+		break;
+	case NFT_GOTO:
+		rule->verdict = RULESET_GOTO;
+		break;
+	default:
+		break;
+	}
+	attribute_string(verdict[NFTA_VERDICT_CHAIN], rule->target, sizeof rule->target);
+}
+
 /* A verdict that stands in the rule itself. Other immediate data is for a later expression. */
 static void decode_immediate(const struct nlattr *data, struct ruleset_rule *rule)
 {
 	const struct nlattr *immediate[NFTA_IMMEDIATE_DATA + 1], *value[NFTA_DATA_VERDICT + 1],
 		*verdict[NFTA_VERDICT_CHAIN + 1];
-	uint32_t code;
 
 	attributes_of_nest(data, immediate, N_ELEMENTS(immediate));
 	attributes_of_nest(immediate[NFTA_IMMEDIATE_DATA], value, N_ELEMENTS(value));
 	attributes_of_nest(value[NFTA_DATA_VERDICT], verdict, N_ELEMENTS(verdict));
-	if (!attribute_u32(verdict[NFTA_VERDICT_CODE], &code))
-		return;
-	switch ((int32_t)ntohl(code)) {
-	case NF_DROP:
-		rule->verdict = RULESET_STOP;
-		break;
-	case NFT_JUMP:
-	case NFT_GOTO:
-		if (attribute_string(
-			    verdict[NFTA_VERDICT_CHAIN], rule->target, sizeof rule->target))
-			rule->verdict = RULESET_JUMP;
-		break;
-	default:
-		break;
-	}
+	decode_verdict(verdict, rule);
 }
 
-/* A target of xtables', as iptables-nft keeps them. Returns whether the rule's verdict may depend
- * on it. */
-static bool decode_target(const struct nlattr *data, struct ruleset_rule *rule)
+enum ruleset_verdict ruleset_target_verdict(const char *name)
 {
+	/* They return XT_CONTINUE for every packet: net/netfilter/xt_*.c. */
+	static const char *const passing[] = {"AUDIT", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT",
+		"DSCP", "ECN", "HMARK", "IDLETIMER", "LED", "LOG", "MARK", "NFLOG", "NOTRACK",
+		"RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL"};
 	static const char *const stopping[] = {"DROP", "REJECT"};
-	static const char passing[] = "LOG";
+
+	if (is_one_of(name, stopping, N_ELEMENTS(stopping)))
+		return RULESET_STOP;
+	return is_one_of(name, passing, N_ELEMENTS(passing)) ? RULESET_NONE : RULESET_UNKNOWN;
+}
+
+/* A target of xtables', as iptables-nft keeps them. */
+static void decode_target(const struct nlattr *data, struct ruleset_rule *rule)
+{
 	const struct nlattr *target[NFTA_TARGET_NAME + 1];
 	char name[EXPRESSION_NAME_SIZE];
 
 	attributes_of_nest(data, target, N_ELEMENTS(target));
 	attribute_string(target[NFTA_TARGET_NAME], name, sizeof name);
-	if (is_one_of(name, stopping, N_ELEMENTS(stopping)))
-		rule->verdict = RULESET_STOP;
-	else if (strcmp(name, passing) != 0)
-		return true;
-	return false;
+	rule->verdict = ruleset_target_verdict(name);
 }
 
-/* Returns whether the expression can keep a packet from what follows it. */
-static bool decode_expression(const struct nlattr *nest, struct ruleset_rule *rule)
+/* A match of xtables': all but a comment may keep a packet from the verdict. */
+static void decode_match(const struct nlattr *data, struct ruleset_rule *rule)
 {
-	static const char *const passing[] = {"counter", "log", "notrack"};
+	const struct nlattr *match[NFTA_MATCH_NAME + 1];
+	char name[EXPRESSION_NAME_SIZE];
+
+	attributes_of_nest(data, match, N_ELEMENTS(match));
+	attribute_string(match[NFTA_MATCH_NAME], name, sizeof name);
+	if (strcmp(name, "comment") != 0)
+		rule->is_conditional = true;
+}
+
+/* A lookup in a set is a condition. One in a map of verdicts decides too, for what is in it. */
+static void decode_lookup(const struct nlattr *data, struct ruleset_rule *rule)
+{
+	const struct nlattr *lookup[NFTA_LOOKUP_DREG + 1];
+	uint32_t reg;
+
+	rule->is_conditional = true;
+	attributes_of_nest(data, lookup, N_ELEMENTS(lookup));
+	if (attribute_u32(lookup[NFTA_LOOKUP_DREG], &reg) && ntohl(reg) == NFT_REG_VERDICT)
+		rule->verdict = RULESET_UNKNOWN;
+}
+
+static void decode_expression(const struct nlattr *nest, struct ruleset_rule *rule)
+{
+	static const char *const passing[] = {"counter", "last", "log", "notrack"};
 	const struct nlattr *expression[NFTA_EXPR_DATA + 1];
+	const struct nlattr *data;
 	char name[EXPRESSION_NAME_SIZE];
 
 	attributes_of_nest(nest, expression, N_ELEMENTS(expression));
 	attribute_string(expression[NFTA_EXPR_NAME], name, sizeof name);
+	data = expression[NFTA_EXPR_DATA];
 	if (strcmp(name, "target") == 0)
-		return decode_target(expression[NFTA_EXPR_DATA], rule);
-	if (strcmp(name, "immediate") == 0)
-		decode_immediate(expression[NFTA_EXPR_DATA], rule);
+		decode_target(data, rule);
+	else if (strcmp(name, "match") == 0)
+		decode_match(data, rule);
+	else if (strcmp(name, "immediate") == 0)
+		decode_immediate(data, rule);
+	else if (strcmp(name, "lookup") == 0)
+		decode_lookup(data, rule);
 	else if (strcmp(name, "reject") == 0)
 		rule->verdict = RULESET_STOP;
-	else
-		return !is_one_of(name, passing, N_ELEMENTS(passing));
-	return false;
+	else if (strcmp(name, "queue") == 0)
+		rule->verdict = RULESET_UNKNOWN;
+	else if (!is_one_of(name, passing, N_ELEMENTS(passing)))
+		rule->is_conditional = true;
 }
 
 int ruleset_decode_rule(const struct nlmsghdr *message, struct ruleset_rule *rule)
 {
 	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1], *expression;
-	bool is_conditional = false;
 	uint64_t handle;
 
 	memset(rule, 0, sizeof *rule);
 	attributes_of_message(message, sizeof(struct nfgenmsg), table, N_ELEMENTS(table));
-	if (!attribute_u64(table[NFTA_RULE_HANDLE], &handle))
+	if (!attribute_u64(table[NFTA_RULE_HANDLE], &handle) ||
+		!attribute_string(table[NFTA_RULE_CHAIN], rule->chain, sizeof rule->chain))
 		return -EBADMSG;
 	rule->handle = be64toh(handle);
 	expression = attribute_next(table[NFTA_RULE_EXPRESSIONS], NULL);
 	for (; expression; expression = attribute_next(table[NFTA_RULE_EXPRESSIONS], expression))
-		if (decode_expression(expression, rule))
-			is_conditional = true;
-	if (is_conditional)
-		rule->verdict = RULESET_OTHER;
+		decode_expression(expression, rule);
 	return 0;
 }

@@ -23,16 +23,26 @@ struct ruleset_chain {
 };
 
 enum ruleset_verdict {
-	RULESET_OTHER, /* of any kind, with conditions or without */
-	RULESET_STOP, /* drops or rejects whatever gets here */
-	RULESET_JUMP, /* jumps or goes to the chain, without conditions */
+	RULESET_NONE, /* it counts, logs or marks, and what comes next is asked */
+	RULESET_ACCEPT,
+	RULESET_STOP, /* drops or rejects */
+	RULESET_RETURN,
+	RULESET_JUMP, /* jumps to the target; what returns from there goes on behind the rule */
+	RULESET_GOTO, /* likewise; what returns from there goes on where this chain would return */
+	RULESET_UNKNOWN, /* a map of verdicts, a queue, a target that we do not know */
 };
 
 struct ruleset_rule {
-	uint64_t handle;
+	uint64_t handle; /* in a table of iptables-legacy: its number in the chain, from 1 */
+	char chain[RULESET_NAME_SIZE];
+	bool is_conditional; /* the verdict is not for every packet that gets here */
 	enum ruleset_verdict verdict;
-	char target[RULESET_NAME_SIZE]; /* of RULESET_JUMP */
+	char target[RULESET_NAME_SIZE]; /* of RULESET_JUMP and RULESET_GOTO */
 };
+
+/* What a target of xtables' that is no chain decides: RULESET_NONE, RULESET_STOP, or
+ * RULESET_UNKNOWN. */
+enum ruleset_verdict ruleset_target_verdict(const char *name);
 
 /* One message of the kernel's answer, NFT_MSG_NEWCHAIN and NFT_MSG_NEWRULE. Return 0 or -EBADMSG.
  */

@@ -387,6 +387,11 @@ DROPS = {
             "policy drop; }; }'"],
     "docker": ["iptables-nft -P FORWARD DROP", "iptables-nft -N DOCKER-USER",
                "iptables-nft -A FORWARD -j DOCKER-USER", "iptables-nft -A DOCKER-USER -j RETURN"],
+    "a chain that rejects": [
+        "iptables-nft -N RH", "iptables-nft -A INPUT -i nothing -j RH",
+        "iptables-nft -A FORWARD -j RH",
+        "iptables-nft -A RH -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "iptables-nft -A RH -j REJECT --reject-with icmp-host-prohibited"],
 }
 
 
@@ -399,6 +404,50 @@ def test_another_firewall_that_drops_what_is_forwarded_lets_tunnels_through(
     server = host.start()
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping() and tunnel.visit() == host.address
+    server.stop()
+    host.assert_same(before)
+
+
+@pytest.mark.parametrize("iptables", ["iptables-nft", "iptables-legacy"])
+def test_an_operators_drop_is_not_passed_by_before_or_after_the_start(
+        host, client, kind, iptables):
+    """The rule of an operator in DOCKER-USER, under Docker's policy of drop."""
+    for command in "-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER":
+        host.ns.run(f"{iptables} {command}")
+    forbid = f"-d {echo.VISITED}/32 -j DROP"
+    host.ns.run(f"{iptables} -A DOCKER-USER {forbid}")
+    server = host.start()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping() and not tunnel.visit(seconds=2)
+    host.ns.run(f"{iptables} -D DOCKER-USER {forbid}")
+    assert tunnel.visit() == host.address
+    host.ns.run(f"{iptables} -A FORWARD {forbid}")  # behind all that is there
+    wait.until(lambda: not tunnel.visit(seconds=1))
+    host.ns.run(f"{iptables} -D FORWARD {forbid}")
+    assert tunnel.visit() == host.address
+    server.stop()
+
+
+@pytest.mark.parametrize("iptables", ["iptables-nft", "iptables-legacy"])
+def test_a_firewall_that_is_closed_after_the_start_lets_tunnels_through(host, client, iptables):
+    server = host.start()
+    tunnel = host.tunnel("ipip", client).up()
+    assert tunnel.visit() == host.address
+    host.ns.run(f"{iptables} -P FORWARD DROP")
+    host.ns.run(f"{iptables} -A FORWARD -i docker0 -j ACCEPT")
+    wait.until(lambda: "-A FORWARD -j VPROX" in host.ns.run(f"{iptables} -S FORWARD"))
+    assert tunnel.visit() == host.address
+    server.stop()
+    assert "VPROX" not in host.ns.run(f"{iptables}-save")
+
+
+def test_a_firewall_that_cannot_be_opened_without_overriding_a_rule_is_told(host):
+    for command in DROPS["a chain that rejects"]:
+        host.ns.run(command)
+    host.ns.run(f"iptables-nft -I RH -d {echo.VISITED}/32 -j DROP")
+    before = host.snapshot()
+    server = host.start()
+    assert server.logged(r'warning .*"FORWARD" .*cannot be changed .*add rules to it')
     server.stop()
     host.assert_same(before)
 
@@ -434,7 +483,7 @@ def test_a_firewall_that_drops_what_comes_in_is_told_what_must_be_open(host):
     host.ns.run("nft add table inet strict '{ chain input { type filter hook input priority 0; "
                 "policy drop; ct state established,related accept; }; }'")
     server = host.start()
-    assert server.logged(r"warning .*443.*50227|warning .*50227.*443")
+    assert server.logged(r"warning .*50227, TCP 443 and ICMP to ")
 
 
 def test_when_our_table_is_deleted_it_is_made_again(host, client):

@@ -37,10 +37,11 @@ def sh(namespace, command, check=True, **options):
 class Tool:
     """A firewall-tool that is running in a namespace."""
 
-    def __init__(self, namespace=SERVER, flags=(), endpoints=ENDPOINTS):
+    def __init__(self, namespace=SERVER, flags=(), endpoints=ENDPOINTS, environment=None):
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", namespace, str(TOOL), *flags, BLOCK, *endpoints],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(environment or {})})
 
     def run(self, command):
         """Returns what the command printed; it must succeed."""

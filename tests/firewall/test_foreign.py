@@ -1,5 +1,6 @@
 """Other programs' firewalls that drop what they do not accept, with real traffic in a tunnel."""
 
+import os
 import re
 import subprocess
 import threading
@@ -50,6 +51,39 @@ REJECTING = """*filter
 -A FORWARD -j REJECT --reject-with icmp-host-prohibited
 COMMIT
 """
+DOCKER_28 = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:DOCKER-BRIDGE - [0:0]
+:DOCKER-CT - [0:0]
+:DOCKER-FORWARD - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-FORWARD
+-A DOCKER ! -i docker0 -o docker0 -j DROP
+-A DOCKER-BRIDGE -o docker0 -j DOCKER
+-A DOCKER-CT -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER-FORWARD -j DOCKER-CT
+-A DOCKER-FORWARD -j DOCKER-BRIDGE
+-A DOCKER-FORWARD -i docker0 -j ACCEPT
+COMMIT
+"""
+RH = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:RH-Firewall-1-INPUT - [0:0]
+-A INPUT -j RH-Firewall-1-INPUT
+-A FORWARD -j RH-Firewall-1-INPUT
+-A RH-Firewall-1-INPUT -i lo -j ACCEPT
+-A RH-Firewall-1-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A RH-Firewall-1-INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A RH-Firewall-1-INPUT -j REJECT --reject-with icmp-host-prohibited
+COMMIT
+"""
+UFW_REJECTING = UFW.replace("COMMIT", "-A ufw-reject-forward -j REJECT\nCOMMIT")
 NATIVE = {
     "a policy": """table inet mine {
         chain f {
@@ -67,8 +101,46 @@ NATIVE = {
         chain a { type filter hook forward priority -10; policy accept; iifname "nothing" drop; }
         chain b { type filter hook forward priority 10; policy drop; }
     }""",
+    "two in one table": """table inet mine {
+        chain a { type filter hook forward priority -10; policy drop; }
+        chain b { type filter hook forward priority 10; policy accept; ip daddr != 0.0.0.0 accept
+            reject; }
+        chain c { type filter hook forward priority 20; policy accept
+            ct state invalid drop
+            goto d
+        }
+        chain d { counter reject; }
+    }""",
+    "firewalld": """table inet firewalld {
+        chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept
+            ct state { established, related } accept
+            ct state invalid drop
+            iifname "lo" accept
+            jump filter_FORWARD_POLICIES
+            reject with icmpx admin-prohibited
+        }
+        chain filter_FORWARD_POLICIES {
+            iifname "other" jump filter_FWD_public
+            iifname "other" reject with icmpx admin-prohibited
+            jump filter_FWD_public
+            reject with icmpx admin-prohibited
+        }
+        chain filter_FWD_public {
+            jump filter_FWD_public_deny
+            jump filter_FWD_public_allow
+            reject with icmpx admin-prohibited
+        }
+        chain filter_FWD_public_deny { }
+        chain filter_FWD_public_allow { }
+    }""",
 }
-IPTABLES = {"docker": DOCKER, "ufw": UFW, "rejecting": REJECTING}
+# Each with the rule of FORWARD that the jump has to stand before, None at the end.
+IPTABLES = {"docker up to 27": (DOCKER, None), "docker 28": (DOCKER_28, None), "ufw": (UFW, None),
+            "ufw rejecting": (UFW_REJECTING, "-A FORWARD -j ufw-reject-forward"),
+            "rejecting": (REJECTING, "-A FORWARD -j REJECT --reject-with icmp-host-prohibited"),
+            "red hat": (RH, "-A FORWARD -j RH-Firewall-1-INPUT")}
+FORBIDDEN = "203.0.113.253"  # what an operator does not want the tunnels to reach
+FORBID = f"-s 10.100.0.0/16 -d {FORBIDDEN}/32 -j DROP"
 
 
 @pytest.fixture
@@ -82,7 +154,8 @@ def route():
     sh(SERVER, f"ip link add eth0 type veth peer name eth0 netns {INTERNET}")
     for name, link, address in [
             (SERVER, "vp0-1", None), (CLIENT, "vp0", "10.100.0.2/32"),
-            (SERVER, "eth0", "203.0.113.1/24"), (INTERNET, "eth0", "203.0.113.254/24")]:
+            (SERVER, "eth0", "203.0.113.1/24"), (INTERNET, "eth0", "203.0.113.254/24"),
+            (INTERNET, "eth0", f"{FORBIDDEN}/24")]:
         sh(name, f"ip link set {link} up")
         if address:
             sh(name, f"ip addr add {address} dev {link}")
@@ -94,7 +167,7 @@ def route():
     web = subprocess.Popen(
         ["ip", "netns", "exec", INTERNET, "/usr/bin/python3", "-c",
          "import socket\n"
-         "s = socket.create_server(('203.0.113.254', 80))\n"
+         "s = socket.create_server(('', 80))\n"
          "print('up', flush=True)\n"
          "while True:\n"
          "    c, a = s.accept(); c.sendall(a[0].encode()); c.close()"],
@@ -117,9 +190,9 @@ def delete():
 PATIENCE = 20  # seconds, on a machine that has much else to do
 
 
-def seen_address(seconds=1):
+def seen_address(seconds=1, address="203.0.113.254"):
     """The address the web server saw; None if the client did not get through."""
-    read = ["timeout", str(seconds), "bash", "-c", "cat < /dev/tcp/203.0.113.254/80"]
+    read = ["timeout", str(seconds), "bash", "-c", f"cat < /dev/tcp/{address}/80"]
     return sh(CLIENT, read, check=False) or None
 
 
@@ -140,8 +213,8 @@ def restore(kind, rules):
 
 
 @pytest.mark.parametrize("kind", ["nft", "legacy"])
-@pytest.mark.parametrize("rules", IPTABLES.values(), ids=IPTABLES)
-def test_the_tunnel_works_under_a_closed_forward_chain_of_iptables(route, kind, rules):
+@pytest.mark.parametrize("rules, before_rule", IPTABLES.values(), ids=IPTABLES)
+def test_the_tunnel_works_under_a_closed_forward_chain_of_iptables(route, kind, rules, before_rule):
     assert seen_address(PATIENCE) == "203.0.113.1"
     restore(kind, rules)
     before = listing()
@@ -151,10 +224,159 @@ def test_the_tunnel_works_under_a_closed_forward_chain_of_iptables(route, kind, 
     assert "-A FORWARD -j VPROX" in sh(SERVER, f"iptables-{kind}-save")
     assert "-i vp0-+" in sh(SERVER, f"iptables-{kind} -S VPROX")
     sh(SERVER, "nft list ruleset")
-    assert sh(SERVER, f"iptables-{kind} -S FORWARD").splitlines()[1] == "-A FORWARD -j VPROX"
+    assert behind_the_jump(kind) == before_rule
     route.run("foreign-stop")
     assert listing() == before
     assert seen_address() is None
+
+
+def behind_the_jump(kind, chain="FORWARD"):
+    """The rule behind the one jump to VPROX in the chain; None if it is the last."""
+    rules = sh(SERVER, f"iptables-{kind} -S {chain}").splitlines()
+    assert rules.count(f"-A {chain} -j VPROX") == 1, rules
+    return (rules + [None])[rules.index(f"-A {chain} -j VPROX") + 1]
+
+
+def assert_only_the_forbidden_is_closed():
+    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(address=FORBIDDEN) is None
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+@pytest.mark.parametrize("rules, chain", [
+    (DOCKER, "DOCKER-USER"), (DOCKER_28, "DOCKER-USER"), (UFW, "ufw-before-forward"),
+    (UFW_REJECTING, "ufw-before-forward"), (REJECTING, "FORWARD")],
+    ids=["docker up to 27", "docker 28", "ufw", "ufw rejecting", "rejecting"])
+def test_an_operators_drop_is_kept_whether_it_was_there_before_or_comes_later(
+        route, kind, rules, chain):
+    restore(kind, rules)
+    route.run("foreign-reconcile")
+    assert seen_address(PATIENCE, FORBIDDEN) == "203.0.113.1"
+    sh(SERVER, f"iptables-{kind} -I {chain} {FORBID}")
+    route.run("foreign-reconcile")
+    assert_only_the_forbidden_is_closed()
+    route.run("foreign-stop")
+    route.run("foreign-reconcile")
+    assert_only_the_forbidden_is_closed()
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_a_drop_that_is_added_at_the_end_is_not_overtaken(route, kind):
+    restore(kind, DOCKER)
+    route.run("foreign-reconcile")
+    sh(SERVER, f"iptables-{kind} -A FORWARD {FORBID}")
+    assert seen_address(PATIENCE, FORBIDDEN) == "203.0.113.1"
+    route.run("foreign-reconcile")
+    assert_only_the_forbidden_is_closed()
+    assert behind_the_jump(kind) is None
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_a_rule_that_drops_the_rest_is_not_overtaken_wherever_it_comes(route, kind):
+    restore(kind, DOCKER)
+    route.run("foreign-reconcile")
+    sh(SERVER, f"iptables-{kind} -I FORWARD 2 -j DROP")
+    assert seen_address() is None
+    route.run("foreign-reconcile")
+    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert behind_the_jump(kind) == "-A FORWARD -j DROP"
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_a_policy_that_changes_later_is_followed(route, kind):
+    restore(kind, DOCKER.replace("FORWARD DROP", "FORWARD ACCEPT"))
+    before = listing()
+    route.run("foreign-reconcile")
+    assert listing() == before
+    sh(SERVER, f"iptables-{kind} -P FORWARD DROP")
+    assert seen_address() is None
+    route.run("foreign-reconcile")
+    assert seen_address(PATIENCE) == "203.0.113.1"
+    sh(SERVER, f"iptables-{kind} -P FORWARD ACCEPT")
+    route.run("foreign-reconcile")
+    assert listing() == before
+
+
+RH_DROP = RH.replace("-A RH-Firewall-1-INPUT -i lo", f"-A RH-Firewall-1-INPUT {FORBID}\n"
+                     "-A RH-Firewall-1-INPUT -i lo")
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_a_chain_that_drops_some_and_rejects_the_rest_is_opened_inside(route, kind):
+    restore(kind, RH_DROP.replace("-A INPUT -j RH-Firewall-1-INPUT\n", ""))
+    before = listing()
+    route.run("foreign-reconcile")
+    assert_only_the_forbidden_is_closed()
+    assert "REJECT" in behind_the_jump(kind, "RH-Firewall-1-INPUT")
+    route.run("foreign-stop")
+    assert listing() == before
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_what_cannot_be_opened_without_overriding_somebody_gets_one_line(route, kind):
+    restore(kind, RH_DROP)
+    before = listing()
+    tool = Tool()
+    for _ in range(3):
+        tool.run("foreign-reconcile")
+        sh(SERVER, f"iptables-{kind} -A INPUT -i nothing -j ACCEPT")  # so that it looks again
+    for _ in range(3):
+        sh(SERVER, f"iptables-{kind} -D INPUT -i nothing -j ACCEPT")
+    assert listing() == before
+    warned, = [line for line in tool.close().splitlines() if "cannot be changed" in line]
+    assert "add rules to it" in warned and "interfaces vprox*" in warned
+    assert "FORWARD" in warned and ("iptables-legacy" in warned) == (kind == "legacy")
+
+
+@pytest.mark.parametrize("command", [
+    "iptables-legacy -P FORWARD DROP", "iptables-legacy-restore",
+    "iptables-legacy -A FORWARD -j DROP"])
+def test_a_firewall_of_iptables_legacy_that_is_started_later_does_not_close_the_tunnel(
+        route, command):
+    route.run("foreign-reconcile")
+    sh(SERVER, command, input=UFW)
+    assert seen_address() is None
+    route.run("foreign-reconcile")
+    assert seen_address(PATIENCE) == "203.0.113.1"
+    sh(SERVER, "iptables-legacy -F")
+    sh(SERVER, "iptables-legacy -P FORWARD DROP")
+    assert seen_address() is None
+    route.run("foreign-reconcile")
+    assert seen_address(PATIENCE) == "203.0.113.1"
+
+
+def test_no_program_is_started_while_iptables_legacy_only_counts(route, tmp_path):
+    restore("legacy", DOCKER)
+    for name in "save", "restore":
+        program = tmp_path / f"iptables-legacy-{name}"
+        program.write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/started\n"
+                           f'exec /usr/sbin/iptables-legacy-{name} "$@"\n')
+        program.chmod(0o755)
+    tool = Tool(environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+                endpoints=["0,203.0.113.1,10.100.0.0/16,50227"])
+    for _ in range(3):
+        tool.run("foreign-reconcile")
+        assert seen_address(PATIENCE) == "203.0.113.1"
+    # What was written is read once more.
+    assert (tmp_path / "started").read_text().split() == ["save", "restore", "save"]
+    tool.close()
+
+
+def test_a_failing_iptables_legacy_is_said_once_and_not_tried_all_the_time(route, tmp_path):
+    restore("legacy", DOCKER)
+    program = tmp_path / "iptables-legacy-save"
+    program.write_text(f"#!/bin/sh\necho x >>{tmp_path}/started\necho no luck >&2\nexit 4\n")
+    program.chmod(0o755)
+    tool = Tool(environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    for _ in range(20):
+        tool.run("foreign-reconcile")
+    assert len((tmp_path / "started").read_text().split()) == 4
+    program.unlink()
+    for _ in range(13):
+        tool.run("foreign-reconcile")
+    assert behind_the_jump("legacy") is None
+    said = tool.close()
+    assert said.count("no luck") == 1
 
 
 @pytest.mark.parametrize("rules", NATIVE.values(), ids=NATIVE)
@@ -326,10 +548,20 @@ def test_a_closed_input_is_said_with_what_has_to_be_open(empty_server):
     said = run_tool("inputs").splitlines()
     assert len(said) == 2
     for line in said:
-        assert "protocol 4, UDP 50227 and TCP 443 to 203.0.113.1" in line
-        assert "UDP 50228 and TCP 443 to 203.0.113.2" in line
+        assert "protocol 4, UDP 50227, TCP 443 and ICMP to 203.0.113.1" in line
+        assert "UDP 50228, TCP 443 and ICMP to 203.0.113.2" in line
     assert '"in" of the nftables table inet mine' in said[0]
     assert "iptables-legacy" in said[1]
+
+
+@pytest.mark.parametrize("kind", ["nft", "legacy"])
+def test_an_input_that_jumps_to_a_chain_that_rejects_is_closed(empty_server, kind):
+    restore(kind, RH.replace("-A RH-Firewall-1-INPUT -j REJECT --reject-with "
+                             "icmp-host-prohibited\n", ""))
+    assert run_tool("inputs") == ""
+    restore(kind, RH)
+    said, = run_tool("inputs").splitlines()
+    assert "INPUT" in said and "protocol 4, UDP 50227, TCP 443 and ICMP to 203.0.113.1" in said
 
 
 def test_an_input_chain_of_another_table_is_no_closed_input(empty_server):
