@@ -20,6 +20,7 @@ enum {
 	PLANE_ERROR_SIZE = 256, /* of plane_error()'s text */
 	PLANE_REMOVAL_BATCH =
 		50, /* peers in one plane_remove(): a creation waits for the whole of it */
+	PLANE_ADD_BATCH = 50, /* peers in one add_many() */
 };
 
 /* --plane */
@@ -130,6 +131,13 @@ struct plane_ops {
 	 * call made.
 	 */
 	int (*add)(struct plane_device *device, const struct plane_peer *peer);
+
+	/*
+	 * As add() for n peers, PLANE_ADD_BATCH at the most, in one go where the plane can: what a
+	 * device that was made again has lost is nowhere but in the caller's memory until then.
+	 * After an error any of them may be there; add() tells which could not be made.
+	 */
+	int (*add_many)(struct plane_device *device, const struct plane_peer *peers, size_t n);
 
 	/*
 	 * Whether the peer is still there: 0, -ENODEV for "certainly not", anything else for

@@ -42,7 +42,8 @@ static void find_present(struct endpoint *endpoint)
 	orphans_free(&healing.orphans);
 }
 
-/* A peer whose endpoint cannot be restored comes back by itself, when it notices. */
+/* Of a peer that is not there nothing happens. One whose endpoint cannot be restored comes back by
+ * itself, when it notices. */
 static void restore_endpoint(struct endpoint *endpoint, const struct peer *peer)
 {
 	if (endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage) < 0)
@@ -50,12 +51,37 @@ static void restore_endpoint(struct endpoint *endpoint, const struct peer *peer)
 			peer_text(&peer->id).s, plane_error(endpoint->plane));
 }
 
-/* Gives the new device the peers that it does not have. One that fails stays in the table: its next
- * request writes it. */
+/* One that fails stays in the table: its next request writes it. Returns whether it is there. */
+static bool give_back(struct endpoint *endpoint, const struct plane_peer *id)
+{
+	if (endpoint->plane->ops->add(endpoint->device, id) == 0)
+		return true;
+	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
+		peer_text(id).s, plane_error(endpoint->plane));
+	return false;
+}
+
+/* Returns how many are there. */
+static size_t give_back_many(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
+{
+	size_t n_back = 0;
+
+	if (n == 0 || endpoint->plane->ops->add_many(endpoint->device, ids, n) == 0)
+		return n;
+	for (size_t i = 0; i < n; i++)
+		n_back += give_back(endpoint, &ids[i]);
+	return n_back;
+}
+
+/*
+ * Gives the new device the peers that it does not have. As long as they are nowhere but in this
+ * process, its death would be their loss: so they are given back all together and at once, and only
+ * then begins what takes time.
+ */
 static size_t give_peers_back(struct endpoint *endpoint)
 {
-	const struct plane_ops *ops = endpoint->plane->ops;
-	size_t n = 0;
+	struct plane_peer batch[PLANE_ADD_BATCH];
+	size_t n = 0, n_back = 0;
 
 	find_present(endpoint);
 	hash_for_each (&endpoint->peers.table, node) {
@@ -63,16 +89,20 @@ static size_t give_peers_back(struct endpoint *endpoint)
 
 		if (peer->last_reading == endpoint->reading)
 			continue;
-		if (ops->add(endpoint->device, &peer->id) < 0) {
-			log_error("%s: cannot make the tunnel of %s again: %s",
-				endpoint_text(endpoint).s, peer_text(&peer->id).s,
-				plane_error(endpoint->plane));
+		batch[n++] = peer->id;
+		if (n < PLANE_ADD_BATCH)
 			continue;
-		}
-		restore_endpoint(endpoint, peer);
-		n++;
+		n_back += give_back_many(endpoint, batch, n);
+		n = 0;
 	}
-	return n;
+	n_back += give_back_many(endpoint, batch, n);
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (peer->last_reading != endpoint->reading)
+			restore_endpoint(endpoint, peer);
+	}
+	return n_back;
 }
 
 int endpoint_heal(struct endpoint *endpoint)

@@ -135,11 +135,13 @@ static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
 	return error == -ENODEV;
 }
 
-/* An IPIP tunnel outlives its endpoint's device: as long as it may be there, it keeps its address.
+/*
+ * An IPIP tunnel outlives its endpoint's device: as long as it may be there, it keeps its address.
+ * So does one that is missing because its device is lost: it is given back with the others.
  */
-static void forget_if_gone(struct endpoint *endpoint, struct peer *peer)
+static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int error)
 {
-	if (peer->id.kind == PEER_IPIP && endpoint->device &&
+	if (error != -ENODEV && peer->id.kind == PEER_IPIP && endpoint->device &&
 		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
 		forget(endpoint, peer);
 }
@@ -156,7 +158,7 @@ static enum ipc_status connect_again(
 			log_error("%s: cannot make the tunnel of %s again: %s",
 				endpoint_text(endpoint).s, peer_text(&peer->id).s,
 				plane_error(endpoint->plane));
-			forget_if_gone(endpoint, peer);
+			forget_if_gone(endpoint, peer, error);
 			return IPC_FAILED;
 		}
 	}

@@ -50,11 +50,22 @@ static int add(struct plane_device *device, const struct plane_peer *peer)
 	fake->n_adds++;
 	if (fake->add_error)
 		return fake->add_error;
+	if (ipv4_equal(peer->inner, fake->refused))
+		return -EEXIST;
 	if (i == fake->n_peers) {
 		fake->usage[i] = (struct plane_usage){0};
 		fake->peers[fake->n_peers++] = *peer;
 	}
 	return 0;
+}
+
+static int add_many(struct plane_device *device, const struct plane_peer *peers, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = add(device, &peers[i]);
+	return error;
 }
 
 static int check(struct plane_device *device, const struct plane_peer *peer)
@@ -148,6 +159,7 @@ static const struct plane_ops fake_ops = {
 	.find = find_peers,
 	.close = close_device,
 	.add = add,
+	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,

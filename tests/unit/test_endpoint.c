@@ -755,6 +755,34 @@ static void a_device_that_goes_while_it_is_made_again_costs_no_request(void **st
 	f->fake.n_going = 0;
 }
 
+static void who_asks_again_while_devices_die_keeps_the_address(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_IPIP, 1);
+
+	lose_device(f);
+	f->fake.n_going = 1000;
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	f->fake.n_going = 0;
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), address));
+}
+
+static void one_peer_that_cannot_be_given_back_holds_up_no_other(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 first = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	struct ipv4 refused = connect_as(f, IPC_CONNECT_IPIP, 2);
+	struct ipv4 last = connect_as(f, IPC_CONNECT_WIREGUARD, 3);
+
+	lose_device(f);
+	f->fake.refused = refused;
+	assert_int_equal(inspect(f), 3);
+	assert_non_null(fake_plane_usage(&f->fake, first));
+	assert_non_null(fake_plane_usage(&f->fake, last));
+	assert_null(fake_plane_usage(&f->fake, refused));
+}
+
 static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state)
 {
 	struct fixture *f = *state;
@@ -830,6 +858,8 @@ int main(void)
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(nobody_waits_for_an_ipip_peer),
+		RULE(who_asks_again_while_devices_die_keeps_the_address),
+		RULE(one_peer_that_cannot_be_given_back_holds_up_no_other),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
 		RULE(a_device_that_cannot_be_made_again_is_tried_again_later),

@@ -65,6 +65,22 @@ static int add(struct plane_device *plane_device, const struct plane_peer *peer)
 				    device->name.s);
 }
 
+static int add_many(struct plane_device *plane_device, const struct plane_peer *peers, size_t n)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	char request[UAPI_CLIENT_REQUEST_SIZE * (PLANE_ADD_BATCH + 1)];
+	int error;
+
+	if (n > PLANE_ADD_BATCH)
+		return embedded_fail(
+			embedded_plane_of(device), -EINVAL, "add %zu peers at once", n);
+	embedded_add_many_text(peers, n, request);
+	error = uapi_client_ask(device->name.s, request, NULL);
+	return error == 0 ? 0
+			  : embedded_fail(embedded_plane_of(device), error, "add peers to %s",
+				    device->name.s);
+}
+
 static int check(struct plane_device *plane_device, const struct plane_peer *peer)
 {
 	struct embedded_device *device = embedded_of_device(plane_device);
@@ -142,6 +158,7 @@ static const struct plane_ops embedded_ops = {
 	.find = embedded_find,
 	.close = close_device,
 	.add = add,
+	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,

@@ -9,16 +9,27 @@
 
 #include "base/hex.h"
 
-void embedded_add_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE])
+/* The lines that make one peer. Returns their length. */
+static int write_peer(const struct plane_peer *peer, char *text)
 {
 	if (peer->kind == PEER_WIREGUARD)
-		snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
-			"set=1\npublic_key=%s\nreplace_allowed_ips=true\nallowed_ip=%s/32\n\n",
+		return sprintf(text, "public_key=%s\nreplace_allowed_ips=true\nallowed_ip=%s/32\n",
 			hex_key(&peer->key).s, ipv4_text(peer->inner).s);
-	else
-		snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
-			"set=1\nipip_peer=%s\nipip_inner=%s\n\n", ipv4_text(peer->remote).s,
-			ipv4_text(peer->inner).s);
+	return sprintf(text, "ipip_peer=%s\nipip_inner=%s\n", ipv4_text(peer->remote).s,
+		ipv4_text(peer->inner).s);
+}
+
+void embedded_add_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE])
+{
+	embedded_add_many_text(peer, 1, request);
+}
+
+void embedded_add_many_text(const struct plane_peer *peers, size_t n, char *request)
+{
+	request += sprintf(request, "set=1\n");
+	for (size_t i = 0; i < n; i++)
+		request += write_peer(&peers[i], request);
+	sprintf(request, "\n");
 }
 
 void embedded_check_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE])

@@ -11,7 +11,8 @@ void embedded_check_text(const struct plane_peer *peer, char request[UAPI_CLIENT
 /* Where the peer was last, and a handshake with it. */
 void embedded_restore_text(const struct plane_peer *peer, const struct plane_usage *last,
 	char request[UAPI_CLIENT_REQUEST_SIZE]);
-/* request has UAPI_CLIENT_REQUEST_SIZE bytes for each peer, and as many more. */
+/* In these two request has UAPI_CLIENT_REQUEST_SIZE bytes for each peer, and as many more. */
+void embedded_add_many_text(const struct plane_peer *peers, size_t n, char *request);
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request);
 /* Holds the private key: to be wiped. */
 void embedded_configure_text(

@@ -141,6 +141,15 @@ static int add(struct plane_device *plane_device, const struct plane_peer *peer)
 					    : kernel_ipip_add(device, peer->inner, peer->remote);
 }
 
+static int add_many(struct plane_device *device, const struct plane_peer *peers, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = add(device, &peers[i]);
+	return error;
+}
+
 static int check(struct plane_device *plane_device, const struct plane_peer *peer)
 {
 	struct kernel_device *device = kernel_of_device(plane_device);
@@ -219,6 +228,7 @@ static const struct plane_ops kernel_ops = {
 	.find = kernel_find,
 	.close = close_device,
 	.add = add,
+	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
 	.dump = kernel_dump,
