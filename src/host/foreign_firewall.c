@@ -188,20 +188,22 @@ static int plan_table(struct foreign_firewall *foreign, struct table_plan *plan)
 	return error;
 }
 
-/* Reports every chain that the commands would have opened. */
-static void report_failure(
-	struct foreign_firewall *foreign, const struct table_plan *plan, const char *reason)
+/* Whether the chain is one of those that the commands open. */
+static bool is_to_be_opened(const struct table_plan *plan, const struct ruleset_chain *chain)
 {
 	struct ruleset_place place;
 
-	for (size_t i = 0; i < plan->table.n_chains; i++) {
-		const struct ruleset_chain *chain = &plan->table.chains[i];
+	return is_forward_chain_of(plan, chain) &&
+	       ruleset_find_place(&plan->table, chain, FOREIGN_CHAIN, &place) == 0 &&
+	       place.kind == RULESET_PLACE_FOUND;
+}
 
-		if (is_forward_chain_of(plan, chain) &&
-			ruleset_find_place(&plan->table, chain, FOREIGN_CHAIN, &place) == 0 &&
-			place.kind == RULESET_PLACE_FOUND)
-			report_closed(foreign, chain, reason);
-	}
+static void report_failure(
+	struct foreign_firewall *foreign, const struct table_plan *plan, const char *reason)
+{
+	for (size_t i = 0; i < plan->table.n_chains; i++)
+		if (is_to_be_opened(plan, &plan->table.chains[i]))
+			report_closed(foreign, &plan->table.chains[i], reason);
 }
 
 static void log_done(struct foreign_firewall *foreign, const struct table_plan *plan)
@@ -209,7 +211,7 @@ static void log_done(struct foreign_firewall *foreign, const struct table_plan *
 	const char *family = ruleset_family_name(plan->first->family);
 
 	for (size_t i = 0; i < plan->table.n_chains; i++)
-		if (plan->n_places > 0 && is_forward_chain_of(plan, &plan->table.chains[i]))
+		if (is_to_be_opened(plan, &plan->table.chains[i]))
 			forget_reported(foreign, &plan->table.chains[i]);
 	for (size_t i = 0; i < plan->n_places; i++)
 		log_info("the chain \"%s\" of the nftables table %s %s lets the tunnels' traffic "

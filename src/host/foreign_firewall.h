@@ -1,8 +1,9 @@
 /*
  * Other programs' firewalls whose forward chain drops what it does not accept (Docker, ufw,
  * firewalld): an accept in the server's own table does not override that. A chain VPROX in the
- * foreign table, jumped to from its forward chain, accepts what comes from and goes to tunnels;
- * everything that keeps tunnels apart is in the server's own table.
+ * foreign table accepts what comes from and goes to tunnels. It is jumped to where the forward
+ * chain drops what nobody has decided (ruleset_place.h), so that it passes by no rule of others'
+ * that drops; everything that keeps tunnels apart is in the server's own table.
  *
  * What goes wrong here is logged, once for each chain, and not fatal.
  */
@@ -17,9 +18,10 @@ struct foreign_firewall;
 struct foreign_firewall *foreign_firewall_new(const struct host_config *config);
 
 /*
- * To be called at start, and again every few seconds because other programs flush their tables. The
- * first call writes VPROX anew where an earlier server left one, and opens legacy iptables too, by
- * its programs; later calls start none, and cost one netlink message where no table has changed.
+ * To be called at start, and again every few seconds because other programs flush and change their
+ * tables. The first call writes VPROX anew where an earlier server left one. Where nothing has
+ * changed, a call costs one netlink message, and a copy of the filter table of iptables-legacy if
+ * there is one; it starts the programs of iptables-legacy only where that has changed.
  */
 void foreign_firewall_reconcile(struct foreign_firewall *foreign);
 

@@ -328,6 +328,25 @@ def test_what_cannot_be_opened_without_overriding_somebody_gets_one_line(route, 
     assert "FORWARD" in warned and ("iptables-legacy" in warned) == (kind == "legacy")
 
 
+def test_what_stays_closed_is_not_said_again_when_its_neighbour_is_opened(route):
+    sh(SERVER, "nft -f -", input='''table ip mine {
+        chain common { ip daddr 203.0.113.253 drop
+            drop
+        }
+        chain in { type filter hook input priority 0; iifname "nothing" jump common; }
+        chain closed { type filter hook forward priority 0; jump common; }
+        chain opened { type filter hook forward priority 1; policy drop; }
+    }''')
+    tool = Tool()
+    for _ in range(3):
+        tool.run("foreign-reconcile")
+        sh(SERVER, "nft flush chain ip mine opened")
+    tool.run("foreign-reconcile")
+    said = tool.close()
+    assert said.count('"closed" of the nftables table ip mine drops') == 1
+    assert said.count('"opened" of the nftables table ip mine lets') == 4
+
+
 @pytest.mark.parametrize("command", [
     "iptables-legacy -P FORWARD DROP", "iptables-legacy-restore",
     "iptables-legacy -A FORWARD -j DROP"])
