@@ -25,7 +25,9 @@ int request_supervisor_find_user(struct request_supervisor *supervisor)
 	struct user user;
 
 	if (user_find(NULL, &user) < 0) {
-		log_error("there is neither a user vprox nor one nobody to talk to the server as");
+		log_error("there is no user without rights to talk to the server as: vprox has "
+			  "those of "
+			  "root, or there is no free user ID");
 		return -ENOENT;
 	}
 	supervisor->user = user.id;

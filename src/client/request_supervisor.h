@@ -30,7 +30,7 @@ struct request_supervisor {
 	struct request_result result; /* so far */
 };
 
-/* Fills in the user: vprox, or nobody where there is no such. 0 or -errno, logged. */
+/* Fills in the user: as user_find(NULL). 0 or -errno, logged. */
 int request_supervisor_find_user(struct request_supervisor *supervisor);
 
 /*

@@ -217,7 +217,7 @@ static const struct command_option options[] = {
 	{
 		.name = "user",
 		.argument = "USER",
-		.otherwise = "vprox, or nobody where there is none",
+		.otherwise = "vprox, or an ID that is nobody's",
 		.help = "the user that these processes run as",
 		OPTION_TEXT(struct server_config, user),
 	},

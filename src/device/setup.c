@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/user.h"
 #include "device/confine.h"
 #include "device/control.h"
 #include "device/fast_path_control.h"
@@ -168,8 +169,11 @@ static void log_what_is_lacking(const struct device *device)
 
 int device_start(struct device *device)
 {
-	int error = confine_privileges();
+	struct user user;
+	int error = user_find_own(DEVICE_USER, &user);
 
+	if (error == 0)
+		error = confine_privileges(&user);
 	tzset(); /* the log's first date would open a file */
 	log_what_is_lacking(device);
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)

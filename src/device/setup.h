@@ -12,6 +12,10 @@ enum {
  * one a core. Returns 0 or -errno; then device_free() must not be called. */
 int device_init(
 	struct device *device, const char *name, unsigned int n_workers, const char *uapi_path);
+/* Whom the device becomes, if there is such a user: as user_find_own(). No other process is his, so
+ * that none of those that talk to strangers can end a device. */
+#define DEVICE_USER "vprox-device"
+
 /* Starts the workers, and gives up all rights. Returns 0 or -errno. */
 int device_start(struct device *device);
 void device_free(struct device *device);

@@ -37,7 +37,7 @@ struct server_config {
 
 	const char *tls_certificate; /* a path; NULL: our own, made if absent */
 	const char *tls_key;
-	const char *user; /* the gates'; NULL: vprox, or nobody where there is no such user */
+	const char *user; /* the gates'; NULL: as user_find() */
 	unsigned int n_gates;
 	unsigned int max_connections; /* of all gates together */
 	unsigned int max_connections_per_source; /* of each gate */

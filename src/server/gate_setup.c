@@ -46,7 +46,7 @@ void gate_setup_describe_signer(struct signer_config *signer, const struct serve
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 	};
-	if (gate->user != geteuid() && user_find(signer_user, &user) == 0) {
+	if (gate->user != geteuid() && user_find_own(signer_user, &user) == 0) {
 		signer->user = user.id;
 		signer->group = user.group;
 	}

@@ -7,12 +7,12 @@ struct endpoint;
 struct identity;
 struct server_config;
 
-/* Sets user and group: --user, else vprox, else nobody. Logs. Returns 0, -ENOENT or -EINVAL. */
+/* Sets user and group: --user, else as user_find(). Logs. Returns 0, -ENOENT or -EINVAL. */
 int gate_setup_find_user(const struct server_config *config, struct gate_config *gate);
 
 struct signer_config;
 
-/* Likewise for the signers: as vprox-signer, where there is such a user and the gates' is another
+/* Likewise for the signers: as user_find_own() with vprox-signer, where the gates' user is another
  * one than ours; else as the gates do. Fills in all but the number. */
 void gate_setup_describe_signer(struct signer_config *signer, const struct server_config *config,
 	const struct gate_config *gate);

@@ -1,12 +1,14 @@
 """The device as a process: its life, its rights, its control socket."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
 
 import pytest
 
+from lib import inject
 from net import DEVICE, INNER, OUTER, Device, connect, kernel_before, ping, run, wait_until
 
 
@@ -274,3 +276,58 @@ def test_wg_quick_brings_it_up_and_takes_it_down(network):
     network["a"].run(*quick, "down", conf, timeout=20)
     assert network["a"].try_run("ip link show dpq0").returncode != 0
     wait_until(lambda: not os.path.exists(os.path.join(a.folder, "dpq0.sock")), what="end")
+
+
+def test_it_has_a_user_of_its_own(network):
+    """Not root's: who takes over what parses packets is to be nobody."""
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    for task in os.listdir(f"/proc/{a.process.pid}/task"):
+        with open(f"/proc/{a.process.pid}/task/{task}/status", encoding="utf-8") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        for name in "Uid", "Gid":
+            ids = set(fields[name].split())
+            assert len(ids) == 1 and ids.isdisjoint({"0", "65534"}), fields[name]
+        assert fields["Groups"].split() == []
+
+
+@pytest.fixture(name="bystander")
+def fixture_bystander():
+    """A process of root's, such as sshd."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+READ_EXECUTE, PRIVATE_ANONYMOUS = 5, 0x22
+BPF_MAP_CREATE, BPF_PROG_LOAD = 0, 5
+
+
+@pytest.mark.skipif(not inject.CAN_INJECT, reason="knows the registers of x86-64 only")
+@pytest.mark.parametrize("call", [
+    ("tgkill", "bystander", "bystander", signal.SIGKILL), ("kill", "bystander", signal.SIGKILL),
+    ("mmap", 0, 4096, READ_EXECUTE, PRIVATE_ANONYMOUS, -1, 0), ("mprotect", 0, 0, READ_EXECUTE),
+    ("bpf", BPF_PROG_LOAD, 0, 0), ("bpf", BPF_MAP_CREATE, 0, 0), ("socket", 2, 1, 0),
+    ("ptrace", 16, "bystander", 0, 0)], ids=lambda call: call[0])
+def test_who_takes_it_over_ends_it_and_nothing_else(network, bystander, call):
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    name, *arguments = [bystander.pid if word == "bystander" else word for word in call]
+    with pytest.raises(inject.Killed, match="SIGSYS"):
+        inject.system_call(a.process.pid, name, *arguments)
+    assert bystander.poll() is None
+
+
+@pytest.mark.skipif(not inject.CAN_INJECT, reason="knows the registers of x86-64 only")
+def test_it_may_signal_itself(network):
+    """It is how the C library ends a process that is broken."""
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    assert inject.system_call(a.process.pid, "getpid") == a.process.pid
+    assert inject.system_call(a.process.pid, "tgkill", a.process.pid, a.process.pid, 0) == 0
+    assert ping_self(a)
+
+
+def ping_self(device):
+    return device.wg("show", device.name, "listen-port").stdout.strip() != "0"

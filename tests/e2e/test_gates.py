@@ -49,6 +49,25 @@ def test_a_gate_runs_as_the_user_that_was_named(host):
         assert set(status(pid)["Gid"].split()) == {str(user.pw_gid)}
 
 
+def has_user(name):
+    try:
+        return bool(pwd.getpwnam(name))
+    except KeyError:
+        return False
+
+
+@pytest.mark.skipif(has_user("vprox"), reason="there is a user vprox")
+def test_without_the_user_vprox_a_gate_is_nobodys(shared_host, server):
+    """Not the user nobody's, whose other processes could end it."""
+    said = server.logged("there is no user vprox: what would run as it runs as user and group "
+                         r"(\d+), which are nobody's")
+    for pid in server.gates():
+        wait.until(lambda: set(status(pid)["Uid"].split()) == {said.group(1)}, what="its user")
+        assert set(status(pid)["Gid"].split()) == {said.group(1)}
+    with pytest.raises(KeyError):
+        pwd.getpwuid(int(said.group(1)))
+
+
 def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
     """The broker's netlink sockets and its lock are not among them."""
     for pid in server.gates():

@@ -19,7 +19,7 @@ def ours(machine):
 @pytest.fixture(scope="module", name="installed")
 def fixture_installed(machine, package):
     machine.deb = f"/tmp/{package.name}"
-    machine.run("userdel vprox; userdel vprox-signer || true")  # this machine may have one
+    machine.run("userdel vprox; userdel vprox-signer; userdel vprox-device || true")  # this machine may have one
     with open(package, "rb") as stream:
         subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", machine.deb],
                        stdin=stream, stdout=subprocess.DEVNULL, check=True)
@@ -50,7 +50,7 @@ def test_it_has_all_libraries(installed):
 
 
 def test_there_are_users_that_can_do_nothing(installed):
-    for user in "vprox", "vprox-signer":
+    for user in "vprox", "vprox-signer", "vprox-device":
         _, _, uid, gid, _, home, shell = installed.output(f"getent passwd {user}").split(":")
         assert int(uid) > 0 and int(gid) > 0
         assert (home, shell) == ("/nonexistent", "/usr/sbin/nologin")
@@ -109,5 +109,6 @@ def test_removing_it_leaves_settings_alone(installed):
 def test_purging_it_leaves_nothing(installed):
     installed.run("dpkg -P vprox")
     assert set(ours(installed)) - installed.before == set()
-    assert not installed.ok("getent passwd vprox || getent passwd vprox-signer")
+    assert not installed.ok("getent passwd vprox || getent passwd vprox-signer || "
+                            "getent passwd vprox-device")
     assert not installed.ok("dpkg-query -W vprox")
