@@ -16,6 +16,7 @@ struct tally {
 	struct keypair *keypair;
 	uint64_t bytes;
 	bool data; /* not only keepalives */
+	bool confirms; /* the first packet on the key */
 };
 
 int receiver_init(struct receiver *r, struct shared *shared, int tun)
@@ -58,7 +59,7 @@ static void settle(
 	atomic_fetch_add_explicit(&peer->target.received, tally->bytes, memory_order_relaxed);
 	peer_address_update(&peer->address, from);
 	requests = wg_peer_record_received(peer, tally->data, now_ms);
-	if (keypair_confirm(keypair))
+	if (tally->confirms)
 		requests |= PEER_CONFIRM;
 	if (keypair_rekey_after_receive(keypair, now_ms))
 		requests |= PEER_HANDSHAKE;
@@ -114,7 +115,8 @@ static void receive_transport(struct receiver *r, const struct udp_message *mess
 	}
 	if (tally->keypair != keypair) {
 		settle(r, tally, &message->from, now_ms);
-		*tally = (struct tally){.keypair = keypair};
+		/* before anything of it is written, and can be answered */
+		*tally = (struct tally){.keypair = keypair, .confirms = keypair_confirm(keypair)};
 	}
 	tally->bytes += length;
 	if (sealed_length == AEAD_TAG_SIZE)

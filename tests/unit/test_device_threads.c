@@ -64,7 +64,7 @@ static void look_up_keys(struct shared *shared)
 		assert_int_equal(keypair->receive.bytes[0], (uint8_t)keypair->remote_index);
 		replay_accept(&keypair->replay, atomic_load(&keypair->send_counter));
 	}
-	keypair = atomic_load_explicit(&shared->keypairs.current, memory_order_acquire);
+	keypair = keypairs_for_sending(&shared->keypairs);
 	if (keypair) {
 		assert_int_equal(keypair->send.bytes[0], (uint8_t)keypair->remote_index);
 		keypair_reserve(keypair, 3, &first);

@@ -204,9 +204,28 @@ static void indices_are_found_until_they_are_removed(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_confirmed_key_is_for_sending_before_it_is_rotated(void **state)
+{
+	(void)state;
+	struct keypair *a = install(true);
+	struct keypair *b = install(false);
+
+	assert_ptr_equal(keypairs_for_sending(&keypairs), a);
+	assert_true(keypair_confirm(b));
+	assert_ptr_equal(keypairs_for_sending(&keypairs), b);
+	assert_true(keypairs_rotate(&keypairs, &table));
+	assert_ptr_equal(keypairs_for_sending(&keypairs), b);
+	/* Of the next one nothing has been heard. */
+	install(false);
+	assert_ptr_equal(keypairs_for_sending(&keypairs), b);
+	keypairs_clear(&keypairs, &table);
+	assert_null(keypairs_for_sending(&keypairs));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		test(a_confirmed_key_is_for_sending_before_it_is_rotated),
 		test(an_initiators_session_is_for_sending_at_once),
 		test(a_responders_session_waits_for_the_first_packet),
 		test(a_newer_handshake_replaces_the_one_that_was_not_confirmed),

@@ -81,51 +81,71 @@ static struct keypair *own_current(struct keypairs *keypairs)
 	return atomic_load_explicit(&keypairs->current, memory_order_relaxed);
 }
 
+static void set_next(struct keypairs *keypairs, struct keypair *keypair)
+{
+	atomic_store_explicit(&keypairs->next, keypair, memory_order_release);
+}
+
+static struct keypair *own_next(struct keypairs *keypairs)
+{
+	return atomic_load_explicit(&keypairs->next, memory_order_relaxed);
+}
+
+/* Read in this order, as it is written the other way round: whoever finds next empty, because it
+ * has become current, finds it there. */
+struct keypair *keypairs_for_sending(const struct keypairs *keypairs)
+{
+	struct keypair *next = atomic_load_explicit(&keypairs->next, memory_order_acquire);
+
+	if (next && atomic_load_explicit(&next->confirmed, memory_order_acquire))
+		return next;
+	return atomic_load_explicit(&keypairs->current, memory_order_acquire);
+}
+
 void keypairs_install(struct keypairs *keypairs, struct index_table *table, struct keypair *fresh)
 {
-	struct keypair *current = own_current(keypairs);
+	struct keypair *current = own_current(keypairs), *next = own_next(keypairs);
 
 	retire(keypairs->previous, table);
 	keypairs->previous = NULL;
 	if (!fresh->initiator) {
 		/* The other side may not have got our response, and goes on with current. */
-		retire(keypairs->next, table);
-		keypairs->next = fresh;
+		set_next(keypairs, fresh);
+		retire(next, table);
 		return;
 	}
-	if (keypairs->next) {
+	set_current(keypairs, fresh);
+	set_next(keypairs, NULL);
+	if (next) {
 		/* Both sides began at once. The other may be using what we call next. */
-		keypairs->previous = keypairs->next;
-		keypairs->next = NULL;
+		keypairs->previous = next;
+		retire(current, table);
 	} else {
 		keypairs->previous = current;
-		current = NULL;
 	}
-	set_current(keypairs, fresh);
-	retire(current, table);
 }
 
 bool keypairs_rotate(struct keypairs *keypairs, struct index_table *table)
 {
-	struct keypair *next = keypairs->next;
+	struct keypair *next = own_next(keypairs);
 
 	if (!next || !atomic_load_explicit(&next->confirmed, memory_order_relaxed))
 		return false;
 	retire(keypairs->previous, table);
 	keypairs->previous = own_current(keypairs);
-	keypairs->next = NULL;
 	set_current(keypairs, next);
+	set_next(keypairs, NULL);
 	return true;
 }
 
 void keypairs_clear(struct keypairs *keypairs, struct index_table *table)
 {
-	struct keypair *current = own_current(keypairs);
+	struct keypair *current = own_current(keypairs), *next = own_next(keypairs);
 
 	set_current(keypairs, NULL);
+	set_next(keypairs, NULL);
 	retire(current, table);
 	retire(keypairs->previous, table);
-	retire(keypairs->next, table);
+	retire(next, table);
 	keypairs->previous = NULL;
-	keypairs->next = NULL;
 }

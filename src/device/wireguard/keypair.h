@@ -71,14 +71,23 @@ bool keypair_rekey_after_receive(struct keypair *keypair, uint64_t now_ms);
 static inline bool keypair_confirm(struct keypair *keypair)
 {
 	return !atomic_load_explicit(&keypair->confirmed, memory_order_relaxed) &&
-	       !atomic_exchange_explicit(&keypair->confirmed, true, memory_order_relaxed);
+	       !atomic_exchange_explicit(&keypair->confirmed, true, memory_order_acq_rel);
 }
 
 struct keypairs {
 	_Atomic(struct keypair *) current; /* for sending; NULL: none yet */
 	struct keypair *previous; /* for receiving what is still on its way */
-	struct keypair *next; /* made as the responder, not confirmed yet: for receiving only */
+	/* Made as the responder: for receiving only, until it is confirmed. Then it is for sending
+	 * already, and to become current. */
+	_Atomic(struct keypair *) next;
 };
+
+/*
+ * The one to send with, NULL: none yet; for any thread. What was received with a key that it has
+ * confirmed is answered with that key, and not with the old one until the control thread's turn:
+ * the other side may have begun anew, and have no other.
+ */
+struct keypair *keypairs_for_sending(const struct keypairs *keypairs);
 
 /* By the control thread only, all of the following. The keypairs that fall out are removed from the
  * table and retired, and wiped when they are freed. */

@@ -33,9 +33,7 @@ static struct session *session_for_worker(const struct wg_peer *peer)
 struct keypair *wg_peer_sending_key(const struct wg_peer *peer, uint64_t now_ms)
 {
 	const struct session *session = session_for_worker(peer);
-	struct keypair *keypair =
-		session ? atomic_load_explicit(&session->keypairs.current, memory_order_acquire)
-			: NULL;
+	struct keypair *keypair = session ? keypairs_for_sending(&session->keypairs) : NULL;
 
 	return keypair && keypair_alive(keypair, now_ms) ? keypair : NULL;
 }

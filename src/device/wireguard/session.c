@@ -76,8 +76,9 @@ static bool in_use(const struct session *session)
 	const struct timers *timers = &session->timers;
 
 	return atomic_load_explicit(&session->keypairs.current, memory_order_relaxed) ||
-	       session->keypairs.previous || session->keypairs.next || timers->retransmit_at ||
-	       timers->persistent_s;
+	       session->keypairs.previous ||
+	       atomic_load_explicit(&session->keypairs.next, memory_order_relaxed) ||
+	       timers->retransmit_at || timers->persistent_s;
 }
 
 void session_settle(struct wireguard *wg, struct wg_peer *peer)
