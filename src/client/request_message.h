@@ -29,7 +29,6 @@ struct request_order {
 	char path[REQUEST_PATH_MAX];
 	uint32_t tunnel; /* enum tunnel_kind: which grant is expected */
 	struct key public_key; /* ours; WireGuard */
-	char password[REQUEST_PASSWORD_MAX];
 	char ca_file[PATH_MAX]; /* "": none */
 	uint32_t mark; /* of the packets, by which policy rules know them; 0: none */
 	uid_t user; /* to run as */
@@ -44,9 +43,11 @@ struct request_server {
 	char fault[REQUEST_TEXT_MAX]; /* why it is not */
 };
 
-/* 3. Client to process, if it shall go on; else the socket is closed. */
+/* 3. Client to process, if it shall go on; else the socket is closed. Only now has it the password:
+ * a false server can have taken it over by then. */
 struct request_verdict {
 	uint32_t go_on; /* 1 */
+	char password[REQUEST_PASSWORD_MAX];
 };
 
 enum request_outcome {

@@ -41,6 +41,7 @@ enum {
 
 struct request_process {
 	struct request_order order;
+	struct request_verdict verdict;
 	struct request_result result;
 	int ca_fd;
 	int sockets[ADDRESSES_MAX]; /* one an address: to mark them needs a right */
@@ -186,14 +187,15 @@ static int await_verdict(struct request_process *process)
 {
 	struct tls_server server;
 	struct request_server seen;
-	struct request_verdict verdict = {0};
+	struct request_verdict *verdict = &process->verdict;
 
 	if (tls_client_inspect(process->ssl, &server) < 0)
 		return fail(process, "TLS: the server has no certificate");
 	seen = (struct request_server){.pin = server.pin, .certified = server.is_certified};
 	snprintf(seen.fault, sizeof seen.fault, "%s", server.fault);
 	if (write(REQUEST_FD, &seen, sizeof seen) != sizeof seen ||
-		read(REQUEST_FD, &verdict, sizeof verdict) != sizeof verdict || verdict.go_on != 1)
+		read(REQUEST_FD, verdict, sizeof *verdict) != sizeof *verdict ||
+		verdict->go_on != 1)
 		return fail(process, "refused");
 	return 0;
 }
@@ -216,7 +218,8 @@ static int send_request(struct request_process *process)
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
 		"\r\n%s",
-		order->path, order->server, version_number, order->password, strlen(body), body);
+		order->path, order->server, version_number, process->verdict.password, strlen(body),
+		body);
 	if (n >= (int)sizeof text)
 		error = fail(process, "the request is too long");
 	else if (SSL_write(process->ssl, text, n) != n)

@@ -67,14 +67,23 @@ static void fail(
 	finish(supervisor);
 }
 
+/* With the password, for the server that is the right one. */
+static void let_go_on(struct request_supervisor *supervisor)
+{
+	struct request_verdict verdict = {.go_on = 1};
+
+	snprintf(verdict.password, sizeof verdict.password, "%s", supervisor->config->password);
+	if (send(supervisor->fd, &verdict, sizeof verdict, MSG_NOSIGNAL) < 0)
+		log_debug("the process that asks has ended: %s", strerror(errno));
+	explicit_bzero(&verdict, sizeof verdict);
+}
+
 static void on_server(struct request_supervisor *supervisor, const struct request_server *seen)
 {
-	static const struct request_verdict go_on = {1};
 	char why[2 * REQUEST_TEXT_MAX];
 
 	if (trust_decide(supervisor->config, seen, why, sizeof why) == 0) {
-		if (send(supervisor->fd, &go_on, sizeof go_on, MSG_NOSIGNAL) < 0)
-			log_debug("the process that asks has ended: %s", strerror(errno));
+		let_go_on(supervisor);
 		return;
 	}
 	log_error("%s", why);
@@ -153,11 +162,9 @@ static int send_request(
 
 	snprintf(request.server, sizeof request.server, "%s", config->server);
 	snprintf(request.path, sizeof request.path, "%s", path);
-	snprintf(request.password, sizeof request.password, "%s", config->password);
 	if (config->ca_file)
 		snprintf(request.ca_file, sizeof request.ca_file, "%s", config->ca_file);
 	n = send(supervisor->fd, &request, sizeof request, MSG_NOSIGNAL);
-	explicit_bzero(&request, sizeof request);
 	return n < 0 ? -errno : 0;
 }
 

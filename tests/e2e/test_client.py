@@ -9,10 +9,12 @@ import time
 
 import pytest
 
+from lab.api import PASSWORD, PORT
 from lab.client import Machine
 from lab.server import Host
 from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
+from lib.memory import holds
 
 
 @pytest.fixture(name="other_host")
@@ -336,6 +338,23 @@ def test_a_change_while_connected_is_refused_until_the_right_server_is_back(host
         key.write_bytes(content)
     host.start()
     client.up(times=2, seconds=60).works(host.address)
+
+
+def test_a_server_that_was_not_recognised_yet_finds_no_password_to_take(host, machine):
+    """Not even by a hole in the client's TLS: what speaks to it is not given the password yet."""
+    def listen():
+        server = socket.create_server((host.address, PORT))
+        server.settimeout(60)
+        return server
+    with host.ns.enter(listen) as server:
+        client = machine.connect(host.address, "--log-level=debug")
+        with server.accept()[0] as connection:
+            connection.settimeout(60)
+            assert connection.recv(1) == b"\x16", "its handshake has begun"
+            asking = [pid for pid in machine.processes() if pid != client.process.pid]
+            assert asking and not any(holds(pid, PASSWORD.encode()) for pid in asking)
+            assert holds(client.process.pid, PASSWORD.encode()), "so the search finds it"
+        client.stop()
 
 
 def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
