@@ -10,7 +10,7 @@ from lib.packets import IPIP, echo_packet, ipv4
 from net import INNER, OUTER, Device, connect, ping, wait_until
 
 NONE, ECT1, ECT0, CE = 0, 1, 2, 3
-PATIENCE = 30  # seconds for a packet
+TIMEOUT = 30  # seconds for a packet
 EXPEDITED = 0xb8  # a DSCP that is somebody's secret
 
 
@@ -18,7 +18,7 @@ class Capture:
     """The TOS bytes or traffic classes of the packets of a namespace that fit a filter."""
 
     def __init__(self, space, interface, expression):
-        self.process = space.popen(["timeout", PATIENCE, "tcpdump", "-n", "-v", "-l", "-i", interface,
+        self.process = space.popen(["timeout", TIMEOUT, "tcpdump", "-n", "-v", "-l", "-i", interface,
                                     expression], text=True, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         while "listening on" not in self.process.stderr.readline():

@@ -188,7 +188,7 @@ def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind)
 
 def test_it_has_no_right_and_nothing_of_the_servers(host, client):
     server = host.start()
-    device, opener = host.device_processes()
+    device, helper = host.device_processes()
     with open(f"/proc/{device}/status", encoding="ascii") as file:
         status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
@@ -196,7 +196,7 @@ def test_it_has_no_right_and_nothing_of_the_servers(host, client):
     assert status["Seccomp"] == "2"
     servers = {os.readlink(f"/proc/{server.pid}/fd/{fd}")
                for fd in os.listdir(f"/proc/{server.pid}/fd")}
-    for pid in device, opener:
+    for pid in device, helper:
         own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         shared = {name for name in own & servers if not name.startswith("/dev/")}
         assert not {name for name in shared if "anon_inode" not in name}

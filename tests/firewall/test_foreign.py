@@ -187,7 +187,7 @@ def delete():
         subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
 
 
-PATIENCE = 20  # seconds, on a machine that has much else to do
+TIMEOUT = 20  # seconds, on a machine that has much else to do
 
 
 def seen_address(seconds=1, address="203.0.113.254"):
@@ -215,12 +215,12 @@ def restore(kind, rules):
 @pytest.mark.parametrize("kind", ["nft", "legacy"])
 @pytest.mark.parametrize("rules, before_rule", IPTABLES.values(), ids=IPTABLES)
 def test_the_tunnel_works_under_a_closed_forward_chain_of_iptables(route, kind, rules, before_rule):
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     restore(kind, rules)
     before = listing()
     assert seen_address() is None, "the foreign firewall does not close anything"
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     assert "-A FORWARD -j VPROX" in sh(SERVER, f"iptables-{kind}-save")
     assert "-i vp0-+" in sh(SERVER, f"iptables-{kind} -S VPROX")
     sh(SERVER, "nft list ruleset")
@@ -238,7 +238,7 @@ def behind_the_jump(kind, chain="FORWARD"):
 
 
 def assert_only_the_forbidden_is_closed():
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     assert seen_address(address=FORBIDDEN) is None
 
 
@@ -251,7 +251,7 @@ def test_an_operators_drop_is_kept_whether_it_was_there_before_or_comes_later(
         route, kind, rules, chain):
     restore(kind, rules)
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE, FORBIDDEN) == "203.0.113.1"
+    assert seen_address(TIMEOUT, FORBIDDEN) == "203.0.113.1"
     sh(SERVER, f"iptables-{kind} -I {chain} {FORBID}")
     route.run("foreign-reconcile")
     assert_only_the_forbidden_is_closed()
@@ -265,7 +265,7 @@ def test_a_drop_that_is_added_at_the_end_is_not_overtaken(route, kind):
     restore(kind, DOCKER)
     route.run("foreign-reconcile")
     sh(SERVER, f"iptables-{kind} -A FORWARD {FORBID}")
-    assert seen_address(PATIENCE, FORBIDDEN) == "203.0.113.1"
+    assert seen_address(TIMEOUT, FORBIDDEN) == "203.0.113.1"
     route.run("foreign-reconcile")
     assert_only_the_forbidden_is_closed()
     assert behind_the_jump(kind) is None
@@ -278,7 +278,7 @@ def test_a_rule_that_drops_the_rest_is_not_overtaken_wherever_it_comes(route, ki
     sh(SERVER, f"iptables-{kind} -I FORWARD 2 -j DROP")
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     assert behind_the_jump(kind) == "-A FORWARD -j DROP"
 
 
@@ -291,7 +291,7 @@ def test_a_policy_that_changes_later_is_followed(route, kind):
     sh(SERVER, f"iptables-{kind} -P FORWARD DROP")
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     sh(SERVER, f"iptables-{kind} -P FORWARD ACCEPT")
     route.run("foreign-reconcile")
     assert listing() == before
@@ -356,12 +356,12 @@ def test_a_firewall_of_iptables_legacy_that_is_started_later_does_not_close_the_
     sh(SERVER, command, input=UFW)
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     sh(SERVER, "iptables-legacy -F")
     sh(SERVER, "iptables-legacy -P FORWARD DROP")
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
 
 
 def test_no_program_is_started_while_iptables_legacy_only_counts(route, tmp_path):
@@ -375,7 +375,7 @@ def test_no_program_is_started_while_iptables_legacy_only_counts(route, tmp_path
                 endpoints=["0,203.0.113.1,10.100.0.0/16,50227"])
     for _ in range(3):
         tool.run("foreign-reconcile")
-        assert seen_address(PATIENCE) == "203.0.113.1"
+        assert seen_address(TIMEOUT) == "203.0.113.1"
     # What was written is read once more.
     assert (tmp_path / "started").read_text().split() == ["save", "restore", "save"]
     tool.close()
@@ -404,7 +404,7 @@ def test_the_tunnel_works_under_a_closed_forward_chain_of_nft(route, rules):
     before = listing()
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     route.run("foreign-stop")
     assert listing() == before
     assert seen_address() is None
@@ -436,22 +436,22 @@ def test_a_tool_that_flushes_its_table_does_not_close_the_tunnel_for_long(route)
     restore("nft", UFW)  # which flushes
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     sh(SERVER, "iptables-nft -F FORWARD")
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     sh(SERVER, "nft flush chain ip filter VPROX")
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
 
 
 def test_a_firewall_that_is_started_later_does_not_close_the_tunnel(route):
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     restore("nft", DOCKER)
     assert seen_address() is None
     route.run("foreign-reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
 
 
 @pytest.mark.parametrize("kind", ["nft", "legacy"])
@@ -467,7 +467,7 @@ def test_what_a_killed_server_left_is_taken_over_and_removed_at_the_stop(route, 
     saved = sh(SERVER, f"iptables-{kind}-save")
     assert "vp7-+" not in saved
     assert saved.count("-j VPROX") == 1
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     route.run("foreign-stop")
     assert listing() == before
 
@@ -477,7 +477,7 @@ def test_a_stop_with_keep_leaves_the_tunnels_open(route, kind):
     restore(kind, DOCKER)
     route.run("foreign-reconcile")
     route.run("foreign-keep")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
 
 
 def test_a_table_with_an_owner_gets_one_line(route):
@@ -507,7 +507,7 @@ def test_a_table_with_an_owner_gets_one_line(route):
 def test_our_own_table_comes_back_after_a_flush(route):
     sh(SERVER, "nft flush ruleset")
     route.run("reconcile")
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
     before = listing()
     route.run("reconcile")
     sh(SERVER, "nft flush chain ip vprox srcnat")
@@ -527,7 +527,7 @@ def test_whatever_is_changed_in_our_own_table_is_put_right(route, change):
     assert listing() != before
     route.run("reconcile")
     assert listing() == before
-    assert seen_address(PATIENCE) == "203.0.113.1"
+    assert seen_address(TIMEOUT) == "203.0.113.1"
 
 
 def test_loading_replaces_and_removing_leaves_nothing(empty_server):

@@ -28,7 +28,7 @@ RECEIVE_BUFFER = 4 << 20
 # How long a packet that must not arrive is waited for, and one that must.
 ABSENCE_S = 0.3
 PRESENCE_S = 3.0
-PATIENCE_S = 15
+TIMEOUT_S = 15
 
 
 def mac_of(namespace, interface):
@@ -97,7 +97,7 @@ class Catcher:
                 return packet
         return self.collect(seconds, wanted)
 
-    def wait(self, wanted, seconds=PATIENCE_S):
+    def wait(self, wanted, seconds=TIMEOUT_S):
         """The same of one that should come, but on a busy machine may be late."""
         return self.find(wanted, seconds)
 

@@ -501,7 +501,7 @@ static void garbage_is_not_answered(void **state)
 		if (i % 3 == 0)
 			length = (size_t[]){148, 92, 64}[i / 3 % 3];
 		assert_false(host_handshake(&p->b, bytes, length, &p->a.address, i % 2));
-		/* not even what came by the screen would be answered */
+		/* not even what passed the mac1 filter would be answered */
 		handshake_receive(&p->b.wg, bytes, length, &p->a.address, false);
 	}
 	run(&p->b);

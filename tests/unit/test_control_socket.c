@@ -21,7 +21,7 @@
 
 enum {
 	ANSWER_SIZE = 1 << 20, /* more than the kernel keeps for a reader that does not read */
-	PATIENCE_MS = 20000,
+	TIMEOUT_MS = 20000,
 	DEADLINE_MS = 1500,
 	TURNS = 20,
 	TURN_US = 500,
@@ -105,7 +105,7 @@ static void ask(int fd)
 /* Reads to the end of the stream; returns how much there was. Closes it. */
 static size_t read_all(struct fixture *f, int fd)
 {
-	uint64_t end = clock_now_ms(&system_clock) + PATIENCE_MS;
+	uint64_t end = clock_now_ms(&system_clock) + TIMEOUT_MS;
 	static char data[1 << 16];
 	size_t length = 0;
 

@@ -15,7 +15,7 @@
 #include "server/gate_supervisor.h"
 
 enum {
-	PATIENCE_S = 20,
+	TIMEOUT_S = 20,
 	/* What a gate's first life does, as the password tells it; all others ask and wait. */
 	HANG_UP = '1',
 	TALK_NONSENSE,
@@ -66,7 +66,7 @@ static int break_the_rules(int first, int second)
 	if ((first >= 0 && ipc_send_request(GATE_FD_BROKER, &request, first) < 0) ||
 		ipc_send_request(GATE_FD_BROKER, &request, second) < 0)
 		return EXIT_FAILURE;
-	sleep(PATIENCE_S);
+	sleep(TIMEOUT_S);
 	return EXIT_SUCCESS;
 }
 
@@ -84,7 +84,7 @@ static int ask_and_wait(void)
 	if (ipc_send_request(GATE_FD_BROKER, &ready, -1) < 0 ||
 		ipc_send_request(GATE_FD_BROKER, &request, accept_client()) < 0)
 		return EXIT_FAILURE;
-	while (poll(&broker, 1, PATIENCE_S * 1000) == 1) {
+	while (poll(&broker, 1, TIMEOUT_S * 1000) == 1) {
 		int error = ipc_receive_reply(GATE_FD_BROKER, &reply, &descriptor);
 
 		if (error < 0)
@@ -118,7 +118,7 @@ static int be_gate(void)
 		return client = accept_client(), break_the_rules(client, client);
 	else
 		return ask_and_wait();
-	sleep(PATIENCE_S);
+	sleep(TIMEOUT_S);
 	return EXIT_SUCCESS;
 }
 
@@ -210,7 +210,7 @@ static int setup(void **state)
 	static struct fixture f;
 
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
-	alarm(PATIENCE_S);
+	alarm(TIMEOUT_S);
 	f = (struct fixture){.base = event_base_new(), .listeners = {eventfd(1, EFD_NONBLOCK)}};
 	*state = &f;
 	return f.base && f.listeners[0] >= 0 && listen_on_loopback(&f) ? 0 : -1;
