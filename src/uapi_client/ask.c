@@ -23,10 +23,12 @@ enum {
 
 static const char end[] = "\n\n";
 
-/* What a device that ends meanwhile leaves of a connection. */
-static bool is_hung_up(int error)
+/* Why a device on an open connection does not go on: it has ended, or its time is up. */
+static int exchange_error(int error)
 {
-	return error == EPIPE || error == ECONNRESET;
+	if (error == EPIPE || error == ECONNRESET)
+		return -ENODEV;
+	return error == EAGAIN ? -ETIMEDOUT : -error;
 }
 
 static int connect_to(const char *name)
@@ -42,7 +44,10 @@ static int connect_to(const char *name)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
 		connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
-	error = errno == ENOENT || errno == ECONNREFUSED ? -ENODEV : -errno;
+	/* EAGAIN: it accepts none, and its queue is full. */
+	error = errno == ENOENT || errno == ECONNREFUSED ? -ENODEV
+		: errno == EAGAIN                        ? -ETIMEDOUT
+							 : -errno;
 	close(fd);
 	return error;
 }
@@ -57,7 +62,7 @@ static int send_all(int fd, const char *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return is_hung_up(errno) ? -ENODEV : -errno;
+			return exchange_error(errno);
 		text += n;
 		left -= (size_t)n;
 	}
@@ -86,7 +91,7 @@ static int receive_all(int fd, char **answer)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : is_hung_up(errno) ? -ENODEV : -errno;
+			return exchange_error(errno);
 		if (n == 0)
 			return -ENODEV;
 		used += (size_t)n;
