@@ -161,6 +161,11 @@ int device_process(const struct device_run_options *options)
 	/* The reader of the log may go; the tunnels must not go with it. */
 	signal(SIGPIPE, SIG_IGN);
 	log_open();
+	if (!options->foreground && ready < 0) {
+		log_error("%s: cannot leave the foreground: %s", options->name, strerror(-ready));
+		free(loop);
+		return EXIT_FAILURE;
+	}
 	if (loop)
 		error = prepare(loop, options);
 	if (error < 0)

@@ -192,6 +192,8 @@ int device_set_ipip_local(struct device *device, struct in_addr local)
 	error = replace_file(&ipip->raw, raw);
 	if (error == 0)
 		error = replace_file(&ipip->fragmenting, fragmenting);
+	else
+		close(fragmenting);
 	if (error == 0)
 		error = worker_watch_sockets(&device->workers[0]);
 	device->ipip_local = local;
