@@ -1,6 +1,6 @@
 /*
- * The broker: the one process that owns all of a server's state. One thread, one event loop; start,
- * the loop's events, and the way back.
+ * The broker: the one process that owns all of a server's state, in one event loop: its start, the
+ * loop's events, and its end, which undoes the start. What would block the loop is a job's (job.h).
  */
 #include "server/broker.h"
 
@@ -385,7 +385,7 @@ static void free_memory(struct broker *broker)
 		close(broker->lock);
 }
 
-/* The way back, whichever step of the way there was the last. The firewall goes after the tunnels
+/* Undoes the start, whichever of its steps was the last. The firewall goes after the tunnels
  * it guards. */
 static int stop(struct broker *broker, bool started)
 {

@@ -19,6 +19,7 @@
 #include <event2/listener.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "ipc/report.h"
 
@@ -56,8 +57,7 @@ static void end(struct connection_slot *slot)
 	if (slot->stream)
 		bufferevent_free(slot->stream);
 	slot->stream = NULL;
-	if (slot->deadline)
-		event_free(slot->deadline);
+	free_event(slot->deadline);
 	slot->deadline = NULL;
 	evconnlistener_enable(slot->control->listener);
 }

@@ -239,7 +239,10 @@ int data_plane_close(struct data_plane *data_plane)
 	data_plane->flow_purge = NULL;
 	for (size_t i = 0; i < data_plane->n_open; i++) {
 		struct endpoint *endpoint = &data_plane->endpoints[i];
-		int error = endpoint_close(endpoint, endpoint->keep);
+		int error;
+
+		endpoint->flow_purge = NULL;
+		error = endpoint_close(endpoint, endpoint->keep);
 
 		if (error < 0) {
 			log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,

@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "base/event.h"
 #include "base/log.h"
 #include "netlink/link_monitor.h"
 #include "server/data_plane.h"
@@ -70,8 +71,7 @@ void device_watch_free(struct device_watch *watch)
 {
 	if (!watch)
 		return;
-	if (watch->readable)
-		event_free(watch->readable);
+	free_event(watch->readable);
 	link_monitor_close(watch->monitor);
 	free(watch);
 }

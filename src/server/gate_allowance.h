@@ -2,7 +2,6 @@
  * answered yet. Both are more than a gate ever asks for that keeps to the rules. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {

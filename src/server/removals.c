@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
@@ -81,8 +82,7 @@ void removals_free(struct removals *removals)
 	TAILQ_FOREACH (peer, &removals->queue, queue_entry)
 		free_waiters(peer);
 	TAILQ_INIT(&removals->queue);
-	if (removals->timer)
-		event_free(removals->timer);
+	free_event(removals->timer);
 	removals->timer = NULL;
 }
 

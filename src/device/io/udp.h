@@ -15,7 +15,6 @@
 enum {
 	UDP_SEND_MAX = 65507, /* bytes in one call; IPv6 could have 20 more */
 	UDP_SEGMENTS = 64, /* packets in one call, as many as every kernel takes */
-	UDP_RECEIVE_MAX = 65535,
 	UDP_BATCH = 8, /* super-packets in one receive */
 };
 
