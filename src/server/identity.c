@@ -27,7 +27,7 @@ struct loading {
 	int certificate_fd, key_fd;
 };
 
-static int put(int fd, const char *data, size_t length)
+static int write_file(int fd, const char *data, size_t length)
 {
 	ssize_t n = write(fd, data, length);
 
@@ -45,9 +45,10 @@ static int load(void *context)
 		loading->addresses, loading->n_addresses);
 
 	if (error == 0)
-		error = put(loading->certificate_fd, pair.certificate, pair.certificate_length);
+		error = write_file(
+			loading->certificate_fd, pair.certificate, pair.certificate_length);
 	if (error == 0)
-		error = put(loading->key_fd, pair.key, pair.key_length);
+		error = write_file(loading->key_fd, pair.key, pair.key_length);
 	return error;
 }
 

@@ -1,4 +1,4 @@
-/* Looks at what a gate wants to have signed. Runs in the signer. */
+/* Checks what a gate wants to have signed. Runs in the signer. */
 #include "signer/content.h"
 
 #include <string.h>
