@@ -226,7 +226,7 @@ void coalescer_add(struct coalescer *c, uint8_t *data, size_t length)
 		return;
 	}
 	bucket = bucket_of(&p);
-	joinable = is_joinable(&p, c->udp);
+	joinable = !c->off && is_joinable(&p, c->udp);
 	if (c->buckets[bucket].generation == c->generation)
 		item = &c->items[c->buckets[bucket].item];
 	if (joinable && item && fits(c, item, &p)) {

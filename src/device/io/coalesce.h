@@ -39,6 +39,7 @@ struct coalesce_item {
 
 struct coalescer {
 	bool udp; /* whether the TUN takes UDP super-packets */
+	bool off; /* nothing is joined; the caller's to set, between flushes */
 	uint32_t n_items, n_pieces;
 	uint32_t generation; /* of the buckets in use; older ones are empty */
 	struct {

@@ -4,7 +4,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
+
+#include "base/log.h"
+#include "device/io/segment.h"
+
+enum {
+	WHOLE_SIZE = 65536 + SEGMENT_PAD_MAX,
+	SINGLE_PACKETS = 100000, /* until joined ones are tried again */
+};
 
 int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *drops)
 {
@@ -19,25 +28,84 @@ int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *
 void tun_writer_free(struct tun_writer *writer)
 {
 	free(writer->coalescer);
+	free(writer->whole);
+}
+
+static bool write_all(struct tun_writer *writer, const struct iovec *vector, int n)
+{
+	return writev(writer->tun, vector, n) >= 0;
+}
+
+/* Puts a packet together; its bytes are the writer's until the next one. 0: there is no memory. */
+static size_t gather(struct tun_writer *writer, const struct iovec *vector, int n)
+{
+	size_t length = 0;
+
+	if (!writer->whole)
+		writer->whole = malloc(WHOLE_SIZE);
+	for (int i = 0; writer->whole && i < n; i++) {
+		if (length + vector[i].iov_len > WHOLE_SIZE - SEGMENT_PAD_MAX)
+			return 0;
+		memcpy(writer->whole + length, vector[i].iov_base, vector[i].iov_len);
+		length += vector[i].iov_len;
+	}
+	return length;
+}
+
+/* Writes what was joined as the packets that it was joined from. */
+static bool write_singly(struct tun_writer *writer, const struct virtio_net_hdr *header,
+	const struct iovec *vector, int n)
+{
+	struct virtio_net_hdr plain = {0};
+	struct segmenter segmenter;
+	struct segment segment;
+	size_t length = gather(writer, vector, n);
+	bool any = false;
+
+	if (length == 0 || segmenter_begin(&segmenter, header, writer->whole, length) < 0)
+		return false;
+	while (segmenter_next(&segmenter, &segment)) {
+		const struct iovec one[] = {{&plain, sizeof plain}, {segment.data, segment.length}};
+
+		any |= write_all(writer, one, sizeof one / sizeof *one);
+	}
+	return any;
+}
+
+static void stop_joining(struct tun_writer *writer)
+{
+	writer->single_left = SINGLE_PACKETS;
+	if (!writer->logged_single)
+		log_warning("the TUN refuses joined packets: they are written one by one");
+	writer->logged_single = true;
 }
 
 static void write_vector(void *context, const struct iovec *vector, int n)
 {
 	struct tun_writer *writer = context;
+	const struct virtio_net_hdr *header = vector[0].iov_base;
 
-	if (writev(writer->tun, vector, n) < 0)
+	if (write_all(writer, vector, n))
+		return;
+	if (errno != EINVAL || header->gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+		!write_singly(writer, header, vector + 1, n - 1))
 		count_drop(&writer->drops->unsent);
+	else
+		stop_joining(writer);
 }
 
 void tun_writer_flush(struct tun_writer *writer)
 {
 	coalescer_flush(writer->coalescer, write_vector, writer);
+	writer->coalescer->off = writer->single_left > 0;
 }
 
 void tun_writer_add(struct tun_writer *writer, uint8_t *data, size_t length)
 {
 	if (coalescer_is_full(writer->coalescer))
 		tun_writer_flush(writer);
+	if (writer->single_left > 0)
+		writer->single_left--;
 	coalescer_add(writer->coalescer, data, length);
 }
 

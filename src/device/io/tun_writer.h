@@ -17,6 +17,11 @@ struct tun_writer {
 	int tun; /* queue to write to; not owned */
 	struct drops *drops;
 	struct coalescer *coalescer;
+	/* Some kernels take the offload and refuse what is joined. Then packets go one by one, and
+	 * after a while it is tried again. */
+	uint32_t single_left; /* packets until then; 0: they are joined */
+	bool logged_single;
+	uint8_t *whole; /* for one that was refused; NULL: none was yet */
 };
 
 /* uso: whether the TUN takes UDP super-packets. Returns 0 or -ENOMEM. */
