@@ -768,6 +768,23 @@ static void who_asks_again_while_devices_die_keeps_the_address(void **state)
 	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_IPIP, 1), address));
 }
 
+/* Each peer would cost as long as a device may take to answer. */
+static void a_device_that_hangs_is_given_no_further_peer(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 1; i <= 3; i++)
+		connect_as(f, IPC_CONNECT_WIREGUARD, i);
+	lose_device(f);
+	f->fake.n_adds = 0;
+	f->fake.add_error = -ETIMEDOUT;
+	inspect(f);
+	assert_int_equal(f->fake.n_adds, 1);
+	assert_int_equal(pool_taken(f->endpoint.pool), 3);
+	f->fake.add_error = 0;
+	assert_int_equal(inspect(f), 3);
+}
+
 static void one_peer_that_cannot_be_given_back_holds_up_no_other(void **state)
 {
 	struct fixture *f = *state;
@@ -859,6 +876,7 @@ int main(void)
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(nobody_waits_for_an_ipip_peer),
 		RULE(who_asks_again_while_devices_die_keeps_the_address),
+		RULE(a_device_that_hangs_is_given_no_further_peer),
 		RULE(one_peer_that_cannot_be_given_back_holds_up_no_other),
 		RULE(a_connect_makes_a_lost_device_again),
 		RULE(a_device_that_goes_while_it_is_made_again_costs_no_request),
