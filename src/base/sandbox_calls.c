@@ -91,6 +91,7 @@ static int add_network_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
 		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},
+		{SCMP_SYS(setsockopt), 2, {IS(1, SOL_SOCKET), IS(2, SO_RCVLOWAT)}},
 		{SCMP_SYS(read)},
 		/* the event loop */
 		{SCMP_SYS(epoll_wait)},

@@ -43,8 +43,7 @@ static void refuse(struct connection_set *set, int fd, const struct client_addre
 
 void admission_admit(struct connection_set *set, int fd, const struct client_address *client)
 {
-	struct source_count *source =
-		sources_acquire(&set->sources, &client->ip, set->max_per_source);
+	struct source *source = sources_acquire(&set->sources, &client->ip, set->max_per_source);
 	struct connection *connection = NULL;
 
 	if (!source)

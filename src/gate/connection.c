@@ -2,10 +2,12 @@
  * One connection's phases and deadlines; every transition is made here. Runs in the gate's one
  * thread, called by its events.
  *
- *   silent       until the first byte. A client that says nothing costs no TLS state
+ *   greeting     until the client's first message is complete. Until then it costs no TLS state
+ *   waiting      until it has its turn
  *   handshake    TLS
- *   reading      the request
+ *   reading      the request; in between it may be held, until it has its turn to be checked
  *   asking       the broker has it: left out where the answer does not depend on it
+ *   pausing      before the answer to a wrong password
  *   answering
  *   lingering    until the client has closed too
  *
@@ -21,7 +23,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gate/tls.h"
+#include "gate/check_places.h"
+#include "gate/greeting.h"
 #include "gate/tls_http.h"
 #include "http/tls_error.h"
 
@@ -41,10 +44,13 @@ static uint64_t now_ms(const struct connection *connection)
 static const char *phase_text(enum connection_phase phase)
 {
 	static const char *const texts[] = {
-		[PHASE_SILENT] = "waiting for the first byte",
+		[PHASE_GREETING] = "waiting for the first message",
+		[PHASE_WAITING] = "waiting for its turn",
 		[PHASE_HANDSHAKE] = "TLS handshake",
 		[PHASE_READING] = "reading the request",
+		[PHASE_HELD] = "waiting for the check of its password",
 		[PHASE_ASKING] = "waiting for the broker",
+		[PHASE_PAUSING] = "waiting after a wrong password",
 		[PHASE_ANSWERING] = "sending the answer",
 		[PHASE_LINGERING] = "waiting for the client to close",
 	};
@@ -63,6 +69,8 @@ static uint64_t deadline_of(const struct connection *connection, enum connection
 		return handshake_end < request_end ? handshake_end : request_end;
 	case PHASE_ASKING:
 		return now_ms(connection) + CONNECTION_ANSWER_MS;
+	case PHASE_PAUSING:
+		return now_ms(connection) + CONNECTION_PAUSE_MS;
 	case PHASE_LINGERING:
 		return now_ms(connection) + CONNECTION_LINGER_MS;
 	default:
@@ -70,12 +78,18 @@ static uint64_t deadline_of(const struct connection *connection, enum connection
 	}
 }
 
+static void set_deadline_in(struct connection *connection, uint64_t ms)
+{
+	struct timeval left = timeval_from_ms(ms);
+
+	evtimer_add(&connection->deadline, &left);
+}
+
 static void set_deadline(struct connection *connection)
 {
 	uint64_t now = now_ms(connection), at = deadline_of(connection, connection->phase);
-	struct timeval left = timeval_from_ms(at > now ? at - now : 0);
 
-	evtimer_add(&connection->deadline, &left);
+	set_deadline_in(connection, at > now ? at - now : 0);
 }
 
 /* The deadline of an answer is that of the phase before it. */
@@ -93,6 +107,7 @@ static const char *awaited(const struct connection *connection)
 		return "signer";
 	return connection->phase == PHASE_ASKING ? "broker" : NULL;
 }
+static void end_pause(struct connection *connection);
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
@@ -102,6 +117,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	if (connection->phase == PHASE_PAUSING) {
+		end_pause(connection);
+		return;
+	}
 	if (!late)
 		log_debug("%s: time is up: %s", client_address_text(&connection->client).s,
 			phase_text(connection->phase));
@@ -138,29 +157,66 @@ static void on_io(evutil_socket_t fd, short what, void *context)
 		advance(connection);
 }
 
-/* One that does not speak TLS costs no TLS state either. */
-static enum need advance_silent(struct connection *connection)
+static struct connection *connection_of(struct tls_handshake *handshake)
 {
-	unsigned char byte;
-	ssize_t n = recv(connection->fd, &byte, 1, MSG_PEEK);
+	return (struct connection *)((char *)handshake - offsetof(struct connection, handshake));
+}
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return NEED_READ;
-	if (n <= 0)
-		return NEED_CLOSE;
-	if (byte != TLS_FIRST_BYTE) {
-		log_debug("%s: does not speak TLS", client_address_text(&connection->client).s);
-		return NEED_CLOSE;
-	}
+static void begin_handshake(struct tls_handshake *handshake)
+{
+	struct connection *connection = connection_of(handshake);
+
 	connection->tls_http = tls_http_new(
 		connection->set->tls, connection->fd, connection->set->routes, &connection->client);
 	if (!connection->tls_http) {
 		log_error("%s: cannot make a TLS connection: %s",
 			client_address_text(&connection->client).s, tls_error());
-		return NEED_CLOSE;
+		connection_close(connection);
+		return;
 	}
 	enter(connection, PHASE_HANDSHAKE);
-	return NEED_NOTHING;
+	advance(connection);
+}
+
+static bool give_way(struct tls_handshake *handshake)
+{
+	struct connection *connection = connection_of(handshake);
+
+	if (signer_link_is_waiting(&connection->signing))
+		return false;
+	log_debug(
+		"%s: has to make room: TLS handshake", client_address_text(&connection->client).s);
+	connection_close(connection);
+	return true;
+}
+
+static void wait_for_handshake(struct connection *connection)
+{
+	connection->handshake.begin = begin_handshake;
+	connection->handshake.give_way = give_way;
+	enter(connection, PHASE_WAITING);
+	handshake_queue_add(&connection->set->handshakes, &connection->source->handshakes,
+		&connection->handshake);
+}
+
+static enum need advance_greeting(struct connection *connection)
+{
+	switch (greeting_look(connection->fd, &connection->greeted)) {
+	case 0:
+		wait_for_handshake(connection);
+		return NEED_TURN;
+	case -EAGAIN:
+		return NEED_READ;
+	case -EPROTO:
+		log_debug("%s: does not speak TLS", client_address_text(&connection->client).s);
+		return NEED_CLOSE;
+	case -EMSGSIZE:
+		log_debug("%s: its first message is too large",
+			client_address_text(&connection->client).s);
+		return NEED_CLOSE;
+	default:
+		return NEED_CLOSE;
+	}
 }
 
 static void log_refusal(struct connection *connection)
@@ -217,20 +273,62 @@ static enum need advance_handshake(struct connection *connection)
 	connection->signing.resume = on_signed;
 	signer_link_enter(signer, &connection->signing);
 	need = tls_http_handshake(connection->tls_http);
-	if (need == NEED_NOTHING)
-		enter(connection, PHASE_READING);
-	else if (need == NEED_JOB)
+	if (need == NEED_JOB)
 		signer_link_wait_for_job(signer, &connection->signing);
-	return need;
+	if (need != NEED_NOTHING)
+		return need;
+	handshake_queue_end(&connection->set->handshakes, &connection->handshake);
+	enter(connection, PHASE_READING);
+	return NEED_NOTHING;
+}
+
+/* Another connection of its source can be checked in its place. It is called as if something had
+ * come: this one may be about to end. */
+static void give_place_back(struct connection *connection)
+{
+	struct connection *next = check_places_give_back(connection);
+
+	if (!next)
+		return;
+	connection_set_enter(next, PHASE_READING);
+	watch(next, EV_READ);
+	event_active(&next->io, EV_READ, 0);
+}
+
+static enum need answer_request(struct connection *connection)
+{
+	if (tls_http_response(connection->tls_http)->status == 401) {
+		log_refusal(connection);
+		enter(connection, PHASE_PAUSING);
+		return NEED_TURN;
+	}
+	give_place_back(connection);
+	begin_answer(connection);
+	return NEED_NOTHING;
+}
+
+static void end_pause(struct connection *connection)
+{
+	give_place_back(connection);
+	enter(connection, PHASE_ANSWERING);
+	set_deadline_in(connection, CONNECTION_LINGER_MS);
+	advance(connection);
 }
 
 static enum need advance_reading(struct connection *connection)
 {
-	enum need need = tls_http_read(connection->tls_http, connection->set->draining);
+	enum need need;
 
+	if (!tls_http_is_admitted(connection->tls_http) &&
+		!check_places_take(connection, CONNECTION_CHECKS_MAX)) {
+		connection_set_enter(connection, PHASE_HELD);
+		return NEED_TURN;
+	}
+	need = tls_http_read(connection->tls_http, connection->set->draining);
 	if (need == NEED_NOTHING)
-		begin_answer(connection);
-	else if (need == NEED_BROKER)
+		return answer_request(connection);
+	give_place_back(connection);
+	if (need == NEED_BROKER)
 		ask_broker(connection);
 	return need;
 }
@@ -263,8 +361,12 @@ static enum need advance_lingering(struct connection *connection)
 static enum need advance_phase(struct connection *connection)
 {
 	switch (connection->phase) {
-	case PHASE_SILENT:
-		return advance_silent(connection);
+	case PHASE_GREETING:
+		return advance_greeting(connection);
+	case PHASE_WAITING:
+	case PHASE_HELD:
+	case PHASE_PAUSING:
+		return NEED_TURN;
 	case PHASE_HANDSHAKE:
 		return advance_handshake(connection);
 	case PHASE_READING:
@@ -317,7 +419,7 @@ static void advance(struct connection *connection)
 }
 
 struct connection *connection_new(struct connection_set *set, int fd,
-	const struct client_address *client, struct source_count *source)
+	const struct client_address *client, struct source *source)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 
@@ -327,7 +429,7 @@ struct connection *connection_new(struct connection_set *set, int fd,
 	connection->fd = fd;
 	connection->client = *client;
 	connection->source = source;
-	connection->phase = PHASE_SILENT;
+	connection->phase = PHASE_GREETING;
 	connection->accepted_ms = now_ms(connection);
 	evtimer_assign(&connection->deadline, set->base, on_deadline, connection);
 	set_deadline(connection);
@@ -344,6 +446,8 @@ void connection_close(struct connection *connection)
 	if (connection->phase == PHASE_HANDSHAKE &&
 		signer_link_cancel(connection->set->signer, &connection->signing))
 		tls_http_handshake(connection->tls_http);
+	handshake_queue_end(&connection->set->handshakes, &connection->handshake);
+	give_place_back(connection);
 	tls_http_free(connection->tls_http);
 	connection_set_remove(connection);
 	close(connection->fd);
@@ -352,6 +456,14 @@ void connection_close(struct connection *connection)
 
 bool connection_is_idle(const struct connection *connection)
 {
-	return connection->phase == PHASE_SILENT ||
-	       (connection->phase == PHASE_READING && !tls_http_has_begun(connection->tls_http));
+	switch (connection->phase) {
+	case PHASE_GREETING:
+	case PHASE_WAITING:
+		return true;
+	case PHASE_READING:
+	case PHASE_HELD:
+		return !tls_http_has_begun(connection->tls_http);
+	default:
+		return false;
+	}
 }

@@ -13,6 +13,7 @@ static struct connection_list *list_of(struct connection_set *set, enum connecti
 	switch (phase) {
 	case PHASE_ASKING:
 		return &set->asking;
+	case PHASE_PAUSING:
 	case PHASE_ANSWERING:
 	case PHASE_LINGERING:
 		return &set->answered;
@@ -30,7 +31,9 @@ int connection_set_init(struct connection_set *set)
 	TAILQ_INIT(&set->unanswered);
 	TAILQ_INIT(&set->asking);
 	TAILQ_INIT(&set->answered);
-	return sources_init(&set->sources);
+	int error = handshake_queue_init(&set->handshakes, set->base, set->clock, set->max);
+
+	return error < 0 ? error : sources_init(&set->sources);
 }
 
 bool connection_set_may_log(const struct connection_set *set, struct source_log_limit *limit,
@@ -43,6 +46,7 @@ bool connection_set_may_log(const struct connection_set *set, struct source_log_
 
 void connection_set_free(struct connection_set *set)
 {
+	handshake_queue_free(&set->handshakes);
 	sources_free(&set->sources);
 }
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "gate/broker_link.h"
 #include "gate/client_address.h"
+#include "gate/handshake_queue.h"
 #include "gate/log_limit.h"
 #include "gate/signer_link.h"
 #include "gate/sources.h"
@@ -24,10 +25,13 @@ struct tls_http;
 
 /* In this order; connection.c says what leads from each to the next. */
 enum connection_phase {
-	PHASE_SILENT, /* no byte has come: there is no TLS state yet */
+	PHASE_GREETING, /* the client's first message is not complete: there is no TLS state yet */
+	PHASE_WAITING, /* it is, and others have their turn first */
 	PHASE_HANDSHAKE,
 	PHASE_READING, /* the request, and where the client waits for it, 100 Continue goes out */
+	PHASE_HELD, /* as many of its source as may be are at the check of the password */
 	PHASE_ASKING, /* the broker has the request */
+	PHASE_PAUSING, /* before the answer to a wrong password */
 	PHASE_ANSWERING,
 	PHASE_LINGERING, /* the answer is sent, the TLS state is gone */
 };
@@ -35,8 +39,9 @@ enum connection_phase {
 struct connection {
 	struct connection_set *set;
 	TAILQ_ENTRY(connection) list; /* the set's */
-	struct source_count *source; /* the set's */
-	struct tls_http *tls_http; /* NULL when silent or lingering */
+	struct source *source; /* the set's */
+	struct tls_handshake handshake; /* the set's queue's, while waiting and in it */
+	struct tls_http *tls_http; /* NULL before the handshake, and when lingering */
 	struct broker_call call; /* the broker link's while asking */
 	struct signer_waiter signing; /* the signer link's in the handshake */
 	struct event io, deadline;
@@ -44,6 +49,11 @@ struct connection {
 	int fd;
 	short watched; /* EV_READ, EV_WRITE or 0: what io waits for */
 	enum connection_phase phase;
+	size_t greeted; /* bytes of the first message that were there at the last look */
+	/* check_places.c's: it has one of its source's places at the check of the password, or
+	 * waits for one. */
+	bool is_checked, is_held;
+	TAILQ_ENTRY(connection) held; /* the source's */
 	struct client_address client;
 };
 
@@ -65,6 +75,7 @@ struct connection_set {
 	bool draining;
 	unsigned int count;
 	struct sources sources;
+	struct handshake_queue handshakes;
 	unsigned int peak; /* of count, since memory was last given back */
 	/* Each connection is in the list of its phase: no complete request has come, in the order
 	 * of arrival; waiting for the broker; answered, in the order of the answers. */

@@ -3,12 +3,6 @@
 
 #include <stdlib.h>
 
-struct source_count {
-	struct hash_node node;
-	struct in6_addr address;
-	unsigned int connections;
-};
-
 int sources_init(struct sources *sources)
 {
 	return hash_init(&sources->table);
@@ -18,7 +12,7 @@ void sources_free(struct sources *sources)
 {
 	hash_for_each (&sources->table, node) {
 		hash_remove(&sources->table, node);
-		free(hash_entry(node, struct source_count, node));
+		free(hash_entry(node, struct source, node));
 	}
 	hash_free(&sources->table);
 }
@@ -27,14 +21,14 @@ static bool has_address(const struct hash_node *node, const void *key)
 {
 	const struct in6_addr *address = key;
 
-	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source_count, node)->address, address);
+	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source, node)->address, address);
 }
 
-struct source_count *sources_acquire(
+struct source *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max)
 {
 	struct hash_node *node = hash_find(&sources->table, address, sizeof *address, has_address);
-	struct source_count *source = node ? hash_entry(node, struct source_count, node) : NULL;
+	struct source *source = node ? hash_entry(node, struct source, node) : NULL;
 
 	if (source && source->connections >= max)
 		return NULL;
@@ -43,13 +37,15 @@ struct source_count *sources_acquire(
 		if (!source)
 			return NULL;
 		source->address = *address;
+		fair_lane_init(&source->handshakes);
+		TAILQ_INIT(&source->held);
 		hash_insert(&sources->table, &source->node, address, sizeof *address);
 	}
 	source->connections++;
 	return source;
 }
 
-void sources_release(struct sources *sources, struct source_count *source)
+void sources_release(struct sources *sources, struct source *source)
 {
 	if (--source->connections > 0)
 		return;

@@ -4,7 +4,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +21,11 @@ enum {
 				  nobody */
 };
 
+struct request {
+	char out[RESPONSE_MAX];
+	struct http_parser parser;
+};
+
 struct tls_http {
 	SSL *ssl;
 	const struct routes *routes;
@@ -34,19 +38,16 @@ struct tls_http {
 	struct ipc_request request;
 	size_t out_length;
 	struct response response;
-	char out[RESPONSE_MAX];
-	struct http_parser parser;
+	struct request *http; /* NULL until a byte of the request has come */
 };
 
 struct tls_http *tls_http_new(
 	SSL_CTX *tls, int fd, const struct routes *routes, const struct client_address *client)
 {
-	struct tls_http *tls_http = malloc(sizeof *tls_http);
+	struct tls_http *tls_http = calloc(1, sizeof *tls_http);
 
 	if (!tls_http)
 		return NULL;
-	memset(tls_http, 0, offsetof(struct tls_http, out));
-	http_init(&tls_http->parser);
 	tls_http->routes = routes;
 	tls_http->client = client;
 	tls_http->ssl = tls_accept(tls, fd);
@@ -67,13 +68,20 @@ void tls_http_free(struct tls_http *tls_http)
 		ERR_clear_error();
 	}
 	SSL_free(tls_http->ssl);
-	http_wipe(&tls_http->parser);
+	if (tls_http->http)
+		http_wipe(&tls_http->http->parser);
+	free(tls_http->http);
 	free(tls_http);
 }
 
 bool tls_http_has_begun(const struct tls_http *tls_http)
 {
-	return http_has_begun(&tls_http->parser);
+	return tls_http->http && http_has_begun(&tls_http->http->parser);
+}
+
+bool tls_http_is_admitted(const struct tls_http *tls_http)
+{
+	return tls_http->route != NULL;
 }
 
 const struct ipc_request *tls_http_request(const struct tls_http *tls_http)
@@ -130,7 +138,7 @@ enum need tls_http_write(struct tls_http *tls_http)
 
 	/* All or nothing: the library does not write in parts unless it is told to. */
 	ERR_clear_error();
-	n = SSL_write(tls_http->ssl, tls_http->out, (int)tls_http->out_length);
+	n = SSL_write(tls_http->ssl, tls_http->http->out, (int)tls_http->out_length);
 	return n <= 0 ? need_of(tls_http, n) : NEED_NOTHING;
 }
 
@@ -149,7 +157,7 @@ static enum need begin_continue(struct tls_http *tls_http)
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 	tls_http->out_length = sizeof text - 1;
-	memcpy(tls_http->out, text, tls_http->out_length);
+	memcpy(tls_http->http->out, text, tls_http->out_length);
 	tls_http->is_continuing = true;
 	return send_continue(tls_http);
 }
@@ -157,15 +165,15 @@ static enum need begin_continue(struct tls_http *tls_http)
 /* The response is set. */
 static enum need respond(struct tls_http *tls_http)
 {
-	tls_http->out_length =
-		response_write(&tls_http->response, !tls_http->is_head, time(NULL), tls_http->out);
+	tls_http->out_length = response_write(
+		&tls_http->response, !tls_http->is_head, time(NULL), tls_http->http->out);
 	return NEED_NOTHING;
 }
 
 static enum need serve(struct tls_http *tls_http, bool draining)
 {
 	size_t length;
-	const char *body = http_body(&tls_http->parser, &length);
+	const char *body = http_body(&tls_http->http->parser, &length);
 
 	if (routes_serve(tls_http->routes, tls_http->route, tls_http->client, draining, body,
 		    length, &tls_http->response, &tls_http->request))
@@ -183,12 +191,12 @@ void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply)
 /* What was read. Returns NEED_READ if the request is not complete. */
 static enum need parse(struct tls_http *tls_http, const char *data, size_t length, bool draining)
 {
-	const struct http_head *head = &tls_http->parser.head;
+	const struct http_head *head = &tls_http->http->parser.head;
 	bool wants_continue = false;
 	size_t used;
 
 	for (;; data += used, length -= used) {
-		enum http_event event = http_parse(&tls_http->parser, data, length, &used);
+		enum http_event event = http_parse(&tls_http->http->parser, data, length, &used);
 
 		switch (event) {
 		case HTTP_MORE:
@@ -221,6 +229,17 @@ static void acknowledge(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+/* Memory for the request, once there is a byte of it. */
+static bool make_request(struct tls_http *tls_http)
+{
+	if (tls_http->http)
+		return true;
+	tls_http->http = malloc(sizeof *tls_http->http);
+	if (tls_http->http)
+		http_init(&tls_http->http->parser);
+	return tls_http->http != NULL;
+}
+
 enum need tls_http_read(struct tls_http *tls_http, bool draining)
 {
 	char buffer[READ_SIZE];
@@ -237,7 +256,7 @@ enum need tls_http_read(struct tls_http *tls_http, bool draining)
 			acknowledge(SSL_get_fd(tls_http->ssl));
 		return need;
 	}
-	need = parse(tls_http, buffer, (size_t)n, draining);
+	need = make_request(tls_http) ? parse(tls_http, buffer, (size_t)n, draining) : NEED_CLOSE;
 	explicit_bzero(buffer, (size_t)n);
 	return need;
 }

@@ -21,6 +21,7 @@ enum need {
 	NEED_BROKER, /* an answer of the broker's */
 	NEED_SIGNATURE, /* the signer's: to be called again when it is there, or will never be */
 	NEED_JOB, /* of the library's, ASYNC_start_job(3): to be called again when one is free */
+	NEED_TURN, /* others to have their turn first, or a pause to be over */
 	NEED_CLOSE, /* nothing any more: tls_http_fault() */
 };
 
@@ -37,8 +38,9 @@ struct tls_http *tls_http_new(
  * sent. NULL is fine. */
 void tls_http_free(struct tls_http *tls_http);
 
-/* Whether a byte of the request has come. */
+/* Whether a byte of the request has come; whether its head has, and passed all checks. */
 bool tls_http_has_begun(const struct tls_http *tls_http);
+bool tls_http_is_admitted(const struct tls_http *tls_http);
 
 /* The first to be called, until it is done. One that needs a signature must not be freed. */
 enum need tls_http_handshake(struct tls_http *tls_http);

@@ -217,6 +217,24 @@ def test_2000_silent_connections_of_many_sources_keep_nobody_out(host, crowd, cl
         close(silent)
 
 
+@pytest.mark.sanitize
+def test_wrong_passwords_are_slowed_down_and_keep_no_right_one_out(shared_host, server, client):
+    """All from one address, four a gate and second more than are checked."""
+    n = (64 + 4) * len(server.gates())
+    api = shared_host.api(client)
+    assert api.get("/version", password="wrong", timeout=30).status == 401
+    began = time.monotonic()
+    wrong = [Connection(client, shared_host.address, timeout=30) for _ in range(n)]
+    for connection in wrong:
+        connection.send(request_bytes("GET", "/version", password="wrong"))
+    assert api.connect_ipip(timeout=30).status == 200
+    for connection in wrong:
+        assert connection.receive().status == 401
+        connection.socket.close()
+    assert time.monotonic() - began > 1.9
+    assert api.disconnect_ipip().status == 200
+
+
 @pytest.mark.plane
 def test_a_hundred_clients_at_once_are_all_served(host, crowd):
     """A reconnect storm: nobody may have to wait longer than the clients do."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("GATE", str(ROOT / "build/tests/gate/gate-alone"))
+with open(PROGRAM, "rb") as program:
+    SANITIZER = b"__asan_init" in program.read()  # its memory says nothing about the gate's
 PASSWORD = "correct horse"
 SERVER_KEY = bytes(range(1, 33))
 NOBODY = 65534
@@ -273,6 +275,15 @@ class Gate:
         with open(f"/proc/{self.pid}/status") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
+    def memory(self):
+        """KB in memory."""
+        return int(self.status()["VmRSS"].split()[0])
+
+    def processor_time(self):
+        """Seconds."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         """Ends it; True if it drained by itself with status 0."""
         if self.wait(0) is None:
@@ -377,3 +388,17 @@ def post(path, body=b"", **options):
 
 def chunked(*pieces):
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def client_hello(version=None):
+    """The first message of a client, that may speak no other version of TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    if version:
+        context.minimum_version = context.maximum_version = version
+    try:
+        context.wrap_bio(incoming, outgoing).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
