@@ -16,6 +16,7 @@
 
 enum {
 	MOST_CONNECTIONS = 1000 * 1000,
+	MOST_FLOWS = 1000 * 1000,
 	MOST_GATES = 256,
 	MOST_PEERS = 1 << 24,
 	LONGEST_UNIT = 200, /* with instance and suffix 255 at the most: systemd.unit(5) */
@@ -189,6 +190,15 @@ static const struct command_option options[] = {
 		.name = "allow-link-local",
 		.help = "let clients reach 169.254.0.0/16, where clouds keep a host's credentials",
 		OPTION_FLAG(struct server_config, egress.allow_link_local),
+	},
+	{
+		.name = "max-flows-per-peer",
+		.argument = "N",
+		.initial = "2048",
+		.help = "connections of one client at a time, of any protocol",
+		OPTION_COUNT(struct server_config, egress.max_flows_per_peer),
+		.min = 1,
+		.max = MOST_FLOWS,
 	},
 	{
 		.group = "Control plane",

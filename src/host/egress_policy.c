@@ -60,6 +60,7 @@ static void write_policy(FILE *out, const struct egress_policy *policy)
 	fputs("; by TCP, UDP, SCTP, ICMP echo", out);
 	for (size_t i = 0; i < policy->n_protocols; i++)
 		fprintf(out, ", protocol %u", policy->protocols[i]);
+	fprintf(out, "; each has at most %u connections", policy->max_flows_per_peer);
 }
 
 void egress_policy_log(const struct egress_policy *policy)

@@ -29,6 +29,7 @@ struct egress_policy {
 	uint8_t protocols[EGRESS_MAX_PROTOCOLS]; /* --allow-protocol: besides the usual ones */
 	size_t n_protocols;
 	bool allow_link_local;
+	unsigned int max_flows_per_peer; /* tracked connections at a time, at least 1 */
 };
 
 /*

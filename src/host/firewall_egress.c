@@ -7,11 +7,8 @@
 #include <inttypes.h>
 
 #include "host/egress_policy.h"
+#include "host/firewall_flows.h"
 #include "host/host_config.h"
-
-enum {
-	MOST_PEERS = 1 << 20, /* at a time; the kernel takes memory for as many at once */
-};
 
 static void write_prefixes(FILE *out, const char *name, const struct egress_prefixes *prefixes)
 {
@@ -33,26 +30,15 @@ static void write_gateways(FILE *out, const struct host_config *config)
 	fputs(" }\n\t}\n", out);
 }
 
-static uint64_t number_of_addresses(const struct host_config *config)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < config->n_endpoints; i++)
-		n += prefix_size(config->endpoints[i].block);
-	return n;
-}
-
 /* Filled by packets, with the addresses of peers: it has room for all of them, so that nobody can
  * fill it up. */
 static void write_set_of_peers(
 	FILE *out, const struct host_config *config, const char *name, const char *type)
 {
-	uint64_t n = number_of_addresses(config);
-
 	fprintf(out,
 		"\tset %s {\n\t\ttype %s; size %" PRIu64 "; flags dynamic, timeout; timeout 10s\n"
 		"\t}\n",
-		name, type, n < MOST_PEERS ? n : MOST_PEERS);
+		name, type, firewall_peers_room(config));
 }
 
 static void write_sets(FILE *out, const struct host_config *config)
@@ -124,6 +110,8 @@ static void write_carried(FILE *out, const struct egress_policy *policy)
 	fputs(" } counter name refused_protocol drop\n"
 	      "\t\ticmp type != { echo-request, echo-reply, " FIREWALL_ICMP_ERRORS
 	      " } counter name refused_protocol drop\n"
+	      "\t\tip daddr @gateways icmp type echo-request notrack\n"
+	      "\t\tip daddr @binds tcp dport 443 notrack\n"
 	      "\t}\n",
 		out);
 }

@@ -40,7 +40,7 @@ static char *what_has_to_be_open(const struct host_config *config)
 static void report(const char *where, const char *open)
 {
 	log_warning("%s drops what it does not accept: it has to accept %s. A rule by connection "
-		    "state matches neither the first two, which are untracked, nor the ICMP errors "
+		    "state matches none of these, which are untracked, nor the ICMP errors "
 		    "about them, which tell how large a tunnel's packets may be",
 		where, open);
 }

@@ -8,11 +8,8 @@
 #include <stdlib.h>
 
 #include "host/firewall_egress.h"
+#include "host/firewall_flows.h"
 #include "host/host_config.h"
-
-/* A peer's flow must never be taken for one of the server's own: the range of its source ports
- * after NAT leaves out the well-known ports, 443 among them, and WireGuard's, 50227 upwards. */
-#define SNAT_PORTS "1024-50226"
 
 typedef void endpoint_fn(FILE *out, const struct host_endpoint *endpoint);
 
@@ -134,6 +131,7 @@ static void write_prerouting(FILE *out, const struct host_config *config)
 	fputs(" }\n"
 	      "\t\tiifname != \"lo\" ip saddr @blocks drop\n"
 	      "\t\tip daddr @binds ip protocol 4 notrack\n"
+	      "\t\tip daddr @binds tcp dport 443 notrack\n"
 	      "\t\tip daddr . udp dport @listeners notrack\n"
 	      "\t}\n",
 		out);
@@ -169,6 +167,8 @@ static void write_output(FILE *out)
 	      "\t\tip saddr @binds icmp type destination-unreachable icmp code { 2, 3 } "
 	      "@th,136,8 4 drop\n"
 	      "\t\tip saddr @binds ip protocol 4 notrack\n"
+	      "\t\tip saddr @binds tcp sport 443 notrack\n"
+	      "\t\tip saddr @gateways icmp type echo-reply notrack\n"
 	      "\t\tip saddr . udp sport @listeners notrack\n"
 	      "\t}\n",
 		out);
@@ -189,6 +189,7 @@ static void write_forward(FILE *out, const struct host_config *config)
 	      "reject with tcp reset\n"
 	      "\t\tiifname @tunnels icmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 	      "\t\tiifname @tunnels oifname != @tunnels jump to_network\n"
+	      "\t\tiifname @tunnels ct status & confirmed == 0 jump new_flow\n"
 	      "\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
 	      "tcp option maxseg size set rt mtu\n"
 	      "\t\toifname @tunnels tcp flags & (syn | rst) == syn "
@@ -202,6 +203,7 @@ static void write_input(FILE *out)
 	fputs("\tchain input {\n"
 	      "\t\ttype filter hook input priority mangle; policy accept;\n"
 	      "\t\tiifname @tunnels jump to_host\n"
+	      "\t\tiifname @tunnels ct status & confirmed == 0 jump new_flow\n"
 	      "\t}\n",
 		out);
 }
@@ -214,8 +216,7 @@ static void write_postrouting(FILE *out)
 	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
 	      "\t\toifname @tunnels accept\n"
 	      "\t\toifname \"lo\" accept\n"
-	      "\t\tmeta l4proto { tcp, udp } snat to ip saddr map @bind_of : " SNAT_PORTS "\n"
-	      "\t\tsnat to ip saddr map @bind_of\n"
+	      "\t\tgoto source_nat\n"
 	      "\t}\n"
 	      "\tchain leaving {\n"
 	      "\t\ttype filter hook postrouting priority srcnat + 1; policy accept;\n"
@@ -250,6 +251,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	fputs("table ip vprox\ndelete table ip vprox\ntable ip vprox {\n", out);
 	write_sets(out, config);
 	firewall_write_egress(out, config);
+	firewall_write_flows(out, config);
 	write_tunnel_chain(out);
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		write_endpoint_chains(out, &config->endpoints[i]);

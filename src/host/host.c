@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #include <event2/event.h>
 
@@ -18,16 +19,19 @@
 #include "host/bind_address.h"
 #include "host/egress_policy.h"
 #include "host/firewall.h"
+#include "host/firewall_flows.h"
 #include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
+#include "host/tracking.h"
 
 enum {
 	RECONCILE_PERIOD_MS = 5000, /* between checks of what other programs have changed */
 	ADDRESS_PERIOD_MS = 15000, /* between renewals of the bind addresses */
+	TRACKING_PERIOD_MS = 1000, /* between looks at how full connection tracking is */
 };
 
 struct host {
@@ -39,8 +43,10 @@ struct host {
 	struct netlink *netlink;
 	struct firewall_state firewall_state;
 	struct foreign_firewall *foreign;
+	struct tracking_watch tracking;
 	struct event *reconcile_timer;
 	struct event *address_timer;
+	struct event *tracking_timer;
 };
 
 /* What goes wrong is logged by each; the next call tries again. */
@@ -75,6 +81,15 @@ static void on_address_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	reconcile_bind_addresses(host);
+}
+
+static void on_tracking_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct host *host = context;
+
+	(void)fd;
+	(void)what;
+	tracking_watch(&host->tracking);
 }
 
 static int start_timer(struct host *host, struct event_base *base, event_callback_fn callback,
@@ -117,6 +132,13 @@ static int set_up(struct host *host, const struct host_config *config)
 	return host->foreign ? 0 : -ENOMEM;
 }
 
+static uint64_t memory_of_machine(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 0;
+}
+
 static int prepare_firewall(struct host *host)
 {
 	int error;
@@ -125,6 +147,8 @@ static int prepare_firewall(struct host *host)
 	if (error < 0)
 		return error;
 	egress_policy_log(&host->config.policy);
+	/* Only now that the firewall has had the kernel load it. */
+	tracking_make_room(NULL, firewall_peers_room(&host->config), memory_of_machine());
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);
 	foreign_firewall_reconcile(host->foreign);
@@ -161,6 +185,9 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 	if (error == 0)
 		error = start_timer(
 			host, base, on_address_timer, ADDRESS_PERIOD_MS, &host->address_timer);
+	if (error == 0)
+		error = start_timer(
+			host, base, on_tracking_timer, TRACKING_PERIOD_MS, &host->tracking_timer);
 	return error;
 }
 
@@ -228,6 +255,7 @@ int host_restore(struct host *host, bool started)
 		return 0;
 	free_event(host->reconcile_timer);
 	free_event(host->address_timer);
+	free_event(host->tracking_timer);
 	if (host->foreign) {
 		error = restore_bind_addresses(host, started);
 		forget_others(host);

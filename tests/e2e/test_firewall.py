@@ -471,10 +471,10 @@ def test_after_a_kill_the_way_through_is_recognised_and_not_made_twice(host, cli
         host.ns.run(command)
     before = host.snapshot()
     server = host.start()
-    first = host.ns.run("nft list ruleset")
+    first = host.ruleset()
     server.kill()
     server = host.start()
-    assert host.ns.run("nft list ruleset") == first
+    assert host.ruleset() == first
     server.stop()
     host.assert_same(before)
 
@@ -489,9 +489,9 @@ def test_a_firewall_that_drops_what_comes_in_is_told_what_must_be_open(host):
 def test_when_our_table_is_deleted_it_is_made_again(host, client):
     host.start()
     tunnel = host.tunnel("ipip", client).up()
-    ruleset = host.ns.run("nft list ruleset")
+    ruleset = host.ruleset()
     host.ns.run("nft flush ruleset")
-    wait.until(lambda: host.ns.run("nft list ruleset") == ruleset)
+    wait.until(lambda: host.ruleset() == ruleset)
     assert tunnel.visit() == host.address
 
 

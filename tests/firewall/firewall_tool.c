@@ -19,11 +19,13 @@
 #include "netlink/socket.h"
 #include "host/bind_address.h"
 #include "host/firewall.h"
+#include "host/firewall_flows.h"
 #include "host/firewall_inputs.h"
 #include "host/firewall_text.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
+#include "host/nft.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
 
@@ -68,6 +70,8 @@ static int parse_policy(struct egress_policy *policy, const char *argument)
 		policy->host_ports[policy->n_host_ports++] = (uint16_t)atoi(value);
 	else if (strncmp(argument, "--allow-protocol=", (size_t)(value - argument)) == 0)
 		policy->protocols[policy->n_protocols++] = (uint8_t)atoi(value);
+	else if (strncmp(argument, "--max-flows-per-peer=", (size_t)(value - argument)) == 0)
+		policy->max_flows_per_peer = (unsigned int)atoi(value);
 	else if (prefix_parse(value, &prefix) < 0)
 		return -EINVAL;
 	else if (strncmp(argument, "--allow-to=", (size_t)(value - argument)) == 0)
@@ -83,6 +87,7 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 {
 	int i = 1;
 
+	tool->config.policy.max_flows_per_peer = 2048;
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--allow-peer-to-peer") == 0)
 			tool->config.allow_peer_to_peer = true;
@@ -122,6 +127,22 @@ static int remove_own(struct tool *tool)
 {
 	(void)tool;
 	return firewall_remove();
+}
+
+static int close_new_flows(struct tool *tool)
+{
+	struct nft_error reason;
+
+	(void)tool;
+	return nft_run(firewall_close_new_flows, &reason);
+}
+
+static int open_new_flows(struct tool *tool)
+{
+	struct nft_error reason;
+
+	(void)tool;
+	return nft_run(firewall_open_new_flows, &reason);
 }
 
 static int report_inputs(struct tool *tool)
@@ -206,6 +227,8 @@ static const struct {
 	{"load", load},
 	{"reconcile", reconcile},
 	{"remove", remove_own},
+	{"close-new-flows", close_new_flows},
+	{"open-new-flows", open_new_flows},
 	{"inputs", report_inputs},
 	{"foreign-reconcile", foreign_reconcile},
 	{"foreign-stop", foreign_stop},

@@ -8,6 +8,7 @@ import threading
 import pytest
 from conftest import CLIENT, INTERNET, SERVER, Tool, run_tool, sh
 from lib import wait
+from lib.ruleset import lasting
 
 DOCKER = """*filter
 :INPUT ACCEPT [0:0]
@@ -204,7 +205,7 @@ def listing():
 
 def without_counters(text):
     text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
-    text = re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
+    text = lasting(text)
     return re.sub(r" on \w+ \w+ .*", "", text)
 
 

@@ -37,8 +37,10 @@ static struct fixture *fixture(void)
 		(struct host_endpoint){3, address("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
 	f.endpoints[1] =
 		(struct host_endpoint){0, address("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
-	f.config = (struct host_config){
-		.endpoints = f.endpoints, .n_endpoints = 2, .whole_block = prefix("10.100.0.0/16")};
+	f.config = (struct host_config){.endpoints = f.endpoints,
+		.n_endpoints = 2,
+		.whole_block = prefix("10.100.0.0/16"),
+		.policy = {.max_flows_per_peer = 2048}};
 	return &f;
 }
 
@@ -161,9 +163,26 @@ static void the_sets_that_packets_fill_have_room_for_all_peers(void **state)
 
 static void source_ports_after_nat_leave_out_the_servers(void **state)
 {
+	const struct host_config *config = &fixture()->config;
+
 	(void)state;
-	assert_holds(&fixture()->config,
-		"meta l4proto { tcp, udp } snat to ip saddr map @bind_of : 1024-50226\n");
+	assert_holds(config, "{ tcp, udp, sctp } snat to ip saddr map @bind_of : 1024-4098\n");
+	assert_holds(config, "{ tcp, udp, sctp } snat to ip saddr map @bind_of : 47149-50223\n");
+}
+
+static void a_slice_of_source_ports_has_room_for_a_peers_connections(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(&f->config, "chain slice_15 {");
+	assert_holds(&f->config, "ip saddr & 0.0.0.15 vmap { 0.0.0.0 : goto slice_0, ");
+	f->config.policy.max_flows_per_peer = 20000;
+	assert_holds(&f->config, "ip saddr & 0.0.0.1 vmap { 0.0.0.0 : goto slice_0, 0.0.0.1 : ");
+	assert_lacks(&f->config, "chain slice_2 {");
+	f->config.policy.max_flows_per_peer = 1000000;
+	assert_holds(&f->config, "chain source_nat {\n\t\tgoto slice_0\n");
+	assert_holds(&f->config, "ct count over 1000000 }");
 }
 
 int main(void)
@@ -179,6 +198,7 @@ int main(void)
 		cmocka_unit_test(services_and_protocols_are_closed_unless_they_are_opened),
 		cmocka_unit_test(the_sets_that_packets_fill_have_room_for_all_peers),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
+		cmocka_unit_test(a_slice_of_source_ports_has_room_for_a_peers_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

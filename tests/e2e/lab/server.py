@@ -18,6 +18,7 @@ from lab.ends import ask
 from lab.tunnels import TUNNELS
 from lib import wait
 from lib.netns import stop
+from lib.ruleset import lasting
 
 BLOCK = "10.100.0.0/16"
 START_SECONDS = 60
@@ -297,6 +298,10 @@ class Host:
         return "\n".join(line for name, text in before.items() for line in difflib.unified_diff(
             text.splitlines(), now[name].splitlines(), f"{name} before", f"{name} now", "", "", 0))
 
+    def ruleset(self):
+        """All of nftables, but for what packets change by themselves."""
+        return lasting(self.ns.run("nft list ruleset"))
+
     def assert_same(self, before):
         """Fails unless all is as it was at that snapshot()."""
         difference = self.difference(before)
@@ -320,7 +325,7 @@ def parent(pid):
 
 def without_counters(text):
     """What changes by itself: the dates in iptables-save, remaining lifetimes, packet counts."""
-    text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
+    text = lasting(text)
     text = re.sub(r"^# (Generated|Completed).*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\[\d+:\d+\]", "[0:0]", text)
     return re.sub(r"valid_lft \d+sec preferred_lft \d+sec", "limited", text)
