@@ -92,16 +92,34 @@ static json_t *json_endpoints(const struct report *report)
 	return endpoints;
 }
 
+static json_t *json_tracking(const struct report_header *header)
+{
+	return json_pack("{s:o, s:o, s:b}", "connections", json_number(header->n_tracked), "max",
+		header->max_tracked ? json_number(header->max_tracked) : json_null(), "full",
+		header->is_full != 0);
+}
+
+static json_t *json_refused(const struct report_header *header)
+{
+	json_t *refused = json_object();
+
+	for (size_t i = 0; i < REPORT_N_REFUSALS; i++)
+		json_object_set_new(
+			refused, report_refusal_names[i], json_number(header->refused[i]));
+	return refused;
+}
+
 int report_print_json(const struct report *report, bool on_one_line, FILE *out)
 {
 	const struct report_header *header = &report->header;
-	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o}", "version",
-		header->release, "pid", json_number(header->pid), "uptime_ms",
+	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}",
+		"version", header->release, "pid", json_number(header->pid), "uptime_ms",
 		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
 		"stopping", header->is_draining != 0, "gates",
 		json_processes(report->gates, header->n_gates), "signers",
 		json_processes(report->signers, header->n_signers), "endpoints",
-		json_endpoints(report));
+		json_endpoints(report), "tracking", json_tracking(header), "refused_packets",
+		json_refused(header));
 	int error =
 		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0
 			? 0

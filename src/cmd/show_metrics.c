@@ -105,6 +105,28 @@ static void print_signers(const struct report *report, FILE *out)
 		out, "vprox_signer_restarts_total", "signer", report->signers, n, restarts_of);
 }
 
+static void print_number(FILE *out, const char *name, const char *help, uint32_t value)
+{
+	describe(out, name, "gauge", help);
+	fprintf(out, "%s %" PRIu32 "\n", name, value);
+}
+
+static void print_firewall(const struct report_header *header, FILE *out)
+{
+	print_number(out, "vprox_tracked_connections",
+		"Connections that the kernel tracks, of the host and all tunnels.",
+		header->n_tracked);
+	print_number(out, "vprox_tracked_connections_max", "How many it can track.",
+		header->max_tracked);
+	print_number(out, "vprox_tracked_connections_full",
+		"Whether tunnels begin none, because too many are tracked.", header->is_full);
+	describe(out, "vprox_refused_packets_total", "counter",
+		"Packets out of tunnels that the firewall has refused.");
+	for (size_t i = 0; i < REPORT_N_REFUSALS; i++)
+		fprintf(out, "vprox_refused_packets_total{reason=\"%s\"} %" PRIu64 "\n",
+			report_refusal_names[i], header->refused[i]);
+}
+
 void report_print_metrics(const struct report *report, FILE *out)
 {
 	describe(out, "vprox_info", "gauge", "The server that runs.");
@@ -125,4 +147,5 @@ void report_print_metrics(const struct report *report, FILE *out)
 		"Bytes from clients since the server was started.", received_of);
 	print_of_endpoints(report, out, "vprox_sent_bytes_total", "counter",
 		"Bytes to clients since the server was started.", sent_of);
+	print_firewall(&report->header, out);
 }

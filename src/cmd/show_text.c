@@ -127,6 +127,24 @@ static void print_processes(
 	fputc('\n', out);
 }
 
+static void print_firewall(const struct report_header *header, FILE *out)
+{
+	const char *before = "  refused packets: ";
+
+	if (header->max_tracked > 0)
+		fprintf(out, "  connections: %" PRIu32 " of %" PRIu32 " tracked%s\n",
+			header->n_tracked, header->max_tracked,
+			header->is_full ? ", so tunnels begin no new ones" : "");
+	for (size_t i = 0; i < REPORT_N_REFUSALS; i++) {
+		if (header->refused[i] == 0)
+			continue;
+		fprintf(out, "%s%" PRIu64 " %s", before, header->refused[i],
+			report_refusal_names[i]);
+		before = ", ";
+	}
+	fputs(before[0] == ',' ? "\n" : "", out);
+}
+
 static void print_server(const struct report *report, FILE *out)
 {
 	const struct report_header *header = &report->header;
@@ -138,6 +156,7 @@ static void print_server(const struct report *report, FILE *out)
 	print_processes("gates", report->gates, header->n_gates, out);
 	print_processes(header->n_signers == 1 ? "signer" : "signers", report->signers,
 		header->n_signers, out);
+	print_firewall(header, out);
 }
 
 static void print_endpoint(const struct report_endpoint *endpoint, const struct report_peer *peers,

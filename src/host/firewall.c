@@ -180,6 +180,30 @@ int firewall_remove(void)
 	return error;
 }
 
+static int add_refused(uint8_t family, const char *const *reasons, uint64_t *counts, size_t n)
+{
+	static const char prefix[] = "refused_";
+	auto_free struct ruleset_counter *counters = NULL;
+	size_t n_counters;
+	int error = ruleset_counters(family, table_name, &counters, &n_counters);
+
+	for (size_t i = 0; error == 0 && i < n_counters; i++)
+		for (size_t reason = 0; reason < n; reason++)
+			if (begins(counters[i].name, prefix) &&
+				strcmp(counters[i].name + strlen(prefix), reasons[reason]) == 0)
+				counts[reason] += counters[i].packets;
+	return error;
+}
+
+int firewall_count_refused(const char *const *reasons, uint64_t *counts, size_t n)
+{
+	int error;
+
+	memset(counts, 0, n * sizeof *counts);
+	error = add_refused(NFPROTO_IPV4, reasons, counts, n);
+	return error == 0 && has_ipv6() ? add_refused(NFPROTO_IPV6, reasons, counts, n) : error;
+}
+
 bool firewall_has_chain(const struct ruleset_chain *chain)
 {
 	return (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_IPV6) &&

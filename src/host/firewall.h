@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct host_config;
@@ -31,6 +32,12 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
  * -errno, logged.
  */
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state);
+
+/*
+ * How many packets out of tunnels were refused for each of the n reasons, by the names of the
+ * counters behind "refused_" in the tables. One that is not there counts 0. Returns 0 or -errno.
+ */
+int firewall_count_refused(const char *const *reasons, uint64_t *counts, size_t n);
 
 /* Whether the chain is in the table. */
 bool firewall_has_chain(const struct ruleset_chain *chain);

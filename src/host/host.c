@@ -238,6 +238,11 @@ static int restore_firewall(struct host *host)
 		keep ? firewall_load(&host->config, &host->firewall_state) : firewall_remove());
 }
 
+bool host_is_full(const struct host *host)
+{
+	return host && host->tracking.is_closed;
+}
+
 void host_keep_endpoint(struct host *host, size_t i)
 {
 	/* None after a start that had no memory for them. */

@@ -19,6 +19,10 @@ struct host_config;
  */
 int host_prepare(const struct host_config *config, struct event_base *base, struct host **host);
 
+/* Whether new connections out of tunnels are refused, because too many are tracked (tracking.h).
+ * host may be NULL. */
+bool host_is_full(const struct host *host);
+
 /* The tunnels of config->endpoints[i] stay after the server's end: so does, at host_restore(), what
  * was made for them. host may be NULL. */
 void host_keep_endpoint(struct host *host, size_t i);

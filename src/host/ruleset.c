@@ -5,6 +5,7 @@
 #include "host/ruleset.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,43 @@ int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules
 		query.netlink, &query.request, decode_rule, NULL, sizeof **rules, &items, n);
 	netlink_close(query.netlink);
 	*rules = items;
+	return error;
+}
+
+static int decode_counter(const struct nlmsghdr *message, const void *filter, void *item)
+{
+	const struct nlattr *table[NFTA_OBJ_DATA + 1], *data[NFTA_COUNTER_PACKETS + 1];
+	struct ruleset_counter *counter = item;
+	uint64_t packets;
+
+	(void)filter;
+	attributes_of_message(
+		message, sizeof(struct nfgenmsg), table, sizeof table / sizeof *table);
+	attributes_of_nest(table[NFTA_OBJ_DATA], data, sizeof data / sizeof *data);
+	if (!attribute_string(table[NFTA_OBJ_NAME], counter->name, sizeof counter->name) ||
+		!attribute_u64(data[NFTA_COUNTER_PACKETS], &packets))
+		return -EBADMSG;
+	counter->packets = be64toh(packets);
+	return 1;
+}
+
+int ruleset_counters(
+	uint8_t family, const char *table, struct ruleset_counter **counters, size_t *n)
+{
+	struct query query;
+	void *items = NULL;
+	int error = query_open(&query, NFT_MSG_GETOBJ, family);
+
+	*counters = NULL;
+	*n = 0;
+	if (error < 0)
+		return error;
+	netlink_put_string(&query.request, NFTA_OBJ_TABLE, table);
+	netlink_put_u32(&query.request, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
+	error = netlink_dump_items(
+		query.netlink, &query.request, decode_counter, NULL, sizeof **counters, &items, n);
+	netlink_close(query.netlink);
+	*counters = items;
 	return error;
 }
 

@@ -24,6 +24,15 @@ int ruleset_generation(uint32_t *generation);
 int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n);
 int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n);
 
+struct ruleset_counter {
+	char name[RULESET_NAME_SIZE];
+	uint64_t packets;
+};
+
+/* The named counters of one table, none if it is not there. As ruleset_rules(). */
+int ruleset_counters(
+	uint8_t family, const char *table, struct ruleset_counter **counters, size_t *n);
+
 /* How nft writes the family: "ip", "inet"; NULL for the others, whose forward and input chains see
  * no IPv4 packet that is routed. */
 const char *ruleset_family_name(uint8_t family);

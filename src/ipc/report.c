@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct report_header) == 8 * 4 + 8 + 2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
+_Static_assert(sizeof(struct report_header) == 10 * 4 + (1 + REPORT_N_REFUSALS) * 8 +
+						       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE,
 	"no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
 _Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 3 * 8,
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
+
+const char *const report_refusal_names[REPORT_N_REFUSALS] = {
+	"destination", "host", "protocol", "error", "rate", "flows", "full", "ipv6"};
 
 static bool is_text(const char *text, size_t size)
 {

@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 2,
+	REPORT_VERSION = 3,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_MAX_ENDPOINTS = 1024,
@@ -35,6 +35,22 @@ struct report_request {
 	uint32_t reserved; /* zero */
 };
 
+/* Why the firewall has refused a packet that came out of a tunnel. */
+enum report_refusal {
+	REPORT_REFUSED_DESTINATION, /* closed to tunnels */
+	REPORT_REFUSED_HOST, /* a service of the host's */
+	REPORT_REFUSED_PROTOCOL,
+	REPORT_REFUSED_ERROR, /* an ICMP error about somebody else's connection */
+	REPORT_REFUSED_RATE, /* too many new connections a second */
+	REPORT_REFUSED_FLOWS, /* too many connections */
+	REPORT_REFUSED_FULL, /* too many connections of all tunnels and the host */
+	REPORT_REFUSED_IPV6,
+	REPORT_N_REFUSALS,
+};
+
+/* What the reasons are called: "destination", "host" and so on. */
+extern const char *const report_refusal_names[REPORT_N_REFUSALS];
+
 /* None of these has padding, which would carry what lay in the broker's memory. */
 
 struct report_header {
@@ -45,8 +61,12 @@ struct report_header {
 	uint32_t n_peers;
 	uint32_t pid;
 	uint32_t is_draining; /* stopping, finishing requests */
-	uint32_t reserved; /* zero */
+	uint32_t is_full; /* no new connections out of tunnels: too many are tracked */
+	uint32_t n_tracked; /* connections, of this host and all tunnels */
+	uint32_t max_tracked; /* 0: not known */
 	uint64_t uptime_ms;
+	uint64_t
+		refused[REPORT_N_REFUSALS]; /* packets out of tunnels, since the table was loaded */
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
 	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */

@@ -297,6 +297,7 @@ static int report(void *context, struct evbuffer *out)
 		.supervisor = broker->supervisor,
 		.signers = broker->signers,
 		.n_gates = broker->config->n_gates,
+		.host = broker->host,
 		.pin = broker->identity.pin,
 		.started_ms = broker->started_ms,
 		.is_draining = broker->draining,

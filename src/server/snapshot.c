@@ -12,6 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "host/firewall.h"
+#include "host/host.h"
+#include "host/tracking.h"
 #include "ipc/report.h"
 #include "server/config.h"
 #include "server/data_plane.h"
@@ -40,6 +43,22 @@ static int append(struct evbuffer *out, const void *data, size_t length)
 	return evbuffer_add(out, data, length) < 0 ? -ENOMEM : 0;
 }
 
+/* What cannot be read stays zero. */
+static void read_host(const struct host *host, struct report_header *header)
+{
+	struct tracking_load load;
+
+	if (!host)
+		return;
+	header->is_full = host_is_full(host);
+	if (tracking_read(&load) == 0) {
+		header->n_tracked = load.n;
+		header->max_tracked = load.max;
+	}
+	if (firewall_count_refused(report_refusal_names, header->refused, REPORT_N_REFUSALS) < 0)
+		log_debug("cannot read what the firewall has refused");
+}
+
 static int write_header(const struct snapshot_source *source, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
@@ -58,6 +77,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	snprintf(header.release, sizeof header.release, "%s", version_number);
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
+	read_host(source->host, &header);
 	/* In one piece: the memory goes back to the system with the answer. */
 	if (evbuffer_expand(out,
 		    sizeof header +

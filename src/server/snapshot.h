@@ -7,6 +7,7 @@
 struct data_plane;
 struct evbuffer;
 struct gate_supervisor;
+struct host;
 struct signer_supervisor;
 
 struct snapshot_source {
@@ -14,6 +15,7 @@ struct snapshot_source {
 	const struct gate_supervisor *supervisor; /* NULL: no gates yet */
 	const struct signer_supervisor *signers; /* NULL: no signers yet */
 	unsigned int n_gates;
+	const struct host *host; /* NULL: what the firewall does is left out */
 	const char *pin; /* of the TLS public key */
 	uint64_t started_ms; /* by the system's clock */
 	bool is_draining;

@@ -16,14 +16,17 @@ import time
 
 import pytest
 
+from lab import echo
 from lab.api import Connection
 from lab.tunnels import random_key
 from lib import wait
+from lib.capture import send
 from lib.netns import stop
+from lib.packets import ipv4, udp_packet
 
 CROWD = 50
 FRESH_SECONDS = 15  # counters are a second old, and the machine may be slow
-QUESTION = struct.pack("=II", 1, 0)
+QUESTION = struct.pack("=II", 3, 0)  # REPORT_VERSION
 PLACES = 8
 DEADLINE = 10
 
@@ -51,6 +54,25 @@ def connection(host):
 
 
 # What it tells
+
+def test_what_the_firewall_refuses_is_counted_by_reason(host, client):
+    server = host.start("--max-flows-per-peer=5")
+    tunnel = host.tunnel("ipip", client).up()
+    before = shown(host)["refused_packets"]
+    gre = ipv4(tunnel.inner, echo.VISITED, 47, bytes(40))
+    send(tunnel.ns, tunnel.device, gre, gre,
+         udp_packet(tunnel.inner, "192.168.3.1", 1, 53), udp_packet(tunnel.inner, tunnel.gateway, 1, 53),
+         *[udp_packet(tunnel.inner, echo.VISITED, port, 53) for port in range(1, 11)])
+    expected = {"protocol": 2, "destination": 1, "host": 1, "flows": 5}
+    wait.until(lambda: all(shown(host)["refused_packets"][reason] == before[reason] + n
+                           for reason, n in expected.items()), what=lambda: shown(host))
+    assert re.search(r"refused packets: 1 destination, 1 host, 2 protocol, 5 flows",
+                     host.run("show")[1])
+    assert 'vprox_refused_packets_total{reason="flows"} 5\n' in host.run("show --metrics")[1]
+    tracking = shown(host)["tracking"]
+    assert 0 < tracking["connections"] < tracking["max"] and not tracking["full"]
+    assert server.process.poll() is None
+
 
 @pytest.mark.sanitize
 def test_a_hundred_clients_are_all_told_of(world, host):

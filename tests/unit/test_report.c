@@ -57,16 +57,20 @@ static struct report_endpoint endpoint(unsigned int index, const char *bind, con
 /* In no order, as a server's tables have it. */
 static struct answer answer(void)
 {
-	struct answer answer = {.header = {.version = REPORT_VERSION,
-					.n_gates = N_GATES,
-					.n_signers = 1,
-					.n_endpoints = N_ENDPOINTS,
-					.n_peers = N_PEERS,
-					.pid = 4711,
-					.uptime_ms = 3723000,
-					.release = "1.2.3",
-					.plane = "kernel",
-					.pin = "sha256//AAAA"},
+	struct answer answer = {
+		.header = {.version = REPORT_VERSION,
+			.n_gates = N_GATES,
+			.n_signers = 1,
+			.n_endpoints = N_ENDPOINTS,
+			.n_peers = N_PEERS,
+			.pid = 4711,
+			.n_tracked = 1733,
+			.max_tracked = 262144,
+			.refused = {[REPORT_REFUSED_HOST] = 3, [REPORT_REFUSED_IPV6] = 9},
+			.uptime_ms = 3723000,
+			.release = "1.2.3",
+			.plane = "kernel",
+			.pin = "sha256//AAAA"},
 		.gates = {{.number = 0, .pid = 4712, .is_ready = 1, .uptime_ms = 1000},
 			{.number = 1, .n_restarts = 3}},
 		.signers = {{.number = 0, .pid = 4713, .is_ready = 1, .n_restarts = 1}},
@@ -295,6 +299,7 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	json_t *all = json_loads(text, 0, &error), *first, *second, *endpoint_0;
 	const char *address, *interface, *block, *gateway, *key, *release, *plane, *pin;
 	int pid, capacity, taken, port, index, stays, lost, stopping;
+	int tracked, max_tracked, full, refused[REPORT_N_REFUSALS];
 	json_int_t uptime, received, sent, age;
 
 	(void)state;
@@ -302,15 +307,26 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(
 		json_unpack_ex(all, &error, JSON_STRICT,
 			"{s:s, s:i, s:I, s:s, s:s, s:b, s:[{s:i, s:i, s:b, s:i, s:i}, {s:i, "
-			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:[o, *]}",
+			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:[o, *], s:{s:i, "
+			"s:i, s:b}, "
+			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
 			"version", &release, "pid", &pid, "uptime_ms", &uptime, "plane", &plane,
 			"tls_pin", &pin, "stopping", &stopping, "gates", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
 			&(int){0}, "number", &(int){0}, "pid", "ready", &(int){0}, "restarts",
 			&(int){0}, "uptime_ms", &(int){0}, "signers", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
-			&(int){0}, "endpoints", &endpoint_0),
+			&(int){0}, "endpoints", &endpoint_0, "tracking", "connections", &tracked,
+			"max", &max_tracked, "full", &full, "refused_packets", "destination",
+			&refused[0], "host", &refused[1], "protocol", &refused[2], "error",
+			&refused[3], "rate", &refused[4], "flows", &refused[5], "full", &refused[6],
+			"ipv6", &refused[7]),
 		0);
+	assert_int_equal(tracked, 1733);
+	assert_int_equal(max_tracked, 262144);
+	assert_int_equal(full, 0);
+	assert_int_equal(refused[1], 3);
+	assert_int_equal(refused[7], 9);
 	assert_int_equal(pid, 4711);
 	assert_int_equal(uptime, 3723000);
 	assert_int_equal(
