@@ -202,6 +202,9 @@ def test_every_metric_and_every_field_of_show_is_documented():
     assert metrics and metrics == {name for name in listed(page) if name.startswith("vprox_")}
     packed = re.findall(r"json_pack\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(), re.DOTALL)
     fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip"}
+    reasons = re.search(r"report_refusal_names\[\w+\] = \{(.*?)\}",
+                        (ROOT / "src/ipc/report.c").read_text(), re.DOTALL).group(1)
+    fields |= set(re.findall(r'"(\w+)"', reasons))
     example = set(re.findall(r'"(\w+)":', page))
     assert fields and fields == example
     assert fields <= {"gates", "signers", "endpoints", "peers", "capacity", "taken"} | listed(page)
