@@ -207,7 +207,8 @@ def test_every_metric_and_every_field_of_show_is_documented():
     fields |= set(re.findall(r'"(\w+)"', reasons))
     example = set(re.findall(r'"(\w+)":', page))
     assert fields and fields == example
-    assert fields <= {"gates", "signers", "endpoints", "peers", "capacity", "taken"} | listed(page)
+    assert fields <= {"gates", "signers", "endpoints", "peers", "capacity", "taken", "connections",
+                      "max"} | listed(page)
 
 
 def test_every_answer_of_the_api_is_documented():
