@@ -142,6 +142,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 		SCMP_SYS(fstat),
 		SCMP_SYS(newfstatat),
 		SCMP_SYS(lseek),
+		SCMP_SYS(read),
 		SCMP_SYS(pread64),
 		SCMP_SYS(ioctl),
 		SCMP_SYS(getdents),
