@@ -16,8 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "http/tls_error.h"
@@ -33,7 +31,7 @@ enum {
 
 struct signer {
 	char name[NAME_SIZE]; /* "signer 0", for the log */
-	EVP_PKEY *key;
+	struct signing_key *key;
 	size_t n;
 	struct pollfd sockets[1 + MAX_SOCKETS]; /* the broker's first, then the gates' */
 	uint32_t gates[1 + MAX_SOCKETS]; /* their numbers */
@@ -164,13 +162,10 @@ static int read_config(struct signer *signer, struct signer_config *config)
  * made, and an error's text looked up. */
 static int warm_up(struct signer *signer)
 {
-	struct signing_request request = {.digest = SIGNING_SHA256, .padding = SIGNING_NO_PADDING};
+	struct signing_request request = {.version = SIGNING_VERSION};
 	struct signing_reply reply;
 
-	if (EVP_PKEY_is_a(signer->key, "RSA") || EVP_PKEY_is_a(signer->key, "RSA-PSS"))
-		request.padding = SIGNING_PSS;
-	else if (!EVP_PKEY_is_a(signer->key, "EC"))
-		request.digest = SIGNING_NO_DIGEST;
+	signing_key_suit(signer->key, &request);
 	request.length = (uint32_t)content_example(request.content);
 	signing_key_answer(signer->key, &request, &reply);
 	tls_error();
@@ -235,6 +230,6 @@ int signer_main(void)
 		error = serve(&signer);
 	if (error < 0)
 		log_debug("ends: %s", strerror(-error));
-	EVP_PKEY_free(signer.key);
+	signing_key_free(signer.key);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
