@@ -1,5 +1,12 @@
 """What holds for every suite."""
 
+import signal
+
+
+def pytest_configure():
+    """Who is ended clears up, as at Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 
 def pytest_runtest_logreport(report):
     """Tells of a failure at once: a run that is cut off would keep it to itself."""

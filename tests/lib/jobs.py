@@ -15,6 +15,8 @@ DURATIONS = ROOT / "tests/durations"
 END_SECONDS = 10  # for what is told to end
 JOB_SECONDS = 900
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short"]
+RUNNING = set()  # processes, each the leader of a session
+ENDING = threading.Event()  # from then on none is started
 
 
 @dataclasses.dataclass
@@ -105,9 +107,12 @@ def run(job):
 def execute(name, command, seconds, environment=None):
     """Runs a command with all it starts in a session of its own, and passes on what it says.
     Returns what went wrong, "" if nothing did."""
+    if ENDING.is_set():
+        return "not started"
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
                                env={**os.environ, **(environment or {})}, start_new_session=True)
+    RUNNING.add(process)
     copier = threading.Thread(target=copy, args=(name, process.stdout))
     copier.start()
     try:
@@ -118,6 +123,7 @@ def execute(name, command, seconds, environment=None):
     finally:
         if process.poll() is None:
             end(process)
+        RUNNING.discard(process)
         copier.join(END_SECONDS)
 
 
@@ -133,8 +139,24 @@ def end(process):
             os.killpg(process.pid, number)
             process.wait(END_SECONDS)
             return
+        except ProcessLookupError:
+            return
         except subprocess.TimeoutExpired:
             pass
+
+
+def end_with_all_jobs(number, _frame):
+    """For signals: sessions of their own would go on without us."""
+    ENDING.set()
+    processes = list(RUNNING)
+    with concurrent.futures.ThreadPoolExecutor(len(processes) or 1) as pool:
+        list(pool.map(end, processes))
+    os._exit(128 + number)
+
+
+def heed_signals():
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, end_with_all_jobs)
 
 
 # Counting
