@@ -244,7 +244,7 @@ static const struct command_option options[] = {
 		.name = "max-connections-per-source",
 		.argument = "N",
 		.initial = "256",
-		.help = "and from one address, for each gate",
+		.help = "and from one address",
 		OPTION_COUNT(struct server_config, max_connections_per_source),
 		.min = 1,
 		.max = MOST_CONNECTIONS,

@@ -22,8 +22,9 @@ struct broker_link {
 	bool lost;
 	uint64_t last_id;
 	unsigned int outstanding; /* also those that nobody waits for any more */
+	unsigned int max_outstanding;
 	struct hash_table calls; /* by id; the queued ones too */
-	TAILQ_HEAD(, broker_call) queue;
+	struct fair_queue queue;
 };
 
 static bool has_id(const struct hash_node *node, const void *key)
@@ -61,13 +62,20 @@ static bool is_for_now(int error)
 	return error == -EAGAIN || error == -ENOBUFS || error == -EINTR || error == -ETOOMANYREFS;
 }
 
-/* Sends what is queued, in order, as long as the socket has room. */
+static struct broker_call *next_call(const struct broker_link *link)
+{
+	struct fair_item *item = fair_queue_first(&link->queue);
+
+	return item ? hash_entry(item, struct broker_call, waiting) : NULL;
+}
+
+/* Sends what is queued, whose turn it is, as long as the socket has room. */
 static void flush(struct broker_link *link)
 {
 	struct broker_call *call;
 
-	while (!link->lost && link->outstanding < IPC_OUTSTANDING_MAX &&
-		(call = TAILQ_FIRST(&link->queue))) {
+	while (!link->lost && link->outstanding < link->max_outstanding &&
+		(call = next_call(link))) {
 		int error = ipc_send_request(link->fd, &call->request, call->client);
 
 		if (is_for_now(error)) {
@@ -78,8 +86,7 @@ static void flush(struct broker_link *link)
 			end(link, error);
 			return;
 		}
-		TAILQ_REMOVE(&link->queue, call, queue);
-		call->queued = false;
+		fair_queue_take(&link->queue, &call->waiting);
 		link->outstanding++;
 	}
 }
@@ -136,8 +143,8 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 	flush(context);
 }
 
-struct broker_link *broker_link_new(
-	struct event_base *base, int fd, const struct broker_events *events)
+struct broker_link *broker_link_new(struct event_base *base, int fd, unsigned int max_outstanding,
+	const struct broker_events *events)
 {
 	struct broker_link *link = calloc(1, sizeof *link);
 
@@ -146,7 +153,8 @@ struct broker_link *broker_link_new(
 	errno = 0;
 	link->fd = fd;
 	link->events = *events;
-	TAILQ_INIT(&link->queue);
+	link->max_outstanding = max_outstanding;
+	fair_queue_init(&link->queue);
 	link->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, link);
 	link->writable = event_new(base, fd, EV_WRITE, on_writable, link);
 	link->retry = evtimer_new(base, on_writable, link);
@@ -180,17 +188,14 @@ void broker_link_ask(struct broker_link *link, struct broker_call *call)
 {
 	call->request.id = ++link->last_id;
 	hash_insert(&link->calls, &call->node, &call->request.id, sizeof call->request.id);
-	call->queued = true;
-	TAILQ_INSERT_TAIL(&link->queue, call, queue);
+	fair_queue_add(&link->queue, call->lane, &call->waiting);
 	/* Behind others that wait for the socket, it waits too. */
-	if (TAILQ_FIRST(&link->queue) == call)
+	if (next_call(link) == call)
 		flush(link);
 }
 
 void broker_link_forget(struct broker_link *link, struct broker_call *call)
 {
 	hash_remove(&link->calls, &call->node);
-	if (call->queued)
-		TAILQ_REMOVE(&link->queue, call, queue);
-	call->queued = false;
+	fair_queue_forget(&link->queue, &call->waiting);
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/queue.h>
 
 #include <event2/event.h>
 
 #include "base/hash.h"
+#include "gate/fair_queue.h"
 #include "ipc/message.h"
 
 struct broker_link;
@@ -16,13 +16,13 @@ struct broker_link;
 struct broker_call {
 	struct ipc_request request;
 	int client; /* the socket that goes along; the owner's */
+	struct fair_lane *lane; /* of its source, among those that wait to be sent */
 	/* Called once, when the call is out of the link's hands. */
 	void (*answered)(struct broker_call *call, const struct ipc_reply *reply);
 
 	/* The link's own. */
 	struct hash_node node;
-	TAILQ_ENTRY(broker_call) queue;
-	bool queued; /* not sent yet */
+	struct fair_item waiting; /* until it is sent */
 };
 
 struct broker_events {
@@ -36,9 +36,13 @@ struct broker_events {
 	void *context;
 };
 
-/* Takes the socket over and makes it non-blocking. Returns NULL with errno set. */
-struct broker_link *broker_link_new(
-	struct event_base *base, int fd, const struct broker_events *events);
+/*
+ * Takes the socket over and makes it non-blocking. So many requests are with the broker at the most
+ * (IPC_OUTSTANDING_MAX is the limit); others wait here, where sources take turns. Returns NULL with
+ * errno set.
+ */
+struct broker_link *broker_link_new(struct event_base *base, int fd, unsigned int max_outstanding,
+	const struct broker_events *events);
 /* There must be no calls left. */
 void broker_link_free(struct broker_link *link);
 

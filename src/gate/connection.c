@@ -255,6 +255,7 @@ static void ask_broker(struct connection *connection)
 {
 	connection->call.request = *tls_http_request(connection->tls_http);
 	connection->call.client = connection->fd;
+	connection->call.lane = &connection->source->calls;
 	connection->call.answered = on_broker_answer;
 	enter(connection, PHASE_ASKING);
 	broker_link_ask(connection->set->broker, &connection->call);

@@ -29,12 +29,14 @@ enum {
 	SPARE_FILES = 32, /* descriptors that are neither connections nor listeners */
 	PRIORITIES = 2, /* of events: the broker's answers, and all others */
 	CALLBACKS_AT_ONCE = 16, /* before the broker's answers have their turn again */
+	FEWEST_REQUESTS = 16, /* with the broker at a time, however many gates there are */
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
 };
 
 struct gate_process {
 	char name[NAME_SIZE]; /* "gate 0", for the log */
 	struct gate_settings settings; /* without its secrets, once they are in use */
+	struct source_counts counts;
 	struct event_base *base;
 	SSL_CTX *tls;
 	struct remote_keys *keys;
@@ -155,6 +157,19 @@ static void ignore_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
+/* How many connections each source has at the other gates. */
+static int map_counts(struct gate_process *gate)
+{
+	const struct gate_config *config = &gate->settings.config;
+	int sheet = GATE_FD_FIRST_LISTENER + (int)config->n_endpoints;
+	int error = source_counts_map(
+		&gate->counts, &config->seed, sheet, sheet + 1, config->n_gates - 1);
+
+	if (error < 0)
+		log_error("cannot map what the gates count: %s", strerror(-error));
+	return error;
+}
+
 /* Nothing that the broker has open is to be reached from here, whatever it forgot to close. */
 static int close_all_others(const struct gate_settings *settings)
 {
@@ -182,6 +197,9 @@ static int read_settings(struct gate_process *gate)
 		log_error("the configuration allows no connections");
 		return -EINVAL;
 	}
+	error = map_counts(gate);
+	if (error < 0)
+		return error;
 	error = close_all_others(settings);
 	if (error < 0)
 		log_error("cannot close files: %s", strerror(-error));
@@ -249,6 +267,15 @@ static unsigned int fit_connections(const struct gate_config *config)
 	return fit;
 }
 
+/* What the broker has to do before a request that comes now: the more gates, the less of each. But
+ * it removes tunnels in batches. */
+static unsigned int fit_requests(unsigned int n_gates)
+{
+	unsigned int share = IPC_OUTSTANDING_MAX / n_gates;
+
+	return share > FEWEST_REQUESTS ? share : FEWEST_REQUESTS;
+}
+
 static struct event_base *new_base(void)
 {
 	struct event_config *config = event_config_new();
@@ -277,7 +304,8 @@ static int set_up(struct gate_process *gate)
 	if (!gate->base || event_base_priority_init(gate->base, PRIORITIES) < 0)
 		return -ENOMEM;
 	gate->drained = evtimer_new(gate->base, on_drain_timeout, gate);
-	gate->broker = broker_link_new(gate->base, GATE_FD_BROKER, &events);
+	gate->broker =
+		broker_link_new(gate->base, GATE_FD_BROKER, fit_requests(config->n_gates), &events);
 	if (!gate->broker)
 		return -errno;
 	gate->signer = signer_link_new(gate->base, &signer_events);
@@ -298,6 +326,8 @@ static int set_up(struct gate_process *gate)
 		.emptied = on_emptied,
 		.context = gate,
 	};
+	connections->sources.counts = gate->counts;
+
 	int error = connection_set_init(connections);
 
 	gate->has_connections = error == 0;
@@ -415,6 +445,7 @@ static void free_all(struct gate_process *gate)
 		event_base_free(gate->base);
 	SSL_CTX_free(gate->tls);
 	remote_keys_free(gate->keys);
+	source_counts_free(&gate->counts);
 	gate_settings_free(&gate->settings);
 	explicit_bzero(&gate->routes.auth, sizeof gate->routes.auth);
 }

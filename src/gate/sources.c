@@ -24,29 +24,45 @@ static bool has_address(const struct hash_node *node, const void *key)
 	return IN6_ARE_ADDR_EQUAL(&hash_entry(node, struct source, node)->address, address);
 }
 
-struct source *sources_acquire(
-	struct sources *sources, const struct in6_addr *address, unsigned int max)
+static struct source *find_or_make(struct sources *sources, const struct in6_addr *address)
 {
 	struct hash_node *node = hash_find(&sources->table, address, sizeof *address, has_address);
 	struct source *source = node ? hash_entry(node, struct source, node) : NULL;
 
-	if (source && source->connections >= max)
+	if (source)
+		return source;
+	source = calloc(1, sizeof *source);
+	if (!source)
 		return NULL;
-	if (!source) {
-		source = calloc(1, sizeof *source);
-		if (!source)
-			return NULL;
-		source->address = *address;
-		fair_lane_init(&source->handshakes);
-		TAILQ_INIT(&source->held);
-		hash_insert(&sources->table, &source->node, address, sizeof *address);
-	}
-	source->connections++;
+	source->address = *address;
+	fair_lane_init(&source->handshakes);
+	fair_lane_init(&source->calls);
+	TAILQ_INIT(&source->held);
+	hash_insert(&sources->table, &source->node, address, sizeof *address);
 	return source;
+}
+
+/* It is counted before it is compared: two gates that do so at the same time may both find one too
+ * many, but never one too few. */
+struct source *sources_acquire(
+	struct sources *sources, const struct in6_addr *address, unsigned int max)
+{
+	struct source *source = find_or_make(sources, address);
+
+	if (!source)
+		return NULL;
+	source->connections++;
+	source_counts_add(&sources->counts, address);
+	if (source->connections <= max &&
+		source_counts_elsewhere(&sources->counts, address) <= max - source->connections)
+		return source;
+	sources_release(sources, source);
+	return NULL;
 }
 
 void sources_release(struct sources *sources, struct source *source)
 {
+	source_counts_remove(&sources->counts, &source->address);
 	if (--source->connections > 0)
 		return;
 	hash_remove(&sources->table, &source->node);

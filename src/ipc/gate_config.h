@@ -11,16 +11,19 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "ipc/source_counts.h"
 
 enum {
-	GATE_CONFIG_VERSION = 2,
+	GATE_CONFIG_VERSION = 3,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
+	GATE_MAX_GATES = 256,
 
 	/* The file descriptors a gate starts with, besides 0 to 2. */
 	GATE_FD_BROKER = 3, /* SOCK_SEQPACKET: ipc/message.h */
 	GATE_FD_CONFIG = 4, /* this */
 	GATE_FD_FIRST_LISTENER = 5, /* n_endpoints listening TCP sockets, in the endpoints' order */
+	/* After these: its sheet of ipc/source_counts.h, and n_gates - 1 of the others. */
 };
 
 struct gate_endpoint {
@@ -33,16 +36,18 @@ struct gate_endpoint {
 struct gate_config {
 	uint32_t version; /* GATE_CONFIG_VERSION */
 	uint32_t n_endpoints;
+	uint32_t n_gates; /* of the server */
 	uint32_t user; /* uid and gid to run as; the broker's own where it has no right to change
 			  them */
 	uint32_t group;
 	uint32_t max_connections; /* of this gate */
-	uint32_t max_connections_per_source; /* of this gate */
+	uint32_t max_connections_per_source; /* of all gates */
 	uint32_t log_level; /* enum log_level */
 	uint32_t log_format; /* enum log_format */
 	uint32_t gate_number; /* from 0, for the log */
 	uint32_t password_length;
 	uint32_t certificate_length;
+	struct source_counts_seed seed;
 };
 
 /* A gate's configuration, decoded. The texts end in a NUL that their length does not count. */

@@ -40,7 +40,7 @@ struct server_config {
 	const char *user; /* the gates'; NULL: as user_find() */
 	unsigned int n_gates;
 	unsigned int max_connections; /* of all gates together */
-	unsigned int max_connections_per_source; /* of each gate */
+	unsigned int max_connections_per_source; /* of all gates together */
 	enum log_level log_level;
 	enum log_format log_format;
 };

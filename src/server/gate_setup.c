@@ -53,7 +53,7 @@ void gate_setup_describe_signer(struct signer_config *signer, const struct serve
 }
 
 /* Of the connections in all. Those of one source are not divided: the gates take them as they come,
- * not in turn. */
+ * not in turn, and count them together. */
 static uint32_t share(unsigned int total, unsigned int n)
 {
 	return (total + n - 1) / n;
@@ -82,6 +82,7 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 
 	gate->version = GATE_CONFIG_VERSION;
 	gate->n_endpoints = (uint32_t)config->n_binds;
+	gate->n_gates = config->n_gates;
 	gate->max_connections = share(config->max_connections, config->n_gates);
 	gate->max_connections_per_source = config->max_connections_per_source;
 	gate->log_level = config->log_level;
@@ -90,5 +91,7 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	gate->certificate_length = (uint32_t)identity->certificate_length;
 	settings->password = (char *)config->password;
 	settings->certificate = identity->certificate;
+	if (source_counts_new_seed(&gate->seed) < 0)
+		return -EIO;
 	return describe_endpoints(settings, endpoints, config->n_binds);
 }

@@ -9,10 +9,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "server/child.h"
 #include "server/client_socket.h"
 #include "server/gate_allowance.h"
+#include "server/gate_sheets.h"
 
 _Static_assert((int)GATE_FD_BROKER == (int)CHILD_FD_BROKER, "where a gate looks for its socket");
 _Static_assert(
@@ -24,19 +26,44 @@ struct gate_supervisor {
 	struct child_group *gates;
 	bool were_ready; /* all of them, at least once */
 	struct gate_allowance *allowances; /* one a gate */
+	struct gate_sheets *sheets;
+	struct event *check; /* of the sheets */
 };
 
-/* The configuration and the listeners. */
+enum {
+	CHECK_INTERVAL_MS = 1000,
+	/* A connection is counted before it is known to be one too many. */
+	CHECK_SLACK = 1,
+};
+
+/* The configuration, the listeners and the sheets. */
 static int spawn_gate(const struct gate_supervisor *supervisor, struct child *gate, int config_fd)
 {
 	size_t n_listeners = supervisor->config.settings->config.n_endpoints;
-	auto_free int *descriptors = calloc(1 + n_listeners, sizeof *descriptors);
+	size_t n_sheets = supervisor->config.n_gates, n = 1 + n_listeners + n_sheets;
+	auto_free int *descriptors = calloc(n, sizeof *descriptors);
 
 	if (!descriptors)
 		return -ENOMEM;
 	descriptors[0] = config_fd;
 	memcpy(descriptors + 1, supervisor->config.listeners, n_listeners * sizeof *descriptors);
-	return child_spawn(gate, descriptors, 1 + n_listeners);
+	gate_sheets_hand_out(supervisor->sheets, gate->number, descriptors + 1 + n_listeners);
+	return child_spawn(gate, descriptors, n);
+}
+
+static void on_check(evutil_socket_t fd, short what, void *context)
+{
+	struct gate_supervisor *supervisor = context;
+	uint32_t max = supervisor->config.settings->config.max_connections + CHECK_SLACK;
+
+	(void)fd;
+	(void)what;
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
+		struct child *gate = child_group_get(supervisor->gates, i);
+
+		if (gate->fd >= 0 && gate_sheets_is_false(supervisor->sheets, i, max))
+			child_expel(gate, "it counts more connections than it may have", -ERANGE);
+	}
 }
 
 static int start_gate(void *context, struct child *gate)
@@ -163,6 +190,7 @@ static void on_gate_ended(void *context, struct child *gate)
 {
 	struct gate_supervisor *supervisor = context;
 
+	gate_sheets_clear(supervisor->sheets, gate->number);
 	supervisor->config.on_gate_ended(
 		supervisor->config.context, gate->number, gate->generation);
 	report_drained(supervisor);
@@ -215,8 +243,18 @@ static void free_memory(struct gate_supervisor *supervisor)
 {
 	if (!supervisor)
 		return;
+	free_event(supervisor->check);
+	gate_sheets_free(supervisor->sheets);
 	free(supervisor->allowances);
 	free(supervisor);
+}
+
+static int start_checks(struct gate_supervisor *supervisor, struct event_base *base)
+{
+	const struct timeval interval = timeval_from_ms(CHECK_INTERVAL_MS);
+
+	supervisor->check = event_new(base, -1, EV_PERSIST, on_check, supervisor);
+	return supervisor->check && event_add(supervisor->check, &interval) == 0 ? 0 : -ENOMEM;
 }
 
 int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_config *config,
@@ -237,6 +275,10 @@ int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_co
 		supervisor->config = *config;
 		supervisor->allowances = calloc(config->n_gates, sizeof *supervisor->allowances);
 		if (supervisor->allowances)
+			error = gate_sheets_new(config->n_gates, &supervisor->sheets);
+		if (error == 0)
+			error = start_checks(supervisor, base);
+		if (error == 0)
 			error = child_group_new(base, &gates, &supervisor->gates);
 	}
 	if (error < 0) {

@@ -204,3 +204,13 @@ def test_what_it_asks_for_comes_to_no_more_than_its_clients(host, taken, client,
     assert set(host.holders().values()) == {client.address, other_client.address}
     for end in ends:
         end.close()
+
+
+def test_it_cannot_keep_others_from_the_other_gates_by_what_it_counts(host, client):
+    server = host.start(gates=2, expected=EXPECTED)
+    taken = TakenGate(server.gates()[0])
+    taken.write_sheet(1000)
+    assert_ended(host, taken)
+    assert server.logged("it counts more connections than it may have")
+    wait.until(lambda: host.api(client).connect_ipip().status == 200)
+    taken.close()

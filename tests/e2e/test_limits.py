@@ -1,7 +1,10 @@
 """Clients that are slow, silent or many."""
 
 import concurrent.futures
+import contextlib
+import os
 import resource
+import signal
 import socket
 import time
 
@@ -172,8 +175,7 @@ def test_2000_silent_connections_of_one_source_keep_nobody_else_out(
     silent = tcp(client, shared_host.address, 2000)
     try:
         assert in_time(shared_host, other_client)
-        # The default limit for one source is each gate's.
-        wait.until(lambda: sum(map(is_open, silent)) <= 256 * len(server.gates()))
+        wait.until(lambda: sum(map(is_open, silent)) <= 256)
     finally:
         close(silent)
     wait.until(lambda: served(shared_host, client), what="its place is free again")
@@ -194,6 +196,43 @@ def test_the_limit_for_one_source_is_a_flag(host, client, other_client):
     assert served(host, other_client)
     close(silent)
     assert wait.until(lambda: served(host, client))
+
+
+@contextlib.contextmanager
+def alone(server, gate):
+    """With only this one of the server's gates running."""
+    others = [pid for pid in server.gates() if pid != gate]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in others:
+        os.kill(pid, signal.SIGCONT)
+
+
+def n_open(sockets):
+    return sum(map(is_open, sockets))
+
+
+def test_the_limit_for_one_source_is_over_all_gates(host, client, other_client):
+    """And a gate that dies leaves nothing counted."""
+    server = host.start("--max-connections-per-source=40", gates=4, expected=["gate .* killed"])
+    pids, silent = server.gates(), []
+    for pid in pids:
+        with alone(server, pid):
+            silent += tcp(client, host.address, 10)
+            assert served(host, other_client)
+    assert n_open(silent) == 40
+    more = tcp(client, host.address, 60)
+    wait.until(lambda: n_open(more) == 0)
+    assert n_open(silent) == 40
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait.until(lambda: len(server.gates()) == 4 and not set(server.gates()) & set(pids))
+    wait.until(lambda: served(host, other_client))
+    again = tcp(client, host.address, 40)
+    assert served(host, other_client)
+    assert n_open(again) == 40
+    close(silent + more + again)
 
 
 @pytest.fixture(name="crowd")

@@ -31,7 +31,8 @@ Request = namedtuple("Request", "version operation reserved id key source endpoi
 VERSION = 2
 REQUEST = struct.Struct("=IHHQ32s")
 REPLY = struct.Struct("=IHHQII")
-CONFIG = struct.Struct("=11I")
+CONFIG = struct.Struct("=12I2Q")
+SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
 SIGNER_NOTICE = struct.Struct("=2I")
 SIGNER_CONFIG = struct.Struct("=6I")
 ENDPOINT = struct.Struct("=IIB3x32sH2x")
@@ -147,10 +148,13 @@ class Gate:
         self.signer = None
         config = self._config(certificate, user, max_connections, max_per_source, password,
                               log_level)
-        fds = [gates_end.fileno(), config] + [listener.fileno() for listener in self.listeners]
+        sheet = os.memfd_create("sheet")
+        os.ftruncate(sheet, SHEET_SIZE)
+        fds = [gates_end.fileno(), config, *[listener.fileno() for listener in self.listeners], sheet]
         self.pid = spawn([*(drop or []), PROGRAM], fds, self.log_path)
         self.exit_status = None
         os.close(config)
+        os.close(sheet)
         gates_end.close()
         for listener in self.listeners:
             listener.close()
@@ -185,8 +189,8 @@ class Gate:
     def _config(self, certificate, user, max_connections, max_per_source, password,
                 log_level):
         secret = password.encode()
-        data = CONFIG.pack(2, len(self.endpoints), user, user, max_connections, max_per_source,
-                           log_level, 0, 7, len(secret), len(certificate))
+        data = CONFIG.pack(3, len(self.endpoints), 1, user, user, max_connections, max_per_source,
+                           log_level, 0, 7, len(secret), len(certificate), 0, 0)
         for endpoint in self.endpoints:
             data += ENDPOINT.pack(ipv4(endpoint.bind), ipv4(endpoint.block), endpoint.length,
                                   SERVER_KEY, endpoint.port)

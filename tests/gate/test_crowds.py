@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import harness
 from harness import SANITIZER, client_hello, head, post, read_answer
 
 CHECKS = 64  # gate/connection.h
@@ -97,6 +98,28 @@ def test_one_source_with_many_handshakes_does_not_keep_another_waiting(gate):
     served = len(select.select(crowd, [], [], 0)[0])
     assert served < 200
     for client in crowd + [other]:
+        client.close()
+
+
+def test_one_source_with_many_requests_does_not_keep_another_waiting(gate):
+    """While the broker has as many as it is asked at once."""
+    gate.answer_none()
+    crowd = [gate.tls(source="127.0.0.1") for _ in range(300)]
+    for client in crowd:
+        client.sendall(post("/connect-ipip"))
+    waiting = gate.requests(128)
+    time.sleep(0.5)
+    with gate.tls(source="127.0.0.2") as other:
+        other.sendall(post("/relinquish"))
+        time.sleep(0.5)
+        for request in waiting[:2]:
+            gate.answer(request)
+        assert harness.RELINQUISH in [request.operation for request in gate.requests(130)[128:]]
+    gate.answer_all()
+    for request in gate.requests(130)[2:]:
+        gate.answer(request)
+    for client in crowd:
+        assert read_answer(client).status == 200
         client.close()
 
 

@@ -106,14 +106,15 @@ static void who_waits_for_the_broker_is_not_evicted(void **state)
 	int fds[MAX], late, broker[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, broker), 0);
-	fixture->set.broker =
-		broker_link_new(fixture->set.base, broker[0], &(struct broker_events){0});
+	fixture->set.broker = broker_link_new(
+		fixture->set.base, broker[0], IPC_OUTSTANDING_MAX, &(struct broker_events){0});
 	assert_non_null(fixture->set.broker);
 	for (uint8_t i = 0; i < MAX; i++) {
 		fds[i] = admit(fixture, i);
 		struct connection *newest = TAILQ_LAST(&fixture->set.unanswered, connection_list);
 
 		connection_set_enter(newest, PHASE_ASKING);
+		newest->call.lane = &newest->source->calls;
 		broker_link_ask(fixture->set.broker, &newest->call);
 	}
 	late = admit(fixture, MAX);

@@ -20,6 +20,7 @@ struct fixture {
 	int lost; /* the error, 0 if it is not lost */
 	unsigned int drains;
 	int signer; /* the socket to it; -1: there was none */
+	struct fair_lane lane, other_lane; /* of two sources */
 };
 
 struct asker {
@@ -61,7 +62,9 @@ static int set_up(void **state)
 	fixture->broker = ends[1];
 	fixture->base = event_base_new();
 	event_base_priority_init(fixture->base, 2);
-	fixture->link = broker_link_new(fixture->base, ends[0],
+	fair_lane_init(&fixture->lane);
+	fair_lane_init(&fixture->other_lane);
+	fixture->link = broker_link_new(fixture->base, ends[0], IPC_OUTSTANDING_MAX,
 		&(struct broker_events){on_drain, on_signer, on_lost, fixture});
 	assert_non_null(fixture->link);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
@@ -86,6 +89,17 @@ static void ask(struct fixture *fixture, struct asker *asker)
 	*asker = (struct asker){
 		.call = {.request = {.version = IPC_VERSION, .operation = IPC_CONNECT_IPIP},
 			.client = STDERR_FILENO,
+			.lane = &fixture->lane,
+			.answered = on_answer}};
+	broker_link_ask(fixture->link, &asker->call);
+}
+
+static void ask_from_another_source(struct fixture *fixture, struct asker *asker)
+{
+	*asker = (struct asker){
+		.call = {.request = {.version = IPC_VERSION, .operation = IPC_RELINQUISH},
+			.client = STDERR_FILENO,
+			.lane = &fixture->other_lane,
 			.answered = on_answer}};
 	broker_link_ask(fixture->link, &asker->call);
 }
@@ -270,6 +284,30 @@ static void a_signers_socket_is_passed_on(void **state)
 	assert_int_equal(fixture->lost, 0);
 }
 
+static void who_asks_from_another_source_is_next_however_many_wait(void **state)
+{
+	struct fixture *fixture = *state;
+	static struct asker many[MANY];
+	struct asker other;
+	struct ipc_request request;
+	uint64_t last = 0;
+
+	for (int i = 0; i < MANY; i++)
+		ask(fixture, &many[i]);
+	assert_int_equal(receive_all(fixture, &last), IPC_OUTSTANDING_MAX);
+	ask_from_another_source(fixture, &other);
+	answer(fixture, many[0].call.request.id);
+	answer(fixture, many[1].call.request.id);
+	spin(fixture);
+	assert_int_equal(receive(fixture, &request), 0);
+	assert_int_equal(request.operation, IPC_CONNECT_IPIP);
+	assert_int_equal(receive(fixture, &request), 0);
+	assert_int_equal(request.operation, IPC_RELINQUISH);
+	for (int i = 2; i < MANY; i++)
+		broker_link_forget(fixture->link, &many[i].call);
+	broker_link_forget(fixture->link, &other.call);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +322,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_request_that_is_forgotten_before_it_is_sent_is_not_sent, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_asks_from_another_source_is_next_however_many_wait, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_drain_is_passed_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_packet_that_does_not_decode_ends_it, set_up, tear_down),

@@ -25,6 +25,7 @@ static struct gate_config good(void)
 	return (struct gate_config){
 		.version = GATE_CONFIG_VERSION,
 		.n_endpoints = 2,
+		.n_gates = 3,
 		.password_length = sizeof password - 1,
 		.certificate_length = sizeof certificate - 1,
 	};

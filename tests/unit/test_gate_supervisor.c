@@ -185,6 +185,7 @@ static void start(struct fixture *f, char behaviour)
 	f->settings = (struct gate_settings){
 		.config = {.version = GATE_CONFIG_VERSION,
 			.n_endpoints = N_ENDPOINTS,
+			.n_gates = 1,
 			.password_length = 1},
 		.endpoints = f->endpoints,
 		.password = f->password,

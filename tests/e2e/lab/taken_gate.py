@@ -56,6 +56,15 @@ class TakenGate:
     def send(self, data, sockets=()):
         socket.send_fds(self.broker, [data], [sock.fileno() for sock in sockets])
 
+    def write_sheet(self, count):
+        """Has it count so many connections of every source: ipc/source_counts.h."""
+        with open(f"/proc/{self.pid}/maps", encoding="ascii") as maps:
+            own, = [line for line in maps if " rw-s " in line and "vprox-sources" in line]
+        begin, end = (int(text, 16) for text in own.split()[0].split("-"))
+        with open(f"/proc/{self.pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(begin)
+            memory.write(struct.pack("=I", count) * ((end - begin) // 4))
+
     def ask(self, operation, *sockets, key=bytes(32)):
         """Sends a request, with these sockets. Returns its answer, (status, inner address); None if
         the broker has hung up instead."""

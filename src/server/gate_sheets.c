@@ -1,0 +1,81 @@
+/* Keeps the gates' sheets, over the gates' deaths. Runs in the broker. */
+#include "server/gate_sheets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ipc/source_counts.h"
+
+struct sheet {
+	int own; /* its gate writes by this one */
+	int for_reading; /* the other gates' */
+};
+
+struct gate_sheets {
+	unsigned int n;
+	struct sheet sheets[];
+};
+
+static int make_sheet(struct sheet *sheet)
+{
+	sheet->own = source_sheet_new();
+	if (sheet->own < 0)
+		return sheet->own;
+	sheet->for_reading = source_sheet_open_for_reading(sheet->own);
+	return sheet->for_reading < 0 ? sheet->for_reading : 0;
+}
+
+int gate_sheets_new(unsigned int n, struct gate_sheets **result)
+{
+	struct gate_sheets *sheets = calloc(1, sizeof *sheets + n * sizeof(struct sheet));
+	int error = 0;
+
+	if (!sheets)
+		return -ENOMEM;
+	for (; sheets->n < n && error == 0; sheets->n++) {
+		sheets->sheets[sheets->n] = (struct sheet){-1, -1};
+		error = make_sheet(&sheets->sheets[sheets->n]);
+	}
+	if (error < 0)
+		gate_sheets_free(sheets);
+	else
+		*result = sheets;
+	return error;
+}
+
+void gate_sheets_free(struct gate_sheets *sheets)
+{
+	if (!sheets)
+		return;
+	for (unsigned int i = 0; i < sheets->n; i++) {
+		if (sheets->sheets[i].own >= 0)
+			close(sheets->sheets[i].own);
+		if (sheets->sheets[i].for_reading >= 0)
+			close(sheets->sheets[i].for_reading);
+	}
+	free(sheets);
+}
+
+void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate)
+{
+	int error = source_sheet_clear(sheets->sheets[gate].own);
+
+	if (error < 0)
+		log_warning("cannot forget the connections of gate %u: %s", gate, strerror(-error));
+}
+
+void gate_sheets_hand_out(const struct gate_sheets *sheets, unsigned int gate, int *descriptors)
+{
+	*descriptors++ = sheets->sheets[gate].own;
+	for (unsigned int i = 0; i < sheets->n; i++)
+		if (i != gate)
+			*descriptors++ = sheets->sheets[i].for_reading;
+}
+
+bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max)
+{
+	return source_sheet_total(sheets->sheets[gate].own) > max;
+}

@@ -1,0 +1,23 @@
+/* The sheets on which the gates count their connections by source: ipc/source_counts.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gate_sheets;
+
+/* One for each of n gates. Returns 0 or -errno. */
+int gate_sheets_new(unsigned int n, struct gate_sheets **sheets);
+/* NULL is fine. */
+void gate_sheets_free(struct gate_sheets *sheets);
+
+/* Writes the descriptors that a gate is started with: its own sheet, and those of the others to be
+ * read; n of them. They stay the sheets'. */
+void gate_sheets_hand_out(const struct gate_sheets *sheets, unsigned int gate, int *descriptors);
+
+/* The gate has no connections any more. */
+void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate);
+
+/* Whether a gate counts more connections than it may have: with those it would keep sources out of
+ * the other gates. */
+bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max);
