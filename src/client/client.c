@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/harden.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/rights.h"
@@ -362,6 +363,24 @@ static int add_events(struct client *client)
 	return -ENOMEM;
 }
 
+/* What a client's work needs. A device of its own may use BPF; the certificates of --cacert may be
+ * a user's, and the request process opens them before it becomes another one. */
+static int give_up_rights(void)
+{
+	static const cap_value_t own[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
+		CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL};
+	static const cap_value_t processes[] = {CAP_BPF, CAP_DAC_READ_SEARCH};
+	const struct harden_config config = {
+		.capabilities = own,
+		.n_capabilities = sizeof own / sizeof *own,
+		.childrens = processes,
+		.n_childrens = sizeof processes / sizeof *processes,
+		.allows_bpf = true,
+	};
+
+	return harden_process(&config);
+}
+
 static int start(struct client *client)
 {
 	struct request_supervisor *supervisor = &client->supervisor;
@@ -379,6 +398,8 @@ static int start(struct client *client)
 	}
 	if (error == 0)
 		error = instance_load_key(name, &client->private_key, &supervisor->public_key);
+	if (error == 0)
+		error = give_up_rights();
 	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)

@@ -16,10 +16,12 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/file.h"
+#include "base/harden.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/rights.h"
+#include "base/sandbox.h"
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
@@ -42,6 +44,7 @@
 
 enum {
 	SHORTEST_GOOD_PASSWORD = 16, /* characters */
+	SPARE_FILES = 64, /* of a gate: what is no connection and no listener */
 };
 
 static const char server_key_path[] = RUN_FOLDER "/server-key";
@@ -217,6 +220,24 @@ static int load_keys(struct broker *broker)
 	return error;
 }
 
+/* What a server's work needs: the network, port 443, and processes as other users. */
+static int give_up_rights(const struct broker *broker)
+{
+	static const cap_value_t own[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
+		CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL};
+	static const cap_value_t devices[] = {CAP_BPF};
+	const bool starts_devices = data_plane_starts_processes(&broker->data_plane);
+	const struct harden_config config = {
+		.capabilities = own,
+		.n_capabilities = sizeof own / sizeof *own,
+		.childrens = devices,
+		.n_childrens = starts_devices ? 1 : 0,
+		.allows_bpf = starts_devices,
+	};
+
+	return harden_process(&config);
+}
+
 /* The host is made ready first: the firewall must be there before the first packet. */
 static int open_data_plane(struct broker *broker)
 {
@@ -224,6 +245,8 @@ static int open_data_plane(struct broker *broker)
 	struct data_plane *data_plane = &broker->data_plane;
 	int error = data_plane_find(data_plane, broker->config, &broker->private_key, &to_gates);
 
+	if (error == 0)
+		error = give_up_rights(broker);
 	if (error == 0)
 		error = host_setup(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
@@ -404,11 +427,13 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
-/* A listener for each --ip, and twice as many while a gate is being started. */
-static void raise_file_limit(void)
+/* A listener for each --ip, and twice as many while a gate is being started; and what a gate needs,
+ * since the right to raise the limit is given up. */
+static void raise_file_limit(const struct server_config *config)
 {
 	struct rlimit limit;
 
+	sandbox_raise_files(config->max_connections + (unsigned int)config->n_binds + SPARE_FILES);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -429,7 +454,7 @@ int broker_run(const struct server_config *config)
 	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
-	raise_file_limit();
+	raise_file_limit(config);
 	log_open();
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	check_password(config->password);

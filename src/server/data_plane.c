@@ -174,6 +174,12 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 	return error;
 }
 
+bool data_plane_starts_processes(const struct data_plane *data_plane)
+{
+	return !data_plane->config->device_unit &&
+	       strcmp(data_plane->plane->ops->name, "kernel") != 0;
+}
+
 static void serve_pending(void *context, struct endpoint *endpoint)
 {
 	(void)context;

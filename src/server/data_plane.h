@@ -34,6 +34,9 @@ struct data_plane_answer {
 int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
 	const struct key *private_key, const struct data_plane_answer *answer);
 
+/* Whether the plane that was found starts its devices' processes as children of ours. */
+bool data_plane_starts_processes(const struct data_plane *data_plane);
+
 /* Opens the endpoints' devices, adopts their peers, and has the connections deleted that are left
  * of addresses without a peer. Logs. Returns 0 or -errno. */
 int data_plane_open(struct data_plane *data_plane, struct event_base *base);

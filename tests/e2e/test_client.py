@@ -382,6 +382,19 @@ def test_a_certificate_authority_vouches_for_a_server(host, machine):
     assert "is not good by --cacert" in client.log
 
 
+def test_the_file_with_the_authority_may_be_a_users_own(host, machine):
+    """Of one who calls it by sudo, in a home that is closed to others."""
+    host.start()
+    home = machine.state / "home"
+    home.mkdir()
+    certificate = home / "ca.pem"
+    certificate.write_bytes((host.state / "lib/vprox/tls-cert.pem").read_bytes())
+    for path, mode in (certificate, 0o600), (home, 0o700):
+        os.chown(path, 1234, 1234)
+        path.chmod(mode)
+    machine.connect(host.address, f"--cacert {certificate}").up().stop()
+
+
 def test_insecure_takes_any_server(host, machine):
     host.start()
     machine.known_servers.parent.mkdir()
