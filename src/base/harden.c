@@ -140,7 +140,8 @@ static int refuse_calls(bool allows_bpf)
 	int error = call_filter_load(SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(EPERM), rules + first,
 		sizeof rules / sizeof *rules - first);
 
-	return error < 0 ? error : call_filter_load(SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(ENOSYS), unknown, 1);
+	return error < 0 ? error
+			 : call_filter_load(SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(ENOSYS), unknown, 1);
 }
 
 int harden_process(const struct harden_config *config)

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -16,13 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/file.h"
+#include "base/process.h"
 
 enum {
 	PATH_SIZE = 4096,
@@ -166,38 +164,6 @@ static int spawn(const char *const arguments[], const struct streams *streams, p
 	return error;
 }
 
-/* Returns 0 when the child has ended, -ETIMEDOUT, or another -errno. */
-static int await(pid_t pid, unsigned int timeout_ms)
-{
-	uint64_t deadline = clock_now_ms(&system_clock) + timeout_ms;
-	auto_close int fd = pidfd_open(pid, 0);
-	struct pollfd polled = {.fd = fd, .events = POLLIN};
-
-	while (fd >= 0) {
-		uint64_t now = clock_now_ms(&system_clock);
-		int n = poll(&polled, 1, now < deadline ? (int)(deadline - now) : 0);
-
-		if (n >= 0)
-			return n > 0 ? 0 : -ETIMEDOUT;
-		if (errno != EINTR)
-			break;
-	}
-	return -errno;
-}
-
-/* Waits for the child, kills it if it takes too long, and reaps it in any case. */
-static int finish(pid_t pid, unsigned int timeout_ms, int *status)
-{
-	int error = await(pid, timeout_ms);
-
-	if (error < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, status, 0) < 0)
-		if (errno != EINTR)
-			return error < 0 ? error : -errno;
-	return error;
-}
-
 /* Of a program that did not end with status 0. */
 static int explain(int status, const struct streams *streams, struct run_error *error)
 {
@@ -224,7 +190,7 @@ int run_program(const char *const arguments[], const char *input, unsigned int t
 	if (result == 0)
 		result = spawn(arguments, &streams, &pid);
 	if (result == 0)
-		result = finish(pid, timeout_ms, &status);
+		result = process_finish(pid, timeout_ms, &status);
 	if (result == 0 && length_of(streams.output) >= RUN_MAX_OUTPUT)
 		result = -EFBIG;
 	if (result == 0 && status == 0 && output)

@@ -5,6 +5,8 @@
 #include "uapi_client/ask.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,35 +15,31 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 enum {
 	/* A device that hangs must not hang the server; and clients wait for 5 s. */
-	TIMEOUT_S = 3,
+	SILENCE_MS = 3000,
+	/* Nor one that drips: what changes something has as long in all, a dump of all peers more.
+	 */
+	DUMP_TIME_MS = 10000,
 	PART_SIZE = 65536,
 	ANSWER_MAX = 256 << 20,
 };
 
 static const char end[] = "\n\n";
 
-/* Why a device on an open connection does not go on: it has ended, or its time is up. */
-static int exchange_error(int error)
-{
-	if (error == EPIPE || error == ECONNRESET)
-		return -ENODEV;
-	return error == EAGAIN ? -ETIMEDOUT : -error;
-}
-
 static int connect_to(const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	struct timeval timeout = timeval_from_ms(SILENCE_MS);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)
 		return -errno;
 	snprintf(address.sun_path, sizeof address.sun_path, "/run/wireguard/%s.sock", name);
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0 &&
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
+	/* For connect() to one that does not accept; the rest waits by await(). */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
 		connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	/* EAGAIN: it accepts none, and its queue is full. */
@@ -52,17 +50,44 @@ static int connect_to(const char *name)
 	return error;
 }
 
-static int send_all(int fd, const char *text)
+/* Until the socket is ready: a while, and not beyond the end of all, by the system's clock. Returns
+ * 0, -ETIMEDOUT or another -errno. */
+static int await(int fd, short events, uint64_t end_ms)
+{
+	struct pollfd polled = {.fd = fd, .events = events};
+	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t until = now + SILENCE_MS < end_ms ? now + SILENCE_MS : end_ms;
+	int n;
+
+	do {
+		now = clock_now_ms(&system_clock);
+		n = poll(&polled, 1, now < until ? (int)(until - now) : 0);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;
+}
+
+/* Why a device on an open connection does not go on: it has ended. 0: it does, try again. */
+static int socket_error(void)
+{
+	if (errno == EINTR || errno == EAGAIN)
+		return 0;
+	return errno == EPIPE || errno == ECONNRESET ? -ENODEV : -errno;
+}
+
+static int send_all(int fd, const char *text, uint64_t end_ms)
 {
 	size_t left = strlen(text);
 
 	while (left > 0) {
-		ssize_t n = send(fd, text, left, MSG_NOSIGNAL);
+		int error = await(fd, POLLOUT, end_ms);
+		ssize_t n = error < 0 ? 0 : send(fd, text, left, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return exchange_error(errno);
+			error = socket_error();
+		if (error < 0)
+			return error;
+		if (n < 0)
+			continue;
 		text += n;
 		left -= (size_t)n;
 	}
@@ -70,13 +95,14 @@ static int send_all(int fd, const char *text)
 }
 
 /* Reads up to and with the empty line. */
-static int receive_all(int fd, char **answer)
+static int receive_all(int fd, uint64_t end_ms, char **answer)
 {
 	auto_free char *text = NULL;
 	size_t used = 0, size = 0;
 
 	for (;;) {
 		ssize_t n;
+		int error;
 
 		if (size - used < PART_SIZE) {
 			char *grown =
@@ -87,11 +113,14 @@ static int receive_all(int fd, char **answer)
 			text = grown;
 			size = 2 * size + PART_SIZE;
 		}
-		n = recv(fd, text + used, size - used, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
+		error = await(fd, POLLIN, end_ms);
+		n = error < 0 ? 0 : recv(fd, text + used, size - used, MSG_DONTWAIT);
 		if (n < 0)
-			return exchange_error(errno);
+			error = socket_error();
+		if (error < 0)
+			return error;
+		if (n < 0)
+			continue;
 		if (n == 0)
 			return -ENODEV;
 		used += (size_t)n;
@@ -120,12 +149,13 @@ static int cut_errno(char *answer)
 
 int uapi_client_ask(const char *name, const char *request, char **answer)
 {
+	const uint64_t end_ms = clock_now_ms(&system_clock) + (answer ? DUMP_TIME_MS : SILENCE_MS);
 	auto_close int fd = connect_to(name);
 	auto_free char *text = NULL;
-	int error = fd < 0 ? fd : send_all(fd, request);
+	int error = fd < 0 ? fd : send_all(fd, request, end_ms);
 
 	if (error == 0)
-		error = receive_all(fd, &text);
+		error = receive_all(fd, end_ms, &text);
 	if (error == 0)
 		error = cut_errno(text);
 	if (error == 0 && answer) {

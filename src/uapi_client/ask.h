@@ -11,9 +11,11 @@ enum { UAPI_CLIENT_REQUEST_SIZE = 512 }; /* bytes that a request about one peer 
 
 /*
  * Sends a whole request, its final empty line included, to the device of this name and waits for
- * the answer, at most for a few seconds. Returns 0, the answer's errno, negative, or -errno:
- * -ENODEV if no device listens, -ETIMEDOUT if it hangs. answer (NULL: not wanted) becomes the text
- * up to the errno line, for the caller to free; where it holds a private key, to wipe too.
+ * the answer: 3 s at the most, or, where the answer is wanted, for each part of it, and 10 s in
+ * all. Returns 0, the answer's errno,
+ * negative, or -errno: -ENODEV if no device listens, -ETIMEDOUT if it hangs. answer (NULL: not
+ * wanted) becomes the text up to the errno line, for the caller to free; where it holds a private
+ * key, to wipe too.
  */
 int uapi_client_ask(const char *name, const char *request, char **answer);
 

@@ -10,12 +10,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { UNIT_NAME_SIZE = 256 }; /* UNIT_NAME_MAX of systemd */
+#include "base/process.h"
+
+enum {
+	UNIT_NAME_SIZE = 256, /* UNIT_NAME_MAX of systemd */
+	START_TIME_MS = 20000, /* a server that waits for one device serves nobody */
+};
 
 /* Runs a program that returns when the device's control socket is ready. */
 static int run_starter(const char *program, char *const arguments[])
 {
-	int status;
+	int status, error;
 	pid_t pid = fork();
 
 	if (pid < 0)
@@ -27,9 +32,9 @@ static int run_starter(const char *program, char *const arguments[])
 		execvp(program, arguments);
 		_exit(EXIT_FAILURE);
 	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+	error = process_finish(pid, START_TIME_MS, &status);
+	if (error < 0)
+		return error;
 	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS ? 0 : -EIO;
 }
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -176,6 +177,55 @@ def test_a_device_that_is_late_when_a_server_starts_keeps_its_peers(host, client
     server.wait_ready()
     assert host.device_processes()[0] == pid and host.holders() == before
     assert all(tunnel.ping() for tunnel in tunnels)
+
+
+class Dripping:
+    """In the place of a device: answers a byte every half second, and never comes to an end."""
+
+    def __init__(self, path):
+        self.path = path
+        self.real = path.with_suffix(".real")
+        path.rename(self.real)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(8)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self):
+        self.listener.settimeout(0.5)
+        connections = []
+        while not self.ended.is_set():
+            try:
+                connections.append(self.listener.accept()[0])
+            except socket.timeout:
+                pass
+            for connection in list(connections):
+                try:
+                    connection.send(b"x", socket.MSG_NOSIGNAL)
+                except OSError:
+                    connections.remove(connection)
+
+    def close(self):
+        self.ended.set()
+        self.thread.join()
+        self.listener.close()
+        self.real.rename(self.path)
+
+
+def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host, clients):
+    server = host.start("--reap-interval=1h", expected=["cannot make a tunnel", "cannot"])
+    first, second = clients(2)
+    device = Dripping(host.devices / "vprox0.sock")
+    try:
+        response = host.api(first).connect(random_key(), timeout=30)
+        assert response.status == 500, "it has given up, and says so"
+        assert host.api(second).request("GET", "/healthz").status == 200
+    finally:
+        device.close()
+    assert host.tunnel("ipip", second).up().visit() == host.address
+    assert server.logged("Connection timed out")
 
 
 def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind):

@@ -1,0 +1,43 @@
+/* Waits for a process, for a limited time. Blocks; runs in whoever has started it. */
+#include "base/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/* Returns 0 when the child has ended, -ETIMEDOUT, or another -errno. */
+static int await(pid_t pid, unsigned int timeout_ms)
+{
+	uint64_t deadline = clock_now_ms(&system_clock) + timeout_ms;
+	auto_close int fd = pidfd_open(pid, 0);
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+	while (fd >= 0) {
+		uint64_t now = clock_now_ms(&system_clock);
+		int n = poll(&polled, 1, now < deadline ? (int)(deadline - now) : 0);
+
+		if (n >= 0)
+			return n > 0 ? 0 : -ETIMEDOUT;
+		if (errno != EINTR)
+			break;
+	}
+	return -errno;
+}
+
+int process_finish(pid_t pid, unsigned int timeout_ms, int *status)
+{
+	int error = await(pid, timeout_ms);
+
+	if (error < 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, status, 0) < 0)
+		if (errno != EINTR)
+			return error < 0 ? error : -errno;
+	return error;
+}
