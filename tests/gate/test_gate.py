@@ -678,7 +678,7 @@ def test_a_broker_that_ends_while_the_gate_drains_is_no_error(make_gate):
     gate.drain()
     gate.hang_up()
     assert gate.wait(3) == 0
-    assert "error" not in gate.log()
+    assert " error gate " not in gate.log()
 
 
 def test_a_packet_that_is_no_message_ends_the_gate(make_gate):
