@@ -363,7 +363,7 @@ def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     client = machine.connect(host.address, f"--pin {wrong}")
     assert client.wait() == 1
     assert "which no --pin names" in client.log and pins_of(server)[0] in client.log
-    assert not server.logged("POST|connect")
+    assert not server.logged("has a tunnel|wrong bearer")
     assert not machine.known_servers.exists()
     machine.connect(host.address, f"--pin {wrong} --pin {pins_of(server)[0]}").up()
 
