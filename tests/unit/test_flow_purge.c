@@ -23,7 +23,7 @@ static const struct flow_purge_times times = {
 	.gather = 20,
 	.gather_most = 200,
 	.settle = 20,
-	.retry_soon = 1,
+	.retry_soon = 100, /* longer than a busy machine stands still between two looks at it */
 	.retry = 5,
 	.rest = 500,
 };
