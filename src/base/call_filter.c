@@ -10,6 +10,16 @@ static int add_rule(scmp_filter_ctx filter, uint32_t action, const struct filter
 	return error == -EDOM ? 0 : error;
 }
 
+int call_filter_add(
+	scmp_filter_ctx filter, uint32_t action, const struct filter_rule *rules, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = add_rule(filter, action, &rules[i]);
+	return error;
+}
+
 int call_filter_load(
 	uint32_t otherwise, uint32_t matched, const struct filter_rule *rules, size_t n)
 {
@@ -21,8 +31,8 @@ int call_filter_load(
 	error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (error == 0)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	for (size_t i = 0; i < n && error == 0; i++)
-		error = add_rule(filter, matched, &rules[i]);
+	if (error == 0)
+		error = call_filter_add(filter, matched, rules, n);
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

@@ -21,10 +21,15 @@ struct filter_rule {
 #define FILTER_MASKED(argument, mask, value)                                                       \
 	SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, (uint64_t)(mask), (uint64_t)(value))
 
+/* Adds rules to a filter. A call that this machine does not have is passed over. Returns 0 or
+ * -errno. */
+int call_filter_add(
+	scmp_filter_ctx filter, uint32_t action, const struct filter_rule *rules, size_t n);
+
 /*
  * From now on, in all threads of this process and all that it starts, for good: what a rule matches
- * gets `matched`, everything else `otherwise` (SCMP_ACT_...). A call that this machine does not
- * have is passed over. Needs no new privileges to be set. Returns 0 or -errno.
+ * gets `matched`, everything else `otherwise` (SCMP_ACT_...). Needs no new
+ * privileges to be set. Returns 0 or -errno.
  */
 int call_filter_load(
 	uint32_t otherwise, uint32_t matched, const struct filter_rule *rules, size_t n);

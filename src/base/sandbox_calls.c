@@ -10,59 +10,26 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include <seccomp.h>
-
+#include "base/call_filter.h"
 #include "base/sanitizer.h"
-
-enum {
-	MAX_CONDITIONS = 3,
-};
-
-struct call_rule {
-	int call;
-	unsigned int n; /* conditions on the call's arguments, all of which must hold */
-	struct scmp_arg_cmp conditions[MAX_CONDITIONS];
-};
-
-/* An argument's condition: all of it, or the bits of a mask, must equal a value. */
-#define IS(argument, value) SCMP_CMP64(argument, SCMP_CMP_EQ, (uint64_t)(value))
-#define MASKED(argument, mask, value)                                                              \
-	SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, (uint64_t)(mask), (uint64_t)(value))
-
-/* A call that this machine does not have is as good as allowed. */
-static int allow(scmp_filter_ctx filter, const struct call_rule *rule)
-{
-	int error = seccomp_rule_add_array(
-		filter, SCMP_ACT_ALLOW, rule->call, rule->n, rule->conditions);
-
-	return error == -EDOM ? 0 : error;
-}
-
-static int allow_all(scmp_filter_ctx filter, const struct call_rule *rules, size_t n)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < n && error == 0; i++)
-		error = allow(filter, &rules[i]);
-	return error;
-}
 
 /* Of every process. What only happens at start is not here. */
 static int add_common_rules(scmp_filter_ctx filter)
 {
-	const struct call_rule rules[] = {
+	const struct filter_rule rules[] = {
 		/* the other processes, and the log, which is asked whether it has room */
 		{SCMP_SYS(write)},
 		{SCMP_SYS(poll)},
 		{SCMP_SYS(ppoll)},
-		{SCMP_SYS(recvfrom), 1, {IS(4, 0)}},
-		{SCMP_SYS(sendto), 1, {IS(4, 0)}}, /* to the other end, nowhere else */
+		{SCMP_SYS(recvfrom), 1, {FILTER_IS(4, 0)}},
+		{SCMP_SYS(sendto), 1, {FILTER_IS(4, 0)}}, /* to the other end, nowhere else */
 		{SCMP_SYS(close)},
 		/* memory, never executable */
 		{SCMP_SYS(brk)},
 		{SCMP_SYS(mmap), 2,
-			{MASKED(2, PROT_EXEC, 0), MASKED(3, MAP_ANONYMOUS, MAP_ANONYMOUS)}},
-		{SCMP_SYS(mprotect), 1, {MASKED(2, PROT_EXEC, 0)}},
+			{FILTER_MASKED(2, PROT_EXEC, 0),
+				FILTER_MASKED(3, MAP_ANONYMOUS, MAP_ANONYMOUS)}},
+		{SCMP_SYS(mprotect), 1, {FILTER_MASKED(2, PROT_EXEC, 0)}},
 		{SCMP_SYS(mremap)},
 		{SCMP_SYS(munmap)},
 		{SCMP_SYS(madvise)},
@@ -80,18 +47,18 @@ static int add_common_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(exit_group)},
 	};
 
-	return allow_all(filter, rules, sizeof rules / sizeof *rules);
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
 }
 
 /* All that is done once strangers are talked to. */
 static int add_network_rules(scmp_filter_ctx filter)
 {
-	const struct call_rule rules[] = {
+	const struct filter_rule rules[] = {
 		/* connections */
-		{SCMP_SYS(accept4), 1, {IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
-		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)}},
-		{SCMP_SYS(setsockopt), 2, {IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK)}},
-		{SCMP_SYS(setsockopt), 2, {IS(1, SOL_SOCKET), IS(2, SO_RCVLOWAT)}},
+		{SCMP_SYS(accept4), 1, {FILTER_IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
+		{SCMP_SYS(setsockopt), 2, {FILTER_IS(1, IPPROTO_TCP), FILTER_IS(2, TCP_NODELAY)}},
+		{SCMP_SYS(setsockopt), 2, {FILTER_IS(1, IPPROTO_TCP), FILTER_IS(2, TCP_QUICKACK)}},
+		{SCMP_SYS(setsockopt), 2, {FILTER_IS(1, SOL_SOCKET), FILTER_IS(2, SO_RCVLOWAT)}},
 		{SCMP_SYS(read)},
 		/* the event loop */
 		{SCMP_SYS(epoll_wait)},
@@ -101,24 +68,24 @@ static int add_network_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(rt_sigprocmask)},
 	};
 
-	return allow_all(filter, rules, sizeof rules / sizeof *rules);
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
 }
 
 /* Other processes' descriptors, from one socket. */
 static int allow_descriptors_from(scmp_filter_ctx filter, int socket)
 {
-	const struct call_rule rule = {SCMP_SYS(recvmsg), 1, {IS(0, socket)}};
+	const struct filter_rule rule = {SCMP_SYS(recvmsg), 1, {FILTER_IS(0, socket)}};
 
-	return allow(filter, &rule);
+	return call_filter_add(filter, SCMP_ACT_ALLOW, &rule, 1);
 }
 
 /* A name in the message could open a connection (MSG_FASTOPEN), hence the flags. */
 static int allow_descriptors_to(scmp_filter_ctx filter, int socket)
 {
-	const struct call_rule rule = {
-		SCMP_SYS(sendmsg), 2, {IS(0, socket), IS(2, SANDBOX_PASS_ON_FLAGS)}};
+	const struct filter_rule rule = {
+		SCMP_SYS(sendmsg), 2, {FILTER_IS(0, socket), FILTER_IS(2, SANDBOX_PASS_ON_FLAGS)}};
 
-	return allow(filter, &rule);
+	return call_filter_add(filter, SCMP_ACT_ALLOW, &rule, 1);
 }
 
 #if SANITIZER
@@ -178,7 +145,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof calls / sizeof *calls && error == 0; i++)
-		error = allow(filter, &(struct call_rule){calls[i]});
+		error = call_filter_add(filter, SCMP_ACT_ALLOW, &(struct filter_rule){calls[i]}, 1);
 	return error;
 }
 #else
