@@ -116,13 +116,19 @@ static void write_carried(FILE *out, const struct egress_policy *policy)
 		out);
 }
 
-/* By where they go in the end: what somebody's NAT has made of the destination counts. */
-static void write_to_network(FILE *out)
+/* By where they go in the end: what somebody's NAT has made of the destination counts. Most go to
+ * the Internet, and are looked up once. */
+static void write_to_network(FILE *out, const struct egress_policy *policy)
 {
-	fputs("\tchain to_network {\n"
-	      "\t\tip daddr @deny_to counter name refused_destination goto refuse\n"
+	fputs("\tchain to_closed {\n"
 	      "\t\tip daddr @allow_to return\n"
-	      "\t\tip daddr @closed_to counter name refused_destination goto refuse\n"
+	      "\t\tcounter name refused_destination goto refuse\n"
+	      "\t}\n"
+	      "\tchain to_network {\n",
+		out);
+	if (policy->closed.n > 0)
+		fputs("\t\tip daddr @deny_to counter name refused_destination goto refuse\n", out);
+	fputs("\t\tip daddr @closed_to goto to_closed\n"
 	      "\t}\n",
 		out);
 }
@@ -151,6 +157,6 @@ void firewall_write_egress(FILE *out, const struct host_config *config)
 	write_refuse(out);
 	write_errors(out);
 	write_carried(out, &config->policy);
-	write_to_network(out);
+	write_to_network(out, &config->policy);
 	write_to_host(out, &config->policy);
 }

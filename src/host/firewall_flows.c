@@ -20,9 +20,9 @@ enum {
 	N_ECHO_IDENTIFIERS = 1 << 16,
 	MOST_SLICES = 16,
 
-	/* New connections of one peer. Counting those it has takes time that grows with their
-	 * number: this bounds it. */
-	NEW_FLOWS_PER_SECOND = 1000,
+	NEW_FLOWS_PER_SECOND = 1000, /* of one peer */
+	/* How many sampled connections stand for half of those that a peer may have, at least. */
+	LEAST_SAMPLED = 64,
 };
 
 #define TEXT_(number) #number
@@ -48,9 +48,7 @@ uint64_t firewall_peers_room(const struct host_config *config)
 	return n < MOST_PEERS ? n : MOST_PEERS;
 }
 
-/* A packet whose connection is not in the kernel's table yet: what is confirmed has been here
- * before, though connection tracking calls it new until it is answered. */
-static void write_limits(FILE *out, const struct host_config *config)
+static void write_limit_sets(FILE *out, const struct host_config *config)
 {
 	const uint64_t room = firewall_peers_room(config);
 
@@ -58,20 +56,79 @@ static void write_limits(FILE *out, const struct host_config *config)
 		"\tcounter refused_rate {\n\t}\n"
 		"\tcounter refused_flows {\n\t}\n"
 		"\tcounter refused_full {\n\t}\n"
-		"\tset closed {\n\t\ttype ether_type; flags dynamic, timeout; timeout %us\n\t}\n"
+		"\tset closed {\n\t\ttype ether_type; flags dynamic, timeout; timeout %ds\n\t}\n"
 		"\tset rates {\n\t\ttype ipv4_addr; size %" PRIu64
 		"; flags dynamic, timeout; timeout 10s\n\t}\n"
-		"\tset flows {\n\t\ttype ipv4_addr; size %" PRIu64 "; flags dynamic\n\t}\n",
+		"\tset heavy {\n\t\ttype ipv4_addr; size %" PRIu64
+		"; flags dynamic, timeout; timeout 1h\n\t}\n",
 		FIREWALL_CLOSED_S, room, room);
+	fprintf(out,
+		"\tset over {\n\t\ttype ipv4_addr; size %" PRIu64
+		"; flags dynamic, timeout; timeout 1s\n\t}\n"
+		"\tset sampled {\n\t\ttype ipv4_addr; size %" PRIu64 "; flags dynamic\n\t}\n"
+		"\tset counted {\n\t\ttype ipv4_addr; size %" PRIu64 "; flags dynamic\n\t}\n",
+		room, room, room);
+}
+
+/* So few are all counted. */
+static void write_count_of_all(FILE *out, unsigned int most)
+{
+	fprintf(out,
+		"\tchain count {\n"
+		"\t\tadd @counted { ip saddr ct count over %u } goto too_many\n"
+		"\t}\n",
+		most);
+}
+
+/*
+ * Of the connections that `ct count` has counted the kernel keeps a list, and walks it up to once a
+ * jiffy: at 2,000 that would take longer than all else that a packet needs. So only a random sample
+ * is counted. Whose sample says that it has half of what it may have is a heavy user for an hour:
+ * of its connections from then on each is counted, and there may be as many as the other half.
+ */
+static void write_count_by_sample(FILE *out, unsigned int most)
+{
+	const unsigned int half = most / 2, one_of = half / LEAST_SAMPLED;
+
+	fprintf(out,
+		"\tchain count_each {\n"
+		"\t\tadd @counted { ip saddr ct count over %u } goto too_many\n"
+		"\t}\n"
+		"\tchain count {\n"
+		"\t\tip saddr @heavy goto count_each\n"
+		"\t\tnumgen random mod %u 0 add @sampled { ip saddr ct count over %u } "
+		"update @heavy { ip saddr } goto count_each\n"
+		"\t}\n",
+		half, one_of, half / one_of);
+}
+
+/* For a packet whose connection is not in the kernel's table yet: what is confirmed has been here
+ * before, though connection tracking calls it new until it is answered. */
+static void write_new_flow(FILE *out, const struct host_config *config)
+{
+	const unsigned int most = config->policy.max_flows_per_peer;
+
+	/* Of somebody who has too many no more are counted for a second. */
+	fputs("\tchain too_many {\n"
+	      "\t\tcounter name refused_flows\n"
+	      "\t\tadd @over { ip saddr }\n"
+	      "\t\tupdate @heavy { ip saddr } goto refuse\n"
+	      "\t\tgoto refuse\n"
+	      "\t}\n",
+		out);
+	if (most < 4 * LEAST_SAMPLED)
+		write_count_of_all(out, most);
+	else
+		write_count_by_sample(out, most);
 	fprintf(out,
 		"\tchain new_flow {\n"
 		"\t\tmeta protocol @closed counter name refused_full goto refuse\n"
+		"\t\tip saddr @over counter name refused_flows goto refuse\n"
 		"\t\tupdate @rates { ip saddr limit rate over %d/second burst %d packets } "
 		"counter name refused_rate goto refuse\n"
-		"\t\tadd @flows { ip saddr ct count over %u } "
-		"counter name refused_flows goto refuse\n"
+		"\t\tgoto count\n"
 		"\t}\n",
-		NEW_FLOWS_PER_SECOND, 2 * NEW_FLOWS_PER_SECOND, config->policy.max_flows_per_peer);
+		NEW_FLOWS_PER_SECOND, 2 * NEW_FLOWS_PER_SECOND);
 }
 
 /* A power of two. A slice holds what a peer may have, so that nobody uses one up alone. */
@@ -122,6 +179,7 @@ static void write_source_nat(FILE *out, const struct host_config *config)
 
 void firewall_write_flows(FILE *out, const struct host_config *config)
 {
-	write_limits(out, config);
+	write_limit_sets(out, config);
+	write_new_flow(out, config);
 	write_source_nat(out, config);
 }

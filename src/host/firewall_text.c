@@ -174,26 +174,43 @@ static void write_output(FILE *out)
 		out);
 }
 
+#define CLAMP_MSS "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+
+static void write_into_tunnel(FILE *out)
+{
+	fputs("\tchain into_tunnel {\n"
+	      "\t\tct state != { established, related } drop\n"
+	      "\t\t" CLAMP_MSS "\t}\n",
+		out);
+}
+
+/* Connection tracking takes any packet for the beginning of a connection. One that goes on in the
+ * middle is another client's, or was one's own before its address was freed. */
+static void write_out_of_tunnel(FILE *out, const struct host_config *config)
+{
+	fputs("\tchain out_of_tunnel {\n", out);
+	if (!config->allow_peer_to_peer)
+		fputs("\t\toifname @tunnels drop\n", out);
+	fprintf(out,
+		"\t\tct state new tcp flags & (fin | syn | rst | ack) != syn "
+		"reject with tcp reset\n"
+		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
+		"\t\t%sjump to_network\n"
+		"\t\tct status & confirmed == 0 jump new_flow\n"
+		"\t\t" CLAMP_MSS "\t}\n",
+		config->allow_peer_to_peer ? "oifname != @tunnels " : "");
+}
+
+/* Every packet that the host forwards gets here: to look for an interface's name takes more time
+ * than all else, so it is done once a direction. */
 static void write_forward(FILE *out, const struct host_config *config)
 {
+	write_into_tunnel(out);
+	write_out_of_tunnel(out, config);
 	fputs("\tchain forward {\n"
 	      "\t\ttype filter hook forward priority mangle; policy accept;\n"
-	      "\t\tiifname != @tunnels oifname @tunnels ct state != { established, related } "
-	      "drop\n",
-		out);
-	if (!config->allow_peer_to_peer)
-		fputs("\t\tiifname @tunnels oifname @tunnels drop\n", out);
-	/* Connection tracking takes any packet for the beginning of a connection. One that goes on
-	 * in the middle is another client's, or was one's own before its address was freed. */
-	fputs("\t\tiifname @tunnels ct state new tcp flags & (fin | syn | rst | ack) != syn "
-	      "reject with tcp reset\n"
-	      "\t\tiifname @tunnels icmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
-	      "\t\tiifname @tunnels oifname != @tunnels jump to_network\n"
-	      "\t\tiifname @tunnels ct status & confirmed == 0 jump new_flow\n"
-	      "\t\tiifname @tunnels tcp flags & (syn | rst) == syn "
-	      "tcp option maxseg size set rt mtu\n"
-	      "\t\toifname @tunnels tcp flags & (syn | rst) == syn "
-	      "tcp option maxseg size set rt mtu\n"
+	      "\t\tiifname @tunnels goto out_of_tunnel\n"
+	      "\t\toifname @tunnels goto into_tunnel\n"
 	      "\t}\n",
 		out);
 }

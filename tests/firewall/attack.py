@@ -18,6 +18,8 @@ WG_PORT = 50227
 
 # Lines that each keep tunnels from the host, and from speaking protocols that no egress carries.
 TO_HOST = "iifname @tunnels jump to_host"
+# Of IPv4 and IPv6 both; nothing else has these words.
+TO_TUNNEL = "oifname @tunnels drop"
 NO_IPIP, PROTOCOLS = "ip protocol 4 counter", "meta l4proto != { tcp, udp, icmp, sctp"
 
 OTHER_PEERS = [("vp0-2", PEER_2), ("vprox0", PEER_WG), ("vp1-1", PEER_OTHER)]

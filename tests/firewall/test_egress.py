@@ -23,7 +23,7 @@ LAN = "192.0.2.1"  # the server's own address on its other network
 # One of each kind that is closed.
 CLOSED = ["10.9.9.9", "172.31.7.7", "192.168.7.7", "100.100.100.200", "169.254.169.254",
           "192.0.0.192", "168.63.129.16"]
-TO_NETWORK = "iifname @tunnels oifname != @tunnels jump to_network"
+TO_NETWORK = "jump to_network"
 ERRORS = "jump errors"
 
 

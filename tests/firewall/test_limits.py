@@ -16,11 +16,13 @@ SLICES = "ip saddr & 0.0.0.15 vmap"
 ALL_PORTS = ("chain source_nat {",
              "chain source_nat {\n\t\tmeta l4proto { tcp, udp } snat to ip saddr map @bind_of : 1024-50226")
 ALL_IDENTIFIERS = ("chain source_nat {", "chain source_nat {\n\t\tsnat to ip saddr map @bind_of")
-RATE, COUNT = "update @rates", "add @flows"
+RATE, COUNT = "update @rates", "\t\tgoto count"
 # The same slice as PEER_1, 10.100.0.2; vprox0 may send for all of the block.
 NEIGHBOUR_IN_SLICE = "10.100.0.18"
 MANY = 60000
 MOST_FLOWS = 2048
+FORGIVEN_SECONDS = 1.5  # who had too many begins none for a second
+MOST_SAMPLED = 2600  # half of them are only estimated
 
 
 def count(source):
@@ -111,16 +113,33 @@ def test_no_client_has_more_connections_than_its_share(world):
         flood(w, "vp0-1", udp_flows(PEER_1, VICTIM, 3000))
         flood(w, "vp0-1", udp_flows(PEER_1, WEB, 3000))
         assert eventually(udp_leaves, w, PEER_WG, VICTIM)
-        return count(PEER_1) > MOST_FLOWS
+        return count(PEER_1) > MOST_SAMPLED
 
     world.load(without=[RATE, COUNT])
     assert attack(world), "the attack does not succeed even without the rules"
     world.load(without=[RATE])
     assert not attack(world)
-    assert count(PEER_1) == MOST_FLOWS, "what it may have, it gets"
-    assert counted("refused_flows") >= 6000 - MOST_FLOWS
+    assert count(PEER_1) > MOST_FLOWS / 2, "what it may have, it gets"
+    assert counted("refused_flows") >= 6000 - MOST_SAMPLED
     world.load()
     assert not attack(world)
+
+
+@pytest.mark.parametrize("most", [1, 10, 255])
+def test_few_connections_are_counted_one_by_one(world, most):
+    world.load(without=[RATE], flags=[f"--max-flows-per-peer={most}"])
+    flood(world, "vp0-1", udp_flows(PEER_1, VICTIM, 600))
+    assert count(PEER_1) == most
+
+
+def test_who_has_had_too_many_connections_may_have_half_of_them_at_least_and_no_more(world):
+    world.load(without=[RATE])
+    flood(world, "vp0-1", udp_flows(PEER_1, VICTIM, 6000))
+    assert count(PEER_1) <= MOST_SAMPLED
+    sh(SERVER, f"conntrack -D -s {PEER_1}")
+    time.sleep(FORGIVEN_SECONDS)
+    flood(world, "vp0-1", udp_flows(PEER_1, WEB, 6000))
+    assert MOST_FLOWS / 2 <= count(PEER_1) <= MOST_SAMPLED
 
 
 def test_who_has_all_connections_that_he_may_have_gets_others_for_those_that_end(world):
@@ -128,8 +147,9 @@ def test_who_has_all_connections_that_he_may_have_gets_others_for_those_that_end
     flood(world, "vp0-1", udp_flows(PEER_1, VICTIM, 30))
     assert count(PEER_1) == 10
     sh(SERVER, f"conntrack -D -s {PEER_1}")
+    time.sleep(FORGIVEN_SECONDS)
     flood(world, "vp0-1", udp_flows(PEER_1, VICTIM, 30, first=100))
-    assert eventually(lambda: count(PEER_1) == 10)
+    assert count(PEER_1) == 10
 
 
 def test_a_connection_that_is_there_goes_on_whatever_else_its_client_does(world):

@@ -103,9 +103,9 @@ static void peers_reach_each_other_only_where_that_is_allowed(void **state)
 	struct fixture *f = fixture();
 
 	(void)state;
-	assert_holds(&f->config, "iifname @tunnels oifname @tunnels drop");
+	assert_holds(&f->config, "chain out_of_tunnel {\n\t\toifname @tunnels drop\n");
 	f->config.allow_peer_to_peer = true;
-	assert_lacks(&f->config, "iifname @tunnels oifname @tunnels drop");
+	assert_lacks(&f->config, "oifname @tunnels drop");
 }
 
 static void link_local_addresses_are_reached_only_where_that_is_allowed(void **state)
@@ -170,6 +170,22 @@ static void source_ports_after_nat_leave_out_the_servers(void **state)
 	assert_holds(config, "{ tcp, udp, sctp } snat to ip saddr map @bind_of : 47149-50223\n");
 }
 
+static void of_many_connections_a_sample_is_counted_and_then_half_of_them(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_holds(
+		&f->config, "numgen random mod 16 0 add @sampled { ip saddr ct count over 64 }");
+	assert_holds(&f->config, "add @counted { ip saddr ct count over 1024 } goto too_many");
+	f->config.policy.max_flows_per_peer = 255;
+	assert_holds(&f->config, "add @counted { ip saddr ct count over 255 } goto too_many");
+	assert_lacks(&f->config, "numgen");
+	f->config.policy.max_flows_per_peer = 256;
+	assert_holds(
+		&f->config, "numgen random mod 2 0 add @sampled { ip saddr ct count over 64 }");
+}
+
 static void a_slice_of_source_ports_has_room_for_a_peers_connections(void **state)
 {
 	struct fixture *f = fixture();
@@ -182,7 +198,6 @@ static void a_slice_of_source_ports_has_room_for_a_peers_connections(void **stat
 	assert_lacks(&f->config, "chain slice_2 {");
 	f->config.policy.max_flows_per_peer = 1000000;
 	assert_holds(&f->config, "chain source_nat {\n\t\tgoto slice_0\n");
-	assert_holds(&f->config, "ct count over 1000000 }");
 }
 
 int main(void)
@@ -198,6 +213,7 @@ int main(void)
 		cmocka_unit_test(services_and_protocols_are_closed_unless_they_are_opened),
 		cmocka_unit_test(the_sets_that_packets_fill_have_room_for_all_peers),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
+		cmocka_unit_test(of_many_connections_a_sample_is_counted_and_then_half_of_them),
 		cmocka_unit_test(a_slice_of_source_ports_has_room_for_a_peers_connections),
 	};
 
