@@ -3,6 +3,7 @@
 #include "device/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stddef.h>
 #include <sys/capability.h>
@@ -74,7 +75,6 @@ static int filter_device_calls(void)
 		{SCMP_SYS(accept4)},
 		{SCMP_SYS(close)},
 		{SCMP_SYS(dup3)},
-		{SCMP_SYS(fcntl)},
 		{SCMP_SYS(recvfrom)},
 		{SCMP_SYS(sendto)},
 		{SCMP_SYS(getsockname)},
@@ -106,7 +106,7 @@ static int filter_helper_calls(void)
 		{SCMP_SYS(unlink)},
 		{SCMP_SYS(unlinkat)},
 		{SCMP_SYS(bpf)},
-		{SCMP_SYS(fcntl)},
+		{SCMP_SYS(fcntl), 1, {FILTER_IS(1, F_DUPFD_CLOEXEC)}},
 		{SCMP_SYS(rt_sigreturn)},
 		{SCMP_SYS(restart_syscall)},
 		{SCMP_SYS(exit_group)},

@@ -15,6 +15,7 @@
 
 #include <linux/netlink.h>
 
+#include "base/descriptor.h"
 #include "device/confine.h"
 #include "device/io/udp.h"
 #include "device/ipip/ipip.h"
@@ -46,52 +47,32 @@ struct helper_request {
 	unsigned int size;
 };
 
-/* Sends bytes, and a file descriptor if there is one. */
+/* Waits until it is sent. */
 static int send_with_fd(int to, const void *data, size_t length, int fd)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {0};
-	struct iovec vector = {(void *)data, length};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+	int error;
 
-	if (fd >= 0) {
-		struct cmsghdr *c = (struct cmsghdr *)control;
-
-		message.msg_control = control;
-		message.msg_controllen = sizeof control;
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof fd);
-		memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	}
-	while (sendmsg(to, &message, MSG_NOSIGNAL) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
+	do
+		error = descriptor_send(to, data, length, fd, 0);
+	while (error == -EINTR);
+	return error;
 }
 
-/* Returns the number of bytes, 0 at the end, or -errno. *fd is -1 if none came. */
-static ssize_t receive_with_fd(int from, void *data, size_t length, int *fd)
+/* Waits until it comes. Returns 0 or -errno; -EPROTO for what is not of that length. *fd is -1 if
+ * none came, or on failure. */
+static int receive_with_fd(int from, void *data, size_t length, int *fd)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof *fd)];
-	struct iovec vector = {data, length};
-	struct msghdr message = {.msg_iov = &vector,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control};
-	struct cmsghdr *c;
-	ssize_t n;
+	int n;
 
-	*fd = -1;
 	do
-		n = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	c = CMSG_FIRSTHDR(&message);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		c->cmsg_len == CMSG_LEN(sizeof *fd))
-		memcpy(fd, CMSG_DATA(c), sizeof *fd);
-	return n;
+		n = descriptor_receive(from, data, length, fd, 0);
+	while (n == -EINTR);
+	if (n == (int)length)
+		return 0;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return n < 0 ? n : -EPROTO;
 }
 
 /* What the helper's process has. */
@@ -164,7 +145,7 @@ static void serve(struct helper_state *state, int socket)
 	struct helper_request request;
 	int fd;
 
-	while (receive_with_fd(socket, &request, sizeof request, &fd) == sizeof request) {
+	while (receive_with_fd(socket, &request, sizeof request, &fd) == 0) {
 		bool opened;
 		int result = perform(state, &request, fd, &opened);
 		int error = result < 0 ? result : 0;
@@ -248,8 +229,9 @@ static int ask(struct privileged_helper *helper, const struct helper_request *re
 
 	if (error < 0)
 		return error;
-	if (receive_with_fd(helper->fd, &answer, sizeof answer, &fd) != sizeof answer)
-		return -EPIPE;
+	error = receive_with_fd(helper->fd, &answer, sizeof answer, &fd);
+	if (error < 0)
+		return error;
 	return answer < 0 ? answer : fd < 0 ? 0 : fd;
 }
 

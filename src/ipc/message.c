@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
+#include "base/sandbox.h"
 
 static bool uses_key(uint16_t operation)
 {
@@ -42,14 +43,14 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 
 int ipc_send_request(int fd, const struct ipc_request *request, int client)
 {
-	return descriptor_send(fd, request, sizeof *request, client);
+	return descriptor_send(fd, request, sizeof *request, client, SANDBOX_PASS_ON_FLAGS);
 }
 
 int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 {
 	unsigned char buffer[sizeof *request + 1];
 	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
 	int error = n < 0 ? n : ipc_decode_request(buffer, (size_t)n, request);
 
 	*client = -1;
@@ -64,14 +65,14 @@ int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 
 int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor)
 {
-	return descriptor_send(fd, reply, sizeof *reply, descriptor);
+	return descriptor_send(fd, reply, sizeof *reply, descriptor, MSG_DONTWAIT);
 }
 
 int ipc_receive_reply(int fd, struct ipc_reply *reply, int *passed_on)
 {
 	unsigned char buffer[sizeof *reply + 1];
 	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
 	int error = n < 0 ? n : ipc_decode_reply(buffer, (size_t)n, reply);
 
 	*passed_on = -1;

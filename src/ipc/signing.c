@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
 
 int signing_decode_request(const void *packet, size_t length, struct signing_request *request)
 {
@@ -106,14 +106,14 @@ int signer_receive_config(int fd, struct signer_config *config)
 
 int signer_send_notice(int fd, const struct signer_notice *notice, int descriptor)
 {
-	return descriptor_send(fd, notice, sizeof *notice, descriptor);
+	return descriptor_send(fd, notice, sizeof *notice, descriptor, MSG_DONTWAIT);
 }
 
 int signer_receive_notice(int fd, struct signer_notice *notice, int *passed_on)
 {
 	unsigned char buffer[sizeof *notice + 1];
 	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
 	int error = n < 0 ? n : signer_decode_notice(buffer, (size_t)n, notice);
 
 	*passed_on = -1;

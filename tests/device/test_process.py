@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -302,6 +303,7 @@ def fixture_bystander():
 
 READ_EXECUTE, PRIVATE_ANONYMOUS = 5, 0x22
 BPF_MAP_CREATE, BPF_PROG_LOAD = 0, 5
+F_SETOWN = 8  # whom a descriptor sends a signal to, of the process's choice
 
 
 @pytest.mark.skipif(not inject.CAN_INJECT, reason="knows the registers of x86-64 only")
@@ -309,7 +311,7 @@ BPF_MAP_CREATE, BPF_PROG_LOAD = 0, 5
     ("tgkill", "bystander", "bystander", signal.SIGKILL), ("kill", "bystander", signal.SIGKILL),
     ("mmap", 0, 4096, READ_EXECUTE, PRIVATE_ANONYMOUS, -1, 0), ("mprotect", 0, 0, READ_EXECUTE),
     ("bpf", BPF_PROG_LOAD, 0, 0), ("bpf", BPF_MAP_CREATE, 0, 0), ("socket", 2, 1, 0),
-    ("ptrace", 16, "bystander", 0, 0)], ids=lambda call: call[0])
+    ("fcntl", 0, F_SETOWN, "bystander"), ("ptrace", 16, "bystander", 0, 0)], ids=lambda call: call[0])
 def test_who_takes_it_over_ends_it_and_nothing_else(network, bystander, call):
     a = Device(network, "a", "dp0")
     wait_until(lambda: a.status("Seccomp") == "2", what="filter")
@@ -331,3 +333,48 @@ def test_it_may_signal_itself(network):
 
 def ping_self(device):
     return device.wg("show", device.name, "listen-port").stdout.strip() != "0"
+
+
+SET_MARK = struct.pack("=IIHBBIIII", 2, 0, 0, 0, 0, 0, 0, 0, 0)  # of device/privileged_helper.c
+
+
+def helper_of(device):
+    """Its process, and the device's end of the socket to it."""
+    with open(f"/proc/{device.process.pid}/task/{device.process.pid}/children", encoding="ascii") as file:
+        helper, = map(int, file.read().split())
+    for entry in os.listdir(f"/proc/{device.process.pid}/fd"):
+        try:
+            taken = inject.take(device.process.pid, int(entry))
+        except OSError:
+            continue
+        if taken.family == socket.AF_UNIX and taken.type == socket.SOCK_SEQPACKET:
+            return helper, taken
+        taken.close()
+    raise AssertionError("there is no socket to a helper")
+
+
+def open_files(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_who_takes_it_over_fills_no_table_of_its_helper(network, n):
+    """With descriptors that go along with a request, as many as it asks for or more."""
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    helper, ours = helper_of(a)
+    before = open_files(helper)
+    ours.settimeout(5)
+    os.kill(a.process.pid, signal.SIGSTOP)
+    with ours, socket.socket() as passed_on:
+        try:
+            for _ in range(20):
+                socket.send_fds(ours, [SET_MARK], [passed_on.fileno()] * n)
+                assert n > 1 or ours.recv(64) == bytes(4)
+        except ConnectionError:
+            assert n > 1, "it has hung up, as it may"
+        wait_until(lambda: open_files(helper) <= before, what="the helper's descriptors")
+    os.kill(a.process.pid, signal.SIGCONT)

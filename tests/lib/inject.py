@@ -1,10 +1,11 @@
-"""Has another process make a system call, as somebody would who has taken it over by a hole. Needs
-root, and an x86-64 processor."""
+"""Has another process make a system call, as somebody would who has taken it over by a hole, or uses
+its descriptors in its place. Needs root, and for the calls an x86-64 processor."""
 
 import ctypes
 import os
 import platform
 import signal
+import socket
 import struct
 
 CAN_INJECT = platform.machine() == "x86_64"
@@ -24,7 +25,7 @@ LIBC.ptrace.restype = ctypes.c_long
 LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 # asm/unistd_64.h
-CALLS = {"mmap": 9, "mprotect": 10, "getpid": 39, "socket": 41, "kill": 62, "ptrace": 101,
+CALLS = {"mmap": 9, "mprotect": 10, "getpid": 39, "socket": 41, "kill": 62, "fcntl": 72, "ptrace": 101,
          "personality": 135, "pivot_root": 155, "mount": 165, "reboot": 169, "init_module": 175,
          "iopl": 172, "ioperm": 173, "tgkill": 234, "kexec_load": 246, "keyctl": 250,
          "unshare": 272, "perf_event_open": 298, "process_vm_readv": 310, "finit_module": 313,
@@ -81,3 +82,15 @@ def system_call(pid, name, *arguments):
     set_registers(pid, before)
     ptrace(PTRACE_DETACH, pid)
     return result
+
+
+def take(pid, fd):
+    """A descriptor of another process, as a socket of ours."""
+    process = os.pidfd_open(pid)
+    try:
+        taken = LIBC.syscall(CALLS["pidfd_getfd"], process, fd, 0)
+    finally:
+        os.close(process)
+    if taken < 0:
+        raise OSError(ctypes.get_errno(), f"cannot take descriptor {fd} of process {pid}")
+    return socket.socket(fileno=taken)

@@ -1,33 +1,19 @@
 """A gate of a running server that an attacker has taken over."""
 
-import ctypes
 import os
 import select
 import signal
 import socket
 import struct
 
-from lib.netns import LIBC
+from lib.inject import take
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
-SYS_PIDFD_GETFD = 438
 VERSION = 2
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK = 1
 REQUEST = struct.Struct("=IHHQ32s")  # ipc/message.h
 REPLY = struct.Struct("=IHHQII")
-
-
-def take(pid, fd):
-    """A descriptor of another process, as a socket of ours."""
-    process = os.pidfd_open(pid)
-    try:
-        taken = LIBC.syscall(SYS_PIDFD_GETFD, process, fd, 0)
-    finally:
-        os.close(process)
-    if taken < 0:
-        raise OSError(ctypes.get_errno(), f"cannot take descriptor {fd} of process {pid}")
-    return socket.socket(fileno=taken)
 
 
 class TakenGate:

@@ -1,14 +1,12 @@
 /* Sends and receives descriptors over Unix sockets. Runs in the broker, which hands them out and is
- * shown clients', and in the processes at the other ends. */
-#include "ipc/descriptor.h"
+ * shown clients', in a device and its helper, and in the processes at the other ends. */
+#include "base/descriptor.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "base/sandbox.h"
 
 /* Room for the header of one control message, and for one descriptor and no more: CMSG_SPACE()
  * would have room for two. What does not fit is closed by the kernel, which says MSG_CTRUNC. */
@@ -29,7 +27,7 @@ static void attach(struct msghdr *message, union one_descriptor *control, int de
 	memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
 }
 
-int descriptor_send(int socket, const void *packet, size_t length, int descriptor)
+int descriptor_send(int socket, const void *packet, size_t length, int descriptor, int flags)
 {
 	union one_descriptor control = {0};
 	struct iovec data = {(void *)packet, length};
@@ -37,9 +35,9 @@ int descriptor_send(int socket, const void *packet, size_t length, int descripto
 
 	/* The plain call, which every confined process may use. */
 	if (descriptor < 0)
-		return send(socket, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+		return send(socket, packet, length, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
 	attach(&message, &control, descriptor);
-	return sendmsg(socket, &message, SANDBOX_PASS_ON_FLAGS) < 0 ? -errno : 0;
+	return sendmsg(socket, &message, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
 }
 
 /* Returns the descriptor that came along, or -1. */
@@ -54,7 +52,7 @@ static int descriptor_of(struct msghdr *message)
 	return descriptor;
 }
 
-int descriptor_receive(int socket, void *buffer, size_t size, int *descriptor)
+int descriptor_receive(int socket, void *buffer, size_t size, int *descriptor, int flags)
 {
 	union one_descriptor control;
 	struct iovec data = {buffer, size};
@@ -62,7 +60,7 @@ int descriptor_receive(int socket, void *buffer, size_t size, int *descriptor)
 		.msg_iovlen = 1,
 		.msg_control = &control,
 		.msg_controllen = CMSG_LEN(sizeof *descriptor)};
-	ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
 
 	*descriptor = -1;
 	if (n < 0)
