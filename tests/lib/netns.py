@@ -1,6 +1,9 @@
 """Network namespaces, and doing things inside them."""
 
 import ctypes
+import errno
+import fcntl
+import functools
 import os
 import shlex
 import signal
@@ -10,7 +13,7 @@ import threading
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x1000, 0x4000, 0x40000, 0x100000
 MNT_DETACH = 2
 NAMESPACES = "/run/netns"  # where `ip netns` looks for them
 RUN_FOLDER = "/run/wireguard"  # where userspace devices have their control sockets
@@ -35,6 +38,26 @@ def setns(path):
         call("setns", fd, CLONE_NEWNET)
     finally:
         os.close(fd)
+
+
+@functools.cache
+def prepare():
+    """Makes the folder of namespaces a mount that is shared, as the first `ip netns add` of a machine
+    would. If that came later, it would put a copy of each of our mounts over it, and no namespace
+    could be removed any more."""
+    os.makedirs(NAMESPACES, exist_ok=True)
+    folder = os.open(NAMESPACES, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            call("mount", "none", NAMESPACES, None, MS_SHARED | MS_REC, None)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            call("mount", NAMESPACES, NAMESPACES, None, MS_BIND | MS_REC, None)
+            call("mount", "none", NAMESPACES, None, MS_SHARED | MS_REC, None)
+    finally:
+        os.close(folder)
 
 
 def mount_over(mounts):
@@ -98,7 +121,7 @@ class Namespace:
         self.run_folder = run_folder
         if run_folder:
             os.makedirs(RUN_FOLDER, exist_ok=True)
-        os.makedirs(NAMESPACES, exist_ok=True)
+        prepare()
         os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
 
         def make():
