@@ -128,7 +128,8 @@ struct plane_ops {
 	 * traffic. IPIP: a link that is there with the same name, local and remote address is taken
 	 * over; -EEXIST if a foreign one has the name or the pair of addresses: plane_error() names
 	 * it. -EINVAL: the address cannot be a peer's. A failure leaves nothing behind that this
-	 * call made.
+	 * call made, as far as it can: after -ETIMEDOUT the device may make the peer yet. remove()
+	 * tells for certain.
 	 */
 	int (*add)(struct plane_device *device, const struct plane_peer *peer);
 

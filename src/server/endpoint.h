@@ -5,12 +5,13 @@
  * The life of a peer. It begins in requests.c, with the first /connect that finds no such peer, or
  * in adoption.c, with what an earlier server has left. From then on it holds its address, which the
  * pool gives to nobody else, until it is freed; and it is freed in two places only: in removals.c,
- * when the data plane has confirmed that its tunnel is gone, and in requests.c, where its tunnel
- * could not be made. Its address is then released, and given to nobody before flow_purge.c has
- * ended what was left of its connections. A device that is lost and made again (heal.c) is no end:
- * its peers stay, and are given back to it. Whoever wants a peer gone, an idle one or one that asks
- * for it, queues it with removals_add(); a /connect that comes before its turn takes it out of the
- * queue again.
+ * when the data plane has confirmed that its tunnel is gone, and in requests.c, when one that has
+ * vanished could not be made again and is certainly not there. One that could not be made in the
+ * first place is queued for removal as any other. Its address is then released, and given to nobody
+ * before flow_purge.c has ended what was left of its connections. A device that is lost and made
+ * again (heal.c) is no end: its peers stay, and are given back to it. Whoever wants a peer gone, an
+ * idle one or one that asks for it, queues it with removals_add(); a /connect that comes before its
+ * turn takes it out of the queue again.
  */
 #pragma once
 

@@ -27,7 +27,7 @@ static void release(struct endpoint *endpoint, struct ipv4 inner)
 	flow_purge_released(endpoint->flow_purge);
 }
 
-/* Of a peer that has nothing in the data plane. */
+/* Of a peer that certainly has nothing in the data plane. */
 static void forget(struct endpoint *endpoint, struct peer *peer)
 {
 	release(endpoint, peer->id.inner);
@@ -80,6 +80,18 @@ static bool has_its_share(const struct endpoint *endpoint, struct ipv4 source)
 	return peer_sources_count(&endpoint->peers.sources, source) >= max;
 }
 
+/*
+ * Of a new peer whose tunnel could not be made. That nothing of it is there is not certain: a
+ * device that did not answer in time may make it yet, and one that was lost may have been given it.
+ * So it holds its address until the data plane confirms that it is gone. Without a device there is
+ * nobody to ask: the next one gets it with the others, and it goes when it is idle.
+ */
+static void give_up(struct endpoint *endpoint, struct peer *peer)
+{
+	if (endpoint->device)
+		removals_add(&endpoint->removals, peer, "its tunnel could not be made", NULL);
+}
+
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int connect_new(
 	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct ipv4 *address)
@@ -97,18 +109,19 @@ static int connect_new(
 	if (error < 0)
 		return refuse_address(endpoint, id, error);
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
+	if (peer)
+		peers_set_source(&endpoint->peers, peer, source);
 	error = peer ? write_peer(endpoint, id) : -ENOMEM;
 	if (error < 0) {
 		log_error("%s: cannot make a tunnel for %s at %s: %s", endpoint_text(endpoint).s,
 			peer_text(id).s, ipv4_text(id->inner).s,
 			peer ? plane_error(endpoint->plane) : strerror(-error));
 		if (peer)
-			forget(endpoint, peer);
+			give_up(endpoint, peer);
 		else
 			release(endpoint, id->inner);
 		return IPC_FAILED;
 	}
-	peers_set_source(&endpoint->peers, peer, source);
 	newcomers_add(&endpoint->newcomers, peer);
 	*address = id->inner;
 	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,

@@ -228,6 +228,25 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
     assert server.logged("Connection timed out")
 
 
+@pytest.mark.parametrize("kind", ["wireguard", "ipip"])
+def test_who_was_refused_by_a_device_that_was_late_keeps_no_address(host, clients, kind):
+    """It makes the peer when it goes on, long after the answer."""
+    host.start("--reap-interval=1h", block="10.9.8.0/30", expected=["cannot"])
+    first, second = clients(2)
+    (device, _) = host.device_processes()
+    os.kill(device, signal.SIGSTOP)
+    try:
+        asked = host.api(first)
+        refused = asked.connect(random_key(), timeout=30) if kind == "wireguard" \
+            else asked.connect_ipip(timeout=30)
+    finally:
+        os.kill(device, signal.SIGCONT)
+    assert refused.status == 500
+    wait.until(lambda: not host.holders(), BACK, host.holders)
+    tunnel = host.tunnel(kind, second).up()
+    assert tunnel.inner == "10.9.8.2" and tunnel.ping()
+
+
 def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind):
     server = host.start()
     host.tunnel(kind, client).up()

@@ -48,7 +48,7 @@ static int add(struct plane_device *device, const struct plane_peer *peer)
 	if (fake->device_is_lost)
 		return -ENODEV;
 	fake->n_adds++;
-	if (fake->add_error)
+	if (fake->add_error && !fake->adds_late)
 		return fake->add_error;
 	if (ipv4_equal(peer->inner, fake->refused))
 		return -EEXIST;
@@ -56,7 +56,7 @@ static int add(struct plane_device *device, const struct plane_peer *peer)
 		fake->usage[i] = (struct plane_usage){0};
 		fake->peers[fake->n_peers++] = *peer;
 	}
-	return 0;
+	return fake->add_error;
 }
 
 static int add_many(struct plane_device *device, const struct plane_peer *peers, size_t n)

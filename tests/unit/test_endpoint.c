@@ -184,8 +184,38 @@ static void a_failed_connect_takes_no_address(void **state)
 	f->fake.add_error = -EPERM;
 	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	removals_flush(&f->endpoint.removals);
 	assert_int_equal(pool_taken(f->endpoint.pool), 0);
 	assert_int_equal(peers_count(&f->endpoint.peers), 0);
+}
+
+static void what_a_device_may_have_made_too_late_is_gone_before_its_address_is_free(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.adds_late = true;
+	f->fake.add_error = f->fake.remove_error = -ETIMEDOUT;
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(pool_taken(f->endpoint.pool), f->fake.n_peers);
+	f->fake.remove_error = 0;
+	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
+	assert_int_equal(pool_taken(f->endpoint.pool), f->fake.n_peers);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	assert_int_equal(f->fake.n_peers, 1);
+}
+
+static void who_asks_again_for_what_could_not_be_made_gets_the_same_address(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.add_error = -ETIMEDOUT;
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
+	f->fake.add_error = 0;
+	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_WIREGUARD, 1)).s, "10.0.0.2");
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(f->fake.n_peers, 1);
 }
 
 /* A WireGuard peer, by its number. */
@@ -811,7 +841,8 @@ static void a_device_that_cannot_be_made_again_is_tried_again_later(void **state
 	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
 	assert_int_equal(ask(f, IPC_CONNECT_IPIP, 1), IPC_FAILED);
 	f->fake.open_error = 0;
-	assert_int_equal(inspect(f), 1);
+	/* Who asked meanwhile gets what it asked for, and goes when it is idle. */
+	assert_int_equal(inspect(f), 2);
 	assert_non_null(fake_plane_usage(&f->fake, address));
 }
 
@@ -844,6 +875,8 @@ int main(void)
 		RULE(both_kinds_draw_from_one_pool),
 		RULE(the_same_peer_gets_the_same_address_again),
 		RULE(a_failed_connect_takes_no_address),
+		RULE(what_a_device_may_have_made_too_late_is_gone_before_its_address_is_free),
+		RULE(who_asks_again_for_what_could_not_be_made_gets_the_same_address),
 		RULE(the_last_addresses_are_not_for_a_source_that_has_half_of_all),
 		RULE(a_peer_counts_for_the_address_that_asked_last),
 		RULE(the_share_of_a_source_can_be_set),
