@@ -67,6 +67,7 @@ struct newcomers {
 	struct endpoint *endpoint;
 	struct event *timer; /* NULL in a test */
 	uint64_t delay_ms; /* of the next reading */
+	uint64_t due_ms; /* when that is, if the timer is running */
 };
 
 struct endpoint {

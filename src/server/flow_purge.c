@@ -51,7 +51,7 @@ struct flow_purge {
 	uint64_t began_ms; /* this purge */
 	uint64_t pass_began_ms;
 	unsigned int n_failed; /* passes, of this purge */
-	bool reported; /* that it does not work */
+	bool reported; /* that it does not work, and not yet that it does again */
 	struct address_set addresses;
 	struct conntrack_result result;
 };
@@ -215,12 +215,24 @@ static int begin(struct flow_purge *purge)
 	return 0;
 }
 
+static void log_no_memory(struct flow_purge *purge)
+{
+	if (purge->reported)
+		return;
+	purge->reported = true;
+	log_error("cannot delete the tracked connections of freed addresses: out of memory; they "
+		  "are given to no other client until there is some, for which the server looks by "
+		  "itself");
+}
+
 static void begin_and_settle(struct flow_purge *purge)
 {
-	if (begin(purge) < 0)
-		wait_in(purge, PURGE_GATHERING, purge->config.times->retry);
-	else
+	if (begin(purge) == 0) {
 		wait_in(purge, PURGE_SETTLING, purge->config.times->settle);
+		return;
+	}
+	log_no_memory(purge);
+	wait_in(purge, PURGE_GATHERING, purge->config.times->retry);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)

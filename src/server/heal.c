@@ -53,15 +53,19 @@ static bool is_lost(int error)
 }
 
 /* Of a peer that is not there nothing happens. One whose endpoint cannot be restored comes back by
- * itself, when it notices. Returns 0, or why no other is to be tried. */
+ * itself, when it notices that nobody answers (WireGuard paper 6.4: 15 s). Returns 0, or why no
+ * other is to be tried. */
 static int restore_endpoint(struct endpoint *endpoint, const struct peer *peer)
 {
 	int error =
 		endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage);
 
 	if (error < 0)
-		log_warning("%s: %s has to find its way back alone: %s", endpoint_text(endpoint).s,
-			peer_text(&peer->id).s, plane_error(endpoint->plane));
+		log_warning(
+			"%s: %s has to find its way back alone: %s; its client does that within "
+			"some 15 s, if it sends anything: nothing needs to be done",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s,
+			plane_error(endpoint->plane));
 	return is_lost(error) ? error : 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Reads where new WireGuard peers are as soon as they are somewhere. Runs in the broker, by a timer
- * of its own.
+ * Reads where new WireGuard peers are, soon after they have asked and again until they have shaken
+ * hands. Runs in the broker, by a timer of its own.
  */
 #include "server/newcomers.h"
 
@@ -22,14 +22,26 @@ enum {
 	SHARE = 20,
 };
 
+static bool is_scheduled(const struct newcomers *newcomers)
+{
+	return event_pending(newcomers->timer, EV_TIMEOUT, NULL);
+}
+
+/* Never later than it was to be read anyway: else newcomers without end would put it off for ever.
+ */
 static void schedule(struct newcomers *newcomers)
 {
-	uint64_t least = newcomers->endpoint->read_took_ms * SHARE;
-	struct timeval delay =
-		timeval_from_ms(newcomers->delay_ms > least ? newcomers->delay_ms : least);
+	uint64_t now_ms = clock_now_ms(newcomers->endpoint->clock);
+	uint64_t least_ms = newcomers->endpoint->read_took_ms * SHARE;
+	uint64_t delay_ms = newcomers->delay_ms > least_ms ? newcomers->delay_ms : least_ms;
+	struct timeval delay = timeval_from_ms(delay_ms);
 
-	if (newcomers->timer)
-		event_add(newcomers->timer, &delay);
+	if (!newcomers->timer)
+		return;
+	if (is_scheduled(newcomers) && newcomers->due_ms <= now_ms + delay_ms)
+		return;
+	newcomers->due_ms = now_ms + delay_ms;
+	event_add(newcomers->timer, &delay);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
@@ -63,8 +75,7 @@ void newcomers_add(struct newcomers *newcomers, struct peer *peer)
 		return;
 	peer->is_new = true;
 	newcomers->delay_ms = FIRST_MS;
-	if (newcomers->timer && !event_pending(newcomers->timer, EV_TIMEOUT, NULL))
-		schedule(newcomers);
+	schedule(newcomers);
 }
 
 bool newcomers_read(struct newcomers *newcomers)

@@ -3,6 +3,7 @@ comes for the former one, nor can send into its connections."""
 
 import re
 import socket
+import subprocess
 import time
 
 import pytest
@@ -20,6 +21,31 @@ FIRST, SECOND = b"for the first client only", b"from the second client"
 SILENCE_S = 1.0
 WAITED_AT_MOST_S = 2.5
 MANY = 10000
+BACK = 45  # seconds, on a machine that has much else to do
+# As long as a file is there, what is sent to the kernel about connection tracking fails.
+REFUSE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+ssize_t sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *to,
+               socklen_t size)
+{
+	ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t) =
+		dlsym(RTLD_NEXT, "sendto");
+	const struct nlmsghdr *header = data;
+	if (to && to->sa_family == AF_NETLINK &&
+	    header->nlmsg_type >> 8 == NFNL_SUBSYS_CTNETLINK && access(getenv("REFUSES"), F_OK) == 0) {
+		errno = EPERM;
+		return -1;
+	}
+	return real(fd, data, n, flags, to, size);
+}
+"""
 
 
 class Session:
@@ -144,6 +170,28 @@ def test_a_server_that_ends_before_it_has_deleted_them_leaves_it_to_the_next(
     assert conntrack.count(host.ns, INNER) > 0, "too late to be a test"
     host.start(block=BLOCK)
     assert_apart(opened, take_over(host, kind, other_client))
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_while_connection_tracking_cannot_be_talked_to_nobody_gets_a_freed_address(
+        host, client, other_client, session, tmp_path):
+    library, refuses = tmp_path / "refuse.so", tmp_path / "refuses"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", str(library), "-", "-ldl"],
+                   input=REFUSE, text=True, check=True)
+    server = host.start(block=BLOCK, environment={"LD_PRELOAD": str(library),
+                                                  "REFUSES": str(refuses)})
+    first = host.tunnel("ipip", client).up()
+    opened = session(first)
+    refuses.touch()
+    leave(first)
+    assert host.api(other_client).connect(random_key()).status == 503
+    assert server.logged("warning .*cannot delete the tracked connections of freed addresses: "
+                         "Operation not permitted; such an address now rests for 120 s", BACK)
+    assert host.api(other_client).connect(random_key()).status == 503
+    assert conntrack.count(host.ns, INNER) > 0, "nothing was in the way"
+    refuses.unlink()
+    assert server.logged("can be deleted again", BACK)
+    assert_apart(opened, take_over(host, "ipip", other_client))
 
 
 @pytest.mark.plane

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <event2/event.h>
+
 #include "base/log.h"
 #include "fake_plane.h"
 #include "server/adoption.h"
@@ -732,6 +734,28 @@ static void a_new_peer_that_never_shakes_hands_is_not_waited_for_long(void **sta
 	assert_true(newcomers_read(&f->endpoint.newcomers));
 }
 
+/* For the others the next reading is some time away by then. */
+static void a_new_peer_is_read_soon_also_while_others_are_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct newcomers *newcomers = &f->endpoint.newcomers;
+	struct event_base *base = event_base_new();
+	uint64_t soon;
+
+	assert_int_equal(newcomers_init(newcomers, &f->endpoint, base), 0);
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	soon = newcomers->due_ms;
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_true(newcomers->due_ms > soon);
+	connect_as(f, IPC_CONNECT_WIREGUARD, 2);
+	assert_int_equal(newcomers->due_ms, soon);
+	f->clock.ms += 100;
+	connect_as(f, IPC_CONNECT_WIREGUARD, 3);
+	assert_int_equal(newcomers->due_ms, soon);
+	newcomers_free(newcomers);
+	event_base_free(base);
+}
+
 static void nobody_waits_for_an_ipip_peer(void **state)
 {
 	struct fixture *f = *state;
@@ -907,6 +931,7 @@ int main(void)
 		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
+		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),
 		RULE(nobody_waits_for_an_ipip_peer),
 		RULE(who_asks_again_while_devices_die_keeps_the_address),
 		RULE(a_device_that_hangs_is_given_no_further_peer),

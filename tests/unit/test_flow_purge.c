@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sanitizer.h"
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 
@@ -109,7 +112,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(struct fixture *f)
+static void start_with_block(struct fixture *f, const char *block)
 {
 	struct flow_purge_config config = {
 		.endpoints = f->endpoints,
@@ -121,8 +124,13 @@ static void start(struct fixture *f)
 		.times = &times,
 	};
 
-	assert_int_equal(prefix_parse("10.0.0.0/28", &config.block), 0);
+	assert_int_equal(prefix_parse(block, &config.block), 0);
 	assert_int_equal(flow_purge_new(f->base, &config, &f->purge), 0);
+}
+
+static void start(struct fixture *f)
+{
+	start_with_block(f, "10.0.0.0/28");
 }
 
 /* Runs the loop until so many passes have ended. */
@@ -338,6 +346,46 @@ static void without_connection_tracking_a_new_server_still_serves(void **state)
 	assert_takes(f, 0, "10.0.0.3");
 }
 
+/* What the process has now, and some more. Returns the limit before. */
+static struct rlimit limit_memory(void)
+{
+	const rlim_t some = 8 << 20;
+	struct rlimit before, limit;
+	unsigned long pages;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	assert_int_equal(fscanf(file, "%lu", &pages), 1);
+	fclose(file);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	limit = before;
+	limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + some;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	return before;
+}
+
+static void without_memory_for_a_pass_a_freed_address_waits_until_there_is_some(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before;
+
+	if (SANITIZER)
+		skip(); /* it ends a program that asks for too much */
+	start_with_block(f, "0.0.0.0/4"); /* of which a pass needs 64 MB */
+	run_passes(f, 1);
+	while (take(f, 0) == 0) {
+	}
+	before = limit_memory();
+	release(f, 0, "10.0.0.3");
+	while (flow_purge_works(f->purge))
+		run_ms(f, 1);
+	run_ms(f, times.rest);
+	assert_int_equal(take(f, 0), -EAGAIN);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	while (!flow_purge_works(f->purge))
+		run_ms(f, 1);
+	assert_takes(f, 0, "10.0.0.3");
+}
+
 static void an_end_in_the_middle_of_a_pass_waits_for_it(void **state)
 {
 	struct fixture *f = *state;
@@ -364,6 +412,7 @@ int main(void)
 		RULE(without_connection_tracking_a_freed_address_rests_and_then_is_free),
 		RULE(that_connection_tracking_is_back_is_noticed),
 		RULE(without_connection_tracking_a_new_server_still_serves),
+		RULE(without_memory_for_a_pass_a_freed_address_waits_until_there_is_some),
 		RULE(an_end_in_the_middle_of_a_pass_waits_for_it),
 	};
 
