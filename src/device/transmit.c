@@ -10,11 +10,13 @@
 
 #include "base/log.h"
 #include "device/io/ecn.h"
+#include "device/io/headers.h"
 #include "device/io/packet.h"
 #include "device/io/segment.h"
 #include "device/io/udp.h"
 #include "device/ipip/ipip.h"
 #include "device/wireguard/allowedips_lookup.h"
+#include "device/wireguard/loop.h"
 
 enum {
 	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,
@@ -211,18 +213,46 @@ static void stage(struct transmitter *t, struct wg_peer *peer, const struct virt
 	transmit_staged(t, peer, now_ms);
 }
 
+static void drop_looped(struct shared *shared)
+{
+	count_drop(&shared->drops.looped);
+	if (!atomic_exchange_explicit(&shared->logged_loop, true, memory_order_relaxed))
+		log_warning("%s: the route to a peer leads into %s itself: its packets are dropped",
+			shared->tun.name, shared->tun.name);
+}
+
 static void transmit_wireguard(struct transmitter *t, struct wg_peer *peer,
-	const struct virtio_net_hdr *header, uint8_t *packet, size_t length, uint64_t now_ms)
+	const struct virtio_net_hdr *header, uint8_t *packet, const struct packet *parsed,
+	uint64_t now_ms)
 {
 	struct keypair *keypair = wg_peer_sending_key(peer, now_ms);
 
 	if (!keypair) {
-		stage(t, peer, header, packet, length, now_ms);
+		stage(t, peer, header, packet, parsed->length, now_ms);
+		return;
+	}
+	if (loop_is_own_message(packet, parsed, keypair->remote_index)) {
+		drop_looped(t->shared);
 		return;
 	}
 	if (staged_packets_any(peer))
 		transmit_staged(t, peer, now_ms);
-	seal_all(t, peer, keypair, header, packet, length, now_ms);
+	seal_all(t, peer, keypair, header, packet, parsed->length, now_ms);
+}
+
+/* RFC 2003, 3.2: what has gone into the tunnel does not go into it again. */
+static void transmit_ipip(struct transmitter *t, struct ipip_peer *peer,
+	const struct virtio_net_hdr *header, uint8_t *packet, const struct packet *parsed,
+	uint64_t now_ms)
+{
+	in_addr_t source = atomic_load_explicit(&t->shared->source, memory_order_relaxed);
+
+	if (parsed->version == 4 && packet[IPV4_PROTOCOL] == IPPROTO_IPIP &&
+		memcmp(parsed->source, &source, sizeof source) == 0 &&
+		memcmp(parsed->destination, &peer->remote, sizeof peer->remote) == 0)
+		drop_looped(t->shared);
+	else
+		ipip_send(t->ipip, peer, header, packet, parsed->length, now_ms);
 }
 
 void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header, uint8_t *packet,
@@ -243,9 +273,9 @@ void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header,
 	}
 	target = target_of(owner);
 	if (target->kind == TARGET_WIREGUARD)
-		transmit_wireguard(t, wg_peer_of(target), header, packet, parsed.length, now_ms);
+		transmit_wireguard(t, wg_peer_of(target), header, packet, &parsed, now_ms);
 	else if (t->ipip)
-		ipip_send(t->ipip, ipip_peer_of(target), header, packet, parsed.length, now_ms);
+		transmit_ipip(t, ipip_peer_of(target), header, packet, &parsed, now_ms);
 }
 
 static uint8_t tos_of(const void *datagram, size_t length)

@@ -15,6 +15,7 @@ struct drops {
 	_Atomic uint64_t congested; /* so marked, of a sender that does not know of it: RFC 6040 */
 	_Atomic uint64_t unknown_source; /* IPIP: outer source that is no peer */
 	_Atomic uint64_t handshakes; /* more than the control thread can take */
+	_Atomic uint64_t looped; /* sealed already, with the same key or for the same IPIP peer */
 	_Atomic uint64_t unsent; /* refused by the socket or by the TUN */
 };
 

@@ -153,6 +153,7 @@ char *uapi_get_drops(struct device *device, size_t *length)
 		{"replayed", &drops->replayed, handshakes->replayed},
 		{"spoofed", &drops->spoofed, 0},
 		{"congested", &drops->congested, 0},
+		{"looped", &drops->looped, 0},
 		{"unknown_source", &drops->unknown_source, 0},
 		{"handshakes", &drops->handshakes, 0},
 		{"unsent", &drops->unsent, 0},
