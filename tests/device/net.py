@@ -15,6 +15,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DEVICE = os.environ.get("VPROX_DEVICE", os.path.join(ROOT, "build", "vprox"))
 OUTER = {"a": ("10.9.0.1", "fd09::1"), "b": ("10.9.0.2", "fd09::2")}
 INNER = {"a": ("10.8.0.1", "fd08::1"), "b": ("10.8.0.2", "fd08::2")}
+# With a router between them: theirs and, of its two, the one on their side.
+ROUTED = {"a": ("10.91.0.2", "fd91::2"), "b": ("10.92.0.2", "fd92::2")}
+HOPS = {"a": ("10.91.0.1", "fd91::1"), "b": ("10.92.0.1", "fd92::1")}
+ROUTED_LINK = "dpv-n"
+# Of a second pair of devices.
+SECOND = {"a": ("10.6.0.1", "fd06::1"), "b": ("10.6.0.2", "fd06::2")}
 
 
 def run(*command, check=True, **kwargs):
@@ -49,6 +55,27 @@ class Network:
             closer()
         for space in self.spaces.values():
             space.remove()
+
+
+def add_router(network):
+    """A namespace between a and b, which are joined by it too from now on: what is not on their own
+    link goes that way. Its interfaces are dpv-a and dpv-b."""
+    router = Namespace(f"{network['a'].name}-r")
+    network.closers.append(router.remove)
+    for side in "ab":
+        run("ip", "link", "add", ROUTED_LINK, "netns", network[side].name, "type", "veth",
+            "peer", "name", network.veth[side], "netns", router.name)
+        for space, link, own in ((network[side], ROUTED_LINK, ROUTED),
+                                 (router, network.veth[side], HOPS)):
+            set_addresses(space, link, [f"{own[side][0]}/24", f"{own[side][1]}/64"])
+        network[side].ip(*(f"route add default via {hop}" for hop in HOPS[side]))
+    router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+    return router
+
+
+def at(address, port):
+    """An endpoint, as wg(8) writes it."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def kernel_before(*release):
@@ -188,8 +215,8 @@ class Device:
         self.log.close()
 
 
-def connect(a, b, outer=0, psk=False, port=7000, keepalive=0):
-    """Makes two devices each other's peers."""
+def connect(a, b, outer=0, psk=False, port=7000, keepalive=0, ends=OUTER, inner=INNER):
+    """Makes two devices each other's peers. ends, inner: their addresses of each family."""
     psk_text = run("wg", "genpsk").stdout
     for me, other in ((a, b), (b, a)):
         key = os.path.join(me.folder, "key")
@@ -201,13 +228,12 @@ def connect(a, b, outer=0, psk=False, port=7000, keepalive=0):
             with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
                 f.write(psk_text)
             arguments += ["preshared-key", path]
-        host = OUTER[other.side][outer]
-        arguments += ["endpoint", f"[{host}]:{port}" if outer else f"{host}:{port}",
+        arguments += ["endpoint", at(ends[other.side][outer], port),
                       "persistent-keepalive", keepalive,
                       "allowed-ips", ",".join(f"{i}/{n}" for i, n in
-                                              zip(INNER[other.side], (32, 128)))]
+                                              zip(inner[other.side], (32, 128)))]
         me.set(*arguments)
-        me.address(f"{INNER[me.side][0]}/24", f"{INNER[me.side][1]}/64")
+        me.address(f"{inner[me.side][0]}/24", f"{inner[me.side][1]}/64")
 
 
 def ping(space, address, count=3, wait=5):

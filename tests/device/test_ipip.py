@@ -3,9 +3,9 @@
 import pytest
 
 from lib.capture import send_routed as send
-from lib.netns import Namespace
 from lib.packets import IPIP, echo_packet, ipv4
-from net import OUTER, Device, ping, run, set_addresses, transfer, wait_until
+from net import (OUTER, ROUTED, ROUTED_LINK, Device, add_router, ping, transfer,
+                 wait_until)
 
 INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
 STRANGER = "10.9.0.99"
@@ -105,22 +105,12 @@ def test_a_packet_too_long_that_may_not_be_cut_is_answered(network, devices):
 def narrow(network, request):
     """Devices in a and b with a router between them, behind which the path is narrower."""
     flags = ["--no-bpf"] if request.param == "raw" else []
-    router = Namespace(f"{network['a'].name}-r")
-    network.closers.append(router.remove)
-    ends = {"a": ("10.91.0.2", "10.91.0.1"), "b": ("10.92.0.2", "10.92.0.1")}
-    for side, (address, hop) in ends.items():
-        run("ip", "link", "add", "dpv-n", "netns", network[side].name, "type", "veth",
-            "peer", "name", f"dpv-{side}", "netns", router.name)
-        for space, link, own in (network[side], "dpv-n", address), (router, f"dpv-{side}", hop):
-            set_addresses(space, link, [f"{own}/24"])
-        network[side].ip(f"route add default via {hop}")
-    router.run("sysctl", "-q", "net.ipv4.ip_forward=1")
-    router.ip(f"link set dpv-b mtu {NARROW}")
-    network["b"].ip(f"link set dpv-n mtu {NARROW}")
+    add_router(network).ip(f"link set {network.veth['b']} mtu {NARROW}")
+    network["b"].ip(f"link set {ROUTED_LINK} mtu {NARROW}")
     made = [Device(network, side, f"dp{side}", flags=flags) for side in "ab"]
     for me, other in (made, made[::-1]):
         me.address(f"{INNER[me.side]}/24")
-        me.uapi(f"set=1\nipip_local={ends[me.side][0]}\nipip_peer={ends[other.side][0]}\n"
+        me.uapi(f"set=1\nipip_local={ROUTED[me.side][0]}\nipip_peer={ROUTED[other.side][0]}\n"
                 f"ipip_inner={INNER[other.side]}\n\n")
     if "refuses its BPF" in made[0].log_text():
         pytest.skip("this kernel has no fast path")
