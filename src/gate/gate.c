@@ -111,8 +111,10 @@ static void on_signer(void *context, int fd)
 {
 	struct gate_process *gate = context;
 
-	if (signer_link_connect(gate->signer, fd) < 0)
-		log_error("cannot use the socket to the signer");
+	if (signer_link_connect(gate->signer, fd) == 0)
+		return;
+	log_error("cannot use the socket to the signer");
+	finish(gate, EXIT_FAILURE);
 }
 
 static void on_signer_connected(void *context)
@@ -124,11 +126,18 @@ static void on_signer_connected(void *context)
 		acceptor_resume(gate->acceptor);
 }
 
-/* Nobody can be served without it. Who comes waits, or is taken by another gate. */
-static void on_signer_lost(void *context)
+/* Nobody can be served without it. Who comes waits, or is taken by another gate. A signer that has
+ * died is replaced; one that goes on and makes no sense to us will make none, but perhaps to the
+ * next gate. */
+static void on_signer_lost(void *context, int error)
 {
 	struct gate_process *gate = context;
 
+	if (error == -EPROTO) {
+		log_error("the signer sent what is no message");
+		finish(gate, EXIT_FAILURE);
+		return;
+	}
 	gate->has_signer = false;
 	if (gate->acceptor)
 		acceptor_pause(gate->acceptor);

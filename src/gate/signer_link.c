@@ -52,12 +52,9 @@ static void disconnect(struct signer_link *link)
 
 static void lose(struct signer_link *link, int error)
 {
-	if (error == -EPROTO)
-		log_error("the signer sent what is no message");
-	else
-		log_debug("the signer is gone: %s", strerror(-error));
+	log_debug("the signer is gone: %s", strerror(-error));
 	disconnect(link);
-	link->events.lost(link->events.context);
+	link->events.lost(link->events.context, error);
 }
 
 /* The socket has room for all that can be asked at a time: an error is the end of it, which its
@@ -179,7 +176,6 @@ int signer_link_connect(struct signer_link *link, int fd)
 	if (!link->readable || event_priority_set(link->readable, 0) < 0 ||
 		event_add(link->readable, NULL) < 0) {
 		disconnect(link);
-		link->events.lost(link->events.context);
 		return -ENOMEM;
 	}
 	TAILQ_FOREACH (call, &link->calls, entry)

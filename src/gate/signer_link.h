@@ -29,9 +29,10 @@ struct signer_waiter {
 };
 
 struct signer_events {
-	/* There is a signer, or there is none until there is one again. */
+	/* There is a signer, or there is none until there is one again: it has hung up, or what it
+	 * sent did not decode, -EPROTO. */
 	void (*connected)(void *context);
-	void (*lost)(void *context);
+	void (*lost)(void *context, int error);
 	void *context;
 };
 

@@ -9,6 +9,10 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 
+enum {
+	ERRNO_MAX = 4095, /* of the kernel's: include/linux/err.h */
+};
+
 int signing_decode_request(const void *packet, size_t length, struct signing_request *request)
 {
 	if (length != sizeof *request)
@@ -39,7 +43,10 @@ int signer_decode_notice(const void *packet, size_t length, struct signer_notice
 	if (length != sizeof *notice)
 		return -EPROTO;
 	memcpy(notice, packet, sizeof *notice);
-	return notice->version == SIGNING_VERSION ? 0 : -EPROTO;
+	return notice->version == SIGNING_VERSION && notice->kind != 0 &&
+			       notice->kind < SIGNER_NOTICE_KIND_END && notice->error <= ERRNO_MAX
+		       ? 0
+		       : -EPROTO;
 }
 
 int signer_decode_config(const void *packet, size_t length, struct signer_config *config)
@@ -117,6 +124,8 @@ int signer_receive_notice(int fd, struct signer_notice *notice, int *passed_on)
 	int error = n < 0 ? n : signer_decode_notice(buffer, (size_t)n, notice);
 
 	*passed_on = -1;
+	if (error == 0 && (notice->kind == SIGNER_SERVE) != (descriptor >= 0))
+		error = -EPROTO;
 	if (error < 0)
 		return error;
 	*passed_on = descriptor;

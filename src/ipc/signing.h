@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 enum {
-	SIGNING_VERSION = 1,
+	SIGNING_VERSION = 2,
 	SIGNING_CONTENT_MAX = 256, /* bytes. What TLS has signed is at most 165 long */
 	SIGNATURE_MAX = 1024, /* bytes: RSA of 8192 bits */
 
@@ -64,11 +64,25 @@ struct signing_reply {
 	uint8_t signature[SIGNATURE_MAX];
 };
 
-/* Broker to signer: serve this gate, by the socket that comes with it. Signer to broker, once: it
- * is confined and serves; the number is 0. */
+enum signer_notice_kind {
+	/* Broker to signer. */
+	SIGNER_SERVE = 1, /* this gate, by the socket that comes with it */
+	SIGNER_PING, /* to be answered, so that one that hangs is found out */
+	/* Signer to broker. */
+	SIGNER_READY, /* once, before any other: it is confined and serves */
+	SIGNER_ALIVE, /* the answer to a ping */
+	SIGNER_DROPPED, /* a gate is not served any more: what it sent was no request, or it does
+			   not take its answers */
+	SIGNER_NOTICE_KIND_END,
+};
+
+/* What broker and signer say to each other. */
 struct signer_notice {
 	uint32_t version; /* SIGNING_VERSION */
-	uint32_t gate; /* its number, for the log */
+	uint32_t kind; /* enum signer_notice_kind */
+	uint32_t gate; /* its number, in SERVE and DROPPED; 0 else */
+	uint32_t socket; /* the broker's number of the gate's socket, likewise */
+	uint32_t error; /* why, in DROPPED: an errno; 0 else */
 };
 
 /* Broker to signer, first of all. */
@@ -98,6 +112,7 @@ int signing_receive_reply(int fd, struct signing_reply *reply);
 int signer_send_config(int fd, const struct signer_config *config);
 int signer_receive_config(int fd, struct signer_config *config);
 
-/* Likewise; the descriptor, or -1, is copied to the receiver, who owns its copy. */
+/* Likewise. With SERVE, and only with it, there goes a descriptor, which stays the sender's; the
+ * receiver owns its copy. Else it is -1. */
 int signer_send_notice(int fd, const struct signer_notice *notice, int descriptor);
 int signer_receive_notice(int fd, struct signer_notice *notice, int *descriptor);

@@ -271,6 +271,13 @@ static void on_signer_socket(void *context, unsigned int gate, int fd)
 	gate_supervisor_give_signer(broker->supervisor, gate, fd);
 }
 
+static void on_gate_dropped(void *context, unsigned int gate, int error)
+{
+	struct broker *broker = context;
+
+	gate_supervisor_drop(broker->supervisor, gate, error);
+}
+
 static void on_gate_started(void *context, unsigned int gate)
 {
 	struct broker *broker = context;
@@ -285,6 +292,7 @@ static int start_signers(struct broker *broker)
 		.key_is_fast = broker->identity.key_is_fast,
 		.key_fd = broker->identity.key_fd,
 		.on_socket = on_signer_socket,
+		.on_dropped = on_gate_dropped,
 		.context = broker,
 	};
 

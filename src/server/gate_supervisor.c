@@ -233,6 +233,14 @@ void gate_supervisor_give_signer(
 		"it does not take its signer");
 }
 
+void gate_supervisor_drop(struct gate_supervisor *supervisor, unsigned int number, int error)
+{
+	struct child *gate = child_group_get(supervisor->gates, number);
+
+	if (gate->fd >= 0)
+		child_expel(gate, "its signer does not serve it any more", error);
+}
+
 const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number)
 {

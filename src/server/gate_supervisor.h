@@ -51,6 +51,9 @@ int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_co
 void gate_supervisor_give_signer(
 	struct gate_supervisor *supervisor, unsigned int number, int signer_fd);
 
+/* Ends a gate that the signer does not serve any more, for what it has done; logs. */
+void gate_supervisor_drop(struct gate_supervisor *supervisor, unsigned int number, int error);
+
 /* Answers a request. If the gate that sent it is gone, so is the answer. */
 void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address);

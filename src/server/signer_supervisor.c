@@ -1,5 +1,6 @@
 /*
- * Starts the signers, hands them the key, and joins gates with them. Runs in the broker.
+ * Starts the signers, hands them the key, joins gates with them, and asks them now and then whether
+ * they are there. Runs in the broker.
  */
 #include "server/signer_supervisor.h"
 
@@ -9,6 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "server/child.h"
 
@@ -22,12 +27,21 @@ enum {
 	/* Of requests of one gate, which the kernel doubles: some dozens. A gate has fewer under
 	   way, and one that was taken over cannot fill the memory. */
 	REQUESTS_SIZE = 16 * 1024,
+	/* A signer that hangs is to be replaced while the handshakes that wait for it can still be
+	 * finished, and clients still wait: both do for 5 s. Intervals are counted, and not time,
+	 * since it may be us who stand still. */
+	PING_INTERVAL_MS = 500,
+	PINGS_UNANSWERED_MAX = 5,
+	START_INTERVALS_MAX = 60,
 };
 
 struct signer_supervisor {
 	struct signer_supervisor_config config;
 	unsigned int gates_per_signer, n;
 	struct child_group *signers;
+	unsigned int *silent; /* one a signer: intervals since it was last heard */
+	uint32_t *sockets; /* one a gate: the number of the one that it has */
+	struct event *ping;
 };
 
 static int start_signer(void *context, struct child *signer)
@@ -37,6 +51,7 @@ static int start_signer(void *context, struct child *signer)
 
 	if (error < 0)
 		return error;
+	supervisor->silent[signer->number] = 0;
 	supervisor->config.settings.number = signer->number;
 	error = signer_send_config(signer->fd, &supervisor->config.settings);
 	if (error < 0)
@@ -47,7 +62,12 @@ static int start_signer(void *context, struct child *signer)
 /* A socket of the gate's own, so that what one gate may ask ends with it. */
 static int join(struct signer_supervisor *supervisor, struct child *signer, unsigned int gate)
 {
-	const struct signer_notice notice = {.version = SIGNING_VERSION, .gate = gate};
+	const struct signer_notice notice = {
+		.version = SIGNING_VERSION,
+		.kind = SIGNER_SERVE,
+		.gate = gate,
+		.socket = ++supervisor->sockets[gate],
+	};
 	const int size = REQUESTS_SIZE;
 	int ends[2], error;
 
@@ -88,22 +108,99 @@ static void serve_gates(struct signer_supervisor *supervisor, struct child *sign
 		signer_supervisor_connect(supervisor, gate);
 }
 
+/* Of a socket that the gate has no longer, it may have been another one. */
+static void drop_gate(struct signer_supervisor *supervisor, const struct signer_notice *notice)
+{
+	if (supervisor->sockets[notice->gate] == notice->socket)
+		supervisor->config.on_dropped(
+			supervisor->config.context, notice->gate, -(int)notice->error);
+}
+
+/* Returns 0, or -EPROTO for what a signer has not to say. */
+static int heed(struct signer_supervisor *supervisor, struct child *signer,
+	const struct signer_notice *notice)
+{
+	supervisor->silent[signer->number] = 0;
+	if (notice->kind == SIGNER_READY && !signer->is_ready)
+		serve_gates(supervisor, signer);
+	else if (notice->kind == SIGNER_DROPPED && notice->gate < supervisor->config.n_gates &&
+		 notice->gate / supervisor->gates_per_signer == signer->number)
+		drop_gate(supervisor, notice);
+	else if (notice->kind != SIGNER_ALIVE)
+		return -EPROTO;
+	return 0;
+}
+
 static void on_signer_readable(void *context, struct child *signer)
 {
 	struct signer_notice notice;
 	int descriptor, error = signer_receive_notice(signer->fd, &notice, &descriptor);
 
-	if (error == 0 && descriptor < 0 && !signer->is_ready) {
-		serve_gates(context, signer);
-	} else if (error == 0) {
-		if (descriptor >= 0)
-			close(descriptor);
-		child_expel(signer, "it says what a signer has not to say", -EPROTO);
-	} else if (child_is_hung_up(error)) {
+	if (error == 0)
+		error = heed(context, signer, &notice);
+	if (descriptor >= 0)
+		close(descriptor);
+	if (child_is_hung_up(error))
 		child_hang_up(signer);
-	} else if (error != -EAGAIN && error != -EINTR) {
+	else if (error == -EPROTO)
+		child_expel(signer, "it says what a signer has not to say", error);
+	else if (error < 0 && error != -EAGAIN && error != -EINTR)
 		child_expel(signer, "cannot read what it says", error);
+}
+
+/* Whatever fails here shows in that it is not answered. */
+static void ping(const struct child *signer)
+{
+	static const struct signer_notice notice = {
+		.version = SIGNING_VERSION, .kind = SIGNER_PING};
+	int error = signer_send_notice(signer->fd, &notice, -1);
+
+	if (error < 0)
+		log_debug("cannot ask %s: %s", signer->name, strerror(-error));
+}
+
+static void check(struct signer_supervisor *supervisor, struct child *signer)
+{
+	unsigned int *silent = &supervisor->silent[signer->number];
+	unsigned int max = signer->is_ready ? PINGS_UNANSWERED_MAX : START_INTERVALS_MAX;
+
+	if (signer->fd < 0)
+		return;
+	if (*silent >= max) {
+		child_expel(signer, "it does not answer", -ETIMEDOUT);
+		return;
 	}
+	++*silent;
+	if (signer->is_ready)
+		ping(signer);
+}
+
+static void on_ping(evutil_socket_t fd, short what, void *context)
+{
+	struct signer_supervisor *supervisor = context;
+
+	(void)fd;
+	(void)what;
+	for (unsigned int i = 0; i < supervisor->n; i++)
+		check(supervisor, child_group_get(supervisor->signers, i));
+}
+
+static int start_pings(struct signer_supervisor *supervisor, struct event_base *base)
+{
+	const struct timeval interval = timeval_from_ms(PING_INTERVAL_MS);
+
+	supervisor->ping = event_new(base, -1, EV_PERSIST, on_ping, supervisor);
+	return supervisor->ping && event_add(supervisor->ping, &interval) == 0 ? 0 : -ENOMEM;
+}
+
+static void free_memory(struct signer_supervisor *supervisor)
+{
+	if (!supervisor)
+		return;
+	free_event(supervisor->ping);
+	free(supervisor->silent);
+	free(supervisor->sockets);
+	free(supervisor);
 }
 
 int signer_supervisor_new(struct event_base *base, const struct signer_supervisor_config *config,
@@ -124,11 +221,16 @@ int signer_supervisor_new(struct event_base *base, const struct signer_superviso
 		supervisor->config = *config;
 		supervisor->gates_per_signer = per_signer;
 		supervisor->n = signers.n;
-		error = child_group_new(base, &signers, &supervisor->signers);
+		supervisor->silent = calloc(signers.n, sizeof *supervisor->silent);
+		supervisor->sockets = calloc(config->n_gates, sizeof *supervisor->sockets);
+		if (supervisor->silent && supervisor->sockets)
+			error = start_pings(supervisor, base);
+		if (error == 0)
+			error = child_group_new(base, &signers, &supervisor->signers);
 	}
 	if (error < 0) {
 		log_error("cannot start the signer: %s", strerror(-error));
-		free(supervisor);
+		free_memory(supervisor);
 		return error;
 	}
 	*result = supervisor;
@@ -151,5 +253,5 @@ void signer_supervisor_free(struct signer_supervisor *supervisor)
 	if (!supervisor)
 		return;
 	child_group_free(supervisor->signers);
-	free(supervisor);
+	free_memory(supervisor);
 }

@@ -1,4 +1,5 @@
-/* Starts the signers, replaces those that die, and joins each gate with its signer by a socket. */
+/* Starts the signers, replaces those that die or hang, and joins each gate with its signer by a
+ * socket. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct signer_supervisor_config {
 	/* A gate's end of a new socket to its signer, in place of the one before; it is closed
 	 * after this. */
 	void (*on_socket)(void *context, unsigned int gate, int fd);
+	/* Its signer does not serve this gate any more, for what it has done: it is to be ended. */
+	void (*on_dropped)(void *context, unsigned int gate, int error);
 	void *context;
 };
 

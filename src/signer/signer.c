@@ -35,7 +35,7 @@ struct signer {
 	struct signing_key *key;
 	size_t n;
 	struct pollfd sockets[1 + MAX_SOCKETS]; /* the broker's first, then the gates' */
-	uint32_t gates[1 + MAX_SOCKETS]; /* their numbers */
+	struct signer_notice gates[1 + MAX_SOCKETS]; /* whose they are: as the broker has said it */
 };
 
 static void remove_gate(struct signer *signer, size_t place)
@@ -44,6 +44,33 @@ static void remove_gate(struct signer *signer, size_t place)
 	signer->n--;
 	signer->sockets[place] = signer->sockets[signer->n];
 	signer->gates[place] = signer->gates[signer->n];
+}
+
+/* A broker that does not take what it is told, for now, does without. */
+static void tell_broker(const struct signer_notice *notice)
+{
+	int error = signer_send_notice(SIGNER_FD_BROKER, notice, -1);
+
+	if (error < 0)
+		log_debug("cannot tell the broker: %s", strerror(-error));
+}
+
+/* Its socket is closed, or will be: the broker is to start another gate in its place. */
+static void drop_gate(const struct signer_notice *gate, int error)
+{
+	struct signer_notice notice = *gate;
+
+	notice.kind = SIGNER_DROPPED;
+	notice.error = (uint32_t)-error;
+	tell_broker(&notice);
+}
+
+static void answer_ping(void)
+{
+	static const struct signer_notice alive = {
+		.version = SIGNING_VERSION, .kind = SIGNER_ALIVE};
+
+	tell_broker(&alive);
 }
 
 /* Returns 0, or -errno when this gate is not to be served any more. */
@@ -74,20 +101,19 @@ static void serve_gate(struct signer *signer, size_t place)
 	if (error == 0)
 		return;
 	if (!is_hung_up(error))
-		log_error("gate %u is not served any more: %s", signer->gates[place],
-			strerror(-error));
+		drop_gate(&signer->gates[place], error);
 	remove_gate(signer, place);
 }
 
-static void add_gate(struct signer *signer, uint32_t gate, int fd)
+static void add_gate(struct signer *signer, const struct signer_notice *gate, int fd)
 {
 	if (signer->n == 1 + MAX_SOCKETS) {
-		log_error("gate %u cannot be served: too many sockets", gate);
+		drop_gate(gate, -EMFILE);
 		close(fd);
 		return;
 	}
 	signer->sockets[signer->n] = (struct pollfd){.fd = fd, .events = POLLIN};
-	signer->gates[signer->n++] = gate;
+	signer->gates[signer->n++] = *gate;
 }
 
 /* Returns 0, or -errno when the broker is gone or makes no sense. */
@@ -96,12 +122,14 @@ static int hear_broker(struct signer *signer)
 	struct signer_notice notice;
 	int fd, error = signer_receive_notice(SIGNER_FD_BROKER, &notice, &fd);
 
-	if (error == -EAGAIN || error == -EINTR)
-		return 0;
-	if (error == 0 && fd < 0)
+	if (error < 0)
+		return error == -EAGAIN || error == -EINTR ? 0 : error;
+	if (notice.kind == SIGNER_SERVE)
+		add_gate(signer, &notice, fd);
+	else if (notice.kind == SIGNER_PING)
+		answer_ping();
+	else
 		error = -EPROTO;
-	if (error == 0)
-		add_gate(signer, notice.gate, fd);
 	return error;
 }
 
@@ -202,7 +230,8 @@ static int lock_up(const struct signer_config *config)
 
 static int start(struct signer *signer)
 {
-	static const struct signer_notice ready = {.version = SIGNING_VERSION};
+	static const struct signer_notice ready = {
+		.version = SIGNING_VERSION, .kind = SIGNER_READY};
 	struct signer_config config;
 	int error = read_config(signer, &config);
 

@@ -214,3 +214,12 @@ def test_it_cannot_keep_others_from_the_other_gates_by_what_it_counts(host, clie
     assert server.logged("it counts more connections than it may have")
     wait.until(lambda: host.api(client).connect_ipip().status == 200)
     taken.close()
+
+
+def test_one_that_the_signer_does_not_serve_any_more_is_ended(host, taken, client):
+    """Else it would serve nobody for as long as it lives."""
+    with taken.signer() as signer:
+        signer.send(b"nonsense")
+    assert_ended(host, taken)
+    assert host.servers[-1].logged("gate 0, process .*: its signer does not serve it any more: .*; ending it")
+    assert host.api(client).connect_ipip().status == 200

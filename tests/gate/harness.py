@@ -33,7 +33,9 @@ REQUEST = struct.Struct("=IHHQ32s")
 REPLY = struct.Struct("=IHHQII")
 CONFIG = struct.Struct("=12I2Q")
 SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
-SIGNER_NOTICE = struct.Struct("=2I")
+SIGNING_VERSION = 2
+SIGNER_NOTICE = struct.Struct("=5I")
+SIGNER_SERVE, SIGNER_PING, SIGNER_READY, SIGNER_ALIVE, SIGNER_DROPPED = range(1, 6)
 SIGNER_CONFIG = struct.Struct("=6I")
 ENDPOINT = struct.Struct("=IIB3x32sH2x")
 
@@ -102,18 +104,32 @@ class Signer:
         fd = os.memfd_create("key")
         os.write(fd, key)
         user = unprivileged_user()
-        self.broker.send(SIGNER_CONFIG.pack(1, 0, user, user, 3, 0))
+        self.broker.send(SIGNER_CONFIG.pack(SIGNING_VERSION, 0, user, user, 3, 0))
         self.pid = spawn([PROGRAM, "signer"], [its_end.fileno(), fd], log_path)
         os.close(fd)
         its_end.close()
-        assert self.broker.recv(64) == SIGNER_NOTICE.pack(1, 0), self.log()
+        assert self.hear() == (SIGNER_READY, 0, 0, 0), self.log()
+        self.last_socket = 0
 
     def connect(self):
         """A gate's end of a new socket."""
         ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(self.broker, [SIGNER_NOTICE.pack(1, 0)], [its_end.fileno()])
+        self.last_socket += 1
+        notice = SIGNER_NOTICE.pack(SIGNING_VERSION, SIGNER_SERVE, 0, self.last_socket, 0)
+        socket.send_fds(self.broker, [notice], [its_end.fileno()])
         its_end.close()
         return ours
+
+    def hear(self):
+        """What it tells the broker: kind, gate, socket and errno."""
+        self.broker.settimeout(10)
+        version, *notice = SIGNER_NOTICE.unpack(self.broker.recv(64))
+        assert version == SIGNING_VERSION
+        return tuple(notice)
+
+    def ping(self):
+        self.broker.send(SIGNER_NOTICE.pack(SIGNING_VERSION, SIGNER_PING, 0, 0, 0))
+        return self.hear() == (SIGNER_ALIVE, 0, 0, 0)
 
     def log(self):
         return self.log_path.read_text() if self.log_path.exists() else ""

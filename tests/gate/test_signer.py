@@ -1,5 +1,6 @@
 """The signer as a process: what it signs, for whom, and what a gate does without it."""
 
+import errno
 import hashlib
 import os
 import re
@@ -39,7 +40,7 @@ class Link:
         self.socket.settimeout(5)
         self.last_id = 0
 
-    def send(self, content, digest=SHA256, padding=NO_PADDING, version=1, length=None):
+    def send(self, content, digest=SHA256, padding=NO_PADDING, version=harness.SIGNING_VERSION, length=None):
         self.last_id += 1
         length = len(content) if length is None else length
         self.socket.send(REQUEST.pack(version, digest, padding, self.last_id, length, 0, content))
@@ -47,7 +48,7 @@ class Link:
     def receive(self):
         """The signature; None if it was refused."""
         version, status, length, number, signature = REPLY.unpack(self.socket.recv(4096))
-        assert version == 1 and number == self.last_id
+        assert version == harness.SIGNING_VERSION and number == self.last_id
         assert status in (SIGNED, REFUSED) and (status == SIGNED) == (length > 0)
         assert not signature[length:].strip(b"\0")
         return signature[:length] or None
@@ -138,17 +139,26 @@ def test_rsa_is_padded_by_the_signer(make_signer, tmp_path):
 
 
 @pytest.mark.parametrize("fields", [
-    {"version": 2}, {"digest": 0}, {"digest": 5}, {"padding": 0}, {"padding": 4}, {"length": 257}, {"length": 2 ** 32 - 1}])
+    {"version": 1}, {"digest": 0}, {"digest": 5}, {"padding": 0}, {"padding": 4}, {"length": 257}, {"length": 2 ** 32 - 1}])
 def test_a_gate_that_sends_nonsense_is_not_served_any_more(signer, fields):
+    """And the broker is told which socket it was, so that it ends the gate."""
     bad, good = Link(signer), Link(signer)
     bad.send(VERIFY_13, **fields)
     assert bad.is_closed()
+    assert signer.hear() == (harness.SIGNER_DROPPED, 0, 1, errno.EPROTO)
     assert good.sign(VERIFY_13)
-    for packet in (b"", b"x", bytes(REQUEST.size + 1)):
+    for packet in (b"x", bytes(REQUEST.size + 1)):
         bad = Link(signer)
         bad.socket.send(packet)
         assert bad.is_closed()
+        assert signer.hear() == (harness.SIGNER_DROPPED, 0, signer.last_socket, errno.EPROTO)
     assert good.sign(VERIFY_13)
+
+
+def test_a_gate_that_hangs_up_is_nothing_to_tell_of(signer):
+    Link(signer).socket.close()
+    Link(signer).socket.send(b"")  # as if it had
+    assert signer.ping()
 
 
 def test_a_gate_that_floods_it_keeps_no_other_waiting(signer):
@@ -174,6 +184,9 @@ def test_a_gate_that_floods_it_keeps_no_other_waiting(signer):
         thread.start()
     for _ in range(100):
         assert other.sign(VERIFY_13)
+    signer.broker.send(harness.SIGNER_NOTICE.pack(harness.SIGNING_VERSION, harness.SIGNER_PING, 0, 0, 0))
+    heard = signer.hear()  # nor the broker, but that it may be dropped before, for not reading
+    assert harness.SIGNER_ALIVE in (heard[0], heard[0] == harness.SIGNER_DROPPED and signer.hear()[0])
     ends.set()
     flooder.socket.close()
     for thread in threads:
@@ -289,18 +302,26 @@ def test_a_signer_that_answers_nonsense_harms_only_its_handshakes(gate):
 
     def answer(status, length, number=None):
         request = REQUEST.unpack(ours.recv(4096))
-        ours.send(REPLY.pack(1, status, length, request[3] if number is None else number, b"x" * 64))
+        ours.send(REPLY.pack(harness.SIGNING_VERSION, status, length, request[3] if number is None else number, b"x" * 64))
     for arguments in ((REFUSED, 0), (SIGNED, 64)):
         thread = threading.Thread(target=answer, args=arguments)
         thread.start()
         with pytest.raises(ssl.SSLError), gate.connect() as plain:
             wrap(plain)
         thread.join()
-    ours.send(REPLY.pack(1, SIGNED, 64, 999, b"x" * 64))  # of a request that was never made
+    ours.send(REPLY.pack(harness.SIGNING_VERSION, SIGNED, 64, 999, b"x" * 64))  # of a request that was never made
+
+
+def test_a_gate_whose_signer_makes_no_sense_ends_so_that_there_is_another(make_gate):
+    """Its socket would lead nowhere for as long as that signer lives."""
+    gate = make_gate()
+    assert gate.is_ready.wait(5)
+    ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gate.signer.kill()
+    gate.give_signer(its_end)
     ours.send(b"nonsense")
-    assert ours.recv(4096) == b"", "the gate has hung up"
-    gate.start_signer()
-    assert gate.ask(head("GET", "/healthz")).status == 200
+    assert gate.wait(5) == 1
+    assert "the signer sent what is no message" in gate.log()
 
 
 def read_to_the_end(plain):

@@ -38,8 +38,9 @@ static void on_connected(void *context)
 	((struct fixture *)context)->n_connected++;
 }
 
-static void on_lost(void *context)
+static void on_lost(void *context, int error)
 {
+	assert_true(error < 0);
 	((struct fixture *)context)->n_lost++;
 }
 

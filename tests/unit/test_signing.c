@@ -41,7 +41,7 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 	assert_int_equal(
 		sizeof(struct signing_request), 4 + 2 + 2 + 8 + 4 + 4 + SIGNING_CONTENT_MAX);
 	assert_int_equal(sizeof(struct signing_reply), 4 + 2 + 2 + 8 + SIGNATURE_MAX);
-	assert_int_equal(sizeof(struct signer_notice), 8);
+	assert_int_equal(sizeof(struct signer_notice), 20);
 	assert_int_equal(sizeof(struct signer_config), 24);
 }
 
@@ -101,7 +101,8 @@ static void a_message_of_another_length_is_refused(void **state)
 
 static void a_notice_brings_a_socket_and_says_whose(void **state)
 {
-	const struct signer_notice sent = {.version = SIGNING_VERSION, .gate = 3};
+	const struct signer_notice sent = {
+		.version = SIGNING_VERSION, .kind = SIGNER_SERVE, .gate = 3, .socket = 9};
 	struct signer_notice received;
 	int ends[2], descriptor;
 
@@ -111,6 +112,7 @@ static void a_notice_brings_a_socket_and_says_whose(void **state)
 	assert_int_equal(signer_send_notice(ends[0], &sent, STDIN_FILENO), 0);
 	assert_int_equal(signer_receive_notice(ends[1], &received, &descriptor), 0);
 	assert_int_equal(received.gate, 3);
+	assert_int_equal(received.socket, 9);
 	assert_true(descriptor > STDERR_FILENO);
 	close(descriptor);
 	assert_int_equal(send(ends[0], "x", 1, 0), 1);
@@ -118,6 +120,34 @@ static void a_notice_brings_a_socket_and_says_whose(void **state)
 	close(ends[0]);
 	assert_int_equal(signer_receive_notice(ends[1], &received, &descriptor), -EPIPE);
 	close(ends[1]);
+}
+
+static int pass_on(uint32_t kind, int descriptor)
+{
+	const struct signer_notice sent = {.version = SIGNING_VERSION, .kind = kind};
+	struct signer_notice received;
+	int ends[2], came, error;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(signer_send_notice(ends[0], &sent, descriptor), 0);
+	error = signer_receive_notice(ends[1], &received, &came);
+	if (came >= 0)
+		close(came);
+	close(ends[0]);
+	close(ends[1]);
+	return error;
+}
+
+static void a_notice_of_another_kind_or_with_a_socket_too_many_or_too_few_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(pass_on(0, -1), -EPROTO);
+	assert_int_equal(pass_on(SIGNER_NOTICE_KIND_END, -1), -EPROTO);
+	assert_int_equal(pass_on(SIGNER_SERVE, -1), -EPROTO);
+	for (uint32_t kind = SIGNER_SERVE + 1; kind < SIGNER_NOTICE_KIND_END; kind++) {
+		assert_int_equal(pass_on(kind, -1), 0);
+		assert_int_equal(pass_on(kind, STDIN_FILENO), -EPROTO);
+	}
 }
 
 int main(void)
@@ -128,6 +158,8 @@ int main(void)
 		cmocka_unit_test(a_reply_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_message_of_another_length_is_refused),
 		cmocka_unit_test(a_notice_brings_a_socket_and_says_whose),
+		cmocka_unit_test(
+			a_notice_of_another_kind_or_with_a_socket_too_many_or_too_few_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,17 @@ class TakenGate:
             assert select.select([listener], [], [], 10)[0], "nobody connects"
             return listener.accept()[0]
 
+    def signer(self):
+        """Its socket to the signer: the only other one of that kind."""
+        for entry in sorted(os.listdir(f"/proc/{self.pid}/fd"), key=int):
+            if int(entry) <= FD_BROKER or not os.readlink(f"/proc/{self.pid}/fd/{entry}").startswith("socket:"):
+                continue
+            sock = take(self.pid, int(entry))
+            if sock.family == socket.AF_UNIX and sock.type == socket.SOCK_SEQPACKET:
+                return sock
+            sock.close()
+        raise AssertionError("it has no signer")
+
     def send(self, data, sockets=()):
         socket.send_fds(self.broker, [data], [sock.fileno() for sock in sockets])
 
