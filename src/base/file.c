@@ -15,9 +15,20 @@
 
 #include "base/cleanup.h"
 
+/* To open a FIFO that nobody writes to would wait for somebody, with signals kept for later; to read
+ * from one finds its end. */
+static int open_to_read(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, 0);
+	return fd;
+}
+
 int file_read(const char *path, size_t max, char **data, size_t *length)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = open_to_read(path);
 	auto_free char *buffer = NULL;
 	size_t n = 0;
 

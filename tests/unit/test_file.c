@@ -118,6 +118,17 @@ static void a_file_that_is_no_key_is_left_alone_and_refused(void **state)
 	assert_int_equal(count_files(folder), 1);
 }
 
+static void a_fifo_in_its_place_holds_nobody_up(void **state)
+{
+	struct folder *folder = *state;
+	struct key key;
+
+	assert_int_equal(mkfifo(in(folder, "key"), 0600), 0);
+	alarm(60);
+	assert_int_equal(key_file_load_or_create(in(folder, "key"), &key), -EINVAL);
+	alarm(0);
+}
+
 static void a_secret_is_exposed_if_others_can_reach_it(void **state)
 {
 	static const mode_t wide[] = {0644, 0640, 0620, 0604, 0601, 0777};
@@ -148,6 +159,7 @@ int main(void)
 		RULE(a_file_larger_than_allowed_is_refused),
 		RULE(a_key_is_made_once_and_then_kept),
 		RULE(a_file_that_is_no_key_is_left_alone_and_refused),
+		RULE(a_fifo_in_its_place_holds_nobody_up),
 		RULE(a_secret_is_exposed_if_others_can_reach_it),
 	};
 
