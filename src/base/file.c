@@ -15,8 +15,8 @@
 
 #include "base/cleanup.h"
 
-/* To open a FIFO that nobody writes to would wait for somebody, with signals kept for later; to read
- * from one finds its end. */
+/* To open a FIFO that nobody writes to would wait for somebody, with signals kept for later; to
+ * read from one finds its end. */
 static int open_to_read(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -76,9 +76,18 @@ static bool is_shortage(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* How much there must be before the socket is readable it has of the listener, which all gates
+ * share, and one that was taken over may set: nobody's request would ever come. */
+static void set_options(int fd)
+{
+	static const int on = 1, one_byte = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one_byte, sizeof one_byte);
+}
+
 static void on_connection(evutil_socket_t listening_fd, short what, void *context)
 {
-	static const int on = 1;
 	const struct listener *listener = context;
 
 	(void)what;
@@ -96,7 +105,7 @@ static void on_connection(evutil_socket_t listening_fd, short what, void *contex
 			on_shortage(listener->acceptor, errno);
 		if (fd < 0)
 			return;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		set_options(fd);
 		client_address_set(&client, &address);
 		admission_admit(listener->acceptor->connections, fd, &client);
 	}

@@ -1,6 +1,7 @@
 """A gate that does what an attacker wants: it has the sockets of its clients, and nothing else."""
 
 import os
+import signal
 import socket
 import struct
 import time
@@ -223,3 +224,14 @@ def test_one_that_the_signer_does_not_serve_any_more_is_ended(host, taken, clien
     assert_ended(host, taken)
     assert host.servers[-1].logged("gate 0, process .*: its signer does not serve it any more: .*; ending it")
     assert host.api(client).connect_ipip().status == 200
+
+
+def test_it_cannot_keep_others_from_the_other_gates_by_what_listeners_are_told(host, client):
+    """Connections have it of the listener, which all gates have, and which outlives this one."""
+    taken = TakenGate(host.start(gates=2, expected=EXPECTED).gates()[0])
+    with taken.listener() as listener:  # what its filter of system calls lets it do
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 << 30)
+    os.kill(taken.pid, signal.SIGKILL)
+    assert_ended(host, taken)
+    taken.close()
+    assert host.api(client).get("/healthz").status == 200
