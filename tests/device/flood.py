@@ -3,29 +3,30 @@ network of this host, until it is ended: initiations with a right mac1 and with 
 messages of nobody, garbage."""
 
 import base64
-import hashlib
 import ipaddress
 import os
 import socket
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lib.noise import MACS, SIZES, INITIATION, add_macs  # noqa: E402
+
 SOURCES = 100
 BATCH = 20  # datagrams of a system call: the sender is to take little of the processor
-SIZE = 148  # of an initiation
+SIZE = SIZES[INITIATION]
 UDP_SEGMENT = 103
 
 network, host, port, key, rate = sys.argv[1:6]
-mac1_key = hashlib.blake2s(b"mac1----" + base64.b64decode(key)).digest()
+public_key = base64.b64decode(key)
 
 
-def initiation(mac1=None):
-    body = b"\x01\0\0\0" + os.urandom(112)
-    mac1 = mac1 or hashlib.blake2s(body, digest_size=16, key=mac1_key).digest()
-    return body + mac1 + bytes(16)
+def initiation():
+    return b"\x01\0\0\0" + os.urandom(SIZE - MACS - 4)
 
 
-KINDS = [initiation, lambda: initiation(os.urandom(16)),
+KINDS = [lambda: add_macs(initiation(), public_key), lambda: initiation() + os.urandom(MACS),
          lambda: b"\x04\0\0\0" + os.urandom(SIZE - 4), lambda: os.urandom(SIZE)]
 
 
