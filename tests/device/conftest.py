@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import net  # noqa: E402
 from flow import FLOWS, Flow, why_not  # noqa: E402
+from peer import Peer, Subject  # noqa: E402
 
 
 def needs_flows(item):
@@ -39,3 +40,44 @@ def network():
     made = net.Network()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def subject():
+    """A device for peers that are the test: peer.py."""
+    made = net.Network()
+    try:
+        yield Subject(made)
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def make_peer(subject):
+    """Makes peers of it, that are gone with the test."""
+    made = []
+
+    def make(**kwargs):
+        made.append(Peer(subject, **kwargs))
+        return made[-1]
+    yield make
+    for peer in made:
+        peer.close()
+    subject.inner.drain()
+
+
+@pytest.fixture
+def peer(make_peer):
+    return make_peer()
+
+
+@pytest.fixture
+def new_key(subject):
+    """Gives the device another private key, until the test is over."""
+    before = subject.key
+
+    def set_key(key):
+        subject.set(f"private_key={key.private.hex()}")
+        subject.key = key
+    yield set_key
+    set_key(before)

@@ -13,6 +13,7 @@ from lib.wait import until as wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEVICE = os.environ.get("VPROX_DEVICE", os.path.join(ROOT, "build", "vprox"))
+OTHER = os.environ.get("DEVICE") or "wireguard-go"  # another implementation
 OUTER = {"a": ("10.9.0.1", "fd09::1"), "b": ("10.9.0.2", "fd09::2")}
 INNER = {"a": ("10.8.0.1", "fd08::1"), "b": ("10.8.0.2", "fd08::2")}
 # With a router between them: theirs and, of its two, the one on their side.
@@ -133,7 +134,7 @@ class Device:
                  environment=()):
         self.space, self.side, self.name, self.kind = network[side], side, name, kind
         self.folder = tempfile.mkdtemp(prefix="datapath-")
-        program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else ["wireguard-go", "-f"]
+        program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else [OTHER, "-f"]
         if os.path.basename(DEVICE) == "vprox-device" and kind == "vprox":
             program = [DEVICE, "-f", *flags]
         if kind == "go":
