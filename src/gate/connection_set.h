@@ -16,7 +16,7 @@
 #include "gate/broker_link.h"
 #include "gate/client_address.h"
 #include "gate/handshake_queue.h"
-#include "gate/log_limit.h"
+#include "base/log_limit.h"
 #include "gate/signer_link.h"
 #include "gate/sources.h"
 

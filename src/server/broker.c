@@ -139,11 +139,13 @@ static void on_request(
 {
 	struct broker *broker = context;
 	struct endpoint *endpoint = &broker->data_plane.endpoints[request->endpoint];
+	struct log_limit_text more;
 
 	if (request->operation == IPC_CONNECT_IPIP &&
 		!is_possible_client(broker, request->source)) {
-		log_warning("%s: no IPIP tunnel is possible to %s", endpoint_text(endpoint).s,
-			ipv4_text(request->source).s);
+		if (endpoint_may_log(endpoint, request->source, &more))
+			log_warning("%s: no IPIP tunnel is possible to %s%s",
+				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);
 		answer(broker, reply_to, IPC_FAILED, (struct ipv4){0});
 		return;
 	}

@@ -1,6 +1,6 @@
 /*
- * How an endpoint is called in the log. What is done to one is in the files above this: heal,
- * removals, usage, adoption, inspection, requests. Runs in the broker.
+ * How an endpoint is called in the log, and how often. What is done to one is in the files above
+ * this: heal, removals, usage, adoption, inspection, requests. Runs in the broker.
  */
 #include "server/endpoint.h"
 
@@ -12,4 +12,12 @@ struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 
 	snprintf(text.s, sizeof text.s, "endpoint %s", ipv4_text(endpoint->config.bind).s);
 	return text;
+}
+
+bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_limit_text *more)
+{
+	uint64_t hash = hash_bytes(&endpoint->peers.table, &source, sizeof source);
+
+	return source_log_limit_allows(
+		&endpoint->refusals, hash, clock_now_ms(endpoint->clock), more);
 }

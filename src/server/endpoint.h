@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/clock.h"
+#include "base/log_limit.h"
 #include "ipc/message.h"
 #include "plane/plane.h"
 #include "server/peers.h"
@@ -85,6 +86,8 @@ struct endpoint {
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
 	struct newcomers newcomers;
 
+	struct source_log_limit refusals; /* by the source of the request */
+
 	uint64_t reading; /* number of the last reading of the plane */
 	uint64_t read_ms; /* when the last one that succeeded began; adoption is the first */
 	uint64_t read_took_ms;
@@ -101,3 +104,6 @@ struct endpoint_text {
 	char s[sizeof "endpoint " + sizeof(struct ipv4_text)];
 };
 struct endpoint_text endpoint_text(const struct endpoint *endpoint);
+
+/* Whether a line about a refused request of this source may be written now: log_limit.h. */
+bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_limit_text *more);

@@ -51,15 +51,21 @@ static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 /* Whose address is being freed: the answer comes when it is. */
 enum { ANSWER_LATER = 0 };
 
-static int refuse_address(struct endpoint *endpoint, const struct plane_peer *id, int error)
+static int refuse_address(
+	struct endpoint *endpoint, const struct plane_peer *id, struct ipv4 source, int error)
 {
+	struct log_limit_text more;
+
 	/* A gate can have so many requests open and no more: none waits for what will not be. */
 	if (error == -EAGAIN && flow_purge_works(endpoint->flow_purge))
 		return ANSWER_LATER;
-	log_warning("%s: no address for %s: %s", endpoint_text(endpoint).s, peer_text(id).s,
-		error == -ENOSPC   ? "the block is used up"
-		: error == -EAGAIN ? "those that are left were freed a moment ago"
-				   : strerror(-error));
+	if (endpoint_may_log(endpoint, source, &more))
+		log_warning("%s: no address for %s: %s%s", endpoint_text(endpoint).s,
+			peer_text(id).s,
+			error == -ENOSPC   ? "the block is used up"
+			: error == -EAGAIN ? "those that are left were freed a moment ago"
+					   : strerror(-error),
+			more.s);
 	return error == -ENOMEM ? IPC_FAILED : IPC_POOL_EXHAUSTED;
 }
 
@@ -92,6 +98,16 @@ static void give_up(struct endpoint *endpoint, struct peer *peer)
 		removals_add(&endpoint->removals, peer, "its tunnel could not be made", NULL);
 }
 
+static void log_failure(struct endpoint *endpoint, const struct plane_peer *id, struct ipv4 source,
+	const char *failure)
+{
+	struct log_limit_text more;
+
+	if (endpoint_may_log(endpoint, source, &more))
+		log_error("%s: cannot make a tunnel for %s at %s: %s%s", endpoint_text(endpoint).s,
+			peer_text(id).s, ipv4_text(id->inner).s, failure, more.s);
+}
+
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int connect_new(
 	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct ipv4 *address)
@@ -107,14 +123,13 @@ static int connect_new(
 	}
 	error = pool_take(endpoint->pool, &id->inner);
 	if (error < 0)
-		return refuse_address(endpoint, id, error);
+		return refuse_address(endpoint, id, source, error);
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
 	if (peer)
 		peers_set_source(&endpoint->peers, peer, source);
 	error = peer ? write_peer(endpoint, id) : -ENOMEM;
 	if (error < 0) {
-		log_error("%s: cannot make a tunnel for %s at %s: %s", endpoint_text(endpoint).s,
-			peer_text(id).s, ipv4_text(id->inner).s,
+		log_failure(endpoint, id, source,
 			peer ? plane_error(endpoint->plane) : strerror(-error));
 		if (peer)
 			give_up(endpoint, peer);
@@ -131,20 +146,23 @@ static int connect_new(
 
 /* A WireGuard peer is written again each time; an IPIP tunnel that may still be there is left
  * alone. */
-static bool needs_writing(struct endpoint *endpoint, const struct peer *peer)
+static bool needs_writing(struct endpoint *endpoint, const struct peer *peer, struct ipv4 source)
 {
+	struct log_limit_text more;
 	int error;
 
 	if (peer->id.kind == PEER_WIREGUARD || !endpoint->device)
 		return true;
 	error = endpoint->plane->ops->check(endpoint->device, &peer->id);
+	if (error == 0 || !endpoint_may_log(endpoint, source, &more))
+		return error == -ENODEV;
 	if (error == -ENODEV)
-		log_warning("%s: the tunnel of %s has vanished, making it again",
-			endpoint_text(endpoint).s, peer_text(&peer->id).s);
-	else if (error < 0)
-		log_warning("%s: cannot look up the tunnel of %s, leaving it alone: %s",
+		log_warning("%s: the tunnel of %s has vanished, making it again%s",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s, more.s);
+	else
+		log_warning("%s: cannot look up the tunnel of %s, leaving it alone: %s%s",
 			endpoint_text(endpoint).s, peer_text(&peer->id).s,
-			plane_error(endpoint->plane));
+			plane_error(endpoint->plane), more.s);
 	return error == -ENODEV;
 }
 
@@ -162,15 +180,18 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int err
 static enum ipc_status connect_again(
 	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct ipv4 *address)
 {
+	struct log_limit_text more;
+
 	*address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
-	if (needs_writing(endpoint, peer)) {
+	if (needs_writing(endpoint, peer, source)) {
 		int error = write_peer(endpoint, &peer->id);
 
 		if (error < 0) {
-			log_error("%s: cannot make the tunnel of %s again: %s",
-				endpoint_text(endpoint).s, peer_text(&peer->id).s,
-				plane_error(endpoint->plane));
+			if (endpoint_may_log(endpoint, source, &more))
+				log_error("%s: cannot make the tunnel of %s again: %s%s",
+					endpoint_text(endpoint).s, peer_text(&peer->id).s,
+					plane_error(endpoint->plane), more.s);
 			forget_if_gone(endpoint, peer, error);
 			return IPC_FAILED;
 		}
@@ -281,6 +302,8 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		status = IPC_FAILED;
 		break;
 	case IPC_RELINQUISH:
+		if (endpoint->keep)
+			break;
 		endpoint->keep = true;
 		log_info("%s: relinquished: its data plane stays when this server exits",
 			endpoint_text(endpoint).s);

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -295,6 +296,52 @@ static void a_used_up_block_is_said_and_recovers(void **state)
 	removals_flush(&f->endpoint.removals);
 	free_addresses(f);
 	assert_string_equal(ipv4_text(connect_as(f, IPC_CONNECT_IPIP, 6)).s, "10.0.0.4");
+}
+
+/* How many lines of the log name this peer while each of its n requests is refused. */
+static size_t lines_about(struct fixture *f, uint32_t who, int n)
+{
+	static char text[65536];
+	const struct plane_peer peer = {.kind = PEER_IPIP, .remote = {who}};
+	int ends[2], saved = dup(STDERR_FILENO);
+	size_t lines = 0;
+	ssize_t length;
+
+	assert_int_equal(pipe(ends), 0);
+	log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, "test");
+	dup2(ends[1], STDERR_FILENO);
+	for (int i = 0; i < n; i++)
+		request(f, IPC_CONNECT_IPIP, who);
+	dup2(saved, STDERR_FILENO);
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
+	close(saved);
+	close(ends[1]);
+	length = read(ends[0], text, sizeof text - 1);
+	close(ends[0]);
+	text[length > 0 ? length : 0] = '\0';
+	for (const char *at = text; (at = strstr(at, peer_text(&peer).s)); at++)
+		lines++;
+	return lines;
+}
+
+static void refused_requests_of_one_source_neither_flood_the_log_nor_hide_another(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t i = 1; i <= 5; i++)
+		connect_as(f, IPC_CONNECT_IPIP, i);
+	assert_int_equal(lines_about(f, 60, 20), LOG_LIMIT_LINES);
+	assert_int_equal(lines_about(f, 70, 1), 1);
+	f->clock.ms += LOG_LIMIT_WINDOW_MS;
+	assert_int_equal(lines_about(f, 60, 1), 1);
+}
+
+static void what_cannot_be_made_does_not_flood_the_log_either(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.add_error = -EPERM;
+	assert_int_equal(lines_about(f, 60, 20), LOG_LIMIT_LINES);
 }
 
 static void a_request_waits_while_the_only_address_is_being_freed(void **state)
@@ -906,6 +953,8 @@ int main(void)
 		RULE(the_share_of_a_source_can_be_set),
 		RULE(what_is_adopted_counts_for_where_it_is),
 		RULE(a_used_up_block_is_said_and_recovers),
+		RULE(refused_requests_of_one_source_neither_flood_the_log_nor_hide_another),
+		RULE(what_cannot_be_made_does_not_flood_the_log_either),
 		RULE(a_request_waits_while_the_only_address_is_being_freed),
 		RULE(a_peer_that_exists_never_waits),
 		RULE(a_request_waits_two_seconds_and_is_refused_then),

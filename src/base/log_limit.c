@@ -1,5 +1,6 @@
-/* Counts log lines a second. Runs in the gate. */
-#include "gate/log_limit.h"
+/* Counts log lines a second. Runs in the processes that strangers can have log: gates and broker.
+ */
+#include "base/log_limit.h"
 
 #include <stdio.h>
 
