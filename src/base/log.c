@@ -171,6 +171,15 @@ static bool write_lost(void)
 	return false;
 }
 
+bool log_say_lost(void)
+{
+	int saved_errno = errno;
+	bool ok = write_lost();
+
+	errno = saved_errno;
+	return !ok;
+}
+
 /* For people, who wait for it. */
 static void write_plain(enum log_level level, const char *message)
 {

@@ -1,7 +1,13 @@
 /* One line to standard error for each thing worth telling: a single write of at most 4096 bytes, so
  * that processes do not mix. Nobody has to read it: a line that cannot be written at once is lost,
- * and the next one that can be says how many were. */
+ * and how many were is said as soon as that can be written. */
 #pragma once
+
+#include <stdbool.h>
+
+enum {
+	LOG_RETRY_MS = 1000, /* log_say_lost() */
+};
 
 enum log_level {
 	LOG_LEVEL_ERROR,
@@ -24,6 +30,11 @@ void log_open(void);
 
 /* The process's name is kept by reference. Before this is called: info, text, "vprox". */
 void log_setup(enum log_level level, enum log_format format, const char *process);
+
+/* Says how many lines were lost, if any were: as the next line does, but there may be none for
+ * long. To be called by each process about every LOG_RETRY_MS, or for as long as it returns true:
+ * it can not be written yet. */
+bool log_say_lost(void);
 
 /* "error", "warning", "info", "debug"; "text", "json". Return 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *level);

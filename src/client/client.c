@@ -29,6 +29,7 @@
 #include "base/event.h"
 #include "base/harden.h"
 #include "base/log.h"
+#include "base/log_timer.h"
 #include "base/notify.h"
 #include "base/rights.h"
 #include "base/version.h"
@@ -60,7 +61,7 @@ enum client_phase {
 struct client {
 	const struct client_config *config;
 	struct event_base *base;
-	struct event *stop_signals[N_SIGNALS], *retry;
+	struct event *stop_signals[N_SIGNALS], *retry, *log_timer;
 	int lock;
 	struct key private_key;
 	struct interface *interface;
@@ -357,7 +358,8 @@ static int add_events(struct client *client)
 	}
 	client->retry = evtimer_new(client->base, on_retry, client);
 	client->health = health_new(client->base, on_tick, on_health, client);
-	if (ok && client->retry && client->health)
+	client->log_timer = log_timer_new(client->base);
+	if (ok && client->retry && client->health && client->log_timer)
 		return 0;
 	log_error("cannot set up the event loop");
 	return -ENOMEM;
@@ -418,6 +420,7 @@ static void stop(struct client *client)
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		free_event(client->stop_signals[i]);
 	free_event(client->retry);
+	free_event(client->log_timer);
 	event_base_free(client->base);
 	key_wipe(&client->private_key);
 	if (client->lock >= 0)

@@ -86,6 +86,16 @@ static int prepare(struct loop *loop, const struct device_run_options *options)
 	return error;
 }
 
+/* Until the next deadline, or the next try to say what the log has lost. */
+static int timeout_ms(const struct device *device)
+{
+	int deadline = control_loop_timeout_ms(device);
+
+	if (log_say_lost() && (deadline < 0 || deadline > LOG_RETRY_MS))
+		return LOG_RETRY_MS;
+	return deadline;
+}
+
 static void serve(struct loop *loop)
 {
 	struct epoll_event events[EVENTS];
@@ -93,8 +103,7 @@ static void serve(struct loop *loop)
 	bool go_on = true;
 
 	while (go_on) {
-		int n = epoll_wait(
-			loop->epoll, events, EVENTS, control_loop_timeout_ms(&loop->device));
+		int n = epoll_wait(loop->epoll, events, EVENTS, timeout_ms(&loop->device));
 
 		/* Who sets the interface up and then asks for something expects it to be up. */
 		links_read(&loop->device);

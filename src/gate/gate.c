@@ -12,6 +12,7 @@
 
 #include "base/event.h"
 #include "base/log.h"
+#include "base/log_timer.h"
 #include "base/sandbox.h"
 #include "gate/acceptor.h"
 #include "gate/admission.h"
@@ -49,6 +50,7 @@ struct gate_process {
 	struct connection_set connections;
 	bool has_connections; /* connections is set up */
 	struct event *drained; /* the end of the time to drain */
+	struct event *log_timer;
 	bool is_over;
 	int exit_status;
 };
@@ -320,7 +322,8 @@ static int set_up(struct gate_process *gate)
 	gate->signer = signer_link_new(gate->base, &signer_events);
 	if (!gate->signer)
 		return -errno;
-	if (!gate->drained)
+	gate->log_timer = log_timer_new(gate->base);
+	if (!gate->drained || !gate->log_timer)
 		return -ENOMEM;
 
 	*connections = (struct connection_set){
@@ -450,6 +453,7 @@ static void free_all(struct gate_process *gate)
 	broker_link_free(gate->broker);
 	signer_link_free(gate->signer);
 	free_event(gate->drained);
+	free_event(gate->log_timer);
 	if (gate->base)
 		event_base_free(gate->base);
 	SSL_CTX_free(gate->tls);

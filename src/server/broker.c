@@ -19,6 +19,7 @@
 #include "base/harden.h"
 #include "base/key_file.h"
 #include "base/log.h"
+#include "base/log_timer.h"
 #include "base/notify.h"
 #include "base/rights.h"
 #include "base/sandbox.h"
@@ -66,7 +67,7 @@ struct broker {
 	struct control_socket *control;
 	uint64_t started_ms;
 	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
-	struct event *inspect, *drain_timeout;
+	struct event *inspect, *drain_timeout, *log_timer;
 	bool draining;
 };
 
@@ -368,7 +369,8 @@ static int add_events(struct broker *broker)
 	}
 	broker->inspect = event_new(broker->base, -1, EV_PERSIST, on_inspect, broker);
 	broker->drain_timeout = evtimer_new(broker->base, on_drain_timeout, broker);
-	if (!ok || !broker->inspect || !broker->drain_timeout ||
+	broker->log_timer = log_timer_new(broker->base);
+	if (!ok || !broker->inspect || !broker->drain_timeout || !broker->log_timer ||
 		event_add(broker->inspect, &interval) < 0) {
 		log_error("cannot set up the event loop");
 		return -ENOMEM;
@@ -408,6 +410,7 @@ static void free_memory(struct broker *broker)
 		free_event(broker->stop_signals[i]);
 	free_event(broker->inspect);
 	free_event(broker->drain_timeout);
+	free_event(broker->log_timer);
 	if (broker->base)
 		event_base_free(broker->base);
 	free(broker->gate_settings.endpoints);

@@ -148,7 +148,7 @@ static int serve(struct signer *signer)
 	int error = 0;
 
 	while (error == 0) {
-		if (poll(signer->sockets, signer->n, -1) < 0) {
+		if (poll(signer->sockets, signer->n, log_say_lost() ? LOG_RETRY_MS : -1) < 0) {
 			if (errno != EINTR)
 				return -errno;
 			continue;

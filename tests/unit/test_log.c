@@ -190,6 +190,35 @@ static void what_a_full_disk_does_not_take_is_counted(void **state)
 	close(full);
 }
 
+static void what_was_lost_is_said_without_another_line(void **state)
+{
+	const int full = open("/dev/full", O_WRONLY), saved = dup(STDERR_FILENO);
+	char text[1024] = "";
+	bool is_said, is_still_lost;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "test");
+	assert_false(log_say_lost());
+	dup2(full, STDERR_FILENO);
+	log_error("one");
+	log_error("two");
+	is_still_lost = log_say_lost();
+	dup2(ends[1], STDERR_FILENO);
+	is_said = !log_say_lost() && !log_say_lost();
+	dup2(saved, STDERR_FILENO);
+	assert_true(is_still_lost);
+	assert_true(is_said);
+	assert_true(read(ends[0], text, sizeof text - 1) > 0);
+	assert_non_null(strstr(text, " warning test: 2 lines of the log are lost: "));
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	close(full);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* A file that can grow no further takes a part of a line. */
 static void a_line_that_was_torn_is_not_the_beginning_of_the_next(void **state)
 {
@@ -258,6 +287,7 @@ int main(void)
 		cmocka_unit_test(a_pipe_that_may_not_be_opened_anew_holds_nobody_up),
 		cmocka_unit_test(a_socket_that_nobody_reads_holds_nobody_up),
 		cmocka_unit_test(what_a_full_disk_does_not_take_is_counted),
+		cmocka_unit_test(what_was_lost_is_said_without_another_line),
 		cmocka_unit_test(a_line_that_was_torn_is_not_the_beginning_of_the_next),
 		cmocka_unit_test(what_is_below_the_level_is_not_written),
 		cmocka_unit_test(
