@@ -196,7 +196,7 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 		"reject with tcp reset\n"
 		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 		"\t\t%sjump to_network\n"
-		"\t\tct status & confirmed == 0 jump new_flow\n"
+		"\t\tct status & confirmed == 0 jump new_forward\n"
 		"\t\t" CLAMP_MSS "\t}\n",
 		config->allow_peer_to_peer ? "oifname != @tunnels " : "");
 }
@@ -233,6 +233,7 @@ static void write_postrouting(FILE *out)
 	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
 	      "\t\toifname @tunnels accept\n"
 	      "\t\toifname \"lo\" accept\n"
+	      "\t\tip saddr @blocks counter name new_leaving\n"
 	      "\t\tgoto source_nat\n"
 	      "\t}\n"
 	      "\tchain leaving {\n"

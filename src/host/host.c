@@ -22,6 +22,7 @@
 #include "host/firewall_flows.h"
 #include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
+#include "host/forward_watch.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
 #include "host/policy_rules.h"
@@ -43,6 +44,7 @@ struct host {
 	struct netlink *netlink;
 	struct firewall_state firewall_state;
 	struct foreign_firewall *foreign;
+	struct forward_watch forward_watch;
 	struct tracking_watch tracking;
 	struct event *reconcile_timer;
 	struct event *address_timer;
@@ -58,6 +60,7 @@ static void on_reconcile_timer(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	firewall_reconcile(&host->config, &host->firewall_state);
 	foreign_firewall_reconcile(host->foreign);
+	forward_watch_check(&host->forward_watch);
 	policy_rules_reconcile(host->netlink, &host->config);
 	sysctls_reconcile(host->netlink, &host->config);
 }

@@ -452,6 +452,26 @@ def test_a_firewall_that_cannot_be_opened_without_overriding_a_rule_is_told(host
     host.assert_same(before)
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_a_firewall_that_drops_tunnels_by_a_condition_is_told(host, client):
+    """Nothing of it is overridden, whatever the condition is."""
+    host.ns.run("nft add table ip strict '{ chain forward { type filter hook forward priority 0; "
+                "ct state new drop; }; }'")
+    server = host.start()
+    tunnel = host.tunnel("ipip", client).up()
+
+    def is_told():
+        for _ in range(5):
+            assert not tunnel.visit(seconds=0.2)
+        return server.logged('none of the last .* the chain "forward" of the nftables table ip '
+                             "strict. Add rules")
+    wait.until(is_told)
+    assert tunnel.ping()
+    host.ns.run("nft delete table ip strict")
+    assert tunnel.visit() == host.address
+    assert server.logged("get past this host's other firewalls again", 30)
+
+
 @pytest.mark.parametrize("firewall", ["iptables-nft", "nft"])
 def test_when_it_is_flushed_the_way_is_made_again(host, client, firewall):
     for command in DROPS[firewall]:

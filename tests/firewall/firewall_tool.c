@@ -23,6 +23,7 @@
 #include "host/firewall_inputs.h"
 #include "host/firewall_text.h"
 #include "host/foreign_firewall.h"
+#include "host/forward_watch.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
 #include "host/nft.h"
@@ -39,6 +40,7 @@ struct tool {
 	struct host_config config;
 	struct firewall_state state;
 	struct foreign_firewall *foreign;
+	struct forward_watch forward_watch;
 	struct bind_address bind; /* the first endpoint's */
 	struct netlink *netlink;
 };
@@ -161,6 +163,12 @@ static int foreign_reconcile(struct tool *tool)
 	return 0;
 }
 
+static int forward_watch(struct tool *tool)
+{
+	forward_watch_check(&tool->forward_watch);
+	return 0;
+}
+
 static int foreign_stop(struct tool *tool)
 {
 	foreign_firewall_free(tool->foreign, false);
@@ -232,6 +240,7 @@ static const struct {
 	{"inputs", report_inputs},
 	{"foreign-reconcile", foreign_reconcile},
 	{"foreign-stop", foreign_stop},
+	{"forward-watch", forward_watch},
 	{"foreign-keep", foreign_keep},
 	{"go-leftovers", remove_go_leftovers},
 	{"address-reconcile", address_reconcile},

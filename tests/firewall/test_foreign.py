@@ -505,6 +505,48 @@ def test_a_table_with_an_owner_gets_one_line(route):
         owner.communicate()
 
 
+# Rules with a condition, which the server leaves as they are: whether they mean tunnels nobody knows.
+CONDITIONAL = {
+    "new connections": ("nft add table ip f; nft add chain ip f forward '{ type filter hook forward "
+                        "priority 0; }'; nft add rule ip f forward ct state new drop",
+                        r'the rule with handle \d+ of the chain "forward" of the nftables table ip f'),
+    "another interface, in a chain that is jumped to": (
+        "iptables-nft -N MINE; iptables-nft -A FORWARD -j MINE; iptables-nft -A MINE -i lan0 "
+        "-j ACCEPT; iptables-nft -A MINE ! -i lan0 -p tcp -j REJECT",
+        r'the rule with handle \d+ of the chain "MINE" of the nftables table ip filter'),
+    "a map of verdicts": ("nft add table inet f; nft add chain inet f forward '{ type filter hook "
+                          "forward priority 0; }'; nft add rule inet f forward ct state vmap "
+                          "'{ established : accept, new : drop }'",
+                          r'the rule with handle \d+ of the chain "forward" of the nftables table inet'),
+    "iptables-legacy": ("iptables-legacy -A FORWARD -m conntrack --ctstate NEW -j DROP",
+                        'rule 1 of the chain "FORWARD" of iptables-legacy'),
+}
+OPEN = "nft flush table ip f; nft flush table inet f; iptables-nft -F; iptables-legacy -F"
+
+
+def begin_connections(n=10):
+    sh(CLIENT, ["bash", "-c", f"for i in $(seq {n}); do echo > /dev/tcp/203.0.113.254/80 & done; "
+                "sleep 0.3; kill $(jobs -p); wait"], check=False)
+
+
+@pytest.mark.parametrize("rules, named", CONDITIONAL.values(), ids=CONDITIONAL)
+def test_rules_that_drop_tunnels_by_a_condition_are_named_once(route, rules, named):
+    assert seen_address(TIMEOUT) == "203.0.113.1"
+    route.run("forward-watch")
+    sh(SERVER, ["bash", "-c", rules])
+    route.run("foreign-reconcile")
+    for _ in range(3):
+        begin_connections()
+        route.run("forward-watch")
+    sh(SERVER, ["bash", "-c", OPEN], check=False)
+    assert seen_address(TIMEOUT) == "203.0.113.1"
+    route.run("forward-watch")
+    said = route.close()
+    assert len(re.findall("warning ", said)) == 1
+    assert re.search(rf"warning .*none of the last \d+ packets .* dropped them: {named}", said), said
+    assert "get past this host's other firewalls again" in said
+
+
 def test_our_own_table_comes_back_after_a_flush(route):
     sh(SERVER, "nft flush ruleset")
     route.run("reconcile")
