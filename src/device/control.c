@@ -220,6 +220,8 @@ static void serve_session(struct wireguard *wg, struct session *session)
 	}
 	if (actions & TIMERS_ZERO)
 		keypairs_clear(&session->keypairs, &wg->indices);
+	if (actions & TIMERS_FORGET_SOURCE)
+		peer_address_forget_source(&peer->address);
 	if (actions & TIMERS_HANDSHAKE)
 		handshake_initiate(wg, peer);
 	if (actions & TIMERS_KEEPALIVE)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "device/control.h"
 #include "device/fast_path_control.h"
+#include "device/links.h"
 #include "device/wireguard/handshake.h"
 
 enum {
@@ -64,6 +65,7 @@ bool control_loop_run(struct device *device)
 		/* a deadline woke us */
 	}
 	receive_handshakes(device);
+	links_run(device);
 	control_run(&device->shared.wireguard);
 	fast_path_control_run(device);
 	aead_forget(device->transmitter.aead);
@@ -73,6 +75,11 @@ bool control_loop_run(struct device *device)
 	return true;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 int control_loop_timeout_ms(const struct device *device)
 {
 	uint64_t now = clock_now_ms(&system_clock);
@@ -80,8 +87,8 @@ int control_loop_timeout_ms(const struct device *device)
 
 	if (count_handshakes(device) > 0)
 		return 0;
-	if (fast_path_control_deadline(device) < deadline)
-		deadline = fast_path_control_deadline(device);
+	deadline = earlier(deadline, fast_path_control_deadline(device));
+	deadline = earlier(deadline, links_deadline(device));
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)

@@ -25,6 +25,12 @@ struct fast_path_schedule {
 	uint64_t polled_ms; /* any */
 };
 
+/* When the workers are to be told that routes have changed: links.h. */
+struct route_changes {
+	bool untold;
+	uint64_t told_ms;
+};
+
 struct device {
 	struct shared shared;
 	struct privileged_helper helper;
@@ -39,7 +45,8 @@ struct device {
 	struct in_addr ipip_local; /* of the raw socket, if there is one */
 	unsigned int interface; /* ifindex in the namespace where it was made; 0: it has gone to
 				 * another */
-	int links; /* netlink socket: changes of interfaces, IPv4 addresses and routes */
+	int links; /* netlink socket: changes of interfaces, addresses, routes and rules */
+	struct route_changes route_changes;
 	bool no_fast_path; /* it is not wanted */
 	struct fast_path fast_path;
 	struct fast_path_schedule schedule;

@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "device/control.h"
 #include "device/io/packet.h"
@@ -21,11 +22,17 @@ enum {
 	 * headers when it fills one. */
 	GSO_RESERVE = 320,
 	TCP_OPTIONS = 12,
+	/* Workers look a route up again for each peer that they send to: where routes come and go
+	 * all the time, no oftener than this. */
+	TELL_INTERVAL_MS = 100,
+	IPV6_RULES = 1 << (RTNLGRP_IPV6_RULE - 1), /* has no name of the older kind */
 };
 
 int links_open(struct device *device)
 {
-	int fd = netlink_monitor_open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR);
+	int fd = netlink_monitor_open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR |
+				      RTMGRP_IPV4_RULE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_IFADDR |
+				      IPV6_RULES);
 
 	if (fd < 0)
 		return fd;
@@ -73,13 +80,19 @@ static void own_link_changed(struct device *device, const struct link *link)
 			device->shared.tun.name, strerror(-error));
 }
 
+static void routes_changed(struct device *device)
+{
+	device->schedule.stale = true;
+	device->route_changes.untold = true;
+}
+
 static void read_notice(void *context, const struct nlmsghdr *message)
 {
 	struct device *device = context;
 	const struct ifinfomsg *header = message_header(message, sizeof *header);
 	struct link link;
 
-	device->schedule.stale = true;
+	routes_changed(device);
 	if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK)
 		return;
 	if (!header || header->ifi_index != (int)device->interface)
@@ -100,5 +113,24 @@ void links_read(struct device *device)
 		link_get_index(device->fast_path.netlink, device->interface, &link) == 0)
 		own_link_changed(device, &link);
 	if (error == -ENOBUFS)
-		device->schedule.stale = true;
+		routes_changed(device);
+}
+
+uint64_t links_deadline(const struct device *device)
+{
+	const struct route_changes *changes = &device->route_changes;
+
+	return changes->untold ? changes->told_ms + TELL_INTERVAL_MS : UINT64_MAX;
+}
+
+void links_run(struct device *device)
+{
+	struct route_changes *changes = &device->route_changes;
+	uint64_t now = clock_now_ms(&system_clock);
+
+	if (now < links_deadline(device))
+		return;
+	changes->untold = false;
+	changes->told_ms = now;
+	atomic_fetch_add_explicit(&device->shared.routes, 1, memory_order_relaxed);
 }

@@ -1,6 +1,6 @@
 /*
- * What the device hears of interfaces, IPv4 addresses and routes: whether its own interface is up,
- * its MTU, and that routes to IPIP peers may have changed. The control thread's.
+ * What the device hears of interfaces, addresses, routes and policy rules: whether its own
+ * interface is up, its MTU, and that routes to peers may have changed. The control thread's.
  */
 #pragma once
 
@@ -12,6 +12,11 @@
 int links_open(struct device *device);
 /* It is readable. */
 void links_read(struct device *device);
+
+/* Tells the workers that routes have changed, if it is due. */
+void links_run(struct device *device);
+/* When to call links_run() next, in ms of the clock; UINT64_MAX: when something has changed. */
+uint64_t links_deadline(const struct device *device);
 
 /* The TUN's MTU, and with it the longest super-packet. Returns 0 or -errno. */
 int links_set_mtu(struct device *device, uint32_t mtu);

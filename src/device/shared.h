@@ -27,6 +27,7 @@ struct shared {
 	_Atomic bool logged_plain; /* that a device refuses super-packets: once */
 	_Atomic bool logged_loop; /* that a peer's route leads into the TUN: once */
 	_Atomic in_addr_t source; /* IPv4: WireGuard is sent from here alone; 0: from anywhere */
+	_Atomic uint32_t routes; /* another number each time that they may have changed */
 	int wake; /* eventfd of the control thread */
 	int *udp4, *udp6; /* a socket for each worker; -1: none. The numbers stay while what is
 			   * behind them changes (dup3()). */

@@ -111,6 +111,14 @@ void sockets_free(struct device *device)
 	free(device->shared.udp6);
 }
 
+/* What was found out about the way to peers held for sockets as they were. */
+static void forget_sources(struct device *device)
+{
+	for (struct target *t = device->first; t; t = t->next)
+		if (t->kind == TARGET_WIREGUARD)
+			peer_address_forget_source(&wg_peer_of(t)->address);
+}
+
 int device_set_port(struct device *device, uint16_t port)
 {
 	struct new_sockets new;
@@ -133,6 +141,7 @@ int device_set_port(struct device *device, uint16_t port)
 	}
 	close_new(&new);
 	device->port = new.port;
+	forget_sources(device);
 	return error;
 }
 
@@ -154,6 +163,7 @@ int device_set_mark(struct device *device, uint32_t mark)
 	if (error == 0)
 		device->mark = mark;
 	/* routing may depend on it */
+	forget_sources(device);
 	device->fast_path.mark = device->mark;
 	device->schedule.stale = true;
 	return error;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/netlink.h>
+
 #include "base/log.h"
 #include "device/io/ecn.h"
 #include "device/io/headers.h"
@@ -15,8 +17,10 @@
 #include "device/io/segment.h"
 #include "device/io/udp.h"
 #include "device/ipip/ipip.h"
+#include "device/sticky_source.h"
 #include "device/wireguard/allowedips_lookup.h"
 #include "device/wireguard/loop.h"
+#include "netlink/socket.h"
 
 enum {
 	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,
@@ -34,11 +38,12 @@ int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int 
 		free(t->out);
 		return -errno;
 	}
-	return 0;
+	return netlink_open(NETLINK_ROUTE, &t->netlink);
 }
 
 void transmitter_free(struct transmitter *t)
 {
+	netlink_close(t->netlink);
 	aead_free(t->aead);
 	free(t->out);
 }
@@ -68,38 +73,39 @@ static void log_plain(struct shared *shared)
  * packet has come before of: the routing would choose the host's first address, from where the
  * other end expects nothing.
  */
-static void bind_source(
+static bool bind_source(
 	const struct shared *shared, struct udp_endpoint *to, struct udp_burst *burst)
 {
 	in_addr_t source = atomic_load_explicit(&shared->source, memory_order_relaxed);
 
 	if (source == INADDR_ANY || to->family != AF_INET)
-		return;
+		return false;
 	to->local4.s_addr = source;
 	burst->bound = true;
+	return true;
 }
 
 /* Sends packets to where the peer is. */
 static void send_to_peer(struct transmitter *t, struct wg_peer *peer, struct udp_burst *burst)
 {
-	struct udp_endpoint to, before;
+	struct udp_endpoint to;
+	uint32_t version = peer_address_get(&peer->address, &to);
 	bool plain = atomic_load_explicit(&peer->address.plain, memory_order_relaxed);
-	bool was_plain = plain;
-	int fd;
+	bool was_plain = plain, had_source;
+	int fd = socket_for(t, &to);
 
-	peer_address_get(&peer->address, &to);
-	bind_source(t->shared, &to, burst);
-	before = to;
-	fd = socket_for(t, &to);
 	if (fd < 0) {
 		count_drop(&t->shared->drops.no_endpoint);
 		return;
 	}
+	if (!bind_source(t->shared, &to, burst))
+		sticky_source_check(t->netlink, t->shared, &peer->address, version, fd, &to);
+	had_source = udp_endpoint_has_source(&to);
 	if (udp_send(fd, &to, burst, &plain) < 0)
 		count_drop(&t->shared->drops.unsent);
 	atomic_fetch_add_explicit(&peer->target.sent, burst->length, memory_order_relaxed);
-	if (memcmp(&to.local6, &before.local6, sizeof to.local6) != 0)
-		peer_address_set(&peer->address, &to);
+	if (had_source && !udp_endpoint_has_source(&to))
+		peer_address_forget_source(&peer->address);
 	if (plain && !was_plain) {
 		atomic_store_explicit(&peer->address.plain, true, memory_order_relaxed);
 		log_plain(t->shared);

@@ -16,6 +16,7 @@
 struct transmitter {
 	struct shared *shared;
 	struct aead *aead;
+	struct netlink *netlink; /* asked for routes */
 	unsigned int socket; /* which of shared->udp4 and udp6 it sends with */
 	/* Sealed packets of one peer, one after the other, and not yet sent. */
 	struct wg_peer *peer;
@@ -27,7 +28,7 @@ struct transmitter {
 	struct ipip_sender *ipip; /* NULL: no IPIP */
 };
 
-/* Returns 0, -ENOMEM or -EIO. */
+/* Returns 0 or -errno. */
 int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int socket);
 void transmitter_free(struct transmitter *t);
 

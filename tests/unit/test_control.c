@@ -848,10 +848,79 @@ static void our_own_key_is_no_peer(void **state)
 	p->a.peer = other;
 }
 
+/* As if the other host had been heard at this address of ours. */
+static void hear_at(struct host *host, const char *address)
+{
+	struct udp_endpoint endpoint;
+
+	peer_address_get(&host->peer->address, &endpoint);
+	endpoint.family = AF_INET;
+	inet_pton(AF_INET, address, &endpoint.local4);
+	endpoint.interface = 2;
+	peer_address_update(&host->peer->address, &endpoint);
+}
+
+static bool knows_source(const struct host *host)
+{
+	struct udp_endpoint endpoint;
+
+	peer_address_get(&host->peer->address, &endpoint);
+	assert_int_equal(endpoint.family, AF_INET);
+	return udp_endpoint_has_source(&endpoint) && endpoint.interface != 0;
+}
+
+static void a_handshake_that_is_sent_again_forgets_the_source(void **state)
+{
+	struct pair *p = *state;
+
+	hear_at(&p->a, "192.0.2.1");
+	host_send(&p->a, true);
+	run(&p->a);
+	lose(&p->a);
+	assert_true(knows_source(&p->a));
+	pass(&p->a, &p->b, REKEY_TIMEOUT_MS + REKEY_TIMEOUT_JITTER_MS, true);
+	assert_false(knows_source(&p->a));
+}
+
+static void data_without_an_answer_forgets_the_source_after_15_s(void **state)
+{
+	struct pair *p = *state;
+
+	connect_pair(p);
+	hear_at(&p->a, "192.0.2.1");
+	host_send(&p->a, true);
+	pass(&p->a, &p->b, 14 * SECOND, true);
+	assert_true(knows_source(&p->a));
+	pass(&p->a, &p->b, SECOND + REKEY_TIMEOUT_JITTER_MS, true);
+	assert_false(knows_source(&p->a));
+}
+
+static void a_source_is_judged_anew_for_each_address_and_each_change_of_routes(void **state)
+{
+	struct pair *p = *state;
+	struct peer_address *address = &p->a.peer->address;
+	struct udp_endpoint endpoint;
+	uint32_t version;
+
+	hear_at(&p->a, "192.0.2.1");
+	version = peer_address_get(address, &endpoint);
+	assert_int_equal(peer_address_judgement(address, version, 7), SOURCE_NOT_JUDGED);
+	peer_address_judge(address, version, 7, true);
+	assert_int_equal(peer_address_judgement(address, version, 7), SOURCE_KEPT);
+	assert_int_equal(peer_address_judgement(address, version, 8), SOURCE_NOT_JUDGED);
+	peer_address_judge(address, version, 8, false);
+	assert_int_equal(peer_address_judgement(address, version, 8), SOURCE_REFUSED);
+	hear_at(&p->a, "192.0.2.1"); /* the same */
+	assert_int_equal(peer_address_get(address, &endpoint), version);
+	hear_at(&p->a, "192.0.2.2");
+	version = peer_address_get(address, &endpoint);
+	assert_int_equal(peer_address_judgement(address, version, 8), SOURCE_NOT_JUDGED);
+}
+
 static void an_idle_peer_is_small(void **state)
 {
 	(void)state;
-	assert_true(sizeof(struct wg_peer) <= 272);
+	assert_true(sizeof(struct wg_peer) <= 280);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -887,6 +956,9 @@ int main(void)
 		test(a_removed_peer_is_released_when_no_worker_holds_it),
 		test(a_peer_is_there_once),
 		test(our_own_key_is_no_peer),
+		test(a_handshake_that_is_sent_again_forgets_the_source),
+		test(data_without_an_answer_forgets_the_source_after_15_s),
+		test(a_source_is_judged_anew_for_each_address_and_each_change_of_routes),
 		test(an_idle_peer_is_small),
 	};
 

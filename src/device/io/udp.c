@@ -107,6 +107,14 @@ int udp_port(int fd)
 	return ntohs(address.sin6_port);
 }
 
+uint32_t udp_mark(int fd)
+{
+	uint32_t mark = 0;
+	socklen_t size = sizeof mark;
+
+	return getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &size) < 0 ? 0 : mark;
+}
+
 bool udp_joins(int fd)
 {
 	int value = 0;
@@ -145,11 +153,13 @@ static void read_control(struct msghdr *header, struct udp_message *message)
 
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			message->from.local4 = info.ipi_spec_dst;
+			message->from.interface = (uint32_t)info.ipi_ifindex;
 		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			message->from.local6 = info.ipi6_addr;
+			message->from.interface = info.ipi6_ifindex;
 		} else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_TOS) {
 			message->ecn = *CMSG_DATA(c) & ECN_MASK;
 		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_TCLASS) {
@@ -212,6 +222,9 @@ static void add_source(struct msghdr *header, const struct udp_endpoint *to)
 	struct in_pktinfo info4 = {.ipi_spec_dst = to->local4};
 	struct in6_pktinfo info6 = {.ipi6_addr = to->local6};
 
+	/* no address by itself: each interface may have it */
+	if (IN6_IS_ADDR_LINKLOCAL(&to->local6))
+		info6.ipi6_ifindex = to->interface;
 	if (to->family == AF_INET && to->local4.s_addr != 0)
 		add_control(header, SOL_IP, IP_PKTINFO, &info4, sizeof info4);
 	else if (to->family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&to->local6))
@@ -262,10 +275,9 @@ static int send_from_anywhere(int fd, struct udp_endpoint *to, const struct udp_
 		(error == -EINVAL || error == -ENETUNREACH || error == -EADDRNOTAVAIL)) {
 		struct udp_endpoint elsewhere = *to;
 
-		memset(&elsewhere.local6, 0, sizeof elsewhere.local6);
-		if (memcmp(&elsewhere.local6, &to->local6, sizeof to->local6) != 0 &&
-			send_once(fd, &elsewhere, burst) == 0) {
-			to->local6 = elsewhere.local6;
+		udp_endpoint_forget_source(&elsewhere);
+		if (udp_endpoint_has_source(to) && send_once(fd, &elsewhere, burst) == 0) {
+			*to = elsewhere;
 			return 0;
 		}
 	}

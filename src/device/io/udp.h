@@ -29,6 +29,8 @@ int udp_open(int family, uint16_t port, uint32_t mark, bool shared);
 int udp_share(int fd);
 /* The port, host byte order, or -errno. */
 int udp_port(int fd);
+/* The firewall mark; 0: none. */
+uint32_t udp_mark(int fd);
 /* Whether packets that arrive together are received with one call. */
 bool udp_joins(int fd);
 

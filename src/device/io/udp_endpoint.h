@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,13 @@ struct udp_endpoint {
 		struct in_addr local4;
 		struct in6_addr local6;
 	};
+	uint32_t interface; /* ifindex, where the datagram came in; 0: not known */
 };
+
+/* Whether our own address is known. */
+bool udp_endpoint_has_source(const struct udp_endpoint *endpoint);
+/* The routing decides from now on. */
+void udp_endpoint_forget_source(struct udp_endpoint *endpoint);
 
 /* The bytes of the address followed by those of the port, in network byte order, as a cookie binds
  * them (paper, 5.4.7). Returns how many were written: 6, 18, or 0 without a family. */

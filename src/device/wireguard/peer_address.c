@@ -15,7 +15,7 @@ static struct words to_words(const struct udp_endpoint *endpoint)
 	return words;
 }
 
-static struct words read_words(const struct peer_address *address)
+static struct words read_words(const struct peer_address *address, uint32_t *version)
 {
 	struct words words;
 	uint32_t before, after;
@@ -28,14 +28,17 @@ static struct words read_words(const struct peer_address *address)
 		atomic_thread_fence(memory_order_acquire);
 		after = atomic_load_explicit(&address->sequence, memory_order_relaxed);
 	} while (before % 2 != 0 || before != after);
+	*version = before;
 	return words;
 }
 
-void peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint)
+uint32_t peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint)
 {
-	struct words words = read_words(address);
+	uint32_t version;
+	struct words words = read_words(address, &version);
 
 	memcpy(endpoint, &words, sizeof *endpoint);
+	return version;
 }
 
 void peer_address_set(struct peer_address *address, const struct udp_endpoint *endpoint)
@@ -56,8 +59,43 @@ void peer_address_set(struct peer_address *address, const struct udp_endpoint *e
 
 void peer_address_update(struct peer_address *address, const struct udp_endpoint *endpoint)
 {
-	struct words known = read_words(address), now = to_words(endpoint);
+	uint32_t version;
+	struct words known = read_words(address, &version), now = to_words(endpoint);
 
 	if (memcmp(&known, &now, sizeof known) != 0)
 		peer_address_set(address, endpoint);
+}
+
+/* What a judgement is about, with room for it in the lowest bit. */
+static uint64_t subject(uint32_t version, uint32_t generation)
+{
+	return (uint64_t)version << 32 | (uint32_t)(generation << 1);
+}
+
+enum source_judgement peer_address_judgement(
+	const struct peer_address *address, uint32_t version, uint32_t generation)
+{
+	uint64_t judgement = atomic_load_explicit(&address->judgement, memory_order_relaxed);
+
+	if ((judgement & ~UINT64_C(1)) != subject(version, generation))
+		return SOURCE_NOT_JUDGED;
+	return judgement & 1 ? SOURCE_KEPT : SOURCE_REFUSED;
+}
+
+void peer_address_judge(
+	struct peer_address *address, uint32_t version, uint32_t generation, bool keep)
+{
+	atomic_store_explicit(
+		&address->judgement, subject(version, generation) | keep, memory_order_relaxed);
+}
+
+void peer_address_forget_source(struct peer_address *address)
+{
+	struct udp_endpoint endpoint;
+
+	peer_address_get(address, &endpoint);
+	if (!udp_endpoint_has_source(&endpoint))
+		return;
+	udp_endpoint_forget_source(&endpoint);
+	peer_address_set(address, &endpoint);
 }

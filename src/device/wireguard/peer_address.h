@@ -13,14 +13,32 @@ enum { PEER_ADDRESS_WORDS = (sizeof(struct udp_endpoint) + 7) / 8 };
 struct peer_address {
 	_Atomic uint32_t sequence; /* odd: being written */
 	_Atomic bool plain; /* the path there refuses super-packets (udp_send()) */
+	_Atomic uint64_t judgement; /* on the source of one version: see peer_address.c */
 	_Atomic uint64_t words[PEER_ADDRESS_WORDS];
 };
 
-/* Zeroed: not known, AF_UNSPEC. */
-void peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint);
+/* Zeroed: not known, AF_UNSPEC. Returns a version: another one once it has been set. */
+uint32_t peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint);
 
 /* If somebody else writes at the same time, one of the two is kept. */
 void peer_address_set(struct peer_address *address, const struct udp_endpoint *endpoint);
 
 /* Sets it unless it is this very endpoint already, local address included. */
 void peer_address_update(struct peer_address *address, const struct udp_endpoint *endpoint);
+
+/*
+ * Whether packets may be sent from the address in an endpoint that they came to. It depends on the
+ * routes: it is judged anew for each version, and for each generation of the routes.
+ */
+enum source_judgement {
+	SOURCE_NOT_JUDGED,
+	SOURCE_KEPT,
+	SOURCE_REFUSED,
+};
+enum source_judgement peer_address_judgement(
+	const struct peer_address *address, uint32_t version, uint32_t generation);
+void peer_address_judge(
+	struct peer_address *address, uint32_t version, uint32_t generation, bool keep);
+
+/* The address that packets came to is forgotten, until some come again. */
+void peer_address_forget_source(struct peer_address *address);

@@ -132,7 +132,9 @@ static unsigned int retransmit(struct timers *timers, uint64_t now_ms)
 		return TIMERS_GIVE_UP;
 	}
 	timers->retransmit_at = now_ms + REKEY_TIMEOUT_MS;
-	return TIMERS_HANDSHAKE;
+	/* the first one of a handshake may only have had to wait */
+	return TIMERS_HANDSHAKE |
+	       (timers->initiation_sent >= timers->handshake_began ? TIMERS_FORGET_SOURCE : 0);
 }
 
 unsigned int timers_due(struct timers *timers, uint64_t now_ms)
@@ -147,6 +149,7 @@ unsigned int timers_due(struct timers *timers, uint64_t now_ms)
 	}
 	if (now_ms >= unanswered_deadline(timers)) {
 		record_none(&timers->unanswered_since);
+		actions |= TIMERS_FORGET_SOURCE;
 		if (timers_begin_handshake(timers, now_ms))
 			actions |= TIMERS_HANDSHAKE;
 	}

@@ -44,12 +44,13 @@ struct timers {
 	uint16_t persistent_s; /* persistent keepalive; 0: off */
 };
 
-/* What is to be done, in this order; several at once. */
+/* What is to be done; several at once. */
 enum timers_action {
 	TIMERS_GIVE_UP = 1, /* no answer for REKEY_ATTEMPT_TIME: drop what waits for a key */
 	TIMERS_ZERO = 2, /* forget all keys */
 	TIMERS_HANDSHAKE = 4, /* send an initiation */
 	TIMERS_KEEPALIVE = 8, /* send a keepalive; without a key, a handshake */
+	TIMERS_FORGET_SOURCE = 16, /* the address that we send from may be why nothing comes */
 };
 
 /* By workers, once a batch and peer. data: anything but a keepalive. now is the batch's clock.
