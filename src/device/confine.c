@@ -16,19 +16,8 @@
 
 #include "base/call_filter.h"
 #include "base/log.h"
+#include "base/sanitizer.h"
 #include "base/user.h"
-
-/* Sanitizers have system calls of their own: a build for tests runs without the filter. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* Of the device. Its pid is known when the list is made. */
 static int filter_device_calls(void)
@@ -121,7 +110,7 @@ static int hide_memory(void)
 {
 	static const struct rlimit none = {0, 0};
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) < 0)
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, SANITIZER, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -185,7 +174,7 @@ int confine_device(void)
 {
 	int error = hide_memory();
 
-	return error < 0 || SANITIZED ? error : filter_device_calls();
+	return error < 0 || SANITIZER ? error : filter_device_calls();
 }
 
 int confine_privileged_helper(void)
@@ -198,5 +187,5 @@ int confine_privileged_helper(void)
 	error = keep_capabilities(keep, sizeof keep / sizeof *keep);
 	if (error == 0)
 		error = hide_memory();
-	return error < 0 || SANITIZED ? error : filter_helper_calls();
+	return error < 0 || SANITIZER ? error : filter_helper_calls();
 }

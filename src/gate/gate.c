@@ -3,7 +3,6 @@
 #include "gate/gate.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/log.h"
 #include "base/log_timer.h"
 #include "base/sandbox.h"
+#include "base/signals.h"
 #include "gate/acceptor.h"
 #include "gate/admission.h"
 #include "gate/broker_link.h"
@@ -156,16 +156,6 @@ static void on_libevent_message(int severity, const char *message)
 {
 	log_line(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "libevent: %s",
 		message);
-}
-
-/* The broker decides when to finish, also where a terminal or a service manager sends these to
- * everybody. */
-static void ignore_signals(void)
-{
-	static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
-
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		signal(signals[i], SIG_IGN);
 }
 
 /* How many connections each source has at the other gates. */
@@ -467,7 +457,7 @@ int gate_main(void)
 {
 	struct gate_process gate = {.exit_status = EXIT_FAILURE};
 
-	ignore_signals();
+	signals_leave_to_parent();
 	log_open();
 	if (start(&gate) == 0) {
 		log_debug("serves %u endpoints", gate.settings.config.n_endpoints);

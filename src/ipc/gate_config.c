@@ -9,14 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int append(int fd, const void *data, size_t length)
-{
-	ssize_t n = write(fd, data, length);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == length ? 0 : -EIO;
-}
+#include "base/file.h"
 
 int gate_config_write(const struct gate_settings *settings)
 {
@@ -36,7 +29,7 @@ int gate_config_write(const struct gate_settings *settings)
 	if (fd < 0)
 		return -errno;
 	for (size_t i = 0; i < sizeof parts / sizeof *parts && error == 0; i++)
-		error = append(fd, parts[i].data, parts[i].length);
+		error = file_write_all(fd, parts[i].data, parts[i].length);
 	if (error == 0 && fcntl(fd, F_ADD_SEALS,
 				  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		error = -errno;

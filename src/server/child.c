@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "base/signals.h"
 
 enum {
 	EXEC_FAILED = 127,
@@ -33,8 +34,6 @@ enum {
 /* Of the environment. */
 static const char *const passed_on[N_PASSED_ON] = {"OPENSSL_CONF=", "OPENSSL_MODULES=",
 	"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
-/* The broker alone acts on these; it tells the children. */
-static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct child_group {
 	struct child_group_config config;
@@ -84,8 +83,7 @@ static void become(const char *command, const int *sources, int *copies, int n)
 	sigset_t none;
 	int error = place_descriptors(sources, copies, n);
 
-	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
-		signal(stop_signals[i], SIG_IGN);
+	signals_leave_to_parent();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	pick_environment(environment);

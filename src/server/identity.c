@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 
 #include "base/apart.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "http/pin.h"
 #include "server/key_pair.h"
@@ -27,15 +28,6 @@ struct loading {
 	int certificate_fd, key_fd;
 };
 
-static int write_file(int fd, const char *data, size_t length)
-{
-	ssize_t n = write(fd, data, length);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == length ? 0 : -EIO;
-}
-
 /* Runs in a process of its own. */
 static int load(void *context)
 {
@@ -45,18 +37,20 @@ static int load(void *context)
 		loading->addresses, loading->n_addresses);
 
 	if (error == 0)
-		error = write_file(
+		error = file_write_all(
 			loading->certificate_fd, pair.certificate, pair.certificate_length);
 	if (error == 0)
-		error = write_file(loading->key_fd, pair.key, pair.key_length);
+		error = file_write_all(loading->key_fd, pair.key, pair.key_length);
 	return error;
 }
 
 static int open_files(struct loading *loading)
 {
 	loading->certificate_fd = memfd_create("vprox-certificate", MFD_CLOEXEC);
+	if (loading->certificate_fd < 0)
+		return -errno;
 	loading->key_fd = memfd_create("vprox-key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	return loading->certificate_fd < 0 || loading->key_fd < 0 ? -errno : 0;
+	return loading->key_fd < 0 ? -errno : 0;
 }
 
 static int seal(int fd)

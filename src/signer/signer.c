@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/signals.h"
 #include "http/tls_error.h"
 #include "ipc/signing.h"
 #include "signer/content.h"
@@ -160,15 +160,6 @@ static int serve(struct signer *signer)
 	return is_hung_up(error) ? 0 : error;
 }
 
-/* The broker says when to finish, by hanging up. */
-static void ignore_signals(void)
-{
-	static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
-
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		signal(signals[i], SIG_IGN);
-}
-
 static int read_config(struct signer *signer, struct signer_config *config)
 {
 	struct pollfd broker = {.fd = SIGNER_FD_BROKER, .events = POLLIN};
@@ -257,7 +248,7 @@ int signer_main(void)
 	 * several to sign for. Nothing is lost where that is refused. */
 	sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 	log_open();
-	ignore_signals();
+	signals_leave_to_parent();
 	error = start(&signer);
 	if (error == 0)
 		error = serve(&signer);

@@ -94,43 +94,68 @@ static int send_all(int fd, const char *text, uint64_t end_ms)
 	return 0;
 }
 
-/* Reads up to and with the empty line. */
-static int receive_all(int fd, uint64_t end_ms, char **answer)
+/* A text that grows. Private keys may be in it, so that no copy of it stays behind. */
+struct answer {
+	char *text; /* with a NUL behind it, once there is some */
+	size_t used, size;
+};
+
+static void wipe(struct answer *answer)
 {
-	auto_free char *text = NULL;
-	size_t used = 0, size = 0;
+	if (answer->text)
+		explicit_bzero(answer->text, answer->used);
+	free(answer->text);
+	*answer = (struct answer){0};
+}
 
-	for (;;) {
-		ssize_t n;
-		int error;
+static int make_room(struct answer *answer)
+{
+	struct answer grown = {.used = answer->used, .size = 2 * answer->size + PART_SIZE};
 
-		if (size - used < PART_SIZE) {
-			char *grown =
-				size < ANSWER_MAX ? realloc(text, 2 * size + PART_SIZE + 1) : NULL;
-
-			if (!grown)
-				return -ENOMEM;
-			text = grown;
-			size = 2 * size + PART_SIZE;
-		}
-		error = await(fd, POLLIN, end_ms);
-		n = error < 0 ? 0 : recv(fd, text + used, size - used, MSG_DONTWAIT);
-		if (n < 0)
-			error = socket_error();
-		if (error < 0)
-			return error;
-		if (n < 0)
-			continue;
-		if (n == 0)
-			return -ENODEV;
-		used += (size_t)n;
-		text[used] = '\0';
-		if (used >= strlen(end) && strcmp(text + used - strlen(end), end) == 0)
-			break;
-	}
-	*answer = text;
-	text = NULL;
+	if (answer->size - answer->used >= PART_SIZE)
+		return 0;
+	grown.text = answer->size < ANSWER_MAX ? malloc(grown.size + 1) : NULL;
+	if (!grown.text)
+		return -ENOMEM;
+	if (answer->text)
+		memcpy(grown.text, answer->text, answer->used);
+	wipe(answer);
+	*answer = grown;
 	return 0;
+}
+
+/* Returns 0 whether or not something came, or -errno; -ENODEV at the end. */
+static int receive_part(int fd, uint64_t end_ms, struct answer *answer)
+{
+	int error = make_room(answer);
+	ssize_t n;
+
+	if (error == 0)
+		error = await(fd, POLLIN, end_ms);
+	if (error < 0)
+		return error;
+	n = recv(fd, answer->text + answer->used, answer->size - answer->used, MSG_DONTWAIT);
+	if (n <= 0)
+		return n == 0 ? -ENODEV : socket_error();
+	answer->used += (size_t)n;
+	answer->text[answer->used] = '\0';
+	return 0;
+}
+
+static bool is_whole(const struct answer *answer)
+{
+	return answer->used >= strlen(end) &&
+	       strcmp(answer->text + answer->used - strlen(end), end) == 0;
+}
+
+/* Reads up to and with the empty line. */
+static int receive_all(int fd, uint64_t end_ms, struct answer *answer)
+{
+	int error = 0;
+
+	while (error == 0 && !is_whole(answer))
+		error = receive_part(fd, end_ms, answer);
+	return error;
 }
 
 /* Cuts the line "errno=N" off the end of an answer. */
@@ -151,17 +176,18 @@ int uapi_client_ask(const char *name, const char *request, char **answer)
 {
 	const uint64_t end_ms = clock_now_ms(&system_clock) + (answer ? DUMP_TIME_MS : SILENCE_MS);
 	auto_close int fd = connect_to(name);
-	auto_free char *text = NULL;
+	struct answer received = {0};
 	int error = fd < 0 ? fd : send_all(fd, request, end_ms);
 
 	if (error == 0)
-		error = receive_all(fd, end_ms, &text);
+		error = receive_all(fd, end_ms, &received);
 	if (error == 0)
-		error = cut_errno(text);
+		error = cut_errno(received.text);
 	if (error == 0 && answer) {
-		*answer = text;
-		text = NULL;
+		*answer = received.text;
+		return 0;
 	}
+	wipe(&received);
 	return error;
 }
 
