@@ -40,18 +40,24 @@ struct foreign_firewall {
 	const struct host_config *config;
 	bool is_reconciled; /* at least once */
 	uint32_t generation;
-	struct legacy_firewall legacy;
+	struct legacy_firewall *legacy;
 	struct reported_chain reported[MAX_REPORTED];
 	size_t n_reported;
 };
 
-struct foreign_firewall *foreign_firewall_new(const struct host_config *config)
+struct foreign_firewall *foreign_firewall_new(
+	struct event_base *base, const struct host_config *config)
 {
 	struct foreign_firewall *foreign = calloc(1, sizeof *foreign);
 
-	if (foreign)
-		foreign->config = config;
-	return foreign;
+	if (!foreign)
+		return NULL;
+	foreign->config = config;
+	foreign->legacy = legacy_firewall_new(base, config);
+	if (foreign->legacy)
+		return foreign;
+	free(foreign);
+	return NULL;
 }
 
 static bool is_foreign(const struct ruleset_chain *chain)
@@ -306,8 +312,20 @@ void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 
 	if (error < 0)
 		log_warning("cannot look for other firewalls in nftables: %s", strerror(-error));
-	legacy_firewall_reconcile(&foreign->legacy, foreign->config);
+	if (foreign->legacy)
+		legacy_firewall_reconcile(foreign->legacy);
 	foreign->is_reconciled = true;
+}
+
+const char *foreign_firewall_legacy(const struct foreign_firewall *foreign)
+{
+	return foreign->legacy ? legacy_firewall_saved(foreign->legacy) : NULL;
+}
+
+void foreign_firewall_settle(struct foreign_firewall *foreign)
+{
+	legacy_firewall_free(foreign->legacy);
+	foreign->legacy = NULL;
 }
 
 static int remove_from_table(const struct ruleset_chain *vprox)
@@ -373,7 +391,10 @@ int foreign_firewall_remove(bool dry_run)
 
 void foreign_firewall_free(struct foreign_firewall *foreign, bool keep)
 {
-	if (foreign && !keep)
+	if (!foreign)
+		return;
+	foreign_firewall_settle(foreign);
+	if (!keep)
 		foreign_firewall_remove(false);
 	free(foreign);
 }

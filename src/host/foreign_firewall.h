@@ -11,19 +11,30 @@
 
 #include <stdbool.h>
 
-struct host_config;
+struct event_base;
 struct foreign_firewall;
+struct host_config;
 
-/* NULL when there is no memory. The configuration must stay valid. */
-struct foreign_firewall *foreign_firewall_new(const struct host_config *config);
+/* NULL when there is no memory. The configuration must stay valid. base: as for
+ * legacy_firewall_new(). */
+struct foreign_firewall *foreign_firewall_new(
+	struct event_base *base, const struct host_config *config);
 
 /*
  * To be called at start, and again every few seconds because other programs flush and change their
  * tables. The first call writes VPROX anew where an earlier server left one. Where nothing has
  * changed, a call costs one netlink message, and a copy of the filter table of iptables-legacy if
- * there is one; it starts the programs of iptables-legacy only where that has changed.
+ * there is one; it starts the programs of iptables-legacy only where that has changed, and does not
+ * wait for them but in the first call.
  */
 void foreign_firewall_reconcile(struct foreign_firewall *foreign);
+
+/* The rules of iptables-legacy as iptables-save prints them; NULL: none, or not known just now. */
+const char *foreign_firewall_legacy(const struct foreign_firewall *foreign);
+
+/* Waits for what is under way: from then on the configuration may be changed, and iptables-legacy
+ * is not reconciled any more. */
+void foreign_firewall_settle(struct foreign_firewall *foreign);
 
 /* Removes VPROX from all tables, unless the tunnels are kept; frees. NULL is fine. */
 void foreign_firewall_free(struct foreign_firewall *foreign, bool keep);

@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "host/firewall.h"
 #include "host/foreign_commands.h"
-#include "host/iptables.h"
 #include "host/legacy_ruleset.h"
 #include "host/ruleset.h"
 #include "host/ruleset_drops.h"
@@ -75,21 +74,12 @@ static int add_nftables(struct list *list)
 	return error;
 }
 
-static int add_legacy(struct list *list)
+static int add_legacy(struct list *list, const char *saved)
 {
-	auto_free char *saved = NULL;
-	const struct ruleset_chain *forward;
 	struct legacy_ruleset ruleset;
-	struct run_error reason;
-	int error;
+	int error = legacy_ruleset_parse(saved, &ruleset);
+	const struct ruleset_chain *forward = legacy_ruleset_chain(&ruleset, "FORWARD");
 
-	if (!iptables_legacy_has_filter())
-		return 0;
-	error = iptables_save(IPTABLES_LEGACY, &saved, &reason);
-	if (error < 0)
-		return error;
-	error = legacy_ruleset_parse(saved, &ruleset);
-	forward = legacy_ruleset_chain(&ruleset, "FORWARD");
 	list->base = NULL;
 	if (error == 0 && forward)
 		error = ruleset_each_drop(&ruleset.table, forward, FOREIGN_CHAIN, add_rule, list);
@@ -97,15 +87,15 @@ static int add_legacy(struct list *list)
 	return error;
 }
 
-char *forward_suspects(void)
+char *forward_suspects(const char *legacy)
 {
 	char *text = NULL;
 	size_t length = 0;
 	struct list list = {.out = open_memstream(&text, &length)};
 	int error = list.out ? add_nftables(&list) : -ENOMEM;
 
-	if (error == 0)
-		error = add_legacy(&list);
+	if (error == 0 && legacy)
+		error = add_legacy(&list, legacy);
 	if (error == 0 && list.n > MAX_NAMED)
 		fprintf(list.out, ", and %zu more", list.n - MAX_NAMED);
 	if (list.out && fclose(list.out) == 0 && error == 0)

@@ -3,7 +3,7 @@
 
 /*
  * 'the rule with handle 7 of the chain "f" of the nftables table inet mine, ...', the first ones;
- * "" if there are none. Asks the kernel, and where iptables-legacy is in use, that program; blocks.
- * NULL: that failed. The caller frees it.
+ * "" if there are none. Asks the kernel for those of nftables; legacy is what iptables-legacy-save
+ * prints, or NULL. NULL: that failed. The caller frees it.
  */
-char *forward_suspects(void);
+char *forward_suspects(const char *legacy);

@@ -49,7 +49,7 @@ bool forward_watch_update(struct forward_watch *watch, const struct forward_coun
 	return true;
 }
 
-static void report(const struct forward_watch *watch)
+static void report(const struct forward_watch *watch, const char *legacy)
 {
 	auto_free char *suspects = NULL;
 
@@ -57,7 +57,7 @@ static void report(const struct forward_watch *watch)
 		log_info("new connections of tunnels get past this host's other firewalls again");
 		return;
 	}
-	suspects = forward_suspects();
+	suspects = forward_suspects(legacy);
 	log_warning("none of the last %llu packets that were to begin connections of tunnels got "
 		    "past this host's other firewalls. What may have dropped them: %s. Add rules "
 		    "before that accept what comes from and what goes to the interfaces vprox* "
@@ -82,11 +82,11 @@ static int read_counts(struct forward_counts *counts)
 	return error;
 }
 
-void forward_watch_check(struct forward_watch *watch)
+void forward_watch_check(struct forward_watch *watch, const char *legacy)
 {
 	struct forward_counts counts;
 
 	/* That the table cannot be read is the firewall's to say. */
 	if (read_counts(&counts) == 0 && forward_watch_update(watch, &counts))
-		report(watch);
+		report(watch, legacy);
 }

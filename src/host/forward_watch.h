@@ -23,8 +23,9 @@ struct forward_watch {
 };
 
 /* To be called every few seconds, behind what opens other firewalls. Logs it once when nothing gets
- * through, with the rules that may be the reason, and when something does again. */
-void forward_watch_check(struct forward_watch *watch);
+ * through, with the rules that may be the reason, and when something does again. legacy: what
+ * iptables-legacy-save prints; NULL: it is not in use, or not known. */
+void forward_watch_check(struct forward_watch *watch, const char *legacy);
 
 /* The same, of counts that were read already. Returns whether it is to be logged, either way. */
 bool forward_watch_update(struct forward_watch *watch, const struct forward_counts *counts);

@@ -60,7 +60,7 @@ static void on_reconcile_timer(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	firewall_reconcile(&host->config, &host->firewall_state);
 	foreign_firewall_reconcile(host->foreign);
-	forward_watch_check(&host->forward_watch);
+	forward_watch_check(&host->forward_watch, foreign_firewall_legacy(host->foreign));
 	policy_rules_reconcile(host->netlink, &host->config);
 	sysctls_reconcile(host->netlink, &host->config);
 }
@@ -123,7 +123,7 @@ static int copy_config(struct host *host, const struct host_config *config)
 	return 0;
 }
 
-static int set_up(struct host *host, const struct host_config *config)
+static int set_up(struct host *host, const struct host_config *config, struct event_base *base)
 {
 	int error = netlink_open(NETLINK_ROUTE, &host->netlink);
 
@@ -131,7 +131,7 @@ static int set_up(struct host *host, const struct host_config *config)
 		error = copy_config(host, config);
 	if (error < 0)
 		return error;
-	host->foreign = foreign_firewall_new(&host->config);
+	host->foreign = foreign_firewall_new(base, &host->config);
 	return host->foreign ? 0 : -ENOMEM;
 }
 
@@ -170,7 +170,7 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 	*result = host;
 	if (!host)
 		return -ENOMEM;
-	error = set_up(host, config);
+	error = set_up(host, config, base);
 	if (error < 0) {
 		log_error("cannot prepare the host: %s", strerror(-error));
 		return error;
@@ -265,6 +265,7 @@ int host_restore(struct host *host, bool started)
 	free_event(host->address_timer);
 	free_event(host->tracking_timer);
 	if (host->foreign) {
+		foreign_firewall_settle(host->foreign);
 		error = restore_bind_addresses(host, started);
 		forget_others(host);
 		error = first_error(error, restore_firewall(host));

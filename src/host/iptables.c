@@ -1,6 +1,7 @@
 /*
  * Starts the programs of iptables, reads and writes their text. They block, so the broker does
- * this at its start and end, and when iptables-legacy has changed; `vprox clean` does too.
+ * this at its start and end, and else in a thread, when iptables-legacy has changed; `vprox clean`
+ * does too.
  */
 #include "host/iptables.h"
 

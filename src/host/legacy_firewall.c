@@ -1,6 +1,7 @@
 /*
  * Keeps the chain VPROX in the filter table of iptables-legacy, and removes it. The broker, every
- * 5 s: it starts programs only when the table has changed. And `vprox clean`.
+ * 5 s: only when the table has changed it starts programs, which a thread waits for. And `vprox
+ * clean`.
  */
 #include "host/legacy_firewall.h"
 
@@ -11,178 +12,34 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/job.h"
 #include "base/log.h"
-#include "host/foreign_commands.h"
-#include "host/host_config.h"
 #include "host/iptables.h"
-#include "host/legacy_ruleset.h"
+#include "host/legacy_batch.h"
+#include "host/legacy_digest.h"
 
 enum {
 	MAX_DELAY = 12, /* calls between two tries that fail: a minute */
 };
 
-static const char own_rule[] = "-A " FOREIGN_CHAIN " ";
+struct legacy_firewall {
+	const struct host_config *config;
+	struct job *job; /* NULL: nothing is waited for in a thread */
+	bool is_serving; /* the first call is over */
+	bool is_running; /* the job: the next four are its thread's until it ends */
 
-static void write_accepts(FILE *out, const struct host_config *config)
-{
-	for (size_t i = 0; i < config->n_endpoints; i++) {
-		unsigned int index = config->endpoints[i].index;
+	char *saved; /* what there was */
+	char *batch; /* what was to be done, "": nothing */
+	bool leads_to_shared; /* RULESET_PLACE_SHARED */
+	struct run_error error;
 
-		fprintf(out, "-A VPROX -i vprox%u -j ACCEPT\n", index);
-		fprintf(out, "-A VPROX -i vp%u-+ -j ACCEPT\n", index);
-		fprintf(out, "-A VPROX -o vprox%u -j ACCEPT\n", index);
-		fprintf(out, "-A VPROX -o vp%u-+ -j ACCEPT\n", index);
-	}
-}
-
-/* Copies a rule of VPROX's, as it was saved. */
-static void copy_accept(void *context, const char *table, const char *line)
-{
-	FILE *out = context;
-
-	if (strcmp(table, "filter") == 0 && strncmp(line, own_rule, strlen(own_rule)) == 0)
-		fprintf(out, "%s\n", line);
-}
-
-/* The rules that VPROX has, or, if saved is NULL, should have. NULL when there is no memory. */
-static char *accepts(const char *saved, const struct host_config *config)
-{
-	char *text = NULL;
-	size_t length = 0;
-	FILE *out = open_memstream(&text, &length);
-	int error = 0;
-
-	if (!out)
-		return NULL;
-	if (saved)
-		error = iptables_walk(saved, copy_accept, out);
-	else
-		write_accepts(out, config);
-	if (fclose(out) == 0 && error == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-static int has_all_accepts(const char *saved, const struct host_config *config, bool *has)
-{
-	auto_free char *there = accepts(saved, config);
-	auto_free char *wanted = accepts(NULL, config);
-
-	if (!there || !wanted)
-		return -ENOMEM;
-	*has = strcmp(there, wanted) == 0;
-	return 0;
-}
-
-/* The last one first, so that the numbers of the others stay. */
-static void delete_jumps(FILE *out, const struct ruleset_table *table)
-{
-	for (size_t i = table->n_rules; i-- > 0;)
-		if (ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN))
-			fprintf(out, "-D %s %llu\n", table->rules[i].chain,
-				(unsigned long long)table->rules[i].handle);
-}
-
-/* The number that the rule has once the jumps to VPROX are deleted. */
-static unsigned long long number_without_jumps(
-	const struct ruleset_table *table, const struct ruleset_place *place)
-{
-	unsigned long long number = place->before;
-
-	for (size_t i = 0; i < table->n_rules; i++)
-		if (ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN) &&
-			strcmp(table->rules[i].chain, place->chain) == 0 &&
-			table->rules[i].handle < place->before)
-			number--;
-	return number;
-}
-
-static void write_opening(FILE *out, const struct ruleset_table *table,
-	const struct ruleset_place *place, const struct host_config *config)
-{
-	/* This line empties the chain where it is there. */
-	fputs("*filter\n:VPROX - [0:0]\n", out);
-	write_accepts(out, config);
-	delete_jumps(out, table);
-	if (place->before)
-		fprintf(out, "-I %s %llu -j VPROX\n", place->chain,
-			number_without_jumps(table, place));
-	else
-		fprintf(out, "-A %s -j VPROX\n", place->chain);
-	fputs("COMMIT\n", out);
-}
-
-static void write_closing(FILE *out, const struct legacy_ruleset *ruleset)
-{
-	if (!legacy_ruleset_chain(ruleset, FOREIGN_CHAIN))
-		return;
-	fputs("*filter\n", out);
-	delete_jumps(out, &ruleset->table);
-	fputs("-F VPROX\n-X VPROX\nCOMMIT\n", out);
-}
-
-/* Whether there is one jump to VPROX, and where it should be. */
-static bool is_at_place(const struct ruleset_table *table, const struct ruleset_place *place)
-{
-	size_t n_jumps = 0;
-
-	for (size_t i = 0; i < table->n_rules; i++)
-		n_jumps += ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN);
-	return n_jumps == 1 && ruleset_has_jump_at(table, place, FOREIGN_CHAIN);
-}
-
-/* Writes what has to be done where the table drops what is undecided. */
-static int write_changes(FILE *out, const char *saved, const struct legacy_ruleset *ruleset,
-	const struct host_config *config, bool *is_shared)
-{
-	const struct ruleset_chain *forward = legacy_ruleset_chain(ruleset, "FORWARD");
-	struct ruleset_place place = {.kind = RULESET_PLACE_NONE};
-	bool has_accepts;
-	int error = has_all_accepts(saved, config, &has_accepts);
-
-	if (error == 0 && forward)
-		error = ruleset_find_place(&ruleset->table, forward, FOREIGN_CHAIN, &place);
-	if (error < 0)
-		return error;
-	*is_shared = place.kind == RULESET_PLACE_SHARED;
-	if (place.kind != RULESET_PLACE_FOUND)
-		write_closing(out, ruleset);
-	else if (!has_accepts || !is_at_place(&ruleset->table, &place))
-		write_opening(out, &ruleset->table, &place, config);
-	return 0;
-}
-
-/* Without a configuration, what has to be done to remove VPROX. */
-static char *changes(const char *saved, const struct host_config *config, bool *is_shared)
-{
-	struct legacy_ruleset ruleset;
-	char *batch = NULL;
-	size_t length = 0;
-	int error = legacy_ruleset_parse(saved, &ruleset);
-	FILE *out = error == 0 ? open_memstream(&batch, &length) : NULL;
-
-	if (out && config)
-		error = write_changes(out, saved, &ruleset, config, is_shared);
-	else if (out)
-		write_closing(out, &ruleset);
-	legacy_ruleset_free(&ruleset);
-	if (out && fclose(out) == 0 && error == 0)
-		return batch;
-	free(batch);
-	return NULL;
-}
-
-char *legacy_firewall_opening(const char *saved, const struct host_config *config, bool *is_shared)
-{
-	*is_shared = false;
-	return changes(saved, config, is_shared);
-}
-
-char *legacy_firewall_closing(const char *saved)
-{
-	return changes(saved, NULL, NULL);
-}
+	/* What was seen last. */
+	bool is_known; /* the digest is of a table that is as it should be */
+	uint8_t digest[LEGACY_DIGEST_SIZE];
+	bool is_failing; /* logged */
+	bool is_shared; /* likewise */
+	unsigned int delay, wait; /* calls, after a failure: until the next try */
+};
 
 /* *saved is what there is; "" where legacy iptables is not in use. Returns 0 or -errno. */
 static int read_saved(char **saved, struct run_error *error)
@@ -235,23 +92,27 @@ static void log_change(const char *batch)
 		log_info("removed the chain VPROX from iptables-legacy");
 }
 
-/* Returns 0 if the table is as it should be, 1 if it had to be changed, or -errno. */
-static int open_table(
-	struct legacy_firewall *state, const struct host_config *config, struct run_error *error)
+static void forget_texts(struct legacy_firewall *state)
 {
-	auto_free char *saved = NULL;
-	auto_free char *batch = NULL;
-	bool is_shared = false;
-	int result = read_saved(&saved, error);
+	free(state->saved);
+	free(state->batch);
+	state->saved = state->batch = NULL;
+}
 
+/* In the job's thread. Returns 0 if the table is as it should be, 1 if it had to be changed, or
+ * -errno. */
+static int open_table(void *context)
+{
+	struct legacy_firewall *state = context;
+	int result;
+
+	forget_texts(state);
+	state->leads_to_shared = false;
+	result = read_saved(&state->saved, &state->error);
 	if (result < 0)
 		return result;
-	batch = legacy_firewall_opening(saved, config, &is_shared);
-	log_shared(state, is_shared);
-	result = apply(batch, error);
-	if (result > 0)
-		log_change(batch);
-	return result;
+	state->batch = legacy_batch_opening(state->saved, state->config, &state->leads_to_shared);
+	return apply(state->batch, &state->error);
 }
 
 /* The next tries are further and further apart. */
@@ -267,33 +128,56 @@ static void fail(struct legacy_firewall *state, const char *reason)
 	state->wait = state->delay;
 }
 
-/* The digest is of before the change: the next call sees one more, and finds nothing to do. */
-static void open_changed(struct legacy_firewall *state, const struct host_config *config,
-	const uint8_t digest[LEGACY_DIGEST_SIZE])
+static void on_opened(void *context, int result)
 {
-	struct run_error error;
+	struct legacy_firewall *state = context;
 
-	if (open_table(state, config, &error) < 0) {
-		fail(state, error.text);
+	state->is_running = false;
+	if (state->batch)
+		log_shared(state, state->leads_to_shared);
+	if (result < 0) {
+		fail(state, state->error.text);
 		return;
 	}
+	if (result > 0)
+		log_change(state->batch);
 	state->is_known = true;
-	memcpy(state->digest, digest, sizeof state->digest);
 	state->is_failing = false;
 	state->delay = 0;
 }
 
-void legacy_firewall_reconcile(struct legacy_firewall *state, const struct host_config *config)
+/* The digest is of before the change: the next call sees one more, and finds nothing to do. */
+static void open_changed(struct legacy_firewall *state, const uint8_t digest[LEGACY_DIGEST_SIZE])
+{
+	int error;
+
+	memcpy(state->digest, digest, sizeof state->digest);
+	if (!state->job || !state->is_serving) {
+		on_opened(state, open_table(state));
+		return;
+	}
+	state->is_known = false;
+	error = job_start(state->job);
+	if (error < 0)
+		fail(state, strerror(-error));
+	else
+		state->is_running = true;
+}
+
+static void forget_table(struct legacy_firewall *state)
+{
+	forget_texts(state);
+	state->is_known = state->is_failing = state->is_shared = false;
+	state->delay = 0;
+}
+
+static void reconcile(struct legacy_firewall *state)
 {
 	uint8_t digest[LEGACY_DIGEST_SIZE];
 	int error;
 
-	if (state->wait > 0) {
-		state->wait--;
-		return;
-	}
 	if (!iptables_legacy_has_filter()) {
-		*state = (struct legacy_firewall){0};
+		forget_table(state);
 		return;
 	}
 	error = legacy_digest(digest);
@@ -302,7 +186,45 @@ void legacy_firewall_reconcile(struct legacy_firewall *state, const struct host_
 	if (error < 0)
 		fail(state, strerror(-error));
 	else if (!state->is_known || memcmp(digest, state->digest, sizeof digest) != 0)
-		open_changed(state, config, digest);
+		open_changed(state, digest);
+}
+
+void legacy_firewall_reconcile(struct legacy_firewall *state)
+{
+	if (state->wait > 0)
+		state->wait--;
+	else if (!state->is_running)
+		reconcile(state);
+	state->is_serving = true;
+}
+
+const char *legacy_firewall_saved(const struct legacy_firewall *state)
+{
+	return state->is_running ? NULL : state->saved;
+}
+
+struct legacy_firewall *legacy_firewall_new(
+	struct event_base *base, const struct host_config *config)
+{
+	struct legacy_firewall *state = calloc(1, sizeof *state);
+
+	if (!state)
+		return NULL;
+	state->config = config;
+	if (base && job_new(base, open_table, on_opened, state, &state->job) < 0) {
+		free(state);
+		return NULL;
+	}
+	return state;
+}
+
+void legacy_firewall_free(struct legacy_firewall *state)
+{
+	if (!state)
+		return;
+	job_free(state->job);
+	forget_texts(state);
+	free(state);
 }
 
 int legacy_firewall_remove(bool dry_run)
@@ -316,7 +238,7 @@ int legacy_firewall_remove(bool dry_run)
 		log_warning("cannot see what iptables-legacy forwards: %s", error.text);
 		return result;
 	}
-	batch = legacy_firewall_closing(saved);
+	batch = legacy_batch_closing(saved);
 	if (dry_run && batch)
 		result = *batch != '\0';
 	else

@@ -1,8 +1,8 @@
 /*
  * Starts a program and waits for its end. Its standard streams are files in memory, not pipes: then
  * neither a program that does not read nor one that leaves its output open to another can keep us
- * waiting. It blocks: the broker does so at its start and end, and when iptables-legacy has
- * changed; `vprox clean` as it likes.
+ * waiting. It blocks: the broker does so at its start and end, and in a thread when iptables-legacy
+ * has changed; `vprox clean` as it likes.
  */
 #include "host/run.h"
 

@@ -1,4 +1,4 @@
-/* Runs one of the host's programs: at start and stop only, never to serve a request, never through
+/* Runs one of the host's programs: never while a request waits for it, never through
  * a shell. */
 #pragma once
 

@@ -12,10 +12,10 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/job.h"
 #include "base/log.h"
 #include "server/address_set.h"
 #include "server/endpoint.h"
-#include "server/job.h"
 
 enum {
 	MS_PER_S = 1000,

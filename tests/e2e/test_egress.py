@@ -15,6 +15,7 @@ from lab import echo
 from lab.ends import ask
 from lib import wait
 from lib.capture import Capture, send, send_routed
+from lib.netns import Namespace
 from lib.packets import ICMP, IPIP, UDP, UNREACHABLE, checksum, ipv4, udp, udp_packet
 
 pytestmark = pytest.mark.plane
@@ -95,6 +96,50 @@ def test_what_the_operator_opens_is_reached_and_what_he_closes_is_not(host, clie
         sock.listen()
         assert connects(tunnel, tunnel.gateway, HOST_PORT) is None
     tunnel.down()
+
+
+DOCKER = """
+    -P FORWARD DROP; -N DOCKER-USER; -N DOCKER; -A FORWARD -j DOCKER-USER
+    -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    -A FORWARD -o docker0 -j DOCKER; -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+    -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp --dport 5433 -j ACCEPT
+    -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+    -t nat -A PREROUTING ! -i docker0 -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:5433"""
+UNPUBLISHED, PUBLISHED = 5432, 5433
+
+
+@pytest.fixture(name="container")
+def fixture_container(host):
+    """Docker on the server's host, as it is up to version 27, with a container that has a port which
+    is published (as 8080) and one which is not. Returns its address."""
+    container = Namespace(f"{host.world.prefix}container")
+    host.ns.run(f"ip link add docker0 type veth peer name eth0 netns {container.name}")
+    host.ns.ip("link set docker0 up", "addr add 172.17.0.1/16 dev docker0")
+    container.ip("link set lo up", "link set eth0 up", "addr add 172.17.0.2/16 dev eth0",
+                 "route add default via 172.17.0.1")
+    for rule in DOCKER.replace("\n", ";").split(";"):
+        if rule.strip():
+            host.ns.run(f"iptables-nft {rule}")
+    with contextlib.ExitStack() as stack:
+        for port in UNPUBLISHED, PUBLISHED:
+            sock = stack.enter_context(container.socket(socket.AF_INET, socket.SOCK_STREAM))
+            sock.bind(("0.0.0.0", port))
+            sock.listen()
+        yield "172.17.0.2"
+    container.remove()
+
+
+def test_a_containers_ports_are_not_reached_published_or_not(host, client, kind, container):
+    server = host.start("--allow-to=172.17.0.0/16")
+    tunnel = host.tunnel(kind, client).up()
+    assert connects(tunnel, container, UNPUBLISHED) is None, "it is there"
+    server.stop()
+    host.start()
+    tunnel.down()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.visit() == host.address
+    for address, port in ((container, UNPUBLISHED), (container, PUBLISHED), (host.address, 8080)):
+        assert connects(tunnel, address, port) is ConnectionRefusedError
 
 
 def test_gre_and_6in4_are_not_carried(world, shared_host, tunnel):

@@ -2,12 +2,14 @@
 tunnel, and that what is right passes."""
 
 import os
+import signal
 import socket
 import time
 
 import pytest
 
 from lab import echo
+from lab.tunnels import random_key
 from lab.world import NEIGHBOUR
 from lib import wait
 from lib.capture import Capture, mac_of, send, send_routed
@@ -439,6 +441,48 @@ def test_a_firewall_that_is_closed_after_the_start_lets_tunnels_through(host, cl
     assert tunnel.visit() == host.address
     server.stop()
     assert "VPROX" not in host.ns.run(f"{iptables}-save")
+
+
+# It waits until it may go on, and tells who waits.
+SLOW = """#!/bin/sh
+if [ -e {0}/slow ]; then
+    echo $$ > {0}/new
+    mv {0}/new {0}/waits
+    while [ -e {0}/slow ]; do sleep 0.05; done
+fi
+PATH={1}
+exec iptables-legacy-save "$@"
+"""
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_nobody_waits_while_a_program_of_iptables_stands_still(host, client, tmp_path):
+    path = os.environ["PATH"]
+    program = tmp_path / "iptables-legacy-save"
+    program.write_text(SLOW.format(tmp_path, path))
+    program.chmod(0o755)
+    slow, waits = tmp_path / "slow", tmp_path / "waits"
+    host.ns.run("iptables-legacy -P FORWARD DROP")
+    server = host.start(environment={"PATH": f"{tmp_path}:{path}"})
+    tunnel = host.tunnel("ipip", client).up()
+    assert tunnel.visit() == host.address
+    slow.touch()
+    host.ns.run("iptables-legacy -A FORWARD -i nothing -j ACCEPT")
+    wait.until(waits.exists)
+    assert host.api(client).connect(random_key()).status == 200
+    assert host.run("show")[0] == 0
+    assert os.path.exists(f"/proc/{waits.read_text().strip()}"), "it was waited for"
+    slow.unlink()
+    wait.until(lambda: host.ns.run("iptables-legacy -S FORWARD").endswith("-A FORWARD -j VPROX\n"))
+    assert tunnel.visit() == host.address
+    slow.touch()
+    waits.unlink()
+    host.ns.run("iptables-legacy -D FORWARD -i nothing -j ACCEPT")
+    wait.until(waits.exists)
+    server.send_signal(signal.SIGTERM)  # waits for it, and then takes VPROX away
+    slow.unlink()
+    assert server.wait() == 0
+    assert "VPROX" not in host.ns.run("iptables-legacy-save")
 
 
 def test_a_firewall_that_cannot_be_opened_without_overriding_a_rule_is_told(host):

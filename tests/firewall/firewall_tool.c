@@ -156,7 +156,7 @@ static int report_inputs(struct tool *tool)
 static int foreign_reconcile(struct tool *tool)
 {
 	if (!tool->foreign)
-		tool->foreign = foreign_firewall_new(&tool->config);
+		tool->foreign = foreign_firewall_new(NULL, &tool->config);
 	if (!tool->foreign)
 		return -ENOMEM;
 	foreign_firewall_reconcile(tool->foreign);
@@ -165,7 +165,8 @@ static int foreign_reconcile(struct tool *tool)
 
 static int forward_watch(struct tool *tool)
 {
-	forward_watch_check(&tool->forward_watch);
+	forward_watch_check(&tool->forward_watch,
+		tool->foreign ? foreign_firewall_legacy(tool->foreign) : NULL);
 	return 0;
 }
 

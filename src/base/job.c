@@ -1,8 +1,8 @@
 /*
  * Starts a thread for each run of a job, and hears of its end by an eventfd. run() is called in
- * that thread, all else in the broker's event loop.
+ * that thread, all else in the thread of the event loop.
  */
-#include "server/job.h"
+#include "base/job.h"
 
 #include <errno.h>
 #include <pthread.h>

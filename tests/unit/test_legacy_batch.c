@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "host/host_config.h"
-#include "host/legacy_firewall.h"
+#include "host/legacy_batch.h"
 
 #define ACCEPTS                                                                                    \
 	"-A VPROX -i vprox2 -j ACCEPT\n-A VPROX -i vp2-+ -j ACCEPT\n"                              \
@@ -16,7 +16,7 @@ static void assert_judged(const char *saved, const char *expected, bool expected
 	static const struct host_endpoint endpoint = {.index = 2};
 	static const struct host_config config = {.endpoints = &endpoint, .n_endpoints = 1};
 	bool is_shared;
-	auto_free char *batch = legacy_firewall_opening(saved, &config, &is_shared);
+	auto_free char *batch = legacy_batch_opening(saved, &config, &is_shared);
 
 	assert_string_equal(batch, expected);
 	assert_int_equal(is_shared, expected_shared);
@@ -29,7 +29,7 @@ static void assert_opening(const char *saved, const char *expected)
 
 static void assert_closing(const char *saved, const char *expected)
 {
-	auto_free char *batch = legacy_firewall_closing(saved);
+	auto_free char *batch = legacy_batch_closing(saved);
 
 	assert_string_equal(batch, expected);
 }
