@@ -20,10 +20,11 @@ struct peer_address {
 /* Zeroed: not known, AF_UNSPEC. Returns a version: another one once it has been set. */
 uint32_t peer_address_get(const struct peer_address *address, struct udp_endpoint *endpoint);
 
-/* If somebody else writes at the same time, one of the two is kept. */
+/* By the configuration: holds against what others write at the same time. */
 void peer_address_set(struct peer_address *address, const struct udp_endpoint *endpoint);
 
-/* Sets it unless it is this very endpoint already, local address included. */
+/* By what was received: where the peer is now, local address included. If somebody else writes at
+ * the same time, it is dropped: the next packet says it again. */
 void peer_address_update(struct peer_address *address, const struct udp_endpoint *endpoint);
 
 /*
