@@ -98,9 +98,14 @@ int key_generate_private(struct key *key)
 {
 	if (getrandom(key->bytes, KEY_SIZE, 0) != KEY_SIZE)
 		return -EIO;
-	key->bytes[0] &= 248; /* RFC 7748, section 5 */
-	key->bytes[31] = (key->bytes[31] & 127) | 64;
+	key_clamp(key);
 	return 0;
+}
+
+void key_clamp(struct key *key)
+{
+	key->bytes[0] &= 248;
+	key->bytes[KEY_SIZE - 1] = (key->bytes[KEY_SIZE - 1] & 127) | 64;
 }
 
 int key_derive_public(const struct key *private_key, struct key *public_key)

@@ -38,6 +38,8 @@ bool key_is_low_order(const struct key *key);
 
 /* Returns 0, or -EIO if there is no randomness or the library fails. */
 int key_generate_private(struct key *key);
+/* Sets the bits of a private key that are not free (RFC 7748, section 5). It stays the same key. */
+void key_clamp(struct key *key);
 /* RFC 7748, section 6.1. Returns 0 or -EIO. */
 int key_derive_public(const struct key *private_key, struct key *public_key);
 

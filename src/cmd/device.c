@@ -81,8 +81,10 @@ const struct command command_device = {
 	.name = "device",
 	.summary = "be a userspace network device for WireGuard and IPIP",
 	.synopsis = "vprox device [OPTION...] IFNAME",
-	.description = "Makes a userspace network device for WireGuard and IPIP, to be set up with "
-		       "wg(8), in place of wireguard-go. It ends when the interface is deleted.",
+	.description =
+		"Makes a userspace network device for WireGuard and IPIP, to be set up with "
+		"wg(8), in place of wireguard-go. It ends when the interface is deleted, or its "
+		"control socket removed.",
 	.options = options,
 	.closing = "Environment: LOG_LEVEL=error|warning|info|debug (or silent, verbose), and "
 		   "WG_PROCESS_FOREGROUND=1 for -f.",

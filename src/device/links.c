@@ -41,6 +41,17 @@ int links_open(struct device *device)
 	return 0;
 }
 
+int links_find(struct device *device, const char *name, uint32_t *ifindex)
+{
+	struct link link;
+	int error = device->fast_path.netlink ? link_get(device->fast_path.netlink, name, &link)
+					      : -ENODEV;
+
+	if (error == 0)
+		*ifindex = link.ifindex;
+	return error;
+}
+
 /* The longest super-packet of which all segments, sealed, fit into one send. */
 static unsigned int longest_super_packet(unsigned int mtu)
 {

@@ -18,5 +18,8 @@ void links_run(struct device *device);
 /* When to call links_run() next, in ms of the clock; UINT64_MAX: when something has changed. */
 uint64_t links_deadline(const struct device *device);
 
+/* The ifindex of another interface, by its name. Returns 0, -ENODEV or another negative errno. */
+int links_find(struct device *device, const char *name, uint32_t *ifindex);
+
 /* The TUN's MTU, and with it the longest super-packet. Returns 0 or -errno. */
 int links_set_mtu(struct device *device, uint32_t mtu);

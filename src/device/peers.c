@@ -17,9 +17,12 @@ int device_set_private_key(struct device *device, const struct key *key)
 {
 	int error = control_set_private_key(&device->shared.wireguard, key);
 
-	if (error == 0)
-		device->private_key = *key;
-	return error;
+	if (error < 0)
+		return error;
+	device->private_key = *key;
+	if (!key_is_zero(key))
+		key_clamp(&device->private_key); /* as the kernel and wireguard-go tell it */
+	return 0;
 }
 
 static void append(struct device *device, struct target *target)

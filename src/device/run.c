@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,9 +21,13 @@
 #include "device/links.h"
 #include "device/setup.h"
 #include "device/uapi/uapi.h"
+#include "device/uapi/uapi_socket.h"
 
 enum {
 	EVENTS = 16,
+	WAIT_MS = 2000,
+	WAIT_STEP_MS = 5,
+	NS_PER_MS = 1000000,
 };
 
 /* What the control thread waits for. The control socket's are told apart by pointers of its own. */
@@ -30,6 +35,8 @@ struct loop {
 	struct device device;
 	struct uapi *uapi;
 	int epoll, signals;
+	int socket_watch; /* of the control socket's file; negative: there is none */
+	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
 static int watch(int epoll, int fd, void *pointer)
@@ -54,25 +61,49 @@ static int open_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* All that is to be made before the device is ready. */
-static int prepare(struct loop *loop, const struct device_run_options *options)
+/* Another device of the name may need a moment to end. */
+static int make_interface(struct device *device, const struct device_run_options *options)
 {
-	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-	int listener = uapi_listen(options->name, path, sizeof path), error;
+	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * NS_PER_MS};
+	int error = device_make_interface(device, options->name, options->workers);
 
-	if (listener < 0) {
-		log_error("%s: cannot open the control socket in /run/wireguard: %s", options->name,
+	for (int ms = 0; error == -EBUSY && ms < WAIT_MS; ms += WAIT_STEP_MS) {
+		nanosleep(&pause, NULL);
+		error = device_make_interface(device, options->name, options->workers);
+	}
+	if (error < 0)
+		log_error("%s: cannot make the interface with /dev/net/tun: %s", options->name,
+			strerror(-error));
+	return error;
+}
+
+static int open_control_socket(struct loop *loop)
+{
+	const char *name = loop->device.shared.tun.name;
+	int listener = uapi_listen(name, loop->socket_path, sizeof loop->socket_path);
+
+	if (listener < 0)
+		log_error("%s: cannot open the control socket in /run/wireguard: %s", name,
 			strerror(-listener));
-		return listener;
-	}
-	error = device_init(&loop->device, options->name, options->workers, path);
-	if (error < 0) {
-		log_error("%s: cannot make the device: %s", options->name, strerror(-error));
-		close(listener);
-		unlink(path);
-		return error;
-	}
-	loop->device.no_fast_path = options->no_bpf;
+	return listener;
+}
+
+/* Its end is the device's (wireguard.com/xplatform). Where there are no more watches to be had, the
+ * device does without. */
+static int watch_control_socket(struct loop *loop)
+{
+	loop->socket_watch = uapi_socket_watch();
+	if (loop->socket_watch >= 0)
+		return watch(loop->epoll, loop->socket_watch, &loop->socket_watch);
+	log_warning("%s: cannot watch for the removal of the control socket: %s",
+		loop->device.shared.tun.name, strerror(-loop->socket_watch));
+	return 0;
+}
+
+static int prepare_loop(struct loop *loop, int listener)
+{
+	int error;
+
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop->signals = open_signals();
 	loop->uapi = loop->epoll < 0 ? NULL : uapi_new(&loop->device, listener, loop->epoll);
@@ -83,7 +114,53 @@ static int prepare(struct loop *loop, const struct device_run_options *options)
 		error = watch(loop->epoll, loop->device.shared.wake, &loop->device.shared.wake);
 	if (error == 0)
 		error = watch(loop->epoll, loop->device.links, &loop->device.links);
-	return error;
+	return error < 0 ? error : watch_control_socket(loop);
+}
+
+/* All that is to be made before the device is ready. */
+static int prepare(struct loop *loop, const struct device_run_options *options)
+{
+	int error = make_interface(&loop->device, options), listener;
+
+	if (error < 0)
+		return error;
+	listener = open_control_socket(loop);
+	if (listener < 0)
+		return listener;
+	error = device_init(&loop->device, loop->socket_path);
+	if (error < 0) {
+		log_error("%s: cannot make the device: %s", loop->device.shared.tun.name,
+			strerror(-error));
+		close(listener);
+		unlink(loop->socket_path);
+		return error;
+	}
+	loop->device.no_fast_path = options->no_bpf;
+	return prepare_loop(loop, listener);
+}
+
+/* Whether the device's end has come from outside. */
+static bool is_told_to_end(struct loop *loop, const void *pointer)
+{
+	const char *name = loop->device.shared.tun.name;
+
+	if (pointer == &loop->signals) {
+		log_info("%s: stopping", name);
+		return true;
+	}
+	if (pointer == &loop->socket_watch &&
+		uapi_socket_is_gone(loop->socket_watch, loop->socket_path)) {
+		log_info("%s: the control socket was removed", name);
+		return true;
+	}
+	return false;
+}
+
+/* Of the control socket: what is nobody else's. */
+static bool is_uapis(const struct loop *loop, const void *pointer)
+{
+	return pointer != &loop->device.links && pointer != &loop->device.shared.wake &&
+	       pointer != &loop->socket_watch;
 }
 
 /* Until the next deadline, or the next try to say what the log has lost. */
@@ -110,11 +187,9 @@ static void serve(struct loop *loop)
 		for (int i = 0; i < n; i++) {
 			void *pointer = events[i].data.ptr;
 
-			if (pointer == &loop->signals) {
-				log_info("%s: stopping", name);
+			if (is_told_to_end(loop, pointer))
 				return;
-			}
-			if (pointer != &loop->device.links && pointer != &loop->device.shared.wake)
+			if (is_uapis(loop, pointer))
 				uapi_serve(loop->uapi, pointer);
 		}
 		go_on = control_loop_run(&loop->device);

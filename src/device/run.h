@@ -4,11 +4,12 @@
 #include <stdbool.h>
 
 struct device_run_options {
-	const char *name; /* of the interface */
+	const char *name; /* of the interface; in "wg%d" the kernel puts a number */
 	unsigned int workers; /* 0: one a core */
 	bool no_bpf; /* IPIP by the raw socket alone */
 	bool foreground; /* else the caller's process ends when the device is ready */
 };
 
-/* Returns the exit status: 0 after a signal or when the interface was deleted. */
+/* Returns the exit status: 0 after a signal, or when the interface was deleted or the control
+ * socket removed. */
 int device_process(const struct device_run_options *options);

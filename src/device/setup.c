@@ -79,15 +79,24 @@ static const struct wireguard_ops wireguard_ops = {
 	.release = peer_release,
 };
 
-static int init_tun(struct device *device, const char *name)
+int device_make_interface(struct device *device, const char *name, unsigned int n_workers)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*device = (struct device){.n_workers = n_workers};
+	if (n_workers == 0)
+		device->n_workers = cores < 1 ? 1 : (unsigned int)cores;
+	if (device->n_workers > TUN_QUEUES_MAX)
+		device->n_workers = TUN_QUEUES_MAX;
+	return tun_open(&device->shared.tun, name, device->n_workers);
+}
+
+static int init_tun(struct device *device)
 {
 	struct tun *tun = &device->shared.tun;
-	int error = tun_open(tun, name, device->n_workers), mtu;
+	int error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE);
+	int mtu = tun_mtu(tun);
 
-	if (error < 0)
-		return error;
-	error = tun_configure(tun, DEVICE_MTU, DEVICE_QUEUE);
-	mtu = tun_mtu(tun);
 	if (error == 0 && mtu < 0)
 		error = mtu;
 	if (error == 0)
@@ -129,20 +138,12 @@ static int init_workers(struct device *device)
 	return error;
 }
 
-int device_init(
-	struct device *device, const char *name, unsigned int n_workers, const char *uapi_path)
+int device_init(struct device *device, const char *uapi_path)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	int error;
+	int error = privileged_helper_start(&device->helper, uapi_path);
 
-	*device = (struct device){.n_workers = n_workers};
-	if (n_workers == 0)
-		device->n_workers = cores < 1 ? 1 : (unsigned int)cores;
-	if (device->n_workers > TUN_QUEUES_MAX)
-		device->n_workers = TUN_QUEUES_MAX;
-	error = privileged_helper_start(&device->helper, uapi_path);
 	if (error == 0)
-		error = init_tun(device, name);
+		error = init_tun(device);
 	if (error == 0)
 		error = init_shared(device);
 	if (error == 0)

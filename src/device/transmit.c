@@ -103,7 +103,8 @@ static void send_to_peer(struct transmitter *t, struct wg_peer *peer, struct udp
 	had_source = udp_endpoint_has_source(&to);
 	if (udp_send(fd, &to, burst, &plain) < 0)
 		count_drop(&t->shared->drops.unsent);
-	atomic_fetch_add_explicit(&peer->target.sent, burst->length, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&peer->target.sent, burst->length, memory_order_relaxed);
 	if (had_source && !udp_endpoint_has_source(&to))
 		peer_address_forget_source(&peer->address);
 	if (plain && !was_plain) {

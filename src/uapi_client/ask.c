@@ -158,7 +158,7 @@ static int receive_all(int fd, uint64_t end_ms, struct answer *answer)
 	return error;
 }
 
-/* Cuts the line "errno=N" off the end of an answer. */
+/* Cuts the line "errno=-N" off the end of an answer. */
 static int cut_errno(char *answer)
 {
 	static const char key[] = "errno=";
@@ -169,7 +169,8 @@ static int cut_errno(char *answer)
 	if (strncmp(line, key, strlen(key)) != 0)
 		return -EPROTO;
 	*line = '\0';
-	return -atoi(line + strlen(key));
+	/* negative, as wg(8) wants it; devices of earlier versions say it without the sign */
+	return -abs(atoi(line + strlen(key)));
 }
 
 int uapi_client_ask(const char *name, const char *request, char **answer)

@@ -1,7 +1,7 @@
 /*
  * Asks a userspace device over its control socket: WireGuard's cross-platform UAPI
  * (wireguard.com/xplatform), and what device/uapi adds to it for IPIP. A request is text, one
- * "key=value" a line, with an empty line at its end. Its answer is the same, with "errno=N" last.
+ * "key=value" a line, with an empty line at its end. Its answer is the same, with "errno=-N" last.
  */
 #pragma once
 

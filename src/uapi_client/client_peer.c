@@ -73,9 +73,9 @@ static int for_each_line(const char *name,
 	return error;
 }
 
-/* A private key that is looked for, and whether it was found. */
+/* A private key that is looked for, clamped as devices tell it, and whether it was found. */
 struct key_match {
-	const struct key *wanted;
+	struct key wanted;
 	bool found;
 };
 
@@ -86,16 +86,22 @@ static int match_private_key(void *context, const char *key, const char *value)
 
 	if (strcmp(key, "private_key") != 0)
 		return 0;
-	match->found = hex_parse_key(value, &given) == 0 && key_equal(&given, match->wanted);
+	if (hex_parse_key(value, &given) == 0) {
+		key_clamp(&given); /* a device of an earlier version tells it as it was set */
+		match->found = key_equal(&given, &match->wanted);
+	}
 	key_wipe(&given);
 	return 0;
 }
 
 int client_peer_check_private_key(const char *name, const struct key *private_key)
 {
-	struct key_match match = {.wanted = private_key};
-	int error = for_each_line(name, match_private_key, &match);
+	struct key_match match = {.wanted = *private_key};
+	int error;
 
+	key_clamp(&match.wanted);
+	error = for_each_line(name, match_private_key, &match);
+	key_wipe(&match.wanted);
 	return error < 0 ? error : match.found ? 0 : -ENOENT;
 }
 

@@ -131,8 +131,9 @@ class Device:
     """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own."""
 
     def __init__(self, network, side, name, kind="vprox", flags=(), log_level="debug",
-                 environment=()):
-        self.space, self.side, self.name, self.kind = network[side], side, name, kind
+                 environment=(), made_name=None):
+        self.space, self.side, self.kind = network[side], side, kind
+        self.name = made_name or name  # of a pattern, such as dp%d, the interface's
         self.folder = tempfile.mkdtemp(prefix="datapath-")
         program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else [OTHER, "-f"]
         if os.path.basename(DEVICE) == "vprox-device" and kind == "vprox":
@@ -145,7 +146,6 @@ class Device:
             env={**os.environ, "LOG_LEVEL": log_level, **dict(environment)},
             stdout=self.log, stderr=self.log)
         network.closers.append(self.close)
-        # the socket is there first, the interface soon after
         wait_until(lambda: os.path.exists(self.socket_path) and self.has_interface() or
                    self.process.poll() is not None, 60, what="control socket and interface")
         assert self.process.poll() is None, self.log_text()

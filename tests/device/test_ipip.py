@@ -137,7 +137,7 @@ def test_removed_peers_are_gone(network, devices):
 
 def test_two_peers_cannot_have_one_inner_address(network, devices):
     a, _ = devices
-    assert a.values(f"set=1\nipip_peer=192.0.2.1\nipip_inner={INNER['b']}\n\n")["errno"] == "98"
+    assert a.values(f"set=1\nipip_peer=192.0.2.1\nipip_inner={INNER['b']}\n\n")["errno"] == "-98"
 
 
 def test_wg_is_not_disturbed(network, devices):

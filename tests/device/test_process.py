@@ -211,35 +211,10 @@ def test_setconf_replaces_everything(network):
     assert ping(network["a"], INNER["b"][0])
 
 
-@pytest.mark.parametrize("request_text, error", [
-    ("set=1\nlisten_port=70000\n\n", 22),
-    ("set=1\nprivate_key=abc\n\n", 22),
-    ("set=1\nnonsense=1\n\n", 22),
-    ("set=1\nnonsense\n\n", 71),
-    ("set=1\npublic_key=zz\n\n", 22),
-    ("set=1\nallowed_ip=10.0.0.0/8\n\n", 22),
-    ("set=1\nipip_peer=10.0.0\n\n", 22),
-    ("set=2\n\n", 22),
-    ("get=1\n\n", 0),
-])
-def test_a_bad_request_is_answered_with_its_error(network, request_text, error):
-    a = Device(network, "a", "dp0")
-    assert a.values(request_text)["errno"] == str(error)
-    assert a.process.poll() is None
-
-
-def test_update_only_makes_no_peer(network):
-    a = Device(network, "a", "dp0")
-    key = "11" * 32
-    assert a.values(f"set=1\npublic_key={key}\nupdate_only=true\nallowed_ip=10.0.0.0/8\n\n")[
-        "errno"] == "0"
-    assert a.show("peers").strip() == ""
-
-
 def test_an_endless_line_ends_the_connection_only(network):
     a = Device(network, "a", "dp0")
     try:
-        assert a.uapi("x" * 100000) == ""
+        assert a.uapi("x" * 100000) == "errno=-22\n\n"
     except (BrokenPipeError, ConnectionResetError):
         pass
     assert a.values("get=1\n\n")["errno"] == "0"

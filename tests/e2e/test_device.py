@@ -215,8 +215,12 @@ class Dripping:
 
 
 def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host, clients):
-    server = host.start("--reap-interval=1h", expected=["cannot make a tunnel", "cannot"])
+    """What is in its place; the device itself ends without its socket, and is made anew."""
+    server = host.start("--reap-interval=1h",
+                        expected=["cannot make a tunnel", "cannot", "has vanished"])
     first, second = clients(2)
+    (pid, _) = host.device_processes()
+    os.kill(pid, signal.SIGSTOP)
     device = Dripping(host.devices / "vprox0.sock")
     try:
         response = host.api(first).connect(random_key(), timeout=30)
@@ -224,6 +228,7 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
         assert host.api(second).request("GET", "/healthz").status == 200
     finally:
         device.close()
+        os.kill(pid, signal.SIGCONT)
     assert host.tunnel("ipip", second).up().visit() == host.address
     assert server.logged("Connection timed out")
 

@@ -21,7 +21,7 @@ static int open_queue(const char *name, bool first, char *actual)
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), error;
 
 	if (fd < 0)
-		return errno == ENOENT ? -ENODEV : -errno;
+		return -errno;
 	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
 	if (ioctl(fd, TUNSETIFF, &request) < 0) {
 		error = -errno;

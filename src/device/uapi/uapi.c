@@ -9,12 +9,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/hex.h"
 #include "device/ipip/ipip.h"
 #include "device/peers.h"
@@ -23,13 +19,7 @@
 
 enum {
 	CONNECTIONS_MAX = 64,
-	BACKLOG = 16,
-	FOLDER_MODE = 0755,
-	SOCKET_MASK = 0077,
-	WAIT_MS = 2000, /* for another device of the name to end */
-	WAIT_STEP_MS = 5,
 };
-static const char folder[] = "/run/wireguard";
 
 enum uapi_operation {
 	OPERATION_NONE, /* the first line comes next */
@@ -47,6 +37,7 @@ struct uapi_connection {
 	int fd;
 	enum uapi_operation operation;
 	int error; /* of the operation so far */
+	bool ended; /* nothing more is read: it is closed when it is answered */
 	struct uapi_set set;
 	struct key peer; /* of get_peer */
 	struct in_addr ipip_peer; /* of get_ipip_peer */
@@ -62,68 +53,6 @@ struct uapi {
 	unsigned int n;
 	struct uapi_connection *connections;
 };
-
-/* Whether somebody listens at an address. */
-static bool is_alive(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = fd < 0 ||
-		     connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-		     errno != ECONNREFUSED;
-
-	if (fd >= 0)
-		close(fd);
-	return alive;
-}
-
-static int bind_private(int fd, const struct sockaddr_un *address)
-{
-	mode_t before = umask(SOCKET_MASK);
-	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
-
-	umask(before);
-	return error;
-}
-
-/* A device whose interface was deleted may need a moment to end. */
-static int wait_and_bind(int fd, const struct sockaddr_un *address)
-{
-	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000};
-	int error = bind_private(fd, address);
-
-	for (int ms = 0; error == -EADDRINUSE && ms < WAIT_MS; ms += WAIT_STEP_MS) {
-		if (is_alive(address))
-			nanosleep(&pause, NULL);
-		else if (unlink(address->sun_path) < 0 && errno != ENOENT)
-			return -errno;
-		error = bind_private(fd, address);
-	}
-	return error;
-}
-
-int uapi_listen(const char *name, char *path, size_t size)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, error = file_make_folder(folder, FOLDER_MODE);
-
-	if (error < 0)
-		return error;
-	if (snprintf(path, size, "%s/%s.sock", folder, name) >= (int)size ||
-		strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	error = wait_and_bind(fd, &address);
-	if (error == 0 && listen(fd, BACKLOG) < 0)
-		error = -errno;
-	if (error < 0) {
-		close(fd);
-		return error;
-	}
-	return fd;
-}
 
 struct uapi *uapi_new(struct device *device, int listener, int epoll)
 {
@@ -202,6 +131,8 @@ static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 		explicit_bzero(connection->answer, connection->answer_length);
 		free(connection->answer);
 		connection->answer = NULL;
+		if (connection->ended)
+			return false;
 	}
 	event.events = connection->answer ? EPOLLOUT : EPOLLIN;
 	return epoll_ctl(uapi->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
@@ -235,6 +166,8 @@ static char *answer_ipip_peer(struct uapi *uapi, struct uapi_connection *connect
 
 static char *make_answer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
 {
+	if (connection->error < 0)
+		return nothing(length);
 	switch (connection->operation) {
 	case OPERATION_GET:
 		return uapi_get(uapi->device, length);
@@ -251,7 +184,7 @@ static char *make_answer(struct uapi *uapi, struct uapi_connection *connection, 
 	}
 }
 
-/* The empty line that ends a request. */
+/* The request is there whole. Returns false if the connection is to be closed. */
 static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 {
 	char end[sizeof "errno=-2147483648\n\n"];
@@ -260,7 +193,7 @@ static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 
 	if (!body)
 		return false;
-	end_length = (size_t)snprintf(end, sizeof end, "errno=%d\n\n", -connection->error);
+	end_length = (size_t)snprintf(end, sizeof end, "errno=%d\n\n", connection->error);
 	connection->answer = malloc(length + end_length);
 	if (connection->answer) {
 		memcpy(connection->answer, body, length);
@@ -307,24 +240,45 @@ static void begin(struct uapi *uapi, struct uapi_connection *connection, const c
 	connection->set = (struct uapi_set){.device = uapi->device};
 }
 
-/* Returns false if the connection is to be closed. */
-static bool parse_line(struct uapi *uapi, struct uapi_connection *connection, char *line)
+/* A line that is not the first. */
+static int carry_out(struct uapi_connection *connection, char *line)
 {
-	char *value;
+	char *value = strchr(line, '=');
 
-	if (*line == '\0')
+	if (connection->operation != OPERATION_SET)
+		return -EINVAL; /* questions have one line */
+	if (!value)
+		return -EPROTO;
+	*value++ = '\0';
+	return uapi_set_line(&connection->set, line, value);
+}
+
+/* A line without its end, which may have been CRLF. Returns false if the connection is to be
+ * closed. */
+static bool parse_line(
+	struct uapi *uapi, struct uapi_connection *connection, char *line, size_t length)
+{
+	bool text = memchr(line, '\0', length) == NULL;
+
+	if (length > 0 && line[length - 1] == '\r')
+		length--;
+	line[length] = '\0';
+	if (length == 0)
 		return connection->operation == OPERATION_NONE || finish(uapi, connection);
-	if (connection->operation == OPERATION_NONE) {
-		begin(uapi, connection, line);
-		return true;
-	}
-	value = strchr(line, '=');
-	if (connection->error == 0 && connection->operation == OPERATION_SET) {
-		if (value)
-			*value++ = '\0';
-		connection->error = value ? uapi_set_line(&connection->set, line, value) : -EPROTO;
-	}
+	if (connection->operation == OPERATION_NONE)
+		begin(uapi, connection, text ? line : "");
+	else if (connection->error == 0)
+		connection->error = text ? carry_out(connection, line) : -EINVAL;
 	return true;
+}
+
+/* What was asked so far is answered, and nothing more is read. error: unless there was one. */
+static bool finish_early(struct uapi *uapi, struct uapi_connection *connection, int error)
+{
+	if (connection->error == 0)
+		connection->error = error;
+	connection->ended = true;
+	return finish(uapi, connection);
 }
 
 /* The lines that are there whole. Stops while there is an answer to write. */
@@ -333,16 +287,26 @@ static bool parse_lines(struct uapi *uapi, struct uapi_connection *connection)
 	char *end;
 
 	while (!connection->answer && (end = memchr(connection->line, '\n', connection->used))) {
-		size_t length = (size_t)(end - connection->line) + 1;
+		size_t length = (size_t)(end - connection->line);
 
-		*end = '\0';
-		if (memchr(connection->line, '\0', length - 1) ||
-			!parse_line(uapi, connection, connection->line))
+		if (!parse_line(uapi, connection, connection->line, length))
 			return false;
-		connection->used -= length;
+		connection->used -= length + 1;
 		memmove(connection->line, end + 1, connection->used);
+		explicit_bzero(connection->line + connection->used, length + 1);
 	}
-	return connection->answer || connection->used < sizeof connection->line;
+	if (connection->answer || connection->used < sizeof connection->line)
+		return true;
+	return finish_early(uapi, connection, -EINVAL); /* a line without end */
+}
+
+/* Who asks has said all, perhaps without the empty line. What is cut off within a line is not
+ * carried out: half of "allowed_ip=10.0.0.0/24" would be another prefix. */
+static bool end_of_input(struct uapi *uapi, struct uapi_connection *connection)
+{
+	if (connection->operation == OPERATION_NONE)
+		return false;
+	return finish_early(uapi, connection, connection->used > 0 ? -EPROTO : 0);
 }
 
 static bool serve_connection(struct uapi *uapi, struct uapi_connection *connection)
@@ -356,7 +320,7 @@ static bool serve_connection(struct uapi *uapi, struct uapi_connection *connecti
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
-		return false;
+		return end_of_input(uapi, connection);
 	connection->used += (size_t)n;
 	return parse_lines(uapi, connection);
 }

@@ -15,16 +15,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "device/device.h"
 
 enum { UAPI_LINE_MAX = 1024 };
-
-/* Makes a listening socket in /run/wireguard, replacing one that nobody listens on. path is
- * filled in. Returns it, non-blocking, or -errno. */
-int uapi_listen(const char *name, char *path, size_t size);
 
 struct uapi;
 /* Serves the socket, whose file descriptors are added to an epoll. NULL with errno set. */

@@ -13,7 +13,7 @@ struct uapi_set {
 		UAPI_SECTION_PEER,
 		UAPI_SECTION_IPIP,
 	} section;
-	struct wg_peer *peer; /* NULL: its lines are passed over */
+	struct wg_peer *peer; /* NULL: its lines are checked, and passed over */
 	bool created; /* by this section */
 	struct in_addr ipip_remote;
 };

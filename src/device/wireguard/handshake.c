@@ -161,11 +161,15 @@ static struct keypair *keypair_for(struct wireguard *wg, struct wg_peer *peer, b
 	return keypair;
 }
 
-/* An authentic handshake message has come. */
-static void heard(struct wireguard *wg, struct session *session, const struct udp_endpoint *source)
+/* An authentic handshake message of this length has come. */
+static void heard(struct wireguard *wg, struct session *session, const struct udp_endpoint *source,
+	size_t length)
 {
+	struct wg_peer *peer = session->peer;
+
 	timers_record_received(&session->timers, false, now_of(wg));
-	peer_address_update(&session->peer->address, source);
+	atomic_fetch_add_explicit(&peer->target.received, length, memory_order_relaxed);
+	peer_address_update(&peer->address, source);
 }
 
 static int respond(struct wireguard *wg, struct session *session, struct handshake *handshake)
@@ -241,7 +245,7 @@ static void handle_initiation(struct wireguard *wg, const struct message_initiat
 		goto out;
 	session = session_get(wg, peer);
 	if (session) {
-		heard(wg, session, source);
+		heard(wg, session, source, sizeof *message);
 		respond(wg, session, &handshake);
 		session_settle(wg, peer);
 	}
@@ -290,7 +294,7 @@ static void handle_response(struct wireguard *wg, const struct message_response 
 		wg->dropped.forged++;
 		return;
 	}
-	heard(wg, session, source);
+	heard(wg, session, source, sizeof *message);
 	if (complete(wg, session, pending) == 0)
 		confirmed(wg, session, true); /* the responder waits for a first packet */
 	session_settle(wg, session->peer);

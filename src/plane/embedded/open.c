@@ -131,8 +131,8 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 	error = ask(device->name.s, request);
 	explicit_bzero(request, sizeof request);
 	if (error < 0)
-		return embedded_fail(
-			embedded_plane_of(device), error, "configure %s", device->name.s);
+		return embedded_fail(embedded_plane_of(device), error,
+			"give %s its key and UDP port %u", device->name.s, endpoint.port);
 	switch_off_ipv6(link);
 	return complete(device, link, made);
 }

@@ -1,0 +1,121 @@
+/*
+ * Where the control socket lies: it is made in place of one that nobody listens on, and its file is
+ * watched. Runs in the control thread; the first part before the sandbox.
+ */
+#include "device/uapi/uapi_socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+enum {
+	BACKLOG = 16,
+	FOLDER_MODE = 0755,
+	SOCKET_MASK = 0077,
+	WAIT_MS = 2000, /* for another device of the name to end */
+	WAIT_STEP_MS = 5,
+	EVENTS_SIZE = 4096,
+};
+static const char folder[] = "/run/wireguard";
+
+/* Whether somebody listens at an address. */
+static bool is_alive(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool alive = fd < 0 ||
+		     connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+		     errno != ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+static int bind_private(int fd, const struct sockaddr_un *address)
+{
+	mode_t before = umask(SOCKET_MASK);
+	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
+
+	umask(before);
+	return error;
+}
+
+/* A device whose interface was deleted may need a moment to end. */
+static int wait_and_bind(int fd, const struct sockaddr_un *address)
+{
+	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000};
+	int error = bind_private(fd, address);
+
+	for (int ms = 0; error == -EADDRINUSE && ms < WAIT_MS; ms += WAIT_STEP_MS) {
+		if (is_alive(address))
+			nanosleep(&pause, NULL);
+		else if (unlink(address->sun_path) < 0 && errno != ENOENT)
+			return -errno;
+		error = bind_private(fd, address);
+	}
+	return error;
+}
+
+int uapi_listen(const char *name, char *path, size_t size)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, error = file_make_folder(folder, FOLDER_MODE);
+
+	if (error < 0)
+		return error;
+	if (snprintf(path, size, "%s/%s.sock", folder, name) >= (int)size ||
+		strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	error = wait_and_bind(fd, &address);
+	if (error == 0 && listen(fd, BACKLOG) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int uapi_socket_watch(void)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), error;
+
+	if (fd < 0)
+		return -errno;
+	/* the folder's events have names; those of the file would need a look at it each time */
+	if (inotify_add_watch(fd, folder, IN_DELETE | IN_MOVE | IN_ONLYDIR) >= 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+bool uapi_socket_is_gone(int watch, const char *path)
+{
+	_Alignas(struct inotify_event) char events[EVENTS_SIZE];
+	const char *name = strrchr(path, '/') + 1;
+	bool gone = false;
+	ssize_t n;
+
+	while ((n = read(watch, events, sizeof events)) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct inotify_event *event =
+				(const struct inotify_event *)(events + at);
+
+			gone = gone || (event->len > 0 && strcmp(event->name, name) == 0);
+			at += (ssize_t)(sizeof *event + event->len);
+		}
+	return gone;
+}
