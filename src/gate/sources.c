@@ -42,19 +42,31 @@ static struct source *find_or_make(struct sources *sources, const struct in6_add
 	return source;
 }
 
+enum {
+	/* Of the connections of a source: a part of so many is never one gate's alone. So one that
+	 * was taken over, and counts what it does not have, keeps nobody out of the others. */
+	RESERVED_PART = 8,
+};
+
+static uint32_t most_at_one_gate(const struct sources *sources, unsigned int max)
+{
+	return sources->counts.n_others > 0 ? max - max / RESERVED_PART : max;
+}
+
 /* It is counted before it is compared: two gates that do so at the same time may both find one too
  * many, but never one too few. */
 struct source *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max)
 {
 	struct source *source = find_or_make(sources, address);
+	const uint32_t most = most_at_one_gate(sources, max);
 
 	if (!source)
 		return NULL;
 	source->connections++;
 	source_counts_add(&sources->counts, address);
-	if (source->connections <= max &&
-		source_counts_elsewhere(&sources->counts, address) <= max - source->connections)
+	if (source->connections <= most && source_counts_elsewhere(&sources->counts, address,
+						   most) <= max - source->connections)
 		return source;
 	sources_release(sources, source);
 	return NULL;

@@ -35,7 +35,8 @@ void sources_free(struct sources *sources);
 
 /*
  * Counts one more connection of an address. NULL if it has max of them already, over all gates, or
- * there is no memory. What is returned goes back with sources_release().
+ * seven eighths of that at this one while there are others; or there is no memory. What is returned
+ * goes back with sources_release().
  */
 struct source *sources_acquire(
 	struct sources *sources, const struct in6_addr *address, unsigned int max);

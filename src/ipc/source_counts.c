@@ -143,23 +143,28 @@ static uint32_t add_capped(uint32_t a, uint32_t b)
 	return a > UINT32_MAX - b ? UINT32_MAX : a + b;
 }
 
-static uint32_t sum_of_row(const struct source_counts *counts, int row, uint32_t slot)
+static uint32_t sum_of_row(
+	const struct source_counts *counts, int row, uint32_t slot, uint32_t believed)
 {
 	uint32_t sum = 0;
 
-	for (unsigned int i = 0; i < counts->n_others; i++)
-		sum = add_capped(sum,
-			__atomic_load_n(&counts->others[i]->slots[row][slot], __ATOMIC_RELAXED));
+	for (unsigned int i = 0; i < counts->n_others; i++) {
+		uint32_t count =
+			__atomic_load_n(&counts->others[i]->slots[row][slot], __ATOMIC_RELAXED);
+
+		sum = add_capped(sum, count < believed ? count : believed);
+	}
 	return sum;
 }
 
-uint32_t source_counts_elsewhere(const struct source_counts *counts, const struct in6_addr *address)
+uint32_t source_counts_elsewhere(
+	const struct source_counts *counts, const struct in6_addr *address, uint32_t believed)
 {
 	struct place place = find(counts, address);
 	uint32_t least = UINT32_MAX;
 
 	for (int row = 0; row < SOURCE_COUNTS_ROWS; row++) {
-		uint32_t sum = sum_of_row(counts, row, place.slots[row]);
+		uint32_t sum = sum_of_row(counts, row, place.slots[row], believed);
 
 		least = sum < least ? sum : least;
 	}

@@ -58,6 +58,7 @@ void source_counts_add(struct source_counts *counts, const struct in6_addr *addr
 void source_counts_remove(struct source_counts *counts, const struct in6_addr *address);
 
 /* How many connections of the address the others have: never less than they have, and more only
- * where other addresses share both of its counters. */
+ * where other addresses share both of its counters. Of each of the others so many are believed at
+ * the most. */
 uint32_t source_counts_elsewhere(
-	const struct source_counts *counts, const struct in6_addr *address);
+	const struct source_counts *counts, const struct in6_addr *address, uint32_t believed);

@@ -207,6 +207,20 @@ def test_what_it_asks_for_comes_to_no_more_than_its_clients(host, taken, client,
         end.close()
 
 
+def test_it_cannot_keep_others_from_the_other_gates_by_as_much_as_it_may_count(host, client):
+    """Of every source as many as one may have: among 131,072 connections, that is not too many."""
+    sources, most = 8192, 16  # ipc/source_counts.h
+    server = host.start(f"--max-connections={2 * sources * most} --max-connections-per-source={most}", gates=2)
+    taken = TakenGate(server.gates()[0])
+    taken.write_sheet(most)
+    for _ in range(3):  # for longer than the broker takes to look at it
+        assert host.api(client).connect_ipip(timeout=30).status == 200
+        time.sleep(0.7)
+    assert taken.pid in server.gates(), "it is within its limits"
+    taken.close()
+    os.kill(taken.pid, signal.SIGCONT)
+
+
 def test_it_cannot_keep_others_from_the_other_gates_by_what_it_counts(host, client):
     server = host.start(gates=2, expected=EXPECTED)
     taken = TakenGate(server.gates()[0])

@@ -229,8 +229,11 @@ def test_the_limit_for_one_source_is_over_all_gates(host, client, other_client):
         os.kill(pid, signal.SIGKILL)
     wait.until(lambda: len(server.gates()) == 4 and not set(server.gates()) & set(pids))
     wait.until(lambda: served(host, other_client))
-    again = tcp(client, host.address, 40)
-    assert served(host, other_client)
+    again = []
+    for pid in server.gates():
+        with alone(server, pid):
+            again += tcp(client, host.address, 10)
+            assert served(host, other_client)
     assert n_open(again) == 40
     close(silent + more + again)
 

@@ -83,7 +83,7 @@ static uint32_t elsewhere(struct fixture *f, int gate, uint32_t source)
 {
 	struct in6_addr a = address(source);
 
-	return source_counts_elsewhere(&f->counts[gate], &a);
+	return source_counts_elsewhere(&f->counts[gate], &a, UINT32_MAX);
 }
 
 static void a_gate_sees_at_once_what_the_others_count_and_not_its_own(void **state)
@@ -135,6 +135,17 @@ static void counts_that_cannot_be_do_not_wrap_around(void **state)
 	assert_int_equal(elsewhere(f, 2, 7), UINT32_MAX);
 }
 
+static void of_each_gate_so_much_is_believed_and_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct in6_addr a = address(7);
+
+	add(f, 0, 7, 100);
+	add(f, 1, 7, 5);
+	assert_int_equal(source_counts_elsewhere(&f->counts[2], &a, 28), 28 + 5);
+	assert_int_equal(source_counts_elsewhere(&f->counts[1], &a, 28), 28);
+}
+
 static void a_gate_can_neither_write_nor_shorten_the_sheets_of_others(void **state)
 {
 	struct fixture *f = *state;
@@ -157,7 +168,7 @@ static void without_sheets_nothing_is_counted(void **state)
 
 	(void)state;
 	source_counts_add(&none, &a);
-	assert_int_equal(source_counts_elsewhere(&none, &a), 0);
+	assert_int_equal(source_counts_elsewhere(&none, &a, UINT32_MAX), 0);
 }
 
 int main(void)
@@ -168,6 +179,7 @@ int main(void)
 		RULE(what_a_gate_has_counted_can_be_added_up_and_voided),
 		RULE(hardly_anybody_is_taken_for_somebody_else),
 		RULE(counts_that_cannot_be_do_not_wrap_around),
+		RULE(of_each_gate_so_much_is_believed_and_no_more),
 		RULE(a_gate_can_neither_write_nor_shorten_the_sheets_of_others),
 		RULE(without_sheets_nothing_is_counted),
 	};

@@ -1,5 +1,5 @@
-/* Finds our own transport messages among the packets that are to be sealed. Runs in every worker, for
- * every packet: what is no UDP costs one comparison. */
+/* Finds our own transport messages among the packets that are to be sealed. Runs in every worker,
+ * for every packet: what is no UDP costs one comparison. */
 #include "device/wireguard/loop.h"
 
 #include <stddef.h>

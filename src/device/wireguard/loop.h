@@ -1,5 +1,5 @@
-/* Tells a packet that goes into a tunnel from one that has just come out of it, sealed: where a route
- * to the peer's outer address leads into the tunnel itself, it would go round for ever. */
+/* Tells a packet that goes into a tunnel from one that has just come out of it, sealed: where a
+ * route to the peer's outer address leads into the tunnel itself, it would go round for ever. */
 #pragma once
 
 #include <stdbool.h>
