@@ -186,14 +186,15 @@ static void write_into_tunnel(FILE *out)
 
 /* Connection tracking takes any packet for the beginning of a connection. One that goes on in the
  * middle is another client's, or was one's own before its address was freed. */
+#define GOES_ON "tcp flags & (fin | syn | rst | ack) != syn ct state new "
+
 static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain out_of_tunnel {\n", out);
 	if (!config->allow_peer_to_peer)
 		fputs("\t\toifname @tunnels drop\n", out);
 	fprintf(out,
-		"\t\tct state new tcp flags & (fin | syn | rst | ack) != syn "
-		"reject with tcp reset\n"
+		"\t\t" GOES_ON "reject with tcp reset\n"
 		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 		"\t\t%sjump to_network\n"
 		"\t\tct status & confirmed == 0 jump new_forward\n"
@@ -217,17 +218,25 @@ static void write_forward(FILE *out, const struct host_config *config)
 
 static void write_input(FILE *out)
 {
-	fputs("\tchain input {\n"
+	fputs("\tchain out_of_tunnel_to_host {\n"
+	      "\t\t" GOES_ON "reject with tcp reset\n"
+	      "\t\tjump to_host\n"
+	      "\t\tct status & confirmed == 0 jump new_flow\n"
+	      "\t}\n"
+	      "\tchain input {\n"
 	      "\t\ttype filter hook input priority mangle; policy accept;\n"
-	      "\t\tiifname @tunnels jump to_host\n"
-	      "\t\tiifname @tunnels ct status & confirmed == 0 jump new_flow\n"
+	      "\t\tiifname @tunnels goto out_of_tunnel_to_host\n"
 	      "\t}\n",
 		out);
 }
 
-/* NAT does not change what connection tracking calls invalid, nor untracked packets: they must not
- * leave with an inner source, hence the second chain. */
-static void write_postrouting(FILE *out)
+/*
+ * NAT does not change what connection tracking calls invalid, nor untracked packets: they must not
+ * leave with an inner source, hence the second chain. A socket of the host itself outlives what was
+ * tracked of its connection: what it has to say to a client that has left is not for the next one
+ * with that address.
+ */
+static void write_postrouting(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain srcnat {\n"
 	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
@@ -238,7 +247,12 @@ static void write_postrouting(FILE *out)
 	      "\t}\n"
 	      "\tchain leaving {\n"
 	      "\t\ttype filter hook postrouting priority srcnat + 1; policy accept;\n"
-	      "\t\toifname @tunnels accept\n"
+	      "\t\t" GOES_ON "ip daddr @blocks drop\n",
+		out);
+	for (size_t i = 0; i < config->policy.n_host_ports; i++)
+		fprintf(out, "\t\tudp sport %u ct state new ip daddr @blocks drop\n",
+			config->policy.host_ports[i]);
+	fputs("\t\toifname @tunnels accept\n"
 	      "\t\toifname \"lo\" accept\n"
 	      "\t\tip saddr @blocks drop\n"
 	      "\t}\n",
@@ -278,7 +292,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	write_output(out);
 	write_input(out);
 	write_forward(out, config);
-	write_postrouting(out);
+	write_postrouting(out, config);
 	fputs("}\n", out);
 }
 

@@ -1,6 +1,7 @@
 """Connections end with the holder of their inner address: the next one neither receives what still
 comes for the former one, nor can send into its connections."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -245,6 +246,58 @@ def test_many_that_leave_together_cost_one_pass(host, client):
         assert api.disconnect(key).status == 200
     time.sleep(3)
     assert len(re.findall("deleted the tracked connections", server.log)) == 2
+
+
+class HostSession:
+    """A TCP connection of a tunnel's to a service of the server's host."""
+
+    def __init__(self, host, tunnel, stack):
+        listener = stack.enter_context(host.ns.socket(socket.AF_INET, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((tunnel.gateway, PORT))
+        listener.listen()
+        with Capture(tunnel.ns, tunnel.device) as seen:
+            near = stack.enter_context(bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 15))
+            near.connect((tunnel.gateway, PORT))
+            last = seen.wait(lambda p: p.proto == TCP and p.outgoing and p.flags == ACK)
+        self.host_end = stack.enter_context(listener.accept()[0])
+        self.gateway = tunnel.gateway
+        self.port = near.getsockname()[1]
+        self.sequence = int.from_bytes(last.payload[4:8], "big")
+        self.acknowledged = int.from_bytes(last.payload[8:12], "big")
+
+    def forged(self, data):
+        return ipv4(INNER, self.gateway, TCP, tcp(self.port, PORT, PSH | ACK, self.sequence,
+                                                  self.acknowledged, data))
+
+
+@pytest.mark.plane
+def test_a_connection_to_the_host_is_not_handed_to_the_next_holder(host, kind, client,
+                                                                  other_client):
+    """Deleting what connection tracking has of it does not end it: the host's socket lives on."""
+    host.start(f"--allow-to-host={PORT}", block=BLOCK)
+    first = host.tunnel(kind, client).up()
+    with contextlib.ExitStack() as stack:
+        opened = HostSession(host, first, stack)
+        service = stack.enter_context(host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        service.bind((first.gateway, PORT))
+        near = stack.enter_context(bound(first.ns, socket.SOCK_DGRAM, first.device, 0, 15))
+        near.sendto(b"subscribe", (first.gateway, PORT))
+        subscriber = service.recvfrom(100)[1]
+        leave(first)
+        second = take_over(host, kind, other_client)
+        with Capture(second.ns, second.device) as seen:
+            send(second.ns, second.device, opened.forged(SECOND))
+            opened.host_end.settimeout(SILENCE_S)
+            with pytest.raises(TimeoutError):
+                opened.host_end.recv(100)
+            opened.host_end.sendall(FIRST)
+            with contextlib.suppress(PermissionError):
+                service.sendto(FIRST, subscriber)
+            send(second.ns, second.device, opened.forged(SECOND))
+            with pytest.raises(TimeoutError):
+                opened.host_end.recv(100)
+            seen.none(lambda p: not p.outgoing and FIRST in p.raw, SILENCE_S)
 
 
 def test_a_connection_begins_with_a_syn(host, world, kind, client, session):
