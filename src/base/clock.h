@@ -17,6 +17,9 @@ static inline uint64_t clock_now_ms(const struct clock *clock)
 /* CLOCK_MONOTONIC: while the host is suspended nobody can be active, so that time counts for
  * nobody. */
 extern const struct clock system_clock;
+/* CLOCK_BOOTTIME, which goes on meanwhile: for what others may learn in that time, such as keys. It
+ * costs the same to read. */
+extern const struct clock boot_clock;
 
 /* As timers want it. */
 static inline struct timeval timeval_from_ms(uint64_t milliseconds)

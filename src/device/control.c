@@ -90,6 +90,29 @@ void control_set_up(struct wireguard *wg, bool up)
 	restart_sessions(wg);
 }
 
+/* A handshake that was under way has come to nothing, and what waits for it shall not be given up
+ * for the time of the suspension. */
+static void resume_session(struct wireguard *wg, struct session *session)
+{
+	struct wg_peer *peer = session->peer;
+
+	if (!wg_peer_sending_key(peer, clock_now_ms(wg->clock)))
+		keypairs_clear(&session->keypairs, &wg->indices);
+	timers_end_handshake(&session->timers);
+	handshake_begin(wg, peer);
+	session_settle(wg, peer);
+}
+
+void control_resume(struct wireguard *wg)
+{
+	hash_for_each (&wg->peers, node) {
+		struct session *session = session_of(hash_entry(node, struct wg_peer, node));
+
+		if (session)
+			resume_session(wg, session);
+	}
+}
+
 int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key)
 {
 	int error;

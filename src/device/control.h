@@ -24,6 +24,10 @@ int control_set_private_key(struct wireguard *wg, const struct key *private_key)
 /* Down: sessions end, timers stop. Up: persistent keepalives begin. */
 void control_set_up(struct wireguard *wg, bool up);
 
+/* The host has been suspended. Keys that have grown too old are forgotten, and with each peer that
+ * has a session a handshake begins at once. */
+void control_resume(struct wireguard *wg);
+
 /* The peer is all zeros, and what it lies in is the caller's. Returns 0, -EEXIST or -EIO. */
 int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key);
 /* Ends its session; once no worker can hold it, ops->release frees it. Nobody must be able to find

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "device/control.h"
 #include "device/fast_path_control.h"
 #include "device/links.h"
@@ -13,7 +14,9 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	LONGEST_SLEEP_MS = 3600 * 1000,
+	LONGEST_WAIT_MS = 3600 * 1000,
+	/* What is shorter the keys that are there bridge, and the other side has hardly noticed. */
+	SLEPT_MIN_MS = KEEPALIVE_TIMEOUT_MS,
 };
 
 /* Of this thread. */
@@ -36,7 +39,7 @@ static uint32_t count_handshakes(const struct device *device)
 
 static void receive_handshakes(struct device *device)
 {
-	uint64_t now = clock_now_ms(&system_clock), began;
+	uint64_t now = clock_now_ms(&boot_clock), began;
 	uint32_t waiting = count_handshakes(device);
 	bool under_load;
 
@@ -57,6 +60,19 @@ static void receive_handshakes(struct device *device)
 	handshake_load_add(&device->load, cpu_ns() - began, now);
 }
 
+/* After a suspension the other side may have given us up, and what is on the way may have forgotten
+ * us. */
+static void resume(struct device *device)
+{
+	uint64_t slept = sleep_watch_read(&device->sleep);
+
+	if (slept < SLEPT_MIN_MS)
+		return;
+	log_info("%s: the host was suspended for %llu s: handshakes begin anew",
+		device->shared.tun.name, (unsigned long long)slept / 1000);
+	control_resume(&device->shared.wireguard);
+}
+
 bool control_loop_run(struct device *device)
 {
 	uint64_t events;
@@ -64,6 +80,7 @@ bool control_loop_run(struct device *device)
 	if (read(device->shared.wake, &events, sizeof events) < 0) {
 		/* a deadline woke us */
 	}
+	resume(device);
 	receive_handshakes(device);
 	links_run(device);
 	control_run(&device->shared.wireguard);
@@ -82,7 +99,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 int control_loop_timeout_ms(const struct device *device)
 {
-	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t now = clock_now_ms(&boot_clock);
 	uint64_t deadline = control_deadline(&device->shared.wireguard);
 
 	if (count_handshakes(device) > 0)
@@ -93,5 +110,5 @@ int control_loop_timeout_ms(const struct device *device)
 		return -1;
 	if (deadline <= now)
 		return 0;
-	return deadline - now > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int)(deadline - now);
+	return deadline - now > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : (int)(deadline - now);
 }

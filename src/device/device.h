@@ -13,6 +13,7 @@
 #include "device/ipip/fast_path.h"
 #include "device/privileged_helper.h"
 #include "device/shared.h"
+#include "device/sleep_watch.h"
 #include "device/transmit.h"
 #include "device/wireguard/handshake_load.h"
 #include "device/wireguard/target.h"
@@ -47,6 +48,7 @@ struct device {
 				 * another */
 	int links; /* netlink socket: changes of interfaces, addresses, routes and rules */
 	struct route_changes route_changes;
+	struct sleep_watch sleep;
 	bool no_fast_path; /* it is not wanted */
 	struct fast_path fast_path;
 	struct fast_path_schedule schedule;

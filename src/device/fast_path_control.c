@@ -106,7 +106,7 @@ uint64_t fast_path_control_deadline(const struct device *device)
 void fast_path_control_run(struct device *device)
 {
 	struct fast_path_schedule *schedule = &device->schedule;
-	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t now = clock_now_ms(&boot_clock);
 
 	if (now < fast_path_control_deadline(device))
 		return;

@@ -15,6 +15,6 @@ void fast_path_control_open(struct device *device);
 
 /* Does what is due. */
 void fast_path_control_run(struct device *device);
-/* When to call fast_path_control_run() next, in ms of the system clock; UINT64_MAX: when something
+/* When to call fast_path_control_run() next, in ms of the clock; UINT64_MAX: when something
  * has changed. */
 uint64_t fast_path_control_deadline(const struct device *device);

@@ -137,7 +137,7 @@ uint64_t links_deadline(const struct device *device)
 void links_run(struct device *device)
 {
 	struct route_changes *changes = &device->route_changes;
-	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t now = clock_now_ms(&boot_clock);
 
 	if (now < links_deadline(device))
 		return;

@@ -114,6 +114,8 @@ static int prepare_loop(struct loop *loop, int listener)
 		error = watch(loop->epoll, loop->device.shared.wake, &loop->device.shared.wake);
 	if (error == 0)
 		error = watch(loop->epoll, loop->device.links, &loop->device.links);
+	if (error == 0)
+		error = watch(loop->epoll, loop->device.sleep.timer, &loop->device.sleep);
 	return error < 0 ? error : watch_control_socket(loop);
 }
 
@@ -160,7 +162,7 @@ static bool is_told_to_end(struct loop *loop, const void *pointer)
 static bool is_uapis(const struct loop *loop, const void *pointer)
 {
 	return pointer != &loop->device.links && pointer != &loop->device.shared.wake &&
-	       pointer != &loop->socket_watch;
+	       pointer != &loop->device.sleep && pointer != &loop->socket_watch;
 }
 
 /* Until the next deadline, or the next try to say what the log has lost. */

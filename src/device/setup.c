@@ -50,7 +50,7 @@ static void answer(
 static bool peer_ready(void *context, struct wg_peer *peer)
 {
 	struct device *device = context;
-	bool any = transmit_staged(&device->transmitter, peer, clock_now_ms(&system_clock));
+	bool any = transmit_staged(&device->transmitter, peer, clock_now_ms(&boot_clock));
 
 	transmit_flush(&device->transmitter);
 	return any;
@@ -122,8 +122,8 @@ static int init_shared(struct device *device)
 	allowedips_init(&shared->inner, &shared->epoch);
 	ipip_init(&shared->ipip, &shared->epoch, &shared->mtu, &shared->drops);
 	staged_packets_init(&shared->staged);
-	return control_init(&shared->wireguard, &shared->epoch, &wireguard_ops, device,
-		&system_clock, wall_ns, noise_random);
+	return control_init(&shared->wireguard, &shared->epoch, &wireguard_ops, device, &boot_clock,
+		wall_ns, noise_random);
 }
 
 static int init_workers(struct device *device)
@@ -148,6 +148,8 @@ int device_init(struct device *device, const char *uapi_path)
 		error = init_shared(device);
 	if (error == 0)
 		error = fast_path_control_init(device);
+	if (error == 0)
+		error = sleep_watch_open(&device->sleep);
 	if (error == 0)
 		error = sockets_init(device);
 	if (error == 0)
@@ -204,6 +206,7 @@ void device_free(struct device *device)
 	epoch_free(&shared->epoch);
 	staged_packets_free(&shared->staged);
 	fast_path_free(&device->fast_path);
+	sleep_watch_close(&device->sleep);
 	sockets_free(device);
 	tun_close(&shared->tun);
 	close(shared->wake);

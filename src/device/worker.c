@@ -173,7 +173,7 @@ static void *run(void *argument)
 		aead_slept(worker->transmitter.aead);
 		aead_slept(worker->receiver.aead);
 		epoch_online(&shared->epoch, worker->number);
-		now_ms = clock_now_ms(&system_clock);
+		now_ms = clock_now_ms(&boot_clock);
 		for (int i = 0; i < n && go_on; i++) {
 			stopped = events[i].data.u32 == SOURCE_STOP;
 			go_on = serve(worker, events[i].data.u32, now_ms);

@@ -14,15 +14,16 @@ NS = 10 ** 9
 
 
 class MovedClock:
-    """moved_clock.c reads it: two signed 64-bit numbers of ns."""
+    """moved_clock.c reads it: three signed 64-bit numbers of ns."""
 
     movable = True
 
     def __init__(self):
         self.file = tempfile.NamedTemporaryFile(prefix="datapath-clock-")
-        self.file.truncate(16)
-        self.map = mmap.mmap(self.file.fileno(), 16)
+        self.file.truncate(24)
+        self.map = mmap.mmap(self.file.fileno(), 24)
         self.moved = 0
+        self.slept = 0
 
     def environment(self):
         return [("LD_PRELOAD", LIBRARY), ("MOVED_CLOCK", self.file.name)]
@@ -33,11 +34,16 @@ class MovedClock:
 
     def set_load(self, high):
         """Whether handshakes take all of a processor, as the device sees it."""
-        self.map[8:] = struct.pack("<q", NS if high else 0)
+        self.map[8:16] = struct.pack("<q", NS if high else 0)
+
+    def suspend(self, seconds):
+        """As if the host had slept for so long. Nothing wakes the device for it."""
+        self.slept += round(seconds * NS)
+        self.map[16:] = struct.pack("<q", self.slept)
 
     def now_ns(self):
         """Since 1970."""
-        return time.time_ns() + self.moved
+        return time.time_ns() + self.moved + self.slept
 
     def close(self):
         self.map.close()

@@ -24,6 +24,7 @@ enum {
 struct moved {
 	_Atomic int64_t time; /* since the start */
 	_Atomic int64_t work; /* what each look at a thread's processor time costs it */
+	_Atomic int64_t slept; /* for how long the host was suspended, beside `time` */
 };
 
 static struct moved *moved;
@@ -69,11 +70,13 @@ int clock_gettime(clockid_t id, struct timespec *time)
 		return error;
 	switch (id) {
 	case CLOCK_MONOTONIC:
-	case CLOCK_BOOTTIME:
 		*time = from_ns(start + moved->time);
 		break;
+	case CLOCK_BOOTTIME:
+		*time = from_ns(start + moved->time + moved->slept);
+		break;
 	case CLOCK_REALTIME:
-		*time = from_ns(to_ns(time) + moved->time);
+		*time = from_ns(to_ns(time) + moved->time + moved->slept);
 		break;
 	case CLOCK_THREAD_CPUTIME_ID:
 		worked += moved->work;

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from net import (INNER, OUTER, Device, Transfer, connect, kernel_before, ping, transfer,
+from net import (INNER, OUTER, Device, Transfer, connect, kernel_before, ping, preload, transfer,
                  wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -167,11 +167,8 @@ ssize_t writev(int fd, const struct iovec *v, int n)
 
 def test_a_tun_that_refuses_joined_packets_is_written_to_packet_by_packet(network, tmp_path):
     """As some kernels' does, though it took the offload."""
-    library = tmp_path / "refuse.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", str(library), "-", "-ldl"],
-                   input=REFUSE, text=True, check=True)
     a = Device(network, "a", "dp0")
-    b = Device(network, "b", "dp1", environment=[("LD_PRELOAD", str(library))])
+    b = Device(network, "b", "dp1", environment=[preload(tmp_path, REFUSE)])
     connect(a, b)
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
     assert "the TUN refuses joined packets" in b.log_text()

@@ -848,6 +848,56 @@ static void our_own_key_is_no_peer(void **state)
 	p->a.peer = other;
 }
 
+static void after_a_suspension_old_keys_are_gone_and_a_handshake_begins(void **state)
+{
+	struct pair *p = *state;
+
+	connect_pair(p);
+	p->a.n_sent = p->b.n_sent = 0;
+	fake_now += REJECT_AFTER_TIME_MS;
+	control_resume(&p->a.wg);
+	assert_null(atomic_load(&session_of(p->a.peer)->keypairs.current));
+	assert_int_equal(p->a.n_sent, 1);
+	assert_int_equal(sent_type(&p->a, 0), MESSAGE_INITIATION);
+	settle(&p->a, &p->b);
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
+}
+
+static void after_a_suspension_young_keys_carry_on_until_the_handshake_is_done(void **state)
+{
+	struct pair *p = *state;
+
+	connect_pair(p);
+	p->a.n_sent = p->b.n_sent = 0;
+	fake_now += 60 * SECOND;
+	control_resume(&p->a.wg);
+	assert_int_equal(sent_type(&p->a, 0), MESSAGE_INITIATION);
+	assert_true(host_send(&p->a, true));
+}
+
+static void a_handshake_that_a_suspension_interrupts_is_not_given_up(void **state)
+{
+	struct pair *p = *state;
+
+	host_send(&p->a, true);
+	run(&p->a);
+	lose(&p->a);
+	fake_now += REKEY_ATTEMPT_TIME_MS + SECOND;
+	control_resume(&p->a.wg);
+	settle(&p->a, &p->b);
+	assert_int_equal(p->a.n_gave_up, 0);
+	assert_int_equal(p->b.n_data, 1);
+}
+
+static void after_a_suspension_an_idle_peer_is_left_alone(void **state)
+{
+	struct pair *p = *state;
+
+	fake_now += 60 * SECOND;
+	control_resume(&p->a.wg);
+	assert_int_equal(p->a.n_sent, 0);
+}
+
 /* As if the other host had been heard at this address of ours. */
 static void hear_at(struct host *host, const char *address)
 {
@@ -956,6 +1006,10 @@ int main(void)
 		test(a_removed_peer_is_released_when_no_worker_holds_it),
 		test(a_peer_is_there_once),
 		test(our_own_key_is_no_peer),
+		test(after_a_suspension_old_keys_are_gone_and_a_handshake_begins),
+		test(after_a_suspension_young_keys_carry_on_until_the_handshake_is_done),
+		test(a_handshake_that_a_suspension_interrupts_is_not_given_up),
+		test(after_a_suspension_an_idle_peer_is_left_alone),
 		test(a_handshake_that_is_sent_again_forgets_the_source),
 		test(data_without_an_answer_forgets_the_source_after_15_s),
 		test(a_source_is_judged_anew_for_each_address_and_each_change_of_routes),

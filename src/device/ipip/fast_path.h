@@ -37,7 +37,7 @@ struct fast_path {
 /* Bytes that have moved through a peer, on both paths. */
 struct ipip_usage {
 	uint64_t sent, received;
-	uint64_t active_ms; /* of the system clock, 0: never */
+	uint64_t active_ms; /* of the device's clock, 0: never */
 };
 
 /* Opens what it needs while it still may; there are no programs yet. Returns 0 or -errno. */

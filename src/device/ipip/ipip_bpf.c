@@ -203,7 +203,7 @@ static void find_entry(struct code *c, int map, int key_offset)
 static void count_bytes(struct code *c, int bytes_offset, int active_offset)
 {
 	emit(c, BPF_STX | BPF_ATOMIC | BPF_DW, ENTRY, LENGTH, bytes_offset, BPF_ADD);
-	call(c, BPF_FUNC_ktime_get_ns);
+	call(c, BPF_FUNC_ktime_get_boot_ns);
 	store(c, BPF_DW, ENTRY, active_offset, R0);
 }
 

@@ -17,7 +17,7 @@ struct ipip_tx_entry {
 	uint32_t mtu; /* of the path, for outer packets */
 	uint32_t reserved;
 	uint64_t bytes; /* inner packets, as sent */
-	uint64_t active_ns; /* CLOCK_MONOTONIC, 0: never */
+	uint64_t active_ns; /* CLOCK_BOOTTIME, 0: never */
 };
 
 /* Key: a peer's outer address. */

@@ -99,7 +99,7 @@ static void write_ipip_peer(
 
 char *uapi_get_ipip(struct device *device, size_t *length)
 {
-	uint64_t now = clock_now_ms(&system_clock);
+	uint64_t now = clock_now_ms(&boot_clock);
 	char *text = NULL, address[INET_ADDRSTRLEN];
 	FILE *out = open_memstream(&text, length);
 
@@ -132,7 +132,7 @@ char *uapi_get_ipip_peer(const struct device *device, const struct ipip_peer *pe
 
 	if (!out)
 		return NULL;
-	write_ipip_peer(out, device, peer, clock_now_ms(&system_clock));
+	write_ipip_peer(out, device, peer, clock_now_ms(&boot_clock));
 	return fclose(out) == 0 ? text : NULL;
 }
 
