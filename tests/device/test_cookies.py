@@ -131,7 +131,7 @@ def test_a_response_too_is_asked_for_a_cookie_under_load(subject, peer, under_lo
 def test_under_load_a_source_is_answered_5_times_at_once_and_20_times_a_second(
         subject, make_peer, under_load):
     """ratelimiter.h. Each initiation is of another peer, as one has 20 ms of its own."""
-    source, *peers = [make_peer() for _ in range(12)]
+    source, *peers = [make_peer() for _ in range(16)]
     subject.clock.move(1)
     cookie = get_cookie(source, source.begin()[1])
 

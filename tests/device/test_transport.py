@@ -1,13 +1,14 @@
 """Transport messages of an implementation of its own, tests/lib/noise.py: replays, whose packets they
 may be, and where their sender is (paper, 2, 5.4.6 and 6)."""
 
+import contextlib
 import os
 import random
 import struct
 
 import pytest
 
-from lib.noise import REJECT_AFTER_MESSAGES, KeyPair, Session, add_macs, pad
+from lib.noise import REJECT_AFTER_MESSAGES, RESPONSE, KeyPair, Session, add_macs, pad
 from lib.wait import until
 from net import INNER
 from peer import HANDSHAKE_INTERVAL_S, OTHER, Inner, endpoint_of, packet4, packet6
@@ -213,9 +214,8 @@ def test_a_removed_peer_can_send_nothing(subject, make_peer):
     gone.set("remove=true")
     gone.socket.send(session.seal(gone.of()))
     # of the same socket, so that it is read after it
-    other.socket, before = gone.socket, other.socket
-    assert other.deliver(other.initiate()) == []
-    other.socket = before
+    with moved(other, gone.socket):
+        assert other.deliver(other.initiate()) == []
 
 
 def test_a_new_key_of_the_device_ends_all_sessions(subject, peer, new_key):
@@ -233,15 +233,22 @@ def test_a_new_key_of_the_device_ends_all_sessions(subject, peer, new_key):
 # Where a peer is: 2.1
 
 
+@contextlib.contextmanager
+def moved(peer, where):
+    """While the block lasts, the peer is at this socket."""
+    before, peer.socket = peer.socket, where
+    try:
+        yield
+    finally:
+        peer.socket = before
+
+
 def goes_to(subject, peer, session, where):
     """Whether what is sent to the peer comes to this socket."""
     packet = peer.to()
     subject.inner.send(packet)
-    mine, peer.socket = peer.socket, where
-    try:
+    with moved(peer, where):
         return peer.open(session) == packet
-    finally:
-        peer.socket = mine
 
 
 @pytest.fixture(params=["port", "address", "family"])
@@ -281,10 +288,11 @@ def test_an_initiation_says_where_its_peer_is(subject, peer, elsewhere):
     peer.connect()
     subject.clock.move(HANDSHAKE_INTERVAL_S)
     begun, message = peer.begin()
-    elsewhere.send(message)
-    session = begun.consume(elsewhere.recv(1000))
-    elsewhere.send(session.seal())
-    until_endpoint(subject, peer, elsewhere)
+    with moved(peer, elsewhere):
+        peer.send(message)
+        session = begun.consume(peer.expect(RESPONSE))
+        assert subject.state(peer)["endpoint"] == endpoint_of(elsewhere)
+        peer.deliver(session)
     assert goes_to(subject, peer, session, elsewhere)
 
 
@@ -292,10 +300,9 @@ def test_a_response_says_where_its_peer_is(subject, peer, elsewhere):
     packet = peer.to()
     subject.inner.send(packet)
     opened = peer.called()
-    elsewhere.send(add_macs(opened.response(), subject.key.public))
-    peer.socket, before = elsewhere, peer.socket
-    assert peer.open(opened.session) == packet
-    peer.socket = before
+    with moved(peer, elsewhere):
+        peer.respond(opened)
+        assert peer.open(opened.session) == packet
 
 
 FALSE_MOVES = {
@@ -320,9 +327,8 @@ def test_what_is_not_authentic_and_new_moves_no_peer(subject, peer, make):
     other = subject.socket()
     other.send(make(peer, session))
     # from the same place, so that it has been dealt with: another peer's
-    mine, peer.socket = peer.socket, other
-    peer.answers()
-    peer.socket = mine
+    with moved(peer, other):
+        peer.answers()
     assert subject.state(peer)["endpoint"] == peer.endpoint
     assert goes_to(subject, peer, session, peer.socket)
     other.close()
@@ -331,7 +337,7 @@ def test_what_is_not_authentic_and_new_moves_no_peer(subject, peer, make):
 def test_a_peer_without_an_endpoint_is_sent_nothing_until_it_comes(subject, make_peer):
     peer = make_peer(endpoint=False)
     waiting = peer.to()
-    subject.inner.send(waiting)
+    subject.inner.send_all([waiting])
     assert peer.answers() == []
     assert "endpoint" not in subject.state(peer)
     session = peer.initiate()
