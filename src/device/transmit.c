@@ -189,20 +189,31 @@ static void seal_all(struct transmitter *t, struct wg_peer *peer, struct keypair
 		shared_request(t->shared, peer, requests);
 }
 
-bool transmit_staged(struct transmitter *t, struct wg_peer *peer, uint64_t now_ms)
+static void seal_staged(struct transmitter *t, struct wg_peer *peer, struct keypair *keypair,
+	struct staged_packet *packet, uint64_t now_ms)
 {
-	struct keypair *keypair = wg_peer_sending_key(peer, now_ms);
-	struct staged_packet *packet, *next;
-	bool any;
+	struct staged_packet *next;
 
-	if (!keypair)
-		return false;
-	packet = staged_packets_remove(&t->shared->staged, peer);
-	any = packet != NULL;
 	for (; packet; packet = next) {
 		next = packet->next;
 		seal_all(t, peer, keypair, &packet->header, packet->data, packet->length, now_ms);
 		free(packet);
+	}
+}
+
+bool transmit_staged(struct transmitter *t, struct wg_peer *peer, uint64_t now_ms)
+{
+	struct keypair *keypair = wg_peer_sending_key(peer, now_ms);
+	struct staged_packet *packets;
+	bool any = false;
+
+	if (!keypair)
+		return false;
+	staged_packets_begin(&t->shared->staged);
+	while ((packets = staged_packets_next(&t->shared->staged, peer))) {
+		any = true;
+		seal_staged(t, peer, keypair, packets, now_ms);
+		transmit_flush(t);
 	}
 	return any;
 }

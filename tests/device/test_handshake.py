@@ -1,6 +1,7 @@
 """Handshakes with an implementation of its own, tests/lib/noise.py: what is answered, and what is not
 (paper, 5)."""
 
+import concurrent.futures
 import os
 import struct
 
@@ -122,7 +123,7 @@ def test_an_ephemeral_key_of_low_order_is_not_answered(peer, public):
 def test_a_peer_with_a_key_of_low_order_gets_no_session(subject, make_peer, public):
     peer = make_peer(key=LowOrderPair(public))
     peer.send(subject.initiation(peer.key)[1])
-    subject.inner.send(peer.to())
+    subject.inner.send_all([peer.to()])
     subject.run()
     assert [kind_of(one) for one in peer.answers()] == []
 
@@ -312,9 +313,9 @@ def test_what_it_does_not_know_it_answers_to_nobody(subject, peer):
 def test_the_responder_sends_nothing_before_the_initiator_has(subject, peer):
     session = peer.initiate()
     packet = peer.to()
-    subject.inner.send(packet)
+    subject.inner.send_all([packet])
     subject.run()
-    assert [kind_of(one) for one in peer.answers() if kind_of(one) == TRANSPORT] == []
+    assert TRANSPORT not in [kind_of(one) for one in peer.answers()]
     peer.send(session.seal())
     peer.until(TRANSPORT)  # it may have begun a handshake of its own
     assert session.open(peer.last)[1] == packet
@@ -340,8 +341,7 @@ def test_an_initiator_without_data_confirms_the_session_with_a_keepalive(subject
 
 def test_what_waits_is_sent_after_the_handshake_oldest_first(subject, peer):
     packets = [peer.to() for _ in range(100)]
-    for packet in packets:
-        subject.inner.send(packet)
+    subject.inner.send_all(packets)
     session = peer.respond()
     opened = [session.open(peer.expect(TRANSPORT)) for _ in packets]
     assert [packet for _, packet in opened] == packets
@@ -358,10 +358,25 @@ def test_of_a_peer_128_packets_wait_and_the_oldest_go_first(subject, peer):
     peer.exchange(session)
 
 
+def test_what_waits_is_not_overtaken_by_what_comes_when_there_is_a_key(subject, make_peer):
+    for _ in range(40):
+        peer = make_peer()
+        packets = [peer.to() for _ in range(600)]
+        subject.inner.send(packets[0])
+        opened = peer.called()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(subject.inner.send_some_at_a_time, packets[1:])
+            session = peer.respond(opened)
+            arrived = [packets[0]]
+            while arrived[-1] != packets[-1]:
+                arrived.append(peer.open(session))
+        # the oldest may have been dropped
+        assert arrived[1:] == packets[-len(arrived) + 1:]
+
+
 def test_what_waits_goes_also_if_the_peer_begins(subject, peer):
     packets = [peer.to() for _ in range(5)]
-    for packet in packets:
-        subject.inner.send(packet)
+    subject.inner.send_all(packets)
     peer.called()
     session = peer.initiate()
     peer.send(session.seal())

@@ -14,11 +14,13 @@ struct staged_queue {
 void staged_packets_init(struct staged_packets *staged)
 {
 	pthread_mutex_init(&staged->lock, NULL);
+	pthread_mutex_init(&staged->order, NULL);
 	staged->bytes = 0;
 }
 
 void staged_packets_free(struct staged_packets *staged)
 {
+	pthread_mutex_destroy(&staged->order);
 	pthread_mutex_destroy(&staged->lock);
 }
 
@@ -76,28 +78,48 @@ void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 		free(packet);
 }
 
-struct staged_packet *staged_packets_remove(struct staged_packets *staged, struct wg_peer *peer)
+/* Removes all packets of a queue, or the queue if it has none. */
+static struct staged_packet *remove_all(struct staged_packets *staged, struct wg_peer *peer)
 {
-	struct staged_packet *first = NULL;
-	struct staged_queue *queue;
+	struct staged_queue *queue = atomic_load_explicit(&peer->staged, memory_order_relaxed);
+	struct staged_packet *first = queue ? queue->first : NULL;
 
-	pthread_mutex_lock(&staged->lock);
-	queue = atomic_exchange_explicit(&peer->staged, NULL, memory_order_relaxed);
-	if (queue)
-		first = queue->first;
+	if (!first) {
+		atomic_store_explicit(&peer->staged, NULL, memory_order_release);
+		free(queue);
+		return NULL;
+	}
 	for (struct staged_packet *p = first; p; p = p->next)
 		staged->bytes -= p->length;
+	*queue = (struct staged_queue){.last = &queue->first};
+	return first;
+}
+
+void staged_packets_begin(struct staged_packets *staged)
+{
+	pthread_mutex_lock(&staged->order);
+}
+
+struct staged_packet *staged_packets_next(struct staged_packets *staged, struct wg_peer *peer)
+{
+	struct staged_packet *first;
+
+	pthread_mutex_lock(&staged->lock);
+	first = remove_all(staged, peer);
 	pthread_mutex_unlock(&staged->lock);
-	free(queue);
+	if (!first)
+		pthread_mutex_unlock(&staged->order);
 	return first;
 }
 
 void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer)
 {
-	struct staged_packet *next;
+	struct staged_packet *packet, *next;
 
-	for (struct staged_packet *p = staged_packets_remove(staged, peer); p; p = next) {
-		next = p->next;
-		free(p);
-	}
+	staged_packets_begin(staged);
+	while ((packet = staged_packets_next(staged, peer)))
+		for (; packet; packet = next) {
+			next = packet->next;
+			free(packet);
+		}
 }

@@ -1,6 +1,9 @@
 /*
  * Packets that wait for a key, in a queue for each peer that has any. Workers add, whoever has a
- * key removes. Not on the data path: it may lock and allocate, within bounds.
+ * key sends. Not on the data path: it may lock and allocate, within bounds.
+ *
+ * Order is kept: a queue is there until the last of its packets has been sent, and who finds one
+ * waits for that before it sends what is newer.
  */
 #pragma once
 
@@ -20,6 +23,7 @@ enum {
 
 struct staged_packets {
 	pthread_mutex_t lock;
+	pthread_mutex_t order; /* of who sends what waited; taken before `lock` */
 	size_t bytes;
 };
 
@@ -37,13 +41,18 @@ void staged_packets_free(struct staged_packets *staged);
 void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 	const struct virtio_net_hdr *header, const uint8_t *data, size_t length);
 
-/* All of a peer's, oldest first, now the caller's to free(); NULL if there are none. */
-struct staged_packet *staged_packets_remove(struct staged_packets *staged, struct wg_peer *peer);
+/*
+ * To send what waits: begin(), then next() until it returns NULL, which ends it. In between others
+ * wait; what one call has given is sent before the next.
+ */
+void staged_packets_begin(struct staged_packets *staged);
+/* All of a peer's, oldest first, now the caller's to free(). */
+struct staged_packet *staged_packets_next(struct staged_packets *staged, struct wg_peer *peer);
 
 /* Frees them. */
 void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer);
 
 static inline bool staged_packets_any(const struct wg_peer *peer)
 {
-	return atomic_load_explicit(&peer->staged, memory_order_relaxed) != NULL;
+	return atomic_load_explicit(&peer->staged, memory_order_acquire) != NULL;
 }
