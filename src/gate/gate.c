@@ -18,6 +18,7 @@
 #include "gate/admission.h"
 #include "gate/broker_link.h"
 #include "gate/remote_key.h"
+#include "gate/remote_signature.h"
 #include "gate/request_body.h"
 #include "gate/routes.h"
 #include "gate/signer_link.h"

@@ -1,24 +1,19 @@
 /*
  * A provider of OpenSSL's, with keys that can do one thing: have the bytes that TLS wants signed
- * signed by another process. Runs in the gate's one thread, called by the library in the middle of
- * a handshake. It gets the message itself, not its digest (so the manual page EVP_DigestSign(3) has
- * it), which lets the signer see what it signs; the older EC_KEY_METHOD and RSA_METHOD would be
- * handed digests, and of RSA padded numbers.
+ * signed by another process (remote_signature.h). Runs in the gate's one thread, called by the
+ * library: when the gate starts, and in the middle of a handshake.
  */
 #include "gate/remote_key.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
-#include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
+
+#include "gate/remote_signature.h"
 
 static const char provider_name[] = "vprox-remote";
 
@@ -30,20 +25,6 @@ struct remote_keys {
 	OSSL_LIB_CTX *library;
 	OSSL_PROVIDER *provider;
 };
-
-struct remote_key {
-	EVP_PKEY *public_key; /* of the library's own making */
-	const struct remote_signer *signer;
-};
-
-/* One signature. */
-struct signing {
-	const struct remote_key *key;
-	enum signing_digest digest;
-	enum signing_padding padding;
-};
-
-/* Keys. */
 
 static void *key_new(void *context)
 {
@@ -165,157 +146,25 @@ static const char *ed448_name(int operation)
 	return operation == OSSL_OP_SIGNATURE ? "ED448" : NULL;
 }
 
-#define FUNCTION(id, function)                                                                     \
-	{                                                                                          \
-		id, (void (*)(void))(function)                                                     \
-	}
 #define KEY_FUNCTIONS(query_name)                                                                  \
 	{                                                                                          \
-		FUNCTION(OSSL_FUNC_KEYMGMT_NEW, key_new),                                          \
-			FUNCTION(OSSL_FUNC_KEYMGMT_FREE, key_free),                                \
-			FUNCTION(OSSL_FUNC_KEYMGMT_HAS, key_has),                                  \
-			FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, key_import),                            \
-			FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, key_import_types),                \
-			FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, key_export),                            \
-			FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, key_export_types),                \
-			FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, key_get_params),                    \
-			FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, key_gettable_params),          \
-			FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, query_name), {0, NULL},   \
+		PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_NEW, key_new),                                 \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_FREE, key_free),                       \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_HAS, key_has),                         \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, key_import),                   \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, key_import_types),       \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, key_export),                   \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, key_export_types),       \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, key_get_params),           \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, key_gettable_params), \
+			PROVIDER_FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, query_name),     \
+			{0, NULL},                                                                 \
 	}
 
 static const OSSL_DISPATCH ec_keys[] = KEY_FUNCTIONS(ecdsa_name);
 static const OSSL_DISPATCH rsa_keys[] = KEY_FUNCTIONS(rsa_name);
 static const OSSL_DISPATCH ed25519_keys[] = KEY_FUNCTIONS(ed25519_name);
 static const OSSL_DISPATCH ed448_keys[] = KEY_FUNCTIONS(ed448_name);
-
-/* Signatures. */
-
-static void *signing_new(void *context, const char *properties)
-{
-	(void)context;
-	(void)properties;
-	return calloc(1, sizeof(struct signing));
-}
-
-static void signing_free(void *data)
-{
-	free(data);
-}
-
-static bool set_digest(struct signing *signing, const char *name)
-{
-	static const struct {
-		const char *name;
-		enum signing_digest digest;
-	} digests[] = {
-		{"SHA256", SIGNING_SHA256},
-		{"SHA2-256", SIGNING_SHA256},
-		{"SHA384", SIGNING_SHA384},
-		{"SHA2-384", SIGNING_SHA384},
-		{"SHA512", SIGNING_SHA512},
-		{"SHA2-512", SIGNING_SHA512},
-	};
-
-	signing->digest = SIGNING_NO_DIGEST;
-	if (!name || *name == '\0')
-		return true;
-	for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
-		if (strcasecmp(name, digests[i].name) == 0) {
-			signing->digest = digests[i].digest;
-			return true;
-		}
-	return false;
-}
-
-static bool set_padding(struct signing *signing, const OSSL_PARAM *param)
-{
-	int padding;
-
-	if (!OSSL_PARAM_get_int(param, &padding))
-		return false;
-	if (padding == RSA_PKCS1_PADDING)
-		signing->padding = SIGNING_PKCS1;
-	else if (padding == RSA_PKCS1_PSS_PADDING)
-		signing->padding = SIGNING_PSS;
-	else
-		return false;
-	return true;
-}
-
-/* The length of the salt is that of the digest, which is all that TLS asks for. */
-static int signing_set_params(void *data, const OSSL_PARAM params[])
-{
-	const OSSL_PARAM *padding =
-		params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE) : NULL;
-
-	return !padding || set_padding(data, padding);
-}
-
-static const OSSL_PARAM *signing_settable_params(void *data, void *context)
-{
-	static const OSSL_PARAM types[] = {
-		OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL),
-		OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL),
-		OSSL_PARAM_END,
-	};
-
-	(void)data;
-	(void)context;
-	return types;
-}
-
-static int signing_init(void *data, const char *digest, void *key_data, const OSSL_PARAM params[])
-{
-	struct signing *signing = data;
-	const struct remote_key *key = key_data;
-
-	signing->key = key;
-	signing->padding = SIGNING_NO_PADDING;
-	if (EVP_PKEY_is_a(key->public_key, "RSA"))
-		signing->padding = SIGNING_PKCS1;
-	else if (EVP_PKEY_is_a(key->public_key, "RSA-PSS"))
-		signing->padding = SIGNING_PSS;
-	return set_digest(signing, digest) && signing_set_params(signing, params);
-}
-
-/* All at once. Without room for a signature, tells how much it would take. */
-static int signing_sign(void *data, unsigned char *signature, size_t *length, size_t size,
-	const unsigned char *content, size_t content_length)
-{
-	const struct signing *signing = data;
-	struct signing_request request = {
-		.version = SIGNING_VERSION,
-		.digest = (uint16_t)signing->digest,
-		.padding = (uint16_t)signing->padding,
-		.length = (uint32_t)content_length,
-	};
-	uint8_t made[SIGNATURE_MAX];
-
-	if (!signature) {
-		*length = (size_t)EVP_PKEY_get_size(signing->key->public_key);
-		return 1;
-	}
-	if (content_length > SIGNING_CONTENT_MAX)
-		return 0;
-	memcpy(request.content, content, content_length);
-	if (signing->key->signer->sign(signing->key->signer->context, &request, made, length) < 0 ||
-		*length > size)
-		return 0;
-	memcpy(signature, made, *length);
-	return 1;
-}
-
-static const OSSL_DISPATCH signing_functions[] = {
-	FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new),
-	FUNCTION(OSSL_FUNC_SIGNATURE_FREECTX, signing_free),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, signing_init),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, signing_sign),
-	FUNCTION(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signing_set_params),
-	FUNCTION(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, signing_settable_params),
-	{0, NULL},
-};
-
-/* The provider. */
 
 static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
 {
@@ -328,10 +177,10 @@ static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
 		{NULL, NULL, NULL, NULL},
 	};
 	static const OSSL_ALGORITHM signatures[] = {
-		{"ECDSA", "", signing_functions, NULL},
-		{"RSA:rsaEncryption", "", signing_functions, NULL},
-		{"ED25519", "", signing_functions, NULL},
-		{"ED448", "", signing_functions, NULL},
+		{"ECDSA", "", remote_signature_functions, NULL},
+		{"RSA:rsaEncryption", "", remote_signature_functions, NULL},
+		{"ED25519", "", remote_signature_functions, NULL},
+		{"ED448", "", remote_signature_functions, NULL},
 		{NULL, NULL, NULL, NULL},
 	};
 
@@ -346,7 +195,7 @@ static int init_provider(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *co
 	const OSSL_DISPATCH **functions, void **context)
 {
 	static const OSSL_DISPATCH provided[] = {
-		FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query),
+		PROVIDER_FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query),
 		{0, NULL},
 	};
 

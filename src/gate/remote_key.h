@@ -1,20 +1,12 @@
 /*
  * A private key of OpenSSL's that is not here: of it there is the public half, and whoever signs
- * with the other one.
+ * with the other one: remote_signature.h.
  */
 #pragma once
 
 #include <openssl/types.h>
 
-#include "ipc/signing.h"
-
-/* Who has the private half. sign() makes the signature of request's content; id is left to it. It
- * returns 0 or -errno; signature has room for SIGNATURE_MAX bytes. */
-struct remote_signer {
-	int (*sign)(
-		void *context, struct signing_request *request, uint8_t *signature, size_t *length);
-	void *context;
-};
+struct remote_signer;
 
 /* Where such keys come from: a provider of OpenSSL's (provider(7)), in a library context of its
  * own, so that nothing else is ever done by it. Returns NULL when the library fails: tls_error().
