@@ -3,7 +3,6 @@
 #include "gate/gate.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,17 +16,14 @@
 #include "gate/acceptor.h"
 #include "gate/admission.h"
 #include "gate/broker_link.h"
-#include "gate/remote_key.h"
-#include "gate/remote_signature.h"
+#include "gate/inheritance.h"
 #include "gate/request_body.h"
-#include "gate/routes.h"
 #include "gate/signer_link.h"
 #include "gate/tls.h"
 #include "http/tls_error.h"
 #include "ipc/gate_config.h"
 
 enum {
-	NAME_SIZE = 24,
 	SPARE_FILES = 32, /* descriptors that are neither connections nor listeners */
 	PRIORITIES = 2, /* of events: the broker's answers, and all others */
 	CALLBACKS_AT_ONCE = 16, /* before the broker's answers have their turn again */
@@ -36,14 +32,8 @@ enum {
 };
 
 struct gate_process {
-	char name[NAME_SIZE]; /* "gate 0", for the log */
-	struct gate_settings settings; /* without its secrets, once they are in use */
-	struct source_counts counts;
+	struct inheritance inherited;
 	struct event_base *base;
-	SSL_CTX *tls;
-	struct remote_keys *keys;
-	struct remote_signer remote_signer;
-	struct routes routes;
 	struct broker_link *broker;
 	struct signer_link *signer;
 	bool has_signer;
@@ -159,102 +149,6 @@ static void on_libevent_message(int severity, const char *message)
 		message);
 }
 
-/* How many connections each source has at the other gates. */
-static int map_counts(struct gate_process *gate)
-{
-	const struct gate_config *config = &gate->settings.config;
-	int sheet = GATE_FD_FIRST_LISTENER + (int)config->n_endpoints;
-	int error = source_counts_map(
-		&gate->counts, &config->seed, sheet, sheet + 1, config->n_gates - 1);
-
-	if (error < 0)
-		log_error("cannot map what the gates count: %s", strerror(-error));
-	return error;
-}
-
-/* Nothing that the broker has open is to be reached from here, whatever it forgot to close. */
-static int close_all_others(const struct gate_settings *settings)
-{
-	unsigned int first = GATE_FD_FIRST_LISTENER + settings->config.n_endpoints;
-
-	close(GATE_FD_CONFIG);
-	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
-}
-
-static int read_settings(struct gate_process *gate)
-{
-	struct gate_settings *settings = &gate->settings;
-	int error = gate_config_read(GATE_FD_CONFIG, settings);
-
-	if (error < 0) {
-		log_error("cannot read the configuration: %s; a gate is started by the server",
-			strerror(-error));
-		return error;
-	}
-	snprintf(gate->name, sizeof gate->name, "gate %u", settings->config.gate_number);
-	log_setup((enum log_level)settings->config.log_level,
-		(enum log_format)settings->config.log_format, gate->name);
-	if (settings->config.max_connections == 0 ||
-		settings->config.max_connections_per_source == 0) {
-		log_error("the configuration allows no connections");
-		return -EINVAL;
-	}
-	error = map_counts(gate);
-	if (error < 0)
-		return error;
-	error = close_all_others(settings);
-	if (error < 0)
-		log_error("cannot close files: %s", strerror(-error));
-	return error;
-}
-
-/* With a key that the signer has. */
-static int use_certificate(struct gate_process *gate)
-{
-	EVP_PKEY *key = NULL;
-	int error = -EINVAL;
-
-	gate->tls = tls_new(gate->settings.certificate);
-	gate->keys = remote_keys_new();
-	gate->remote_signer = (struct remote_signer){sign, gate};
-	if (gate->tls && gate->keys)
-		key = remote_key_new(
-			gate->keys, SSL_CTX_get0_certificate(gate->tls), &gate->remote_signer);
-	if (key)
-		error = tls_use_key(gate->tls, key);
-	EVP_PKEY_free(key);
-	return error;
-}
-
-/* Makes what the secrets are for, and wipes them. */
-static int use_secrets(struct gate_process *gate)
-{
-	struct gate_settings *settings = &gate->settings;
-	int error =
-		auth_init(&gate->routes.auth, settings->password, settings->config.password_length);
-
-	if (error < 0) {
-		log_error("cannot use the password: %s", strerror(-error));
-		return error;
-	}
-	error = use_certificate(gate);
-	if (error < 0) {
-		log_error("cannot use the certificate: %s", tls_error());
-		return error;
-	}
-
-	struct gate_endpoint *endpoints = settings->endpoints;
-	struct gate_config config = settings->config;
-
-	settings->endpoints = NULL;
-	gate_settings_free(settings);
-	settings->endpoints = endpoints;
-	settings->config = config;
-	gate->routes.endpoints = endpoints;
-	gate->routes.n_endpoints = config.n_endpoints;
-	return 0;
-}
-
 /* As many connections as were asked for, or as there can be descriptors for. */
 static unsigned int fit_connections(const struct gate_config *config)
 {
@@ -297,7 +191,7 @@ static struct event_base *new_base(void)
 /* Everything that waits for events. */
 static int set_up(struct gate_process *gate)
 {
-	const struct gate_config *config = &gate->settings.config;
+	const struct gate_config *config = &gate->inherited.settings.config;
 	struct connection_set *connections = &gate->connections;
 	const struct broker_events events = {on_drain, on_signer, on_lost, gate};
 	const struct signer_events signer_events = {on_signer_connected, on_signer_lost, gate};
@@ -319,8 +213,8 @@ static int set_up(struct gate_process *gate)
 
 	*connections = (struct connection_set){
 		.base = gate->base,
-		.tls = gate->tls,
-		.routes = &gate->routes,
+		.tls = gate->inherited.tls,
+		.routes = &gate->inherited.routes,
 		.broker = gate->broker,
 		.signer = gate->signer,
 		.clock = &system_clock,
@@ -329,7 +223,7 @@ static int set_up(struct gate_process *gate)
 		.emptied = on_emptied,
 		.context = gate,
 	};
-	connections->sources.counts = gate->counts;
+	connections->sources.counts = gate->inherited.counts;
 
 	int error = connection_set_init(connections);
 
@@ -367,7 +261,7 @@ static int warm_up(struct gate_process *gate)
 	tzset();
 	request_body_warm_up();
 	signer_link_enter(gate->signer, &waiter);
-	if (tls_warm_up(gate->tls, wait_for_event, gate) == 0)
+	if (tls_warm_up(gate->inherited.tls, wait_for_event, gate) == 0)
 		return 0;
 	if (gate->is_over)
 		return -ECANCELED;
@@ -378,7 +272,7 @@ static int warm_up(struct gate_process *gate)
 static int open_listeners(struct gate_process *gate)
 {
 	gate->acceptor = acceptor_new(gate->base, GATE_FD_FIRST_LISTENER,
-		gate->settings.config.n_endpoints, &gate->connections);
+		gate->inherited.settings.config.n_endpoints, &gate->connections);
 	if (!gate->acceptor) {
 		log_error("cannot listen: %s", strerror(errno));
 		return -errno;
@@ -412,11 +306,9 @@ static int report_ready(void)
 
 static int start(struct gate_process *gate)
 {
-	int error = read_settings(gate);
+	const struct remote_signer signer = {sign, gate};
+	int error = inheritance_take(&gate->inherited, &signer);
 
-	if (error < 0)
-		return error;
-	error = use_secrets(gate);
 	if (error < 0)
 		return error;
 	error = set_up(gate);
@@ -430,7 +322,7 @@ static int start(struct gate_process *gate)
 	if (error == 0)
 		error = open_listeners(gate);
 	if (error == 0)
-		error = lock_up(&gate->settings.config);
+		error = lock_up(&gate->inherited.settings.config);
 	return error < 0 ? error : report_ready();
 }
 
@@ -447,11 +339,7 @@ static void free_all(struct gate_process *gate)
 	free_event(gate->log_timer);
 	if (gate->base)
 		event_base_free(gate->base);
-	SSL_CTX_free(gate->tls);
-	remote_keys_free(gate->keys);
-	source_counts_free(&gate->counts);
-	gate_settings_free(&gate->settings);
-	explicit_bzero(&gate->routes.auth, sizeof gate->routes.auth);
+	inheritance_free(&gate->inherited);
 }
 
 int gate_main(void)
@@ -461,7 +349,7 @@ int gate_main(void)
 	signals_leave_to_parent();
 	log_open();
 	if (start(&gate) == 0) {
-		log_debug("serves %u endpoints", gate.settings.config.n_endpoints);
+		log_debug("serves %u endpoints", gate.inherited.settings.config.n_endpoints);
 		event_base_dispatch(gate.base);
 	}
 	free_all(&gate);

@@ -1,0 +1,131 @@
+/* Reads what the broker has left to a gate in its descriptors (ipc/gate_config.h), and makes of it
+ * what the gate works with. Runs in the gate, first of all, and with the rights that it begins
+ * with.
+ */
+#include "gate/inheritance.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/ssl.h>
+
+#include "base/log.h"
+#include "gate/remote_key.h"
+#include "gate/tls.h"
+#include "http/tls_error.h"
+
+/* How many connections each source has at the other gates. */
+static int map_counts(struct inheritance *inheritance)
+{
+	const struct gate_config *config = &inheritance->settings.config;
+	int sheet = GATE_FD_FIRST_LISTENER + (int)config->n_endpoints;
+	int error = source_counts_map(
+		&inheritance->counts, &config->seed, sheet, sheet + 1, config->n_gates - 1);
+
+	if (error < 0)
+		log_error("cannot map what the gates count: %s", strerror(-error));
+	return error;
+}
+
+/* Nothing that the broker has open is to be reached from here, whatever it forgot to close. */
+static int close_all_others(const struct gate_settings *settings)
+{
+	unsigned int first = GATE_FD_FIRST_LISTENER + settings->config.n_endpoints;
+
+	close(GATE_FD_CONFIG);
+	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static int read_settings(struct inheritance *inheritance)
+{
+	struct gate_settings *settings = &inheritance->settings;
+	int error = gate_config_read(GATE_FD_CONFIG, settings);
+
+	if (error < 0) {
+		log_error("cannot read the configuration: %s; a gate is started by the server",
+			strerror(-error));
+		return error;
+	}
+	snprintf(inheritance->name, sizeof inheritance->name, "gate %u",
+		settings->config.gate_number);
+	log_setup((enum log_level)settings->config.log_level,
+		(enum log_format)settings->config.log_format, inheritance->name);
+	if (settings->config.max_connections == 0 ||
+		settings->config.max_connections_per_source == 0) {
+		log_error("the configuration allows no connections");
+		return -EINVAL;
+	}
+	error = map_counts(inheritance);
+	if (error < 0)
+		return error;
+	error = close_all_others(settings);
+	if (error < 0)
+		log_error("cannot close files: %s", strerror(-error));
+	return error;
+}
+
+/* With a key that the signer has. */
+static int use_certificate(struct inheritance *inheritance)
+{
+	EVP_PKEY *key = NULL;
+	int error = -EINVAL;
+
+	inheritance->tls = tls_new(inheritance->settings.certificate);
+	inheritance->keys = remote_keys_new();
+	if (inheritance->tls && inheritance->keys)
+		key = remote_key_new(inheritance->keys, SSL_CTX_get0_certificate(inheritance->tls),
+			&inheritance->signer);
+	if (key)
+		error = tls_use_key(inheritance->tls, key);
+	EVP_PKEY_free(key);
+	return error;
+}
+
+/* Makes what the secrets are for, and wipes them. */
+static int use_secrets(struct inheritance *inheritance)
+{
+	struct gate_settings *settings = &inheritance->settings;
+	int error = auth_init(
+		&inheritance->routes.auth, settings->password, settings->config.password_length);
+
+	if (error < 0) {
+		log_error("cannot use the password: %s", strerror(-error));
+		return error;
+	}
+	error = use_certificate(inheritance);
+	if (error < 0) {
+		log_error("cannot use the certificate: %s", tls_error());
+		return error;
+	}
+
+	struct gate_endpoint *endpoints = settings->endpoints;
+	struct gate_config config = settings->config;
+
+	settings->endpoints = NULL;
+	gate_settings_free(settings);
+	settings->endpoints = endpoints;
+	settings->config = config;
+	inheritance->routes.endpoints = endpoints;
+	inheritance->routes.n_endpoints = config.n_endpoints;
+	return 0;
+}
+
+int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer)
+{
+	int error;
+
+	inheritance->signer = *signer;
+	error = read_settings(inheritance);
+	return error < 0 ? error : use_secrets(inheritance);
+}
+
+void inheritance_free(struct inheritance *inheritance)
+{
+	SSL_CTX_free(inheritance->tls);
+	remote_keys_free(inheritance->keys);
+	source_counts_free(&inheritance->counts);
+	gate_settings_free(&inheritance->settings);
+	explicit_bzero(&inheritance->routes.auth, sizeof inheritance->routes.auth);
+}

@@ -1,0 +1,36 @@
+/*
+ * What a gate has from the broker: its configuration, the certificate, the password, of which it
+ * keeps a digest, and the memory in which the gates count.
+ */
+#pragma once
+
+#include <openssl/types.h>
+
+#include "gate/remote_signature.h"
+#include "gate/routes.h"
+#include "ipc/gate_config.h"
+#include "ipc/source_counts.h"
+
+struct remote_keys;
+
+enum {
+	INHERITANCE_NAME_SIZE = 24,
+};
+
+struct inheritance {
+	char name[INHERITANCE_NAME_SIZE]; /* "gate 0", for the log */
+	struct gate_settings settings; /* without its secrets */
+	struct source_counts counts;
+	struct routes routes;
+	SSL_CTX *tls; /* with a key that the signer has */
+	struct remote_keys *keys;
+	struct remote_signer signer;
+};
+
+/*
+ * Takes it over from the descriptors that the process was started with, of which those for the
+ * broker and the listeners stay open. It must be all zero, and stay where it is. signer signs with
+ * the private key. Returns 0 or -errno, and logs why; to be freed in either case.
+ */
+int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer);
+void inheritance_free(struct inheritance *inheritance);
