@@ -8,53 +8,40 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/file.h"
-#include "base/harden.h"
-#include "base/key_file.h"
 #include "base/log.h"
 #include "base/log_timer.h"
 #include "base/notify.h"
 #include "base/rights.h"
-#include "base/sandbox.h"
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
 #include "server/config.h"
 #include "server/control_socket.h"
+#include "server/credentials.h"
 #include "server/data_plane.h"
 #include "server/device_watch.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
 #include "server/host_setup.h"
-#include "server/identity.h"
 #include "server/inspection.h"
-#include "server/key_pair.h"
 #include "server/listener.h"
 #include "server/lock.h"
 #include "server/pending_connects.h"
+#include "server/privileges.h"
 #include "server/requests.h"
 #include "server/signer_supervisor.h"
 #include "server/snapshot.h"
 
-enum {
-	SHORTEST_GOOD_PASSWORD = 16, /* characters */
-	SPARE_FILES = 64, /* of a gate: what is no connection and no listener */
-};
-
-static const char server_key_path[] = RUN_FOLDER "/server-key";
-
 struct broker {
 	const struct server_config *config;
 	int lock;
-	struct key private_key;
-	struct identity identity;
+	struct credentials credentials;
 	struct listeners listeners;
 	struct data_plane data_plane;
 	struct host *host;
@@ -180,76 +167,16 @@ static int take_lock(struct broker *broker)
 	return broker->lock;
 }
 
-/* What clients take us for, and how another host becomes the same to them. */
-static void report_identity(const struct broker *broker)
-{
-	const char *given = broker->config->tls_key;
-
-	log_info("TLS public key: %s", broker->identity.pin);
-	if (given)
-		log_info("hosts that an address moves between need this TLS key, %s", given);
-	else
-		log_info("hosts that an address moves between need this TLS key: on the other one, "
-			 "`scp -p THIS-HOST:" KEY_PAIR_KEY " " KEY_PAIR_KEY
-			 "`, remove " KEY_PAIR_CERTIFICATE " there, and start");
-}
-
-/* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
-static void check_password(const char *password)
-{
-	if (strlen(password) < SHORTEST_GOOD_PASSWORD)
-		log_warning("the password has less than %d characters, and can be guessed: make "
-			    "one with `openssl rand -base64 24`",
-			SHORTEST_GOOD_PASSWORD);
-}
-
-static int load_keys(struct broker *broker)
-{
-	const struct server_config *config = broker->config;
-	int error = key_file_load_or_create(server_key_path, &broker->private_key);
-
-	if (error < 0) {
-		log_error("cannot use the WireGuard key %s: %s", server_key_path,
-			error == -EINVAL ? "it is no key; remove it to have a new one made"
-					 : strerror(-error));
-		return error;
-	}
-	if (file_is_exposed(server_key_path))
-		log_warning("%s is exposed: it should be root's, with mode 0600", server_key_path);
-	error = identity_load(&broker->identity, config->tls_certificate, config->tls_key,
-		config->binds, config->n_binds);
-	if (error == 0)
-		report_identity(broker);
-	return error;
-}
-
-/* What a server's work needs: the network, port 443, and processes as other users. */
-static int give_up_rights(const struct broker *broker)
-{
-	static const cap_value_t own[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-		CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL};
-	static const cap_value_t devices[] = {CAP_BPF};
-	const bool starts_devices = data_plane_starts_processes(&broker->data_plane);
-	const struct harden_config config = {
-		.capabilities = own,
-		.n_capabilities = sizeof own / sizeof *own,
-		.childrens = devices,
-		.n_childrens = starts_devices ? 1 : 0,
-		.allows_bpf = starts_devices,
-	};
-
-	return harden_process(&config);
-}
-
 /* The host is made ready first: the firewall must be there before the first packet. */
 static int open_data_plane(struct broker *broker)
 {
 	const struct data_plane_answer to_gates = {answer, broker};
 	struct data_plane *data_plane = &broker->data_plane;
-	int error = data_plane_find(data_plane, broker->config, &broker->private_key, &to_gates);
+	int error = data_plane_find(
+		data_plane, broker->config, &broker->credentials.private_key, &to_gates);
 
 	if (error == 0)
-		error = give_up_rights(broker);
+		error = privileges_give_up(data_plane_starts_processes(data_plane));
 	if (error == 0)
 		error = host_setup(
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
@@ -292,8 +219,8 @@ static int start_signers(struct broker *broker)
 {
 	struct signer_supervisor_config config = {
 		.n_gates = broker->config->n_gates,
-		.key_is_fast = broker->identity.key_is_fast,
-		.key_fd = broker->identity.key_fd,
+		.key_is_fast = broker->credentials.identity.key_is_fast,
+		.key_fd = broker->credentials.identity.key_fd,
 		.on_socket = on_signer_socket,
 		.on_dropped = on_gate_dropped,
 		.context = broker,
@@ -317,8 +244,8 @@ static int start_gates(struct broker *broker)
 		.on_drained = stop_draining,
 		.context = broker,
 	};
-	int error = gate_setup_describe(&broker->gate_settings, broker->config, &broker->identity,
-		broker->data_plane.endpoints);
+	int error = gate_setup_describe(&broker->gate_settings, broker->config,
+		&broker->credentials.identity, broker->data_plane.endpoints);
 
 	return error < 0 ? error : gate_supervisor_new(broker->base, &config, &broker->supervisor);
 }
@@ -332,7 +259,7 @@ static int report(void *context, struct evbuffer *out)
 		.signers = broker->signers,
 		.n_gates = broker->config->n_gates,
 		.host = broker->host,
-		.pin = broker->identity.pin,
+		.pin = broker->credentials.identity.pin,
 		.started_ms = broker->started_ms,
 		.is_draining = broker->draining,
 	};
@@ -391,7 +318,7 @@ static int start(struct broker *broker)
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
-		error = load_keys(broker);
+		error = credentials_load(&broker->credentials, broker->config);
 	if (error == 0)
 		error = listeners_open(&broker->listeners, broker->config->binds,
 			broker->config->n_binds, CONTROL_PORT);
@@ -416,8 +343,7 @@ static void free_memory(struct broker *broker)
 	free(broker->gate_settings.endpoints);
 	data_plane_free(&broker->data_plane);
 	listeners_close(&broker->listeners);
-	identity_free(&broker->identity);
-	key_wipe(&broker->private_key);
+	credentials_free(&broker->credentials);
 	if (broker->lock >= 0)
 		close(broker->lock);
 }
@@ -440,24 +366,11 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
-/* A listener for each --ip, and twice as many while a gate is being started; and what a gate needs,
- * since the right to raise the limit is given up. */
-static void raise_file_limit(const struct server_config *config)
-{
-	struct rlimit limit;
-
-	sandbox_raise_files(config->max_connections + (unsigned int)config->n_binds + SPARE_FILES);
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int broker_run(const struct server_config *config)
 {
 	struct broker broker = {.config = config,
 		.lock = -1,
-		.identity.key_fd = -1,
+		.credentials.identity.key_fd = -1,
 		.started_ms = clock_now_ms(&system_clock)};
 	int error, stop_error;
 
@@ -467,10 +380,10 @@ int broker_run(const struct server_config *config)
 	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
-	raise_file_limit(config);
+	privileges_raise_files(config);
 	log_open();
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
-	check_password(config->password);
+	credentials_check_password(config->password);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

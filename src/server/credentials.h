@@ -1,0 +1,21 @@
+/* By what clients know the server, and it knows them. */
+#pragma once
+
+#include "base/key.h"
+#include "server/identity.h"
+
+struct server_config;
+
+struct credentials {
+	struct key private_key; /* of WireGuard */
+	struct identity identity; /* of TLS */
+};
+
+/* Warns of a password that can be guessed. */
+void credentials_check_password(const char *password);
+
+/* Loads both, or makes them where there are none. Says by which fingerprint clients know the
+ * server, and logs what goes wrong. Returns 0 or -errno. */
+int credentials_load(struct credentials *credentials, const struct server_config *config);
+/* Wipes the key, closes and frees. */
+void credentials_free(struct credentials *credentials);
