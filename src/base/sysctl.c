@@ -35,7 +35,7 @@ int sysctl_read(const char *path, int *value)
 
 int sysctl_write(const char *path, int value)
 {
-	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+	auto_close int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;

@@ -9,6 +9,7 @@
 
 #include "host/firewall_egress.h"
 #include "host/firewall_flows.h"
+#include "host/firewall_fragments.h"
 #include "host/host_config.h"
 
 typedef void endpoint_fn(FILE *out, const struct host_endpoint *endpoint);
@@ -284,6 +285,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	write_sets(out, config);
 	firewall_write_egress(out, config);
 	firewall_write_flows(out, config);
+	firewall_write_fragments(out, config);
 	write_tunnel_chain(out);
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		write_endpoint_chains(out, &config->endpoints[i]);

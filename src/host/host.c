@@ -22,6 +22,7 @@
 #include "host/firewall_flows.h"
 #include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
+#include "host/fragments.h"
 #include "host/forward_watch.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
@@ -151,6 +152,7 @@ static int prepare_firewall(struct host *host)
 		return error;
 	egress_policy_log(&host->config.policy);
 	/* Only now that the firewall has had the kernel load it. */
+	fragments_make_room(NULL, memory_of_machine());
 	tracking_make_room(NULL, firewall_peers_room(&host->config), memory_of_machine());
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);

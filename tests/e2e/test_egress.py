@@ -354,3 +354,14 @@ def test_ipv6_in_a_tunnel_reaches_nothing_and_is_counted(shared_host, tunnel):
     assert "2001:db8:bad" not in host.ns.run("ip -6 route")
     assert wait.until(lambda: dropped(host) > before, what="it is counted")
     host.ns.run("ip -6 addr del 2001:db8::1/64 dev vprox0")
+
+
+def test_no_client_keeps_others_fragments_from_being_put_together(shared_host, tunnel, other_client):
+    """They wait for the others in memory that all share: by default there is room for 1,700."""
+    victim = shared_host.tunnel("ipip", other_client, device="ipip1").up()
+    lonely = [ipv4(tunnel.inner, echo.VISITED, UDP, bytes(1000), ident=i, more_fragments=True)
+              for i in range(3000)]
+    for i in range(0, len(lonely), 100):
+        send(tunnel.ns, tunnel.device, *lonely[i:i + 100])
+        time.sleep(0.005)  # no queue in between shall overflow
+    assert victim.ping(echo.VISITED, options="-s 4000")

@@ -9,8 +9,9 @@ import pytest
 from attack import (BIND, GATEWAY, PEER_1, PEER_WG, VICTIM, WEB, arrives_outside,
                     echo_is_answered, eventually, holds, listening, numbers)
 from conftest import INTERNET, SERVER, Tool, sh
+from lib import wait
 from lib.capture import Capture
-from lib.packets import ACK, ICMP, RST, SYN, TCP, UDP, icmp_echo, ipv4, tcp, udp
+from lib.packets import ACK, ICMP, RST, SYN, TCP, UDP, fragments, icmp_echo, ipv4, tcp, udp
 
 SLICES = "ip saddr & 0.0.0.15 vmap"
 ALL_PORTS = ("chain source_nat {",
@@ -21,6 +22,7 @@ RATE, COUNT = "update @rates", "\t\tgoto count"
 NEIGHBOUR_IN_SLICE = "10.100.0.18"
 MANY = 60000
 MOST_FLOWS = 2048
+FORGOTTEN_SECONDS = 4  # fragments whose others have not come
 FORGIVEN_SECONDS = 1.5  # who had too many begins none for a second
 MOST_SAMPLED = 2600  # half of them are only estimated
 
@@ -54,6 +56,50 @@ def udp_leaves(world, source, destination):
     port = next(numbers)
     return arrives_outside(world, "vprox0", ipv4(source, destination, UDP, udp(port, 53, b"mine")),
                            lambda p: p.proto == UDP and p.dst == destination and p.data == b"mine")
+
+
+# Memory for fragments
+
+
+def half(source, destination, size, ident):
+    """A fragment whose others never come."""
+    return ipv4(source, destination, UDP, bytes(size), ident=ident, more_fragments=True)
+
+
+def large_datagram_leaves(world, source, destination):
+    whole = ipv4(source, destination, UDP, udp(next(numbers), 53, b"mine" * 200), ident=7)
+    first, second = fragments(whole, 600)
+    world.tuns["vprox0"].send(first)
+    return arrives_outside(world, "vprox0", second,
+                           lambda p: p.proto == UDP and p.dst == destination and b"mine" in p.raw)
+
+
+def waiting_bytes():
+    return int(sh(SERVER, "cat /proc/net/sockstat").split("memory")[1].split()[0])
+
+
+def takes_all(world, sources, n, size, room):
+    """Whether so many fragments leave no room for anybody else's."""
+    sh(SERVER, f"sysctl -qw net.ipv4.ipfrag_high_thresh={room} net.ipv4.ipfrag_time={FORGOTTEN_SECONDS}")
+    flood(world, "vp0-1", (half(sources[i % len(sources)], VICTIM, size, i // len(sources))
+                           for i in range(n)))
+    taken = not eventually(large_datagram_leaves, world, PEER_WG, VICTIM)
+    wait.until(lambda: waiting_bytes() == 0, what="they are forgotten")
+    return taken
+
+
+@pytest.mark.parametrize("rule, n, size, room", [
+    ("update @fragment_bytes", 1200, 60000, 64 << 20),
+    ("update @fragment_rates", 40000, 16, 16 << 20)])
+def test_no_client_takes_the_memory_that_all_fragments_wait_in(world, rule, n, size, room):
+    holds(world, lambda w: takes_all(w, [PEER_1], n, size, room), rule)
+    assert counted("refused_rate") > 0
+
+
+def test_no_client_takes_it_in_the_name_of_others(world):
+    others = [f"10.100.0.{i}" for i in range(20, 120)]
+    holds(world, lambda w: takes_all(w, others, 1200, 60000, 64 << 20),
+          "fib saddr . iif oif missing drop")
 
 
 # Source ports
