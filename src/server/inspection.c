@@ -25,7 +25,9 @@ static void remove_if_due(
 {
 	if (peer->removal_reason)
 		return;
-	if (has_vanished(endpoint, peer))
+	if (peer->is_unmade)
+		removals_add(&endpoint->removals, peer, removal_unmade, NULL);
+	else if (has_vanished(endpoint, peer))
 		removals_add(&endpoint->removals, peer, "its interface has vanished", NULL);
 	else if (peer_is_idle(peer, rule, now_ms))
 		removals_add(&endpoint->removals, peer, "idle", NULL);

@@ -34,6 +34,7 @@ struct peer {
 	struct plane_usage usage; /* as last read from the plane */
 	struct peer_rate rate;
 	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
+	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
 	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */

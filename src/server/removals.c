@@ -26,6 +26,8 @@ enum {
 	WIREGUARD_BATCH = 8,
 };
 
+const char removal_unmade[] = "its tunnel could not be made";
+
 struct waiter {
 	struct waiter *next;
 	struct reply_to reply_to;

@@ -14,6 +14,9 @@ struct reply_to;
 
 struct removals;
 
+/* Why a peer goes that is_unmade. */
+extern const char removal_unmade[];
+
 /* Returns 0 or -ENOMEM. */
 int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base);
 /* Forgets the queue; the peers stay, nobody is answered. */

@@ -89,13 +89,14 @@ static bool has_its_share(const struct endpoint *endpoint, struct ipv4 source)
 /*
  * Of a new peer whose tunnel could not be made. That nothing of it is there is not certain: a
  * device that did not answer in time may make it yet, and one that was lost may have been given it.
- * So it holds its address until the data plane confirms that it is gone. Without a device there is
- * nobody to ask: the next one gets it with the others, and it goes when it is idle.
+ * So it holds its address until the data plane confirms that it is gone. While there is nobody to
+ * ask, each question would keep all requests waiting: the inspection asks once the device answers.
  */
-static void give_up(struct endpoint *endpoint, struct peer *peer)
+static void give_up(struct endpoint *endpoint, struct peer *peer, int error)
 {
-	if (endpoint->device)
-		removals_add(&endpoint->removals, peer, "its tunnel could not be made", NULL);
+	peer->is_unmade = true;
+	if (endpoint->device && error != -ETIMEDOUT)
+		removals_add(&endpoint->removals, peer, removal_unmade, NULL);
 }
 
 static void log_failure(struct endpoint *endpoint, const struct plane_peer *id, struct ipv4 source,
@@ -132,7 +133,7 @@ static int connect_new(
 		log_failure(endpoint, id, source,
 			peer ? plane_error(endpoint->plane) : strerror(-error));
 		if (peer)
-			give_up(endpoint, peer);
+			give_up(endpoint, peer, error);
 		else
 			release(endpoint, id->inner);
 		return IPC_FAILED;
@@ -196,6 +197,7 @@ static enum ipc_status connect_again(
 			return IPC_FAILED;
 		}
 	}
+	peer->is_unmade = false;
 	peer->connected_ms = clock_now_ms(endpoint->clock);
 	peers_set_source(&endpoint->peers, peer, source);
 	newcomers_add(&endpoint->newcomers, peer);

@@ -236,7 +236,7 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
 @pytest.mark.parametrize("kind", ["wireguard", "ipip"])
 def test_who_was_refused_by_a_device_that_was_late_keeps_no_address(host, clients, kind):
     """It makes the peer when it goes on, long after the answer."""
-    host.start("--reap-interval=1h", block="10.9.8.0/30", expected=["cannot"])
+    host.start("--reap-interval=1s", block="10.9.8.0/30", expected=["cannot"])
     first, second = clients(2)
     (device, _) = host.device_processes()
     os.kill(device, signal.SIGSTOP)
