@@ -61,6 +61,7 @@ def connects(tunnel, address, port):
     return None
 
 
+@pytest.mark.old_kernel
 def test_networks_behind_the_host_are_not_reached_and_clients_are_told_at_once(
         shared_host, tunnel):
     for address in CLOSED:
@@ -170,6 +171,7 @@ def path_mtu(host, address):
     return int(found.group(1)) if found else None
 
 
+@pytest.mark.old_kernel
 def test_no_client_changes_the_servers_path_to_another_client(shared_host, tunnel, other_client):
     """By an error about the server's outer packets to that one."""
     victim = shared_host.tunnel("wireguard", other_client).up(listen_port=51820)
@@ -210,6 +212,7 @@ def test_an_error_in_a_clients_own_flow_is_passed_on(world, shared_host, tunnel)
 
 # What all need
 
+@pytest.mark.old_kernel
 def test_no_client_takes_all_source_ports_to_a_server_or_all_room_for_connections(
         shared_host, tunnel, other_client):
     """60,000 connections from one client to one server, where it may have 2,048."""

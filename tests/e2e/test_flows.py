@@ -122,6 +122,7 @@ def assert_apart(session, second):
         seen.none(lambda p: not p.outgoing and FIRST in p.raw, SILENCE_S)
 
 
+@pytest.mark.old_kernel
 @pytest.mark.plane
 @pytest.mark.sanitize
 def test_a_tcp_connection_is_not_handed_to_the_next_holder(host, kind, client, other_client,
@@ -214,6 +215,7 @@ def test_connections_of_those_who_stay_go_on_over_a_restart(host, kind, client, 
     assert opened.near.recv(100) == b"and here"
 
 
+@pytest.mark.old_kernel
 @pytest.mark.plane
 @pytest.mark.sanitize
 def test_an_address_with_ten_thousand_connections_is_given_to_one_who_waits(host, clients, client):
@@ -271,6 +273,7 @@ class HostSession:
                                                   self.acknowledged, data))
 
 
+@pytest.mark.old_kernel
 @pytest.mark.plane
 def test_a_connection_to_the_host_is_not_handed_to_the_next_holder(host, kind, client,
                                                                   other_client):
