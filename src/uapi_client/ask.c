@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret_text.h"
 
 enum {
 	/* A device that hangs must not hang the server; and clients wait for 5 s. */
@@ -94,62 +95,32 @@ static int send_all(int fd, const char *text, uint64_t end_ms)
 	return 0;
 }
 
-/* A text that grows. Private keys may be in it, so that no copy of it stays behind. */
-struct answer {
-	char *text; /* with a NUL behind it, once there is some */
-	size_t used, size;
-};
-
-static void wipe(struct answer *answer)
-{
-	if (answer->text)
-		explicit_bzero(answer->text, answer->used);
-	free(answer->text);
-	*answer = (struct answer){0};
-}
-
-static int make_room(struct answer *answer)
-{
-	struct answer grown = {.used = answer->used, .size = 2 * answer->size + PART_SIZE};
-
-	if (answer->size - answer->used >= PART_SIZE)
-		return 0;
-	grown.text = answer->size < ANSWER_MAX ? malloc(grown.size + 1) : NULL;
-	if (!grown.text)
-		return -ENOMEM;
-	if (answer->text)
-		memcpy(grown.text, answer->text, answer->used);
-	wipe(answer);
-	*answer = grown;
-	return 0;
-}
-
 /* Returns 0 whether or not something came, or -errno; -ENODEV at the end. */
-static int receive_part(int fd, uint64_t end_ms, struct answer *answer)
+static int receive_part(int fd, uint64_t end_ms, struct secret_text *answer)
 {
-	int error = make_room(answer);
+	int error = answer->used < ANSWER_MAX ? secret_text_reserve(answer, PART_SIZE) : -ENOMEM;
 	ssize_t n;
 
 	if (error == 0)
 		error = await(fd, POLLIN, end_ms);
 	if (error < 0)
 		return error;
-	n = recv(fd, answer->text + answer->used, answer->size - answer->used, MSG_DONTWAIT);
+	n = recv(fd, answer->s + answer->used, answer->size - answer->used, MSG_DONTWAIT);
 	if (n <= 0)
 		return n == 0 ? -ENODEV : socket_error();
 	answer->used += (size_t)n;
-	answer->text[answer->used] = '\0';
+	answer->s[answer->used] = '\0';
 	return 0;
 }
 
-static bool is_whole(const struct answer *answer)
+static bool is_whole(const struct secret_text *answer)
 {
 	return answer->used >= strlen(end) &&
-	       strcmp(answer->text + answer->used - strlen(end), end) == 0;
+	       strcmp(answer->s + answer->used - strlen(end), end) == 0;
 }
 
 /* Reads up to and with the empty line. */
-static int receive_all(int fd, uint64_t end_ms, struct answer *answer)
+static int receive_all(int fd, uint64_t end_ms, struct secret_text *answer)
 {
 	int error = 0;
 
@@ -177,18 +148,18 @@ int uapi_client_ask(const char *name, const char *request, char **answer)
 {
 	const uint64_t end_ms = clock_now_ms(&system_clock) + (answer ? DUMP_TIME_MS : SILENCE_MS);
 	auto_close int fd = connect_to(name);
-	struct answer received = {0};
+	struct secret_text received = {0};
 	int error = fd < 0 ? fd : send_all(fd, request, end_ms);
 
 	if (error == 0)
 		error = receive_all(fd, end_ms, &received);
 	if (error == 0)
-		error = cut_errno(received.text);
+		error = cut_errno(received.s);
 	if (error == 0 && answer) {
-		*answer = received.text;
+		*answer = received.s;
 		return 0;
 	}
-	wipe(&received);
+	secret_text_wipe(&received);
 	return error;
 }
 

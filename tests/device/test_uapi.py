@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from lib import memory
 from net import DEVICE, INNER, OTHER, Device, Network, connect, ping, run, wait_until
 from uapi_requests import KEYS, PORT, TABLE, TAKEN
 
@@ -359,3 +360,21 @@ def test_connections_beyond_the_64th_are_closed_until_one_ends(device):
     wait_until(lambda: device.uapi("get=1\n\n"), what="an answer")
     for connection in held:
         connection.close()
+
+
+def test_of_what_was_said_of_keys_nothing_stays_in_memory(crowded):
+    """The keys themselves do; their text, in requests and answers, is wiped."""
+    peer, private_key, preshared = "11" * 32, KEYS["$KEY"], KEYS["$PSK"]
+    with opened(crowded) as connection:  # which stays open
+        connection.sendall(f"set=1\nprivate_key={private_key}\npublic_key={peer}\n"
+                           f"preshared_key={preshared}\n\n".encode())
+        for _ in range(3):
+            connection.sendall(b"get=1\n\n")
+        answer = receive(connection, 4, SECONDS).decode()
+        assert errors(answer.encode()) == [0] * 4
+        assert answer.count(private_key) == 3 == answer.count(preshared)
+        crowded.uapi(f"get_peer={peer}\n\n")
+        assert memory.holds(crowded.process.pid, bytes.fromhex(preshared)), "it is looked through"
+        for secret in private_key, preshared:
+            # half of it is enough
+            assert not memory.holds(crowded.process.pid, secret[16:48].encode())

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "base/secret_text.h"
 #include "device/ipip/ipip.h"
 #include "device/peers.h"
 #include "device/uapi/uapi_get.h"
@@ -43,8 +44,8 @@ struct uapi_connection {
 	struct in_addr ipip_peer; /* of get_ipip_peer */
 	size_t used; /* of line */
 	char line[UAPI_LINE_MAX];
-	char *answer; /* what is still to be written, or NULL */
-	size_t answer_length, written;
+	struct secret_text answer; /* empty: there is none */
+	size_t written; /* of the answer */
 };
 
 struct uapi {
@@ -79,7 +80,7 @@ static void close_connection(struct uapi *uapi, struct uapi_connection *connecti
 		at = &(*at)->next;
 	*at = connection->next;
 	close(connection->fd);
-	free(connection->answer);
+	secret_text_wipe(&connection->answer);
 	explicit_bzero(connection, sizeof *connection);
 	free(connection);
 	uapi->n--;
@@ -116,96 +117,83 @@ static void accept_connection(struct uapi *uapi)
 	uapi->n++;
 }
 
+static bool is_answering(const struct uapi_connection *connection)
+{
+	return connection->answer.used > 0;
+}
+
 /* Writes what it can. Returns false if the connection is to be closed. */
 static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 {
 	struct epoll_event event = {.data.ptr = connection};
-	ssize_t n = send(connection->fd, connection->answer + connection->written,
-		connection->answer_length - connection->written, MSG_NOSIGNAL);
+	ssize_t n = send(connection->fd, connection->answer.s + connection->written,
+		connection->answer.used - connection->written, MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
 	if (n > 0)
 		connection->written += (size_t)n;
-	if (connection->written == connection->answer_length) {
-		explicit_bzero(connection->answer, connection->answer_length);
-		free(connection->answer);
-		connection->answer = NULL;
+	if (connection->written == connection->answer.used) {
+		secret_text_wipe(&connection->answer);
 		if (connection->ended)
 			return false;
 	}
-	event.events = connection->answer ? EPOLLOUT : EPOLLIN;
+	event.events = is_answering(connection) ? EPOLLOUT : EPOLLIN;
 	return epoll_ctl(uapi->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
 }
 
-static char *nothing(size_t *length)
-{
-	*length = 0;
-	return calloc(1, 1);
-}
-
-static char *answer_peer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
+static int answer_peer(struct uapi *uapi, struct uapi_connection *connection)
 {
 	struct wg_peer *peer = device_find_peer(uapi->device, &connection->peer);
 
-	if (peer)
-		return uapi_get_peer(peer, length);
-	connection->error = -ENOENT;
-	return nothing(length);
+	if (!peer)
+		return -ENOENT;
+	uapi_get_peer(peer, &connection->answer);
+	return 0;
 }
 
-static char *answer_ipip_peer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
+static int answer_ipip_peer(struct uapi *uapi, struct uapi_connection *connection)
 {
 	struct ipip_peer *peer = ipip_find_peer(&uapi->device->shared.ipip, connection->ipip_peer);
 
-	if (peer)
-		return uapi_get_ipip_peer(uapi->device, peer, length);
-	connection->error = -ENOENT;
-	return nothing(length);
+	if (!peer)
+		return -ENOENT;
+	uapi_get_ipip_peer(uapi->device, peer, &connection->answer);
+	return 0;
 }
 
-static char *make_answer(struct uapi *uapi, struct uapi_connection *connection, size_t *length)
+/* What a question asks for. Returns 0 or a negative errno. */
+static int answer_question(struct uapi *uapi, struct uapi_connection *connection)
 {
-	if (connection->error < 0)
-		return nothing(length);
 	switch (connection->operation) {
 	case OPERATION_GET:
-		return uapi_get(uapi->device, length);
+		uapi_get(uapi->device, &connection->answer);
+		return 0;
 	case OPERATION_GET_IPIP:
-		return uapi_get_ipip(uapi->device, length);
+		uapi_get_ipip(uapi->device, &connection->answer);
+		return 0;
 	case OPERATION_GET_DROPS:
-		return uapi_get_drops(uapi->device, length);
+		uapi_get_drops(uapi->device, &connection->answer);
+		return 0;
 	case OPERATION_GET_PEER:
-		return answer_peer(uapi, connection, length);
+		return answer_peer(uapi, connection);
 	case OPERATION_GET_IPIP_PEER:
-		return answer_ipip_peer(uapi, connection, length);
+		return answer_ipip_peer(uapi, connection);
 	default:
-		return nothing(length);
+		return 0;
 	}
 }
 
 /* The request is there whole. Returns false if the connection is to be closed. */
 static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 {
-	char end[sizeof "errno=-2147483648\n\n"];
-	size_t length, end_length;
-	char *body = make_answer(uapi, connection, &length);
-
-	if (!body)
-		return false;
-	end_length = (size_t)snprintf(end, sizeof end, "errno=%d\n\n", connection->error);
-	connection->answer = malloc(length + end_length);
-	if (connection->answer) {
-		memcpy(connection->answer, body, length);
-		memcpy(connection->answer + length, end, end_length);
-	}
-	explicit_bzero(body, length);
-	free(body);
-	connection->answer_length = length + end_length;
+	if (connection->error == 0)
+		connection->error = answer_question(uapi, connection);
+	secret_text_append(&connection->answer, "errno=%d\n\n", connection->error);
 	connection->written = 0;
 	connection->operation = OPERATION_NONE;
 	connection->error = 0;
-	return connection->answer && write_answer(uapi, connection);
+	return !connection->answer.failed && write_answer(uapi, connection);
 }
 
 static void begin(struct uapi *uapi, struct uapi_connection *connection, const char *line)
@@ -286,7 +274,8 @@ static bool parse_lines(struct uapi *uapi, struct uapi_connection *connection)
 {
 	char *end;
 
-	while (!connection->answer && (end = memchr(connection->line, '\n', connection->used))) {
+	while (!is_answering(connection) &&
+		(end = memchr(connection->line, '\n', connection->used))) {
 		size_t length = (size_t)(end - connection->line);
 
 		if (!parse_line(uapi, connection, connection->line, length))
@@ -295,7 +284,7 @@ static bool parse_lines(struct uapi *uapi, struct uapi_connection *connection)
 		memmove(connection->line, end + 1, connection->used);
 		explicit_bzero(connection->line + connection->used, length + 1);
 	}
-	if (connection->answer || connection->used < sizeof connection->line)
+	if (is_answering(connection) || connection->used < sizeof connection->line)
 		return true;
 	return finish_early(uapi, connection, -EINVAL); /* a line without end */
 }
@@ -313,7 +302,7 @@ static bool serve_connection(struct uapi *uapi, struct uapi_connection *connecti
 {
 	ssize_t n;
 
-	if (connection->answer)
+	if (is_answering(connection))
 		return write_answer(uapi, connection) && parse_lines(uapi, connection);
 	n = recv(connection->fd, connection->line + connection->used,
 		sizeof connection->line - connection->used, 0);

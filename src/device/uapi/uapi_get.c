@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/hex.h"
@@ -17,23 +17,32 @@ static unsigned long long read_counter(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static void write_endpoint(FILE *out, const struct udp_endpoint *endpoint)
+/* A line of a key that nobody else may know. */
+static void write_secret(struct secret_text *out, const char *name, const struct key *key)
+{
+	struct hex_text text = hex_key(key);
+
+	secret_text_append(out, "%s=%s\n", name, text.s);
+	explicit_bzero(&text, sizeof text);
+}
+
+static void write_endpoint(struct secret_text *out, const struct udp_endpoint *endpoint)
 {
 	char text[INET6_ADDRSTRLEN];
 
 	if (endpoint->family == AF_INET) {
 		inet_ntop(AF_INET, &endpoint->v4.sin_addr, text, sizeof text);
-		fprintf(out, "endpoint=%s:%u\n", text, ntohs(endpoint->v4.sin_port));
+		secret_text_append(out, "endpoint=%s:%u\n", text, ntohs(endpoint->v4.sin_port));
 	} else if (endpoint->family == AF_INET6) {
 		inet_ntop(AF_INET6, &endpoint->v6.sin6_addr, text, sizeof text);
-		fprintf(out, "endpoint=[%s", text);
+		secret_text_append(out, "endpoint=[%s", text);
 		if (endpoint->v6.sin6_scope_id)
-			fprintf(out, "%%%u", endpoint->v6.sin6_scope_id);
-		fprintf(out, "]:%u\n", ntohs(endpoint->v6.sin6_port));
+			secret_text_append(out, "%%%u", endpoint->v6.sin6_scope_id);
+		secret_text_append(out, "]:%u\n", ntohs(endpoint->v6.sin6_port));
 	}
 }
 
-static void write_allowed_ips(FILE *out, const struct allowedips_owner *owner)
+static void write_allowed_ips(struct secret_text *out, const struct allowedips_owner *owner)
 {
 	const struct allowedips_entry *entry = NULL;
 	struct allowed_ip prefix;
@@ -41,11 +50,11 @@ static void write_allowed_ips(FILE *out, const struct allowedips_owner *owner)
 
 	while ((entry = allowedips_next(owner, entry, &prefix))) {
 		inet_ntop(prefix.family, prefix.address, text, sizeof text);
-		fprintf(out, "allowed_ip=%s/%u\n", text, prefix.length);
+		secret_text_append(out, "allowed_ip=%s/%u\n", text, prefix.length);
 	}
 }
 
-static void write_peer(FILE *out, const struct wg_peer *peer)
+static void write_peer(struct secret_text *out, const struct wg_peer *peer)
 {
 	static const struct key no_key;
 	const struct key *preshared = peer->remote.preshared ? peer->remote.preshared : &no_key;
@@ -53,90 +62,72 @@ static void write_peer(FILE *out, const struct wg_peer *peer)
 	struct udp_endpoint endpoint;
 
 	peer_address_get(&peer->address, &endpoint);
-	fprintf(out, "public_key=%s\n", hex_key(&peer->remote.public_key).s);
-	fprintf(out, "preshared_key=%s\n", hex_key(preshared).s);
-	fprintf(out, "protocol_version=1\n");
+	secret_text_append(out, "public_key=%s\n", hex_key(&peer->remote.public_key).s);
+	write_secret(out, "preshared_key", preshared);
+	secret_text_append(out, "protocol_version=1\n");
 	write_endpoint(out, &endpoint);
-	fprintf(out, "last_handshake_time_sec=%llu\n", handshake / NS_PER_S);
-	fprintf(out, "last_handshake_time_nsec=%llu\n", handshake % NS_PER_S);
-	fprintf(out, "tx_bytes=%llu\n", read_counter(&peer->target.sent));
-	fprintf(out, "rx_bytes=%llu\n", read_counter(&peer->target.received));
-	fprintf(out, "persistent_keepalive_interval=%u\n", peer->persistent_s);
+	secret_text_append(out, "last_handshake_time_sec=%llu\n", handshake / NS_PER_S);
+	secret_text_append(out, "last_handshake_time_nsec=%llu\n", handshake % NS_PER_S);
+	secret_text_append(out, "tx_bytes=%llu\n", read_counter(&peer->target.sent));
+	secret_text_append(out, "rx_bytes=%llu\n", read_counter(&peer->target.received));
+	secret_text_append(out, "persistent_keepalive_interval=%u\n", peer->persistent_s);
 	write_allowed_ips(out, &peer->target.inner);
 }
 
-char *uapi_get(struct device *device, size_t *length)
+void uapi_get(struct device *device, struct secret_text *out)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, length);
-
-	if (!out)
-		return NULL;
 	if (!key_is_zero(&device->private_key))
-		fprintf(out, "private_key=%s\n", hex_key(&device->private_key).s);
-	fprintf(out, "listen_port=%u\n", device->port);
+		write_secret(out, "private_key", &device->private_key);
+	secret_text_append(out, "listen_port=%u\n", device->port);
 	if (device->mark)
-		fprintf(out, "fwmark=%u\n", device->mark);
+		secret_text_append(out, "fwmark=%u\n", device->mark);
 	for (struct target *t = device->first; t; t = t->next)
 		if (t->kind == TARGET_WIREGUARD)
 			write_peer(out, wg_peer_of(t));
-	return fclose(out) == 0 ? text : NULL;
 }
 
-static void write_ipip_peer(
-	FILE *out, const struct device *device, const struct ipip_peer *peer, uint64_t now)
+static void write_ipip_peer(struct secret_text *out, const struct device *device,
+	const struct ipip_peer *peer, uint64_t now)
 {
 	struct ipip_usage usage = fast_path_usage(&device->fast_path, peer);
 	char address[INET_ADDRSTRLEN];
 
-	fprintf(out, "ipip_peer=%s\n", inet_ntop(AF_INET, &peer->remote, address, sizeof address));
-	fprintf(out, "ipip_inner=%s\n", inet_ntop(AF_INET, &peer->source, address, sizeof address));
-	fprintf(out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent, usage.received);
+	secret_text_append(
+		out, "ipip_peer=%s\n", inet_ntop(AF_INET, &peer->remote, address, sizeof address));
+	secret_text_append(
+		out, "ipip_inner=%s\n", inet_ntop(AF_INET, &peer->source, address, sizeof address));
+	secret_text_append(
+		out, "tx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64 "\n", usage.sent, usage.received);
 	if (usage.active_ms)
-		fprintf(out, "idle_ms=%" PRIu64 "\n",
+		secret_text_append(out, "idle_ms=%" PRIu64 "\n",
 			now > usage.active_ms ? now - usage.active_ms : 0);
 }
 
-char *uapi_get_ipip(struct device *device, size_t *length)
+void uapi_get_ipip(struct device *device, struct secret_text *out)
 {
 	uint64_t now = clock_now_ms(&boot_clock);
-	char *text = NULL, address[INET_ADDRSTRLEN];
-	FILE *out = open_memstream(&text, length);
+	char address[INET_ADDRSTRLEN];
 
-	if (!out)
-		return NULL;
 	if (device->shared.ipip.raw >= 0)
-		fprintf(out, "ipip_local=%s\n",
+		secret_text_append(out, "ipip_local=%s\n",
 			inet_ntop(AF_INET, &device->ipip_local, address, sizeof address));
 	for (struct target *t = device->first; t; t = t->next)
 		if (t->kind == TARGET_IPIP)
 			write_ipip_peer(out, device, ipip_peer_of(t), now);
-	return fclose(out) == 0 ? text : NULL;
 }
 
-char *uapi_get_peer(const struct wg_peer *peer, size_t *length)
+void uapi_get_peer(const struct wg_peer *peer, struct secret_text *out)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, length);
-
-	if (!out)
-		return NULL;
 	write_peer(out, peer);
-	return fclose(out) == 0 ? text : NULL;
 }
 
-char *uapi_get_ipip_peer(const struct device *device, const struct ipip_peer *peer, size_t *length)
+void uapi_get_ipip_peer(
+	const struct device *device, const struct ipip_peer *peer, struct secret_text *out)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, length);
-
-	if (!out)
-		return NULL;
 	write_ipip_peer(out, device, peer, clock_now_ms(&boot_clock));
-	return fclose(out) == 0 ? text : NULL;
 }
 
-char *uapi_get_drops(struct device *device, size_t *length)
+void uapi_get_drops(struct device *device, struct secret_text *out)
 {
 	const struct drops *drops = &device->shared.drops;
 	const struct wireguard_drops *handshakes = &device->shared.wireguard.dropped;
@@ -161,13 +152,8 @@ char *uapi_get_drops(struct device *device, size_t *length)
 		{"limited", NULL, handshakes->limited},
 		{"cookies", NULL, handshakes->cookies},
 	};
-	char *text = NULL;
-	FILE *out = open_memstream(&text, length);
 
-	if (!out)
-		return NULL;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		fprintf(out, "%s=%llu\n", rows[i].name,
+		secret_text_append(out, "%s=%llu\n", rows[i].name,
 			(rows[i].counter ? read_counter(rows[i].counter) : 0) + rows[i].more);
-	return fclose(out) == 0 ? text : NULL;
 }

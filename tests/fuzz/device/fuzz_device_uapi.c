@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct device device;
 	struct uapi_set set = {.device = &device};
 	char *text = malloc(size + 1), *rest = text, *line;
-	size_t length;
+	struct secret_text answer = {0};
 
 	memset(&device, 0, sizeof device);
 	device.helper.fd = -1;
@@ -70,8 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uapi_set_line(&set, line, value);
 	}
 	free(text);
-	free(uapi_get(&device, &length));
-	free(uapi_get_ipip(&device, &length));
+	uapi_get(&device, &answer);
+	uapi_get_ipip(&device, &answer);
+	secret_text_wipe(&answer);
 	device_remove_peers(&device, TARGET_WIREGUARD);
 	device_remove_peers(&device, TARGET_IPIP);
 	control_run(&device.shared.wireguard);
