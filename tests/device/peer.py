@@ -114,16 +114,17 @@ class Inner:
 class Subject:
     """The device under test."""
 
-    def __init__(self, network):
-        self.network = network
+    def __init__(self, network, side="a"):
+        self.network, self.side = network, side
         self.clock = RealClock() if OTHER else MovedClock()
         network.closers.append(self.clock.close)
-        self.device = Device(network, "a", "dp0", "go" if OTHER else "vprox",
+        self.device = Device(network, side, "dp0", "go" if OTHER else "vprox",
                              environment=self.clock.environment())
         self.key = KeyPair()
         self.set(f"private_key={self.key.private.hex()}", f"listen_port={PORT}")
-        self.device.address(f"{INNER['a'][0]}/24", f"{INNER['a'][1]}/64")
-        self.inner = Inner(network["a"], "dp0")
+        self.addresses = INNER[side]
+        self.device.address(f"{INNER[side][0]}/24", f"{INNER[side][1]}/64")
+        self.inner = Inner(network[side], "dp0")
         self.numbers = itertools.count(1)
         # answers when all that came before from the same socket has been dealt with
         self.probe = KeyPair()
@@ -172,11 +173,12 @@ class Subject:
 
     def socket(self, family=4, address=None):
         """At the other end of the outer network."""
-        made = self.network["b"].socket(socket.AF_INET if family == 4 else socket.AF_INET6,
+        far = "b" if self.side == "a" else "a"
+        made = self.network[far].socket(socket.AF_INET if family == 4 else socket.AF_INET6,
                                         socket.SOCK_DGRAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        made.bind((address or OUTER["b"][family == 6], 0))
-        made.connect((OUTER["a"][family == 6], PORT))
+        made.bind((address or OUTER[far][family == 6], 0))
+        made.connect((OUTER[self.side][family == 6], PORT))
         return made
 
 
@@ -214,7 +216,7 @@ class Peer:
     def to(self, family=4, size=64):
         """A packet from the device's host to this peer."""
         make = packet4 if family == 4 else packet6
-        return make(INNER["a"][family == 6], self.addresses[family == 6], size)
+        return make(self.subject.addresses[family == 6], self.addresses[family == 6], size)
 
     def of(self, family=4, size=64):
         """A packet that this peer may send."""

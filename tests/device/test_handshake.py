@@ -288,6 +288,18 @@ def test_the_session_before_is_still_received_and_the_one_before_that_is_not(sub
     assert peer.deliver(new) == []
 
 
+@pytest.mark.parametrize("index", [0, 1, 2 ** 32 - 1])
+def test_a_peer_may_choose_any_index_also_one_that_another_has(make_peer, index):
+    sessions = {}
+    for peer in make_peer(), make_peer():
+        begun, message = peer.begin(index=index)
+        peer.send(message)
+        sessions[peer] = begun.consume(peer.expect(RESPONSE))
+    for _ in range(2):
+        for peer, session in sessions.items():
+            peer.exchange(session)
+
+
 def test_a_key_goes_with_its_index_alone(make_peer):
     one, other = make_peer(), make_peer()
     first, second = one.connect(), other.connect()
