@@ -1,7 +1,10 @@
 """IPIP, by the fast path (BPF) and by the raw socket."""
 
+import socket
+
 import pytest
 
+from lib.capture import mac_of
 from lib.capture import send_routed as send
 from lib.packets import IPIP, echo_packet, ipv4
 from net import (OUTER, ROUTED, ROUTED_LINK, Device, add_router, ping, transfer,
@@ -78,6 +81,27 @@ def test_options_in_the_outer_header_do_no_harm(network, devices):
     before = received(b)
     send(network["a"], ipv4(OUTER["a"][0], OUTER["b"][0], IPIP, inner, options=b"\1" * 8))
     wait_until(lambda: received(b) == before + len(inner), what="arrival")
+
+
+IPV4 = b"\x08\0"
+VLAN_5 = b"\x81\0\0\x05"
+SOMEBODY = b"\x02\0\0\0\0\x63"
+
+
+@pytest.mark.parametrize("mac, tag", [(None, VLAN_5), (SOMEBODY, b"")], ids=["vlan", "macvlan"])
+def test_a_packet_for_an_interface_on_top_is_none_of_the_one_underneath(network, devices, mac, tag):
+    """Such as a VLAN's, which may be the way to that peer."""
+    _, b = devices
+    other, plain = (ipv4(OUTER["a"][0], OUTER["b"][0], IPIP,
+                          echo_packet(INNER["a"], INNER["b"], size)) for size in (100, 50))
+    to, by = (mac_of(network[side], network.veth[side]) for side in "ba")
+    before = received(b)
+    with network["a"].socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((network.veth["a"], 0))
+        raw.send((mac or to) + by + tag + IPV4 + other)
+    send(network["a"], plain)
+    wait_until(lambda: received(b) > before, what="arrival")
+    assert received(b) == before + len(plain) - 20
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x45", bytes(20), b"\x45" + bytes(18),

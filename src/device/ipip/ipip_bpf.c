@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <stdbool.h>
 
 #include "device/io/ecn.h"
@@ -351,11 +352,22 @@ static void leave_if_marked(struct code *c)
 	land(c, other);
 }
 
+/* What is for an interface on top of this one, such as a VLAN or a macvlan, is not ours here: its
+ * tag would go along, and the TUN has no such VLAN. The program is at that interface too. */
+static void leave_if_for_another(struct code *c)
+{
+	load(c, BPF_W, R1, CTX, offsetof(struct __sk_buff, vlan_present));
+	leave_if(c, BPF_JNE, R1, 0);
+	load(c, BPF_W, R1, CTX, offsetof(struct __sk_buff, pkt_type));
+	leave_if(c, BPF_JNE, R1, PACKET_HOST);
+}
+
 int ipip_load_rx(int map, struct in_addr local, unsigned int tun)
 {
 	struct code code = {0}, *c = &code;
 
 	begin(c);
+	leave_if_for_another(c);
 	load_bytes(c, 0, OUTER, PACKET_IPV4_HEADER);
 	load(c, BPF_B, R1, FP, OUTER + IPV4_PROTOCOL);
 	leave_if(c, BPF_JNE, R1, IPPROTO_IPIP);
