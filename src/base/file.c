@@ -122,6 +122,16 @@ bool file_is_exposed(const char *path)
 	       (file.st_uid != 0 && file.st_uid != geteuid());
 }
 
+void file_close_input_and_output(void)
+{
+	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+}
+
 int file_make_folder(const char *path, mode_t mode)
 {
 	char partial[PATH_MAX];

@@ -25,6 +25,11 @@ int file_create(const char *path, mode_t mode, const void *data, size_t length);
  * owner is neither root nor this process's user. False if that cannot be told. */
 bool file_is_exposed(const char *path);
 
+/* Standard input and output lead nowhere from here on: what may be taken over neither reads what is
+ * typed on the terminal that its parent was started from, nor writes into a file of somebody's. As
+ * far as /dev/null is to be had. */
+void file_close_input_and_output(void);
+
 /* Makes a folder and those above it. One that is there already keeps its mode. Returns 0 or -errno.
  */
 int file_make_folder(const char *path, mode_t mode);

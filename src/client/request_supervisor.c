@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/user.h"
 #include "client/trust.h"
@@ -126,6 +127,7 @@ static void become_request_process(int fd)
 	if (fd == REQUEST_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, REQUEST_FD) < 0)
 		_exit(EXIT_FAILURE);
 	close_range(REQUEST_FD + 1, ~0u, 0);
+	file_close_input_and_output();
 	execv("/proc/self/exe", arguments);
 	_exit(EXIT_FAILURE);
 }

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/signals.h"
 
@@ -83,6 +84,7 @@ static void become(const char *command, const int *sources, int *copies, int n)
 	sigset_t none;
 	int error = place_descriptors(sources, copies, n);
 
+	file_close_input_and_output();
 	signals_leave_to_parent();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import signal
+import subprocess
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
 from lib import wait
+from lib.netns import stop
 
 
 def status(pid):
@@ -76,6 +78,25 @@ def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
         inodes = {name for name in open_files if name.startswith("socket:")}
         netlink = server.host.ns.read("/proc/thread-self/net/netlink").splitlines()[1:]
         assert not inodes & {f"socket:[{line.split()[-1]}]" for line in netlink}
+
+
+def test_what_may_be_taken_over_reads_no_terminal(host):
+    """Nor does it write to one, but for the log: as little as the broker's standard streams are its."""
+    reader, writer = os.pipe()
+    words = ["server", "--ip", host.address, "--wg-block", "10.100.0.0/16", f"--plane={host.options.plane}"]
+    server = host.ns.popen([host.options.vprox, *words], host.mounts, env=host.environment(), stdin=reader,
+                           stdout=writer, stderr=subprocess.PIPE)
+    try:
+        assert any(b"ready" in line for line in iter(server.stderr.readline, b""))
+        with open(f"/proc/{server.pid}/task/{server.pid}/children", encoding="ascii") as file:
+            children = [f"/proc/{pid}" for pid in file.read().split()]
+        assert len(children) >= 2
+        for child in children:
+            assert {os.readlink(f"{child}/fd/{fd}") for fd in (0, 1)} == {"/dev/null"}
+    finally:
+        os.close(reader)
+        os.close(writer)
+        stop(server)
 
 
 @pytest.mark.plane
