@@ -60,6 +60,20 @@ def test_a_peer_is_followed_to_another_port(network, outer):
     assert ping(network["b"], INNER["a"][0])
 
 
+@FAMILIES
+def test_a_peer_is_answered_from_the_address_that_it_wrote_to(network, outer):
+    """Of several on the way to it, and of one that another interface has."""
+    near, far, length = (("10.9.0.78", "10.50.0.1", 24), ("fd09::78", "fd50::1", 64))[outer]
+    _, b = pair(network, outer)
+    network["a"].ip(f"addr add {near}/{length} dev {network.veth['a']} nodad",
+                    f"addr add {far}/{(32, 128)[outer]} dev lo nodad")
+    network["b"].ip(f"route add {far} via {OUTER['a'][outer]}")
+    for address in near, OUTER["a"][outer], far, near:
+        b.set("peer", b.show("peers").strip(), "endpoint", at(address, PORT))
+        assert ping(network["b"], INNER["a"][0])
+        assert endpoint(b) == at(address, PORT)
+
+
 class Receiver:
     """What comes to a UDP port of a namespace."""
 
