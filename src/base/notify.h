@@ -4,3 +4,8 @@
 /* Sends a state such as "READY=1" to $NOTIFY_SOCKET; does nothing where there is none. Never fails
  * the caller. */
 void notify_service_manager(const char *state);
+
+/* For a process that can open nothing later: a socket, for the caller to close; -1: there is none.
+ * The second sends a state to it. */
+int notify_open(void);
+void notify_send(int fd, const char *state);

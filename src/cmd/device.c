@@ -35,6 +35,11 @@ static const struct command_option options[] = {
 		.help = "carry IPIP by a raw socket alone, also where the kernel can do better",
 		OPTION_FLAG(struct device_run_options, no_bpf),
 	},
+	{
+		.name = "replace",
+		.help = "take the place of the process that has this device, without a packet lost",
+		OPTION_FLAG(struct device_run_options, replace),
+	},
 	{0},
 };
 
@@ -67,6 +72,11 @@ static int run_device(void *configuration, const char *operand)
 		usage_error(&command_device,
 			"%s: not an interface name: 1 to %d characters, without /", operand,
 			IFNAMSIZ - 1);
+		return STATUS_USAGE;
+	}
+	if (run->replace && (run->workers != 0 || run->no_bpf)) {
+		usage_error(
+			&command_device, "--replace: a device keeps its --workers and --no-bpf");
 		return STATUS_USAGE;
 	}
 	if (set_log_level() < 0)

@@ -62,6 +62,7 @@ static int filter_device_calls(void)
 		{SCMP_SYS(exit_group)},
 		/* the control socket, and what comes from the helper */
 		{SCMP_SYS(accept4)},
+		{SCMP_SYS(shutdown)},
 		{SCMP_SYS(close)},
 		{SCMP_SYS(dup3)},
 		{SCMP_SYS(recvfrom)},

@@ -30,6 +30,9 @@ void control_resume(struct wireguard *wg);
 
 /* The peer is all zeros, and what it lies in is the caller's. Returns 0, -EEXIST or -EIO. */
 int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key);
+/* Likewise, of which all is known that must be computed: peer->remote, but for its preshared key.
+ * Returns 0 or -EEXIST. */
+int control_adopt_peer(struct wireguard *wg, struct wg_peer *peer);
 /* Ends its session; once no worker can hold it, ops->release frees it. Nobody must be able to find
  * it any more: take it out of the allowed IPs before. */
 void control_remove_peer(struct wireguard *wg, struct wg_peer *peer);

@@ -28,11 +28,16 @@ uint32_t handoff_count(const struct handoff *handoff)
 	       atomic_load_explicit(&handoff->read, memory_order_relaxed);
 }
 
-const struct handoff_message *handoff_peek(const struct handoff *handoff)
+const struct handoff_message *handoff_look(const struct handoff *handoff, uint32_t number)
 {
 	uint32_t read = atomic_load_explicit(&handoff->read, memory_order_relaxed);
 
-	return handoff_count(handoff) == 0 ? NULL : &handoff->messages[read % HANDOFF_PLACES];
+	return &handoff->messages[(read + number) % HANDOFF_PLACES];
+}
+
+const struct handoff_message *handoff_peek(const struct handoff *handoff)
+{
+	return handoff_count(handoff) == 0 ? NULL : handoff_look(handoff, 0);
 }
 
 void handoff_done(struct handoff *handoff)

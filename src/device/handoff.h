@@ -34,6 +34,8 @@ bool handoff_write(struct handoff *handoff, const struct udp_endpoint *source, c
 /* How many wait. */
 uint32_t handoff_count(const struct handoff *handoff);
 
+/* One of those that wait, from 0, the oldest, on. */
+const struct handoff_message *handoff_look(const struct handoff *handoff, uint32_t number);
 /* The oldest, until handoff_done(); NULL: none. */
 const struct handoff_message *handoff_peek(const struct handoff *handoff);
 void handoff_done(struct handoff *handoff);

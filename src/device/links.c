@@ -28,7 +28,7 @@ enum {
 	IPV6_RULES = 1 << (RTNLGRP_IPV6_RULE - 1), /* has no name of the older kind */
 };
 
-int links_open(struct device *device)
+int links_open_adopted(struct device *device, unsigned int interface)
 {
 	int fd = netlink_monitor_open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR |
 				      RTMGRP_IPV4_RULE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_IFADDR |
@@ -37,8 +37,13 @@ int links_open(struct device *device)
 	if (fd < 0)
 		return fd;
 	device->links = fd;
-	device->interface = if_nametoindex(device->shared.tun.name);
+	device->interface = interface;
 	return 0;
+}
+
+int links_open(struct device *device)
+{
+	return links_open_adopted(device, if_nametoindex(device->shared.tun.name));
 }
 
 int links_find(struct device *device, const char *name, uint32_t *ifindex)
@@ -114,17 +119,21 @@ static void read_notice(void *context, const struct nlmsghdr *message)
 		own_link_changed(device, &link);
 }
 
-void links_read(struct device *device)
+void links_refresh(struct device *device)
 {
 	struct link link;
-	int error = netlink_monitor_read(device->links, read_notice, device);
 
-	/* what was lost may have been about our own */
-	if (error == -ENOBUFS && device->interface != 0 &&
+	if (device->interface != 0 &&
 		link_get_index(device->fast_path.netlink, device->interface, &link) == 0)
 		own_link_changed(device, &link);
-	if (error == -ENOBUFS)
-		routes_changed(device);
+	routes_changed(device);
+}
+
+void links_read(struct device *device)
+{
+	/* what was lost may have been about our own */
+	if (netlink_monitor_read(device->links, read_notice, device) == -ENOBUFS)
+		links_refresh(device);
 }
 
 uint64_t links_deadline(const struct device *device)

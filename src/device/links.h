@@ -10,6 +10,11 @@
 
 /* Opens device->links, and finds the TUN's ifindex. Returns 0 or -errno. */
 int links_open(struct device *device);
+/* Likewise for a TUN that another process has opened, of that ifindex; 0: it has gone to another
+ * namespace. */
+int links_open_adopted(struct device *device, unsigned int interface);
+/* What may have changed before it listened: reads its own link. */
+void links_refresh(struct device *device);
 /* It is readable. */
 void links_read(struct device *device);
 

@@ -44,6 +44,11 @@ struct wg_peer *device_find_peer(struct device *device, const struct key *public
 	return wireguard_find_peer(&device->shared.wireguard, public_key);
 }
 
+void device_append_peer(struct device *device, struct wg_peer *peer)
+{
+	append(device, &peer->target);
+}
+
 int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer)
 {
 	struct wg_peer *new = calloc(1, sizeof *new);

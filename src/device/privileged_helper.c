@@ -33,6 +33,9 @@ enum helper_operation {
 	RX_MAP,
 	ATTACH_PROGRAMS,
 	CLOSE_PROGRAMS,
+	GIVE_PROGRAM,
+	ADOPT_PROGRAM, /* what is adopted comes with the request */
+	OWN_PATHS,
 };
 
 struct helper_request {
@@ -45,6 +48,8 @@ struct helper_request {
 	struct in_addr local;
 	unsigned int interface;
 	unsigned int size;
+	unsigned int number;
+	bool owned;
 };
 
 /* Waits until it is sent. */
@@ -79,6 +84,7 @@ static int receive_with_fd(int from, void *data, size_t length, int *fd)
 struct helper_state {
 	struct netlink *netlink;
 	struct ipip_programs programs;
+	bool owns_paths;
 };
 
 static int set_mark(int fd, uint32_t mark)
@@ -136,6 +142,14 @@ static int perform(
 	case CLOSE_PROGRAMS:
 		ipip_programs_close(programs);
 		return 0;
+	case GIVE_PROGRAM:
+		*opened = true;
+		return copy_fd(ipip_programs_file(programs, request->number));
+	case ADOPT_PROGRAM:
+		return ipip_programs_adopt(programs, request->number, copy_fd(fd));
+	case OWN_PATHS:
+		state->owns_paths = request->owned;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -160,21 +174,28 @@ static void serve(struct helper_state *state, int socket)
 	}
 }
 
+/* A file that is the helper's to remove. */
+struct own_file {
+	const char *path;
+	struct stat made;
+};
+
 /* What is at a path by now may be another device's. The time tells one with the same number. */
-static void unlink_own(const char *path, const struct stat *own)
+static void unlink_own(const struct own_file *file)
 {
+	const struct stat *own = &file->made;
 	struct stat now;
 
-	if (lstat(path, &now) == 0 && now.st_dev == own->st_dev && now.st_ino == own->st_ino &&
-		now.st_ctim.tv_sec == own->st_ctim.tv_sec &&
+	if (file->path && lstat(file->path, &now) == 0 && now.st_dev == own->st_dev &&
+		now.st_ino == own->st_ino && now.st_ctim.tv_sec == own->st_ctim.tv_sec &&
 		now.st_ctim.tv_nsec == own->st_ctim.tv_nsec)
-		unlink(path);
+		unlink(file->path);
 }
 
 /* The child's process, which does not return. */
-static _Noreturn void run_helper(int socket, const char *path, const struct stat *own)
+static _Noreturn void run_helper(int socket, const struct own_file *files, bool owns_paths)
 {
-	struct helper_state state;
+	struct helper_state state = {.owns_paths = owns_paths};
 	int null = open("/dev/null", O_RDWR);
 
 	/* everything else is the device's, and its caller's: their ends must be seen */
@@ -190,20 +211,22 @@ static _Noreturn void run_helper(int socket, const char *path, const struct stat
 	if (netlink_open(NETLINK_ROUTE, &state.netlink) < 0 || confine_privileged_helper() < 0)
 		_exit(EXIT_FAILURE);
 	serve(&state, STDIN_FILENO);
-	if (path)
-		unlink_own(path, own);
+	for (int i = 0; i < PRIVILEGED_HELPER_PATHS && state.owns_paths; i++)
+		unlink_own(&files[i]);
 	_exit(EXIT_SUCCESS);
 }
 
-int privileged_helper_start(struct privileged_helper *helper, const char *path)
+int privileged_helper_start(struct privileged_helper *helper,
+	const char *const paths[PRIVILEGED_HELPER_PATHS], bool owns_paths)
 {
+	struct own_file files[PRIVILEGED_HELPER_PATHS];
 	int pair[2];
-	struct stat own;
 	pid_t pid;
 
-	if (path && lstat(path, &own) < 0)
-		return -errno;
-
+	for (int i = 0; i < PRIVILEGED_HELPER_PATHS; i++) {
+		/* somebody may have removed it: then there is nothing to remove */
+		files[i].path = lstat(paths[i], &files[i].made) == 0 ? paths[i] : NULL;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	pid = fork();
@@ -219,7 +242,7 @@ int privileged_helper_start(struct privileged_helper *helper, const char *path)
 		helper->fd = pair[0];
 		return 0;
 	}
-	run_helper(pair[1], path, &own);
+	run_helper(pair[1], files, owns_paths);
 }
 
 /* Returns the opened file descriptor, or 0, or a negative errno. */
@@ -322,5 +345,29 @@ int privileged_helper_close_programs(struct privileged_helper *helper)
 {
 	struct helper_request request = request_for(CLOSE_PROGRAMS);
 
+	return ask(helper, &request, -1);
+}
+
+int privileged_helper_give_program(struct privileged_helper *helper, unsigned int number)
+{
+	struct helper_request request = request_for(GIVE_PROGRAM);
+
+	request.number = number;
+	return ask(helper, &request, -1);
+}
+
+int privileged_helper_adopt_program(struct privileged_helper *helper, unsigned int number, int fd)
+{
+	struct helper_request request = request_for(ADOPT_PROGRAM);
+
+	request.number = number;
+	return ask(helper, &request, fd);
+}
+
+int privileged_helper_own_paths(struct privileged_helper *helper, bool owned)
+{
+	struct helper_request request = request_for(OWN_PATHS);
+
+	request.owned = owned;
 	return ask(helper, &request, -1);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,6 +114,7 @@ static int init_shared(struct device *device)
 	struct shared *shared = &device->shared;
 	int error;
 
+	worker_pause_init(&shared->pause, WORKERS_STAND);
 	shared->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (shared->wake < 0)
 		return -errno;
@@ -138,9 +140,9 @@ static int init_workers(struct device *device)
 	return error;
 }
 
-int device_init(struct device *device, const char *uapi_path)
+int device_init(struct device *device, const char *const paths[PRIVILEGED_HELPER_PATHS])
 {
-	int error = privileged_helper_start(&device->helper, uapi_path);
+	int error = privileged_helper_start(&device->helper, paths, true);
 
 	if (error == 0)
 		error = init_tun(device);
@@ -155,6 +157,81 @@ int device_init(struct device *device, const char *uapi_path)
 	if (error == 0)
 		error = init_workers(device);
 	return error;
+}
+
+static int adopt_tun(struct device *device, const struct handover_device *description,
+	const struct handover_device_files *files)
+{
+	struct tun *tun = &device->shared.tun;
+
+	tun_adopt(tun, description->name, files->tun, description->n_workers);
+	tun->tso = description->tso != 0;
+	tun->uso = description->uso != 0;
+	atomic_store(&device->shared.mtu, description->mtu);
+	return links_open_adopted(device, description->interface);
+}
+
+/* What the helper of the other process has open, this one's keeps too. */
+int device_adopt_fast_path(struct device *device, const struct handover_device *description,
+	const struct handover_device_files *files)
+{
+	int error = 0;
+
+	device->fast_path.mark = device->mark;
+	if (files->tx_map < 0 || files->rx_map < 0)
+		return 0;
+	for (unsigned int i = 0; i < HANDOVER_PROGRAMS_MAX && error == 0; i++)
+		if (files->programs[i] >= 0)
+			error = privileged_helper_adopt_program(
+				&device->helper, i, files->programs[i]);
+	if (error == 0)
+		fast_path_adopt(&device->fast_path, (struct in_addr){description->fast_local},
+			files->tx_map, files->rx_map, description->uplinks, description->n_uplinks);
+	return error;
+}
+
+/* Before there are peers: nothing is begun for them. */
+static int adopt_settings(struct device *device, const struct handover_device *description)
+{
+	struct shared *shared = &device->shared;
+	struct cookie_checker *checker = &shared->wireguard.checker;
+	int error = device_set_private_key(device, &description->private_key);
+
+	device->port = description->port;
+	device->mark = description->mark;
+	device->ipip_local.s_addr = description->ipip_local;
+	device->no_fast_path = description->no_fast_path != 0;
+	atomic_store(&shared->source, description->source);
+	atomic_store(&shared->logged_plain, description->logged_plain != 0);
+	checker->has_secret = description->has_cookie_secret != 0;
+	checker->secret_made_ms = description->cookie_secret_made_ms;
+	memcpy(checker->secret, description->cookie_secret, sizeof checker->secret);
+	control_set_up(&shared->wireguard, description->up != 0);
+	return error;
+}
+
+int device_adopt(struct device *device, const struct handover_device *description,
+	const struct handover_device_files *files, const char *const paths[PRIVILEGED_HELPER_PATHS])
+{
+	int error;
+
+	*device = (struct device){.n_workers = description->n_workers};
+	error = privileged_helper_start(&device->helper, paths, false);
+	if (error == 0)
+		error = init_shared(device);
+	if (error == 0)
+		error = adopt_tun(device, description, files);
+	if (error == 0)
+		error = fast_path_control_init(device);
+	if (error == 0)
+		error = sleep_watch_open(&device->sleep);
+	if (error == 0)
+		error = adopt_settings(device, description);
+	device->shared.ipip.raw = files->raw;
+	device->shared.ipip.fragmenting = files->fragmenting;
+	if (error == 0)
+		error = sockets_adopt(device, files->udp4, files->udp6);
+	return error == 0 ? init_workers(device) : error;
 }
 
 /* Once, at the start. What the paths to peers lack is found out later. */
@@ -178,21 +255,48 @@ int device_start(struct device *device)
 	if (error == 0)
 		error = confine_privileges(&user);
 	tzset(); /* the log's first date would open a file */
-	log_what_is_lacking(device);
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
 		error = worker_start(&device->workers[i]);
-	if (error == 0)
-		error = confine_device();
+	return error == 0 ? confine_device() : error;
+}
+
+void device_begin(struct device *device)
+{
+	log_what_is_lacking(device);
 	control_set_up(&device->shared.wireguard, true);
-	return error;
+	worker_pause_set(&device->shared.pause, WORKERS_RUN);
+}
+
+void device_go_on(struct device *device)
+{
+	worker_pause_set(&device->shared.pause, WORKERS_RUN);
+	shared_wake(&device->shared);
+	if (privileged_helper_own_paths(&device->helper, true) < 0)
+		log_warning("%s: the privileged helper does not answer", device->shared.tun.name);
+	links_refresh(device);
+}
+
+static void end_workers(struct device *device)
+{
+	worker_pause_set(&device->shared.pause, WORKERS_END);
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		worker_call(&device->workers[i]);
+	for (unsigned int i = 0; i < device->n_workers; i++)
+		worker_join(&device->workers[i]);
+	worker_pause_free(&device->shared.pause);
+}
+
+void device_leave(struct device *device)
+{
+	fast_path_leave(&device->fast_path);
+	device_free(device);
 }
 
 void device_free(struct device *device)
 {
 	struct shared *shared = &device->shared;
 
-	for (unsigned int i = 0; i < device->n_workers; i++)
-		worker_stop(&device->workers[i]);
+	end_workers(device);
 	device_remove_peers(device, TARGET_WIREGUARD);
 	device_remove_peers(device, TARGET_IPIP);
 	control_run(&shared->wireguard);

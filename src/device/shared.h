@@ -14,11 +14,13 @@
 #include "device/wireguard/allowedips.h"
 #include "device/wireguard/staged_packets.h"
 #include "device/wireguard/wireguard.h"
+#include "device/worker_pause.h"
 
 struct shared {
 	struct tun tun;
 	_Atomic uint32_t mtu; /* of the TUN, as far as it is known */
 	struct epoch epoch;
+	struct worker_pause pause;
 	struct allowedips inner; /* to struct target */
 	struct wireguard wireguard;
 	struct staged_packets staged;

@@ -77,23 +77,28 @@ static int open_new(struct device *device, uint16_t port, struct new_sockets *ne
 	return error;
 }
 
-int sockets_init(struct device *device)
+int sockets_adopt(struct device *device, const int *udp4, const int *udp6)
 {
-	struct new_sockets new;
-	int error;
-
 	device->shared.udp4 = calloc(device->n_workers, sizeof(int));
 	device->shared.udp6 = calloc(device->n_workers, sizeof(int));
 	if (!device->shared.udp4 || !device->shared.udp6)
 		return -ENOMEM;
-	error = open_new(device, 0, &new);
 	for (unsigned int i = 0; i < device->n_workers; i++) {
-		device->shared.udp4[i] = new.v4[i];
-		device->shared.udp6[i] = new.v6[i];
+		device->shared.udp4[i] = udp4[i];
+		device->shared.udp6[i] = udp6[i];
 	}
-	if (error == 0)
-		device->port = new.port;
-	return error;
+	return 0;
+}
+
+int sockets_init(struct device *device)
+{
+	struct new_sockets new;
+	int error = open_new(device, 0, &new);
+
+	if (error < 0)
+		return error;
+	device->port = new.port;
+	return sockets_adopt(device, new.v4, new.v6);
 }
 
 void sockets_free(struct device *device)

@@ -6,6 +6,9 @@
 
 /* On a port that the kernel chooses; no raw ones. Returns 0 or -errno. */
 int sockets_init(struct device *device);
+/* Goes on with those that another process has opened, a number for each worker; -1: none. Returns 0
+ * or -ENOMEM. */
+int sockets_adopt(struct device *device, const int *udp4, const int *udp6);
 void sockets_free(struct device *device);
 
 /* The following return 0 or a negative errno, and change nothing then. */

@@ -146,22 +146,60 @@ static bool serve(struct worker *worker, enum worker_source source, uint64_t now
 		shared_wake(worker->shared);
 		return true;
 	case SOURCE_STOP:
-		return false;
+		return true; /* after this turn: run() */
 	}
 	return true;
+}
+
+/* What was asked with the eventfd: to stand still for a while, or to end. */
+static bool pass_pause(struct worker *worker)
+{
+	uint64_t events;
+
+	if (read(worker->stop, &events, sizeof events) < 0) {
+		/* nothing was asked */
+	}
+	return worker_pause_pass(&worker->shared->pause);
+}
+
+/* One turn: what epoll has found. Returns false if the device is gone. */
+static bool serve_events(
+	struct worker *worker, const struct epoll_event *events, int n, bool *asked)
+{
+	struct epoch *epoch = &worker->shared->epoch;
+	uint64_t now_ms;
+	bool go_on = true;
+
+	*asked = false;
+	aead_slept(worker->transmitter.aead);
+	aead_slept(worker->receiver.aead);
+	epoch_online(epoch, worker->number);
+	now_ms = clock_now_ms(&boot_clock);
+	for (int i = 0; i < n && go_on; i++) {
+		*asked |= events[i].data.u32 == SOURCE_STOP;
+		go_on = serve(worker, events[i].data.u32, now_ms);
+	}
+	epoch_offline(epoch, worker->number);
+	return go_on;
+}
+
+/* The device is gone, or something fails. */
+static void end_by_itself(struct worker *worker)
+{
+	worker_pause_leave(&worker->shared->pause);
+	atomic_store(&worker->ended, true);
+	shared_wake(worker->shared);
 }
 
 static void *run(void *argument)
 {
 	struct worker *worker = argument;
-	struct shared *shared = worker->shared;
 	struct epoll_event events[EVENTS];
-	bool go_on = true, stopped = false;
+	bool go_on = worker_pause_pass(&worker->shared->pause), asked;
 	int timeout_ms = -1;
 
 	while (go_on) {
 		int n = epoll_wait(worker->epoll, events, EVENTS, timeout_ms);
-		uint64_t now_ms;
 
 		if (n == 0) {
 			aead_forget(worker->transmitter.aead);
@@ -170,19 +208,12 @@ static void *run(void *argument)
 			continue;
 		}
 		timeout_ms = FORGET_MS;
-		aead_slept(worker->transmitter.aead);
-		aead_slept(worker->receiver.aead);
-		epoch_online(&shared->epoch, worker->number);
-		now_ms = clock_now_ms(&boot_clock);
-		for (int i = 0; i < n && go_on; i++) {
-			stopped = events[i].data.u32 == SOURCE_STOP;
-			go_on = serve(worker, events[i].data.u32, now_ms);
+		if (!serve_events(worker, events, n, &asked)) {
+			end_by_itself(worker);
+			return NULL;
 		}
-		epoch_offline(&shared->epoch, worker->number);
-	}
-	if (!stopped) {
-		atomic_store(&worker->ended, true);
-		shared_wake(shared);
+		if (asked)
+			go_on = pass_pause(worker);
 	}
 	return NULL;
 }
@@ -192,12 +223,16 @@ int worker_start(struct worker *worker)
 	return -pthread_create(&worker->thread, NULL, run, worker);
 }
 
-void worker_stop(struct worker *worker)
+void worker_call(struct worker *worker)
 {
 	static const uint64_t one = 1;
 
 	if (write(worker->stop, &one, sizeof one) < 0) {
 		/* it has been told already */
 	}
+}
+
+void worker_join(struct worker *worker)
+{
 	pthread_join(worker->thread, NULL);
 }

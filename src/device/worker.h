@@ -15,7 +15,7 @@ struct worker {
 	unsigned int number;
 	int tun;
 	int epoll;
-	int stop; /* eventfd */
+	int stop; /* eventfd: come to shared->pause */
 	_Atomic bool ended; /* by itself: the TUN device is gone */
 	pthread_t thread;
 	struct transmitter transmitter;
@@ -33,6 +33,9 @@ void worker_free(struct worker *worker);
  * thread. Returns 0 or -errno. */
 int worker_watch_sockets(struct worker *worker);
 
+/* The thread begins at shared->pause. */
 int worker_start(struct worker *worker);
-/* Ends the thread and waits for it. */
-void worker_stop(struct worker *worker);
+/* Has it come to shared->pause after its turn. */
+void worker_call(struct worker *worker);
+/* It ends, by WORKERS_END at shared->pause: waits for that. */
+void worker_join(struct worker *worker);

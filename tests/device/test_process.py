@@ -310,7 +310,7 @@ def ping_self(device):
     return device.wg("show", device.name, "listen-port").stdout.strip() != "0"
 
 
-SET_MARK = struct.pack("=IIHBBIIII", 2, 0, 0, 0, 0, 0, 0, 0, 0)  # of device/privileged_helper.c
+SET_MARK = struct.pack("=IIHBBIIIIII", 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)  # of device/privileged_helper.c
 
 
 def helper_of(device):
@@ -322,7 +322,8 @@ def helper_of(device):
             taken = inject.take(device.process.pid, int(entry))
         except OSError:
             continue
-        if taken.family == socket.AF_UNIX and taken.type == socket.SOCK_SEQPACKET:
+        if taken.family == socket.AF_UNIX and taken.type == socket.SOCK_SEQPACKET and \
+                not taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return helper, taken
         taken.close()
     raise AssertionError("there is no socket to a helper")

@@ -221,12 +221,15 @@ class Ping:
         assert sent > 0 and sent - received <= 1, said  # the last may be under way
 
 
+UPGRADE = "dpkg -i /tmp/vprox.deb"
+
+
 @pytest.mark.parametrize("action", [
     "systemctl restart vprox-server",
     "systemctl kill --signal=KILL --kill-whom=main vprox-server",
     "systemctl kill --signal=KILL --kill-whom=all vprox-server",
     "systemctl stop vprox-server; systemctl start vprox-server",
-    "dpkg -i /tmp/vprox.deb",  # an upgrade
+    UPGRADE,
 ])
 def test_no_restart_breaks_a_tunnel(host, wireguard, ipip, action):
     before = processes(host)[0]
@@ -239,7 +242,8 @@ def test_no_restart_breaks_a_tunnel(host, wireguard, ipip, action):
                f"it runs again after {action}")
     for one in pings:
         one.stop()
-    assert device_pid(host) == device
+    replaced = action == UPGRADE and is_embedded(host)
+    assert (device_pid(host) != device) == replaced
     assert host.output("cat /run/vprox/server-key") == key
     assert ping(host, wireguard) and ping(host, ipip)
 
@@ -247,6 +251,29 @@ def test_no_restart_breaks_a_tunnel(host, wireguard, ipip, action):
 def processes_or_none(host):
     main = host.show("vprox-server", "MainPID")
     return None if main == "0" else main
+
+
+def test_a_reload_replaces_a_device_and_breaks_no_tunnel(host, wireguard, ipip):
+    if not is_embedded(host):
+        pytest.skip("the kernel is the data plane")
+    unit = "vprox-device@vprox0"
+    before = device_pid(host)
+    pings = [Ping(host, namespace) for namespace in (wireguard, ipip)]
+    for _ in range(3):
+        host.run(f"systemctl reload {unit}")
+    for one in pings:
+        one.stop()
+    after = device_pid(host)
+    assert after not in ("0", before)
+    assert host.show(unit, "ActiveState") == "active"
+    assert not host.ok(f"test -d /proc/{before}"), "the old process has ended"
+    assert f"/{unit}.service" in host.output(f"cat /proc/{after}/cgroup")
+    # what the new process says is in the unit's log, and what becomes of it systemd hears
+    assert host.journal(unit).count("vprox0: taken over") >= 3
+    host.run(f"systemctl stop {unit}")
+    assert host.show(unit, "Result") == "success"
+    wait.until(lambda: host.show(unit, "MainPID") != "0", SECONDS, "the server makes it again")
+    wait.until(lambda: ping(host, wireguard), SECONDS, "the tunnel works again")
 
 
 def test_a_device_that_is_gone_is_made_again(host, wireguard):

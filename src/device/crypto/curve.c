@@ -30,6 +30,16 @@ void curve_key_free(struct curve_key *key)
 	EVP_PKEY_free(pkey_of(key)); /* wipes the private key */
 }
 
+int curve_key_private(const struct curve_key *key, struct key *private_key)
+{
+	size_t length = KEY_SIZE;
+
+	return EVP_PKEY_get_raw_private_key(pkey_of(key), private_key->bytes, &length) == 1 &&
+			       length == KEY_SIZE
+		       ? 0
+		       : -EIO;
+}
+
 int curve_agree(const struct curve_key *own, const struct key *remote, struct key *shared)
 {
 	EVP_PKEY *peer =

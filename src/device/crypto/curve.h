@@ -12,6 +12,9 @@ struct curve_key;
 struct curve_key *curve_key_new(const struct key *private_key, struct key *public_key);
 void curve_key_free(struct curve_key *key);
 
+/* The private key itself, to be kept in another process. Returns 0 or -EIO. */
+int curve_key_private(const struct curve_key *key, struct key *private_key);
+
 /* Returns 0, -EINVAL if the result is all zeros (the point is of low order: RFC 7748, 6.1), or
  * -EIO. */
 int curve_agree(const struct curve_key *own, const struct key *remote, struct key *shared);

@@ -61,6 +61,13 @@ int tun_open(struct tun *tun, const char *name, unsigned int n_queues)
 	return 0;
 }
 
+void tun_adopt(struct tun *tun, const char *name, const int *queues, unsigned int n_queues)
+{
+	snprintf(tun->name, sizeof tun->name, "%s", name);
+	tun->n_queues = n_queues;
+	memcpy(tun->queues, queues, n_queues * sizeof *queues);
+}
+
 void tun_close(struct tun *tun)
 {
 	while (tun->n_queues > 0)

@@ -29,6 +29,9 @@ struct tun {
  */
 int tun_open(struct tun *tun, const char *name, unsigned int n_queues);
 
+/* Goes on with a device that another process has opened. The queues are then its own. */
+void tun_adopt(struct tun *tun, const char *name, const int *queues, unsigned int n_queues);
+
 /* The device goes with its last queue. */
 void tun_close(struct tun *tun);
 

@@ -49,7 +49,7 @@ int fast_path_open(struct fast_path *path, struct in_addr local, unsigned int tu
 	return error;
 }
 
-void fast_path_close(struct fast_path *path)
+void fast_path_leave(struct fast_path *path)
 {
 	if (path->tx_map >= 0)
 		close(path->tx_map);
@@ -57,7 +57,23 @@ void fast_path_close(struct fast_path *path)
 		close(path->rx_map);
 	path->tx_map = path->rx_map = -1;
 	path->n_uplinks = 0;
+}
+
+void fast_path_close(struct fast_path *path)
+{
+	fast_path_leave(path);
 	path->ops->close(path->context);
+}
+
+void fast_path_adopt(struct fast_path *path, struct in_addr local, int tx_map, int rx_map,
+	const unsigned int *uplinks, unsigned int n_uplinks)
+{
+	path->local = local;
+	path->tx_map = tx_map;
+	path->rx_map = rx_map;
+	path->n_uplinks = n_uplinks < IPIP_UPLINKS_MAX ? n_uplinks : IPIP_UPLINKS_MAX;
+	for (unsigned int i = 0; i < path->n_uplinks; i++)
+		path->uplinks[i] = uplinks[i];
 }
 
 /* False: there is none, or none that the programs can use. */

@@ -49,6 +49,14 @@ void fast_path_free(struct fast_path *path);
 int fast_path_open(struct fast_path *path, struct in_addr local, unsigned int tun);
 void fast_path_close(struct fast_path *path);
 
+/* Goes on with one that another process has opened: with its maps, and where it is attached. Both
+ * maps are then its own. */
+void fast_path_adopt(struct fast_path *path, struct in_addr local, int tx_map, int rx_map,
+	const unsigned int *uplinks, unsigned int n_uplinks);
+
+/* Lets go of one that another process goes on with: nothing of it is taken away. */
+void fast_path_leave(struct fast_path *path);
+
 static inline bool fast_path_is_open(const struct fast_path *path)
 {
 	return path->tx_map >= 0;

@@ -3,6 +3,7 @@
 #include "device/ipip/ipip_programs.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "device/ipip/bpf.h"
@@ -66,4 +67,45 @@ int ipip_programs_open(struct ipip_programs *programs, struct in_addr local, uns
 	if (error < 0)
 		ipip_programs_close(programs);
 	return error;
+}
+
+/* Where the descriptor of that number is kept; NULL: there is none of that number. */
+static int *place_of(struct ipip_programs *programs, unsigned int number)
+{
+	int *const first[] = {&programs->tx_map, &programs->rx_map, &programs->rx_program};
+	const unsigned int n_first = sizeof first / sizeof *first;
+
+	if (number < n_first)
+		return first[number];
+	number -= n_first;
+	return number < sizeof programs->links / sizeof *programs->links ? &programs->links[number]
+									 : NULL;
+}
+
+int ipip_programs_file(struct ipip_programs *programs, unsigned int number)
+{
+	const int *place = place_of(programs, number);
+
+	if (!place || programs->tx_map < 0 ||
+		number >= IPIP_PROGRAMS_FIRST_LINK + programs->n_links)
+		return -1;
+	return *place;
+}
+
+int ipip_programs_adopt(struct ipip_programs *programs, unsigned int number, int fd)
+{
+	const bool is_link = number >= IPIP_PROGRAMS_FIRST_LINK;
+	int *place = place_of(programs, number);
+
+	if (fd < 0)
+		return fd;
+	/* each once, and links in their order */
+	if (!place ||
+		(is_link ? number != IPIP_PROGRAMS_FIRST_LINK + programs->n_links : *place >= 0)) {
+		close(fd);
+		return -EINVAL;
+	}
+	*place = fd;
+	programs->n_links += is_link;
+	return 0;
 }

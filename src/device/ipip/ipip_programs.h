@@ -7,7 +7,10 @@
 
 #include <netinet/in.h>
 
-enum { IPIP_UPLINKS_MAX = 64 };
+enum {
+	IPIP_UPLINKS_MAX = 64,
+	IPIP_PROGRAMS_FIRST_LINK = 3, /* the number of the first in ipip_programs_file() */
+};
 
 struct ipip_programs {
 	int tx_map, rx_map; /* -1: none is open */
@@ -28,3 +31,11 @@ int ipip_programs_open(struct ipip_programs *programs, struct in_addr local, uns
 int ipip_programs_attach(struct ipip_programs *programs, unsigned int interface);
 
 void ipip_programs_close(struct ipip_programs *programs);
+
+/*
+ * Another process goes on with them: all that is open, by numbers from 0 on (maps, program, then
+ * the places where they are attached), in this order. The first returns the descriptor, which stays
+ * where it is, or -1: there is none of that number. The second keeps one, and returns 0 or -errno.
+ */
+int ipip_programs_file(struct ipip_programs *programs, unsigned int number);
+int ipip_programs_adopt(struct ipip_programs *programs, unsigned int number, int fd);

@@ -96,30 +96,52 @@ void uapi_free(struct uapi *uapi)
 	free(uapi);
 }
 
-static void accept_connection(struct uapi *uapi)
+int uapi_adopt(struct uapi *uapi, int fd)
 {
-	int fd = accept4(uapi->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct uapi_connection *connection;
-	struct epoll_event event = {.events = EPOLLIN};
+	struct uapi_connection *connection =
+		uapi->n < CONNECTIONS_MAX ? calloc(1, sizeof *connection) : NULL;
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
 
-	if (fd < 0)
-		return;
-	connection = uapi->n < CONNECTIONS_MAX ? calloc(1, sizeof *connection) : NULL;
-	event.data.ptr = connection;
 	if (!connection || epoll_ctl(uapi->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
 		free(connection);
 		close(fd);
-		return;
+		return -ENOMEM;
 	}
 	connection->fd = fd;
 	connection->next = uapi->connections;
 	uapi->connections = connection;
 	uapi->n++;
+	return 0;
+}
+
+static void accept_connection(struct uapi *uapi)
+{
+	int fd = accept4(uapi->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		uapi_adopt(uapi, fd);
 }
 
 static bool is_answering(const struct uapi_connection *connection)
 {
 	return connection->answer.used > 0;
+}
+
+bool uapi_is_busy(const struct uapi *uapi)
+{
+	for (const struct uapi_connection *c = uapi->connections; c; c = c->next)
+		if (c->operation != OPERATION_NONE || c->used > 0 || is_answering(c))
+			return true;
+	return false;
+}
+
+unsigned int uapi_connections(const struct uapi *uapi, int *fds, unsigned int room)
+{
+	unsigned int n = 0;
+
+	for (const struct uapi_connection *c = uapi->connections; c && n < room; c = c->next)
+		fds[n++] = c->fd;
+	return n;
 }
 
 /* Writes what it can. Returns false if the connection is to be closed. */

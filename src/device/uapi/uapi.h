@@ -25,3 +25,12 @@ struct uapi *uapi_new(struct device *device, int listener, int epoll);
 void uapi_free(struct uapi *uapi);
 /* Something that epoll returned with data.ptr, for one of its descriptors. */
 void uapi_serve(struct uapi *uapi, void *pointer);
+
+/*
+ * For another process that is to serve the socket. Whether a request is under way, so that it must
+ * wait; the descriptors of all connections, which stay where they are, and how many there are; and
+ * there, one of them, which is then its own. Returns 0 or -errno.
+ */
+bool uapi_is_busy(const struct uapi *uapi);
+unsigned int uapi_connections(const struct uapi *uapi, int *fds, unsigned int room);
+int uapi_adopt(struct uapi *uapi, int fd);

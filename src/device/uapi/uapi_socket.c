@@ -64,15 +64,21 @@ static int wait_and_bind(int fd, const struct sockaddr_un *address)
 	return error;
 }
 
-int uapi_listen(const char *name, char *path, size_t size)
+int uapi_path(const char *name, char *path, size_t size)
+{
+	int length = snprintf(path, size, "%s/%s.sock", folder, name);
+
+	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+int uapi_listen(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, error = file_make_folder(folder, FOLDER_MODE);
 
 	if (error < 0)
 		return error;
-	if (snprintf(path, size, "%s/%s.sock", folder, name) >= (int)size ||
-		strlen(path) >= sizeof address.sun_path)
+	if (strlen(path) >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

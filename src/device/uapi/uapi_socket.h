@@ -4,9 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes a listening socket in /run/wireguard, replacing one that nobody listens on. path is
- * filled in. Returns it, non-blocking, or -errno. */
-int uapi_listen(const char *name, char *path, size_t size);
+/* Where the socket of a device is. Returns 0 or -ENAMETOOLONG. */
+int uapi_path(const char *name, char *path, size_t size);
+/* Makes a listening socket there, and its folder, replacing one that nobody listens on. Returns it,
+ * non-blocking, or -errno. */
+int uapi_listen(const char *path);
 
 /* A file descriptor that becomes readable when something happens to the files there; before the
  * sandbox. Returns it, non-blocking, or -errno. */

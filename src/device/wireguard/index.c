@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { INITIAL_PLACES = 64 };
+enum {
+	INITIAL_PLACES = 64,
+	ADOPT_PLACES = 1 << 24, /* no table of ours is larger */
+};
 
 struct index_places {
 	struct epoch_node retired;
@@ -128,4 +131,21 @@ void index_remove(struct index_table *table, const struct index_entry *entry)
 	atomic_store_explicit(
 		&places->entries[entry->index & places->mask], NULL, memory_order_release);
 	table->count--;
+}
+
+int index_adopt(struct index_table *table, struct index_entry *entry)
+{
+	const struct index_entry *there = own_entry(own_places(table), entry->index);
+	int error = 0;
+
+	/* In the table that it comes from, all have their places: with as many, here too. */
+	while (error == 0 && (there || table->count > own_places(table)->mask / 2)) {
+		if (there && there->index == entry->index)
+			return -EEXIST;
+		error = own_places(table)->mask < ADOPT_PLACES ? grow(table) : -ENOMEM;
+		there = own_entry(own_places(table), entry->index);
+	}
+	if (error == 0)
+		index_publish(table, entry);
+	return error;
 }

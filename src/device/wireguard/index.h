@@ -45,6 +45,9 @@ struct index_entry *index_lookup(const struct index_table *table, uint32_t index
 int index_choose(struct index_table *table, uint32_t *index);
 /* Publishes an entry under its index, which index_choose() has given. It must be ready for use. */
 void index_publish(struct index_table *table, struct index_entry *entry);
+/* Publishes an entry under an index that another table of ours has given. Returns 0, -EEXIST or
+ * -ENOMEM. */
+int index_adopt(struct index_table *table, struct index_entry *entry);
 /* The new entry takes over the old one's index, in one step. */
 void index_replace(
 	struct index_table *table, const struct index_entry *old, struct index_entry *entry);

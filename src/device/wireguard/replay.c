@@ -41,3 +41,33 @@ bool replay_accept(struct replay *replay, uint64_t counter)
 		raise_greatest(replay, number, greatest);
 	return true;
 }
+
+uint32_t replay_save(const struct replay *replay, uint64_t *newest, uint32_t words[REPLAY_WORDS])
+{
+	uint64_t number = atomic_load_explicit(&replay->greatest, memory_order_relaxed);
+	uint32_t n = 0;
+
+	*newest = number;
+	for (; n < REPLAY_WORDS && n <= *newest; n++, number--) {
+		uint64_t word = atomic_load_explicit(
+			&replay->words[number % REPLAY_WORDS], memory_order_relaxed);
+		bool passed_over = (uint32_t)(word >> LAP_SHIFT) != number / REPLAY_WORDS;
+
+		words[n] = passed_over ? 0 : (uint32_t)word;
+	}
+	return n;
+}
+
+void replay_restore(
+	struct replay *replay, uint64_t newest, const uint32_t words[REPLAY_WORDS], uint32_t n)
+{
+	uint64_t number = newest;
+
+	atomic_store_explicit(&replay->greatest, newest, memory_order_relaxed);
+	for (uint32_t i = 0; i < REPLAY_WORDS && i <= newest; i++, number--) {
+		uint64_t bits = i < n ? words[i] : UINT32_MAX;
+
+		atomic_store_explicit(&replay->words[number % REPLAY_WORDS],
+			(number / REPLAY_WORDS) << LAP_SHIFT | bits, memory_order_relaxed);
+	}
+}

@@ -35,3 +35,12 @@ struct replay {
  * which nobody can have sent in the life of a key, may be refused.)
  */
 bool replay_accept(struct replay *replay, uint64_t counter);
+
+/*
+ * For another process that goes on: the window as bits of counters, the newest word first, as many
+ * as have been begun. Nobody receives meanwhile. Returns how many words there are.
+ */
+uint32_t replay_save(const struct replay *replay, uint64_t *newest, uint32_t words[REPLAY_WORDS]);
+/* Into a zeroed one. What lies behind the n words that there are counts as received. */
+void replay_restore(
+	struct replay *replay, uint64_t newest, const uint32_t words[REPLAY_WORDS], uint32_t n);

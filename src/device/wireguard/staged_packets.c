@@ -112,6 +112,21 @@ struct staged_packet *staged_packets_next(struct staged_packets *staged, struct 
 	return first;
 }
 
+int staged_packets_each(struct staged_packets *staged, const struct wg_peer *peer,
+	staged_packet_fn *found, void *context)
+{
+	const struct staged_queue *queue;
+	int result = 0;
+
+	pthread_mutex_lock(&staged->lock);
+	queue = atomic_load_explicit(&peer->staged, memory_order_relaxed);
+	for (const struct staged_packet *p = queue ? queue->first : NULL; p && result == 0;
+		p = p->next)
+		result = found(context, p);
+	pthread_mutex_unlock(&staged->lock);
+	return result;
+}
+
 void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer)
 {
 	struct staged_packet *packet, *next;

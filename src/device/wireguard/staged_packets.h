@@ -49,6 +49,12 @@ void staged_packets_begin(struct staged_packets *staged);
 /* All of a peer's, oldest first, now the caller's to free(). */
 struct staged_packet *staged_packets_next(struct staged_packets *staged, struct wg_peer *peer);
 
+/* Calls for each of a peer's, oldest first, until that returns another value than 0, which is then
+ * returned; they stay. */
+typedef int staged_packet_fn(void *context, const struct staged_packet *packet);
+int staged_packets_each(struct staged_packets *staged, const struct wg_peer *peer,
+	staged_packet_fn *found, void *context);
+
 /* Frees them. */
 void staged_packets_drop(struct staged_packets *staged, struct wg_peer *peer);
 

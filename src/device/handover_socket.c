@@ -1,0 +1,100 @@
+/* The handover socket: its place, and who may connect. Runs in the control thread. */
+#include "device/handover_socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	BACKLOG = 4,
+	SOCKET_MASK = 0077,
+};
+
+int handover_path(const char *name, char *path, size_t size)
+{
+	int length = snprintf(path, size, "/run/wireguard/%s.handover", name);
+
+	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+static int address_of(const char *path, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address->sun_path)
+		return -ENAMETOOLONG;
+	memcpy(address->sun_path, path, strlen(path));
+	return 0;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *address)
+{
+	mode_t before = umask(SOCKET_MASK);
+	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
+
+	umask(before);
+	if (error == 0 && listen(fd, BACKLOG) < 0)
+		error = -errno;
+	return error;
+}
+
+int handover_listen(const char *path)
+{
+	struct sockaddr_un address;
+	int fd, error = address_of(path, &address);
+
+	if (error < 0)
+		return error;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	error = bind_and_listen(fd, &address);
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int handover_accept(int listener, uid_t user, pid_t *pid)
+{
+	struct ucred who;
+	socklen_t length = sizeof who;
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0 ? -errno : 0;
+	if (error == 0 && who.uid != 0 && who.uid != user)
+		error = -EPERM;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	*pid = who.pid;
+	return fd;
+}
+
+int handover_connect(const char *path)
+{
+	struct sockaddr_un address;
+	int fd, error = address_of(path, &address);
+
+	if (error < 0)
+		return error;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
