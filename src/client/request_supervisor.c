@@ -68,13 +68,13 @@ static void fail(
 	finish(supervisor);
 }
 
-/* With the password, for the server that is the right one. */
+/* With the password, for the server that is the right one. Never waits: it may not be read. */
 static void let_go_on(struct request_supervisor *supervisor)
 {
 	struct request_verdict verdict = {.go_on = 1};
 
 	snprintf(verdict.password, sizeof verdict.password, "%s", supervisor->config->password);
-	if (send(supervisor->fd, &verdict, sizeof verdict, MSG_NOSIGNAL) < 0)
+	if (send(supervisor->fd, &verdict, sizeof verdict, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("the process that asks has ended: %s", strerror(errno));
 	explicit_bzero(&verdict, sizeof verdict);
 }
@@ -84,11 +84,19 @@ static void on_server(struct request_supervisor *supervisor, const struct reques
 	char why[2 * REQUEST_TEXT_MAX];
 
 	if (trust_decide(supervisor->config, seen, why, sizeof why) == 0) {
+		supervisor->is_trusted = true;
 		let_go_on(supervisor);
 		return;
 	}
 	log_error("%s", why);
 	fail(supervisor, REQUEST_REFUSED, "refused the server");
+}
+
+/* What a server has answered that was not found to be the right one is no answer: the process is a
+ * false server's by then. */
+static bool is_possible(const struct request_supervisor *supervisor)
+{
+	return supervisor->is_trusted || supervisor->result.outcome == REQUEST_FAILED;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -105,9 +113,11 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0 && request_decode_server(&packet, (size_t)n, &seen) == 0)
+	if (n > 0 && !supervisor->is_trusted &&
+		request_decode_server(&packet, (size_t)n, &seen) == 0)
 		on_server(supervisor, &seen);
-	else if (n > 0 && request_decode_result(&packet, (size_t)n, &supervisor->result) == 0)
+	else if (n > 0 && request_decode_result(&packet, (size_t)n, &supervisor->result) == 0 &&
+		 is_possible(supervisor))
 		finish(supervisor);
 	else
 		fail(supervisor, REQUEST_FAILED, "the process that asks the server broke off");
@@ -178,6 +188,7 @@ void request_supervisor_start(struct request_supervisor *supervisor, const char 
 
 	request_supervisor_cancel(supervisor);
 	supervisor->result = (struct request_result){.outcome = REQUEST_FAILED};
+	supervisor->is_trusted = false;
 	error = start_process(supervisor);
 	if (error == 0)
 		error = send_request(supervisor, path, address);

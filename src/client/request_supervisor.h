@@ -2,6 +2,7 @@
  * right one, receives the result. One request at a time. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,7 @@ struct request_supervisor {
 	pid_t pid; /* 0: there is none */
 	int fd;
 	struct event *readable, *timeout;
+	bool is_trusted; /* the server: it is told once who that is */
 	struct request_result result; /* so far */
 };
 

@@ -1,6 +1,8 @@
+/* The request process is this program itself: what main() does with the argument "request". */
 #include "test.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -45,10 +47,78 @@ static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 	event_base_free(supervisor.base);
 }
 
-int main(void)
+/* What a process does that a false server has taken over, as the path tells it. */
+static const char says_granted[] = "/says-granted", says_again[] = "/says-again";
+
+static int be_taken_over(void)
 {
+	const struct request_server server = {.certified = 0};
+	const struct request_result granted = {.outcome = REQUEST_GRANTED};
+	static struct request_order order;
+
+	if (read(REQUEST_FD, &order, sizeof order) != sizeof order)
+		return EXIT_FAILURE;
+	if (strcmp(order.path, says_granted) == 0)
+		return write(REQUEST_FD, &granted, sizeof granted) < 0;
+	/* And reads none of the verdicts. */
+	while (write(REQUEST_FD, &server, sizeof server) > 0)
+		continue;
+	return EXIT_SUCCESS;
+}
+
+static void record(void *context, const struct request_result *result)
+{
+	*(struct request_result *)context = *result;
+}
+
+/* What the client takes the request for. */
+static struct request_result ask(const char *path)
+{
+	struct client_config config = {
+		.server = "203.0.113.7", .password = "secret", .insecure = true};
+	struct request_result result = {0};
+	struct request_supervisor supervisor = {.config = &config,
+		.base = event_base_new(),
+		.on_result = record,
+		.context = &result,
+		.fd = -1};
+
+	assert_non_null(supervisor.base);
+	alarm(20);
+	request_supervisor_start(&supervisor, path, (struct ipv4){0}, 10000);
+	event_base_dispatch(supervisor.base);
+	alarm(0);
+	event_base_free(supervisor.base);
+	return result;
+}
+
+static void what_comes_before_the_server_was_judged_is_no_answer(void **state)
+{
+	struct request_result result = ask(says_granted);
+
+	(void)state;
+	assert_int_equal(result.outcome, REQUEST_FAILED);
+	assert_string_equal(result.text, "the process that asks the server broke off");
+}
+
+static void a_process_that_does_not_listen_holds_nobody_up(void **state)
+{
+	struct request_result result = ask(says_again);
+
+	(void)state;
+	assert_int_equal(result.outcome, REQUEST_FAILED);
+	assert_string_equal(result.text, "the process that asks the server broke off");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "request") == 0)
+		return be_taken_over();
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_that_cannot_be_started_leaves_nothing),
+		cmocka_unit_test(what_comes_before_the_server_was_judged_is_no_answer),
+		cmocka_unit_test(a_process_that_does_not_listen_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
