@@ -93,7 +93,10 @@ class Inner:
         """The next packet that was delivered; None if there is none."""
         end = time.monotonic() + seconds
         while select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
-            data, address = self.socket.recvfrom(65536)
+            try:
+                data, address = self.socket.recvfrom(65536)
+            except OSError:
+                continue  # it is told once that the interface was down
             if address[2] != PACKET_OUTGOING:
                 return data
         return None

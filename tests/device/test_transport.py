@@ -4,11 +4,13 @@ may be, and where their sender is (paper, 2, 5.4.6 and 6)."""
 import contextlib
 import os
 import random
+import socket
 import struct
 
 import pytest
 
-from lib.noise import REJECT_AFTER_MESSAGES, RESPONSE, KeyPair, Session, add_macs, pad
+from lib.noise import (KEEPALIVE_SIZE, REJECT_AFTER_MESSAGES, RESPONSE, KeyPair, Session, add_macs,
+                       cookie_reply, pad)
 from lib.wait import until
 from net import INNER
 from peer import HANDSHAKE_INTERVAL_S, OTHER, Inner, endpoint_of, packet4, packet6
@@ -16,6 +18,7 @@ from peer import HANDSHAKE_INTERVAL_S, OTHER, Inner, endpoint_of, packet4, packe
 # 8,192 counters with us, and up to 31 more, as it moves by words of 32; 8,128 with wireguard-go and
 # the kernel (RFC 6479). The paper asks for about 2,000.
 WINDOW_LEAST, WINDOW_MOST = 8128, 8192 + 32
+UDP_SEGMENT = 103
 BURST = 50  # datagrams that any socket has room for
 
 
@@ -128,7 +131,57 @@ def test_a_transport_message_that_is_too_short_is_dropped(peer, size):
     assert peer.deliver(session) == []
 
 
+# Many at once: UDP_SEGMENT at the sender, UDP_GRO with us
+
+
+def send_together(peer, datagrams):
+    """With one system call, as one packet of the veth's: all but the last are equally long."""
+    size = len(datagrams[0])
+    peer.socket.sendmsg([b"".join(datagrams)], [
+        (socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", size))])
+
+
+def test_of_messages_that_come_together_each_is_judged_by_itself(subject, make_peer):
+    peer, other = make_peer(), make_peer()
+    session, second = peer.connect(), other.connect()
+    good = [peer.of() for _ in range(8)]
+    sealed = [session.seal(packet) for packet in good]
+    forged = sealed[3][:-1] + bytes([sealed[3][-1] ^ 1])
+    others = [other.of() for _ in range(2)]
+    send_together(peer, [
+        sealed[0], sealed[1], sealed[0], forged, sealed[2], second.seal(others[0]),
+        session.seal(packet4("10.8.1.250", Inner.NOBODY[0])), sealed[3], second.seal(others[1]),
+        os.urandom(len(sealed[0])), *sealed[4:], session.seal()])
+    last = peer.of()
+    peer.send(session.seal(last))
+    delivered = subject.inner.before(last)
+    assert [packet for packet in delivered if packet not in others] == good
+    assert [packet for packet in delivered if packet in others] == others
+
+
+def test_a_handshake_may_come_together_with_packets(subject, peer):
+    session = peer.connect()
+    subject.clock.move(HANDSHAKE_INTERVAL_S)
+    begun, message = peer.begin()
+    packets = [peer.of(size=len(message) - KEEPALIVE_SIZE) for _ in range(4)]
+    send_together(peer, [session.seal(packets[0]), session.seal(packets[1]), message,
+                         session.seal(packets[2]), session.seal(packets[3])])
+    new = begun.consume(peer.expect(RESPONSE))
+    assert subject.inner.before(packets[3]) == packets[:3]
+    peer.exchange(new)
+
+
 # What is inside
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("size", [48, 1420, 1421, 1500, 9000, 40000, 65000])
+def test_a_packet_of_any_length_is_delivered(peer, family, size):
+    """Longer ones than our own MTU too: the peer may have another."""
+    session = peer.connect()
+    packet = peer.of(family, size)
+    peer.send(session.seal(packet))
+    assert peer.subject.inner.before(packet) == []
 
 
 WRONG_INSIDE = {
@@ -317,6 +370,9 @@ FALSE_MOVES = {
     "old initiation": lambda peer, session: add_macs(
         peer.begin()[0].initiation(bytes(12)), peer.subject.key.public),
     "garbage": lambda peer, session: os.urandom(148),
+    "cookie": lambda peer, session: cookie_reply(
+        struct.pack("<II", RESPONSE, session.remote_index) + bytes(100), peer.key.public,
+        bytes(16)),
 }
 
 
