@@ -25,7 +25,8 @@ LEVELS = {10: 900, 10000: 9}  # peers, and flows of each: below their limits
 GREEDY_SHARE = 10  # one packet of so many is the greedy client's
 ROUNDS = 5
 # Lines of the table; without them it is as it was before there were limits and a policy.
-LIMITS = ("jump new_flow", "jump to_network", "jump errors", "ip saddr & 0.0.0.15 vmap")
+LIMITS = ("jump new_flow", "counter name new_leaving", "ip daddr @blocks drop", "jump to_network",
+          "jump errors", "ip saddr & 0.0.0.15 vmap")
 PLAIN = ("\tchain source_nat {\n",
          "\tchain source_nat {\n\t\tmeta l4proto { tcp, udp } snat to ip saddr map @bind_of : 1024-50226\n")
 

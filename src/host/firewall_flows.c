@@ -56,6 +56,8 @@ static void write_limit_sets(FILE *out, const struct host_config *config)
 		"\tcounter refused_rate {\n\t}\n"
 		"\tcounter refused_flows {\n\t}\n"
 		"\tcounter refused_full {\n\t}\n"
+		"\tcounter new_forwarded {\n\t}\n"
+		"\tcounter new_leaving {\n\t}\n"
 		"\tset closed {\n\t\ttype ether_type; flags dynamic, timeout; timeout %ds\n\t}\n"
 		"\tset rates {\n\t\ttype ipv4_addr; size %" PRIu64
 		"; flags dynamic, timeout; timeout 10s\n\t}\n"
@@ -129,15 +131,6 @@ static void write_new_flow(FILE *out, const struct host_config *config)
 		"\t\tgoto count\n"
 		"\t}\n",
 		NEW_FLOWS_PER_SECOND, 2 * NEW_FLOWS_PER_SECOND);
-	/* For forward_watch.c, with "new_leaving". */
-	fprintf(out,
-		"\tcounter new_forwarded {\n\t}\n"
-		"\tcounter new_leaving {\n\t}\n"
-		"\tchain new_forward {\n"
-		"\t\tjump new_flow\n"
-		"\t\t%scounter name new_forwarded\n"
-		"\t}\n",
-		config->allow_peer_to_peer ? "oifname != @tunnels " : "");
 }
 
 /* A power of two. A slice holds what a peer may have, so that nobody uses one up alone. */

@@ -12,9 +12,8 @@ struct host_config;
 uint64_t firewall_peers_room(const struct host_config *config);
 
 /*
- * Writes sets, counters and three chains:
- *   new_flow     in input: for a packet that would begin a connection
- *   new_forward  in forward, likewise: what it lets pass is counted
+ * Writes sets, counters and two chains:
+ *   new_flow     in input and forward: for a packet that would begin a connection
  *   source_nat   in postrouting, the hook of NAT: gives what leaves a source of the host's
  */
 void firewall_write_flows(FILE *out, const struct host_config *config);

@@ -23,8 +23,9 @@ static void write_limit_set(FILE *out, const struct host_config *config, const c
 		name, firewall_peers_room(config));
 }
 
-/* The kernel puts fragments together at priority -400, before the sources are checked: else a client
- * could spend what others may. NF_IP_PRI_RAW_BEFORE_DEFRAG of linux/netfilter_ipv4.h is -450. */
+/* The kernel puts fragments together at priority -400, before the sources are checked: else a
+ * client could spend what others may. NF_IP_PRI_RAW_BEFORE_DEFRAG of linux/netfilter_ipv4.h is
+ * -450. */
 void firewall_write_fragments(FILE *out, const struct host_config *config)
 {
 	write_limit_set(out, config, "fragment_rates");

@@ -189,6 +189,14 @@ static void write_into_tunnel(FILE *out)
  * middle is another client's, or was one's own before its address was freed. */
 #define GOES_ON "tcp flags & (fin | syn | rst | ack) != syn ct state new "
 
+/* What begins a connection. It is counted for forward_watch.c if it is to leave the host, and then
+ * the limits are asked. */
+static const char begin_all_to_network[] =
+	"\t\tct status & confirmed == 0 counter name new_forwarded jump new_flow\n";
+static const char begin_some_to_peers[] =
+	"\t\tct status & confirmed == 0 oifname != @tunnels counter name new_forwarded\n"
+	"\t\tct status & confirmed == 0 jump new_flow\n";
+
 static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain out_of_tunnel {\n", out);
@@ -198,9 +206,10 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 		"\t\t" GOES_ON "reject with tcp reset\n"
 		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 		"\t\t%sjump to_network\n"
-		"\t\tct status & confirmed == 0 jump new_forward\n"
+		"%s"
 		"\t\t" CLAMP_MSS "\t}\n",
-		config->allow_peer_to_peer ? "oifname != @tunnels " : "");
+		config->allow_peer_to_peer ? "oifname != @tunnels " : "",
+		config->allow_peer_to_peer ? begin_some_to_peers : begin_all_to_network);
 }
 
 /* Every packet that the host forwards gets here: to look for an interface's name takes more time
@@ -239,17 +248,19 @@ static void write_input(FILE *out)
  */
 static void write_postrouting(FILE *out, const struct host_config *config)
 {
-	fputs("\tchain srcnat {\n"
-	      "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
-	      "\t\toifname @tunnels accept\n"
-	      "\t\toifname \"lo\" accept\n"
-	      "\t\tip saddr @blocks counter name new_leaving\n"
-	      "\t\tgoto source_nat\n"
-	      "\t}\n"
-	      "\tchain leaving {\n"
-	      "\t\ttype filter hook postrouting priority srcnat + 1; policy accept;\n"
-	      "\t\t" GOES_ON "ip daddr @blocks drop\n",
-		out);
+	/* Compared with the whole block: to look into a set takes longer. */
+	fprintf(out,
+		"\tchain srcnat {\n"
+		"\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
+		"\t\toifname @tunnels accept\n"
+		"\t\toifname \"lo\" accept\n"
+		"\t\tip saddr %s counter name new_leaving\n"
+		"\t\tgoto source_nat\n"
+		"\t}\n"
+		"\tchain leaving {\n"
+		"\t\ttype filter hook postrouting priority srcnat + 1; policy accept;\n"
+		"\t\t" GOES_ON "ip daddr @blocks drop\n",
+		prefix_text(config->whole_block).s);
 	for (size_t i = 0; i < config->policy.n_host_ports; i++)
 		fprintf(out, "\t\tudp sport %u ct state new ip daddr @blocks drop\n",
 			config->policy.host_ports[i]);

@@ -22,6 +22,7 @@ enum {
 /* firewall_flows.c has the same. */
 static const char table_name[] = "vprox";
 static const char forwarded[] = "new_forwarded", leaving[] = "new_leaving";
+static const char *const limits[] = {"refused_rate", "refused_flows", "refused_full"};
 
 /* A table that was loaded again counts from 0. */
 static uint64_t added(uint64_t before, uint64_t now)
@@ -32,6 +33,8 @@ static uint64_t added(uint64_t before, uint64_t now)
 bool forward_watch_update(struct forward_watch *watch, const struct forward_counts *counts)
 {
 	const uint64_t n_forwarded = added(watch->last.forwarded, counts->forwarded);
+	const uint64_t n_refused = added(watch->last.refused, counts->refused);
+	const uint64_t n_lost = n_forwarded > n_refused ? n_forwarded - n_refused : 0;
 	const bool some_left = added(watch->last.leaving, counts->leaving) > 0;
 	const bool was_reported = watch->is_reported;
 
@@ -41,8 +44,8 @@ bool forward_watch_update(struct forward_watch *watch, const struct forward_coun
 		watch->is_reported = false;
 		return was_reported;
 	}
-	watch->n_lost += n_forwarded;
-	watch->n_checks += n_forwarded > 0;
+	watch->n_lost += n_lost;
+	watch->n_checks += n_lost > 0;
 	if (was_reported || watch->n_lost < LEAST_LOST || watch->n_checks < LEAST_CHECKS)
 		return false;
 	watch->is_reported = true;
@@ -66,6 +69,14 @@ static void report(const struct forward_watch *watch, const char *legacy)
 		suspects && *suspects ? suspects : "no rule that this server understands");
 }
 
+static bool is_limit(const char *name)
+{
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (strcmp(name, limits[i]) == 0)
+			return true;
+	return false;
+}
+
 static int read_counts(struct forward_counts *counts)
 {
 	auto_free struct ruleset_counter *counters = NULL;
@@ -78,6 +89,8 @@ static int read_counts(struct forward_counts *counts)
 			counts->forwarded = counters[i].packets;
 		else if (strcmp(counters[i].name, leaving) == 0)
 			counts->leaving = counters[i].packets;
+		else if (is_limit(counters[i].name))
+			counts->refused += counters[i].packets;
 	}
 	return error;
 }

@@ -11,7 +11,8 @@
 
 /* What the table "ip vprox" has counted of connections' first packets out of tunnels. */
 struct forward_counts {
-	uint64_t forwarded; /* that it has let pass */
+	uint64_t forwarded; /* that were to leave the host */
+	uint64_t refused; /* of these, and some others, by the limits of a client */
 	uint64_t leaving; /* that other tables have let pass too */
 };
 
