@@ -17,7 +17,7 @@ PEER_1, PEER_2, PEER_WG, PEER_OTHER = "10.100.0.2", "10.100.0.3", "10.100.0.77",
 WG_PORT = 50227
 
 # Lines that each keep tunnels from the host, and from speaking protocols that no egress carries.
-TO_HOST = "iifname @tunnels jump to_host"
+TO_HOST = "\t\tjump to_host"
 # Of IPv4 and IPv6 both; nothing else has these words.
 TO_TUNNEL = "oifname @tunnels drop"
 NO_IPIP, PROTOCOLS = "ip protocol 4 counter", "meta l4proto != { tcp, udp, icmp, sctp"
