@@ -4,10 +4,12 @@ at once and a busy machine changes nothing.
 
 DEVICE=PROGRAM is tested in real time, where that takes no longer than half a minute."""
 
+import os
+
 import pytest
 
 from lib.noise import (INITIATION, JITTER, KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME,
-                       REKEY_ATTEMPT_TIME, REKEY_TIMEOUT, RESPONSE, TRANSPORT, Responder,
+                       REKEY_ATTEMPT_TIME, REKEY_TIMEOUT, RESPONSE, TRANSPORT, KeyPair, Responder,
                        pad)
 from lib.wait import until
 from peer import HANDSHAKE_INTERVAL_S, OTHER, is_keepalive, kind_of
@@ -376,6 +378,31 @@ def test_keys_of_a_removed_peer_are_wiped(subject, make_peer):
     assert held(subject, secrets) == set(secrets)
     peer.set("remove=true")
     check_wiped(subject, secrets)
+
+
+def told_keys_held(subject, secrets):
+    """The names of those that are in memory, once each; also as they are written in a request."""
+    memory = memory_of(subject.device.status("Pid"))
+    written = {name for name, secret in secrets.items() if secret.hex()[32:].encode() in memory}
+    assert not written
+    return {name for name, secret in secrets.items() if memory.count(secret[16:]) == 1}
+
+
+@aged
+def test_keys_that_it_was_told_are_in_memory_once_and_as_long_as_they_are_set(
+        subject, make_peer, new_key):
+    key = KeyPair()
+    new_key(key)
+    peer = make_peer(preshared=os.urandom(32))
+    secrets = {"private": key.private, "preshared": peer.preshared,
+               "agreement": key.exchange(peer.key.public)}
+    subject.device.uapi("get=1\n\n")
+    assert told_keys_held(subject, secrets) == {"private", "preshared", "agreement"}
+    peer.set("remove=true")
+    subject.run()
+    assert told_keys_held(subject, secrets) == {"private"}
+    new_key(KeyPair())
+    assert not held(subject, secrets)
 
 
 @aged
