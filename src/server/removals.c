@@ -123,17 +123,26 @@ void removals_cancel(struct removals *removals, struct peer *peer)
 	answer_waiters(removals->endpoint, peer, IPC_OK);
 }
 
+static void log_failure(struct endpoint *endpoint, const struct peer *peer, int error)
+{
+	struct log_limit_text more;
+
+	if (endpoint_may_log(endpoint, peer->source, &more))
+		log_error("%s: cannot remove %s at %s (%s): %s: %s%s", endpoint_text(endpoint).s,
+			peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, peer->removal_reason,
+			strerror(-error), plane_error(endpoint->plane), more.s);
+}
+
 static void finish(struct removals *removals, struct peer *peer, int error)
 {
 	struct endpoint *endpoint = removals->endpoint;
 	struct ipv4 inner = peer->id.inner;
 	const char *reason = peer->removal_reason;
 
+	if (error < 0)
+		log_failure(endpoint, peer, error);
 	dequeue(removals, peer);
 	if (error < 0) {
-		log_error("%s: cannot remove %s at %s (%s): %s: %s", endpoint_text(endpoint).s,
-			peer_text(&peer->id).s, ipv4_text(inner).s, reason, strerror(-error),
-			plane_error(endpoint->plane));
 		answer_waiters(endpoint, peer, IPC_FAILED);
 		return;
 	}

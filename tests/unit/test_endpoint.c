@@ -300,7 +300,7 @@ static void a_used_up_block_is_said_and_recovers(void **state)
 }
 
 /* How many lines of the log name this peer while each of its n requests is refused. */
-static size_t lines_about(struct fixture *f, uint32_t who, int n)
+static size_t lines_about(struct fixture *f, enum ipc_operation operation, uint32_t who, int n)
 {
 	static char text[65536];
 	const struct plane_peer peer = {.kind = PEER_IPIP, .remote = {who}};
@@ -311,8 +311,11 @@ static size_t lines_about(struct fixture *f, uint32_t who, int n)
 	assert_int_equal(pipe(ends), 0);
 	log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, "test");
 	dup2(ends[1], STDERR_FILENO);
-	for (int i = 0; i < n; i++)
-		request(f, IPC_CONNECT_IPIP, who);
+	for (int i = 0; i < n; i++) {
+		request(f, operation, who);
+		if (operation == IPC_DISCONNECT_IPIP)
+			removals_flush(&f->endpoint.removals);
+	}
 	dup2(saved, STDERR_FILENO);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	close(saved);
@@ -331,18 +334,22 @@ static void refused_requests_of_one_source_neither_flood_the_log_nor_hide_anothe
 
 	for (uint32_t i = 1; i <= 5; i++)
 		connect_as(f, IPC_CONNECT_IPIP, i);
-	assert_int_equal(lines_about(f, 60, 20), LOG_LIMIT_LINES);
-	assert_int_equal(lines_about(f, 70, 1), 1);
+	assert_int_equal(lines_about(f, IPC_CONNECT_IPIP, 60, 20), LOG_LIMIT_LINES);
+	assert_int_equal(lines_about(f, IPC_CONNECT_IPIP, 70, 1), 1);
 	f->clock.ms += LOG_LIMIT_WINDOW_MS;
-	assert_int_equal(lines_about(f, 60, 1), 1);
+	assert_int_equal(lines_about(f, IPC_CONNECT_IPIP, 60, 1), 1);
 }
 
-static void what_cannot_be_made_does_not_flood_the_log_either(void **state)
+static void what_cannot_be_made_or_removed_does_not_flood_the_log_either(void **state)
 {
 	struct fixture *f = *state;
 
+	connect_as(f, IPC_CONNECT_IPIP, 50);
+	f->fake.remove_error = -EPERM;
+	assert_int_equal(lines_about(f, IPC_DISCONNECT_IPIP, 50, 20), LOG_LIMIT_LINES);
+	f->fake.remove_error = 0;
 	f->fake.add_error = -EPERM;
-	assert_int_equal(lines_about(f, 60, 20), LOG_LIMIT_LINES);
+	assert_int_equal(lines_about(f, IPC_CONNECT_IPIP, 60, 20), LOG_LIMIT_LINES);
 }
 
 static void a_request_waits_while_the_only_address_is_being_freed(void **state)
@@ -956,7 +963,7 @@ int main(void)
 		RULE(what_is_adopted_counts_for_where_it_is),
 		RULE(a_used_up_block_is_said_and_recovers),
 		RULE(refused_requests_of_one_source_neither_flood_the_log_nor_hide_another),
-		RULE(what_cannot_be_made_does_not_flood_the_log_either),
+		RULE(what_cannot_be_made_or_removed_does_not_flood_the_log_either),
 		RULE(a_request_waits_while_the_only_address_is_being_freed),
 		RULE(a_peer_that_exists_never_waits),
 		RULE(a_request_waits_two_seconds_and_is_refused_then),
