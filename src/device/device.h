@@ -22,6 +22,7 @@
 /* When the fast path of IPIP must be brought up to date: fast_path_control.h. */
 struct fast_path_schedule {
 	bool stale; /* routes have changed */
+	bool said; /* that there is none, though it is wanted */
 	uint64_t refreshed_ms; /* all peers */
 	uint64_t polled_ms; /* any */
 };

@@ -62,17 +62,27 @@ static void refresh_all(struct device *device)
 			fast_path_update(&device->fast_path, ipip_peer_of(t));
 }
 
+/* Once the TUN has gone to another namespace, routing is another there. */
+static bool is_wanted(const struct device *device)
+{
+	return !device->no_fast_path && device->interface != 0 &&
+	       atomic_load(&device->shared.ipip.raw) >= 0;
+}
+
 void fast_path_control_open(struct device *device)
 {
+	struct fast_path_schedule *schedule = &device->schedule;
 	int error;
 
 	fast_path_close(&device->fast_path);
-	if (device->no_fast_path || device->interface == 0)
-		return; /* the TUN has gone to another namespace, where routing is another */
+	if (!is_wanted(device))
+		return;
 	error = fast_path_open(&device->fast_path, device->ipip_local, device->interface);
-	if (error < 0)
+	if (error < 0 && !schedule->said)
 		log_info("%s: IPIP goes packet by packet: the kernel refuses its BPF programs: %s",
 			device->shared.tun.name, strerror(-error));
+	schedule->said = error < 0;
+	schedule->refreshed_ms = clock_now_ms(&boot_clock);
 	refresh_all(device);
 }
 
@@ -99,8 +109,24 @@ uint64_t fast_path_control_deadline(const struct device *device)
 
 	if (schedule->stale || atomic_load(&device->shared.ipip.has_errors))
 		return schedule->polled_ms + REFRESH_INTERVAL_MS;
-	return fast_path_is_open(&device->fast_path) ? schedule->refreshed_ms + REFRESH_AGE_MS
-						     : UINT64_MAX;
+	return is_wanted(device) ? schedule->refreshed_ms + REFRESH_AGE_MS : UINT64_MAX;
+}
+
+static void refresh_when_due(struct device *device, uint64_t now)
+{
+	struct fast_path_schedule *schedule = &device->schedule;
+	bool aged = now >= schedule->refreshed_ms + REFRESH_AGE_MS;
+
+	if (!schedule->stale && !aged)
+		return;
+	schedule->stale = false;
+	if (!fast_path_is_open(&device->fast_path)) {
+		if (aged && is_wanted(device))
+			fast_path_control_open(device);
+		return;
+	}
+	schedule->refreshed_ms = now;
+	refresh_all(device);
 }
 
 void fast_path_control_run(struct device *device)
@@ -113,9 +139,5 @@ void fast_path_control_run(struct device *device)
 	schedule->polled_ms = now;
 	if (atomic_exchange(&device->shared.ipip.has_errors, false))
 		refresh_narrower(device);
-	if (!schedule->stale && now < schedule->refreshed_ms + REFRESH_AGE_MS)
-		return;
-	schedule->stale = false;
-	schedule->refreshed_ms = now;
-	refresh_all(device);
+	refresh_when_due(device, now);
 }

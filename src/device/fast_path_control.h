@@ -10,7 +10,8 @@
 /* Before the sandbox; there is no fast path yet. Returns 0 or -errno. */
 int fast_path_control_init(struct device *device);
 
-/* For the device's local address, with all peers that are there. Logs once if there is none. */
+/* For the device's local address, with all peers that are there. If the kernel refuses, that is
+ * logged once, and tried again now and then. */
 void fast_path_control_open(struct device *device);
 
 /* Does what is due. */

@@ -116,7 +116,7 @@ static int put_description(struct handover_channel *channel, const struct device
 	record.tso = shared->tun.tso;
 	record.uso = shared->tun.uso;
 	record.no_fast_path = device->no_fast_path;
-	record.logged_plain = atomic_load(&shared->logged_plain);
+	record.logged_plain = atomic_load(&shared->refusals.said[REFUSAL_UDP_SEGMENT]);
 	record.has_cookie_secret = checker->has_secret;
 	memcpy(record.cookie_secret, checker->secret, sizeof record.cookie_secret);
 	record.cookie_secret_made_ms = checker->secret_made_ms;

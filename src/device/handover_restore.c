@@ -190,7 +190,7 @@ static void restore_wg_state(struct handover_restore *restore, struct wg_peer *p
 	handover_endpoint_read(&record->endpoint, &endpoint);
 	if (endpoint.family != AF_UNSPEC)
 		peer_address_set(&peer->address, &endpoint);
-	atomic_store(&peer->address.plain, record->plain != 0);
+	atomic_store(&peer->address.plain_left, record->plain ? REFUSAL_LASTS : 0);
 	store(&peer->handshake_ns, record->handshake_ns);
 	peer->initiation_ms = own_ms(restore, record->initiation_ms);
 	memcpy(peer->timestamp, record->timestamp, sizeof peer->timestamp);

@@ -200,7 +200,7 @@ static void describe_wg_peer(const struct wg_peer *peer, struct handover_peer_st
 	record->requests = atomic_load(&peer->requests);
 	record->handshake_ns = load(&peer->handshake_ns);
 	record->initiation_ms = peer->initiation_ms;
-	record->plain = atomic_load(&peer->address.plain);
+	record->plain = atomic_load(&peer->address.plain_left) > 0;
 	memcpy(record->timestamp, peer->timestamp, sizeof record->timestamp);
 }
 

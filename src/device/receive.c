@@ -26,10 +26,11 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 	*r = (struct receiver){.shared = shared};
 	r->aead = aead_new();
 	r->blake2s = r->aead ? blake2s_new() : NULL;
-	error = r->blake2s ? tun_writer_init(&r->writer, tun, shared->tun.uso, &shared->drops)
+	error = r->blake2s ? tun_writer_init(&r->writer, tun, shared->tun.uso, &shared->drops,
+				     &shared->refusals)
 			   : -errno;
 	if (error == 0) {
-		r->batch = udp_batch_new();
+		r->batch = udp_batch_new(&shared->refusals);
 		error = r->batch ? 0 : -ENOMEM;
 	}
 	if (error < 0)

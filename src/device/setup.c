@@ -122,7 +122,8 @@ static int init_shared(struct device *device)
 	if (error < 0)
 		return error;
 	allowedips_init(&shared->inner, &shared->epoch);
-	ipip_init(&shared->ipip, &shared->epoch, &shared->mtu, &shared->drops);
+	shared->refusals.name = shared->tun.name;
+	ipip_init(&shared->ipip, &shared->epoch, &shared->mtu, &shared->drops, &shared->refusals);
 	staged_packets_init(&shared->staged);
 	return control_init(&shared->wireguard, &shared->epoch, &wireguard_ops, device, &boot_clock,
 		wall_ns, noise_random);
@@ -202,7 +203,7 @@ static int adopt_settings(struct device *device, const struct handover_device *d
 	device->ipip_local.s_addr = description->ipip_local;
 	device->no_fast_path = description->no_fast_path != 0;
 	atomic_store(&shared->source, description->source);
-	atomic_store(&shared->logged_plain, description->logged_plain != 0);
+	atomic_store(&shared->refusals.said[REFUSAL_UDP_SEGMENT], description->logged_plain != 0);
 	checker->has_secret = description->has_cookie_secret != 0;
 	checker->secret_made_ms = description->cookie_secret_made_ms;
 	memcpy(checker->secret, description->cookie_secret, sizeof checker->secret);

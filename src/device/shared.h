@@ -9,6 +9,7 @@
 
 #include "base/epoch.h"
 #include "device/io/drops.h"
+#include "device/io/refusals.h"
 #include "device/io/tun.h"
 #include "device/ipip/ipip.h"
 #include "device/wireguard/allowedips.h"
@@ -26,7 +27,7 @@ struct shared {
 	struct staged_packets staged;
 	struct ipip ipip;
 	struct drops drops;
-	_Atomic bool logged_plain; /* that a device refuses super-packets: once */
+	struct refusals refusals;
 	_Atomic bool logged_loop; /* that a peer's route leads into the TUN: once */
 	_Atomic in_addr_t source; /* IPv4: WireGuard is sent from here alone; 0: from anywhere */
 	_Atomic uint32_t routes; /* another number each time that they may have changed */

@@ -60,14 +60,6 @@ static int socket_for(const struct transmitter *t, const struct udp_endpoint *to
 	}
 }
 
-static void log_plain(struct shared *shared)
-{
-	if (!atomic_exchange_explicit(&shared->logged_plain, true, memory_order_relaxed))
-		log_info("%s: the way to a peer refuses UDP segmentation offload: its packets are "
-			 "sent one by one",
-			shared->tun.name);
-}
-
 /*
  * Where a device has one address that it serves, whatever it sends is from there, also what no
  * packet has come before of: the routing would choose the host's first address, from where the
@@ -85,13 +77,25 @@ static bool bind_source(
 	return true;
 }
 
+/* The path refuses super-packets, now or before. */
+static void count_plain(struct shared *shared, struct peer_address *address,
+	const struct udp_burst *burst, uint32_t left)
+{
+	uint32_t packets = (uint32_t)((burst->length + burst->step - 1) / burst->step);
+
+	if (left == 0)
+		refusal_say(&shared->refusals, REFUSAL_UDP_SEGMENT);
+	atomic_store_explicit(&address->plain_left,
+		left == 0 ? REFUSAL_LASTS : refusal_pass(left, packets), memory_order_relaxed);
+}
+
 /* Sends packets to where the peer is. */
 static void send_to_peer(struct transmitter *t, struct wg_peer *peer, struct udp_burst *burst)
 {
 	struct udp_endpoint to;
 	uint32_t version = peer_address_get(&peer->address, &to);
-	bool plain = atomic_load_explicit(&peer->address.plain, memory_order_relaxed);
-	bool was_plain = plain, had_source;
+	uint32_t left = atomic_load_explicit(&peer->address.plain_left, memory_order_relaxed);
+	bool plain = left > 0, had_source;
 	int fd = socket_for(t, &to);
 
 	if (fd < 0) {
@@ -107,10 +111,8 @@ static void send_to_peer(struct transmitter *t, struct wg_peer *peer, struct udp
 		atomic_fetch_add_explicit(&peer->target.sent, burst->length, memory_order_relaxed);
 	if (had_source && !udp_endpoint_has_source(&to))
 		peer_address_forget_source(&peer->address);
-	if (plain && !was_plain) {
-		atomic_store_explicit(&peer->address.plain, true, memory_order_relaxed);
-		log_plain(t->shared);
-	}
+	if (plain)
+		count_plain(t->shared, &peer->address, burst, left);
 }
 
 void transmit_flush(struct transmitter *t)

@@ -80,7 +80,7 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 		error = watch(worker, worker->stop, SOURCE_STOP, EPOLLIN);
 	if (error == 0)
 		error = worker_watch_sockets(worker);
-	worker->ipip = ipip_receiver_new();
+	worker->ipip = ipip_receiver_new(&shared->ipip);
 	worker->transmitter.ipip = ipip_sender_new(&shared->ipip, worker->tun);
 	if (error == 0 && (!worker->ipip || !worker->transmitter.ipip))
 		error = -ENOMEM;
@@ -139,7 +139,7 @@ static bool serve(struct worker *worker, enum worker_source source, uint64_t now
 		read_udp(worker, worker->shared->udp6[worker->number], now_ms);
 		return true;
 	case SOURCE_RAW:
-		ipip_receive(worker->ipip, &worker->shared->ipip, &worker->receiver.writer, now_ms);
+		ipip_receive(worker->ipip, &worker->receiver.writer, now_ms);
 		return true;
 	case SOURCE_RAW_ERRORS:
 		atomic_store(&worker->shared->ipip.has_errors, true);

@@ -237,13 +237,6 @@ def connect(a, b, outer=0, psk=False, port=7000, keepalive=0, ends=OUTER, inner=
         me.address(f"{inner[me.side][0]}/24", f"{inner[me.side][1]}/64")
 
 
-def preload(folder, source):
-    """Builds a library that stands before libc; returns what the environment needs for it."""
-    library = os.path.join(folder, "preload.so")
-    run("cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl", input=source)
-    return "LD_PRELOAD", library
-
-
 def ping(space, address, count=3, wait=5):
     return space.try_run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait,
                          address).returncode == 0

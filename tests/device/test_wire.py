@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from net import (INNER, OUTER, Device, Transfer, connect, kernel_before, ping, preload, transfer,
+from net import (INNER, OUTER, Device, Transfer, connect, kernel_before, ping, transfer,
                  wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -144,32 +144,3 @@ def test_a_path_that_refuses_super_packets_is_served_packet_by_packet(network):
         network[side].ip(f"link set {network.veth[side]} mtu 1400")
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
     assert a.log_text().count("one by one") == 1
-
-
-REFUSE = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <linux/virtio_net.h>
-#include <sys/uio.h>
-ssize_t writev(int fd, const struct iovec *v, int n)
-{
-	ssize_t (*real)(int, const struct iovec *, int) = dlsym(RTLD_NEXT, "writev");
-	const struct virtio_net_hdr *header = v[0].iov_base;
-	if (n > 1 && v[0].iov_len == sizeof *header && header->gso_type != 0) {
-		errno = EINVAL;
-		return -1;
-	}
-	return real(fd, v, n);
-}
-"""
-
-
-def test_a_tun_that_refuses_joined_packets_is_written_to_packet_by_packet(network, tmp_path):
-    """As some kernels' does, though it took the offload."""
-    a = Device(network, "a", "dp0")
-    b = Device(network, "b", "dp1", environment=[preload(tmp_path, REFUSE)])
-    connect(a, b)
-    assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
-    assert "the TUN refuses joined packets" in b.log_text()
-    assert b.drops()["unsent"] == 0

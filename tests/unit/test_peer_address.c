@@ -105,11 +105,11 @@ static void a_new_address_has_not_yet_refused_super_packets(void **state)
 
 	(void)state;
 	peer_address_set(&address, &one);
-	atomic_store(&address.plain, true);
+	atomic_store(&address.plain_left, 5);
 	peer_address_update(&address, &one);
-	assert_true(atomic_load(&address.plain));
+	assert_int_equal(atomic_load(&address.plain_left), 5);
 	peer_address_update(&address, &two);
-	assert_false(atomic_load(&address.plain));
+	assert_int_equal(atomic_load(&address.plain_left), 0);
 	assert_holds(&address, two);
 }
 

@@ -7,17 +7,16 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "base/log.h"
 #include "device/io/segment.h"
 
 enum {
 	WHOLE_SIZE = 65536 + SEGMENT_PAD_MAX,
-	SINGLE_PACKETS = 100000, /* until joined ones are tried again */
 };
 
-int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *drops)
+int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *drops,
+	struct refusals *refusals)
 {
-	*writer = (struct tun_writer){.tun = tun, .drops = drops};
+	*writer = (struct tun_writer){.tun = tun, .drops = drops, .refusals = refusals};
 	writer->coalescer = malloc(sizeof *writer->coalescer);
 	if (!writer->coalescer)
 		return -ENOMEM;
@@ -74,23 +73,29 @@ static bool write_singly(struct tun_writer *writer, const struct virtio_net_hdr 
 
 static void stop_joining(struct tun_writer *writer)
 {
-	writer->single_left = SINGLE_PACKETS;
-	if (!writer->logged_single)
-		log_warning("the TUN refuses joined packets: they are written one by one");
-	writer->logged_single = true;
+	writer->single_left = REFUSAL_LASTS;
+	refusal_say(writer->refusals, REFUSAL_TUN_JOINED);
+}
+
+/* Whether the kernel is to cut it, or to compute its checksum. */
+static bool is_unfinished(const struct virtio_net_hdr *header)
+{
+	return header->gso_type != VIRTIO_NET_HDR_GSO_NONE ||
+	       header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 }
 
 static void write_vector(void *context, const struct iovec *vector, int n)
 {
 	struct tun_writer *writer = context;
 	const struct virtio_net_hdr *header = vector[0].iov_base;
+	bool unfinished = is_unfinished(header), tried = !unfinished || writer->single_left == 0;
 
-	if (write_all(writer, vector, n))
+	if (tried && write_all(writer, vector, n))
 		return;
-	if (errno != EINVAL || header->gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+	if (!unfinished || (tried && errno != EINVAL) ||
 		!write_singly(writer, header, vector + 1, n - 1))
 		count_drop(&writer->drops->unsent);
-	else
+	else if (tried)
 		stop_joining(writer);
 }
 
@@ -104,8 +109,7 @@ void tun_writer_add(struct tun_writer *writer, uint8_t *data, size_t length)
 {
 	if (coalescer_is_full(writer->coalescer))
 		tun_writer_flush(writer);
-	if (writer->single_left > 0)
-		writer->single_left--;
+	writer->single_left = refusal_pass(writer->single_left, 1);
 	coalescer_add(writer->coalescer, data, length);
 }
 
@@ -115,5 +119,6 @@ void tun_writer_write(struct tun_writer *writer, const struct virtio_net_hdr *he
 	const struct iovec vector[] = {{(void *)header, sizeof *header}, {data, length}};
 
 	tun_writer_flush(writer);
+	writer->single_left = refusal_pass(writer->single_left, 1);
 	write_vector(writer, vector, sizeof vector / sizeof *vector);
 }

@@ -12,20 +12,21 @@
 
 #include "device/io/coalesce.h"
 #include "device/io/drops.h"
+#include "device/io/refusals.h"
 
 struct tun_writer {
 	int tun; /* queue to write to; not owned */
 	struct drops *drops;
 	struct coalescer *coalescer;
-	/* Some kernels take the offload and refuse what is joined. Then packets go one by one, and
-	 * after a while it is tried again. */
-	uint32_t single_left; /* packets until then; 0: they are joined */
-	bool logged_single;
+	struct refusals *refusals;
+	/* Some kernels take the offload and refuse what is joined. */
+	uint32_t single_left; /* packets to go one by one; 0: they are joined */
 	uint8_t *whole; /* for one that was refused; NULL: none was yet */
 };
 
 /* uso: whether the TUN takes UDP super-packets. Returns 0 or -ENOMEM. */
-int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *drops);
+int tun_writer_init(struct tun_writer *writer, int tun, bool uso, struct drops *drops,
+	struct refusals *refusals);
 /* Nothing is flushed. */
 void tun_writer_free(struct tun_writer *writer);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/io/batch_call.h"
 #include "device/io/ecn.h"
 #include "device/io/gso.h"
 
@@ -19,6 +20,7 @@ enum {
 };
 
 struct udp_batch {
+	struct batch_call call;
 	struct mmsghdr headers[UDP_BATCH];
 	struct iovec vectors[UDP_BATCH];
 	struct sockaddr_in6 names[UDP_BATCH];
@@ -123,12 +125,13 @@ bool udp_joins(int fd)
 	return getsockopt(fd, SOL_UDP, UDP_GRO, &value, &size) == 0 && value != 0;
 }
 
-struct udp_batch *udp_batch_new(void)
+struct udp_batch *udp_batch_new(struct refusals *refusals)
 {
 	struct udp_batch *batch = malloc(sizeof *batch);
 
 	if (!batch)
 		return NULL;
+	batch->call = (struct batch_call){.refusals = refusals};
 	memset(batch->headers, 0, sizeof batch->headers);
 	for (int i = 0; i < UDP_BATCH; i++) {
 		batch->vectors[i] = (struct iovec){batch->buffers[i], BUFFER_SIZE};
@@ -185,7 +188,7 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 		batch->headers[i].msg_hdr.msg_namelen = sizeof batch->names[i];
 		batch->headers[i].msg_hdr.msg_controllen = CONTROL_SIZE;
 	}
-	n = recvmmsg(fd, batch->headers, UDP_BATCH, MSG_DONTWAIT, NULL);
+	n = batch_receive(&batch->call, fd, batch->headers, UDP_BATCH);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {

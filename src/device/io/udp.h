@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "device/io/refusals.h"
 #include "device/io/udp_endpoint.h"
 
 enum {
@@ -45,7 +46,7 @@ struct udp_message {
 
 struct udp_batch;
 /* Buffers for UDP_BATCH super-packets. NULL without memory. */
-struct udp_batch *udp_batch_new(void);
+struct udp_batch *udp_batch_new(struct refusals *refusals);
 void udp_batch_free(struct udp_batch *batch);
 
 /* Receives what there is. Returns the number of messages, 0 if there are none, or -errno. The

@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 
 #include "base/checksum.h"
+#include "device/io/batch_call.h"
 #include "device/io/ecn.h"
 #include "device/io/headers.h"
 #include "device/io/icmp.h"
@@ -36,6 +37,7 @@ enum {
 
 struct ipip_sender {
 	struct ipip *ipip;
+	struct batch_call call;
 	int tun; /* queue to write an error to */
 	unsigned int n;
 	size_t used;
@@ -46,15 +48,18 @@ struct ipip_sender {
 };
 
 struct ipip_receiver {
+	struct ipip *ipip;
+	struct batch_call call;
 	struct mmsghdr headers[RECEIVE_BATCH];
 	struct iovec vectors[RECEIVE_BATCH];
 	uint8_t buffers[RECEIVE_BATCH][RECEIVE_SIZE];
 };
 
-void ipip_init(
-	struct ipip *ipip, struct epoch *epoch, const _Atomic uint32_t *mtu, struct drops *drops)
+void ipip_init(struct ipip *ipip, struct epoch *epoch, const _Atomic uint32_t *mtu,
+	struct drops *drops, struct refusals *refusals)
 {
-	*ipip = (struct ipip){.raw = -1, .fragmenting = -1, .mtu = mtu, .drops = drops};
+	*ipip = (struct ipip){
+		.raw = -1, .fragmenting = -1, .mtu = mtu, .drops = drops, .refusals = refusals};
 	allowedips_init(&ipip->peers, epoch);
 }
 
@@ -123,6 +128,7 @@ struct ipip_sender *ipip_sender_new(struct ipip *ipip, int tun)
 	if (!sender)
 		return NULL;
 	sender->ipip = ipip;
+	sender->call = (struct batch_call){.refusals = ipip->refusals};
 	sender->tun = tun;
 	sender->n = 0;
 	sender->used = 0;
@@ -198,8 +204,8 @@ void ipip_flush(struct ipip_sender *sender)
 	unsigned int done = 0;
 
 	while (done < sender->n) {
-		int n = sendmmsg(
-			sender->ipip->raw, sender->headers + done, sender->n - done, MSG_NOSIGNAL);
+		int n = batch_send(
+			&sender->call, sender->ipip->raw, sender->headers + done, sender->n - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -263,12 +269,14 @@ void ipip_send(struct ipip_sender *sender, struct ipip_peer *peer,
 	atomic_store_explicit(&peer->active_ms, now_ms, memory_order_relaxed);
 }
 
-struct ipip_receiver *ipip_receiver_new(void)
+struct ipip_receiver *ipip_receiver_new(struct ipip *ipip)
 {
 	struct ipip_receiver *receiver = malloc(sizeof *receiver);
 
 	if (!receiver)
 		return NULL;
+	receiver->ipip = ipip;
+	receiver->call = (struct batch_call){.refusals = ipip->refusals};
 	memset(receiver->headers, 0, sizeof receiver->headers);
 	for (int i = 0; i < RECEIVE_BATCH; i++) {
 		receiver->vectors[i] = (struct iovec){receiver->buffers[i], RECEIVE_SIZE};
@@ -379,10 +387,10 @@ bool ipip_read_error(int fd, struct in_addr *remote)
 	return true;
 }
 
-int ipip_receive(
-	struct ipip_receiver *receiver, struct ipip *ipip, struct tun_writer *to, uint64_t now_ms)
+int ipip_receive(struct ipip_receiver *receiver, struct tun_writer *to, uint64_t now_ms)
 {
-	int n = recvmmsg(ipip->raw, receiver->headers, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+	struct ipip *ipip = receiver->ipip;
+	int n = batch_receive(&receiver->call, ipip->raw, receiver->headers, RECEIVE_BATCH);
 
 	for (int i = 0; i < n; i++)
 		ipip_decapsulate(

@@ -26,14 +26,15 @@ struct ipip {
 	_Atomic bool has_errors; /* there are some for the control thread: ipip_read_error() */
 	const _Atomic uint32_t *mtu; /* of the TUN */
 	struct drops *drops;
+	struct refusals *refusals;
 };
 
 struct ipip_sender;
 struct ipip_receiver;
 
-/* Without sockets and peers. The epoch, the MTU and the counters stay the caller's. */
-void ipip_init(
-	struct ipip *ipip, struct epoch *epoch, const _Atomic uint32_t *mtu, struct drops *drops);
+/* Without sockets and peers. The epoch, the MTU, the counters and refusals stay the caller's. */
+void ipip_init(struct ipip *ipip, struct epoch *epoch, const _Atomic uint32_t *mtu,
+	struct drops *drops, struct refusals *refusals);
 /* There is no reader left. The peers and the sockets are the caller's. */
 void ipip_free(struct ipip *ipip);
 
@@ -52,7 +53,7 @@ int ipip_open(struct in_addr local, uint32_t mark, bool fragmenting);
  * know. NULL without memory. */
 struct ipip_sender *ipip_sender_new(struct ipip *ipip, int tun);
 void ipip_sender_free(struct ipip_sender *sender);
-struct ipip_receiver *ipip_receiver_new(void);
+struct ipip_receiver *ipip_receiver_new(struct ipip *ipip);
 void ipip_receiver_free(struct ipip_receiver *receiver);
 
 /* As transmit_packet(): it goes at the latest with ipip_flush(). */
@@ -61,8 +62,7 @@ void ipip_send(struct ipip_sender *sender, struct ipip_peer *peer,
 void ipip_flush(struct ipip_sender *sender);
 
 /* Receives once, and writes to the TUN what is a peer's. Returns how many packets there were. */
-int ipip_receive(
-	struct ipip_receiver *receiver, struct ipip *ipip, struct tun_writer *to, uint64_t now_ms);
+int ipip_receive(struct ipip_receiver *receiver, struct tun_writer *to, uint64_t now_ms);
 
 /* From a fragmenting socket: what routers say of packets that we have sent, on either path: the
  * next one's destination. False: no more. */

@@ -71,7 +71,7 @@ static void write_words(struct peer_address *address, const struct words *words)
 {
 	for (int i = 0; i < PEER_ADDRESS_WORDS; i++)
 		atomic_store_explicit(&address->words[i], words->word[i], memory_order_relaxed);
-	atomic_store_explicit(&address->plain, false, memory_order_relaxed);
+	atomic_store_explicit(&address->plain_left, 0, memory_order_relaxed);
 }
 
 /* Who writes may have been taken off its core. */

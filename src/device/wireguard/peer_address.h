@@ -12,7 +12,9 @@ enum { PEER_ADDRESS_WORDS = (sizeof(struct udp_endpoint) + 7) / 8 };
 
 struct peer_address {
 	_Atomic uint32_t sequence; /* odd: being written */
-	_Atomic bool plain; /* the path there refuses super-packets (udp_send()) */
+	/* Packets to be sent one by one, as the path there refuses super-packets; 0: it does not.
+	 */
+	_Atomic uint32_t plain_left;
 	_Atomic uint64_t judgement; /* on the source of one version: see peer_address.c */
 	_Atomic uint64_t words[PEER_ADDRESS_WORDS];
 };

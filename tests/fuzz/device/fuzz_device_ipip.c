@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct epoch epoch;
 static struct drops drops;
+static struct refusals refusals;
 static _Atomic uint32_t mtu;
 static struct ipip ipip;
 static struct tun_writer writer;
@@ -21,13 +22,13 @@ static struct ipip_peer peer;
 static void set_up(void)
 {
 	epoch_init(&epoch, 0);
-	ipip_init(&ipip, &epoch, &mtu, &drops);
+	ipip_init(&ipip, &epoch, &mtu, &drops, &refusals);
 	atomic_store(&mtu, 1420);
 	peer.target.kind = TARGET_IPIP;
 	inet_pton(AF_INET, "192.0.2.1", &peer.remote);
 	inet_pton(AF_INET, "10.0.0.2", &peer.source);
 	allowedips_insert(&ipip.peers, AF_INET, &peer.remote, 32, &peer.outer);
-	tun_writer_init(&writer, open("/dev/null", O_WRONLY | O_CLOEXEC), true, &drops);
+	tun_writer_init(&writer, open("/dev/null", O_WRONLY | O_CLOEXEC), true, &drops, &refusals);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

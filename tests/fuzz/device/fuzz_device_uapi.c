@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	epoch_init(&device.shared.epoch, 0);
 	allowedips_init(&device.shared.inner, &device.shared.epoch);
 	ipip_init(&device.shared.ipip, &device.shared.epoch, &device.shared.mtu,
-		&device.shared.drops);
+		&device.shared.drops, &device.shared.refusals);
 	staged_packets_init(&device.shared.staged);
 	control_init(&device.shared.wireguard, &device.shared.epoch, &ops, &device, &system_clock,
 		wall_ns, noise_random);
