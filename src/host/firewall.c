@@ -10,18 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/netfilter.h>
-#include <openssl/sha.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "host/firewall_text.h"
 #include "host/nft.h"
 #include "host/ruleset.h"
+#include "host/table_digest.h"
 
 /* firewall_text() has the same. */
 static const char table_name[] = "vprox";
-static const char listing[] = "list table ip vprox\n";
-static const char listing_ip6[] = "list table ip6 vprox\n";
 static const char removal[] = "table ip vprox\ndelete table ip vprox\n";
 static const char removal_ip6[] = "table ip6 vprox\ndelete table ip6 vprox\n";
 
@@ -47,74 +45,18 @@ static char *text_of_tables(const struct host_config *config)
 	return ip && ip6 ? for_tables(ip, ip6) : NULL;
 }
 
-static bool is_line(const char *line, size_t length, const char *text)
-{
-	return length == strlen(text) && memcmp(line, text, length) == 0;
-}
-
 static bool begins(const char *line, const char *text)
 {
 	return strncmp(line, text, strlen(text)) == 0;
 }
 
-/*
- * Takes the elements out of the sets that packets fill, as nft lists them: from "elements = {" to
- * the end of the set. Those that the server fills itself are the rest.
- */
-static void remove_what_packets_wrote(char *listed)
+static int digest_tables(uint8_t digest[FIREWALL_DIGEST_SIZE])
 {
-	bool is_dynamic = false, is_left_out = false;
-	char *to = listed;
+	int error = table_digest(NFPROTO_IPV4, table_name, digest);
 
-	for (const char *line = listed; *line;) {
-		size_t length = strcspn(line, "\n");
-		size_t whole = length + (line[length] == '\n');
-
-		if (is_line(line, length, "\t}"))
-			is_dynamic = is_left_out = false;
-		else if (begins(line, "\t\tflags dynamic"))
-			is_dynamic = true;
-		else if (is_dynamic && begins(line, "\t\telements = "))
-			is_left_out = true;
-		if (!is_left_out) {
-			memmove(to, line, whole);
-			to += whole;
-		}
-		line += whole;
-	}
-	*to = '\0';
-}
-
-/* The digest is of the table's own listing and of the one before. */
-static int add_to_digest(
-	uint8_t digest[FIREWALL_DIGEST_SIZE], const char *commands, struct nft_error *reason)
-{
-	auto_free char *text = NULL, *both = NULL;
-	int error = nft_run_for_output(commands, &text, reason);
-	size_t length;
-
-	if (error < 0)
-		return error;
-	remove_what_packets_wrote(text);
-	length = strlen(text);
-	both = malloc(FIREWALL_DIGEST_SIZE + length);
-	if (!both)
-		return -ENOMEM;
-	memcpy(both, digest, FIREWALL_DIGEST_SIZE);
-	memcpy(both + FIREWALL_DIGEST_SIZE, text, length);
-	SHA256((const unsigned char *)both, FIREWALL_DIGEST_SIZE + length, digest);
-	return 0;
-}
-
-/* One after the other: nft 1.0.6 finds but one of two that it is asked for at once. */
-static int digest_tables(uint8_t digest[FIREWALL_DIGEST_SIZE], struct nft_error *reason)
-{
-	int error;
-
-	memset(digest, 0, FIREWALL_DIGEST_SIZE);
-	error = add_to_digest(digest, listing, reason);
+	memset(digest + TABLE_DIGEST_SIZE, 0, TABLE_DIGEST_SIZE);
 	if (error == 0 && has_ipv6())
-		error = add_to_digest(digest, listing_ip6, reason);
+		error = table_digest(NFPROTO_IPV6, table_name, digest + TABLE_DIGEST_SIZE);
 	return error;
 }
 
@@ -135,12 +77,10 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 	}
 	/* The generation first: after a change between the two, the next call compares again. */
 	error = ruleset_generation(&state->generation);
+	if (error == 0)
+		error = digest_tables(state->digest);
 	if (error < 0)
-		snprintf(reason.text, sizeof reason.text, "%s", strerror(-error));
-	else
-		error = digest_tables(state->digest, &reason);
-	if (error < 0)
-		log_error("cannot read the firewall back: %s", reason.text);
+		log_error("cannot read the firewall back: %s", strerror(-error));
 	return error;
 }
 
@@ -148,7 +88,6 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE];
-	struct nft_error reason = {"out of memory"};
 	int error = ruleset_generation(&generation);
 
 	if (error < 0) {
@@ -157,9 +96,8 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 	}
 	if (generation == state->generation)
 		return 0;
-	/* One that cannot be listed is not there. */
-	if (digest_tables(digest, &reason) == 0 &&
-		memcmp(digest, state->digest, sizeof digest) == 0) {
+	/* One that cannot be read is not there. */
+	if (digest_tables(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0) {
 		state->generation = generation;
 		return 0;
 	}

@@ -9,17 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/table_digest.h"
+
 struct host_config;
 struct ruleset_chain;
 
 enum {
-	FIREWALL_DIGEST_SIZE = 32, /* SHA-256 */
+	FIREWALL_DIGEST_SIZE = 2 * TABLE_DIGEST_SIZE,
 };
 
 /* What the table was when it was loaded, to see whether somebody has changed it since. */
 struct firewall_state {
 	uint32_t generation;
-	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of all that nft lists of it */
+	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of both tables */
 };
 
 /* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */

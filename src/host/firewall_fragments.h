@@ -6,5 +6,6 @@
 
 struct host_config;
 
-/* Writes two sets, and a chain of its own hook. After firewall_write_flows(), which has the counter. */
+/* Writes two sets, and a chain of its own hook. After firewall_write_flows(), which has the
+ * counter. */
 void firewall_write_fragments(FILE *out, const struct host_config *config);

@@ -20,8 +20,7 @@ static void keep_first_line(const char *message, struct nft_error *error)
 	snprintf(error->text, sizeof error->text, "%.*s", (int)length, message);
 }
 
-/* output may be NULL. */
-static int run(const char *commands, char **output, struct nft_error *error)
+int nft_run(const char *commands, struct nft_error *error)
 {
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	int result = 0;
@@ -35,14 +34,9 @@ static int run(const char *commands, char **output, struct nft_error *error)
 		result = -ENOMEM;
 		goto out;
 	}
-	/* Without what counts packets. */
-	nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_STATELESS);
 	if (nft_run_cmd_from_buffer(nft, commands) != 0) {
 		keep_first_line(nft_ctx_get_error_buffer(nft), error);
 		result = -EIO;
-	} else if (output) {
-		*output = strdup(nft_ctx_get_output_buffer(nft));
-		result = *output ? 0 : -ENOMEM;
 	}
 out:
 	nft_ctx_free(nft);
@@ -51,14 +45,4 @@ out:
 	malloc_trim(0);
 #endif
 	return result;
-}
-
-int nft_run(const char *commands, struct nft_error *error)
-{
-	return run(commands, NULL, error);
-}
-
-int nft_run_for_output(const char *commands, char **output, struct nft_error *error)
-{
-	return run(commands, output, error);
 }

@@ -13,6 +13,3 @@ struct nft_error {
 /* Runs the commands as one transaction: all of them or none. Returns 0, -ENOMEM, or -EIO with the
  * reason in *error. */
 int nft_run(const char *commands, struct nft_error *error);
-
-/* The same for commands that print something: *output is the caller's to free. */
-int nft_run_for_output(const char *commands, char **output, struct nft_error *error);

@@ -14,30 +14,9 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
+#include "host/ruleset_query.h"
 #include "netlink/attribute.h"
-#include "netlink/request.h"
 #include "netlink/socket.h"
-
-/* A request of nf_tables' and the socket to send it by. */
-struct query {
-	struct netlink *netlink;
-	struct netlink_request request;
-};
-
-static int query_open(struct query *query, uint16_t type, uint8_t family)
-{
-	struct nfgenmsg *header;
-	int error = netlink_open(NETLINK_NETFILTER, &query->netlink);
-
-	if (error < 0)
-		return error;
-	netlink_request_init(&query->request);
-	header = netlink_add(
-		&query->request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), 0, sizeof *header);
-	header->nfgen_family = family;
-	header->version = NFNETLINK_V0;
-	return 0;
-}
 
 static int read_generation(void *context, size_t number, const struct nlmsghdr *message)
 {
@@ -56,13 +35,13 @@ static int read_generation(void *context, size_t number, const struct nlmsghdr *
 
 int ruleset_generation(uint32_t *generation)
 {
-	struct query query;
-	int error = query_open(&query, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+	struct ruleset_query query;
+	int error = ruleset_query_open(&query, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
 
 	if (error < 0)
 		return error;
 	error = netlink_transact(query.netlink, &query.request, NULL, read_generation, generation);
-	netlink_close(query.netlink);
+	ruleset_query_close(&query);
 	return error;
 }
 
@@ -92,9 +71,9 @@ static int decode_rule(const struct nlmsghdr *message, const void *filter, void 
 int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, size_t *n)
 {
 	struct wanted filter = {wanted};
-	struct query query;
+	struct ruleset_query query;
 	void *items = NULL;
-	int error = query_open(&query, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
+	int error = ruleset_query_open(&query, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
 
 	*chains = NULL;
 	*n = 0;
@@ -102,16 +81,16 @@ int ruleset_chains(ruleset_chain_filter *wanted, struct ruleset_chain **chains, 
 		return error;
 	error = netlink_dump_items(
 		query.netlink, &query.request, decode_chain, &filter, sizeof **chains, &items, n);
-	netlink_close(query.netlink);
+	ruleset_query_close(&query);
 	*chains = items;
 	return error;
 }
 
 int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n)
 {
-	struct query query;
+	struct ruleset_query query;
 	void *items = NULL;
-	int error = query_open(&query, NFT_MSG_GETRULE, family);
+	int error = ruleset_query_open(&query, NFT_MSG_GETRULE, family);
 
 	*rules = NULL;
 	*n = 0;
@@ -120,7 +99,7 @@ int ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules
 	netlink_put_string(&query.request, NFTA_RULE_TABLE, table);
 	error = netlink_dump_items(
 		query.netlink, &query.request, decode_rule, NULL, sizeof **rules, &items, n);
-	netlink_close(query.netlink);
+	ruleset_query_close(&query);
 	*rules = items;
 	return error;
 }
@@ -145,9 +124,9 @@ static int decode_counter(const struct nlmsghdr *message, const void *filter, vo
 int ruleset_counters(
 	uint8_t family, const char *table, struct ruleset_counter **counters, size_t *n)
 {
-	struct query query;
+	struct ruleset_query query;
 	void *items = NULL;
-	int error = query_open(&query, NFT_MSG_GETOBJ, family);
+	int error = ruleset_query_open(&query, NFT_MSG_GETOBJ, family);
 
 	*counters = NULL;
 	*n = 0;
@@ -157,7 +136,7 @@ int ruleset_counters(
 	netlink_put_u32(&query.request, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
 	error = netlink_dump_items(
 		query.netlink, &query.request, decode_counter, NULL, sizeof **counters, &items, n);
-	netlink_close(query.netlink);
+	ruleset_query_close(&query);
 	*counters = items;
 	return error;
 }

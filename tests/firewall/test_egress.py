@@ -416,6 +416,29 @@ def test_what_packets_have_changed_is_no_reason_to_load_it_again(world):
     assert "loading it again" not in tool.close()
 
 
+def most_memory(tool):
+    """What the process had at the most, in KB."""
+    pid = int(sh(SERVER, f"pgrep -P {tool.process.pid}", check=False) or tool.process.pid)
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s*(\d+)", status.read()).group(1))
+
+
+def test_what_is_noted_of_every_client_is_not_read_to_look_for_changes(world):
+    """With 10,000 clients that took seconds, in which the server answered nobody."""
+    tool = Tool()
+    tool.run("load")
+    tool.run("reconcile")
+    before = most_memory(tool)
+    clients = ", ".join(f"10.100.{i // 250}.{i % 250} timeout 1h" for i in range(8000))
+    for name in "rates", "heavy", "over", "refusals":
+        sh(SERVER, "nft -f -", input=f"add element ip vprox {name} {{ {clients} }}\n")
+    sh(SERVER, "nft add table ip somebody")
+    tool.run("reconcile")
+    sh(SERVER, "nft delete table ip somebody")
+    assert most_memory(tool) - before < 2000
+    assert "loading it again" not in tool.close()
+
+
 @pytest.mark.parametrize("command", ["delete element ip vprox closed_to { 10.0.0.0/8 }",
                                      "add element ip vprox allow_to { 10.0.0.0/8 }",
                                      "delete table ip6 vprox", "flush chain ip6 vprox prerouting",

@@ -563,6 +563,12 @@ def test_our_own_table_comes_back_after_a_flush(route):
     "nft delete element ip vprox binds { 203.0.113.1 }",
     "nft add table ip vprox { flags dormant; }",
     "nft insert rule ip vprox tunnel accept",
+    "nft add rule ip vprox to_network accept",
+    "nft add chain ip vprox forward { policy drop; }",
+    "nft add chain ip vprox mine",
+    "nft add set ip vprox mine { type ipv4_addr; }",
+    "nft add element ip vprox allow_to { 10.9.0.0/16 }",
+    "nft delete element ip vprox bind_of_port { 50227 : 203.0.113.1 }",
 ])
 def test_whatever_is_changed_in_our_own_table_is_put_right(route, change):
     before = listing()
