@@ -94,11 +94,17 @@ static int set_mark(int fd, uint32_t mark)
 	return setsockopt(fd, SOL_SOCKET, SO_MARK, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+/* Of a TUN alone: a device that was taken over must not slow the host's own interfaces down. */
 static int set_gso_size(struct netlink *netlink, unsigned int interface, unsigned int size)
 {
 	const struct link_change change = {.gso_max_size = size};
-	int error = link_set(netlink, interface, &change);
+	struct link link;
+	int error = link_get_index(netlink, interface, &link);
 
+	if (error == 0 && strcmp(link.kind, "tun") != 0)
+		error = -EPERM;
+	if (error == 0)
+		error = link_set(netlink, interface, &change);
 	return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
 }
 

@@ -1,5 +1,6 @@
 """The device as a process: its life, its rights, its control socket."""
 
+import errno
 import os
 import signal
 import socket
@@ -311,6 +312,7 @@ def ping_self(device):
 
 
 SET_MARK = struct.pack("=IIHBBIIIIII", 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)  # of device/privileged_helper.c
+SET_GSO_SIZE, LOOPBACK = 3, 1  # likewise; the number of lo
 
 
 def helper_of(device):
@@ -353,4 +355,23 @@ def test_who_takes_it_over_fills_no_table_of_its_helper(network, n):
         except ConnectionError:
             assert n > 1, "it has hung up, as it may"
         wait_until(lambda: open_files(helper) <= before, what="the helper's descriptors")
+    os.kill(a.process.pid, signal.SIGCONT)
+
+
+def gso_size(namespace, interface):
+    shown = namespace.run(f"ip -d link show {interface}").split()
+    return int(shown[shown.index("gso_max_size") + 1])
+
+
+def test_who_takes_it_over_changes_no_interface_of_the_hosts(network):
+    a = Device(network, "a", "dp0")
+    wait_until(lambda: a.status("Seccomp") == "2", what="filter")
+    before = gso_size(network["a"], "lo")
+    _, ours = helper_of(a)
+    os.kill(a.process.pid, signal.SIGSTOP)
+    with ours:
+        ours.settimeout(5)
+        ours.send(struct.pack("=IIHBBIIIIII", SET_GSO_SIZE, 0, 0, 0, 0, 0, 0, LOOPBACK, 4096, 0, 0))
+        assert struct.unpack("i", ours.recv(64))[0] == -errno.EPERM
+    assert gso_size(network["a"], "lo") == before
     os.kill(a.process.pid, signal.SIGCONT)
