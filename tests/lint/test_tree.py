@@ -52,3 +52,10 @@ def test_every_shell_script_can_be_parsed():
             done = subprocess.run([shell, "-n", file], stderr=subprocess.PIPE, text=True,
                                   check=False)
             assert done.returncode == 0, done.stderr
+
+
+def test_the_vectors_of_the_handshake_are_what_their_script_makes():
+    folder = ROOT / "tests/unit/vectors"
+    made = subprocess.run(["/usr/bin/python3", "-B", folder / "handshake.py"], check=True, text=True,
+                          capture_output=True).stdout
+    assert made == (folder / "handshake.h").read_text()
