@@ -179,11 +179,11 @@ def test_a_device_that_is_late_when_a_server_starts_keeps_its_peers(host, client
     assert all(tunnel.ping() for tunnel in tunnels)
 
 
-class Dripping:
-    """In the place of a device: answers a byte every half second, and never comes to an end."""
+class Pretender:
+    """In the place of a device: says the same every half second, whatever it is asked."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, answer):
+        self.path, self.answer = path, answer
         self.real = path.with_suffix(".real")
         path.rename(self.real)
         self.listener = socket.socket(socket.AF_UNIX)
@@ -203,7 +203,7 @@ class Dripping:
                 pass
             for connection in list(connections):
                 try:
-                    connection.send(b"x", socket.MSG_NOSIGNAL)
+                    connection.send(self.answer, socket.MSG_NOSIGNAL)
                 except OSError:
                     connections.remove(connection)
 
@@ -221,7 +221,7 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
     first, second = clients(2)
     (pid, _) = host.device_processes()
     os.kill(pid, signal.SIGSTOP)
-    device = Dripping(host.devices / "vprox0.sock")
+    device = Pretender(host.devices / "vprox0.sock", b"x")
     try:
         response = host.api(first).connect(random_key(), timeout=30)
         assert response.status == 500, "it has given up, and says so"
@@ -231,6 +231,21 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
         os.kill(pid, signal.SIGCONT)
     assert host.tunnel("ipip", second).up().visit() == host.address
     assert server.logged("Connection timed out")
+
+
+@pytest.mark.parametrize("answer", [b"errno=98\n\n", b"errno=-98\n\n"], ids=["old", "new"])
+def test_a_device_may_say_errno_with_a_sign_or_as_before_without(host, client, answer):
+    """It may have been started by an earlier version."""
+    server = host.start("--reap-interval=1h", expected=["cannot", "has vanished"])
+    (pid, _) = host.device_processes()
+    os.kill(pid, signal.SIGSTOP)
+    device = Pretender(host.devices / "vprox0.sock", answer)
+    try:
+        assert host.api(client).connect(random_key(), timeout=30).status == 500
+        assert server.logged("Address already in use")
+    finally:
+        device.close()
+        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("kind", ["wireguard", "ipip"])
