@@ -1,5 +1,6 @@
 """A new process takes the place of a device's: `vprox device --replace`."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -195,6 +196,38 @@ def test_ipip_goes_on(network):
     assert not ping(network["a"], INNER["b"][0], count=1, wait=1)
 
 
+def bpf_objects(pid):
+    """What a device's process and its helper have of BPF, by the kernel's numbers."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        pids = [pid, *map(int, file.read().split())]
+    found = set()
+    for one in pids:
+        for entry in os.listdir(f"/proc/{one}/fdinfo"):
+            # some files are open for a moment only
+            with contextlib.suppress(FileNotFoundError), \
+                    open(f"/proc/{one}/fdinfo/{entry}", encoding="ascii", errors="replace") as file:
+                found |= {line.strip() for line in file
+                          if line.startswith(("map_id:", "link_id:", "prog_id:"))}
+    return found
+
+
+def test_the_kernels_programs_of_ipip_stay_where_they_are(network):
+    """Where the kernel can have any: neither made anew nor detached, and their counters go on."""
+    a = Device(network, "a", "dp0")
+    assert a.values(f"set=1\nipip_local={OUTER['a'][0]}\nipip_peer={OUTER['b'][0]}\n"
+                    f"ipip_inner={INNER['b'][0]}\n\n")["errno"] == "0"
+    before = bpf_objects(a.process.pid)
+    assert before or "refuses its BPF programs" in a.log_text()
+    with Between(a, lambda side, records: records) as between:
+        replaced(a)
+    a.process.wait(60)
+    assert bpf_objects(between.new_pid) == before
+    # and what there is now is what will be closed
+    replaced(a)
+    network["a"].ip("link del dp0")
+    until(lambda: not a.has_interface(), what="its end")
+
+
 def test_what_can_be_asked_of_a_device_is_the_same_after(network):
     a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
@@ -335,6 +368,22 @@ def test_when_the_new_process_stands_still_the_old_one_goes_on(network):
     with Between(a, on_records) as between:
         assert replace(a).returncode != 0
     goes_on(network, a, b, before)
+
+
+def test_what_the_new_process_has_taken_the_old_one_does_not_keep(network):
+    """Also where it hears something that it does not understand first."""
+    a, b = make_pair(network)
+    assert ping(network["a"], INNER["b"][0])
+    before = handshakes(a)
+
+    def on_records(side, records):
+        unknown = [Record(handover.UNKNOWN)] if records[0].kind == handover.TAKEN else []
+        return unknown + records
+    with Between(a, on_records):
+        replaced(a)
+    a.process.wait(60)
+    assert ping(network["a"], INNER["b"][0], count=2)
+    assert handshakes(a) == before
 
 
 @pytest.mark.parametrize("kind", [handover.HELLO, handover.CONFIGURED, handover.PEER_STATE])

@@ -145,9 +145,58 @@ static void several_threads_never_accept_a_counter_twice(void **state)
 	assert_true(accepted > SHARED / 2);
 }
 
+static struct replay saved_and_restored(uint32_t most_words)
+{
+	struct replay restored;
+	uint32_t words[REPLAY_WORDS];
+	uint64_t newest;
+	uint32_t n = replay_save(&replay, &newest, words);
+
+	memset(&restored, 0, sizeof restored);
+	replay_restore(&restored, newest, words, n < most_words ? n : most_words);
+	return restored;
+}
+
+static void a_window_that_is_restored_judges_as_the_one_that_was_saved(void **state)
+{
+	struct random random = {1};
+
+	(void)state;
+	for (uint64_t round = 0; round < 50; round++) {
+		struct replay restored;
+		uint64_t base = round * round * 4000;
+
+		for (int i = 0; i < 300; i++)
+			replay_accept(&replay, base + random_below(&random, 9000));
+		restored = saved_and_restored(REPLAY_WORDS);
+		for (uint64_t i = base < 9000 ? 0 : base - 9000; i < base + 10000; i++) {
+			struct replay one = replay, other = restored;
+
+			assert_int_equal(replay_accept(&one, i), replay_accept(&other, i));
+			i += random_below(&random, 40);
+		}
+	}
+}
+
+static void what_is_not_known_of_a_window_counts_as_received(void **state)
+{
+	struct replay restored;
+
+	(void)state;
+	replay_accept(&replay, 5000);
+	restored = saved_and_restored(2);
+	assert_true(replay_accept(&restored, 5001));
+	assert_true(replay_accept(&restored, 5000 - 2 * REPLAY_WORD_BITS + REPLAY_WORD_BITS));
+	assert_false(replay_accept(&restored, 5000 - 3 * REPLAY_WORD_BITS));
+	assert_false(replay_accept(&restored, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(
+			a_window_that_is_restored_judges_as_the_one_that_was_saved, set_up),
+		cmocka_unit_test_setup(what_is_not_known_of_a_window_counts_as_received, set_up),
 		cmocka_unit_test_setup(every_counter_in_order_is_accepted_once, set_up),
 		cmocka_unit_test_setup(
 			a_counter_within_the_window_is_accepted_and_one_behind_it_is_not, set_up),

@@ -51,7 +51,8 @@ uint32_t replay_save(const struct replay *replay, uint64_t *newest, uint32_t wor
 	for (; n < REPLAY_WORDS && n <= *newest; n++, number--) {
 		uint64_t word = atomic_load_explicit(
 			&replay->words[number % REPLAY_WORDS], memory_order_relaxed);
-		bool passed_over = (uint32_t)(word >> LAP_SHIFT) != number / REPLAY_WORDS;
+		bool passed_over =
+			(uint32_t)(word >> LAP_SHIFT) != (uint32_t)(number / REPLAY_WORDS);
 
 		words[n] = passed_over ? 0 : (uint32_t)word;
 	}
