@@ -377,9 +377,11 @@ def test_what_the_new_process_has_taken_the_old_one_does_not_keep(network):
     before = handshakes(a)
 
     def on_records(side, records):
-        unknown = [Record(handover.UNKNOWN)] if records[0].kind == handover.TAKEN else []
-        return unknown + records
-    with Between(a, on_records):
+        if records[0].kind != handover.TAKEN:
+            return records
+        between.ends["old"].send(Record(handover.UNKNOWN).bytes() + records[0].bytes())
+        return []
+    with Between(a, on_records) as between:
         replaced(a)
     a.process.wait(60)
     assert ping(network["a"], INNER["b"][0], count=2)
