@@ -181,14 +181,15 @@ static void run(struct storm *storm)
 	printf("failed\t%u\trequests\n", storm->n_failed);
 }
 
-static const char usage[] = "Usage: storm --server ADDRESS --path PATH [OPTION...]\n"
-			    "  --method GET|POST   (default: GET)\n"
-			    "  --port N            (default: 443)\n"
-			    "  --password TEXT\n"
-			    "  --key               send a random WireGuard key with each request\n"
-			    "  --first-source A    the nth request comes from this address + n\n"
-			    "  --count N           requests (default: 100)\n"
-			    "  --threads N         of them at a time (default: 1)\n";
+static const char usage[] =
+	"Usage: storm --server ADDRESS --path PATH [OPTION...]\n"
+	"  --method GET|POST   (default: GET)\n"
+	"  --port N            (default: 443)\n"
+	"  --password TEXT\n"
+	"  --first-key N       send a WireGuard key with each request, the next one each time\n"
+	"  --first-source A    the nth request comes from this address + n\n"
+	"  --count N           requests (default: 100)\n"
+	"  --threads N         of them at a time (default: 1)\n";
 
 static const struct option options[] = {
 	{"server", required_argument, NULL, 's'},

@@ -29,11 +29,16 @@ int key_file_load(const char *path, struct key *key)
 	return error == -EFBIG ? -EINVAL : error;
 }
 
-static int create(const char *path, struct key *key)
+static int create(const char *path, const struct key *given, struct key *key)
 {
 	char folder[PATH_MAX];
 	const char *slash = strrchr(path, '/');
-	int error = key_generate_private(key);
+	int error = 0;
+
+	if (given)
+		*key = *given;
+	else
+		error = key_generate_private(key);
 
 	if (error == 0 && slash && slash > path) {
 		size_t n = (size_t)(slash - path);
@@ -55,12 +60,12 @@ static int create(const char *path, struct key *key)
 	return error;
 }
 
-int key_file_load_or_create(const char *path, struct key *key)
+int key_file_load_or_create(const char *path, const struct key *given, struct key *key)
 {
 	int error = key_file_load(path, key);
 
 	if (error != -ENOENT)
 		return error;
-	error = create(path, key);
+	error = create(path, given, key);
 	return error == -EEXIST ? key_file_load(path, key) : error;
 }

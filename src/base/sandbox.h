@@ -34,3 +34,7 @@ int sandbox_filter_calls(int descriptors_socket);
 /* Likewise for a process that speaks with other processes alone, and waits with poll: it accepts no
  * connection and changes none, and passes no descriptors on, but is given some over this socket. */
 int sandbox_filter_calls_of_signer(int descriptors_socket);
+
+/* Likewise for the store, which waits with poll: besides, it has its files, which it opens, locks,
+ * maps and renames as its user may. */
+int sandbox_filter_calls_of_store(void);

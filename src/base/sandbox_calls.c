@@ -71,6 +71,42 @@ static int add_network_rules(scmp_filter_ctx filter)
 	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
 }
 
+/* What SQLite does with files, and maps of them that hold no code: sqlite.org/wal.html. */
+static int add_file_rules(scmp_filter_ctx filter)
+{
+	const struct filter_rule rules[] = {
+		{SCMP_SYS(open)},
+		{SCMP_SYS(openat)},
+		{SCMP_SYS(read)},
+		{SCMP_SYS(pread64)},
+		{SCMP_SYS(pwrite64)},
+		{SCMP_SYS(lseek)},
+		{SCMP_SYS(fsync)},
+		{SCMP_SYS(fdatasync)},
+		{SCMP_SYS(ftruncate)},
+		{SCMP_SYS(fcntl)}, /* locks */
+		{SCMP_SYS(stat)},
+		{SCMP_SYS(lstat)},
+		{SCMP_SYS(fstat)},
+		{SCMP_SYS(newfstatat)},
+		{SCMP_SYS(access)},
+		{SCMP_SYS(faccessat)},
+		{SCMP_SYS(faccessat2)},
+		{SCMP_SYS(unlink)},
+		{SCMP_SYS(unlinkat)},
+		{SCMP_SYS(rename)},
+		{SCMP_SYS(renameat)},
+		{SCMP_SYS(renameat2)},
+		{SCMP_SYS(geteuid)},
+		{SCMP_SYS(mmap), 1, {FILTER_MASKED(2, PROT_EXEC, 0)}},
+		/* waiting for a lock */
+		{SCMP_SYS(nanosleep)},
+		{SCMP_SYS(clock_nanosleep)},
+	};
+
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
+}
+
 /* Other processes' descriptors, from one socket. */
 static int allow_descriptors_from(scmp_filter_ctx filter, int socket)
 {
@@ -195,4 +231,11 @@ int sandbox_filter_calls_of_signer(int descriptors_socket)
 	scmp_filter_ctx filter = new_filter();
 
 	return filter ? load(filter, allow_descriptors_from(filter, descriptors_socket)) : -ENOMEM;
+}
+
+int sandbox_filter_calls_of_store(void)
+{
+	scmp_filter_ctx filter = new_filter();
+
+	return filter ? load(filter, add_file_rules(filter)) : -ENOMEM;
 }

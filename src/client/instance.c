@@ -40,7 +40,7 @@ int instance_load_key(const char *interface, struct key *private_key, struct key
 	int error;
 
 	snprintf(path, sizeof path, CLIENT_KEY_PREFIX "%s", interface);
-	error = key_file_load_or_create(path, private_key);
+	error = key_file_load_or_create(path, NULL, private_key);
 	if (error == 0)
 		error = key_derive_public(private_key, public_key);
 	if (error < 0)

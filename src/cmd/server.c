@@ -151,6 +151,20 @@ static const struct command_option options[] = {
 		OPTION_FIELD(struct server_config, keep_on_exit, bool, parse_on_exit),
 	},
 	{
+		.name = "store",
+		.argument = "local|none",
+		.initial = "local",
+		.help = "where it is kept who has which address, for when this host has failed",
+		OPTION_CHOICE(struct server_config, store),
+	},
+	{
+		.name = "store-wait",
+		.argument = "TIME",
+		.initial = "200ms",
+		.help = "a client waits no longer than this for it to be stored",
+		OPTION_TIME(struct server_config, store_wait_ms),
+	},
+	{
 		.name = "allow-peer-to-peer",
 		.help = "let clients reach each other",
 		OPTION_FLAG(struct server_config, allow_peer_to_peer),

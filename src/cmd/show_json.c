@@ -28,22 +28,29 @@ static json_t *append(json_t *array, json_t *item)
 	return NULL;
 }
 
+static json_t *json_process(const struct report_process *process)
+{
+	return json_pack("{s:o, s:o, s:b, s:o, s:o}", "number", json_number(process->number), "pid",
+		process->pid ? json_number(process->pid) : json_null(), "ready",
+		process->is_ready != 0, "restarts", json_number(process->n_restarts), "uptime_ms",
+		json_number(process->uptime_ms));
+}
+
 static json_t *json_processes(const struct report_process *processes, uint32_t n)
 {
 	json_t *array = json_array();
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct report_process *process = &processes[i];
-
-		array = append(
-			array, json_pack("{s:o, s:o, s:b, s:o, s:o}", "number",
-				       json_number(process->number), "pid",
-				       process->pid ? json_number(process->pid) : json_null(),
-				       "ready", process->is_ready != 0, "restarts",
-				       json_number(process->n_restarts), "uptime_ms",
-				       json_number(process->uptime_ms)));
-	}
+	for (uint32_t i = 0; i < n; i++)
+		array = append(array, json_process(&processes[i]));
 	return array;
+}
+
+static json_t *json_store(const struct report_store *store)
+{
+	if (!store->is_there)
+		return json_null();
+	return json_pack("{s:s, s:o, s:o}", "kind", "local", "behind", json_number(store->n_behind),
+		"process", json_process(&store->process));
 }
 
 static json_t *json_peer(const struct report_peer *peer)
@@ -112,14 +119,14 @@ static json_t *json_refused(const struct report_header *header)
 int report_print_json(const struct report *report, bool on_one_line, FILE *out)
 {
 	const struct report_header *header = &report->header;
-	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}",
+	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"version", header->release, "pid", json_number(header->pid), "uptime_ms",
 		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
 		"stopping", header->is_draining != 0, "gates",
 		json_processes(report->gates, header->n_gates), "signers",
-		json_processes(report->signers, header->n_signers), "endpoints",
-		json_endpoints(report), "tracking", json_tracking(header), "refused_packets",
-		json_refused(header));
+		json_processes(report->signers, header->n_signers), "store",
+		json_store(&header->store), "endpoints", json_endpoints(report), "tracking",
+		json_tracking(header), "refused_packets", json_refused(header));
 	int error =
 		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0
 			? 0

@@ -111,6 +111,18 @@ static void print_number(FILE *out, const char *name, const char *help, uint32_t
 	fprintf(out, "%s %" PRIu32 "\n", name, value);
 }
 
+static void print_store(const struct report_store *store, FILE *out)
+{
+	if (!store->is_there)
+		return;
+	print_number(
+		out, "vprox_store_up", "Whether the store serves.", store->process.is_ready != 0);
+	print_number(
+		out, "vprox_store_behind", "Changes that are not stored yet.", store->n_behind);
+	describe(out, "vprox_store_restarts_total", "counter", "How often the store was replaced.");
+	fprintf(out, "vprox_store_restarts_total %" PRIu32 "\n", store->process.n_restarts);
+}
+
 static void print_firewall(const struct report_header *header, FILE *out)
 {
 	print_number(out, "vprox_tracked_connections",
@@ -136,6 +148,7 @@ void report_print_metrics(const struct report *report, FILE *out)
 	fprintf(out, "vprox_uptime_seconds %.3f\n", (double)report->header.uptime_ms / 1000);
 	print_gates(report, out);
 	print_signers(report, out);
+	print_store(&report->header.store, out);
 	print_of_endpoints(report, out, "vprox_endpoint_up", "gauge",
 		"Whether the endpoint's interface is there.", is_there);
 	print_of_endpoints(report, out, "vprox_pool_addresses", "gauge",

@@ -127,6 +127,15 @@ static void print_processes(
 	fputc('\n', out);
 }
 
+static void print_store(const struct report_store *store, FILE *out)
+{
+	if (!store->is_there)
+		return;
+	print_processes("store", &store->process, 1, out);
+	if (store->n_behind > 0)
+		fprintf(out, "    %" PRIu32 " changes are not stored yet\n", store->n_behind);
+}
+
 static void print_firewall(const struct report_header *header, FILE *out)
 {
 	const char *before = "  refused packets: ";
@@ -156,6 +165,7 @@ static void print_server(const struct report *report, FILE *out)
 	print_processes("gates", report->gates, header->n_gates, out);
 	print_processes(header->n_signers == 1 ? "signer" : "signers", report->signers,
 		header->n_signers, out);
+	print_store(&header->store, out);
 	print_firewall(header, out);
 }
 

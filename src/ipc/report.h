@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 3,
+	REPORT_VERSION = 4,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_MAX_ENDPOINTS = 1024,
@@ -53,6 +53,22 @@ extern const char *const report_refusal_names[REPORT_N_REFUSALS];
 
 /* None of these has padding, which would carry what lay in the broker's memory. */
 
+/* A gate, a signer or the store. */
+struct report_process {
+	uint32_t number;
+	uint32_t pid; /* 0: dead, and not replaced yet */
+	uint32_t is_ready;
+	uint32_t n_restarts;
+	uint64_t uptime_ms;
+};
+
+/* What keeps what is promised. */
+struct report_store {
+	uint32_t is_there; /* 0: there is none, and the rest is zero */
+	uint32_t n_behind; /* changes that are not on the disk yet */
+	struct report_process process;
+};
+
 struct report_header {
 	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
 	uint32_t n_gates;
@@ -65,20 +81,12 @@ struct report_header {
 	uint32_t n_tracked; /* connections, of this host and all tunnels */
 	uint32_t max_tracked; /* 0: not known */
 	uint64_t uptime_ms;
+	struct report_store store;
 	uint64_t
 		refused[REPORT_N_REFUSALS]; /* packets out of tunnels, since the table was loaded */
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
 	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */
-};
-
-/* A gate or a signer. */
-struct report_process {
-	uint32_t number;
-	uint32_t pid; /* 0: dead, and not replaced yet */
-	uint32_t is_ready;
-	uint32_t n_restarts;
-	uint64_t uptime_ms;
 };
 
 struct report_endpoint {

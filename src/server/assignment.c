@@ -5,6 +5,8 @@
 
 #include <limits.h>
 
+#include "server/promised.h"
+
 static const unsigned int unassigned = UINT_MAX;
 
 static bool is_taken(unsigned int index, const struct assignment *assignments, size_t n)
@@ -38,8 +40,19 @@ static const struct plane_leftover *find_nameless(
 	return NULL;
 }
 
+static unsigned int find_promised(struct ipv4 bind, const struct promised *promised,
+	unsigned int n_indexes, const struct assignment *assignments, size_t n)
+{
+	const struct stored_endpoint *stored = promised_endpoint(promised, bind);
+
+	if (!stored || stored->index >= n_indexes || is_taken(stored->index, assignments, n))
+		return unassigned;
+	return stored->index;
+}
+
 void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
-	size_t n_leftovers, unsigned int n_indexes, struct assignment *assignments)
+	size_t n_leftovers, unsigned int n_indexes, const struct promised *promised,
+	struct assignment *assignments)
 {
 	unsigned int next = 0;
 
@@ -55,6 +68,10 @@ void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_lefto
 			!is_taken((unsigned int)i, assignments, n) &&
 			find_nameless((unsigned int)i, leftovers, n_leftovers))
 			assignments[i] = (struct assignment){(unsigned int)i, true};
+	for (size_t i = 0; i < n; i++)
+		if (assignments[i].index == unassigned)
+			assignments[i].index =
+				find_promised(binds[i], promised, n_indexes, assignments, n);
 	for (size_t i = 0; i < n; i++) {
 		if (assignments[i].index != unassigned)
 			continue;

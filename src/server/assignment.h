@@ -7,6 +7,8 @@
 #include "base/ipv4.h"
 #include "plane/plane.h"
 
+struct promised;
+
 struct assignment {
 	unsigned int index;
 	bool adopts; /* what is there under the index is this address's own */
@@ -15,11 +17,13 @@ struct assignment {
 /*
  * An address that was served before keeps its index, recognised by the alias of its interface,
  * wherever it stands in the configuration now; one whose interface has no alias, as a Go server
- * leaves it, is recognised by its position. The others get the lowest indexes that are left, of
+ * leaves it, is recognised by its position. One of which nothing is there has the index that the
+ * store says, if it is free. The others get the lowest indexes that are left, of
  * n_indexes in all (at least n). leftovers[i].index differ from each other.
  */
 void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
-	size_t n_leftovers, unsigned int n_indexes, struct assignment *assignments);
+	size_t n_leftovers, unsigned int n_indexes, const struct promised *promised,
+	struct assignment *assignments);
 
 /* Whether a leftover belongs to none of the assignments: to be removed. */
 bool assignment_is_stale(

@@ -37,12 +37,14 @@
 #include "server/requests.h"
 #include "server/signer_supervisor.h"
 #include "server/snapshot.h"
+#include "server/store_setup.h"
 
 struct broker {
 	const struct server_config *config;
 	int lock;
 	struct credentials credentials;
 	struct listeners listeners;
+	struct store_setup store;
 	struct data_plane data_plane;
 	struct host *host;
 	struct device_watch *device_watch;
@@ -257,6 +259,7 @@ static int report(void *context, struct evbuffer *out)
 		.data_plane = &broker->data_plane,
 		.supervisor = broker->supervisor,
 		.signers = broker->signers,
+		.store = broker->store.link,
 		.n_gates = broker->config->n_gates,
 		.host = broker->host,
 		.pin = broker->credentials.identity.pin,
@@ -305,6 +308,33 @@ static int add_events(struct broker *broker)
 	return 0;
 }
 
+static void promise_all(void *context)
+{
+	struct broker *broker = context;
+
+	data_plane_promise_all(&broker->data_plane);
+}
+
+static void open_store(struct broker *broker)
+{
+	broker->store.order_all = promise_all;
+	broker->store.context = broker;
+	broker->data_plane.store = &broker->store;
+	store_setup_open(&broker->store, broker->base, broker->config,
+		&broker->gate_settings.config, answer);
+}
+
+static int load_credentials(struct broker *broker)
+{
+	struct key promised;
+	bool is_promised = store_setup_find_key(&broker->store, &promised);
+	int error = credentials_load(
+		&broker->credentials, broker->config, is_promised ? &promised : NULL);
+
+	key_wipe(&promised);
+	return error;
+}
+
 static int start(struct broker *broker)
 {
 	/* From here on a signal waits until the start is through, and then ends the server in
@@ -318,7 +348,9 @@ static int start(struct broker *broker)
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
-		error = credentials_load(&broker->credentials, broker->config);
+		open_store(broker);
+	if (error == 0)
+		error = load_credentials(broker);
 	if (error == 0)
 		error = listeners_open(&broker->listeners, broker->config->binds,
 			broker->config->n_binds, CONTROL_PORT);
@@ -360,6 +392,7 @@ static int stop(struct broker *broker, bool started)
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
+	store_setup_close(&broker->store);
 	error = host_setup_undo(
 		broker->host, broker->data_plane.endpoints, broker->config->n_binds, started);
 	free_memory(broker);

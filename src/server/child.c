@@ -77,9 +77,11 @@ static void pick_environment(char *environment[N_PASSED_ON + 1])
 
 /* A new image, not a fork alone: a child must not have the broker's memory, with the keys and
  * tables in it. */
-static void become(const char *command, const int *sources, int *copies, int n)
+static void become(const struct child_group_config *config, const int *sources, int *copies, int n)
 {
-	char *const arguments[] = {"vprox", (char *)command, NULL};
+	const char *program = config->program ? config->program : "/proc/self/exe";
+	char *const arguments[] = {"vprox", (char *)config->command, NULL};
+	char *const none_but_name[] = {(char *)program, NULL};
 	char *environment[N_PASSED_ON + 1];
 	sigset_t none;
 	int error = place_descriptors(sources, copies, n);
@@ -90,10 +92,11 @@ static void become(const char *command, const int *sources, int *copies, int n)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	pick_environment(environment);
 	if (error == 0) {
-		execve("/proc/self/exe", arguments, environment);
+		execve(program, config->program ? none_but_name : arguments, environment);
 		error = -errno;
 	}
-	log_error("a new process cannot become a %s: %s", command, strerror(-error));
+	log_error("a new process cannot become a %s, %s: %s", config->command, program,
+		strerror(-error));
 	_exit(EXEC_FAILED);
 }
 
@@ -123,12 +126,13 @@ static int fork_child(struct child *child, int child_end, const int *descriptors
 	if (!sources)
 		return -ENOMEM;
 	sources[0] = child_end;
-	memcpy(sources + 1, descriptors, n * sizeof *sources);
+	if (n > 0)
+		memcpy(sources + 1, descriptors, n * sizeof *sources);
 	pid = fork_without_signals();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		become(child->group->config.command, sources, sources + n + 1, (int)n + 1);
+		become(&child->group->config, sources, sources + n + 1, (int)n + 1);
 	child->pid = pid;
 	return 0;
 }

@@ -35,6 +35,7 @@ struct child {
 struct child_group_config {
 	const char
 		*command; /* what they are to be: vprox COMMAND, of those that are not for people */
+	const char *program; /* NULL: this one; else the path of another, which has no COMMAND */
 	unsigned int n;
 	/* Starts one, with child_spawn(). Returns 0 or -errno; it is tried again. */
 	int (*start)(void *context, struct child *child);

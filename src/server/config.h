@@ -19,6 +19,12 @@ enum {
 	DRAIN_TIME_MS = 10000, /* for requests in flight when the server is told to stop */
 };
 
+/* --store */
+enum store_choice {
+	STORE_LOCAL,
+	STORE_NONE,
+};
+
 struct server_config {
 	struct ipv4 binds[MAX_BINDS];
 	size_t n_binds;
@@ -31,6 +37,8 @@ struct server_config {
 	bool allow_peer_to_peer;
 	struct egress_policy egress;
 	bool keep_on_exit;
+	enum store_choice store;
+	uint64_t store_wait_ms; /* an answer is held no longer for the store */
 	struct idle_rule idle;
 	uint64_t reap_interval_ms;
 	unsigned int max_peers_per_source; /* of an endpoint; 0: half of its pool */

@@ -39,9 +39,10 @@ void credentials_check_password(const char *password)
 			SHORTEST_GOOD_PASSWORD);
 }
 
-int credentials_load(struct credentials *credentials, const struct server_config *config)
+int credentials_load(struct credentials *credentials, const struct server_config *config,
+	const struct key *promised)
 {
-	int error = key_file_load_or_create(server_key_path, &credentials->private_key);
+	int error = key_file_load_or_create(server_key_path, promised, &credentials->private_key);
 
 	if (error < 0) {
 		log_error("cannot use the WireGuard key %s: %s", server_key_path,

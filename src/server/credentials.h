@@ -14,8 +14,10 @@ struct credentials {
 /* Warns of a password that can be guessed. */
 void credentials_check_password(const char *password);
 
-/* Loads both, or makes them where there are none. Says by which fingerprint clients know the
- * server, and logs what goes wrong. Returns 0 or -errno. */
-int credentials_load(struct credentials *credentials, const struct server_config *config);
+/* Loads both, or makes them where there are none: that of WireGuard as it was promised to clients,
+ * if `promised` is not NULL, for after a reboot /run is empty. Says by which fingerprint clients
+ * know the server, and logs what goes wrong. Returns 0 or -errno. */
+int credentials_load(struct credentials *credentials, const struct server_config *config,
+	const struct key *promised);
 /* Wipes the key, closes and frees. */
 void credentials_free(struct credentials *credentials);

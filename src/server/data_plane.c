@@ -12,7 +12,10 @@
 #include "server/adoption.h"
 #include "server/config.h"
 #include "server/flow_purge.h"
+#include "server/promises.h"
 #include "server/requests.h"
+#include "server/restoration.h"
+#include "server/store_setup.h"
 
 enum {
 	MAX_LEFTOVERS = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
@@ -128,7 +131,7 @@ static int assign(struct data_plane *data_plane)
 		goto out;
 	}
 	assign_indexes(config->binds, config->n_binds, discovery.leftovers, discovery.n_leftovers,
-		n_indexes, data_plane->assignments);
+		n_indexes, &data_plane->store->promised, data_plane->assignments);
 	error = remove_stale(data_plane, &discovery);
 out:
 	free(discovery.leftovers);
@@ -147,6 +150,8 @@ static int describe_endpoint(struct data_plane *data_plane, size_t i, const stru
 			.bind = config->binds[i],
 			.port = (uint16_t)(WIREGUARD_PORT + index),
 			.private_key = *private_key},
+		.store = data_plane->store->link,
+		.held = data_plane->store->held,
 		.plane = data_plane->plane,
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,
@@ -219,11 +224,12 @@ int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 
 		data_plane->n_open++;
 		error = endpoint_open(&data_plane->endpoints[i], base);
-		if (error == 0)
-			log_info("%s: %s, block %s, WireGuard on UDP port %u",
-				endpoint_text(endpoint).s,
-				plane_device_name(endpoint->config.index).s,
-				prefix_text(endpoint->config.block).s, endpoint->config.port);
+		if (error < 0)
+			break;
+		endpoint_keep_promises(&data_plane->endpoints[i], &data_plane->store->promised);
+		log_info("%s: %s, block %s, WireGuard on UDP port %u", endpoint_text(endpoint).s,
+			plane_device_name(endpoint->config.index).s,
+			prefix_text(endpoint->config.block).s, endpoint->config.port);
 	}
 	return error < 0 ? error : start_flow_purge(data_plane, base);
 }
@@ -233,10 +239,25 @@ void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
 	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++) {
 		struct endpoint *endpoint = &data_plane->endpoints[i];
 
+		/* A start that failed has broken no promise of an earlier server. */
 		if (!started)
 			endpoint->keep = data_plane->assignments[i].adopts;
 		else if (data_plane->config->keep_on_exit)
 			endpoint->keep = true;
+		if (started && !endpoint->keep)
+			promise_nobody(endpoint);
+	}
+}
+
+void data_plane_promise_all(struct data_plane *data_plane)
+{
+	for (size_t i = 0; i < data_plane->n_open; i++) {
+		struct endpoint *endpoint = &data_plane->endpoints[i];
+
+		promise_nobody(endpoint);
+		promise_endpoint(endpoint);
+		hash_for_each (&endpoint->peers.table, node)
+			promise_peer(endpoint, hash_entry(node, struct peer, node));
 	}
 }
 

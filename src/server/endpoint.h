@@ -27,6 +27,8 @@
 
 struct event;
 struct flow_purge;
+struct held_answers;
+struct store_link;
 
 /* Whom an answer goes to: one request of one life of one gate. */
 struct reply_to {
@@ -93,6 +95,9 @@ struct endpoint {
 	uint64_t read_took_ms;
 	uint64_t received, sent; /* bytes that readings have seen move, of peers that are gone too
 				  */
+
+	struct store_link *store; /* of all endpoints, the broker's; NULL: nothing is stored */
+	struct held_answers *held; /* likewise: answers that wait for it */
 
 	const struct clock *clock;
 	endpoint_answer_fn *answer;

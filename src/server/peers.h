@@ -25,6 +25,14 @@ struct peer_rate {
 	uint64_t received_before, sent_before; /* ... and the counters then */
 };
 
+/* What the store was last told of a peer; kept by promises.c. */
+struct peer_promise {
+	uint64_t sequence; /* of the order; 0: it was told nothing */
+	uint64_t ms; /* when */
+	struct ipv4 outer; /* of WireGuard: where the peer was then */
+	uint16_t outer_port;
+};
+
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
@@ -33,6 +41,8 @@ struct peer {
 	uint64_t active_ms; /* when its usage was last seen to have changed */
 	struct plane_usage usage; /* as last read from the plane */
 	struct peer_rate rate;
+	uint64_t made_s; /* when its tunnel was made, s since 1970; 0: not known */
+	struct peer_promise promise;
 	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
 	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
 	uint64_t last_reading; /* number of the last one that found it in the plane */

@@ -16,6 +16,7 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/promises.h"
 
 enum {
 	/* So that removals asked for at the same time share a batch. */
@@ -149,6 +150,7 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 	log_info("%s: removed %s, address %s is free: %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(inner).s, reason);
 	answer_waiters(endpoint, peer, IPC_OK);
+	promise_no_more(endpoint, peer);
 	pool_release(endpoint->pool, inner);
 	flow_purge_released(endpoint->flow_purge);
 	peers_remove(&endpoint->peers, peer);

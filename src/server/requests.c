@@ -11,8 +11,10 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/held_answers.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
+#include "server/promises.h"
 #include "server/removals.h"
 
 enum {
@@ -30,6 +32,7 @@ static void release(struct endpoint *endpoint, struct ipv4 inner)
 /* Of a peer that certainly has nothing in the data plane. */
 static void forget(struct endpoint *endpoint, struct peer *peer)
 {
+	promise_no_more(endpoint, peer);
 	release(endpoint, peer->id.inner);
 	peers_remove(&endpoint->peers, peer);
 }
@@ -109,9 +112,15 @@ static void log_failure(struct endpoint *endpoint, const struct plane_peer *id, 
 			peer_text(id).s, ipv4_text(id->inner).s, failure, more.s);
 }
 
+/* What a client gets, and the store's sequence number of it. */
+struct given {
+	struct ipv4 address;
+	uint64_t sequence;
+};
+
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int connect_new(
-	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct ipv4 *address)
+	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct given *given)
 {
 	struct peer *peer;
 	int error;
@@ -139,7 +148,8 @@ static int connect_new(
 		return IPC_FAILED;
 	}
 	newcomers_add(&endpoint->newcomers, peer);
-	*address = id->inner;
+	promise_peer(endpoint, peer);
+	*given = (struct given){id->inner, peer->promise.sequence};
 	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
 		ipv4_text(id->inner).s);
 	return IPC_OK;
@@ -179,11 +189,12 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int err
 }
 
 static enum ipc_status connect_again(
-	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct ipv4 *address)
+	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct given *given)
 {
 	struct log_limit_text more;
 
-	*address = peer->id.inner;
+	/* It may be that the first answer has got lost before the store was done. */
+	*given = (struct given){peer->id.inner, peer->promise.sequence};
 	removals_cancel(&endpoint->removals, peer);
 	if (needs_writing(endpoint, peer, source)) {
 		int error = write_peer(endpoint, &peer->id);
@@ -202,7 +213,7 @@ static enum ipc_status connect_again(
 	peers_set_source(&endpoint->peers, peer, source);
 	newcomers_add(&endpoint->newcomers, peer);
 	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, ipv4_text(*address).s);
+		peer_text(&peer->id).s, ipv4_text(given->address).s);
 	return IPC_OK;
 }
 
@@ -222,7 +233,7 @@ static struct plane_peer identity_of(const struct client_request *request)
 
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int handle_connect(
-	struct endpoint *endpoint, const struct client_request *request, struct ipv4 *address)
+	struct endpoint *endpoint, const struct client_request *request, struct given *given)
 {
 	struct plane_peer id = identity_of(request);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
@@ -233,14 +244,24 @@ static int handle_connect(
 		(key_equal(&id.key, &endpoint->public_key) || key_is_low_order(&id.key)))
 		return IPC_INVALID_KEY;
 	if (peer)
-		return (int)connect_again(endpoint, peer, request->source, address);
-	return connect_new(endpoint, &id, request->source, address);
+		return (int)connect_again(endpoint, peer, request->source, given);
+	return connect_new(endpoint, &id, request->source, given);
 }
 
 static void answer(
 	struct endpoint *endpoint, const struct reply_to *reply_to, int status, struct ipv4 address)
 {
 	endpoint->answer(endpoint->answer_context, reply_to, (enum ipc_status)status, address);
+}
+
+/* What was given is said when it is stored. */
+static void answer_connect(struct endpoint *endpoint, const struct reply_to *reply_to, int status,
+	const struct given *given)
+{
+	if (status == IPC_OK && given->sequence > 0 && endpoint->held)
+		held_answers_add(endpoint->held, reply_to, given->address, given->sequence);
+	else
+		answer(endpoint, reply_to, status, given->address);
 }
 
 static int wait_for_address(struct endpoint *endpoint, const struct client_request *request,
@@ -254,12 +275,12 @@ static int wait_for_address(struct endpoint *endpoint, const struct client_reque
 
 static void serve(struct endpoint *endpoint, struct pending_connect *connect)
 {
-	struct ipv4 address = {0};
-	int status = handle_connect(endpoint, &connect->request, &address);
+	struct given given = {0};
+	int status = handle_connect(endpoint, &connect->request, &given);
 
 	if (status == ANSWER_LATER)
 		return;
-	answer(endpoint, &connect->reply_to, status, address);
+	answer_connect(endpoint, &connect->reply_to, status, &given);
 	pending_connects_remove(&endpoint->pending, connect);
 }
 
@@ -278,7 +299,7 @@ void endpoint_serve_pending(struct endpoint *endpoint)
 void endpoint_handle(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to)
 {
-	struct ipv4 address = {0};
+	struct given given = {0};
 	int status = IPC_OK;
 	struct plane_peer id;
 	struct peer *peer;
@@ -286,12 +307,12 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 	switch (request->operation) {
 	case IPC_CONNECT_WIREGUARD:
 	case IPC_CONNECT_IPIP:
-		status = handle_connect(endpoint, request, &address);
+		status = handle_connect(endpoint, request, &given);
 		if (status == ANSWER_LATER)
 			status = wait_for_address(endpoint, request, reply_to);
-		if (status == ANSWER_LATER)
-			return;
-		break;
+		if (status != ANSWER_LATER)
+			answer_connect(endpoint, reply_to, status, &given);
+		return;
 	case IPC_DISCONNECT_WIREGUARD:
 	case IPC_DISCONNECT_IPIP:
 		pending_connects_cancel(&endpoint->pending, request);
@@ -315,5 +336,5 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		status = IPC_FAILED;
 		break;
 	}
-	answer(endpoint, reply_to, status, address);
+	answer(endpoint, reply_to, status, (struct ipv4){0});
 }

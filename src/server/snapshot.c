@@ -21,6 +21,7 @@
 #include "server/child.h"
 #include "server/gate_supervisor.h"
 #include "server/signer_supervisor.h"
+#include "server/store_link.h"
 #include "server/usage.h"
 
 enum {
@@ -59,6 +60,28 @@ static void read_host(const struct host *host, struct report_header *header)
 		log_debug("cannot read what the firewall has refused");
 }
 
+static struct report_process describe_process(const struct child *child)
+{
+	return (struct report_process){
+		.number = child->number,
+		.pid = (uint32_t)child->pid,
+		.is_ready = child->is_ready,
+		.n_restarts = child->generation > 0 ? (uint32_t)child->generation - 1 : 0,
+		.uptime_ms = child->pid != 0 ? clock_now_ms(&system_clock) - child->started_ms : 0,
+	};
+}
+
+static void describe_store(const struct store_link *store, struct report_store *reported)
+{
+	if (!store)
+		return;
+	*reported = (struct report_store){
+		.is_there = 1,
+		.n_behind = (uint32_t)store_link_behind(store),
+		.process = describe_process(store_link_process(store)),
+	};
+}
+
 static int write_header(const struct snapshot_source *source, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
@@ -78,6 +101,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
 	read_host(source->host, &header);
+	describe_store(source->store, &header.store);
 	/* In one piece: the memory goes back to the system with the answer. */
 	if (evbuffer_expand(out,
 		    sizeof header +
@@ -90,13 +114,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 
 static int write_process(const struct child *child, struct evbuffer *out)
 {
-	const struct report_process reported = {
-		.number = child->number,
-		.pid = (uint32_t)child->pid,
-		.is_ready = child->is_ready,
-		.n_restarts = child->generation > 0 ? (uint32_t)child->generation - 1 : 0,
-		.uptime_ms = child->pid != 0 ? clock_now_ms(&system_clock) - child->started_ms : 0,
-	};
+	const struct report_process reported = describe_process(child);
 
 	return append(out, &reported, sizeof reported);
 }

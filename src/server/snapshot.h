@@ -9,11 +9,13 @@ struct evbuffer;
 struct gate_supervisor;
 struct host;
 struct signer_supervisor;
+struct store_link;
 
 struct snapshot_source {
 	struct data_plane *data_plane; /* with its endpoints open */
 	const struct gate_supervisor *supervisor; /* NULL: no gates yet */
 	const struct signer_supervisor *signers; /* NULL: no signers yet */
+	const struct store_link *store; /* NULL: nothing is stored */
 	unsigned int n_gates;
 	const struct host *host; /* NULL: what the firewall does is left out */
 	const char *pin; /* of the TLS public key */

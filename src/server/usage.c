@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "server/endpoint.h"
+#include "server/promises.h"
 
 struct usage_reading {
 	struct endpoint *endpoint;
@@ -30,6 +31,7 @@ static int record_peer(void *context, const struct plane_peer *id, const struct 
 		endpoint->received += moved(peer->usage.received, usage->received);
 		endpoint->sent += moved(peer->usage.sent, usage->sent);
 		peer_record_usage(peer, usage, reading->now_ms);
+		promise_peer_again(endpoint, peer, reading->now_ms);
 	}
 	return 0;
 }

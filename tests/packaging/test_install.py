@@ -25,7 +25,8 @@ def fixture_source(build, tmp_path_factory):
     folder = tmp_path_factory.mktemp("build")
     run("meson", "setup", "--prefix=/usr", "-Dtests=false", folder, ROOT)
     # Nothing is compiled: what would be is put there, and ninja not asked.
-    shutil.copy(build / "vprox", folder / "vprox")
+    for program in "vprox", "vprox-store":
+        shutil.copy(build / program, folder / program)
     return folder
 
 
@@ -54,6 +55,7 @@ def test_everything_goes_where_debian_expects_it(installed):
     assert files_in(installed) >= {
         "usr/sbin/vprox",
         "usr/sbin/vprox-device",
+        "usr/libexec/vprox/vprox-store",
         *(f"usr/share/man/man8/{page.name}" for page in (ROOT / "man").glob("*.8")),
         "usr/lib/systemd/system/vprox-server.service",
         "usr/lib/systemd/system/vprox-device@.service",

@@ -146,13 +146,13 @@ def test_the_service_is_ready_when_systemd_says_so(host):
 
 def test_the_server_has_the_capabilities_of_its_unit_and_the_others_have_none(host):
     main, others = processes(host)
-    assert len(others) == 3, "two gates and the signer"
+    assert len(others) == 4, "two gates, the signer and the store"
     expected = sum(1 << number for number in ALLOWED.values())
     assert capabilities(host, main, "Eff") == capabilities(host, main, "Bnd") == expected
     for pid in others:
         assert capabilities(host, pid, "Eff") == capabilities(host, pid, "Prm") == 0
     users = [host.output(f"ps -o user:32= -p {pid}") for pid in others]
-    assert sorted(users) == ["vprox", "vprox", "vprox-signer"]
+    assert sorted(users) == ["vprox", "vprox", "vprox-signer", "vprox-store"]
     for pid in [main, *others]:
         assert host.output(f"grep NoNewPrivs: /proc/{pid}/status").split()[1] == "1"
         assert host.output(f"grep Seccomp: /proc/{pid}/status").split()[1] == "2"

@@ -201,7 +201,7 @@ def test_every_metric_and_every_field_of_show_is_documented():
     metrics = set(re.findall(r'"(vprox_\w+)"', (ROOT / "src/cmd/show_metrics.c").read_text()))
     assert metrics and metrics == {name for name in listed(page) if name.startswith("vprox_")}
     packed = re.findall(r"json_pack\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(), re.DOTALL)
-    fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip"}
+    fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip", "local"}
     reasons = re.search(r"report_refusal_names\[\w+\] = \{(.*?)\}",
                         (ROOT / "src/ipc/report.c").read_text(), re.DOTALL).group(1)
     fields |= set(re.findall(r'"(\w+)"', reasons))

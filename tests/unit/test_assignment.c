@@ -1,6 +1,9 @@
 #include "test.h"
 
 #include "server/assignment.h"
+#include "server/promised.h"
+
+static const struct promised nothing;
 
 static const struct ipv4 a = {1}, b = {2}, c = {3};
 
@@ -10,7 +13,7 @@ static void fresh_addresses_get_indexes_in_their_order(void **state)
 	struct assignment got[2];
 
 	(void)state;
-	assign_indexes(binds, 2, NULL, 0, 4, got);
+	assign_indexes(binds, 2, NULL, 0, 4, &nothing, got);
 	assert_int_equal(got[0].index, 0);
 	assert_int_equal(got[1].index, 1);
 	assert_false(got[0].adopts || got[1].adopts);
@@ -23,7 +26,7 @@ static void another_order_of_addresses_swaps_nothing(void **state)
 	struct assignment got[2];
 
 	(void)state;
-	assign_indexes(binds, 2, leftovers, 2, 2, got);
+	assign_indexes(binds, 2, leftovers, 2, 2, &nothing, got);
 	assert_int_equal(got[0].index, 1);
 	assert_int_equal(got[1].index, 0);
 	assert_true(got[0].adopts && got[1].adopts);
@@ -36,7 +39,7 @@ static void an_interface_without_alias_is_known_by_its_position(void **state)
 	struct assignment got[2];
 
 	(void)state;
-	assign_indexes(binds, 2, leftovers, 2, 2, got);
+	assign_indexes(binds, 2, leftovers, 2, 2, &nothing, got);
 	assert_true(got[0].index == 0 && got[0].adopts);
 	assert_true(got[1].index == 1 && got[1].adopts);
 }
@@ -48,7 +51,7 @@ static void an_address_no_longer_served_is_stale_and_its_index_is_used_again(voi
 	struct assignment got[2];
 
 	(void)state;
-	assign_indexes(binds, 2, leftovers, 2, 2, got);
+	assign_indexes(binds, 2, leftovers, 2, 2, &nothing, got);
 	assert_true(got[0].index == 1 && got[0].adopts);
 	assert_true(got[1].index == 0 && !got[1].adopts);
 	assert_true(assignment_is_stale(&leftovers[0], got, 2));
@@ -62,7 +65,7 @@ static void an_index_without_a_block_is_not_adopted(void **state)
 	struct assignment got[1];
 
 	(void)state;
-	assign_indexes(binds, 1, leftovers, 1, 4, got);
+	assign_indexes(binds, 1, leftovers, 1, 4, &nothing, got);
 	assert_true(got[0].index == 0 && !got[0].adopts);
 	assert_true(assignment_is_stale(&leftovers[0], got, 1));
 }
@@ -74,7 +77,7 @@ static void of_two_interfaces_with_one_alias_the_lower_is_adopted(void **state)
 	struct assignment got[1];
 
 	(void)state;
-	assign_indexes(binds, 1, leftovers, 2, 4, got);
+	assign_indexes(binds, 1, leftovers, 2, 4, &nothing, got);
 	assert_true(got[0].index == 1 && got[0].adopts);
 	assert_true(assignment_is_stale(&leftovers[0], got, 1));
 }

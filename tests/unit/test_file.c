@@ -99,8 +99,8 @@ static void a_key_is_made_once_and_then_kept(void **state)
 	struct key first, again;
 	struct stat stat_buffer;
 
-	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), &first), 0);
-	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), &again), 0);
+	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), NULL, &first), 0);
+	assert_int_equal(key_file_load_or_create(in(folder, "a/b/key"), NULL, &again), 0);
 	assert_true(key_equal(&first, &again));
 	assert_int_equal(stat(in(folder, "a/b/key"), &stat_buffer), 0);
 	assert_int_equal(stat_buffer.st_mode & 0777, 0600);
@@ -114,7 +114,7 @@ static void a_file_that_is_no_key_is_left_alone_and_refused(void **state)
 	struct key key;
 
 	assert_int_equal(file_create(in(folder, "key"), 0600, "nonsense", 8), 0);
-	assert_int_equal(key_file_load_or_create(in(folder, "key"), &key), -EINVAL);
+	assert_int_equal(key_file_load_or_create(in(folder, "key"), NULL, &key), -EINVAL);
 	assert_int_equal(count_files(folder), 1);
 }
 
@@ -125,7 +125,7 @@ static void a_fifo_in_its_place_holds_nobody_up(void **state)
 
 	assert_int_equal(mkfifo(in(folder, "key"), 0600), 0);
 	alarm(60);
-	assert_int_equal(key_file_load_or_create(in(folder, "key"), &key), -EINVAL);
+	assert_int_equal(key_file_load_or_create(in(folder, "key"), NULL, &key), -EINVAL);
 	alarm(0);
 }
 

@@ -1,0 +1,108 @@
+/*
+ * What the broker and the store say to each other over a SOCK_SEQPACKET socket: one struct a
+ * packet, always of the full size, integers in the machine's byte order. The store keeps what is
+ * promised: which endpoints there are, and which peer has which inner address. It does not know
+ * what any of it means, and makes no answer but "this is on the disk".
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ipv4.h"
+#include "base/key.h"
+
+enum {
+	STORING_VERSION = 1,
+	STORED_NAME_SIZE = 64, /* with the final NUL */
+	STORE_FOLDER_SIZE = 128, /* with the final NUL */
+
+	/* The file descriptor that a store starts with, besides 0 to 2. */
+	STORE_FD_BROKER = 3, /* SOCK_SEQPACKET: one struct store_config, then messages */
+};
+
+/* Broker to store, first of all. */
+struct store_config {
+	uint32_t version; /* STORING_VERSION */
+	uint32_t user; /* uid and gid to run as */
+	uint32_t group;
+	uint32_t log_level; /* enum log_level */
+	uint32_t log_format; /* enum log_format */
+	char folder[STORE_FOLDER_SIZE]; /* where its files are */
+};
+
+enum storing_operation {
+	/* Broker to store: to be written, in this order. */
+	STORING_PUT_ENDPOINT = 1, /* endpoint; in place of the one of its address */
+	STORING_PUT_PEER, /* peer; in place of the one of its inner address */
+	STORING_FREE_ADDRESS, /* peer.bind and peer.inner: nobody holds it any more */
+	STORING_FREE_ALL, /* peer.bind: of no address of this endpoint */
+
+	/* Store to broker, once at its start: all that is stored, and an end. */
+	STORING_ENDPOINT, /* endpoint */
+	STORING_PEER, /* peer */
+	STORING_FREED, /* peer.bind and peer.inner; the one freed longest ago comes first */
+	STORING_LOADED, /* that was all */
+	/* Store to broker: all messages up to this sequence number are on the disk. */
+	STORING_DURABLE,
+	/* Store to broker: nothing is stored any more, as the file was damaged. To be told again.
+	 */
+	STORING_LOST,
+	STORING_OPERATION_END,
+};
+
+enum stored_kind {
+	STORED_WIREGUARD = 1,
+	STORED_IPIP,
+	STORED_KIND_END,
+};
+
+struct stored_endpoint {
+	struct ipv4 bind; /* its public address, which names it */
+	struct ipv4 network; /* its block of inner addresses */
+	uint32_t length; /* of the block's prefix */
+	uint32_t index; /* i of vprox<i> */
+	uint32_t port; /* UDP, of WireGuard; host byte order */
+	uint32_t reserved; /* zero */
+	struct key private_key; /* of WireGuard */
+	uint64_t epoch; /* grows with each host that holds the address */
+};
+
+struct stored_peer {
+	struct ipv4 bind; /* its endpoint */
+	struct ipv4 inner;
+	uint32_t kind; /* enum stored_kind */
+	struct ipv4 remote; /* IPIP: its outer address */
+	struct key key; /* WireGuard: its public key */
+	struct ipv4 outer; /* WireGuard: where it was last; 0.0.0.0: not known */
+	uint32_t outer_port; /* its UDP port there, host byte order */
+	uint64_t made_s; /* when its tunnel was made, s since 1970 */
+	uint64_t active_s; /* when it was last active, likewise */
+	char name[STORED_NAME_SIZE]; /* whom it has named itself as; "": nobody */
+};
+
+struct storing_message {
+	uint32_t version; /* STORING_VERSION */
+	uint32_t operation; /* enum storing_operation */
+	uint64_t sequence; /* grows by one with each message to be written; 0 in all others but
+			      STORING_DURABLE */
+	/* What the operation is not about is zero. */
+	struct stored_endpoint endpoint;
+	struct stored_peer peer;
+};
+
+/* Check what was received: the size and every field's range; what comes from the broker, and what
+ * comes from the store. Return 0 or -EPROTO. */
+int storing_decode_config(const void *packet, size_t length, struct store_config *config);
+int storing_decode_order(const void *packet, size_t length, struct storing_message *message);
+int storing_decode_report(const void *packet, size_t length, struct storing_message *message);
+
+/*
+ * Send or receive one packet without waiting. Return 0, -EAGAIN, -EPIPE or -ECONNRESET when the
+ * other end is gone, -EPROTO for a packet that does not decode, or another errno.
+ */
+int storing_send_config(int fd, const struct store_config *config);
+int storing_receive_config(int fd, struct store_config *config);
+int storing_send(int fd, const struct storing_message *message);
+int storing_receive_order(int fd, struct storing_message *message);
+int storing_receive_report(int fd, struct storing_message *message);

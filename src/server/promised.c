@@ -1,0 +1,135 @@
+/* Keeps what the store has said until the endpoints are open. Runs in the broker, at its start. */
+#include "server/promised.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for one more of an array that has room for a power of two. */
+static void *grow(void *array, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return array;
+	return reallocarray(array, n == 0 ? 1 : 2 * n, size);
+}
+
+static int add_endpoint(struct promised *promised, const struct stored_endpoint *endpoint)
+{
+	struct stored_endpoint *grown =
+		grow(promised->endpoints, promised->n_endpoints, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	promised->endpoints = grown;
+	grown[promised->n_endpoints++] = *endpoint;
+	return 0;
+}
+
+static int add_peer(struct stored_peer **peers, size_t *n, const struct stored_peer *peer)
+{
+	struct stored_peer *grown = grow(*peers, *n, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	*peers = grown;
+	grown[(*n)++] = *peer;
+	return 0;
+}
+
+int promised_add(struct promised *promised, const struct storing_message *record)
+{
+	switch (record->operation) {
+	case STORING_ENDPOINT:
+		return add_endpoint(promised, &record->endpoint);
+	case STORING_PEER:
+		return add_peer(&promised->peers, &promised->n_peers, &record->peer);
+	case STORING_FREED:
+		/* Its place in the order of all. */
+		return add_peer(&promised->freed, &promised->n_freed,
+			&(struct stored_peer){.bind = record->peer.bind,
+				.inner = record->peer.inner,
+				.active_s = promised->n_freed});
+	default:
+		return 0;
+	}
+}
+
+static int compare(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* In one endpoint: of the freed ones by their place; of peers, those that were active last come
+ * last. */
+static int compare_peers(const void *a, const void *b)
+{
+	const struct stored_peer *first = a, *second = b;
+	int by_bind = compare(first->bind.value, second->bind.value);
+
+	return by_bind != 0 ? by_bind : compare(first->active_s, second->active_s);
+}
+
+void promised_sort(struct promised *promised)
+{
+	if (promised->n_peers > 0)
+		qsort(promised->peers, promised->n_peers, sizeof *promised->peers, compare_peers);
+	if (promised->n_freed > 0)
+		qsort(promised->freed, promised->n_freed, sizeof *promised->freed, compare_peers);
+}
+
+const struct stored_endpoint *promised_endpoint(const struct promised *promised, struct ipv4 bind)
+{
+	for (size_t i = 0; i < promised->n_endpoints; i++)
+		if (ipv4_equal(promised->endpoints[i].bind, bind))
+			return &promised->endpoints[i];
+	return NULL;
+}
+
+static size_t lower_bound(const struct stored_peer *peers, size_t n, uint64_t bind)
+{
+	size_t first = 0;
+
+	while (n > 0) {
+		size_t half = n / 2;
+
+		if (peers[first + half].bind.value < bind) {
+			first += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return first;
+}
+
+static const struct stored_peer *of_endpoint(
+	const struct stored_peer *peers, size_t n_all, struct ipv4 bind, size_t *n)
+{
+	size_t first = lower_bound(peers, n_all, bind.value);
+
+	*n = lower_bound(peers, n_all, (uint64_t)bind.value + 1) - first;
+	return *n > 0 ? peers + first : NULL;
+}
+
+const struct stored_peer *promised_peers(
+	const struct promised *promised, struct ipv4 bind, size_t *n)
+{
+	return of_endpoint(promised->peers, promised->n_peers, bind, n);
+}
+
+const struct stored_peer *promised_freed(
+	const struct promised *promised, struct ipv4 bind, size_t *n)
+{
+	return of_endpoint(promised->freed, promised->n_freed, bind, n);
+}
+
+void promised_free(struct promised *promised)
+{
+	if (promised->endpoints)
+		explicit_bzero(
+			promised->endpoints, promised->n_endpoints * sizeof *promised->endpoints);
+	free(promised->endpoints);
+	free(promised->peers);
+	free(promised->freed);
+	*promised = (struct promised){0};
+}

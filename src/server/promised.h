@@ -1,0 +1,30 @@
+/* What the store said at the server's start: all that was promised before. */
+#pragma once
+
+#include <stddef.h>
+
+#include "ipc/storing.h"
+
+struct promised {
+	struct stored_endpoint *endpoints;
+	struct stored_peer *peers; /* by endpoint */
+	struct stored_peer *freed; /* bind and inner; by endpoint, the one freed longest ago first
+				    */
+	size_t n_endpoints, n_peers, n_freed;
+};
+
+/* Adds a record of the store's, as it comes; others are passed over. Returns 0 or -ENOMEM. */
+int promised_add(struct promised *promised, const struct storing_message *record);
+/* When all have come, and before any of these is called. */
+void promised_sort(struct promised *promised);
+
+/* NULL if there is none. */
+const struct stored_endpoint *promised_endpoint(const struct promised *promised, struct ipv4 bind);
+/* The peers or the freed addresses of one endpoint, *n of them. */
+const struct stored_peer *promised_peers(
+	const struct promised *promised, struct ipv4 bind, size_t *n);
+const struct stored_peer *promised_freed(
+	const struct promised *promised, struct ipv4 bind, size_t *n);
+
+/* Wipes and frees all of it, and leaves it empty. */
+void promised_free(struct promised *promised);

@@ -1,0 +1,376 @@
+/*
+ * Speaks with the store's process. Runs in the broker: in its event loop, but for the reading at
+ * the start and the farewell at the end.
+ */
+#include "server/store_link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "server/child.h"
+
+_Static_assert((int)STORE_FD_BROKER == (int)CHILD_FD_BROKER, "where a store looks for its socket");
+
+enum {
+	FAREWELL_MS = 5000, /* for what is on its way to the disk */
+};
+
+struct order {
+	struct storing_message message;
+	TAILQ_ENTRY(order) entry;
+	struct hash_node node; /* in `unsent` while is_unsent */
+	bool is_unsent;
+};
+
+/* What an order is about: a later one takes the place of an earlier one. */
+struct subject {
+	struct ipv4 bind, inner; /* inner 0.0.0.0: the endpoint itself */
+};
+
+struct store_link {
+	struct store_link_config config;
+	struct event_base *base;
+	struct child_group *group;
+	struct event *writable;
+	bool is_loaded; /* what is stored has come, once */
+
+	TAILQ_HEAD(, order) orders; /* not confirmed, the oldest first */
+	struct order *next; /* to be sent; NULL: all are on their way */
+	struct hash_table unsent; /* by subject */
+	size_t n;
+	uint64_t last_sequence;
+
+	store_record_fn *record; /* while loading */
+	void *record_context;
+};
+
+/* Orders */
+
+static struct subject subject_of(const struct storing_message *message)
+{
+	if (message->operation == STORING_PUT_ENDPOINT)
+		return (struct subject){message->endpoint.bind, {0}};
+	return (struct subject){message->peer.bind, message->peer.inner};
+}
+
+static bool is_about(const struct hash_node *node, const void *key)
+{
+	const struct subject subject = subject_of(&hash_entry(node, struct order, node)->message);
+
+	return memcmp(&subject, key, sizeof subject) == 0;
+}
+
+static void take_out_of_unsent(struct store_link *link, struct order *order)
+{
+	if (order->is_unsent)
+		hash_remove(&link->unsent, &order->node);
+	order->is_unsent = false;
+}
+
+static void confirm(struct store_link *link, struct order *order)
+{
+	take_out_of_unsent(link, order);
+	if (link->next == order)
+		link->next = TAILQ_NEXT(order, entry);
+	TAILQ_REMOVE(&link->orders, order, entry);
+	link->n--;
+	explicit_bzero(order, sizeof *order);
+	free(order);
+}
+
+void store_link_forget(struct store_link *link)
+{
+	struct order *order;
+
+	while ((order = TAILQ_FIRST(&link->orders)))
+		confirm(link, order);
+}
+
+/* What is about a whole endpoint's peers must stay between what came before and after it. */
+static void keep_apart(struct store_link *link)
+{
+	struct order *order;
+
+	TAILQ_FOREACH (order, &link->orders, entry)
+		take_out_of_unsent(link, order);
+}
+
+static struct order *find_unsent(struct store_link *link, const struct subject *subject)
+{
+	struct hash_node *node = hash_find(&link->unsent, subject, sizeof *subject, is_about);
+
+	return node ? hash_entry(node, struct order, node) : NULL;
+}
+
+static struct order *add_order(struct store_link *link, const struct subject *subject,
+	const struct storing_message *message)
+{
+	struct order *order = malloc(sizeof *order);
+
+	if (!order) {
+		log_error("what was promised about %s is not stored: no memory",
+			ipv4_text(subject->inner.value ? subject->inner : subject->bind).s);
+		return NULL;
+	}
+	*order = (struct order){.message = *message};
+	order->message.version = STORING_VERSION;
+	order->message.sequence = ++link->last_sequence;
+	TAILQ_INSERT_TAIL(&link->orders, order, entry);
+	if (!link->next)
+		link->next = order;
+	link->n++;
+	return order;
+}
+
+static void send_orders(struct store_link *link)
+{
+	struct child *child = child_group_get(link->group, 0);
+
+	while (link->next && child->fd >= 0 && child->is_ready) {
+		int error = storing_send(child->fd, &link->next->message);
+
+		if (error == -EAGAIN && link->writable)
+			event_add(link->writable, NULL);
+		/* What else can be wrong its reading tells. */
+		if (error < 0)
+			return;
+		take_out_of_unsent(link, link->next);
+		link->next = TAILQ_NEXT(link->next, entry);
+	}
+}
+
+uint64_t store_link_order(struct store_link *link, const struct storing_message *message)
+{
+	const struct subject subject = subject_of(message);
+	struct order *order;
+	uint64_t sequence;
+
+	if (message->operation == STORING_FREE_ALL)
+		keep_apart(link);
+	order = find_unsent(link, &subject);
+	if (order) {
+		sequence = order->message.sequence;
+		order->message = *message;
+		order->message.version = STORING_VERSION;
+		order->message.sequence = sequence;
+		return sequence;
+	}
+	order = add_order(link, &subject, message);
+	if (!order)
+		return 0;
+	sequence = order->message.sequence;
+	if (message->operation != STORING_FREE_ALL) {
+		order->is_unsent = true;
+		hash_insert(&link->unsent, &order->node, &subject, sizeof subject);
+	}
+	send_orders(link);
+	return sequence;
+}
+
+size_t store_link_behind(const struct store_link *link)
+{
+	return link->n;
+}
+
+/* What it says */
+
+static void on_durable(struct store_link *link, uint64_t sequence)
+{
+	struct order *first;
+
+	while ((first = TAILQ_FIRST(&link->orders)) && first->message.sequence <= sequence)
+		confirm(link, first);
+	link->config.on_durable(link->config.context, sequence);
+}
+
+static void on_loaded(struct store_link *link, struct child *child)
+{
+	bool late = !link->is_loaded && !link->record;
+
+	child->is_ready = true;
+	link->is_loaded = true;
+	if (late) {
+		log_warning("what is in the store came too late: this server's own promises "
+			    "take its place");
+		link->config.on_lost(link->config.context);
+	}
+	send_orders(link);
+}
+
+static void handle(
+	struct store_link *link, struct child *child, const struct storing_message *message)
+{
+	switch ((enum storing_operation)message->operation) {
+	case STORING_ENDPOINT:
+	case STORING_PEER:
+	case STORING_FREED:
+		/* From one that was started again it is what we know. */
+		if (link->record)
+			link->record(link->record_context, message);
+		break;
+	case STORING_LOADED:
+		on_loaded(link, child);
+		break;
+	case STORING_DURABLE:
+		on_durable(link, message->sequence);
+		break;
+	case STORING_LOST:
+		link->config.on_lost(link->config.context);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Returns 0, or -errno when there is nothing more to be read for now. */
+static int read_message(struct store_link *link, struct child *child)
+{
+	struct storing_message message;
+	int error = storing_receive_report(child->fd, &message);
+
+	if (error == 0)
+		handle(link, child, &message);
+	else if (child_is_hung_up(error))
+		child_hang_up(child);
+	else if (error != -EAGAIN && error != -EINTR)
+		child_expel(child, "cannot read what it says", error);
+	explicit_bzero(&message, sizeof message);
+	return error;
+}
+
+static void on_store_readable(void *context, struct child *child)
+{
+	read_message(context, child);
+}
+
+int store_link_load(
+	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context)
+{
+	struct child *child = child_group_get(link->group, 0);
+	const uint64_t deadline_ms = clock_now_ms(&system_clock) + timeout_ms;
+	uint64_t now;
+
+	link->record = record;
+	link->record_context = context;
+	while (!link->is_loaded && child->fd >= 0 &&
+		(now = clock_now_ms(&system_clock)) < deadline_ms) {
+		struct pollfd readable = {.fd = child->fd, .events = POLLIN};
+
+		if (poll(&readable, 1, (int)(deadline_ms - now)) > 0)
+			read_message(link, child);
+	}
+	link->record = NULL;
+	return link->is_loaded ? 0 : -ETIMEDOUT;
+}
+
+/* The process */
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	send_orders(context);
+}
+
+static int start_store(void *context, struct child *child)
+{
+	struct store_link *link = context;
+	int error = child_spawn(child, NULL, 0);
+
+	if (error < 0)
+		return error;
+	free_event(link->writable);
+	link->writable = event_new(link->base, child->fd, EV_WRITE, on_writable, link);
+	error = storing_send_config(child->fd, &link->config.store);
+	if (error < 0)
+		child_expel(child, "cannot send it its configuration", error);
+	/* What the one before was told and did not confirm may be on the disk or not. */
+	link->next = TAILQ_FIRST(&link->orders);
+	return 0;
+}
+
+static void on_store_ended(void *context, struct child *child)
+{
+	struct store_link *link = context;
+
+	(void)child;
+	free_event(link->writable);
+	link->writable = NULL;
+}
+
+int store_link_new(
+	struct event_base *base, const struct store_link_config *config, struct store_link **result)
+{
+	struct store_link *link = calloc(1, sizeof *link);
+	const struct child_group_config group = {
+		.command = "store",
+		.program = config->program,
+		.n = 1,
+		.start = start_store,
+		.readable = on_store_readable,
+		.ended = on_store_ended,
+		.context = link,
+	};
+	int error = link ? hash_init(&link->unsent) : -ENOMEM;
+
+	if (error == 0) {
+		link->config = *config;
+		link->base = base;
+		TAILQ_INIT(&link->orders);
+		error = child_group_new(base, &group, &link->group);
+		if (error < 0)
+			hash_free(&link->unsent);
+	}
+	if (error < 0) {
+		log_error("cannot start the store: %s", strerror(-error));
+		free(link);
+		return error;
+	}
+	*result = link;
+	return 0;
+}
+
+const struct child *store_link_process(const struct store_link *link)
+{
+	return child_group_get(link->group, 0);
+}
+
+/* What does not fit into the socket goes as it reads. */
+static void send_the_rest(struct store_link *link, uint64_t deadline_ms)
+{
+	struct child *child = child_group_get(link->group, 0);
+	uint64_t now;
+
+	while (link->n > 0 && child->fd >= 0 && (now = clock_now_ms(&system_clock)) < deadline_ms) {
+		struct pollfd ready = {
+			.fd = child->fd, .events = (short)(link->next ? POLLIN | POLLOUT : POLLIN)};
+
+		send_orders(link);
+		if (poll(&ready, 1, (int)(deadline_ms - now)) > 0 && ready.revents & ~POLLOUT)
+			read_message(link, child);
+	}
+}
+
+void store_link_free(struct store_link *link)
+{
+	if (!link)
+		return;
+	send_the_rest(link, clock_now_ms(&system_clock) + FAREWELL_MS);
+	if (link->n > 0)
+		log_error("%zu changes could not be stored", link->n);
+	free_event(link->writable);
+	child_group_free(link->group);
+	store_link_forget(link);
+	hash_free(&link->unsent);
+	free(link);
+}

@@ -1,0 +1,55 @@
+/*
+ * The broker's end of the store: starts its process, keeps the orders that it has not confirmed,
+ * and tells it again what one that died may not have written.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc/storing.h"
+
+struct child;
+struct event_base;
+struct store_link;
+
+struct store_link_config {
+	struct store_config store; /* what the process is told */
+	const char *program; /* its path; the caller's */
+	/* All orders up to this sequence number are on the disk. */
+	void (*on_durable)(void *context, uint64_t sequence);
+	/* The store has nothing: all that is promised is to be ordered again. */
+	void (*on_lost)(void *context);
+	void *context;
+};
+
+/* Starts the process. Returns 0 or -errno, and logs why. */
+int store_link_new(
+	struct event_base *base, const struct store_link_config *config, struct store_link **link);
+
+typedef void store_record_fn(void *context, const struct storing_message *record);
+/*
+ * At the server's start, before the event loop runs: calls back for all that is stored. Blocks, at
+ * most for so long. Returns 0, or -ETIMEDOUT: then on_lost() comes when the store has been read.
+ */
+int store_link_load(
+	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context);
+
+/*
+ * Orders something to be written: the message's version and sequence number are filled in. Orders
+ * about one address that are still here are one, the last. Returns the sequence number that
+ * on_durable() will come to; 0 if there was no memory for it, which is logged.
+ */
+uint64_t store_link_order(struct store_link *link, const struct storing_message *order);
+
+/* Forgets all orders that are not confirmed. */
+void store_link_forget(struct store_link *link);
+
+/* How many orders are not on the disk yet. */
+size_t store_link_behind(const struct store_link *link);
+/* The process as it is now. */
+const struct child *store_link_process(const struct store_link *link);
+
+/* Hangs up; the store writes what it has been told, and ends: waits for that, a few seconds at the
+ * most. NULL is fine. */
+void store_link_free(struct store_link *link);

@@ -1,0 +1,223 @@
+/* Starts the store. Runs in the broker, at its start and end. */
+#include "server/store_setup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/user.h"
+#include "ipc/gate_config.h"
+#include "server/config.h"
+#include "server/held_answers.h"
+#include "server/key_pair.h"
+#include "server/store_link.h"
+
+enum {
+	LOAD_MS = 10000, /* 50,000 peers take well under a second */
+	PARENT_MODE = 0700,
+	FOLDER_MODE = 0770, /* root's, and the store's by its group */
+};
+
+static const char store_user[] = "vprox-store";
+static const char installed[] = LIBEXEC_FOLDER "/vprox-store";
+
+/* Beside this program, where it was built, or where it is installed. */
+static int find_program(char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+
+	if (n > 0) {
+		path[n] = '\0';
+		slash = strrchr(path, '/');
+		if (slash && (size_t)(slash - path) + sizeof "/vprox-store" <= PATH_MAX) {
+			strcpy(slash, "/vprox-store");
+			if (access(path, X_OK) == 0)
+				return 0;
+		}
+	}
+	snprintf(path, PATH_MAX, "%s", installed);
+	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+/* Where gates and broker are one user, we may not have the right to be another. */
+static void choose_user(struct store_config *store, const struct gate_config *gates)
+{
+	struct user user;
+
+	store->user = gates->user;
+	store->group = gates->group;
+	if (gates->user == geteuid() || user_find_own(store_user, &user) < 0)
+		return;
+	store->user = user.id;
+	store->group = user.group;
+}
+
+/* A file belongs to the group of who makes it: so no right is needed to give it to the store. */
+static int make_for_group(gid_t group)
+{
+	const gid_t own = getegid();
+	int error;
+
+	if (setegid(group) < 0)
+		return -errno;
+	error = mkdir(STORE_FOLDER, FOLDER_MODE) < 0 ? -errno : 0;
+	if (setegid(own) < 0)
+		return -errno;
+	/* The mask may have taken something away. */
+	return error == 0 && chmod(STORE_FOLDER, FOLDER_MODE) < 0 ? -errno : error;
+}
+
+static int make_folder(gid_t group)
+{
+	struct stat folder;
+	int error = file_make_folder(KEY_PAIR_FOLDER, PARENT_MODE);
+
+	if (error < 0)
+		return error;
+	error = make_for_group(group);
+	if (error != -EEXIST)
+		return error;
+	if (lstat(STORE_FOLDER, &folder) < 0)
+		return -errno;
+	if (!S_ISDIR(folder.st_mode))
+		return -ENOTDIR;
+	/* Where its user is another now than at the start before. */
+	if (folder.st_gid != group && chown(STORE_FOLDER, (uid_t)-1, group) < 0)
+		return -errno;
+	return 0;
+}
+
+static void on_durable(void *context, uint64_t sequence)
+{
+	struct store_setup *setup = context;
+
+	if (setup->held)
+		held_answers_durable(setup->held, sequence);
+}
+
+static void on_lost(void *context)
+{
+	struct store_setup *setup = context;
+
+	store_link_forget(setup->link);
+	setup->order_all(setup->context);
+}
+
+static void keep_record(void *context, const struct storing_message *record)
+{
+	struct store_setup *setup = context;
+
+	if (promised_add(&setup->promised, record) < 0)
+		log_error("cannot read all that is stored: %s", strerror(ENOMEM));
+}
+
+static void load(struct store_setup *setup)
+{
+	if (store_link_load(setup->link, LOAD_MS, keep_record, setup) < 0)
+		log_error("what is in the store cannot be read: what was promised before and is "
+			  "not there is not made");
+	promised_sort(&setup->promised);
+}
+
+static int start(struct store_setup *setup, struct event_base *base,
+	const struct store_link_config *link, const struct held_answers_config *held)
+{
+	int error = held_answers_new(base, held, &setup->held);
+
+	if (error == 0)
+		error = store_link_new(base, link, &setup->link);
+	if (error < 0) {
+		held_answers_free(setup->held);
+		setup->held = NULL;
+	}
+	return error;
+}
+
+void store_setup_open(struct store_setup *setup, struct event_base *base,
+	const struct server_config *config, const struct gate_config *gates,
+	endpoint_answer_fn *answer)
+{
+	static char program[PATH_MAX];
+	const struct held_answers_config held = {
+		.wait_ms = config->store_wait_ms,
+		.answer = answer,
+		.context = setup->context,
+		.clock = &system_clock,
+	};
+	struct store_link_config link = {
+		.store = {.version = STORING_VERSION,
+			.log_level = config->log_level,
+			.log_format = config->log_format,
+			.folder = STORE_FOLDER},
+		.program = program,
+		.on_durable = on_durable,
+		.on_lost = on_lost,
+		.context = setup,
+	};
+	const char *what = installed;
+	int error;
+
+	if (config->store == STORE_NONE)
+		return;
+	choose_user(&link.store, gates);
+	error = find_program(program);
+	if (error == 0) {
+		what = STORE_FOLDER;
+		error = make_folder(link.store.group);
+	}
+	if (error == 0)
+		error = start(setup, base, &link, &held);
+	if (error < 0)
+		log_error("no store, %s: %s: tunnels work, and are forgotten if this host fails",
+			what, strerror(-error));
+	else
+		load(setup);
+}
+
+bool store_setup_find_key(const struct store_setup *setup, struct key *key)
+{
+	for (size_t i = 0; i < setup->promised.n_endpoints; i++) {
+		*key = setup->promised.endpoints[i].private_key;
+		if (!key_is_zero(key))
+			return true;
+	}
+	return false;
+}
+
+int store_clear(bool dry_run)
+{
+	/* What belongs to the file goes first: without it, it is nothing. */
+	static const char *const files[] = {STORE_FOLDER "/store.db-wal",
+		STORE_FOLDER "/store.db-shm", STORE_FOLDER "/store.db"};
+	int n_found = 0;
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		int error = (dry_run ? access(files[i], F_OK) : unlink(files[i])) < 0 ? -errno : 0;
+
+		if (error < 0 && error != -ENOENT) {
+			log_error("cannot remove %s: %s", files[i], strerror(-error));
+			return error;
+		}
+		n_found += error == 0;
+	}
+	if (n_found > 0)
+		log_info("%s " STORE_FOLDER "/store.db, with what was promised to clients",
+			dry_run ? "would remove" : "removed");
+	return n_found > 0;
+}
+
+void store_setup_close(struct store_setup *setup)
+{
+	held_answers_free(setup->held);
+	setup->held = NULL;
+	store_link_free(setup->link);
+	setup->link = NULL;
+	promised_free(&setup->promised);
+}

@@ -1,0 +1,43 @@
+/* The store as the server's configuration wants it: its folder, its user, its process, and what
+ * waits for it. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/key.h"
+#include "server/endpoint.h"
+#include "server/promised.h"
+
+#define STORE_FOLDER "/var/lib/vprox/store"
+
+struct event_base;
+struct gate_config;
+struct server_config;
+
+/* Zeroed: there is none. */
+struct store_setup {
+	struct store_link *link; /* NULL with --store=none, or where it cannot be started */
+	struct held_answers *held;
+	struct promised promised; /* until the endpoints are open */
+	void (*order_all)(void *context); /* promises everything there is */
+	void *context;
+};
+
+/*
+ * Starts the store and reads what is in it. A server works without one: what goes wrong is logged,
+ * and that is all. `gates` says who the processes without rights are. answer gives the answers that
+ * are held; it and order_all are called from the event loop.
+ */
+void store_setup_open(struct store_setup *setup, struct event_base *base,
+	const struct server_config *config, const struct gate_config *gates,
+	endpoint_answer_fn *answer);
+
+/* The WireGuard key that running tunnels were made with, of any endpoint; false: none is stored. */
+bool store_setup_find_key(const struct store_setup *setup, struct key *key);
+
+/* Removes the file with all that is promised, while there is no server; dry_run: only says so.
+ * Returns how many things it found, or -errno, which is logged. */
+int store_clear(bool dry_run);
+
+/* Has the rest written, ends the process and frees. */
+void store_setup_close(struct store_setup *setup);

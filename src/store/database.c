@@ -1,0 +1,416 @@
+/*
+ * The file of the store: its tables, and the statements that read and write them. Runs in the
+ * store's process.
+ */
+#include "store/database.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+enum {
+	SCHEMA_VERSION = 1, /* user_version; 0 is a file without tables */
+	BUSY_MS = 1000, /* for somebody who reads it, and is slow */
+	ERROR_SIZE = 256,
+};
+
+static const char schema[] =
+	"CREATE TABLE endpoint (address TEXT PRIMARY KEY, number INTEGER NOT NULL,"
+	" block TEXT NOT NULL, port INTEGER NOT NULL, private_key TEXT NOT NULL,"
+	" epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE peer (endpoint TEXT NOT NULL, inner_address TEXT NOT NULL,"
+	" kind TEXT NOT NULL, public_key TEXT, remote_address TEXT, outer_address TEXT,"
+	" outer_port INTEGER, made INTEGER NOT NULL, active INTEGER NOT NULL, name TEXT NOT NULL,"
+	" PRIMARY KEY (endpoint, inner_address)) STRICT, WITHOUT ROWID;"
+	/* The rowid grows: the address freed longest ago has the smallest. */
+	"CREATE TABLE freed (place INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
+	" inner_address TEXT NOT NULL, UNIQUE (endpoint, inner_address)) STRICT;"
+	"PRAGMA user_version = 1;";
+
+enum statement {
+	PUT_ENDPOINT,
+	PUT_PEER,
+	UNFREE,
+	DELETE_PEER,
+	FREE,
+	FREE_ALL,
+	DELETE_ALL,
+	N_STATEMENTS,
+};
+
+static const char *const texts[N_STATEMENTS] = {
+	[PUT_ENDPOINT] = "INSERT OR REPLACE INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[PUT_PEER] = "INSERT OR REPLACE INTO peer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[UNFREE] = "DELETE FROM freed WHERE endpoint = ?1 AND inner_address = ?2",
+	[DELETE_PEER] = "DELETE FROM peer WHERE endpoint = ?1 AND inner_address = ?2",
+	[FREE] = "INSERT OR REPLACE INTO freed (endpoint, inner_address) VALUES (?1, ?2)",
+	[FREE_ALL] = ("INSERT OR REPLACE INTO freed (endpoint, inner_address)"
+		      " SELECT endpoint, inner_address FROM peer WHERE endpoint = ?1"),
+	[DELETE_ALL] = "DELETE FROM peer WHERE endpoint = ?1",
+};
+
+static const char *const kinds[STORED_KIND_END] = {
+	[STORED_WIREGUARD] = "wireguard", [STORED_IPIP] = "ipip"};
+
+struct database {
+	sqlite3 *sqlite;
+	sqlite3_stmt *statements[N_STATEMENTS];
+	char error[ERROR_SIZE]; /* what went wrong last */
+};
+
+/* Of what SQLite says, only what to do next matters here. */
+static int errno_of(int result)
+{
+	switch (result & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+/* Keeps the text of an error, since what undoes the call would have its own. */
+static int error_of(struct database *database, int result)
+{
+	int error = errno_of(result);
+
+	if (error < 0)
+		snprintf(database->error, sizeof database->error, "%s",
+			sqlite3_errmsg(database->sqlite));
+	return error;
+}
+
+static int execute(struct database *database, const char *text)
+{
+	return error_of(database, sqlite3_exec(database->sqlite, text, NULL, NULL, NULL));
+}
+
+static int read_version(struct database *database, int *version)
+{
+	sqlite3_stmt *statement = NULL;
+	int result =
+		sqlite3_prepare_v2(database->sqlite, "PRAGMA user_version", -1, &statement, NULL);
+
+	if (result == SQLITE_OK)
+		result = sqlite3_step(statement);
+	if (result == SQLITE_ROW)
+		*version = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	return error_of(database, result);
+}
+
+/* All that an older version's file lacks is added here, a version at a time. */
+static int bring_up_to_date(struct database *database)
+{
+	int version = 0, error = read_version(database, &version);
+
+	if (error < 0 || version == SCHEMA_VERSION)
+		return error;
+	if (version != 0) {
+		snprintf(database->error, sizeof database->error,
+			"its tables are of version %d, which is not known here", version);
+		return -EBADMSG;
+	}
+	error = execute(database, "BEGIN IMMEDIATE");
+	if (error == 0)
+		error = execute(database, schema);
+	if (error == 0)
+		error = execute(database, "COMMIT");
+	return error;
+}
+
+static int prepare_all(struct database *database)
+{
+	for (int i = 0; i < N_STATEMENTS; i++) {
+		int result = sqlite3_prepare_v3(database->sqlite, texts[i], -1,
+			SQLITE_PREPARE_PERSISTENT, &database->statements[i], NULL);
+
+		int error = error_of(database, result);
+
+		/* A table or column that is missing is damage too. */
+		if (error < 0)
+			return result == SQLITE_ERROR ? -EBADMSG : error;
+	}
+	return 0;
+}
+
+int database_open(const char *name, struct database **result)
+{
+	struct database *database = calloc(1, sizeof *database);
+	int error;
+
+	*result = database;
+	if (!database)
+		return -ENOMEM;
+	error = error_of(database,
+		sqlite3_open_v2(name, &database->sqlite,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+	if (error < 0)
+		return error;
+	sqlite3_busy_timeout(database->sqlite, BUSY_MS);
+	/* A transaction is on the disk when its commit returns, also with WAL:
+	 * sqlite.org/pragma.html
+	 */
+	error = execute(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+				  "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
+	if (error == 0)
+		error = bring_up_to_date(database);
+	return error == 0 ? prepare_all(database) : error;
+}
+
+const char *database_error(const struct database *database)
+{
+	return database ? database->error : "no memory";
+}
+
+void database_close(struct database *database)
+{
+	if (!database)
+		return;
+	for (int i = 0; i < N_STATEMENTS; i++)
+		sqlite3_finalize(database->statements[i]);
+	sqlite3_close(database->sqlite);
+	free(database);
+}
+
+/* Writing */
+
+static void bind_text(sqlite3_stmt *statement, int place, const char *text)
+{
+	sqlite3_bind_text(statement, place, text, -1, SQLITE_TRANSIENT);
+}
+
+static void bind_address(sqlite3_stmt *statement, int place, struct ipv4 address)
+{
+	if (address.value != 0)
+		bind_text(statement, place, ipv4_text(address).s);
+	else
+		sqlite3_bind_null(statement, place);
+}
+
+static int run(struct database *database, enum statement which)
+{
+	sqlite3_stmt *statement = database->statements[which];
+	int error = error_of(database, sqlite3_step(statement));
+
+	sqlite3_reset(statement);
+	/* It may have held a key. */
+	sqlite3_clear_bindings(statement);
+	return error;
+}
+
+static int put_endpoint(struct database *database, const struct stored_endpoint *endpoint)
+{
+	sqlite3_stmt *statement = database->statements[PUT_ENDPOINT];
+	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
+
+	bind_address(statement, 1, endpoint->bind);
+	sqlite3_bind_int64(statement, 2, endpoint->index);
+	bind_text(statement, 3, prefix_text(block).s);
+	sqlite3_bind_int64(statement, 4, endpoint->port);
+	bind_text(statement, 5, key_text(&endpoint->private_key).s);
+	sqlite3_bind_int64(statement, 6, (sqlite3_int64)endpoint->epoch);
+	return run(database, PUT_ENDPOINT);
+}
+
+static int run_for_address(
+	struct database *database, enum statement which, const struct stored_peer *peer)
+{
+	sqlite3_stmt *statement = database->statements[which];
+
+	bind_address(statement, 1, peer->bind);
+	if (sqlite3_bind_parameter_count(statement) > 1)
+		bind_address(statement, 2, peer->inner);
+	return run(database, which);
+}
+
+static int put_peer(struct database *database, const struct stored_peer *peer)
+{
+	sqlite3_stmt *statement = database->statements[PUT_PEER];
+	int error = run_for_address(database, UNFREE, peer);
+
+	if (error < 0)
+		return error;
+	bind_address(statement, 1, peer->bind);
+	bind_address(statement, 2, peer->inner);
+	bind_text(statement, 3, kinds[peer->kind]);
+	if (peer->kind == STORED_WIREGUARD)
+		bind_text(statement, 4, key_text(&peer->key).s);
+	bind_address(statement, 5, peer->remote);
+	bind_address(statement, 6, peer->outer);
+	sqlite3_bind_int64(statement, 7, peer->outer_port);
+	sqlite3_bind_int64(statement, 8, (sqlite3_int64)peer->made_s);
+	sqlite3_bind_int64(statement, 9, (sqlite3_int64)peer->active_s);
+	bind_text(statement, 10, peer->name);
+	return run(database, PUT_PEER);
+}
+
+static int run_both(struct database *database, enum statement first, enum statement second,
+	const struct stored_peer *peer)
+{
+	int error = run_for_address(database, first, peer);
+
+	return error < 0 ? error : run_for_address(database, second, peer);
+}
+
+static int write_order(struct database *database, const struct storing_message *order)
+{
+	switch (order->operation) {
+	case STORING_PUT_ENDPOINT:
+		return put_endpoint(database, &order->endpoint);
+	case STORING_PUT_PEER:
+		return put_peer(database, &order->peer);
+	case STORING_FREE_ADDRESS:
+		return run_both(database, DELETE_PEER, FREE, &order->peer);
+	case STORING_FREE_ALL:
+		return run_both(database, FREE_ALL, DELETE_ALL, &order->peer);
+	default:
+		return -EPROTO;
+	}
+}
+
+int database_write(struct database *database, const struct storing_message *orders, size_t n)
+{
+	int error = execute(database, "BEGIN IMMEDIATE");
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = write_order(database, &orders[i]);
+	if (error == 0)
+		error = execute(database, "COMMIT");
+	if (error < 0 && !sqlite3_get_autocommit(database->sqlite))
+		sqlite3_exec(database->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	return error;
+}
+
+/* Reading. An operator may have written there too: what does not parse is no row. */
+
+static const char *column_text(sqlite3_stmt *statement, int column)
+{
+	const unsigned char *text = sqlite3_column_text(statement, column);
+
+	return text ? (const char *)text : "";
+}
+
+static struct ipv4 column_address(sqlite3_stmt *statement, int column)
+{
+	struct ipv4 address = {0};
+
+	if (ipv4_parse(column_text(statement, column), &address) < 0)
+		return (struct ipv4){0};
+	return address;
+}
+
+static struct key column_key(sqlite3_stmt *statement, int column)
+{
+	const char *text = column_text(statement, column);
+	struct key key = {{0}};
+
+	if (key_parse(text, strlen(text), &key) < 0)
+		return (struct key){{0}};
+	return key;
+}
+
+static void read_endpoint(sqlite3_stmt *row, struct storing_message *message)
+{
+	struct stored_endpoint *endpoint = &message->endpoint;
+	struct prefix block = {{0}, 0};
+
+	message->operation = STORING_ENDPOINT;
+	endpoint->bind = column_address(row, 0);
+	endpoint->index = (uint32_t)sqlite3_column_int64(row, 1);
+	/* A length that is none makes the message invalid. */
+	endpoint->length = UINT32_MAX;
+	if (prefix_parse(column_text(row, 2), &block) == 0)
+		endpoint->length = block.length;
+	endpoint->network = block.address;
+	endpoint->port = (uint32_t)sqlite3_column_int64(row, 3);
+	endpoint->private_key = column_key(row, 4);
+	endpoint->epoch = (uint64_t)sqlite3_column_int64(row, 5);
+}
+
+static uint32_t column_kind(sqlite3_stmt *row, int column)
+{
+	for (uint32_t kind = 1; kind < STORED_KIND_END; kind++)
+		if (strcmp(column_text(row, column), kinds[kind]) == 0)
+			return kind;
+	return 0;
+}
+
+static void read_peer(sqlite3_stmt *row, struct storing_message *message)
+{
+	struct stored_peer *peer = &message->peer;
+
+	message->operation = STORING_PEER;
+	peer->bind = column_address(row, 0);
+	peer->inner = column_address(row, 1);
+	peer->kind = column_kind(row, 2);
+	peer->key = column_key(row, 3);
+	peer->remote = column_address(row, 4);
+	peer->outer = column_address(row, 5);
+	peer->outer_port = (uint32_t)sqlite3_column_int64(row, 6);
+	peer->made_s = (uint64_t)sqlite3_column_int64(row, 7);
+	peer->active_s = (uint64_t)sqlite3_column_int64(row, 8);
+	strncpy(peer->name, column_text(row, 9), sizeof peer->name - 1);
+}
+
+static void read_freed(sqlite3_stmt *row, struct storing_message *message)
+{
+	message->operation = STORING_FREED;
+	message->peer.bind = column_address(row, 0);
+	message->peer.inner = column_address(row, 1);
+}
+
+struct table {
+	const char *text;
+	void (*read)(sqlite3_stmt *row, struct storing_message *message);
+};
+
+static int load_table(struct database *database, const struct table *table, database_row_fn *row,
+	void *context, size_t *n_invalid)
+{
+	sqlite3_stmt *statement = NULL;
+	int result = sqlite3_prepare_v2(database->sqlite, table->text, -1, &statement, NULL);
+	int error = error_of(database, result);
+
+	while (error == 0 && (result = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct storing_message message = {.version = STORING_VERSION}, checked;
+
+		table->read(statement, &message);
+		if (storing_decode_report(&message, sizeof message, &checked) < 0)
+			++*n_invalid;
+		else
+			error = row(context, &message);
+	}
+	if (error == 0)
+		error = error_of(database, result);
+	sqlite3_finalize(statement);
+	return error;
+}
+
+int database_load(struct database *database, database_row_fn *row, void *context, size_t *n_invalid)
+{
+	static const struct table tables[] = {
+		{"SELECT address, number, block, port, private_key, epoch FROM endpoint",
+			read_endpoint},
+		{"SELECT endpoint, inner_address, kind, public_key, remote_address, outer_address,"
+		 " outer_port, made, active, name FROM peer",
+			read_peer},
+		{"SELECT endpoint, inner_address FROM freed ORDER BY place", read_freed},
+	};
+	int error = 0;
+
+	*n_invalid = 0;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables && error == 0; i++)
+		error = load_table(database, &tables[i], row, context, n_invalid);
+	return error;
+}

@@ -1,0 +1,34 @@
+/*
+ * The store's file: what is promised, in SQLite. An operator can read it with sqlite3(1); addresses
+ * and keys are texts in it.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "ipc/storing.h"
+
+struct database;
+
+/*
+ * Opens the file of this name, or makes it. Returns 0 or -errno: -EIO, which may pass, -EBADMSG if
+ * it is damaged, or made by a newer version; why is in database_error(). To be closed with
+ * database_close() in either case, if *database is not NULL.
+ */
+int database_open(const char *name, struct database **database);
+
+typedef int database_row_fn(void *context, const struct storing_message *message);
+/* Calls back for each row: endpoints, peers, then freed addresses, the one freed longest ago first.
+ * A row that makes no sense is passed over, and counted in *n_invalid. A callback's non-zero result
+ * ends it and is returned. Else 0 or as database_open(). */
+int database_load(
+	struct database *database, database_row_fn *row, void *context, size_t *n_invalid);
+
+/* Writes n orders, all of them or none: they are on the disk when it returns 0. Else as
+ * database_open(), and -EIO: it may work later. */
+int database_write(struct database *database, const struct storing_message *orders, size_t n);
+
+/* Why the last call failed; until the next one. */
+const char *database_error(const struct database *database);
+/* NULL is fine. */
+void database_close(struct database *database);

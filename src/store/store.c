@@ -1,0 +1,301 @@
+/*
+ * Starts a store, confines it, tells the broker what is stored, and then writes what the broker
+ * says: the main file of that process, which has one thread.
+ *
+ * Whatever has come while the last transaction was written is the next one, so that many grants
+ * cost one write to the disk. Orders that cannot be written are kept and tried again, and no others
+ * are read meanwhile: the broker keeps them.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/signals.h"
+#include "ipc/storing.h"
+#include "store/database.h"
+#include "store/folder.h"
+
+enum {
+	BATCH = 256, /* orders in one transaction */
+	RETRY_MS = 1000,
+};
+
+static const char file_name[] = "store.db";
+
+struct store {
+	struct database *database;
+	struct store_config config;
+	struct storing_message orders[BATCH];
+	size_t n_orders;
+	bool cannot_write; /* and that was said */
+};
+
+static bool is_hung_up(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
+}
+
+static bool has_hung_up(void)
+{
+	struct pollfd broker = {.fd = STORE_FD_BROKER};
+
+	return poll(&broker, 1, 0) > 0;
+}
+
+static int wait_for_broker(short events, int timeout_ms)
+{
+	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = events};
+
+	return poll(&broker, 1, timeout_ms) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int tell(const struct storing_message *message)
+{
+	int error;
+
+	while ((error = storing_send(STORE_FD_BROKER, message)) == -EAGAIN || error == -EINTR) {
+		error = wait_for_broker(POLLOUT, -1);
+		if (error < 0)
+			break;
+	}
+	return error;
+}
+
+static int tell_event(enum storing_operation operation, uint64_t sequence)
+{
+	const struct storing_message message = {
+		.version = STORING_VERSION, .operation = operation, .sequence = sequence};
+
+	return tell(&message);
+}
+
+static int tell_row(void *context, const struct storing_message *message)
+{
+	(void)context;
+	return tell(message);
+}
+
+/* The file */
+
+static void say_once(struct store *store, bool cannot_write)
+{
+	if (cannot_write && !store->cannot_write)
+		log_error("cannot write %s/%s, will try again every second: %s",
+			store->config.folder, file_name, database_error(store->database));
+	else if (!cannot_write && store->cannot_write)
+		log_info("%s/%s can be written again", store->config.folder, file_name);
+	store->cannot_write = cannot_write;
+}
+
+static int reopen(struct store *store)
+{
+	database_close(store->database);
+	return database_open(file_name, &store->database);
+}
+
+static int replace_damaged(struct store *store)
+{
+	int error;
+
+	log_error("%s/%s is damaged, and is set aside as %s.damaged-TIME: %s", store->config.folder,
+		file_name, file_name, database_error(store->database));
+	database_close(store->database);
+	store->database = NULL;
+	error = folder_set_aside(file_name);
+	if (error < 0)
+		log_error("cannot set it aside: %s", strerror(-error));
+	return error < 0 ? error : reopen(store);
+}
+
+/* Until it can be opened, or the broker has gone. What is wrong may pass: a disk that is full. */
+static int open_database(struct store *store)
+{
+	int error = reopen(store);
+
+	while (error < 0) {
+		if (error == -EBADMSG)
+			error = replace_damaged(store);
+		if (error == 0)
+			break;
+		say_once(store, true);
+		poll(NULL, 0, RETRY_MS);
+		if (has_hung_up())
+			return -EPIPE;
+		error = reopen(store);
+	}
+	say_once(store, false);
+	return 0;
+}
+
+static int tell_what_is_stored(struct store *store)
+{
+	size_t n_invalid;
+	int error = database_load(store->database, tell_row, NULL, &n_invalid);
+	bool is_lost = error == -EBADMSG;
+
+	if (n_invalid > 0)
+		log_warning("%s/%s: %zu rows make no sense, and are ignored", store->config.folder,
+			file_name, n_invalid);
+	if (is_lost)
+		error = replace_damaged(store);
+	if (error == 0)
+		error = tell_event(STORING_LOADED, 0);
+	return error == 0 && is_lost ? tell_event(STORING_LOST, 0) : error;
+}
+
+/* Writing */
+
+/* Amid the work, the broker has it all: it tells it anew. */
+static int start_over(struct store *store)
+{
+	int error = replace_damaged(store);
+
+	store->n_orders = 0;
+	return error < 0 ? error : tell_event(STORING_LOST, 0);
+}
+
+static int write_orders(struct store *store)
+{
+	uint64_t last = store->orders[store->n_orders - 1].sequence;
+	int error = database_write(store->database, store->orders, store->n_orders);
+
+	if (error == -EBADMSG)
+		return start_over(store);
+	say_once(store, error < 0);
+	if (error < 0)
+		return 0;
+	store->n_orders = 0;
+	return tell_event(STORING_DURABLE, last);
+}
+
+/* A file that was read-only stays so for who has it open. */
+static int write_again(struct store *store)
+{
+	int error;
+
+	poll(NULL, 0, RETRY_MS);
+	error = reopen(store);
+	if (error == -EBADMSG)
+		return start_over(store);
+	return error < 0 ? 0 : write_orders(store);
+}
+
+/* Returns 0 when there are no more for now, or as many as one transaction takes. */
+static int read_orders(struct store *store)
+{
+	int error = 0;
+
+	while (error == 0 && store->n_orders < BATCH) {
+		error = storing_receive_order(STORE_FD_BROKER, &store->orders[store->n_orders]);
+		store->n_orders += error == 0;
+	}
+	return error == -EAGAIN || error == -EINTR ? 0 : error;
+}
+
+/* Until the broker hangs up. Returns 0 or -errno. */
+static int serve(struct store *store)
+{
+	int error = 0, end = 0;
+
+	while (error == 0 && end == 0) {
+		error = wait_for_broker(POLLIN, -1);
+		if (error == 0)
+			end = read_orders(store);
+		/* What came before the end is written too. */
+		if (error == 0 && store->n_orders > 0)
+			error = write_orders(store);
+		while (error == 0 && store->n_orders > 0 && end == 0 && !has_hung_up())
+			error = write_again(store);
+	}
+	if (store->n_orders > 0)
+		log_error("%zu changes are lost: they could not be written to %s/%s",
+			store->n_orders, store->config.folder, file_name);
+	error = error == 0 ? end : error;
+	return is_hung_up(error) ? 0 : error;
+}
+
+/* Start */
+
+static int read_config(struct store *store)
+{
+	int error = wait_for_broker(POLLIN, -1);
+
+	if (error == 0)
+		error = storing_receive_config(STORE_FD_BROKER, &store->config);
+	if (error < 0) {
+		log_error("cannot read the configuration: %s; a store is started by the server",
+			strerror(-error));
+		return error;
+	}
+	log_setup((enum log_level)store->config.log_level,
+		(enum log_format)store->config.log_format, "store");
+	tzset();
+	return close_range(STORE_FD_BROKER + 1, ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* From there on names are enough: the folder's parents are closed to our user. */
+static int enter_folder(const struct store *store)
+{
+	umask(077);
+	if (chdir(store->config.folder) == 0)
+		return folder_use_working_directory();
+	log_error("cannot enter %s: %s", store->config.folder, strerror(errno));
+	return -errno;
+}
+
+static int lock_up(const struct store *store)
+{
+	int error = sandbox_drop_privileges(store->config.user, store->config.group);
+
+	if (error < 0)
+		return error;
+	error = sandbox_filter_calls_of_store();
+	if (error < 0)
+		log_error("cannot filter system calls: %s", strerror(-error));
+	return error;
+}
+
+static int start(struct store *store)
+{
+	int error = read_config(store);
+
+	if (error == 0)
+		error = enter_folder(store);
+	if (error == 0)
+		error = lock_up(store);
+	if (error == 0)
+		error = open_database(store);
+	return error == 0 ? tell_what_is_stored(store) : error;
+}
+
+int store_main(void)
+{
+	struct store *store = calloc(1, sizeof *store);
+	int error = -ENOMEM;
+
+	log_open();
+	signals_leave_to_parent();
+	/* A limit on the size of files is an error that can be told. */
+	signal(SIGXFSZ, SIG_IGN);
+	if (store)
+		error = start(store);
+	if (error == 0)
+		error = serve(store);
+	if (error < 0)
+		log_debug("ends: %s", strerror(-error));
+	if (store)
+		database_close(store->database);
+	free(store);
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

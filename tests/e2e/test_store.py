@@ -1,0 +1,321 @@
+"""What is promised outlives the host's memory: the same address, the same keys, after a reboot and
+after any death; and a store that fails keeps nobody from a tunnel."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lab.tunnels import random_key
+from lib import wait
+from lib.netns import enter, mount_over
+
+BACK = 15
+STORE_WAIT = 0.2  # --store-wait, in seconds
+
+
+def folder(host):
+    return host.state / "lib/vprox/store"
+
+
+def stored(host, query):
+    """What an operator reads with sqlite3, while the store has the file open."""
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        return database.execute(query).fetchall()
+
+
+def promised(host):
+    """Inner address to who was promised it."""
+    return dict(stored(host, "SELECT inner_address, coalesce(public_key, remote_address) FROM peer"))
+
+
+def store_process(server):
+    pids = [pid for pid in server.children()
+            if os.readlink(f"/proc/{pid}/exe").endswith("/vprox-store")]
+    return pids[0] if pids else None
+
+
+def kill_store(server):
+    server.expect(r"store 0, process \d+, was killed")
+    pid = wait.until(lambda: store_process(server), what="a store")
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def reboot(host):
+    """Everything goes but the disk."""
+    server = host.servers[-1]
+    server.expect("vprox. has vanished")
+    devices = host.device_processes() if host.options.plane == "embedded" else []
+    server.kill()
+    for pid in devices:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    for name in host.links():
+        if name.startswith(("vprox", "vp0-")):
+            host.ns.try_run(f"ip link del {name}")
+    host.ns.run("nft flush ruleset")
+    wait.until(lambda: not host.device_processes(), what="the devices are gone")
+    for left in (host.state / "run").iterdir():
+        if left.name != "wireguard":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def ask_for(host, client, n):
+    """Addresses of n new WireGuard peers that nobody is behind."""
+    api = host.api(client)
+    return [api.connect(random_key()).json["AssignedAddr"].split("/")[0] for _ in range(n)]
+
+
+@pytest.mark.plane
+def test_after_a_reboot_tunnels_come_back_by_themselves(host, client, kind):
+    host.start()
+    tunnel = host.tunnel(kind, client).up()
+    assert tunnel.ping()
+    if kind == "wireguard":
+        # Where it is, is written when it is known.
+        wait.until(lambda: stored(host, "SELECT 1 FROM peer WHERE outer_port > 0"), BACK)
+    reboot(host)
+    server = host.start("--reap-interval=1h")
+    assert server.logged("1 peers that were not there any more have their tunnels again")
+    # Not by its health check: the client of this test has none.
+    wait.until(lambda: tunnel.ping(seconds=1), BACK, "the tunnel works again")
+    before = tunnel.inner
+    assert tunnel.request().json["AssignedAddr"].split("/")[0] == before
+
+
+@pytest.mark.plane
+def test_after_a_reboot_who_asks_in_another_order_has_its_address(host, client):
+    host.start()
+    keys = [random_key() for _ in range(20)]
+    api = host.api(client)
+    before = {key: api.connect(key).json["AssignedAddr"] for key in keys}
+    reboot(host)
+    host.start()
+    assert {key: api.connect(key).json["AssignedAddr"] for key in reversed(keys)} == before
+    assert api.connect(random_key()).json["AssignedAddr"] not in before.values()
+
+
+def test_a_grant_is_on_the_disk_before_it_is_answered(host, client):
+    host.start()
+    api = host.api(client)
+    for _ in range(5):
+        key = random_key()
+        inner = api.connect(key).json["AssignedAddr"].split("/")[0]
+        assert promised(host)[inner] == key
+
+
+@pytest.mark.sanitize
+def test_whoever_dies_all_that_was_answered_is_kept(host, client):
+    """The broker and the store are killed amid connects, and at last both with the device."""
+    server = host.start(gates=2, expected=[r"store 0, process \d+", "the broker is gone"])
+    api = host.api(client)
+    answered, ends = {}, threading.Event()
+
+    def ask():
+        while not ends.is_set():
+            key = random_key()
+            try:
+                response = api.connect(key)
+            except OSError:
+                continue
+            if response.status == 200:
+                answered[key] = response.json["AssignedAddr"].split("/")[0]
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(4):
+            kill_store(server)
+            n = len(answered)
+            wait.until(lambda n=n: len(answered) > n + 5, BACK, "further tunnels are given")
+    finally:
+        ends.set()
+        thread.join()
+    reboot(host)
+    host.start()
+    assert answered
+    assert {key: api.connect(key).json["AssignedAddr"].split("/")[0]
+            for key in answered} == answered
+    assert set(answered.items()) <= {(key, inner) for inner, key in promised(host).items()}
+
+
+def test_a_store_that_hangs_costs_a_client_its_wait_and_the_others_nothing(host, client):
+    server = host.start("--store-wait=500ms")
+    api = host.api(client)
+    api.connect(random_key())
+    pid = store_process(server)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert api.connect(random_key()).status == 200
+        assert time.monotonic() - begin >= 0.4
+        assert server.logged("the store has not answered for 500 ms", BACK)
+        slowest = 0
+        for _ in range(5):
+            begin = time.monotonic()
+            assert api.connect(random_key()).status == 200
+            slowest = max(slowest, time.monotonic() - begin)
+        assert slowest < 0.5, "nobody waits for it a second time"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert server.logged("the store is up to date again", BACK)
+    assert len(promised(host)) == 7
+    assert server.log.count("the store has not answered") == 1
+
+
+def test_a_disk_that_is_full_stops_nothing_and_is_caught_up_with(host, client):
+    """A file system of the store's own, so small that a few peers fill it."""
+    folder(host).parent.mkdir(parents=True)
+    small = host.state / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", small], check=True)
+    try:
+        host.mounts.append((small, "/var/lib/vprox"))
+        server = host.start("--store-wait=50ms", expected=["cannot write /var/lib/vprox/store"])
+        filler = small / "filler"
+        with open(filler, "wb", buffering=0) as stream:
+            try:
+                while True:
+                    stream.write(bytes(4096))
+            except OSError:
+                pass  # it is full
+        api = host.api(client)
+        given = [api.connect(random_key()) for _ in range(200)]
+        assert {response.status for response in given} == {200}
+        assert server.logged("cannot write /var/lib/vprox/store/store.db", BACK)
+        assert server.log.count("cannot write /var/lib/vprox/store/store.db") == 1
+        filler.unlink()
+        assert server.logged("store.db can be written again", BACK)
+
+        def all_there():
+            with sqlite3.connect(small / "store/store.db") as database:
+                return database.execute("SELECT count(*) FROM peer").fetchone()[0] == 200
+        wait.until(all_there, BACK, "all are stored")
+        server.stop()
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.sanitize
+def test_a_damaged_file_is_set_aside_and_made_anew(host, client):
+    host.start()
+    addresses = ask_for(host, client, 3)
+    host.servers[-1].kill()
+    for file in folder(host).iterdir():
+        file.unlink()
+    (folder(host) / "store.db").write_bytes(b"this is no database at all" * 1000)
+    server = host.start(expected=["store.db is damaged, and is set aside"])
+    assert server.logged("store.db is damaged, and is set aside as store.db.damaged-TIME")
+    assert list(folder(host).glob("store.db.damaged-*Z"))
+    # They are still there, in the data plane.
+    wait.until(lambda: sorted(promised(host)) == sorted(addresses), BACK, "all are stored again")
+
+
+def test_a_file_that_a_newer_version_made_is_kept(host, client):
+    host.start()
+    ask_for(host, client, 1)
+    host.servers[-1].kill()
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    host.start(expected=["set aside as .*: its tables are of version 99"])
+    kept = [path for path in folder(host).glob("store.db.damaged-*Z")]
+    assert len(kept) == 1
+    with sqlite3.connect(kept[0]) as database:
+        assert database.execute("SELECT count(*) FROM peer").fetchone() == (1,)
+
+
+@pytest.mark.sanitize
+def test_rows_that_make_no_sense_are_ignored(host, client):
+    host.start()
+    address, = ask_for(host, client, 1)
+    reboot(host)
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        for inner, kind, key in [("10.100.0.300", "wireguard", random_key()),
+                                 ("10.100.0.9", "pigeon", random_key()),
+                                 ("10.100.0.10", "wireguard", "short"),
+                                 ("192.0.2.1", "wireguard", random_key()),
+                                 ("10.100.0.1", "wireguard", random_key())]:
+            database.execute("INSERT INTO peer VALUES (?, ?, ?, ?, NULL, NULL, 0, 0, 0, '')",
+                             (host.address, inner, kind, key))
+    database.close()
+    server = host.start()
+    assert server.logged("3 rows make no sense, and are ignored")
+    assert server.logged("1 peers that were not there any more have their tunnels again, 2 could")
+    assert list(host.holders()) == [address]
+
+
+def test_a_server_that_stops_promises_nothing_and_keep_promises_all(host, client):
+    host.start("--on-exit=keep")
+    ask_for(host, client, 2)
+    host.servers[-1].stop()
+    assert len(promised(host)) == 2
+    host.start()
+    host.servers[-1].stop()
+    assert not promised(host)
+
+
+def test_a_start_that_fails_breaks_no_promise(host, client):
+    host.start()
+    addresses = ask_for(host, client, 2)
+    reboot(host)
+    # Somebody has the port.
+    other = host.ns.popen(["/usr/bin/python3", "-c",
+                           "import socket, time\n"
+                           f"s = socket.create_server(('{host.address}', 443))\n"
+                           "print('there', flush=True)\ntime.sleep(60)"], stdout=-1, text=True)
+    assert other.stdout.readline()
+    failed = host.launch(expected=["."])
+    assert failed.wait() != 0
+    other.kill()
+    other.wait()
+    assert sorted(promised(host)) == sorted(addresses)
+
+
+def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
+    host.start("--max-peers-per-source=5", block="10.100.0.0/29")
+    api = host.api(client)
+    keys = [random_key() for _ in range(5)]
+    taken = [api.connect(key).json["AssignedAddr"].split("/")[0] for key in keys]
+    for i in (3, 1):
+        api.disconnect(keys[i])
+    wait.until(lambda: [row[0] for row in stored(
+        host, "SELECT inner_address FROM freed ORDER BY place")] == [taken[3], taken[1]], BACK)
+    reboot(host)
+    host.start("--max-peers-per-source=5", block="10.100.0.0/29")
+    assert [ask_for(host, client, 1)[0] for _ in range(2)] == [taken[3], taken[1]]
+
+
+def test_without_a_store_nothing_is_written(host, client):
+    server = host.start("--store=none")
+    ask_for(host, client, 1)
+    assert store_process(server) is None
+    assert not folder(host).exists()
+
+
+def test_the_store_has_no_rights_and_only_its_files(host, client):
+    server = host.start()
+    ask_for(host, client, 1)
+    pid = store_process(server)
+    status = dict(line.split(":\t", 1) for line in
+                  open(f"/proc/{pid}/status", encoding="ascii").read().splitlines() if ":\t" in line)
+    gates = {os.stat(f"/proc/{gate}").st_uid for gate in server.gates()}
+    users = set(map(int, status["Uid"].split()))
+    assert len(users) == 1 and not users & {0, *gates}
+    assert int(status["CapEff"], 16) == 0
+    assert int(status["CapPrm"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
+              if int(fd) > 2}
+    files = {name for name in opened if name.startswith("/")}
+    assert files <= {f"/var/lib/vprox/store/store.db{end}" for end in ("", "-wal", "-shm")}, files
+    assert oct((folder(host)).stat().st_mode & 0o777) == "0o770"
+    assert oct((folder(host) / "store.db").stat().st_mode & 0o777) == "0o600"

@@ -1,0 +1,237 @@
+#include "test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/database.h"
+
+enum { MANY = 1000 };
+
+struct rows {
+	struct storing_message messages[2 * MANY];
+	size_t n, n_invalid;
+};
+
+static const struct ipv4 bind_address = {0xcb007107}, other = {0xcb007108};
+
+static int set_up(void **state)
+{
+	static char folder[32];
+
+	strcpy(folder, "/tmp/vprox-store-XXXXXX");
+	*state = folder;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	char command[64];
+
+	snprintf(command, sizeof command, "rm -r %s", (const char *)*state);
+	return system(command);
+}
+
+static const char *file_in(const char *folder)
+{
+	static char path[64];
+
+	snprintf(path, sizeof path, "%s/store.db", folder);
+	return path;
+}
+
+static struct database *open_in(const char *folder)
+{
+	struct database *database;
+
+	assert_int_equal(database_open(file_in(folder), &database), 0);
+	return database;
+}
+
+static struct storing_message about(uint32_t operation, struct ipv4 bind, uint32_t n)
+{
+	struct storing_message message = {
+		.version = STORING_VERSION,
+		.operation = operation,
+		.peer = {.bind = bind, .inner = {0x0a640000 + n}},
+	};
+
+	if (operation != STORING_PUT_PEER)
+		return message;
+	message.peer.kind = STORED_WIREGUARD;
+	memcpy(message.peer.key.bytes, &n, sizeof n);
+	message.peer.key.bytes[31] = 1;
+	message.peer.outer = (struct ipv4){0xc0000200 + n};
+	message.peer.outer_port = 50000;
+	message.peer.made_s = 1795000000;
+	message.peer.active_s = 1795000001;
+	strcpy(message.peer.name, "a name with ' and \"");
+	return message;
+}
+
+static void write_one(struct database *database, const struct storing_message *message)
+{
+	assert_int_equal(database_write(database, message, 1), 0);
+}
+
+static int keep(void *context, const struct storing_message *message)
+{
+	struct rows *rows = context;
+
+	rows->messages[rows->n++] = *message;
+	return 0;
+}
+
+static struct rows *load(struct database *database)
+{
+	static struct rows rows;
+
+	rows.n = 0;
+	assert_int_equal(database_load(database, keep, &rows, &rows.n_invalid), 0);
+	return &rows;
+}
+
+static void what_is_written_is_read_by_the_next_one(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message endpoint = {
+		.version = STORING_VERSION,
+		.operation = STORING_PUT_ENDPOINT,
+		.endpoint = {.bind = bind_address,
+			.network = {0x0a640000},
+			.length = 16,
+			.index = 3,
+			.port = 50230,
+			.private_key = {{7}},
+			.epoch = 12},
+	};
+	struct storing_message peer = about(STORING_PUT_PEER, bind_address, 2), ipip = peer;
+	const struct rows *rows;
+
+	ipip.peer.kind = STORED_IPIP;
+	ipip.peer.inner.value++;
+	ipip.peer.key = (struct key){{0}};
+	ipip.peer.outer = (struct ipv4){0};
+	ipip.peer.outer_port = 0;
+	ipip.peer.remote = (struct ipv4){0xc0000201};
+	write_one(database, &endpoint);
+	write_one(database, &peer);
+	write_one(database, &ipip);
+	database_close(database);
+	database = open_in(*state);
+	rows = load(database);
+	assert_int_equal(rows->n, 3);
+	assert_memory_equal(
+		&rows->messages[0].endpoint, &endpoint.endpoint, sizeof endpoint.endpoint);
+	assert_memory_equal(&rows->messages[1].peer, &peer.peer, sizeof peer.peer);
+	assert_memory_equal(&rows->messages[2].peer, &ipip.peer, sizeof ipip.peer);
+	database_close(database);
+}
+
+static void an_address_has_one_holder_and_is_freed_or_held(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message peer = about(STORING_PUT_PEER, bind_address, 2);
+	struct storing_message freed = about(STORING_FREE_ADDRESS, bind_address, 2);
+	const struct rows *rows;
+
+	write_one(database, &peer);
+	peer.peer.key.bytes[5]++;
+	write_one(database, &peer);
+	rows = load(database);
+	assert_int_equal(rows->n, 1);
+	assert_memory_equal(&rows->messages[0].peer.key, &peer.peer.key, KEY_SIZE);
+	write_one(database, &freed);
+	rows = load(database);
+	assert_int_equal(rows->n, 1);
+	assert_int_equal(rows->messages[0].operation, STORING_FREED);
+	write_one(database, &peer);
+	rows = load(database);
+	assert_int_equal(rows->n, 1);
+	assert_int_equal(rows->messages[0].operation, STORING_PEER);
+	database_close(database);
+}
+
+static void freed_addresses_come_in_the_order_in_which_they_were_freed_last(void **state)
+{
+	static const uint32_t order[] = {5, 3, 9, 5};
+	struct database *database = open_in(*state);
+	const struct rows *rows;
+
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		struct storing_message freed = about(STORING_FREE_ADDRESS, bind_address, order[i]);
+
+		write_one(database, &freed);
+	}
+	rows = load(database);
+	assert_int_equal(rows->n, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(rows->messages[i].peer.inner.value, 0x0a640000 + order[i + 1]);
+	database_close(database);
+}
+
+static void freeing_all_is_of_one_endpoint(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message orders[] = {
+		about(STORING_PUT_PEER, bind_address, 2),
+		about(STORING_PUT_PEER, other, 2),
+		about(STORING_FREE_ALL, bind_address, 0),
+	};
+	const struct rows *rows;
+
+	orders[2].peer.inner.value = 0;
+	assert_int_equal(database_write(database, orders, 3), 0);
+	rows = load(database);
+	assert_int_equal(rows->n, 2);
+	assert_int_equal(rows->messages[0].operation, STORING_PEER);
+	assert_int_equal(rows->messages[0].peer.bind.value, other.value);
+	assert_int_equal(rows->messages[1].operation, STORING_FREED);
+	database_close(database);
+}
+
+static void of_several_orders_all_are_written_or_none(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message orders[] = {
+		about(STORING_PUT_PEER, bind_address, 2), about(STORING_DURABLE, bind_address, 3)};
+
+	assert_true(database_write(database, orders, 2) < 0);
+	assert_int_equal(load(database)->n, 0);
+	write_one(database, &orders[0]);
+	assert_int_equal(load(database)->n, 1);
+	database_close(database);
+}
+
+static void a_file_that_is_none_is_damaged(void **state)
+{
+	struct database *database;
+	FILE *file = fopen(file_in(*state), "w");
+
+	for (int i = 0; i < MANY; i++)
+		fputs("this is no database", file);
+	fclose(file);
+	assert_int_equal(database_open(file_in(*state), &database), -EBADMSG);
+	assert_non_null(strstr(database_error(database), "not a database"));
+	database_close(database);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			what_is_written_is_read_by_the_next_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_address_has_one_holder_and_is_freed_or_held, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			freed_addresses_come_in_the_order_in_which_they_were_freed_last, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(freeing_all_is_of_one_endpoint, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_several_orders_all_are_written_or_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_is_none_is_damaged, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
