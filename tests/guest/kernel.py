@@ -28,8 +28,10 @@ KEPT = [
     *(MODULES + part for part in (
         "arch", "crypto", "lib", "net", "fs/9p", "fs/overlayfs",
         "fs/[fn][es][ct]*",  # fscache and netfs, which became one
-        "drivers/virtio", "drivers/char", "drivers/net/wireguard", "drivers/net/*.ko*")),
+        "drivers/virtio", "drivers/char", "drivers/net/wireguard", "drivers/net/bonding", "drivers/net/*.ko*")),
 ]
+# A package of which other parts were kept is fetched anew.
+KEPT_DIGEST = hashlib.sha256(" ".join(KEPT).encode()).hexdigest()[:8]
 
 
 class KernelError(Exception):
@@ -110,7 +112,7 @@ def get(series=NEWEST):
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        there = sorted(cache.glob(f"linux-image-{series}.*"),
+        there = sorted(cache.glob(f"linux-image-{series}.*-{KEPT_DIGEST}"),
                        key=lambda folder: folder.stat().st_mtime)
         return Kernel(there[-1] if there else _fetch(cache, series))
 
@@ -152,7 +154,7 @@ def _download(cache, series):
         version = next(root.glob("lib/modules/*")).name
         run([find("depmod"), "-b", root, version], scratch)
         _unpack_image(root)
-        folder = cache / archive.stem
+        folder = cache / f"{archive.stem}-{KEPT_DIGEST}"
         root.rename(folder)
     return folder
 
