@@ -4,7 +4,6 @@ host may have underneath."""
 import os
 import signal
 import socket
-import threading
 
 import pytest
 
@@ -12,6 +11,7 @@ from lib.capture import Capture, send_routed
 from lib.netns import Namespace
 from lib.packets import IPIP, UDP, ipv4, udp
 from net import OUTER, Device, Network, kernel_has, ping, run, set_addresses, wait_until
+from traffic import datagram_arrives, streams_arrive
 
 pytestmark = pytest.mark.skipif(not kernel_has("ipip"), reason="no IPIP in the kernel")
 
@@ -20,7 +20,6 @@ BEHIND, BEHIND_HOP = "10.5.0.2", "10.5.0.1"  # a host that a forwards to
 UPPER = "dpu"
 HEADER = 20
 STREAM_BYTES = 200_000
-TIMEOUT = 20
 OFFLOADS = "tx rx sg tso gso gro".split()
 NOPS = b"\1" * 4
 
@@ -124,8 +123,8 @@ class Lab:
                 self.space[side].try_run("ethtool", "-K", link,
                                          *(word for one in OFFLOADS for word in (one, state)))
 
-    def received(self):
-        return int(self.device.values("get_ipip=1\n\n")["rx_bytes"])
+    def way(self, sender, receiver, address):
+        return self.space[sender], self.space[receiver], address
 
 
 @pytest.fixture(scope="module", name="ends", params=["short", "raw"])
@@ -148,46 +147,6 @@ def lab(ends, request):
     ends.remove_under()
 
 
-def sockets(lab, sender, receiver, address, kind, options=b""):
-    """Two of them, at both ends."""
-    made = [lab.space[side].socket(socket.AF_INET, kind) for side in (sender, receiver)]
-    for one in made:
-        one.settimeout(TIMEOUT)
-    made[1].bind((address, 0))
-    if options:
-        made[0].setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
-    return made
-
-
-def datagram_arrives(lab, sender, receiver, address, size, options=b""):
-    data = os.urandom(size)
-    source, sink = sockets(lab, sender, receiver, address, socket.SOCK_DGRAM, options)
-    with source, sink:
-        # may be cut into fragments
-        source.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
-        source.sendto(data, sink.getsockname())
-        return sink.recv(1 << 16) == data
-
-
-def stream_arrives(lab, sender, receiver, address, options=b""):
-    data = os.urandom(STREAM_BYTES)
-    source, listener = sockets(lab, sender, receiver, address, socket.SOCK_STREAM, options)
-    with source, listener:
-        listener.listen(1)
-        source.connect(listener.getsockname())
-        sink, _ = listener.accept()
-        with sink:
-            sink.settimeout(TIMEOUT)
-            thread = threading.Thread(target=lambda: (source.sendall(data),
-                                                      source.shutdown(socket.SHUT_WR)))
-            thread.start()
-            received = bytearray()
-            while part := sink.recv(1 << 16):
-                received += part
-            thread.join()
-    return received == data
-
-
 WAYS = [("a", "b", INNER["b"]), ("b", "a", INNER["a"]), ("c", "b", INNER["b"]),
         ("b", "c", BEHIND)]
 
@@ -199,8 +158,8 @@ def test_datagrams_and_streams_arrive_at_hosts_and_behind_them(lab, offloads, mt
     lab.set_offloads(offloads)
     for way in WAYS:
         for size in 1, mtu - 2 * HEADER - 8, 3 * mtu:
-            assert datagram_arrives(lab, *way, size), (way, size)
-        assert stream_arrives(lab, *way), way
+            assert datagram_arrives(*lab.way(*way), size), (way, size)
+        assert streams_arrive(*lab.way(*way), STREAM_BYTES), way
 
 
 def test_the_fast_path_needs_no_process_and_the_raw_socket_does(lab):
@@ -214,8 +173,8 @@ def test_the_fast_path_needs_no_process_and_the_raw_socket_does(lab):
 
 def test_a_packet_with_options_in_its_inner_header_arrives(lab):
     for way in WAYS[:2]:
-        assert datagram_arrives(lab, *way, 100, NOPS)
-        assert stream_arrives(lab, *way, NOPS)
+        assert datagram_arrives(*lab.way(*way), 100, NOPS)
+        assert streams_arrive(*lab.way(*way), STREAM_BYTES, options=NOPS)
 
 
 def test_a_packet_with_options_in_its_outer_header_arrives_at_both_ends(lab):
@@ -234,7 +193,7 @@ def test_a_packet_longer_than_the_path_goes_in_fragments_of_the_outer_one(lab):
     lab.set_mtu(1400)
     lab.space["a"].ip("link set dp0 mtu 1500")
     try:
-        assert datagram_arrives(lab, *WAYS[0], 1460)
+        assert datagram_arrives(*lab.way(*WAYS[0]), 1460)
     finally:
         lab.mtu = None
 
