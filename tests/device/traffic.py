@@ -7,6 +7,7 @@ import socket
 import threading
 
 TIMEOUT = 60  # seconds for one of them
+AGAIN = 2  # until a datagram is sent again
 
 
 def family_of(address):
@@ -23,15 +24,22 @@ def open_socket(space, kind, address, options=b""):
 
 
 def datagram_arrives(sender, receiver, address, size, options=b""):
-    """Whether one does, cut into fragments if it must be."""
+    """Whether one does, cut into fragments if it must be. Where routes or MTUs have just changed, the
+    first ones may be lost."""
     data = os.urandom(size)
     with open_socket(sender, socket.SOCK_DGRAM, address, options) as source, \
             open_socket(receiver, socket.SOCK_DGRAM, address) as sink:
         if family_of(address) == socket.AF_INET:
             source.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER: IP_PMTUDISC_DONT
         sink.bind((address, 0))
-        source.sendto(data, sink.getsockname()[:2])
-        return sink.recv(1 << 16) == data
+        sink.settimeout(AGAIN)
+        for _ in range(TIMEOUT // AGAIN):
+            source.sendto(data, sink.getsockname()[:2])
+            try:
+                return sink.recv(1 << 16) == data
+            except TimeoutError:
+                pass
+    return False
 
 
 class Stream:
