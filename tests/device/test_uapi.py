@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from handover import replace as hand_over
 from lib import memory
 from net import DEVICE, INNER, OTHER, Device, Network, connect, ping, run, wait_until
 from uapi_requests import KEYS, PORT, TABLE, TAKEN
@@ -333,6 +334,21 @@ def test_a_reader_that_stalls_holds_nobody_up(crowded):
         connection.close()
     assert crowded.values("get=1\n\n")["fwmark"] == "7"
     half.close()
+
+
+def test_who_stalls_keeps_no_new_process_out(crowded):
+    """One reads no answer, one does not end its request; one has asked, and may ask again."""
+    with opened(crowded) as reader, opened(crowded) as writer, opened(crowded) as idle:
+        idle.sendall(b"get_drops=1\n\n")
+        assert errors(receive(idle, 1, SECONDS)) == [0]
+        reader.sendall(b"get=1\n\n")
+        writer.sendall(b"set=1\nfwmark=7\nfwmark=")
+        wait_until(lambda: "fwmark=7\n" in crowded.uapi("get=1\n\n"), what="half of a request")
+        wait_until(lambda: hand_over(crowded).returncode == 0, what="a new process")
+        assert is_closed(writer)
+        idle.sendall(b"get_drops=1\n\n")
+        assert errors(receive(idle, 1, SECONDS)) == [0]
+    assert crowded.values("get=1\n\n")["fwmark"] == "7"
 
 
 def test_who_leaves_in_the_middle_of_an_answer_harms_nobody(crowded):

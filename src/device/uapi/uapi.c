@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "base/secret_text.h"
 #include "device/ipip/ipip.h"
@@ -20,6 +21,7 @@
 
 enum {
 	CONNECTIONS_MAX = 64,
+	STALL_MS = 1000, /* less than who takes the device's place waits: HANDOVER_STEP_MS */
 };
 
 enum uapi_operation {
@@ -38,6 +40,7 @@ struct uapi_connection {
 	int fd;
 	enum uapi_operation operation;
 	int error; /* of the operation so far */
+	uint64_t active_ms; /* when a byte last moved, by the boot clock */
 	bool ended; /* nothing more is read: it is closed when it is answered */
 	struct uapi_set set;
 	struct key peer; /* of get_peer */
@@ -127,10 +130,19 @@ static bool is_answering(const struct uapi_connection *connection)
 	return connection->answer.used > 0;
 }
 
+/* Between two requests. */
+static bool is_idle(const struct uapi_connection *connection)
+{
+	return connection->operation == OPERATION_NONE && connection->used == 0 &&
+	       !is_answering(connection);
+}
+
 bool uapi_is_busy(const struct uapi *uapi)
 {
+	const uint64_t now = clock_now_ms(&boot_clock);
+
 	for (const struct uapi_connection *c = uapi->connections; c; c = c->next)
-		if (c->operation != OPERATION_NONE || c->used > 0 || is_answering(c))
+		if (!is_idle(c) && now < c->active_ms + STALL_MS)
 			return true;
 	return false;
 }
@@ -140,7 +152,8 @@ unsigned int uapi_connections(const struct uapi *uapi, int *fds, unsigned int ro
 	unsigned int n = 0;
 
 	for (const struct uapi_connection *c = uapi->connections; c && n < room; c = c->next)
-		fds[n++] = c->fd;
+		if (is_idle(c))
+			fds[n++] = c->fd;
 	return n;
 }
 
@@ -153,8 +166,10 @@ static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
-	if (n > 0)
+	if (n > 0) {
 		connection->written += (size_t)n;
+		connection->active_ms = clock_now_ms(&boot_clock);
+	}
 	if (connection->written == connection->answer.used) {
 		secret_text_wipe(&connection->answer);
 		if (connection->ended)
@@ -333,6 +348,7 @@ static bool serve_connection(struct uapi *uapi, struct uapi_connection *connecti
 	if (n == 0)
 		return end_of_input(uapi, connection);
 	connection->used += (size_t)n;
+	connection->active_ms = clock_now_ms(&boot_clock);
 	return parse_lines(uapi, connection);
 }
 

@@ -28,8 +28,9 @@ void uapi_serve(struct uapi *uapi, void *pointer);
 
 /*
  * For another process that is to serve the socket. Whether a request is under way, so that it must
- * wait; the descriptors of all connections, which stay where they are, and how many there are; and
- * there, one of them, which is then its own. Returns 0 or -errno.
+ * wait: but for none that stands still, whose connection ends with this process. The descriptors of
+ * all connections that are between two requests, which stay where they are, and how many there are;
+ * and there, one of them, which is then its own. Returns 0 or -errno.
  */
 bool uapi_is_busy(const struct uapi *uapi);
 unsigned int uapi_connections(const struct uapi *uapi, int *fds, unsigned int room);
