@@ -213,6 +213,8 @@ class Device:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        # another process may have taken its place: that keeps its namespace, and ends with this
+        self.space.try_run(f"ip link del {self.name}")
         self.log.close()
 
 

@@ -59,6 +59,24 @@ def test_a_device_that_dies_is_started_again_and_has_all_its_peers_back(host, cl
         assert tunnel.request().inner == tunnel.inner
 
 
+def test_its_process_is_replaced_and_the_server_misses_nothing(host, clients):
+    """Neither takes the server the change for a death, nor later a death for the change."""
+    server = host.start(LOOKS_OFTEN)
+    tunnels = [tunnel for node in clients(2) for tunnel in pair(host, node)]
+    assert all(tunnel.ping() for tunnel in tunnels)
+    before, pids = host.holders(), host.device_processes()
+    process = host.ns.popen([host.options.vprox, "device", "--replace", "vprox0"], host.mounts)
+    assert process.wait(30) == 0
+    wait.until(lambda: not set(host.device_processes()) & set(pids), BACK, "the old one has ended")
+    assert len(host.device_processes()) == 2
+    assert all(tunnel.ping() and tunnel.visit() == host.address for tunnel in tunnels)
+    assert host.holders() == before
+    assert host.tunnel("wireguard", clients(1)[0]).up().ping(), "it takes new peers"
+    assert not server.logged("vprox0 has vanished", seconds=0)
+    wait_for_another(host, kill_device(host))
+    assert server.logged("vprox0 is back", BACK)
+
+
 def test_its_death_is_noticed_and_not_only_found_at_some_look(host, client):
     server = host.start("--reap-interval=1h")
     tunnel = host.tunnel("ipip", client).up()

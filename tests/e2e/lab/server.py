@@ -279,8 +279,9 @@ class Host:
     def device_processes(self, index=0):
         """The pids of a device of the embedded plane: its own, and that of the process which opens
         sockets for it; none if there is none."""
-        name = f"device\0vprox{index}\0".encode()
-        pids = [pid for pid in self.ns.processes() if command_line(pid).endswith(name)]
+        name = f"\0vprox{index}\0".encode()
+        pids = [pid for pid in self.ns.processes()
+                if b"\0device\0" in command_line(pid) and command_line(pid).endswith(name)]
         return sorted(pids, key=lambda pid: parent(pid) in pids)
 
     def snapshot(self):
