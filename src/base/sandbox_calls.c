@@ -98,6 +98,9 @@ static int add_file_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(renameat)},
 		{SCMP_SYS(renameat2)},
 		{SCMP_SYS(geteuid)},
+		/* what it makes beside a file has the file's mode and owner */
+		{SCMP_SYS(fchmod)},
+		{SCMP_SYS(fchown)},
 		{SCMP_SYS(mmap), 1, {FILTER_MASKED(2, PROT_EXEC, 0)}},
 		/* waiting for a lock */
 		{SCMP_SYS(nanosleep)},

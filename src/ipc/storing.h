@@ -45,8 +45,8 @@ enum storing_operation {
 	STORING_LOADED, /* that was all */
 	/* Store to broker: all messages up to this sequence number are on the disk. */
 	STORING_DURABLE,
-	/* Store to broker: nothing is stored any more, as the file was damaged. To be told again.
-	 */
+	/* Store to broker: nothing is stored, or nothing any more: the file is new, or was damaged.
+	 * To be told again. */
 	STORING_LOST,
 	STORING_OPERATION_END,
 };

@@ -326,8 +326,8 @@ static void open_store(struct broker *broker)
 
 static int load_credentials(struct broker *broker)
 {
-	struct key promised;
-	bool is_promised = store_setup_find_key(&broker->store, &promised);
+	struct key promised = {{0}};
+	bool is_promised = store_setup_find_key(&broker->store, broker->config, &promised);
 	int error = credentials_load(
 		&broker->credentials, broker->config, is_promised ? &promised : NULL);
 

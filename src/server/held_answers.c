@@ -23,14 +23,29 @@ struct held_answers {
 	STAILQ_HEAD(, held_answer) queue; /* by sequence number, and so by deadline */
 	size_t n;
 	struct event *timer; /* NULL in a test */
-	/* It was too slow: nobody waits until it has written what is newest now. */
+	/* It was too slow: nobody waits until what was ordered last when it was looked at, the
+	 * probe, is written soon enough. Under load there is always something newer. */
 	bool is_behind;
+	uint64_t probe, probe_ms; /* sequence number, and since when it is looked at */
 	uint64_t newest, durable; /* sequence numbers */
 };
 
 static uint64_t now_ms(const struct held_answers *held)
 {
 	return clock_now_ms(held->config.clock);
+}
+
+static void probe(struct held_answers *held)
+{
+	held->probe = held->newest;
+	held->probe_ms = now_ms(held);
+}
+
+/* Half of the wait, so that it is not given up again at once. */
+static bool is_fast_again(const struct held_answers *held)
+{
+	return held->durable >= held->newest ||
+	       now_ms(held) - held->probe_ms < held->config.wait_ms / 2;
 }
 
 static void schedule(struct held_answers *held)
@@ -108,7 +123,7 @@ static void answer_first(struct held_answers *held)
 void held_answers_add(struct held_answers *held, const struct reply_to *to, struct ipv4 address,
 	uint64_t sequence)
 {
-	bool waits = !held->is_behind && sequence > held->durable;
+	bool waits = held->config.wait_ms > 0 && !held->is_behind && sequence > held->durable;
 	struct held_answer *added = waits ? malloc(sizeof *added) : NULL;
 
 	if (sequence > held->newest)
@@ -136,9 +151,12 @@ void held_answers_durable(struct held_answers *held, uint64_t sequence)
 	held->durable = sequence;
 	while ((first = STAILQ_FIRST(&held->queue)) && first->sequence <= sequence)
 		answer_first(held);
-	if (held->is_behind && sequence >= held->newest) {
-		held->is_behind = false;
-		log_info("the store is up to date again");
+	if (held->is_behind && sequence >= held->probe) {
+		held->is_behind = !is_fast_again(held);
+		if (held->is_behind)
+			probe(held);
+		else
+			log_info("the store is up to date again");
 	}
 	schedule(held);
 }
@@ -150,6 +168,7 @@ void held_answers_expire(struct held_answers *held)
 
 	if (first && first->deadline_ms <= now && !held->is_behind) {
 		held->is_behind = true;
+		probe(held);
 		log_warning("the store has not answered for %llu ms: until it does, tunnels that "
 			    "are given may be forgotten if this host fails",
 			(unsigned long long)held->config.wait_ms);

@@ -193,8 +193,7 @@ static enum ipc_status connect_again(
 {
 	struct log_limit_text more;
 
-	/* It may be that the first answer has got lost before the store was done. */
-	*given = (struct given){peer->id.inner, peer->promise.sequence};
+	given->address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
 	if (needs_writing(endpoint, peer, source)) {
 		int error = write_peer(endpoint, &peer->id);
@@ -209,6 +208,11 @@ static enum ipc_status connect_again(
 		}
 	}
 	peer->is_unmade = false;
+	/* One whose tunnel could not be made at first was promised nothing. */
+	if (peer->promise.sequence == 0)
+		promise_peer(endpoint, peer);
+	/* It may be that the first answer has got lost before the store was done. */
+	given->sequence = peer->promise.sequence;
 	peer->connected_ms = clock_now_ms(endpoint->clock);
 	peers_set_source(&endpoint->peers, peer, source);
 	newcomers_add(&endpoint->newcomers, peer);

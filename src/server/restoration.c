@@ -13,7 +13,7 @@
 #include "server/promised.h"
 #include "server/promises.h"
 
-/* The peers to be made, in the order of the store: those that were active last come last. */
+/* The peers to be made; those that were active last come first. */
 struct restoration {
 	struct endpoint *endpoint;
 	struct peer **peers;
@@ -88,29 +88,48 @@ static void give_up(struct restoration *restoration, size_t i)
 	restoration->n_failed++;
 }
 
-/* All in one go, or each by itself where one of them cannot be made. */
-static void make_batch(struct restoration *restoration, size_t first, size_t n)
+/* It has gone, or does not answer: it may have made the tunnel all the same, and says nothing of
+ * the next one either. */
+static bool is_lost(int error)
+{
+	return error == -ENODEV || error == -ETIMEDOUT;
+}
+
+/* All in one go, or each by itself where one of them cannot be made. Returns 0, or why no other is
+ * to be tried: then they keep their addresses, and are given to the device when it is back. */
+static int make_batch(struct restoration *restoration, size_t first, size_t n)
 {
 	const struct endpoint *endpoint = restoration->endpoint;
 	const struct plane_ops *ops = endpoint->plane->ops;
 	struct plane_peer ids[PLANE_ADD_BATCH];
+	int error;
 
 	for (size_t i = 0; i < n; i++)
 		ids[i] = restoration->peers[first + i]->id;
-	if (ops->add_many(endpoint->device, ids, n) == 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (ops->add(endpoint->device, &ids[i]) < 0)
+	error = ops->add_many(endpoint->device, ids, n);
+	if (error == 0 || is_lost(error))
+		return error;
+	for (size_t i = 0; i < n; i++) {
+		error = ops->add(endpoint->device, &ids[i]);
+		if (is_lost(error))
+			return error;
+		if (error < 0)
 			give_up(restoration, first + i);
+	}
+	return 0;
 }
 
-static void make_all(struct restoration *restoration)
+static int make_all(struct restoration *restoration)
 {
-	for (size_t done = 0; done < restoration->n; done += PLANE_ADD_BATCH) {
+	int error = 0;
+
+	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
 		size_t left = restoration->n - done;
 
-		make_batch(restoration, done, left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH);
+		error = make_batch(
+			restoration, done, left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH);
 	}
+	return error;
 }
 
 /* The clients would not notice for a while that there is a new session to be had; who was active
@@ -119,7 +138,7 @@ static void shake_hands(struct restoration *restoration)
 {
 	const struct endpoint *endpoint = restoration->endpoint;
 
-	for (size_t i = restoration->n; i-- > 0;) {
+	for (size_t i = 0; i < restoration->n; i++) {
 		const struct peer *peer = restoration->peers[i];
 
 		if (peer && endpoint->plane->ops->restore_endpoint(
@@ -154,10 +173,15 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 			strerror(ENOMEM));
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
+	/* Of a peer that was promised two addresses, as the block was another for a while, the last
+	 * holds. */
+	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	make_all(&restoration);
-	shake_hands(&restoration);
+	if (make_all(&restoration) == 0)
+		shake_hands(&restoration);
+	else
+		log_error("%s: it was lost when what was promised was made again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	if (restoration.n > 0 || restoration.n_failed > 0)
 		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
 			 "could not have theirs",

@@ -91,6 +91,9 @@ static int make_folder(gid_t group)
 	/* Where its user is another now than at the start before. */
 	if (folder.st_gid != group && chown(STORE_FOLDER, (uid_t)-1, group) < 0)
 		return -errno;
+	/* Who made it may have died before the mode was set. */
+	if ((folder.st_mode & 0777) != FOLDER_MODE && chmod(STORE_FOLDER, FOLDER_MODE) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -106,6 +109,9 @@ static void on_lost(void *context)
 {
 	struct store_setup *setup = context;
 
+	/* There are no tables any more to be promised from. */
+	if (setup->is_closing)
+		return;
 	store_link_forget(setup->link);
 	setup->order_all(setup->context);
 }
@@ -181,12 +187,17 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 		load(setup);
 }
 
-bool store_setup_find_key(const struct store_setup *setup, struct key *key)
+bool store_setup_find_key(
+	const struct store_setup *setup, const struct server_config *config, struct key *key)
 {
-	for (size_t i = 0; i < setup->promised.n_endpoints; i++) {
-		*key = setup->promised.endpoints[i].private_key;
-		if (!key_is_zero(key))
-			return true;
+	for (size_t i = 0; i < config->n_binds; i++) {
+		const struct stored_endpoint *stored =
+			promised_endpoint(&setup->promised, config->binds[i]);
+
+		if (!stored || key_is_zero(&stored->private_key))
+			continue;
+		*key = stored->private_key;
+		return true;
 	}
 	return false;
 }
@@ -215,6 +226,7 @@ int store_clear(bool dry_run)
 
 void store_setup_close(struct store_setup *setup)
 {
+	setup->is_closing = true;
 	held_answers_free(setup->held);
 	setup->held = NULL;
 	store_link_free(setup->link);

@@ -18,6 +18,7 @@ struct server_config;
 struct store_setup {
 	struct store_link *link; /* NULL with --store=none, or where it cannot be started */
 	struct held_answers *held;
+	bool is_closing; /* the endpoints are closed: what was ordered is all */
 	struct promised promised; /* until the endpoints are open */
 	void (*order_all)(void *context); /* promises everything there is */
 	void *context;
@@ -32,8 +33,10 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	endpoint_answer_fn *answer);
 
-/* The WireGuard key that running tunnels were made with, of any endpoint; false: none is stored. */
-bool store_setup_find_key(const struct store_setup *setup, struct key *key);
+/* The WireGuard key that tunnels of the configured endpoints were made with; false: none is stored.
+ * An endpoint that is served no more may have had an older one. */
+bool store_setup_find_key(
+	const struct store_setup *setup, const struct server_config *config, struct key *key);
 
 /* Removes the file with all that is promised, while there is no server; dry_run: only says so.
  * Returns how many things it found, or -errno, which is logged. */

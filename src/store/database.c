@@ -5,6 +5,7 @@
 #include "store/database.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static const char *const kinds[STORED_KIND_END] = {
 struct database {
 	sqlite3 *sqlite;
 	sqlite3_stmt *statements[N_STATEMENTS];
+	bool is_new;
 	char error[ERROR_SIZE]; /* what went wrong last */
 };
 
@@ -126,6 +128,7 @@ static int bring_up_to_date(struct database *database)
 		error = execute(database, schema);
 	if (error == 0)
 		error = execute(database, "COMMIT");
+	database->is_new = error == 0;
 	return error;
 }
 
@@ -166,6 +169,11 @@ int database_open(const char *name, struct database **result)
 	if (error == 0)
 		error = bring_up_to_date(database);
 	return error == 0 ? prepare_all(database) : error;
+}
+
+bool database_is_new(const struct database *database)
+{
+	return database->is_new;
 }
 
 const char *database_error(const struct database *database)

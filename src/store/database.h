@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ipc/storing.h"
@@ -16,6 +17,9 @@ struct database;
  * database_close() in either case, if *database is not NULL.
  */
 int database_open(const char *name, struct database **database);
+
+/* Whether the file was made, or its tables were, when it was opened: nothing is in it. */
+bool database_is_new(const struct database *database);
 
 typedef int database_row_fn(void *context, const struct storing_message *message);
 /* Calls back for each row: endpoints, peers, then freed addresses, the one freed longest ago first.

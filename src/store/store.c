@@ -142,16 +142,16 @@ static int tell_what_is_stored(struct store *store)
 {
 	size_t n_invalid;
 	int error = database_load(store->database, tell_row, NULL, &n_invalid);
-	bool is_lost = error == -EBADMSG;
 
 	if (n_invalid > 0)
 		log_warning("%s/%s: %zu rows make no sense, and are ignored", store->config.folder,
 			file_name, n_invalid);
-	if (is_lost)
+	if (error == -EBADMSG)
 		error = replace_damaged(store);
 	if (error == 0)
 		error = tell_event(STORING_LOADED, 0);
-	return error == 0 && is_lost ? tell_event(STORING_LOST, 0) : error;
+	/* The broker may have been told by the store before that much is on the disk. */
+	return error == 0 && database_is_new(store->database) ? tell_event(STORING_LOST, 0) : error;
 }
 
 /* Writing */
@@ -159,10 +159,15 @@ static int tell_what_is_stored(struct store *store)
 /* Amid the work, the broker has it all: it tells it anew. */
 static int start_over(struct store *store)
 {
+	store->n_orders = 0;
+	return tell_event(STORING_LOST, 0);
+}
+
+static int start_over_without_damaged(struct store *store)
+{
 	int error = replace_damaged(store);
 
-	store->n_orders = 0;
-	return error < 0 ? error : tell_event(STORING_LOST, 0);
+	return error < 0 ? error : start_over(store);
 }
 
 static int write_orders(struct store *store)
@@ -171,7 +176,7 @@ static int write_orders(struct store *store)
 	int error = database_write(store->database, store->orders, store->n_orders);
 
 	if (error == -EBADMSG)
-		return start_over(store);
+		return start_over_without_damaged(store);
 	say_once(store, error < 0);
 	if (error < 0)
 		return 0;
@@ -187,6 +192,9 @@ static int write_again(struct store *store)
 	poll(NULL, 0, RETRY_MS);
 	error = reopen(store);
 	if (error == -EBADMSG)
+		return start_over_without_damaged(store);
+	/* Somebody has removed it. */
+	if (error == 0 && database_is_new(store->database))
 		return start_over(store);
 	return error < 0 ? 0 : write_orders(store);
 }

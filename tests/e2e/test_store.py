@@ -218,6 +218,60 @@ def test_a_damaged_file_is_set_aside_and_made_anew(host, client):
     wait.until(lambda: sorted(promised(host)) == sorted(addresses), BACK, "all are stored again")
 
 
+@pytest.mark.parametrize("left", [b"this is no database at all" * 1000, None],
+                         ids=["damaged", "removed"])
+def test_a_file_that_is_lost_with_its_process_is_written_anew(host, client, left):
+    server = host.start(expected=["store.db is damaged, and is set aside"] if left else [])
+    addresses = ask_for(host, client, 3)
+    pid = store_process(server)
+    os.kill(pid, signal.SIGSTOP)
+    for file in folder(host).iterdir():
+        file.unlink()
+    if left:
+        (folder(host) / "store.db").write_bytes(left)
+    kill_store(server)
+
+    def all_there():
+        # Whoever opens a file that is not there makes it.
+        if not (folder(host) / "store.db").exists():
+            return False
+        try:
+            return sorted(promised(host)) == sorted(addresses)
+        except sqlite3.Error:
+            return False
+    wait.until(all_there, BACK, "all are stored again")
+
+
+def test_what_an_operator_or_a_death_has_done_to_modes_stops_no_store(host, client):
+    """SQLite gives what it makes beside a file the file's mode."""
+    host.start()
+    ask_for(host, client, 1)
+    reboot(host)
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        database.execute("PRAGMA journal_mode = DELETE")  # so that they are made again
+    database.close()
+    (folder(host) / "store.db").chmod(0o644)
+    folder(host).chmod(0o750)
+    server = host.start()
+    ask_for(host, client, 1)
+    wait.until(lambda: len(promised(host)) >= 1, BACK)
+    assert server.logged("the store has not answered", 0) is None
+    assert oct(folder(host).stat().st_mode & 0o777) == "0o770"
+
+
+def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):
+    host.start()
+    api = host.api(client)
+    before = api.connect(random_key()).json["ServerPublicKey"]
+    reboot(host)
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        database.execute("INSERT INTO endpoint VALUES ('1.2.3.4', 9, '10.9.0.0/24', 9, ?, 0)",
+                         (random_key(),))
+    database.close()
+    host.start()
+    assert api.connect(random_key()).json["ServerPublicKey"] == before
+
+
 def test_a_file_that_a_newer_version_made_is_kept(host, client):
     host.start()
     ask_for(host, client, 1)

@@ -12,8 +12,11 @@
 #include "server/inspection.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
+#include "server/promised.h"
 #include "server/removals.h"
 #include "server/requests.h"
+#include "server/restoration.h"
+#include "server/store_link.h"
 
 enum {
 	MAX_ANSWERS = 128,
@@ -742,6 +745,68 @@ static void a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_hands
 	assert_int_equal(inspect(f), 0);
 }
 
+static void what_could_not_be_made_at_first_is_promised_when_it_is_made(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	/* One that says nothing. */
+	const struct store_link_config config = {.program = "/bin/false"};
+
+	assert_int_equal(store_link_new(base, &config, &f->endpoint.store), 0);
+	f->fake.add_error = -ETIMEDOUT;
+	assert_int_equal(ask(f, IPC_CONNECT_WIREGUARD, 1), IPC_FAILED);
+	assert_int_equal(store_link_behind(f->endpoint.store), 0);
+	f->fake.add_error = 0;
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	assert_int_equal(store_link_behind(f->endpoint.store), 1);
+	store_link_forget(f->endpoint.store);
+	store_link_free(f->endpoint.store);
+	f->endpoint.store = NULL;
+	event_base_free(base);
+}
+
+static void keep_promise(struct fixture *f, const uint32_t *inner, size_t n, bool same_peer)
+{
+	struct promised promised = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		struct storing_message record = {.operation = STORING_PEER,
+			.peer = {.bind = f->endpoint.config.bind,
+				.inner = {inner[i]},
+				.kind = STORED_WIREGUARD,
+				.active_s = i}};
+
+		record.peer.key.bytes[0] = same_peer ? 1 : (uint8_t)(i + 1);
+		assert_int_equal(promised_add(&promised, &record), 0);
+	}
+	promised_sort(&promised);
+	endpoint_keep_promises(&f->endpoint, &promised);
+	promised_free(&promised);
+}
+
+static void a_device_that_is_lost_when_promises_are_made_breaks_none(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t inner[] = {0x0a000002, 0x0a000003};
+
+	f->fake.device_is_lost = true;
+	keep_promise(f, inner, 2, false);
+	assert_int_equal(peers_count(&f->endpoint.peers), 2);
+	assert_int_equal(pool_taken(f->endpoint.pool), 2);
+	assert_int_equal(inspect(f), 2);
+	assert_int_equal(f->fake.n_peers, 2);
+}
+
+static void who_was_promised_two_addresses_has_the_last(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t inner[] = {0x0a000002, 0x0a000003};
+
+	keep_promise(f, inner, 2, true);
+	assert_int_equal(f->fake.n_peers, 1);
+	assert_int_equal(f->fake.peers[0].inner.value, inner[1]);
+}
+
 static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **state)
 {
 	struct fixture *f = *state;
@@ -987,6 +1052,9 @@ int main(void)
 		RULE(a_lost_device_is_made_again_with_all_its_peers),
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
+		RULE(what_could_not_be_made_at_first_is_promised_when_it_is_made),
+		RULE(a_device_that_is_lost_when_promises_are_made_breaks_none),
+		RULE(who_was_promised_two_addresses_has_the_last),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),

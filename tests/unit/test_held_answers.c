@@ -90,6 +90,7 @@ static void a_slow_store_costs_its_wait_once_and_nobody_waits_again_until_it_has
 	assert_int_equal(f->n, 2);
 	add(f, 3, 3);
 	assert_int_equal(f->n, 3);
+	f->now_ms += WAIT_MS;
 	held_answers_durable(f->held, 2);
 	add(f, 4, 4);
 	assert_int_equal(f->n, 4);
@@ -98,9 +99,46 @@ static void a_slow_store_costs_its_wait_once_and_nobody_waits_again_until_it_has
 	assert_int_equal(f->n, 4);
 }
 
+static void a_store_that_is_fast_again_is_waited_for_also_while_orders_keep_coming(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 1);
+	f->now_ms += WAIT_MS;
+	held_answers_expire(f->held);
+	add(f, 2, 2);
+	f->now_ms += WAIT_MS;
+	held_answers_durable(f->held, 1);
+	add(f, 3, 3);
+	assert_int_equal(f->n, 3);
+	f->now_ms++;
+	held_answers_durable(f->held, 2);
+	add(f, 4, 4);
+	assert_int_equal(f->n, 3);
+}
+
+static void with_no_time_to_wait_all_is_answered_at_once_and_no_store_is_late(void **state)
+{
+	struct fixture *f = *state;
+	const struct held_answers_config config = {
+		.answer = on_answer, .context = f, .clock = &f->clock};
+
+	held_answers_free(f->held);
+	assert_int_equal(held_answers_new(NULL, &config, &f->held), 0);
+	add(f, 1, 1);
+	assert_int_equal(f->n, 1);
+	assert_int_equal(held_answers_count(f->held), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_store_that_is_fast_again_is_waited_for_also_while_orders_keep_coming,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			with_no_time_to_wait_all_is_answered_at_once_and_no_store_is_late, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_answer_comes_when_it_is_durable_and_not_before, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
