@@ -33,6 +33,7 @@
 #include "server/listener.h"
 #include "server/lock.h"
 #include "server/pending_connects.h"
+#include "server/possible_client.h"
 #include "server/privileges.h"
 #include "server/requests.h"
 #include "server/signer_supervisor.h"
@@ -112,18 +113,6 @@ static void answer(
 	gate_supervisor_answer(broker->supervisor, to, status, address);
 }
 
-/* Whether a tunnel to this address could work. */
-static bool is_possible_client(const struct broker *broker, struct ipv4 address)
-{
-	const uint32_t first_octet = address.value >> 24;
-
-	for (size_t i = 0; i < broker->config->n_binds; i++)
-		if (ipv4_equal(broker->config->binds[i], address))
-			return false;
-	return first_octet != 0 && first_octet != 127 && first_octet < 224 &&
-	       !prefix_contains(broker->config->whole_block, address);
-}
-
 static void on_request(
 	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
@@ -132,7 +121,7 @@ static void on_request(
 	struct log_limit_text more;
 
 	if (request->operation == IPC_CONNECT_IPIP &&
-		!is_possible_client(broker, request->source)) {
+		!is_possible_client(broker->config, request->source)) {
 		if (endpoint_may_log(endpoint, request->source, &more))
 			log_warning("%s: no IPIP tunnel is possible to %s%s",
 				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);

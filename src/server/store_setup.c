@@ -16,6 +16,7 @@
 #include "server/config.h"
 #include "server/held_answers.h"
 #include "server/key_pair.h"
+#include "server/possible_client.h"
 #include "server/store_link.h"
 
 enum {
@@ -119,7 +120,15 @@ static void on_lost(void *context)
 static void keep_record(void *context, const struct storing_message *record)
 {
 	struct store_setup *setup = context;
+	const struct stored_peer *peer = &record->peer;
 
+	/* The address may be this host's own since. */
+	if (record->operation == STORING_PEER && peer->kind == STORED_IPIP &&
+		!is_possible_client(setup->config, peer->remote)) {
+		log_warning("endpoint %s: no IPIP tunnel is possible to %s, who was promised one",
+			ipv4_text(peer->bind).s, ipv4_text(peer->remote).s);
+		return;
+	}
 	if (promised_add(&setup->promised, record) < 0)
 		log_error("cannot read all that is stored: %s", strerror(ENOMEM));
 }
@@ -170,6 +179,7 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	const char *what = installed;
 	int error;
 
+	setup->config = config;
 	if (config->store == STORE_NONE)
 		return;
 	choose_user(&link.store, gates);

@@ -20,6 +20,7 @@ struct store_setup {
 	struct held_answers *held;
 	bool is_closing; /* the endpoints are closed: what was ordered is all */
 	struct promised promised; /* until the endpoints are open */
+	const struct server_config *config;
 	void (*order_all)(void *context); /* promises everything there is */
 	void *context;
 };

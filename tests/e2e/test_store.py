@@ -306,6 +306,19 @@ def test_rows_that_make_no_sense_are_ignored(host, client):
     assert list(host.holders()) == [address]
 
 
+def test_no_tunnel_is_made_to_an_address_that_is_the_hosts_own_since(host, client):
+    host.start()
+    address, = ask_for(host, client, 1)
+    reboot(host)
+    with sqlite3.connect(folder(host) / "store.db") as database:
+        database.execute("INSERT INTO peer VALUES (?, '10.100.0.9', 'ipip', NULL, ?, NULL, 0, 0, 0, '')",
+                         (host.address, host.address))
+    database.close()
+    server = host.start(expected=["no IPIP tunnel is possible"])
+    assert server.logged(f"no IPIP tunnel is possible to {host.address}, who was promised one")
+    assert list(host.holders()) == [address]
+
+
 def test_a_server_that_stops_promises_nothing_and_keep_promises_all(host, client):
     host.start("--on-exit=keep")
     ask_for(host, client, 2)
