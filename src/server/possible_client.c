@@ -1,5 +1,5 @@
-/* Which addresses an IPIP tunnel can lead to: of who asks for one, and of who was promised one. Runs
- * in the broker. */
+/* Which addresses an IPIP tunnel can lead to: of who asks for one, and of who was promised one.
+ * Runs in the broker. */
 #include "server/possible_client.h"
 
 #include "server/config.h"

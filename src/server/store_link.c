@@ -199,11 +199,10 @@ static void on_loaded(struct store_link *link, struct child *child)
 
 	child->is_ready = true;
 	link->is_loaded = true;
-	if (late) {
-		log_warning("what is in the store came too late: this server's own promises "
-			    "take its place");
-		link->config.on_lost(link->config.context);
-	}
+	/* What this server has promised since is on its way; the rest stays for the next one. */
+	if (late)
+		log_warning("what is stored came too late: who was promised an address and is not "
+			    "there gets it when the server is started again");
 	send_orders(link);
 }
 

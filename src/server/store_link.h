@@ -30,7 +30,8 @@ int store_link_new(
 typedef void store_record_fn(void *context, const struct storing_message *record);
 /*
  * At the server's start, before the event loop runs: calls back for all that is stored. Blocks, at
- * most for so long. Returns 0, or -ETIMEDOUT: then on_lost() comes when the store has been read.
+ * most for so long. Returns 0, or -ETIMEDOUT: then what is stored stays there, under what is
+ * ordered.
  */
 int store_link_load(
 	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context);

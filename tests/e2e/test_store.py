@@ -319,6 +319,21 @@ def test_no_tunnel_is_made_to_an_address_that_is_the_hosts_own_since(host, clien
     assert list(host.holders()) == [address]
 
 
+def test_promises_that_come_too_late_to_be_kept_stay_for_the_next_start(host, client):
+    """Somebody holds the file while the server starts."""
+    host.start()
+    addresses = ask_for(host, client, 3)
+    reboot(host)
+    holder = sqlite3.connect(folder(host) / "store.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    server = host.start(expected=["cannot write .*store.db", "what is in the store cannot be read"])
+    holder.close()
+    assert server.logged("what is stored came too late", BACK)
+    new, = ask_for(host, client, 1)
+    assert set(promised(host)) == {new, *addresses}
+
+
 def test_a_server_that_stops_promises_nothing_and_keep_promises_all(host, client):
     host.start("--on-exit=keep")
     ask_for(host, client, 2)
