@@ -253,15 +253,30 @@ static void ignore(struct signer_waiter *waiter)
 	(void)waiter;
 }
 
+/* A handshake that the gate goes through with itself. */
+struct rehearsal {
+	struct gate_process *gate;
+	struct signer_waiter waiter;
+};
+
+/* One that is not to wait any longer is gone on with once more, to leave its job. */
+static bool wait_for_signature(void *context)
+{
+	struct rehearsal *rehearsal = context;
+
+	return wait_for_event(rehearsal->gate) ||
+	       signer_link_cancel(rehearsal->gate->signer, &rehearsal->waiter);
+}
+
 /* What the libraries open late they would open behind the filter, and the gate would be killed. */
 static int warm_up(struct gate_process *gate)
 {
-	struct signer_waiter waiter = {.resume = ignore};
+	struct rehearsal rehearsal = {gate, {.resume = ignore}};
 
 	tzset();
 	request_body_warm_up();
-	signer_link_enter(gate->signer, &waiter);
-	if (tls_warm_up(gate->inherited.tls, wait_for_event, gate) == 0)
+	signer_link_enter(gate->signer, &rehearsal.waiter);
+	if (tls_warm_up(gate->inherited.tls, wait_for_signature, &rehearsal) == 0)
 		return 0;
 	if (gate->is_over)
 		return -ECANCELED;

@@ -252,10 +252,11 @@ def test_a_server_that_starts_anew_with_another_key_is_found_again(host, machine
 
 @pytest.mark.plane
 def test_another_address_is_taken(host, machine, other_client, kind):
-    server = host.start()
+    """As if the server had forgotten it."""
+    server = host.start("--store=none")
     client = machine.connect(host.address, "--json", kind=kind).up()
     server.stop()
-    host.start()
+    host.start("--store=none")
     taken = host.api(other_client).connect_ipip().inner
     client.up(times=2, seconds=60).works(host.address)
     addresses = [said["address"] for said in client.said]

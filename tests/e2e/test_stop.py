@@ -51,7 +51,7 @@ def test_what_other_programs_have_is_left_as_it_was(host, client):
 def test_no_process_is_left(host):
     server = host.start(gates=3)
     pids = server.processes()
-    assert len(pids) == 5, "broker, signer and gates"
+    assert len(pids) == 6, "broker, signer, store and gates"
     server.stop()
     wait.until(lambda: not any(is_there(pid) for pid in pids))
 
