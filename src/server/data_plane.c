@@ -58,7 +58,10 @@ static int choose_plane(struct data_plane *data_plane)
 	}
 	if (error < 0) {
 		if (data_plane->plane)
-			log_error("--plane: %s", plane_error(data_plane->plane));
+			log_error("--plane: %s%s", plane_error(data_plane->plane),
+				error == -EOPNOTSUPP && choice == PLANE_KERNEL
+					? ": use --plane=embedded"
+					: "");
 		return error;
 	}
 	log_info("data plane: %s", data_plane->plane->ops->name);

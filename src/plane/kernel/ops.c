@@ -41,8 +41,7 @@ static int probe(struct plane *plane)
 	if (!no_wireguard && !no_ipip)
 		return 0;
 	snprintf(plane->error, sizeof plane->error,
-		"this kernel has no %s, and the module%s %s cannot be loaded: use "
-		"--plane=embedded",
+		"this kernel has no %s, and the module%s %s cannot be loaded",
 		!no_ipip        ? "WireGuard"
 		: !no_wireguard ? "IPIP"
 				: "WireGuard and no IPIP",
