@@ -18,9 +18,12 @@ _Atomic uint64_t *handover_drops_place(struct device *device, unsigned int numbe
 		&drops->congested,
 		&drops->unknown_source,
 		&drops->handshakes,
+		&drops->looped,
 		&drops->unsent,
 	};
 
+	_Static_assert(sizeof places / sizeof *places == sizeof *drops / sizeof *places[0],
+		"one is missing");
 	return number < sizeof places / sizeof *places ? places[number] : NULL;
 }
 
@@ -36,6 +39,8 @@ uint64_t *handover_control_drops_place(struct device *device, unsigned int numbe
 		&drops->cookies,
 	};
 
+	_Static_assert(sizeof places / sizeof *places == sizeof *drops / sizeof *places[0],
+		"one is missing");
 	return number < sizeof places / sizeof *places ? places[number] : NULL;
 }
 

@@ -236,6 +236,12 @@ def test_what_can_be_asked_of_a_device_is_the_same_after(network):
     # a packet for nobody
     network["a"].try_run("ping", "-c1", "-W1", "10.8.0.77")
     until(lambda: a.drops()["no_target"] > 0, what="a drop")
+    # and one that its route leads into the tunnel again
+    a.set("peer", b.public_key, "allowed-ips", f"{INNER['b'][0]},{OUTER['b'][0]}")
+    network["a"].ip(f"route add {OUTER['b'][0]} dev dp0")
+    network["a"].try_run("ping", "-c1", "-W1", INNER["b"][0])
+    until(lambda: a.drops()["looped"] > 0, what="a drop")
+    network["a"].ip(f"route del {OUTER['b'][0]} dev dp0")
 
     def state():
         return [sorted(a.uapi(question + "\n\n").split("\n"))
