@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/descriptor.h"
 
 static int limit_waiting(int fd)
 {
-	const struct timeval limit = {.tv_sec = HANDOVER_STEP_MS / 1000,
-		.tv_usec = (suseconds_t)(HANDOVER_STEP_MS % 1000) * 1000};
+	const struct timeval limit = timeval_from_ms(HANDOVER_STEP_MS);
 
 	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
 			       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0
