@@ -72,7 +72,7 @@ int handover_flush(struct handover_channel *channel)
 	return channel->used == 0 ? 0 : send_packet(channel, -1);
 }
 
-int handover_put(struct handover_channel *channel, enum handover_type type, const void *data,
+int handover_put_with(struct handover_channel *channel, enum handover_type type, const void *data,
 	size_t length, const void *more, size_t more_length)
 {
 	const struct handover_header header = {.version = HANDOVER_VERSION,
@@ -100,12 +100,18 @@ int handover_put(struct handover_channel *channel, enum handover_type type, cons
 	return 0;
 }
 
+int handover_put(
+	struct handover_channel *channel, enum handover_type type, const void *data, size_t length)
+{
+	return handover_put_with(channel, type, data, length, NULL, 0);
+}
+
 int handover_put_file(struct handover_channel *channel, const struct handover_file *file, int fd)
 {
 	int error = handover_flush(channel);
 
 	if (error == 0)
-		error = handover_put(channel, HANDOVER_FILE, file, sizeof *file, NULL, 0);
+		error = handover_put(channel, HANDOVER_FILE, file, sizeof *file);
 	return error == 0 ? send_packet(channel, fd) : error;
 }
 

@@ -37,9 +37,11 @@ int handover_channel_init(struct handover_channel *channel, int fd);
 /* Wipes what it has carried. A zeroed one with fd = -1 is fine. */
 void handover_channel_free(struct handover_channel *channel);
 
-/* Puts a record into the next packet, which goes when it is full, or with handover_flush().
- * more may follow the struct. Return 0, -ETIMEDOUT, -EPIPE or another -errno. */
-int handover_put(struct handover_channel *channel, enum handover_type type, const void *data,
+/* Puts a record into the next packet, which goes when it is full, or with handover_flush(). More
+ * may lie behind the struct: handover_behind(). Return 0, -ETIMEDOUT, -EPIPE or another -errno. */
+int handover_put(
+	struct handover_channel *channel, enum handover_type type, const void *data, size_t length);
+int handover_put_with(struct handover_channel *channel, enum handover_type type, const void *data,
 	size_t length, const void *more, size_t more_length);
 int handover_flush(struct handover_channel *channel);
 /* A record with a descriptor, which stays the caller's, in a packet of its own. */

@@ -29,18 +29,12 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
 }
 
-static int put(
-	struct handover_channel *channel, enum handover_type type, const void *data, size_t length)
-{
-	return handover_put(channel, type, data, length, NULL, 0);
-}
-
 static void refuse(struct handover_channel *channel, int error)
 {
 	const struct handover_refused record = {.error = error};
 
 	channel->used = 0;
-	if (put(channel, HANDOVER_REFUSED, &record, sizeof record) < 0 ||
+	if (handover_put(channel, HANDOVER_REFUSED, &record, sizeof record) < 0 ||
 		handover_flush(channel) < 0) {
 		/* it is gone, or does not read: then it must not see this end closed, which would
 		 * mean that this process has died */
@@ -88,7 +82,7 @@ static int greet(struct handover_channel *channel, const struct device *device, 
 	hello = (struct handover_hello){.oldest = HANDOVER_VERSION,
 		.newest = HANDOVER_VERSION,
 		.now_ms = clock_now_ms(&boot_clock)};
-	error = put(channel, HANDOVER_HELLO, &hello, sizeof hello);
+	error = handover_put(channel, HANDOVER_HELLO, &hello, sizeof hello);
 	return error == 0 ? handover_flush(channel) : error;
 }
 
@@ -124,7 +118,7 @@ static int put_description(struct handover_channel *channel, const struct device
 	record.n_uplinks = fast_path_is_open(path) ? path->n_uplinks : 0;
 	for (unsigned int i = 0; i < record.n_uplinks; i++)
 		record.uplinks[i] = path->uplinks[i];
-	error = put(channel, HANDOVER_DEVICE, &record, sizeof record);
+	error = handover_put(channel, HANDOVER_DEVICE, &record, sizeof record);
 	explicit_bzero(&record, sizeof record);
 	return error;
 }
@@ -203,11 +197,11 @@ static int tell_configuration(
 	if (error == 0)
 		error = put_process_files(channel, files);
 	if (error == 0)
-		error = put(channel, HANDOVER_ALL_FILES, NULL, 0);
+		error = handover_put(channel, HANDOVER_ALL_FILES, NULL, 0);
 	if (error == 0)
 		error = handover_save_peers(channel, device);
 	if (error == 0)
-		error = put(channel, HANDOVER_CONFIGURED, NULL, 0);
+		error = handover_put(channel, HANDOVER_CONFIGURED, NULL, 0);
 	return error == 0 ? handover_flush(channel) : error;
 }
 
@@ -249,7 +243,7 @@ static int tell_state(struct handover_channel *channel, struct device *device)
 	int error = handover_save_sessions(channel, device);
 
 	if (error == 0)
-		error = put(channel, HANDOVER_END, NULL, 0);
+		error = handover_put(channel, HANDOVER_END, NULL, 0);
 	if (error == 0)
 		error = handover_flush(channel);
 	if (error == 0)

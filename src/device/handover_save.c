@@ -14,12 +14,6 @@ static uint64_t load(const _Atomic uint64_t *place)
 	return atomic_load_explicit(place, memory_order_relaxed);
 }
 
-static int put(
-	struct handover_channel *to, enum handover_type type, const void *data, size_t length)
-{
-	return handover_put(to, type, data, length, NULL, 0);
-}
-
 /* --- Configuration --- */
 
 static int save_allowed_ips(struct handover_channel *to, const struct wg_peer *peer)
@@ -35,7 +29,7 @@ static int save_allowed_ips(struct handover_channel *to, const struct wg_peer *p
 
 		memcpy(record.address, prefix.address,
 			prefix.family == AF_INET ? sizeof(struct in_addr) : sizeof record.address);
-		error = put(to, HANDOVER_ALLOWED_IP, &record, sizeof record);
+		error = handover_put(to, HANDOVER_ALLOWED_IP, &record, sizeof record);
 	}
 	return error;
 }
@@ -61,7 +55,7 @@ static int save_peer(struct handover_channel *to, const struct wg_peer *peer)
 
 	if (peer->remote.preshared)
 		record.preshared = *peer->remote.preshared;
-	error = put(to, HANDOVER_PEER, &record, sizeof record);
+	error = handover_put(to, HANDOVER_PEER, &record, sizeof record);
 	explicit_bzero(&record, sizeof record);
 	return error == 0 ? save_allowed_ips(to, peer) : error;
 }
@@ -71,7 +65,7 @@ static int save_ipip_peer(struct handover_channel *to, const struct ipip_peer *p
 	const struct handover_ipip_peer record = {
 		.remote = peer->remote.s_addr, .inner = peer->source.s_addr};
 
-	return put(to, HANDOVER_IPIP_PEER, &record, sizeof record);
+	return handover_put(to, HANDOVER_IPIP_PEER, &record, sizeof record);
 }
 
 int handover_save_peers(struct handover_channel *to, struct device *device)
@@ -95,7 +89,7 @@ static int save_counters(struct handover_channel *to, struct device *device)
 		record.drops[n++] = load(handover_drops_place(device, i));
 	for (unsigned int i = 0; handover_control_drops_place(device, i); i++)
 		record.drops[n++] = *handover_control_drops_place(device, i);
-	return put(to, HANDOVER_COUNTERS, &record, sizeof record);
+	return handover_put(to, HANDOVER_COUNTERS, &record, sizeof record);
 }
 
 static int save_keypair(struct handover_channel *to, const struct keypair *keypair,
@@ -119,7 +113,7 @@ static int save_keypair(struct handover_channel *to, const struct keypair *keypa
 		.send_counter = load(&keypair->send_counter)};
 	record.n_words = replay_save(&keypair->replay, &record.newest, record.words);
 	length = offsetof(struct handover_keypair, words) + record.n_words * sizeof *record.words;
-	error = put(to, HANDOVER_KEYPAIR, &record, length);
+	error = handover_put(to, HANDOVER_KEYPAIR, &record, length);
 	explicit_bzero(&record, sizeof record);
 	return error;
 }
@@ -138,7 +132,7 @@ static int save_pending(struct handover_channel *to, const struct pending_handsh
 	if (handshake->ephemeral)
 		error = curve_key_private(handshake->ephemeral, &record.ephemeral);
 	if (error == 0)
-		error = put(to, HANDOVER_PENDING, &record, sizeof record);
+		error = handover_put(to, HANDOVER_PENDING, &record, sizeof record);
 	explicit_bzero(&record, sizeof record);
 	return error;
 }
@@ -164,7 +158,7 @@ static int save_timers(struct handover_channel *to, const struct session *sessio
 
 	memcpy(record.cookie, jar->cookie, sizeof record.cookie);
 	memcpy(record.sent_mac1, jar->sent_mac1, sizeof record.sent_mac1);
-	return put(to, HANDOVER_SESSION, &record, sizeof record);
+	return handover_put(to, HANDOVER_SESSION, &record, sizeof record);
 }
 
 static int save_session(struct handover_channel *to, const struct session *session)
@@ -187,7 +181,7 @@ static int save_staged(void *context, const struct staged_packet *packet)
 
 	_Static_assert(sizeof packet->header <= sizeof record.header, "virtio_net_hdr");
 	memcpy(record.header, &packet->header, sizeof packet->header);
-	return handover_put(
+	return handover_put_with(
 		context, HANDOVER_STAGED, &record, sizeof record, packet->data, packet->length);
 }
 
@@ -217,7 +211,7 @@ static int save_state(struct handover_channel *to, struct device *device,
 		describe_wg_peer(peer, &record);
 	else
 		record.active_ms = load(&ipip_peer_of((struct target *)target)->active_ms);
-	error = put(to, HANDOVER_PEER_STATE, &record, sizeof record);
+	error = handover_put(to, HANDOVER_PEER_STATE, &record, sizeof record);
 	if (error == 0 && peer && session_of(peer))
 		error = save_session(to, session_of(peer));
 	if (error == 0 && peer && staged_packets_any(peer))
@@ -236,8 +230,8 @@ static int save_handshakes(struct handover_channel *to, const struct handoff *ha
 		struct handover_handshake record;
 
 		handover_endpoint_write(&message->source, &record.from);
-		error = handover_put(to, HANDOVER_HANDSHAKE, &record, sizeof record, message->data,
-			message->length);
+		error = handover_put_with(to, HANDOVER_HANDSHAKE, &record, sizeof record,
+			message->data, message->length);
 	}
 	return error;
 }

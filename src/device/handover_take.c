@@ -17,7 +17,7 @@ enum { BUSY_WAIT_MS = 20 }; /* before it is asked again */
 static int put(
 	struct handover_channel *channel, enum handover_type type, const void *data, size_t length)
 {
-	int error = handover_put(channel, type, data, length, NULL, 0);
+	int error = handover_put(channel, type, data, length);
 
 	return error == 0 ? handover_flush(channel) : error;
 }
