@@ -2,9 +2,7 @@
  * thread. */
 #include "device/uapi/uapi.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +16,7 @@
 #include "device/peers.h"
 #include "device/uapi/uapi_get.h"
 #include "device/uapi/uapi_set.h"
+#include "device/uapi/uapi_value.h"
 
 enum {
 	CONNECTIONS_MAX = 64,
@@ -258,7 +257,7 @@ static void begin(struct uapi *uapi, struct uapi_connection *connection, const c
 		connection->operation = OPERATION_GET_PEER;
 		connection->error = 0;
 	} else if (strncmp(line, get_ipip_peer, strlen(get_ipip_peer)) == 0 &&
-		   inet_pton(AF_INET, line + strlen(get_ipip_peer), &connection->ipip_peer) == 1) {
+		   uapi_parse_ipv4(line + strlen(get_ipip_peer), &connection->ipip_peer) == 0) {
 		connection->operation = OPERATION_GET_IPIP_PEER;
 		connection->error = 0;
 	}
