@@ -14,6 +14,7 @@
 #include "base/notify.h"
 #include "device/handover_channel.h"
 #include "device/handover_save.h"
+#include "device/handover_socket.h"
 
 enum {
 	US_PER_S = 1000000,
@@ -42,16 +43,6 @@ static void refuse(struct handover_channel *channel, int error)
 	}
 }
 
-static uint64_t netns_of(int fd)
-{
-	uint64_t cookie = 0;
-	socklen_t length = sizeof cookie;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0)
-		return 0;
-	return cookie;
-}
-
 /* Waits for a record of that type. */
 static int expect(
 	struct handover_channel *channel, enum handover_type type, struct handover_record *record)
@@ -67,7 +58,7 @@ static int greet(struct handover_channel *channel, const struct device *device, 
 {
 	struct handover_hello hello;
 	struct handover_record record;
-	uint64_t netns = netns_of(device->shared.udp4[0]);
+	uint64_t netns = handover_netns(device->shared.udp4[0]);
 	int error = expect(channel, HANDOVER_HELLO, &record);
 
 	if (error < 0)

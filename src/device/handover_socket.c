@@ -98,3 +98,11 @@ int handover_connect(const char *path)
 	}
 	return fd;
 }
+
+uint64_t handover_netns(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof cookie;
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}

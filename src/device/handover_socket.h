@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* /run/wireguard/NAME.handover, which wg(8) does not take for a device. Returns 0 or
@@ -19,3 +20,7 @@ int handover_accept(int listener, uid_t user, pid_t *pid);
 
 /* Returns a connection, or -errno. */
 int handover_connect(const char *path);
+
+/* The network namespace of a socket, as a number of its own; 0: it cannot be told (before Linux
+ * 5.14). */
+uint64_t handover_netns(int fd);

@@ -22,16 +22,12 @@ static int put(
 	return error == 0 ? handover_flush(channel) : error;
 }
 
-/* The namespace of this process; 0: it cannot be told (before Linux 5.14). */
+/* The namespace of this process, as handover_netns(). */
 static uint64_t own_netns(void)
 {
 	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint64_t cookie = 0;
-	socklen_t length = sizeof cookie;
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0)
-		return 0;
-	return cookie;
+	return handover_netns(fd);
 }
 
 /* The next record, unless it is a refusal. */
