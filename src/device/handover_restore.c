@@ -91,26 +91,18 @@ static int make_room(
 
 static int restore_peer(struct handover_restore *restore, const struct handover_record *from)
 {
-	struct device *device = restore->device;
-	struct wg_peer *peer = calloc(1, sizeof *peer);
+	struct wg_peer *peer = NULL;
 	struct handover_peer record;
+	struct noise_remote remote;
 	int error;
 
-	if (!peer)
-		return -ENOMEM;
 	handover_read(from, &record, sizeof record);
-	peer->target.kind = TARGET_WIREGUARD;
-	peer->remote.public_key = record.public_key;
-	peer->remote.static_static = record.static_static;
-	/* not by control_set_persistent(), which sends one */
-	peer->persistent_s = record.persistent_s;
-	error = control_adopt_peer(&device->shared.wireguard, peer);
-	if (error < 0) {
-		explicit_bzero(peer, sizeof *peer);
-		free(peer);
-		peer = NULL;
-	} else {
-		device_append_peer(device, peer);
+	remote = (struct noise_remote){
+		.public_key = record.public_key, .static_static = record.static_static};
+	error = device_adopt_peer(restore->device, &remote, &peer);
+	if (error == 0) {
+		/* not by control_set_persistent(), which sends one */
+		peer->persistent_s = record.persistent_s;
 		error = number_target(restore, &peer->target);
 	}
 	if (error == 0 && record.has_preshared)
@@ -118,6 +110,7 @@ static int restore_peer(struct handover_restore *restore, const struct handover_
 	if (error == 0)
 		error = make_room(restore, peer, &record);
 	explicit_bzero(&record, sizeof record);
+	explicit_bzero(&remote, sizeof remote);
 	restore->peer = peer;
 	return error;
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "device/control.h"
 #include "device/wireguard/allowedips_lookup.h"
@@ -44,27 +45,41 @@ struct wg_peer *device_find_peer(struct device *device, const struct key *public
 	return wireguard_find_peer(&device->shared.wireguard, public_key);
 }
 
-void device_append_peer(struct device *device, struct wg_peer *peer)
+/* is_computed: whether all of remote is there, or its public key alone. */
+static int add_peer(struct device *device, const struct noise_remote *remote, bool is_computed,
+	struct wg_peer **peer)
 {
-	append(device, &peer->target);
-}
-
-int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer)
-{
+	struct wireguard *wg = &device->shared.wireguard;
 	struct wg_peer *new = calloc(1, sizeof *new);
 	int error;
 
 	if (!new)
 		return -ENOMEM;
 	new->target.kind = TARGET_WIREGUARD;
-	error = control_add_peer(&device->shared.wireguard, new, public_key);
+	new->remote = *remote;
+	error = is_computed ? control_adopt_peer(wg, new)
+			    : control_add_peer(wg, new, &remote->public_key);
 	if (error < 0) {
+		explicit_bzero(new, sizeof *new);
 		free(new);
 		return error;
 	}
 	append(device, &new->target);
 	*peer = new;
 	return 0;
+}
+
+int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer)
+{
+	const struct noise_remote remote = {.public_key = *public_key};
+
+	return add_peer(device, &remote, false, peer);
+}
+
+int device_adopt_peer(
+	struct device *device, const struct noise_remote *remote, struct wg_peer **peer)
+{
+	return add_peer(device, remote, true, peer);
 }
 
 static void free_ipip(struct epoch_node *node)

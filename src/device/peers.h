@@ -10,9 +10,9 @@ int device_set_private_key(struct device *device, const struct key *key);
 /* NULL: there is no such peer. */
 struct wg_peer *device_find_peer(struct device *device, const struct key *public_key);
 int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer);
-
-/* A peer that control_adopt_peer() has made known: the last one of the list. */
-void device_append_peer(struct device *device, struct wg_peer *peer);
+/* Likewise, of which all is known that must be computed: control_adopt_peer(). */
+int device_adopt_peer(
+	struct device *device, const struct noise_remote *remote, struct wg_peer **peer);
 
 /* Makes the peer, or gives it another inner address. -EADDRINUSE: another peer has it. */
 int device_set_ipip_peer(struct device *device, struct in_addr remote, struct in_addr inner);
