@@ -27,11 +27,12 @@ static struct route_flow flow_of(int fd, const struct udp_endpoint *to)
 
 static bool leads_back(struct netlink *netlink, int fd, const struct udp_endpoint *to)
 {
-	struct route_flow flow = flow_of(fd, to);
+	struct route_flow flow;
 	int interface;
 
 	if (to->family == AF_INET6 && to->v6.sin6_scope_id != 0)
 		return true; /* link-local: its address has the interface in it */
+	flow = flow_of(fd, to);
 	interface = route_egress(netlink, &flow);
 	/* where nothing leads there, it is not for our address */
 	if (interface < 0)
