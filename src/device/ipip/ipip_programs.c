@@ -72,12 +72,12 @@ int ipip_programs_open(struct ipip_programs *programs, struct in_addr local, uns
 /* Where the descriptor of that number is kept; NULL: there is none of that number. */
 static int *place_of(struct ipip_programs *programs, unsigned int number)
 {
-	int *const first[] = {&programs->tx_map, &programs->rx_map, &programs->rx_program};
-	const unsigned int n_first = sizeof first / sizeof *first;
+	int *const first[IPIP_PROGRAMS_FIRST_LINK] = {
+		&programs->tx_map, &programs->rx_map, &programs->rx_program};
 
-	if (number < n_first)
+	if (number < IPIP_PROGRAMS_FIRST_LINK)
 		return first[number];
-	number -= n_first;
+	number -= IPIP_PROGRAMS_FIRST_LINK;
 	return number < sizeof programs->links / sizeof *programs->links ? &programs->links[number]
 									 : NULL;
 }
