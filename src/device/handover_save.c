@@ -198,11 +198,10 @@ static void describe_wg_peer(const struct wg_peer *peer, struct handover_peer_st
 	memcpy(record->timestamp, peer->timestamp, sizeof record->timestamp);
 }
 
-static int save_state(struct handover_channel *to, struct device *device,
-	const struct target *target, uint32_t number)
+static int save_state(
+	struct handover_channel *to, struct device *device, struct target *target, uint32_t number)
 {
-	const bool is_wg = target->kind == TARGET_WIREGUARD;
-	struct wg_peer *peer = is_wg ? wg_peer_of((struct target *)target) : NULL;
+	struct wg_peer *peer = target->kind == TARGET_WIREGUARD ? wg_peer_of(target) : NULL;
 	struct handover_peer_state record = {
 		.number = number, .received = load(&target->received), .sent = load(&target->sent)};
 	int error;
@@ -210,7 +209,7 @@ static int save_state(struct handover_channel *to, struct device *device,
 	if (peer)
 		describe_wg_peer(peer, &record);
 	else
-		record.active_ms = load(&ipip_peer_of((struct target *)target)->active_ms);
+		record.active_ms = load(&ipip_peer_of(target)->active_ms);
 	error = handover_put(to, HANDOVER_PEER_STATE, &record, sizeof record);
 	if (error == 0 && peer && session_of(peer))
 		error = save_session(to, session_of(peer));
