@@ -151,7 +151,7 @@ struct handover_endpoint {
 };
 
 struct handover_peer_state {
-	uint32_t number; /* of all peers of both kinds, in the order that they came in */
+	uint32_t number; /* of all peers of both kinds, in their order, as these are too */
 	uint32_t requests; /* enum peer_request, which were not yet served */
 	uint64_t received, sent;
 	uint64_t active_ms; /* IPIP */

@@ -13,8 +13,6 @@
 #include "device/peers.h"
 #include "device/wireguard/session.h"
 
-enum { ROOM = 64 }; /* of targets, at first */
-
 static void store(_Atomic uint64_t *place, uint64_t value)
 {
 	atomic_store_explicit(place, value, memory_order_relaxed);
@@ -46,28 +44,10 @@ void handover_restore_free(struct handover_restore *restore)
 {
 	while (restore->spare)
 		keypair_free(take_spare(restore));
-	free(restore->targets);
 	*restore = (struct handover_restore){0};
 }
 
 /* --- Configuration --- */
-
-static int number_target(struct handover_restore *restore, struct target *target)
-{
-	uint32_t room = restore->room == 0 ? ROOM : restore->room;
-
-	if (restore->n_targets == restore->room) {
-		struct target **larger =
-			realloc(restore->targets, 2 * room * sizeof(*restore->targets));
-
-		if (!larger)
-			return -ENOMEM;
-		restore->targets = larger;
-		restore->room = 2 * room;
-	}
-	restore->targets[restore->n_targets++] = target;
-	return 0;
-}
 
 /*
  * While the other process still carries packets: for 10,000 sessions the kernel has to find 27 MB,
@@ -100,11 +80,8 @@ static int restore_peer(struct handover_restore *restore, const struct handover_
 	remote = (struct noise_remote){
 		.public_key = record.public_key, .static_static = record.static_static};
 	error = device_adopt_peer(restore->device, &remote, &peer);
-	if (error == 0) {
-		/* not by control_set_persistent(), which sends one */
+	if (error == 0) /* not by control_set_persistent(), which sends one */
 		peer->persistent_s = record.persistent_s;
-		error = number_target(restore, &peer->target);
-	}
 	if (error == 0 && record.has_preshared)
 		error = control_set_preshared(peer, &record.preshared);
 	if (error == 0)
@@ -128,14 +105,11 @@ static int restore_allowed_ip(struct handover_restore *restore, const struct han
 
 static int restore_ipip_peer(struct handover_restore *restore, const struct handover_record *from)
 {
-	struct device *device = restore->device;
 	struct handover_ipip_peer record;
-	int error;
 
 	handover_read(from, &record, sizeof record);
-	error = device_set_ipip_peer(
-		device, (struct in_addr){record.remote}, (struct in_addr){record.inner});
-	return error == 0 ? number_target(restore, device->last) : error;
+	return device_set_ipip_peer(
+		restore->device, (struct in_addr){record.remote}, (struct in_addr){record.inner});
 }
 
 int handover_restore_peer(struct handover_restore *restore, const struct handover_record *record)
@@ -195,13 +169,14 @@ static void restore_wg_state(struct handover_restore *restore, struct wg_peer *p
 static int restore_state(struct handover_restore *restore, const struct handover_record *from)
 {
 	struct handover_peer_state record;
-	struct target *target;
+	struct target *target = restore->target ? restore->target->next : restore->device->first;
 
 	settle_last(restore);
 	handover_read(from, &record, sizeof record);
-	if (record.number >= restore->n_targets)
+	if (!target || record.number != restore->n_states)
 		return -EPROTO;
-	target = restore->targets[record.number];
+	restore->target = target;
+	restore->n_states++;
 	store(&target->received, record.received);
 	store(&target->sent, record.sent);
 	if (target->kind == TARGET_WIREGUARD)

@@ -15,9 +15,8 @@ struct handover_restore {
 	 * is. */
 	int64_t shift_ms;
 	struct wg_peer *peer; /* the last one: to which records belong */
-	struct target **targets; /* all of them, by number */
-	uint32_t n_targets;
-	uint32_t room; /* of targets */
+	struct target *target; /* whose state came last, in the device's list; NULL: none has */
+	uint32_t n_states; /* that have come: the number of the next */
 	struct keypair *spare; /* made before they are needed, linked by retired.next */
 	uint32_t at_worker; /* to which the next handshake message goes */
 };
