@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 
@@ -52,24 +51,15 @@ static bool leaves_chain(const struct ruleset_rule *rule)
 	       (rule->verdict == RULESET_RETURN || rule->verdict == RULESET_GOTO);
 }
 
-static size_t first_rule_of(const struct ruleset_table *table, const char *chain)
-{
-	size_t i = 0;
-
-	while (i < table->n_rules && strcmp(table->rules[i].chain, chain) != 0)
-		i++;
-	return i;
-}
-
 static bool walk_chain(struct drop_walk *walk, const char *chain)
 {
 	const struct ruleset_table *table = walk->table;
-	size_t i = first_rule_of(table, chain);
+	size_t i = ruleset_first_rule(table, chain);
 
 	if (i == table->n_rules || walk->walked[i])
 		return false;
 	walk->walked[i] = true;
-	for (; i < table->n_rules && strcmp(table->rules[i].chain, chain) == 0; i++) {
+	for (; ruleset_is_rule_of(table, i, chain); i++) {
 		if (walk_rule(walk, &table->rules[i]))
 			return true;
 		if (leaves_chain(&table->rules[i]))

@@ -44,8 +44,7 @@ bool ruleset_is_jump_to(const struct ruleset_rule *rule, const char *chain)
 	       strcmp(rule->target, chain) == 0;
 }
 
-/* n_rules if it has none. */
-static size_t first_rule(const struct ruleset_table *table, const char *chain)
+size_t ruleset_first_rule(const struct ruleset_table *table, const char *chain)
 {
 	size_t i = 0;
 
@@ -54,7 +53,7 @@ static size_t first_rule(const struct ruleset_table *table, const char *chain)
 	return i;
 }
 
-static bool is_rule_of(const struct ruleset_table *table, size_t i, const char *chain)
+bool ruleset_is_rule_of(const struct ruleset_table *table, size_t i, const char *chain)
 {
 	return i < table->n_rules && strcmp(table->rules[i].chain, chain) == 0;
 }
@@ -80,14 +79,14 @@ static bool search_rule(const struct search *search, const struct ruleset_rule *
 static bool search_chain(const struct search *search, const char *chain)
 {
 	const struct ruleset_table *table = search->walker->table;
-	size_t i = first_rule(table, chain);
+	size_t i = ruleset_first_rule(table, chain);
 
 	if (search->wanted && strcmp(chain, search->wanted) == 0)
 		return true;
 	if (i == table->n_rules || search->walker->searched[i])
 		return false;
 	search->walker->searched[i] = true;
-	for (; is_rule_of(table, i, chain); i++)
+	for (; ruleset_is_rule_of(table, i, chain); i++)
 		if (search_rule(search, &table->rules[i]))
 			return true;
 	return false;
@@ -111,7 +110,7 @@ static struct walk walk_chain(struct walker *walker, const char *chain);
 /* A chain that was walked before has let the packet pass, and what it drops is gone. */
 static bool is_walked(const struct walker *walker, const char *chain)
 {
-	size_t i = first_rule(walker->table, chain);
+	size_t i = ruleset_first_rule(walker->table, chain);
 
 	return i < walker->table->n_rules && walker->walked[i];
 }
@@ -161,11 +160,11 @@ static struct walk walk_chain(struct walker *walker, const char *chain)
 {
 	const struct ruleset_table *table = walker->table;
 	struct walk walk = {.outcome = PASSES};
-	size_t i = first_rule(table, chain);
+	size_t i = ruleset_first_rule(table, chain);
 
 	if (i < table->n_rules)
 		walker->walked[i] = true;
-	for (; is_rule_of(table, i, chain); i++)
+	for (; ruleset_is_rule_of(table, i, chain); i++)
 		if (walk_rule(walker, &table->rules[i], &walk))
 			return walk;
 	walk.place = (struct ruleset_place){.chain = chain};
@@ -233,7 +232,7 @@ static uint64_t handle_behind(const struct ruleset_table *table, size_t i, const
 {
 	const char *chain = table->rules[i].chain;
 
-	for (i++; is_rule_of(table, i, chain); i++)
+	for (i++; ruleset_is_rule_of(table, i, chain); i++)
 		if (!ruleset_is_jump_to(&table->rules[i], own))
 			return table->rules[i].handle;
 	return 0;

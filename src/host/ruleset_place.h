@@ -50,6 +50,11 @@ int ruleset_is_closed(
 
 bool ruleset_is_jump_to(const struct ruleset_rule *rule, const char *chain);
 
+/* To walk the rules of a chain: from the index of the first one (n_rules: there is none) for as
+ * long as the second says that an index is of one of them. */
+size_t ruleset_first_rule(const struct ruleset_table *table, const char *chain);
+bool ruleset_is_rule_of(const struct ruleset_table *table, size_t i, const char *chain);
+
 /* Whether own is jumped to at the place, for every packet. */
 bool ruleset_has_jump_at(
 	const struct ruleset_table *table, const struct ruleset_place *place, const char *own);
