@@ -16,15 +16,6 @@ enum {
 	RULES_PER_ENDPOINT = 4, /* two kinds of interface, two directions */
 };
 
-static size_t count_jumps(const struct ruleset_table *table)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < table->n_rules; i++)
-		n += ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN);
-	return n;
-}
-
 static size_t count_accepts(const struct ruleset_table *table)
 {
 	size_t n = 0;
@@ -38,7 +29,8 @@ static bool is_right(const struct foreign_wish *wish, const struct ruleset_table
 {
 	size_t n_accepts = wish->n_places > 0 ? RULES_PER_ENDPOINT * wish->config->n_endpoints : 0;
 
-	if (count_jumps(table) != wish->n_places || count_accepts(table) != n_accepts)
+	if (ruleset_count_jumps(table, FOREIGN_CHAIN) != wish->n_places ||
+		count_accepts(table) != n_accepts)
 		return false;
 	for (size_t i = 0; i < wish->n_places; i++)
 		if (!ruleset_has_jump_at(table, &wish->places[i], FOREIGN_CHAIN))

@@ -120,11 +120,8 @@ static void write_closing(FILE *out, const struct legacy_ruleset *ruleset)
 /* Whether there is one jump to VPROX, and where it should be. */
 static bool is_at_place(const struct ruleset_table *table, const struct ruleset_place *place)
 {
-	size_t n_jumps = 0;
-
-	for (size_t i = 0; i < table->n_rules; i++)
-		n_jumps += ruleset_is_jump_to(&table->rules[i], FOREIGN_CHAIN);
-	return n_jumps == 1 && ruleset_has_jump_at(table, place, FOREIGN_CHAIN);
+	return ruleset_count_jumps(table, FOREIGN_CHAIN) == 1 &&
+	       ruleset_has_jump_at(table, place, FOREIGN_CHAIN);
 }
 
 /* Writes what has to be done where the table drops what is undecided. */

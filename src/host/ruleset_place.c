@@ -44,6 +44,15 @@ bool ruleset_is_jump_to(const struct ruleset_rule *rule, const char *chain)
 	       strcmp(rule->target, chain) == 0;
 }
 
+size_t ruleset_count_jumps(const struct ruleset_table *table, const char *chain)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < table->n_rules; i++)
+		n += ruleset_is_jump_to(&table->rules[i], chain);
+	return n;
+}
+
 size_t ruleset_first_rule(const struct ruleset_table *table, const char *chain)
 {
 	size_t i = 0;

@@ -49,6 +49,7 @@ int ruleset_is_closed(
 	const struct ruleset_table *table, const struct ruleset_chain *base, bool *is_closed);
 
 bool ruleset_is_jump_to(const struct ruleset_rule *rule, const char *chain);
+size_t ruleset_count_jumps(const struct ruleset_table *table, const char *chain);
 
 /* To walk the rules of a chain: from the index of the first one (n_rules: there is none) for as
  * long as the second says that an index is of one of them. */
