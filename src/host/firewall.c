@@ -142,17 +142,23 @@ int firewall_count_refused(const char *const *reasons, uint64_t *counts, size_t 
 	return error == 0 && has_ipv6() ? add_refused(NFPROTO_IPV6, reasons, counts, n) : error;
 }
 
-bool firewall_has_chain(const struct ruleset_chain *chain)
+/* Whether the chain is in one of the tables. */
+static bool has_chain(const struct ruleset_chain *chain)
 {
 	return (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_IPV6) &&
 	       strcmp(chain->table, table_name) == 0;
+}
+
+bool firewall_is_foreign(const struct ruleset_chain *chain)
+{
+	return ruleset_family_name(chain->family) && !has_chain(chain);
 }
 
 int firewall_clear(bool dry_run)
 {
 	auto_free struct ruleset_chain *chains = NULL;
 	size_t n;
-	int error = ruleset_chains(firewall_has_chain, &chains, &n);
+	int error = ruleset_chains(has_chain, &chains, &n);
 
 	if (error < 0) {
 		log_error("cannot look for the nftables table ip %s: %s", table_name,

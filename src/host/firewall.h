@@ -41,8 +41,8 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
  */
 int firewall_count_refused(const char *const *reasons, uint64_t *counts, size_t n);
 
-/* Whether the chain is in the table. */
-bool firewall_has_chain(const struct ruleset_chain *chain);
+/* Whether the chain is another program's, and of a family that ruleset_family_name() knows. */
+bool firewall_is_foreign(const struct ruleset_chain *chain);
 
 /* Removes the table; it is no error if it is not there. Returns 0 or -errno, logged. */
 int firewall_remove(void);

@@ -60,20 +60,16 @@ struct foreign_firewall *foreign_firewall_new(
 	return NULL;
 }
 
-static bool is_foreign(const struct ruleset_chain *chain)
-{
-	return ruleset_family_name(chain->family) && !firewall_has_chain(chain);
-}
-
 /* Those of other hooks too: a chain that they jump to is not for forwarded packets alone. */
 static bool is_foreign_base(const struct ruleset_chain *chain)
 {
-	return is_foreign(chain) && chain->is_base;
+	return firewall_is_foreign(chain) && chain->is_base;
 }
 
 static bool is_foreign_vprox(const struct ruleset_chain *chain)
 {
-	return is_foreign(chain) && !chain->is_base && strcmp(chain->name, FOREIGN_CHAIN) == 0;
+	return firewall_is_foreign(chain) && !chain->is_base &&
+	       strcmp(chain->name, FOREIGN_CHAIN) == 0;
 }
 
 static bool is_same_table(const struct ruleset_chain *a, const struct ruleset_chain *b)

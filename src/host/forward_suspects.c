@@ -48,8 +48,7 @@ static void add_rule(void *context, const struct ruleset_rule *rule)
 
 static bool is_foreign_forward(const struct ruleset_chain *chain)
 {
-	return ruleset_family_name(chain->family) && !firewall_has_chain(chain) && chain->is_base &&
-	       chain->hook == NF_INET_FORWARD;
+	return firewall_is_foreign(chain) && chain->is_base && chain->hook == NF_INET_FORWARD;
 }
 
 static int add_chain(struct list *list, const struct ruleset_chain *chain)
