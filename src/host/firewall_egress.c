@@ -4,8 +4,6 @@
  */
 #include "host/firewall_egress.h"
 
-#include <inttypes.h>
-
 #include "host/egress_policy.h"
 #include "host/firewall_flows.h"
 #include "host/host_config.h"
@@ -30,17 +28,6 @@ static void write_gateways(FILE *out, const struct host_config *config)
 	fputs(" }\n\t}\n", out);
 }
 
-/* Filled by packets, with the addresses of peers: it has room for all of them, so that nobody can
- * fill it up. */
-static void write_set_of_peers(
-	FILE *out, const struct host_config *config, const char *name, const char *type)
-{
-	fprintf(out,
-		"\tset %s {\n\t\ttype %s; size %" PRIu64 "; flags dynamic, timeout; timeout 10s\n"
-		"\t}\n",
-		name, type, firewall_peers_room(config));
-}
-
 static void write_sets(FILE *out, const struct host_config *config)
 {
 	const struct egress_policy *policy = &config->policy;
@@ -51,8 +38,8 @@ static void write_sets(FILE *out, const struct host_config *config)
 	write_prefixes(out, "allow_to", &policy->opened);
 	write_prefixes(out, "deny_to", &policy->closed);
 	write_gateways(out, config);
-	write_set_of_peers(out, config, "refusals", "ipv4_addr");
-	write_set_of_peers(out, config, "themselves", "ipv4_addr . ipv4_addr");
+	firewall_write_set_of_peers(out, config, "refusals", "ipv4_addr", "10s");
+	firewall_write_set_of_peers(out, config, "themselves", "ipv4_addr . ipv4_addr", "10s");
 }
 
 static void write_counters(FILE *out)

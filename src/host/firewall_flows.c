@@ -48,28 +48,31 @@ uint64_t firewall_peers_room(const struct host_config *config)
 	return n < MOST_PEERS ? n : MOST_PEERS;
 }
 
+void firewall_write_set_of_peers(FILE *out, const struct host_config *config, const char *name,
+	const char *type, const char *timeout)
+{
+	fprintf(out, "\tset %s {\n\t\ttype %s; size %" PRIu64 "; flags dynamic", name, type,
+		firewall_peers_room(config));
+	if (timeout)
+		fprintf(out, ", timeout; timeout %s", timeout);
+	fputs("\n\t}\n", out);
+}
+
 static void write_limit_sets(FILE *out, const struct host_config *config)
 {
-	const uint64_t room = firewall_peers_room(config);
-
 	fprintf(out,
 		"\tcounter refused_rate {\n\t}\n"
 		"\tcounter refused_flows {\n\t}\n"
 		"\tcounter refused_full {\n\t}\n"
 		"\tcounter new_forwarded {\n\t}\n"
 		"\tcounter new_leaving {\n\t}\n"
-		"\tset closed {\n\t\ttype ether_type; flags dynamic, timeout; timeout %ds\n\t}\n"
-		"\tset rates {\n\t\ttype ipv4_addr; size %" PRIu64
-		"; flags dynamic, timeout; timeout 10s\n\t}\n"
-		"\tset heavy {\n\t\ttype ipv4_addr; size %" PRIu64
-		"; flags dynamic, timeout; timeout 1h\n\t}\n",
-		FIREWALL_CLOSED_S, room, room);
-	fprintf(out,
-		"\tset over {\n\t\ttype ipv4_addr; size %" PRIu64
-		"; flags dynamic, timeout; timeout 1s\n\t}\n"
-		"\tset sampled {\n\t\ttype ipv4_addr; size %" PRIu64 "; flags dynamic\n\t}\n"
-		"\tset counted {\n\t\ttype ipv4_addr; size %" PRIu64 "; flags dynamic\n\t}\n",
-		room, room, room);
+		"\tset closed {\n\t\ttype ether_type; flags dynamic, timeout; timeout %ds\n\t}\n",
+		FIREWALL_CLOSED_S);
+	firewall_write_set_of_peers(out, config, "rates", "ipv4_addr", "10s");
+	firewall_write_set_of_peers(out, config, "heavy", "ipv4_addr", "1h");
+	firewall_write_set_of_peers(out, config, "over", "ipv4_addr", "1s");
+	firewall_write_set_of_peers(out, config, "sampled", "ipv4_addr", NULL);
+	firewall_write_set_of_peers(out, config, "counted", "ipv4_addr", NULL);
 }
 
 /* So few are all counted. */

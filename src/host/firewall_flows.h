@@ -11,6 +11,12 @@ struct host_config;
  * addresses of all blocks, up to a limit. */
 uint64_t firewall_peers_room(const struct host_config *config);
 
+/* Writes a set that packets fill, with the addresses of peers: it has room for all of them, so that
+ * nobody can fill it up. type and timeout ("10s", since an element was updated) are nft's; with
+ * NULL for the timeout an element stays for as long as something is counted of it. */
+void firewall_write_set_of_peers(FILE *out, const struct host_config *config, const char *name,
+	const char *type, const char *timeout);
+
 /*
  * Writes sets, counters and two chains:
  *   new_flow     in input and forward: for a packet that would begin a connection

@@ -4,8 +4,6 @@
  */
 #include "host/firewall_fragments.h"
 
-#include <inttypes.h>
-
 #include "host/firewall_flows.h"
 
 /*
@@ -15,21 +13,13 @@
 #define MOST_FRAGMENTS "4000"
 #define MOST_MEGABYTES "6"
 
-static void write_limit_set(FILE *out, const struct host_config *config, const char *name)
-{
-	fprintf(out,
-		"\tset %s {\n\t\ttype ipv4_addr; size %" PRIu64
-		"; flags dynamic, timeout; timeout 10s\n\t}\n",
-		name, firewall_peers_room(config));
-}
-
 /* The kernel puts fragments together at priority -400, before the sources are checked: else a
  * client could spend what others may. NF_IP_PRI_RAW_BEFORE_DEFRAG of linux/netfilter_ipv4.h is
  * -450. */
 void firewall_write_fragments(FILE *out, const struct host_config *config)
 {
-	write_limit_set(out, config, "fragment_rates");
-	write_limit_set(out, config, "fragment_bytes");
+	firewall_write_set_of_peers(out, config, "fragment_rates", "ipv4_addr", "10s");
+	firewall_write_set_of_peers(out, config, "fragment_bytes", "ipv4_addr", "10s");
 	fputs("\tchain fragment {\n"
 	      "\t\tip saddr != @blocks drop\n"
 	      "\t\tfib saddr . iif oif missing drop\n"
