@@ -6,10 +6,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -24,6 +22,23 @@
 
 _Static_assert(TABLE_DIGEST_SIZE == SHA256_DIGEST_LENGTH, "the header has the same");
 
+/* What a table consists of, kind by kind. Of an answer the attributes are read up to one: behind it
+ * some count uses, packets or elements, or will in later kernels. */
+static const struct part {
+	uint16_t question;
+	uint16_t table; /* the attribute that names the table, in question and answers */
+	uint16_t last; /* attribute that is read */
+} parts[] = {
+	{NFT_MSG_GETTABLE, NFTA_TABLE_NAME, NFTA_TABLE_FLAGS},
+	{NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE},
+	{NFT_MSG_GETRULE, NFTA_RULE_TABLE, NFTA_RULE_USERDATA},
+	{NFT_MSG_GETSET, NFTA_SET_TABLE, NFTA_SET_EXPRESSIONS},
+};
+
+enum {
+	MOST_ATTRIBUTES = NFTA_SET_EXPRESSIONS + 1, /* of the parts */
+};
+
 struct set_name {
 	char s[RULESET_NAME_SIZE];
 };
@@ -31,6 +46,7 @@ struct set_name {
 struct table_reading {
 	uint8_t family;
 	const char *table;
+	const struct part *part; /* that is read now */
 	EVP_MD_CTX *hash;
 	struct set_name *sets; /* that packets do not fill */
 	size_t n_sets;
@@ -38,74 +54,41 @@ struct table_reading {
 	uint8_t elements[TABLE_DIGEST_SIZE];
 };
 
-static void add(struct table_reading *reading, const struct nlattr *attribute)
+/* Keeps the name of a set for its elements to be asked for, unless packets fill it. */
+static int note_set(struct table_reading *reading, const struct nlattr *const *attributes)
 {
-	if (attribute)
-		EVP_DigestUpdate(reading->hash, attribute, attribute->nla_len);
-}
-
-/* The attributes of a message up to a type: later kernels may have others, which count. */
-static void add_attributes(struct table_reading *reading, const struct nlmsghdr *message,
-	const struct nlattr **table, size_t n)
-{
-	attributes_of_message(message, sizeof(struct nfgenmsg), table, n);
-	for (size_t i = 0; i < n; i++)
-		add(reading, table[i]);
-}
-
-static int read_table(void *context, size_t number, const struct nlmsghdr *message)
-{
-	const struct nlattr *table[NFTA_TABLE_FLAGS + 1];
-
-	(void)number;
-	add_attributes(context, message, table, sizeof table / sizeof *table);
-	return 0;
-}
-
-/* The kernel lists those of all tables. */
-static int read_chain(void *context, size_t number, const struct nlmsghdr *message)
-{
-	const struct nlattr *table[NFTA_CHAIN_TYPE + 1];
-	struct table_reading *reading = context;
-	char name[RULESET_NAME_SIZE];
-
-	(void)number;
-	attributes_of_message(
-		message, sizeof(struct nfgenmsg), table, sizeof table / sizeof *table);
-	attribute_string(table[NFTA_CHAIN_TABLE], name, sizeof name);
-	if (strcmp(name, reading->table) == 0)
-		add_attributes(reading, message, table, sizeof table / sizeof *table);
-	return 0;
-}
-
-static int read_rule(void *context, size_t number, const struct nlmsghdr *message)
-{
-	const struct nlattr *table[NFTA_RULE_USERDATA + 1];
-
-	(void)number;
-	add_attributes(context, message, table, sizeof table / sizeof *table);
-	return 0;
-}
-
-static int read_set(void *context, size_t number, const struct nlmsghdr *message)
-{
-	const struct nlattr *table[NFTA_SET_EXPRESSIONS + 1];
-	struct table_reading *reading = context;
 	struct set_name *sets;
 	uint32_t flags = 0;
 
-	(void)number;
-	add_attributes(reading, message, table, sizeof table / sizeof *table);
-	attribute_u32(table[NFTA_SET_FLAGS], &flags);
+	attribute_u32(attributes[NFTA_SET_FLAGS], &flags);
 	if (ntohl(flags) & NFT_SET_EVAL)
 		return 0;
 	sets = realloc(reading->sets, (reading->n_sets + 1) * sizeof *sets);
 	if (!sets)
 		return -ENOMEM;
 	reading->sets = sets;
-	attribute_string(table[NFTA_SET_NAME], sets[reading->n_sets].s, sizeof sets->s);
+	attribute_string(attributes[NFTA_SET_NAME], sets[reading->n_sets].s, sizeof sets->s);
 	reading->n_sets++;
 	return 0;
+}
+
+static int read_part(void *context, size_t number, const struct nlmsghdr *message)
+{
+	const struct nlattr *attributes[MOST_ATTRIBUTES];
+	struct table_reading *reading = context;
+	const struct part *part = reading->part;
+	char name[RULESET_NAME_SIZE];
+
+	(void)number;
+	attributes_of_message(message, sizeof(struct nfgenmsg), attributes, part->last + 1U);
+	/* The kernel lists the chains of all tables. */
+	attribute_string(attributes[part->table], name, sizeof name);
+	if (strcmp(name, reading->table) != 0)
+		return 0;
+	for (size_t i = 0; i <= part->last; i++)
+		if (attributes[i])
+			EVP_DigestUpdate(reading->hash, attributes[i], attributes[i]->nla_len);
+	return part->question == NFT_MSG_GETSET ? note_set(reading, attributes) : 0;
 }
 
 static int read_elements(void *context, size_t number, const struct nlmsghdr *message)
@@ -125,19 +108,18 @@ static int read_elements(void *context, size_t number, const struct nlmsghdr *me
 	return 0;
 }
 
-/* attribute: which one names the table. */
-static int ask(
-	struct table_reading *reading, uint16_t type, uint16_t attribute, netlink_reply_fn *reply)
+static int ask(struct table_reading *reading, const struct part *part)
 {
 	struct ruleset_query query;
-	int error = ruleset_query_open(&query, type, reading->family);
+	int error = ruleset_query_open(&query, part->question, reading->family);
 
 	if (error < 0)
 		return error;
-	netlink_put_string(&query.request, attribute, reading->table);
-	error = type == NFT_MSG_GETTABLE
-			? netlink_transact(query.netlink, &query.request, NULL, reply, reading)
-			: netlink_dump(query.netlink, &query.request, reply, reading);
+	reading->part = part;
+	netlink_put_string(&query.request, part->table, reading->table);
+	error = part->question == NFT_MSG_GETTABLE
+			? netlink_transact(query.netlink, &query.request, NULL, read_part, reading)
+			: netlink_dump(query.netlink, &query.request, read_part, reading);
 	ruleset_query_close(&query);
 	return error;
 }
@@ -160,14 +142,10 @@ static int ask_for_elements(struct table_reading *reading, const struct set_name
 
 static int read_all(struct table_reading *reading)
 {
-	int error = ask(reading, NFT_MSG_GETTABLE, NFTA_TABLE_NAME, read_table);
+	int error = 0;
 
-	if (error == 0)
-		error = ask(reading, NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE, read_chain);
-	if (error == 0)
-		error = ask(reading, NFT_MSG_GETRULE, NFTA_RULE_TABLE, read_rule);
-	if (error == 0)
-		error = ask(reading, NFT_MSG_GETSET, NFTA_SET_TABLE, read_set);
+	for (size_t i = 0; error == 0 && i < sizeof parts / sizeof *parts; i++)
+		error = ask(reading, &parts[i]);
 	for (size_t i = 0; error == 0 && i < reading->n_sets; i++)
 		error = ask_for_elements(reading, &reading->sets[i]);
 	return error;
