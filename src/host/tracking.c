@@ -4,16 +4,13 @@
  */
 #include "host/tracking.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/sysctl.h"
 #include "host/firewall_flows.h"
 #include "host/nft.h"
+#include "host/setting.h"
 
 enum {
 	RENEWAL_CALLS = 5, /* the firewall forgets after FIREWALL_CLOSED_S */
@@ -22,27 +19,16 @@ enum {
 	SHARE_OF_MEMORY = 16, /* one part of so many is for the table at the most */
 };
 
-static const char general[] = "/proc/sys/net/netfilter";
-
-struct setting {
-	char path[PATH_MAX];
-	int value;
-};
-
-static int read_setting(const char *folder, const char *name, struct setting *setting)
-{
-	snprintf(setting->path, sizeof setting->path, "%s/%s", folder, name);
-	return sysctl_read(setting->path, &setting->value);
-}
+static const char group[] = "net/netfilter";
 
 int tracking_read(struct tracking_load *load)
 {
 	struct setting count, max;
-	int error = read_setting(general, "nf_conntrack_count", &count);
+	int error = setting_read(NULL, group, "nf_conntrack_count", &count);
 
 	*load = (struct tracking_load){0};
 	if (error == 0)
-		error = read_setting(general, "nf_conntrack_max", &max);
+		error = setting_read(NULL, group, "nf_conntrack_max", &max);
 	if (error < 0)
 		return error;
 	load->n = (uint32_t)count.value;
@@ -114,39 +100,25 @@ static uint64_t wanted_size(uint64_t n_addresses, uint64_t memory)
 	return size;
 }
 
-static void enlarge(const struct setting *setting, int size)
-{
-	const char *name = strrchr(setting->path, '/') + 1;
-	int error = sysctl_write(setting->path, size);
-
-	if (error < 0)
-		log_warning("cannot change net/netfilter/%s from %d to %d: %s", name,
-			setting->value, size, strerror(-error));
-	else
-		log_info("changed net/netfilter/%s from %d to %d", name, setting->value, size);
-}
-
 void tracking_make_room(const char *folder, uint64_t n_addresses, uint64_t memory)
 {
 	const uint64_t size = wanted_size(n_addresses, memory);
 	struct setting max, buckets;
 
-	if (!folder)
-		folder = general;
-	if (read_setting(folder, "nf_conntrack_max", &max) < 0 ||
-		read_setting(folder, "nf_conntrack_buckets", &buckets) < 0)
+	if (setting_read(folder, group, "nf_conntrack_max", &max) < 0 ||
+		setting_read(folder, group, "nf_conntrack_buckets", &buckets) < 0)
 		return;
 	if (max.value < 0 || (uint64_t)max.value >= size)
 		return;
 	/* Since Linux 5.15 the one is the other unless somebody has set it. */
 	if (max.value != buckets.value)
-		log_info("nf_conntrack_max is %d, which somebody has chosen: it stays", max.value);
+		setting_leave(&max);
 	else if (!is_writable(max.path) || !is_writable(buckets.path))
 		log_info("nf_conntrack_max is %d, and only the host's own network namespace can "
 			 "raise it",
 			max.value);
 	else {
-		enlarge(&buckets, (int)size);
-		enlarge(&max, (int)size);
+		setting_change(&buckets, (int)size);
+		setting_change(&max, (int)size);
 	}
 }
