@@ -172,19 +172,32 @@ static int adopt_tun(struct device *device, const struct handover_device *descri
 	return links_open_adopted(device, description->interface);
 }
 
-/* What the helper of the other process has open, this one's keeps too. */
+/* What the helper of the other process has open, this one's keeps too, and nobody else: it would
+ * stay attached when the helper lets go of it. */
+static int adopt_programs(struct device *device, const struct handover_device_files *files)
+{
+	int error = 0;
+
+	for (unsigned int i = 0; i < HANDOVER_PROGRAMS_MAX; i++) {
+		if (files->programs[i] < 0)
+			continue;
+		if (error == 0)
+			error = privileged_helper_adopt_program(
+				&device->helper, i, files->programs[i]);
+		close(files->programs[i]);
+	}
+	return error;
+}
+
 int device_adopt_fast_path(struct device *device, const struct handover_device *description,
 	const struct handover_device_files *files)
 {
-	int error = 0;
+	int error;
 
 	device->fast_path.mark = device->mark;
 	if (files->tx_map < 0 || files->rx_map < 0)
 		return 0;
-	for (unsigned int i = 0; i < HANDOVER_PROGRAMS_MAX && error == 0; i++)
-		if (files->programs[i] >= 0)
-			error = privileged_helper_adopt_program(
-				&device->helper, i, files->programs[i]);
+	error = adopt_programs(device, files);
 	if (error == 0)
 		fast_path_adopt(&device->fast_path, (struct in_addr){description->fast_local},
 			files->tx_map, files->rx_map, description->uplinks, description->n_uplinks);

@@ -28,7 +28,8 @@ int device_init(struct device *device, const char *const paths[PRIVILEGED_HELPER
 int device_adopt(struct device *device, const struct handover_device *description,
 	const struct handover_device_files *files,
 	const char *const paths[PRIVILEGED_HELPER_PATHS]);
-/* After the peers: the fast path goes on with what it has of them. */
+/* After the peers: the fast path goes on with what it has of them. Its programs are the helper's
+ * then, and closed here. */
 int device_adopt_fast_path(struct device *device, const struct handover_device *description,
 	const struct handover_device_files *files);
 

@@ -228,6 +228,24 @@ def test_the_kernels_programs_of_ipip_stay_where_they_are(network):
     until(lambda: not a.has_interface(), what="its end")
 
 
+def test_a_device_that_was_taken_over_can_detach_the_kernels_programs(network):
+    """Only its helper has them: what anybody else has open would stay attached."""
+    a = Device(network, "a", "dp0")
+    other = "192.0.2.7"
+    network["a"].ip(f"address add {other}/32 dev lo")
+    a.uapi(f"set=1\nipip_local={OUTER['a'][0]}\nipip_peer={OUTER['b'][0]}\n"
+           f"ipip_inner={INNER['b'][0]}\n\n")
+    before = bpf_objects(a.process.pid)
+    assert before or "refuses its BPF programs" in a.log_text()
+    with Between(a, lambda side, records: records) as between:
+        replaced(a)
+    a.process.wait(60)
+    assert a.values(f"set=1\nipip_local={other}\n\n")["errno"] == "0"
+    after = bpf_objects(between.new_pid)
+    assert len(after) == len(before) and not after & before
+    network["a"].ip(f"address del {other}/32 dev lo")
+
+
 def test_what_can_be_asked_of_a_device_is_the_same_after(network):
     a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
