@@ -360,6 +360,8 @@ static int adopt(struct loop *loop, struct handover_take *take, int ready)
 		replace_standard_files(take->files.log);
 		log_open();
 	}
+	if (take->files.log > STDERR_FILENO)
+		close(take->files.log);
 	return error == 0 ? device_start(&loop->device) : error;
 }
 

@@ -246,6 +246,20 @@ def test_a_device_that_was_taken_over_can_detach_the_kernels_programs(network):
     network["a"].ip(f"address del {other}/32 dev lo")
 
 
+def test_a_device_that_was_taken_over_has_its_log_open_once(network):
+    """As its standard error: who reads the log is not to wait for the end of another copy."""
+    a = Device(network, "a", "dp0")
+    with Between(a, lambda side, records: records) as between:
+        replaced(a)
+    folder, found = f"/proc/{between.new_pid}/fd", []
+    for fd in os.listdir(folder):
+        # some files are open for a moment only
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(os.path.join(folder, fd)) == os.path.realpath(a.log.name):
+                found.append(fd)
+    assert found == ["2"]
+
+
 def test_what_can_be_asked_of_a_device_is_the_same_after(network):
     a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
