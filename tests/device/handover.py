@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -17,12 +18,11 @@ VERSION, OPTIONAL, ALIGN = 1, 1, 8
  PEER_STATE, SESSION, KEYPAIR, PENDING, STAGED, HANDSHAKE, END, TAKEN) = range(1, 20)
 UNKNOWN = 999
 PACKET_MAX = 128 * 1024
-STEP_S = 2
 
 
-def replace(device, program=DEVICE):
+def replace(device):
     """Has a new process take the device's place; as subprocess.run() says how it went."""
-    return device.space.try_run(*device.in_folder(program, "device", "--replace", device.name))
+    return device.space.try_run(*device.in_folder(DEVICE, "device", "--replace", device.name))
 
 
 def replaced(device):
@@ -126,7 +126,6 @@ class Between:
 
     def _pass_on(self, old, new):
         """They speak in turns; the old one last of all but TAKEN."""
-        import select
         others = {old: new, new: old}
         while True:
             for one in select.select([old, new], [], [])[0]:
