@@ -57,6 +57,14 @@ def of_peer(name, line, answer=0, state="", **kwargs):
                f"public_key=$A {state}".strip(), **kwargs)
 
 
+def of_values(key, good, rewritten, bad):
+    """A peer's key with values that are taken, that are told in another way, and that are refused."""
+    for text, shown in {**dict(zip(good, good)), **rewritten}.items():
+        yield of_peer(f"{key} {text}", f"{key}={text}", 0, f"{key}={shown}")
+    for text in bad:
+        yield of_peer(f"no {key}: {text[:40] or 'empty'}", f"{key}={text}", INVALID)
+
+
 ZONES = "wireguard-go 0.0.20220316 forgets the zone; the newest gives the name, which another \
 interface may have later: ours gives the ifindex, which wg(8) shows as the name"
 
@@ -124,13 +132,11 @@ BAD_KEYS = ["", "0", "c3" * 31, "c3" * 31 + "c", "c3" * 33, "c3" * 32 + " ",
 
 
 def keys():
-    for key in "private_key", "public_key":
+    for key, make in (("private_key", of_device), ("public_key", of_device),
+                      ("preshared_key", of_peer)):
         for text in BAD_KEYS:
-            yield of_device(f"{key} is not {text[:24] or 'empty'}, {len(text)} digits",
-                            f"{key}={text}", INVALID)
-    for text in BAD_KEYS:
-        yield of_peer(f"preshared_key is not {text[:24] or 'empty'}, {len(text)} digits",
-                      f"preshared_key={text}", INVALID)
+            yield make(f"{key} is not {text[:24] or 'empty'}, {len(text)} digits",
+                       f"{key}={text}", INVALID)
     yield of_device("a private key", "private_key=$KEY", 0, "private_key=$KEY")
     yield one("a private key in upper case", lines("set=1", "private_key=" + KEYS["$KEY"].upper(), ""),
               0, "private_key=$KEY")
@@ -261,12 +267,7 @@ BAD_ENDPOINTS = ["", ":", ":5", "192.0.2.1", "192.0.2.1:", "192.0.2.1:65536", "1
 
 
 def endpoints():
-    for text in GOOD_ENDPOINTS:
-        yield of_peer(f"endpoint {text}", f"endpoint={text}", 0, f"endpoint={text}")
-    for text, shown in REWRITTEN_ENDPOINTS.items():
-        yield of_peer(f"endpoint {text}", f"endpoint={text}", 0, f"endpoint={shown}")
-    for text in BAD_ENDPOINTS:
-        yield of_peer(f"no endpoint: {text[:40] or 'empty'}", f"endpoint={text}", INVALID)
+    yield from of_values("endpoint", GOOD_ENDPOINTS, REWRITTEN_ENDPOINTS, BAD_ENDPOINTS)
     yield of_peer("the last of two endpoints", "endpoint=192.0.2.1:1\nendpoint=192.0.2.2:2", 0,
                   "endpoint=192.0.2.2:2")
     yield of_peer("a bad endpoint leaves the good one", "endpoint=192.0.2.1:1\nendpoint=bad",
@@ -308,12 +309,7 @@ BAD_PREFIXES = ["", "/", "/8", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0
 
 
 def prefixes():
-    for text in GOOD_PREFIXES:
-        yield of_peer(f"allowed_ip {text}", f"allowed_ip={text}", 0, f"allowed_ip={text}")
-    for text, shown in REWRITTEN_PREFIXES.items():
-        yield of_peer(f"allowed_ip {text}", f"allowed_ip={text}", 0, f"allowed_ip={shown}")
-    for text in BAD_PREFIXES:
-        yield of_peer(f"no allowed_ip: {text[:40] or 'empty'}", f"allowed_ip={text}", INVALID)
+    yield from of_values("allowed_ip", GOOD_PREFIXES, REWRITTEN_PREFIXES, BAD_PREFIXES)
     for text, shown in {"10.0.0.0/+8": "10.0.0.0/8", "10.0.0.0/08": "10.0.0.0/8", "::/008": "::/8",
                         "10.0.0.0/00": "0.0.0.0/0"}.items():
         yield of_peer(f"no allowed_ip: {text}", f"allowed_ip={text}", INVALID,
