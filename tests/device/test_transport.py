@@ -232,21 +232,17 @@ def test_the_longest_prefix_decides_whose_a_packet_is(subject, make_peer):
     wide.set("allowed_ip=172.20.0.0/16", "allowed_ip=fd20::/64")
     narrow.set("allowed_ip=172.20.5.0/24", "allowed_ip=fd20::5:0/112")
     sessions = {peer: peer.connect() for peer in (wide, narrow)}
-    for source, owner, other in (("172.20.4.1", wide, narrow), ("172.20.5.1", narrow, wide)):
-        packet = packet4(source, Inner.NOBODY[0])
+    for make, family, source, owner, other in (
+            (packet4, 0, "172.20.4.1", wide, narrow), (packet4, 0, "172.20.5.1", narrow, wide),
+            (packet6, 1, "fd20::1", wide, narrow), (packet6, 1, "fd20::5:1", narrow, wide)):
+        packet = make(source, Inner.NOBODY[family])
         other.send(sessions[other].seal(packet))
         assert other.deliver(sessions[other]) == []
         owner.send(sessions[owner].seal(packet))
         assert subject.inner.before(packet) == []
-        back = packet4(INNER["a"][0], source)
+        back = make(INNER["a"][family], source)
         subject.inner.send(back)
         assert owner.open(sessions[owner]) == back
-    for source, owner, other in (("fd20::1", wide, narrow), ("fd20::5:1", narrow, wide)):
-        packet = packet6(source, Inner.NOBODY[1])
-        other.send(sessions[other].seal(packet))
-        assert other.deliver(sessions[other]) == []
-        owner.send(sessions[owner].seal(packet))
-        assert subject.inner.before(packet) == []
 
 
 def test_a_prefix_that_is_given_to_another_peer_is_its_alone(subject, make_peer):
