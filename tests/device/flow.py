@@ -3,7 +3,8 @@
 import re
 import shutil
 
-from net import INNER, Network, connect, kernel_has, make_device, ping
+from lib import kernel
+from net import INNER, Network, connect, make_device, ping
 
 SECONDS = 185  # a key ends after 180
 INTERVAL = 0.2  # between two packets of a flow
@@ -55,6 +56,6 @@ FLOWS = {  # who begins and who answers; the family of the outer addresses
 def why_not(name):
     if "go" in name and not shutil.which("wireguard-go"):
         return "no wireguard-go"
-    if "kernel" in name and not kernel_has("wireguard"):
+    if "kernel" in name and not kernel.has("wireguard"):
         return "no WireGuard in the kernel"
     return None

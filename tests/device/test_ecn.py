@@ -7,7 +7,8 @@ import pytest
 
 from lib.capture import send_routed
 from lib.packets import IPIP, echo_packet, ipv4
-from net import INNER, OUTER, Device, connect, ping, wait_until
+from net import (INNER, IPIP_INNER, OUTER, Device, connect, connect_ipip, has_fast_path, ping,
+                 wait_until)
 
 NONE, ECT1, ECT0, CE = 0, 1, 2, 3
 TIMEOUT = 30  # seconds for a packet
@@ -95,18 +96,12 @@ def test_wireguard_carries_a_mark_over(network, wireguard, inner):
     assert b.drops()["congested"] == before + 2
 
 
-IPIP_INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
-
-
 @pytest.fixture(params=["short", "raw"])
 def ipip(network, request):
     flags = ["--no-bpf"] if request.param == "raw" else []
     a, b = Device(network, "a", "dp0", flags=flags), Device(network, "b", "dp1", flags=flags)
-    for me, other in ((a, b), (b, a)):
-        me.address(f"{IPIP_INNER[me.side]}/24")
-        me.uapi(f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
-                f"ipip_inner={IPIP_INNER[other.side]}\n\n")
-    if "refuses its BPF" in a.log_text():
+    connect_ipip(a, b)
+    if not has_fast_path(a):
         pytest.skip("this kernel has no fast path")
     assert ping(network["a"], IPIP_INNER["b"], count=1)
     return a, b

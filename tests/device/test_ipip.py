@@ -7,10 +7,10 @@ import pytest
 from lib.capture import mac_of
 from lib.capture import send_routed as send
 from lib.packets import IPIP, echo_packet, ipv4
-from net import (OUTER, ROUTED, ROUTED_LINK, Device, add_router, ping, transfer,
-                 wait_until)
+from net import IPIP_INNER as INNER
+from net import (OUTER, ROUTED, ROUTED_LINK, Device, add_router, connect_ipip, has_fast_path, ping,
+                 transfer, wait_until)
 
-INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
 STRANGER = "10.9.0.99"
 
 
@@ -19,12 +19,8 @@ def devices(network, request):
     flags = ["--no-bpf"] if request.param == "raw" else []
     a = Device(network, "a", "dp0", flags=flags)
     b = Device(network, "b", "dp1", flags=flags)
-    for me, other in ((a, b), (b, a)):
-        me.address(f"{INNER[me.side]}/24")
-        assert me.values(
-            f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
-            f"ipip_inner={INNER[other.side]}\n\n")["errno"] == "0"
-    if "refuses its BPF" in a.log_text():
+    connect_ipip(a, b)
+    if not has_fast_path(a):
         pytest.skip("this kernel has no fast path")
     return a, b
 
@@ -132,11 +128,8 @@ def narrow(network, request):
     add_router(network).ip(f"link set {network.veth['b']} mtu {NARROW}")
     network["b"].ip(f"link set {ROUTED_LINK} mtu {NARROW}")
     made = [Device(network, side, f"dp{side}", flags=flags) for side in "ab"]
-    for me, other in (made, made[::-1]):
-        me.address(f"{INNER[me.side]}/24")
-        me.uapi(f"set=1\nipip_local={ROUTED[me.side][0]}\nipip_peer={ROUTED[other.side][0]}\n"
-                f"ipip_inner={INNER[other.side]}\n\n")
-    if "refuses its BPF" in made[0].log_text():
+    connect_ipip(*made, ends=ROUTED)
+    if not has_fast_path(made[0]):
         pytest.skip("this kernel has no fast path")
     assert ping(network["a"], INNER["b"])
     return made

@@ -2,10 +2,10 @@
 
 import pytest
 
-from net import (INNER, OUTER, Device, connect, kernel_has, make_device, ping, transfer,
-                 wait_until)
+from lib import kernel
+from net import INNER, OUTER, Device, connect, make_device, ping, transfer, wait_until
 
-pytestmark = pytest.mark.skipif(not kernel_has("wireguard"), reason="no WireGuard in the kernel")
+pytestmark = pytest.mark.skipif(not kernel.has("wireguard"), reason="no WireGuard in the kernel")
 
 KINDS = [("vprox", "kernel"), ("kernel", "vprox")]
 

@@ -5,12 +5,11 @@ import os
 import pytest
 
 from clock import MovedClock
-from net import INNER, OUTER, Device, connect, transfer, wait_until
+from net import INNER, IPIP_INNER, Device, connect, connect_ipip, has_fast_path, transfer, wait_until
 from refuse import Refusal
 
 ENOUGH = 3_000_000  # bytes, for every way to be taken
 PACKETS = 100_000  # that go the other way, before it is tried again (src/device/io/refusals.h)
-IPIP_INNER = {"a": "10.7.0.1", "b": "10.7.0.2"}
 
 SAID = {
     "UDP sends of many": "the way to a peer refuses UDP segmentation offload",
@@ -28,14 +27,6 @@ def pair(network, refusal, others=(), flags=((), ())):
     environment = refusal.environment(*others)
     return [Device(network, side, name, environment=environment, flags=own)
             for side, name, own in (("a", "dp0", flags[0]), ("b", "dp1", flags[1]))]
-
-
-def connect_ipip(a, b):
-    for me, other in ((a, b), (b, a)):
-        me.address(f"{IPIP_INNER[me.side]}/24")
-        assert me.values(
-            f"set=1\nipip_local={OUTER[me.side][0]}\nipip_peer={OUTER[other.side][0]}\n"
-            f"ipip_inner={IPIP_INNER[other.side]}\n\n")["errno"] == "0"
 
 
 def check_said_once(text, *devices):
@@ -106,7 +97,7 @@ def test_refused_bpf_programs_are_tried_again_after_10_minutes(network):
     # before Linux 6.6 there are none, refused or not
     probe = Device(network, "a", "dp2")
     probe.uapi("set=1\nipip_local=127.0.0.1\n\n")
-    if not holds_bpf_maps(probe):
+    if not has_fast_path(probe):
         pytest.skip("this kernel has no fast path")
     wait_until(lambda: holds_bpf_maps(a) and holds_bpf_maps(b), what="programs")
     assert transfer(network["a"], network["b"], IPIP_INNER["b"], ENOUGH)

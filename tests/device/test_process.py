@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from lib import inject
-from net import DEVICE, INNER, OUTER, Device, connect, kernel_before, ping, run, wait_until
+from lib import inject, kernel
+from net import DEVICE, INNER, OUTER, Device, connect, ping, run, wait_until
 
 
 def pair(network, **kwargs):
@@ -54,7 +54,7 @@ def test_log_level_is_heeded(network):
 def test_what_the_kernel_lacks_is_said_at_the_start(network):
     a = Device(network, "a", "dp0")
     wait_until(lambda: "ready" in a.log_text(), what="log line")
-    assert a.log_text().count("no USO") == kernel_before(6, 2)
+    assert a.log_text().count("no USO") == kernel.is_before(6, 2)
     assert "no TSO" not in a.log_text() and "no UDP_GRO" not in a.log_text()
 
 

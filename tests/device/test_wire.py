@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from net import (INNER, OUTER, Device, Transfer, connect, kernel_before, ping, transfer,
-                 wait_until)
+from lib import kernel
+from net import INNER, OUTER, Device, Transfer, connect, ping, transfer, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -133,7 +133,7 @@ def test_an_uplink_that_computes_no_checksums_is_served(network):
     connect(a, b)
     network["a"].run("ethtool", "-K", network.veth["a"], "tx", "off")
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
-    if kernel_before(6, 11):
+    if kernel.is_before(6, 11):
         assert a.log_text().count("one by one") == 1
 
 

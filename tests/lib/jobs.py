@@ -26,6 +26,7 @@ class Job:
     result: pathlib.Path  # the JUnit file that the command writes
     environment: dict = dataclasses.field(default_factory=dict)
     seconds: int = JOB_SECONDS
+    may_skip_all: bool = False  # the whole file is about what may not be there
 
 
 @dataclasses.dataclass
@@ -99,7 +100,7 @@ def run(job):
     job.result.unlink(missing_ok=True)
     began = time.monotonic()
     wrong = execute(job.name, job.command, job.seconds, job.environment)
-    outcome = count(job.name, job.result, wrong)
+    outcome = count(job, wrong)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -162,18 +163,20 @@ def heed_signals():
 # Counting
 
 
-def count(name, result, wrong):
-    """The outcome of a job, by its JUnit file. A job that breaks off or runs no test has failed."""
-    outcome = Outcome(name)
+def count(job, wrong):
+    """The outcome of a job, by its JUnit file. A job that breaks off or runs no test has failed: all
+    being skipped is none, unless it may be."""
+    outcome = Outcome(job.name)
     try:
-        kinds = dict(cases(result))
+        kinds = dict(cases(job.result))
     except (OSError, xml.etree.ElementTree.ParseError):
         kinds = {}
     outcome.passed = list(kinds.values()).count("passed")
     outcome.skipped = list(kinds.values()).count("skipped")
     outcome.failed = [case for case, kind in kinds.items() if kind == "failed"]
     outcome.wrong = wrong if not outcome.failed else ""
-    if not kinds and not wrong:
+    n_run = len(kinds) - (0 if job.may_skip_all else outcome.skipped)
+    if not n_run and not wrong:
         outcome.wrong = "no test was run"
     return outcome
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lib import wait
+from lib import kernel, wait
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()
@@ -87,7 +87,7 @@ def test_it_succeeds_and_says_which_plane(pipe):
     assert status == 0, said
     found = re.search(r"Both tunnels did what they should \(data plane: (kernel|embedded), ", said)
     assert found, said
-    if "GUEST_OUT" in os.environ:
+    if kernel.IN_GUEST:
         assert found[1] == "kernel"
 
 

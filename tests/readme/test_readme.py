@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import blocks  # noqa: E402
 from lab import ROOT, SECONDS, Lab, Service  # noqa: E402
-from lib import wait  # noqa: E402
+from lib import kernel, wait  # noqa: E402
 
 HOSTS = {"server": ["203.0.113.7", "203.0.113.8"], "new-host": ["203.0.113.9"],
          "client": ["198.51.100.9"]}
@@ -270,18 +270,10 @@ def move(lab, reader, block):
     reader.stop("new-host")
 
 
-def has_kernel_tunnels():
-    """Whether this kernel has WireGuard and IPIP."""
-    script = "ip link add wg0 type wireguard && ip link add ipip0 type ipip local 192.0.2.1 remote 192.0.2.2"
-    subprocess.run(["modprobe", "-a", "wireguard", "ipip"], check=False, capture_output=True)
-    return subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True,
-                          check=False).returncode == 0
-
-
 @pytest.mark.guest
 def test_what_every_linux_has_is_enough_to_join(lab, reader):
     """In the guest, where the kernel is one that has it."""
-    if not has_kernel_tunnels():
+    if not (kernel.has("wireguard") and kernel.has("ipip")):
         pytest.skip("this kernel has no WireGuard or no IPIP: tests/in-guest runs it in one that has")
     lab.hosts["client"].try_run("ip link delete vprox0")
     if "server" not in reader.services:

@@ -174,12 +174,3 @@ class IpipCarrier:
 
 
 ENDS = {ends.name: ends for ends in (KernelEnds, IndependentEnds, DeviceEnds)}
-
-
-def kernel_has_both(ns):
-    """Whether this kernel has WireGuard and IPIP."""
-    for kind in "type wireguard", "type ipip local 192.0.2.1 remote 192.0.2.2":
-        if ns.try_run(f"ip link add probe0 {kind}").returncode:
-            return False
-        ns.run("ip link del probe0")
-    return True

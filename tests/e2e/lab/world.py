@@ -16,8 +16,8 @@ import struct
 import tempfile
 
 from lab.echo import VISITED, Echo
-from lab.ends import ENDS, kernel_has_both
-from lib import wait
+from lab.ends import ENDS
+from lib import kernel, wait
 from lib.netns import Namespace
 
 NEIGHBOUR = "192.0.2.130"  # on a link of its own with the host, lan0
@@ -105,7 +105,7 @@ class World:
         self.ends = self._choose_ends(options)
 
     def _choose_ends(self, options):
-        self.kernel_has_both = kernel_has_both(self.internet)
+        self.kernel_has_both = kernel.has("wireguard") and kernel.has("ipip")
         kind = options.clients or ("kernel" if self.kernel_has_both else "independent")
         ends = ENDS[kind](options)
         self.has_userspace_devices |= ends.needs_run_folder
