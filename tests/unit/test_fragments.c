@@ -66,25 +66,24 @@ static int teardown(void **state)
 	return rmdir(f->folder);
 }
 
+/* Of the kernel's defaults, on a machine with so much memory. */
+static void assert_defaults_become(
+	const struct fixture *f, uint64_t machine, int memory, int seconds)
+{
+	has(f, 4 << 20, 30);
+	fragments_make_room(f->folder, machine);
+	assert_values(f, memory, seconds);
+}
+
 static void the_defaults_become_more_memory_for_less_time(void **state)
 {
-	const struct fixture *f = *state;
-
-	has(f, 4 << 20, 30);
-	fragments_make_room(f->folder, 64 * GIBIBYTE);
-	assert_values(f, 64 << 20, 2);
+	assert_defaults_become(*state, 64 * GIBIBYTE, 64 << 20, 2);
 }
 
 static void of_a_small_machines_memory_no_more_than_a_32nd_is_taken(void **state)
 {
-	const struct fixture *f = *state;
-
-	has(f, 4 << 20, 30);
-	fragments_make_room(f->folder, GIBIBYTE);
-	assert_values(f, 32 << 20, 2);
-	has(f, 4 << 20, 30);
-	fragments_make_room(f->folder, GIBIBYTE / 16);
-	assert_values(f, 4 << 20, 2);
+	assert_defaults_become(*state, GIBIBYTE, 32 << 20, 2);
+	assert_defaults_become(*state, GIBIBYTE / 16, 4 << 20, 2);
 }
 
 static void what_somebody_has_chosen_stays(void **state)

@@ -30,45 +30,49 @@ static void assert_holds(const struct peer_address *address, struct udp_endpoint
 
 struct writer {
 	struct peer_address *address;
+	void (*write)(struct peer_address *address);
+	pthread_t thread;
 	_Atomic bool begun;
 };
 
-static void *configure(void *argument)
+static void *run_writer(void *argument)
 {
 	struct writer *writer = argument;
-	struct udp_endpoint configured = endpoint(2, 0);
 
 	atomic_store(&writer->begun, true);
-	peer_address_set(writer->address, &configured);
+	writer->write(writer->address);
 	return NULL;
+}
+
+/* Has it begin while somebody else writes, and gives it the time to get as far as it can. */
+static void meet(struct writer *writer)
+{
+	assert_int_equal(pthread_create(&writer->thread, NULL, run_writer, writer), 0);
+	while (!atomic_load(&writer->begun))
+		sched_yield();
+	for (int i = 0; i < LEFT_BY_OTHERS; i++)
+		sched_yield();
+}
+
+static void configure(struct peer_address *address)
+{
+	struct udp_endpoint configured = endpoint(2, 0);
+
+	peer_address_set(address, &configured);
 }
 
 /* A worker has begun to write where a roaming packet came from. */
 static void what_is_configured_while_another_writes_is_not_lost(void **state)
 {
 	struct peer_address address = {0};
-	struct writer writer = {.address = &address};
-	pthread_t thread;
+	struct writer writer = {.address = &address, .write = configure};
 
 	(void)state;
 	atomic_store(&address.sequence, 1);
-	assert_int_equal(pthread_create(&thread, NULL, configure, &writer), 0);
-	while (!atomic_load(&writer.begun))
-		sched_yield();
-	for (int i = 0; i < LEFT_BY_OTHERS; i++)
-		sched_yield();
+	meet(&writer);
 	atomic_store(&address.sequence, 2);
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(pthread_join(writer.thread, NULL), 0);
 	assert_holds(&address, endpoint(2, 0));
-}
-
-static void *forget(void *argument)
-{
-	struct writer *writer = argument;
-
-	atomic_store(&writer->begun, true);
-	peer_address_forget_source(writer->address);
-	return NULL;
 }
 
 /* A worker finds that the source is of no use, while another address is being configured. */
@@ -76,17 +80,12 @@ static void a_forgotten_source_does_not_bring_the_old_address_back(void **state)
 {
 	struct peer_address address = {0};
 	struct udp_endpoint old = endpoint(1, 9), new = endpoint(2, 9);
-	struct writer writer = {.address = &address};
-	pthread_t thread;
+	struct writer writer = {.address = &address, .write = peer_address_forget_source};
 
 	(void)state;
 	peer_address_set(&address, &old);
 	atomic_fetch_add(&address.sequence, 1);
-	assert_int_equal(pthread_create(&thread, NULL, forget, &writer), 0);
-	while (!atomic_load(&writer.begun))
-		sched_yield();
-	for (int i = 0; i < LEFT_BY_OTHERS; i++)
-		sched_yield();
+	meet(&writer);
 	for (int i = 0; i < PEER_ADDRESS_WORDS; i++) {
 		uint64_t words[PEER_ADDRESS_WORDS] = {0};
 
@@ -94,7 +93,7 @@ static void a_forgotten_source_does_not_bring_the_old_address_back(void **state)
 		atomic_store(&address.words[i], words[i]);
 	}
 	atomic_fetch_add(&address.sequence, 1);
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(pthread_join(writer.thread, NULL), 0);
 	assert_holds(&address, endpoint(2, 0));
 }
 
