@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from lib.noise import (COOKIE, COOKIE_LIFETIME, INITIATION, MACS, REKEY_TIMEOUT, RESPONSE, Forged,
-                       Responder, add_macs, cookie_reply, has_mac2, open_cookie_reply)
+from lib.noise import (COOKIE, COOKIE_LIFETIME, INITIATION, MACS, REKEY_TIMEOUT, RESPONSE, Responder,
+                       add_macs, cookie_reply, has_mac2, open_cookie_reply)
 from peer import HANDSHAKE_INTERVAL_S, OTHER, kind_of
 
 LATER_S = REKEY_TIMEOUT + 1  # when an initiation has been sent again

@@ -12,6 +12,7 @@ import pytest
 from lab.api import PASSWORD
 from lab.tunnels import random_key
 from lib import wait
+from test_gates import status
 
 pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
 
@@ -296,11 +297,10 @@ def test_after_a_clean_stop_no_process_and_no_socket_is_left(host, client, kind)
 def test_it_has_no_right_and_nothing_of_the_servers(host, client):
     server = host.start()
     device, helper = host.device_processes()
-    with open(f"/proc/{device}/status", encoding="ascii") as file:
-        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == "2"
+    found = status(device)
+    assert int(found["CapEff"], 16) == int(found["CapPrm"], 16) == 0
+    assert found["NoNewPrivs"] == "1"
+    assert found["Seccomp"] == "2"
     servers = {os.readlink(f"/proc/{server.pid}/fd/{fd}")
                for fd in os.listdir(f"/proc/{server.pid}/fd")}
     for pid in device, helper:

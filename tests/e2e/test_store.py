@@ -1,6 +1,7 @@
 """What is promised outlives the host's memory: the same address, the same keys, after a reboot and
 after any death; and a store that fails keeps nobody from a tunnel."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from lab.tunnels import random_key
 from lib import wait
-from lib.netns import enter, mount_over
+from test_gates import status
 
 BACK = 15
 STORE_WAIT = 0.2  # --store-wait, in seconds
@@ -34,15 +35,16 @@ def promised(host):
     return dict(stored(host, "SELECT inner_address, coalesce(public_key, remote_address) FROM peer"))
 
 
-def store_process(server):
-    pids = [pid for pid in server.children()
-            if os.readlink(f"/proc/{pid}/exe").endswith("/vprox-store")]
-    return pids[0] if pids else None
+@contextlib.contextmanager
+def edited(host):
+    """The file, for somebody who changes it while no store has it open."""
+    with contextlib.closing(sqlite3.connect(folder(host) / "store.db")) as database, database:
+        yield database
 
 
 def kill_store(server):
     server.expect(r"store 0, process \d+, was killed")
-    pid = wait.until(lambda: store_process(server), what="a store")
+    (pid,) = wait.until(server.stores, what="a store")
     os.kill(pid, signal.SIGKILL)
     return pid
 
@@ -71,7 +73,7 @@ def reboot(host):
 def ask_for(host, client, n):
     """Addresses of n new WireGuard peers that nobody is behind."""
     api = host.api(client)
-    return [api.connect(random_key()).json["AssignedAddr"].split("/")[0] for _ in range(n)]
+    return [api.connect(random_key()).inner for _ in range(n)]
 
 
 @pytest.mark.plane
@@ -88,7 +90,7 @@ def test_after_a_reboot_tunnels_come_back_by_themselves(host, client, kind):
     # Not by its health check: the client of this test has none.
     wait.until(lambda: tunnel.ping(seconds=1), BACK, "the tunnel works again")
     before = tunnel.inner
-    assert tunnel.request().json["AssignedAddr"].split("/")[0] == before
+    assert tunnel.request().inner == before
 
 
 @pytest.mark.plane
@@ -108,7 +110,7 @@ def test_a_grant_is_on_the_disk_before_it_is_answered(host, client):
     api = host.api(client)
     for _ in range(5):
         key = random_key()
-        inner = api.connect(key).json["AssignedAddr"].split("/")[0]
+        inner = api.connect(key).inner
         assert promised(host)[inner] == key
 
 
@@ -127,7 +129,7 @@ def test_whoever_dies_all_that_was_answered_is_kept(host, client):
             except OSError:
                 continue
             if response.status == 200:
-                answered[key] = response.json["AssignedAddr"].split("/")[0]
+                answered[key] = response.inner
     thread = threading.Thread(target=ask)
     thread.start()
     try:
@@ -141,7 +143,7 @@ def test_whoever_dies_all_that_was_answered_is_kept(host, client):
     reboot(host)
     host.start()
     assert answered
-    assert {key: api.connect(key).json["AssignedAddr"].split("/")[0]
+    assert {key: api.connect(key).inner
             for key in answered} == answered
     assert set(answered.items()) <= {(key, inner) for inner, key in promised(host).items()}
 
@@ -150,7 +152,7 @@ def test_a_store_that_hangs_costs_a_client_its_wait_and_the_others_nothing(host,
     server = host.start("--store-wait=500ms")
     api = host.api(client)
     api.connect(random_key())
-    pid = store_process(server)
+    (pid,) = server.stores()
     os.kill(pid, signal.SIGSTOP)
     try:
         begin = time.monotonic()
@@ -223,7 +225,7 @@ def test_a_damaged_file_is_set_aside_and_made_anew(host, client):
 def test_a_file_that_is_lost_with_its_process_is_written_anew(host, client, left):
     server = host.start(expected=["store.db is damaged, and is set aside"] if left else [])
     addresses = ask_for(host, client, 3)
-    pid = store_process(server)
+    (pid,) = server.stores()
     os.kill(pid, signal.SIGSTOP)
     for file in folder(host).iterdir():
         file.unlink()
@@ -247,9 +249,8 @@ def test_what_an_operator_or_a_death_has_done_to_modes_stops_no_store(host, clie
     host.start()
     ask_for(host, client, 1)
     reboot(host)
-    with sqlite3.connect(folder(host) / "store.db") as database:
+    with edited(host) as database:
         database.execute("PRAGMA journal_mode = DELETE")  # so that they are made again
-    database.close()
     (folder(host) / "store.db").chmod(0o644)
     folder(host).chmod(0o750)
     server = host.start()
@@ -264,10 +265,9 @@ def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):
     api = host.api(client)
     before = api.connect(random_key()).json["ServerPublicKey"]
     reboot(host)
-    with sqlite3.connect(folder(host) / "store.db") as database:
+    with edited(host) as database:
         database.execute("INSERT INTO endpoint VALUES ('1.2.3.4', 9, '10.9.0.0/24', 9, ?, 0)",
                          (random_key(),))
-    database.close()
     host.start()
     assert api.connect(random_key()).json["ServerPublicKey"] == before
 
@@ -276,9 +276,8 @@ def test_a_file_that_a_newer_version_made_is_kept(host, client):
     host.start()
     ask_for(host, client, 1)
     host.servers[-1].kill()
-    with sqlite3.connect(folder(host) / "store.db") as database:
+    with edited(host) as database:
         database.execute("PRAGMA user_version = 99")
-    database.close()
     host.start(expected=["set aside as .*: its tables are of version 99"])
     kept = [path for path in folder(host).glob("store.db.damaged-*Z")]
     assert len(kept) == 1
@@ -291,7 +290,7 @@ def test_rows_that_make_no_sense_are_ignored(host, client):
     host.start()
     address, = ask_for(host, client, 1)
     reboot(host)
-    with sqlite3.connect(folder(host) / "store.db") as database:
+    with edited(host) as database:
         for inner, kind, key in [("10.100.0.300", "wireguard", random_key()),
                                  ("10.100.0.9", "pigeon", random_key()),
                                  ("10.100.0.10", "wireguard", "short"),
@@ -299,7 +298,6 @@ def test_rows_that_make_no_sense_are_ignored(host, client):
                                  ("10.100.0.1", "wireguard", random_key())]:
             database.execute("INSERT INTO peer VALUES (?, ?, ?, ?, NULL, NULL, 0, 0, 0, '')",
                              (host.address, inner, kind, key))
-    database.close()
     server = host.start()
     assert server.logged("3 rows make no sense, and are ignored")
     assert server.logged("1 peers that were not there any more have their tunnels again, 2 could")
@@ -310,10 +308,9 @@ def test_no_tunnel_is_made_to_an_address_that_is_the_hosts_own_since(host, clien
     host.start()
     address, = ask_for(host, client, 1)
     reboot(host)
-    with sqlite3.connect(folder(host) / "store.db") as database:
+    with edited(host) as database:
         database.execute("INSERT INTO peer VALUES (?, '10.100.0.9', 'ipip', NULL, ?, NULL, 0, 0, 0, '')",
                          (host.address, host.address))
-    database.close()
     server = host.start(expected=["no IPIP tunnel is possible"])
     assert server.logged(f"no IPIP tunnel is possible to {host.address}, who was promised one")
     assert list(host.holders()) == [address]
@@ -365,7 +362,7 @@ def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
     host.start("--max-peers-per-source=5", block="10.100.0.0/29")
     api = host.api(client)
     keys = [random_key() for _ in range(5)]
-    taken = [api.connect(key).json["AssignedAddr"].split("/")[0] for key in keys]
+    taken = [api.connect(key).inner for key in keys]
     for i in (3, 1):
         api.disconnect(keys[i])
     wait.until(lambda: [row[0] for row in stored(
@@ -378,23 +375,22 @@ def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
 def test_without_a_store_nothing_is_written(host, client):
     server = host.start("--store=none")
     ask_for(host, client, 1)
-    assert store_process(server) is None
+    assert not server.stores()
     assert not folder(host).exists()
 
 
 def test_the_store_has_no_rights_and_only_its_files(host, client):
     server = host.start()
     ask_for(host, client, 1)
-    pid = store_process(server)
-    status = dict(line.split(":\t", 1) for line in
-                  open(f"/proc/{pid}/status", encoding="ascii").read().splitlines() if ":\t" in line)
+    (pid,) = server.stores()
+    found = status(pid)
     gates = {os.stat(f"/proc/{gate}").st_uid for gate in server.gates()}
-    users = set(map(int, status["Uid"].split()))
+    users = set(map(int, found["Uid"].split()))
     assert len(users) == 1 and not users & {0, *gates}
-    assert int(status["CapEff"], 16) == 0
-    assert int(status["CapPrm"], 16) == 0
-    assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == "2"
+    assert int(found["CapEff"], 16) == 0
+    assert int(found["CapPrm"], 16) == 0
+    assert found["NoNewPrivs"] == "1"
+    assert found["Seccomp"] == "2"
     opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
               if int(fd) > 2}
     files = {name for name in opened if name.startswith("/")}

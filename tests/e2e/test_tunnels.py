@@ -4,7 +4,6 @@ import concurrent.futures
 import hashlib
 import json
 import pathlib
-import re
 import time
 
 import pytest

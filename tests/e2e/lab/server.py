@@ -103,13 +103,13 @@ class Server:
         return [int(pid) for pid in pathlib.Path(path).read_text(encoding="ascii").split()]
 
     def children_called(self, command):
-        """The pids of those that are `vprox COMMAND`."""
+        """The pids of those that are `vprox COMMAND`, or the program vprox-COMMAND."""
         def is_one(pid):
             try:
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             except FileNotFoundError:
                 return False
-            return words[1:2] == [command.encode()]
+            return words[1:2] == [command.encode()] or words[0].endswith(f"/vprox-{command}".encode())
         return [pid for pid in self.children() if is_one(pid)]
 
     def gates(self):
@@ -117,6 +117,9 @@ class Server:
 
     def signers(self):
         return self.children_called("signer")
+
+    def stores(self):
+        return self.children_called("store")
 
     def processes(self):
         return [self.pid, *self.children()]
