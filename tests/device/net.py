@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -95,6 +94,12 @@ def has_fast_path(device):
     return not refused
 
 
+def make_keys():
+    """A private key and its public one, as wg(8) writes them."""
+    private = run("wg", "genkey").stdout.strip()
+    return private, run("wg", "pubkey", input=private).stdout.strip()
+
+
 class KernelDevice:
     """A WireGuard interface of the kernel's, with what connect() needs of a Device."""
 
@@ -102,8 +107,7 @@ class KernelDevice:
         self.space, self.side, self.name = network[side], side, name
         self.folder = tempfile.mkdtemp(prefix="datapath-")
         self.space.ip(f"link add {name} type wireguard")
-        self.private_key = run("wg", "genkey").stdout.strip()
-        self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
+        self.private_key, self.public_key = make_keys()
 
     def set(self, *arguments, **kwargs):
         return self.space.run("wg", "set", self.name, *arguments, **kwargs)
@@ -122,6 +126,17 @@ def set_addresses(space, interface, addresses):
     for address in addresses:
         space.ip(f"addr replace {address} dev {interface} nodad")
     space.ip(f"link set {interface} up")
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return {name: value.strip() for name, value in (line.split(":", 1) for line in file)}
+
+
+def children_of(pid):
+    """Of a process with one thread that starts any; a device's is its helper."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
 
 
 class Device:
@@ -146,8 +161,7 @@ class Device:
         wait_until(lambda: os.path.exists(self.socket_path) and self.has_interface() or
                    self.process.poll() is not None, 60, what="control socket and interface")
         assert self.process.poll() is None, self.log_text()
-        self.private_key = run("wg", "genkey").stdout.strip()
-        self.public_key = run("wg", "pubkey", input=self.private_key).stdout.strip()
+        self.private_key, self.public_key = make_keys()
 
     def has_interface(self):
         return self.space.try_run(f"ip link show {self.name}").returncode == 0
@@ -192,6 +206,11 @@ class Device:
     def values(self, text):
         return dict(line.split("=", 1) for line in self.uapi(text).split("\n") if "=" in line)
 
+    def last_handshake(self):
+        """When it was, of a device with one peer."""
+        values = self.values("get=1\n\n")
+        return values["last_handshake_time_sec"], values["last_handshake_time_nsec"]
+
     def drops(self):
         return {k: int(v) for k, v in self.values("get_drops=1\n\n").items()}
 
@@ -199,8 +218,7 @@ class Device:
         set_addresses(self.space, self.name, addresses)
 
     def status(self, field):
-        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as status:
-            return re.search(rf"^{field}:\s*(.*)$", status.read(), re.M).group(1)
+        return status_of(self.process.pid)[field]
 
     def close(self):
         if self.process.poll() is None:
@@ -234,6 +252,13 @@ def connect(a, b, outer=0, psk=False, port=7000, keepalive=0, ends=OUTER, inner=
                                               zip(inner[other.side], (32, 128)))]
         me.set(*arguments)
         me.address(f"{inner[me.side][0]}/24", f"{inner[me.side][1]}/64")
+
+
+def make_pair(network, **kwargs):
+    """Two devices of ours that are each other's peers."""
+    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
+    connect(a, b, **kwargs)
+    return a, b
 
 
 def connect_ipip(a, b, inner=IPIP_INNER, ends=OUTER):

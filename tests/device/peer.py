@@ -10,6 +10,8 @@ import socket
 import struct
 import time
 
+import pytest
+
 from clock import MovedClock, RealClock
 from lib.noise import (INITIATION, KEEPALIVE_SIZE, RESPONSE, TRANSPORT, Initiator, KeyPair,
                        Responder, add_macs, timestamp)
@@ -18,6 +20,7 @@ from lib.wait import until
 from net import INNER, OUTER, Device
 
 OTHER = os.environ.get("DEVICE") or None
+aged = pytest.mark.skipif(OTHER is not None, reason="the clock of another program cannot be moved")
 PORT = 7000
 ANSWER_S = 20  # for what must come, on a busy machine
 HANDSHAKE_INTERVAL_S = 0.021  # a device answers no two initiations of a peer within 20 ms

@@ -7,12 +7,11 @@ import pytest
 
 from lib.noise import (COOKIE, COOKIE_LIFETIME, INITIATION, MACS, REKEY_TIMEOUT, RESPONSE, Responder,
                        add_macs, cookie_reply, has_mac2, open_cookie_reply)
-from peer import HANDSHAKE_INTERVAL_S, OTHER, kind_of
+from peer import HANDSHAKE_INTERVAL_S, OTHER, aged, kind_of
 
 LATER_S = REKEY_TIMEOUT + 1  # when an initiation has been sent again
 
 loaded = pytest.mark.skipif(OTHER is not None, reason="the load of another program cannot be set")
-aged = pytest.mark.skipif(OTHER is not None, reason="the clock of another program cannot be moved")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from lib.capture import send_routed
 from lib.packets import IPIP, echo_packet, ipv4
-from net import (INNER, IPIP_INNER, OUTER, Device, connect, connect_ipip, has_fast_path, ping,
+from net import (INNER, IPIP_INNER, OUTER, Device, connect_ipip, has_fast_path, make_pair, ping,
                  wait_until)
 
 NONE, ECT1, ECT0, CE = 0, 1, 2, 3
@@ -67,8 +67,7 @@ HANDSHAKE = "udp port 7000 and (udp[8] < 3 or (ip6 and ip6[48] < 3))"
 
 @pytest.fixture(params=[0, 1], ids=["outer4", "outer6"])
 def wireguard(network, request):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, outer=request.param)
+    a, b = make_pair(network, outer=request.param)
     handshake = Capture(network["b"], network.veth["b"], HANDSHAKE)
     assert ping(network["a"], INNER["b"][0])
     assert set(handshake.take(2)) == {0x88}

@@ -14,8 +14,8 @@ import pytest
 from handover import Between, Record, kill, pauses_ms, replace, replaced
 from lib import noise, packets
 from lib.wait import until
-from net import (INNER, IPIP_INNER, OUTER, Device, Transfer, connect, connect_ipip, has_fast_path,
-                 ping)
+from net import (INNER, IPIP_INNER, OUTER, Device, Transfer, children_of, connect_ipip,
+                 has_fast_path, make_pair, ping, status_of)
 
 SEQUENCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sequence.py")
 A_SECOND = 1000
@@ -23,28 +23,16 @@ STREAM = 64 << 20
 TIMES = 3
 
 
-def make_pair(network):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
-    return a, b
-
-
-def handshakes(device):
-    """When the last ones were, to the nanosecond."""
-    return [line for line in device.uapi("get=1\n\n").split("\n")
-            if line.startswith("last_handshake_time")]
-
-
 def connected_pair(network):
     """A pair with a session, and when its handshake was."""
     a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
-    return a, b, handshakes(a)
+    return a, b, a.last_handshake()
 
 
 def assert_same_session(network, a, before):
     assert ping(network["a"], INNER["b"][0], count=2)
-    assert handshakes(a) == before
+    assert a.last_handshake() == before
 
 
 class Sequence:
@@ -83,7 +71,7 @@ def test_no_packet_is_lost_while_devices_are_replaced(network):
     for sequence in sequences:
         sent, came = sequence.end()
         assert came == sent > 0
-    assert handshakes(a) == before, "the session goes on"
+    assert a.last_handshake() == before, "the session goes on"
     assert len(pauses_ms(a)) == len(pauses_ms(b)) == TIMES
     print("packets waited for ms:", pauses_ms(a), pauses_ms(b))
 
@@ -207,10 +195,8 @@ def test_ipip_goes_on(network):
 
 def bpf_objects(pid):
     """What a device's process and its helper have of BPF, by the kernel's numbers."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        pids = [pid, *map(int, file.read().split())]
     found = set()
-    for one in pids:
+    for one in [pid, *children_of(pid)]:
         for entry in os.listdir(f"/proc/{one}/fdinfo"):
             # some files are open for a moment only
             with contextlib.suppress(FileNotFoundError), \
@@ -299,9 +285,8 @@ def test_the_new_process_has_given_up_its_rights(network):
     a, _ = make_pair(network)
     with Between(a, lambda side, records: records) as between:
         replaced(a)
-    with open(f"/proc/{between.new_pid}/status", encoding="ascii") as file:
-        status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
-    assert status["Seccomp"].strip() == "2"
+    status = status_of(between.new_pid)
+    assert status["Seccomp"] == "2"
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["Uid"].split()[1] != "0"
 

@@ -15,7 +15,7 @@ import pytest
 from lib.noise import (INITIATION, RESPONSE, TRANSPORT, Forged, Initiator, Responder, add_macs,
                        timestamp)
 from net import OUTER, Network
-from peer import OTHER, PORT, Inner, Peer, Subject, kind_of, packet4, packet6
+from peer import PORT, Inner, Peer, Subject, aged, kind_of, packet4, packet6
 
 SECONDS = 20
 RECOVERY_S = 60
@@ -25,8 +25,7 @@ TURN_S = 0.002
 PASSES = [0.03, 0.5, 5, 11, 16, 60, 126, 185, 600]  # seconds of the devices' time
 ADDRESSES = {"a": ("10.8.9.1", "fd08::9:1"), "b": ("10.8.9.2", "fd08::9:2")}  # of nobody there
 
-pytestmark = pytest.mark.skipif(OTHER is not None, reason="the clock of another program cannot be "
-                                "moved, and minutes must pass")
+pytestmark = aged
 
 
 class Ledger:

@@ -9,14 +9,9 @@ import pytest
 
 from lib.netns import Namespace
 from lib.wait import throughout
-from net import INNER, OUTER, Device, at, connect, ping, run, wait_until
+from net import INNER, OUTER, Device, at, make_keys, make_pair, ping, wait_until
 
 FAMILIES = pytest.mark.parametrize("outer", [0, 1], ids=["outer4", "outer6"])
-
-
-def new_key():
-    private = run("wg", "genkey").stdout.strip()
-    return private, run("wg", "pubkey", input=private).stdout.strip()
 
 
 def set_private_key(device, key):
@@ -25,11 +20,10 @@ def set_private_key(device, key):
 
 @FAMILIES
 def test_a_new_private_key_is_used_at_once(network, outer):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, outer=outer, psk=True)
+    a, b = make_pair(network, outer=outer, psk=True)
     assert ping(network["a"], INNER["b"][0])
     psk = b.show("preshared-keys").split()[1]
-    private, public = new_key()
+    private, public = make_keys()
     set_private_key(a, private)
     b.set("peer", public, "preshared-key", "/dev/stdin", "allowed-ips",
           ",".join(f"{one}/{n}" for one, n in zip(INNER["a"], (32, 128))), input=psk)
@@ -41,8 +35,7 @@ def test_a_new_private_key_is_used_at_once(network, outer):
 
 
 def test_without_a_private_key_nothing_is_sent_and_with_it_at_once(network):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     a.set("private-key", "/dev/null")
     assert a.show("private-key").strip() == "(none)"
     assert a.show("peers").split() == [b.public_key]
@@ -79,7 +72,7 @@ def test_to_a_peer_whose_key_is_of_low_order_nothing_is_sent(network, outer):
             ping(network["a"], f"10.8.0.{100 + i}", count=1, wait=0.2)
         throughout(lambda: nothing_in(there), 1.5, "a datagram")
         # a key like any other is begun with
-        a.set("peer", new_key()[1], "endpoint", to, "persistent-keepalive", 1)
+        a.set("peer", make_keys()[1], "endpoint", to, "persistent-keepalive", 1)
         wait_until(lambda: not nothing_in(there), what="initiation")
 
 
@@ -92,8 +85,7 @@ def nothing_in(receiver):
 
 @FAMILIES
 def test_keepalives_begin_when_the_interface_comes_up_and_go_on_when_it_was_down(network, outer):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, outer=outer)
+    a, b = make_pair(network, outer=outer)
     a.space.ip("link set dp0 down")
     a.set("peer", b.public_key, "persistent-keepalive", 1)
     throughout(lambda: received(b) == 0, 1, "a packet from an interface that is down")
@@ -115,7 +107,7 @@ def test_all_allowed_ips_of_a_peer_are_shown_however_many(network):
     a = Device(network, "a", "dp0")
     wanted = {f"{i}.{j}.0.0/16" for i in range(1, 224) for j in range(1, 256, 2)}
     wanted |= {f"{i:x}:{j:x}::/64" for i in range(1, 224) for j in range(1, 256, 2)}
-    set_conf(a, [(new_key()[1], wanted)])
+    set_conf(a, [(make_keys()[1], wanted)])
     shown = a.show("allowed-ips").split()[1:]
     assert len(shown) == len(wanted) and set(shown) == wanted
 
@@ -145,7 +137,7 @@ def set_conf(device, peers):
 
 def test_an_allowed_ip_that_moves_to_another_peer_is_only_there(network):
     a = Device(network, "a", "dp0")
-    first, second = new_key()[1], new_key()[1]
+    first, second = make_keys()[1], make_keys()[1]
     for one in "10.8.0.2/32", "fd08::2/128":
         for key, other in (first, second), (second, first):
             a.set("peer", key, "allowed-ips", one)
@@ -158,8 +150,7 @@ def test_an_allowed_ip_that_moves_to_another_peer_is_only_there(network):
 
 
 def test_a_device_ends_with_the_namespace_that_its_interface_is_in(network):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
     inside = Namespace(f"{network['a'].name}-c")
     network["a"].ip(f"link set dp0 netns {inside.name}")

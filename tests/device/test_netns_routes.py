@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from net import (HOPS, INNER, OUTER, ROUTED, SECOND, Device, add_router, at, connect, ping, run,
-                 wait_until)
+from net import (HOPS, INNER, OUTER, ROUTED, SECOND, Device, add_router, at, connect, make_keys,
+                 make_pair, ping, wait_until)
 
 PORT, OTHER_PORT = 7000, 7200
 MARK = 51820
@@ -15,12 +15,6 @@ FAR = ("192.168.99.7", "abab::1111")  # behind the tunnel, in no network of a's
 LENGTHS = (32, 128)
 FAMILIES = pytest.mark.parametrize("outer", [0, 1], ids=["outer4", "outer6"])
 EVERYTHING = "0.0.0.0/0,::/0"
-
-
-def pair(network, outer, **kwargs):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, outer=outer, **kwargs)
-    return a, b
 
 
 def both(addresses):
@@ -40,7 +34,7 @@ def endpoint(device):
 
 @FAMILIES
 def test_a_peer_is_followed_to_another_address(network, outer):
-    _, b = pair(network, outer)
+    _, b = make_pair(network, outer=outer)
     assert ping(network["a"], INNER["b"][0])
     length, moved = ((24, "10.9.0.77"), (64, "fd09::77"))[outer]
     network["a"].ip(f"addr del {OUTER['a'][outer]}/{length} dev {network.veth['a']}",
@@ -52,7 +46,7 @@ def test_a_peer_is_followed_to_another_address(network, outer):
 
 @FAMILIES
 def test_a_peer_is_followed_to_another_port(network, outer):
-    a, b = pair(network, outer)
+    a, b = make_pair(network, outer=outer)
     assert ping(network["a"], INNER["b"][0])
     a.set("listen-port", OTHER_PORT)
     assert ping(network["a"], INNER["b"][1])
@@ -64,7 +58,7 @@ def test_a_peer_is_followed_to_another_port(network, outer):
 def test_a_peer_is_answered_from_the_address_that_it_wrote_to(network, outer):
     """Of several on the way to it, and of one that another interface has."""
     near, far, length = (("10.9.0.78", "10.50.0.1", 24), ("fd09::78", "fd50::1", 64))[outer]
-    _, b = pair(network, outer)
+    _, b = make_pair(network, outer=outer)
     network["a"].ip(f"addr add {near}/{length} dev {network.veth['a']} nodad",
                     f"addr add {far}/{(32, 128)[outer]} dev lo nodad")
     network["b"].ip(f"route add {far} via {OUTER['a'][outer]}")
@@ -104,12 +98,12 @@ class Receiver:
 @FAMILIES
 def test_a_source_that_is_another_peers_is_dropped_though_its_sender_is_followed(
         network, outer, inner):
-    a, b = pair(network, outer)
+    a, b = make_pair(network, outer=outer)
     a.set("peer", b.public_key, "allowed-ips", "10.8.0.0/24,fd08::/64")
     receiver = Receiver(network, "a", inner)
     receiver.send()
     assert receiver.receive() == b"X"
-    more_specific = run("wg", "pubkey", input=run("wg", "genkey").stdout).stdout.strip()
+    more_specific = make_keys()[1]
     a.set("peer", more_specific, "allowed-ips", both(INNER["b"]))
     b.set("listen-port", OTHER_PORT)
     before = a.drops()["spoofed"]
@@ -125,7 +119,7 @@ def test_a_source_that_is_another_peers_is_dropped_though_its_sender_is_followed
 @pytest.fixture(name="nested")
 def fixture_nested(network, outer):
     """A pair of devices, and a second pair that is connected through it."""
-    first = pair(network, outer)
+    first = make_pair(network, outer=outer)
     second = Device(network, "a", "dp2"), Device(network, "b", "dp3")
     connect(*second, outer=outer, port=7001, ends=INNER, inner=SECOND)
     for device in second:
@@ -150,7 +144,7 @@ LOOP_BYTES = 70000  # that ten pings may become
 @pytest.mark.parametrize("size", [56, 1380])
 def test_a_route_that_leads_into_the_tunnel_itself_makes_no_storm(network, outer, size):
     """Whole, or in fragments, as the packet has become longer than the tunnel's MTU."""
-    a, b = pair(network, outer)
+    a, b = make_pair(network, outer=outer)
     assert ping(network["a"], INNER["b"][0])
     a.set("peer", b.public_key, "allowed-ips", EVERYTHING)
     network["a"].ip(f"route add {OUTER['b'][outer]} dev dp0")
@@ -177,7 +171,7 @@ def test_ipip_that_is_routed_into_its_own_tunnel_makes_no_storm(network):
 @FAMILIES
 @pytest.mark.parametrize("inner", [0, 1], ids=["inner4", "inner6"])
 def test_packets_that_are_bound_to_the_device_or_marked_get_through(network, outer, inner):
-    pair(network, outer)
+    make_pair(network, outer=outer)
     bound = "ping", "-n", "-q", "-c", 1, "-W", 10, "-I", "dp0", INNER["b"][inner]
     assert network["a"].try_run(*bound).returncode == 0
     network["a"].run("nft", "-f", "-", input="""
@@ -195,7 +189,7 @@ def test_packets_that_are_bound_to_the_device_or_marked_get_through(network, out
 def test_a_default_route_into_the_tunnel_leaves_its_own_packets_out_by_their_mark(network, outer):
     """As wg-quick(8) does it."""
     add_router(network)
-    a, b = pair(network, outer, ends=ROUTED)
+    a, b = make_pair(network, outer=outer, ends=ROUTED)
     a.set("fwmark", MARK, "peer", b.public_key, "allowed-ips", EVERYTHING)
     network["b"].ip(*(f"addr add {one}/{length} dev dp1" for one, length in zip(FAR, LENGTHS)))
     for family in "-4", "-6":
@@ -216,7 +210,7 @@ def test_a_default_route_into_the_tunnel_leaves_its_own_packets_out_by_their_mar
 def test_an_onion_of_peers_of_one_device_works_and_one_that_bites_itself_does_no_harm(
         network, outer):
     """A packet is sealed for one peer, whose address is behind another one of the same device."""
-    a, b = pair(network, outer)
+    a, b = make_pair(network, outer=outer)
     assert ping(network["a"], INNER["b"][0])
     layer = Device(network, "b", "dp3")
     connect(a, b, outer=outer)
@@ -267,7 +261,7 @@ def test_keepalives_hold_a_mapping_open_that_is_forgotten_without_them(network, 
         return nat.run("conntrack", "-L", "-f", ("ipv4", "ipv6")[outer], "-p", "udp",
                        stderr=-3).strip()
 
-    a, b = pair(network, outer, ends=ROUTED)
+    a, b = make_pair(network, outer=outer, ends=ROUTED)
     assert ping(network["a"], INNER["b"][0])
     assert endpoint(b) == at(HOPS["b"][outer], PORT)
     assert ping(network["b"], INNER["a"][0])

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from net import INNER, Device, Network, connect, ping, wait_until
+from net import INNER, Network, make_pair, ping, wait_until
 from traffic import datagram_arrives, streams_arrive
 
 JUMBO_OUTER, JUMBO_INNER = 34816, 34736
@@ -23,8 +23,7 @@ def tunnel(request):
     outer, mtu = request.param
     network = Network()
     try:
-        a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-        connect(a, b, outer=outer)
+        a, b = make_pair(network, outer=outer)
         for device in a, b:
             if mtu > 1420:
                 device.space.ip(f"link set {network.veth[device.side]} mtu {JUMBO_OUTER}")
@@ -74,8 +73,7 @@ class Sealed:
 
 @pytest.mark.parametrize("outer", [0, 1], ids=["outer4", "outer6"])
 def test_a_packet_is_padded_to_16_bytes_but_never_beyond_the_mtu(network, outer):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, outer=outer)
+    a, b = make_pair(network, outer=outer)
     assert ping(network["a"], INNER["b"][0])
     for device in a, b:
         device.space.ip(f"link set {device.name} mtu {NARROW}")

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from clock import MovedClock
-from net import INNER, IPIP_INNER, Device, connect, connect_ipip, has_fast_path, transfer, wait_until
+from net import (INNER, IPIP_INNER, Device, connect, connect_ipip, has_fast_path, make_pair,
+                 transfer, wait_until)
 from refuse import Refusal
 
 ENOUGH = 3_000_000  # bytes, for every way to be taken
@@ -105,8 +106,7 @@ def test_refused_bpf_programs_are_tried_again_after_10_minutes(network):
 
 @pytest.mark.parametrize("where", ["TUN", "uplink"])
 def test_offloads_that_are_switched_off_later_are_done_without(network, where):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     assert transfer(network["a"], network["b"], INNER["b"][0], ENOUGH)
     for device in a, b:
         interface = device.name if where == "TUN" else network.veth[device.side]

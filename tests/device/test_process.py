@@ -11,13 +11,7 @@ import time
 import pytest
 
 from lib import inject, kernel
-from net import DEVICE, INNER, OUTER, Device, connect, ping, run, wait_until
-
-
-def pair(network, **kwargs):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b, **kwargs)
-    return a, b
+from net import DEVICE, INNER, OUTER, Device, children_of, connect, make_pair, ping, run, wait_until
 
 
 def test_it_has_no_capabilities_and_a_system_call_filter(network):
@@ -66,7 +60,7 @@ def test_it_ends_with_its_interface_and_takes_its_socket_along(network):
 
 
 def test_it_ends_on_sigterm_and_its_interface_with_it(network):
-    a, _ = pair(network)
+    a, _ = make_pair(network)
     a.process.terminate()
     assert a.process.wait(5) == 0
     assert network["a"].try_run("ip link show dp0").returncode != 0
@@ -74,7 +68,7 @@ def test_it_ends_on_sigterm_and_its_interface_with_it(network):
 
 
 def test_a_killed_device_leaves_no_socket_and_can_be_started_again(network):
-    a, b = pair(network)
+    a, b = make_pair(network)
     a.process.kill()
     a.process.wait()
     wait_until(lambda: not os.path.exists(a.socket_path), what="socket file gone")
@@ -124,7 +118,7 @@ def test_a_wrong_command_line_is_status_2(arguments):
 
 
 def test_the_port_can_change_under_the_filter(network):
-    a, b = pair(network)
+    a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
     b.set("listen-port", 7100)
     a.set("peer", b.public_key, "endpoint", f"{OUTER['b'][0]}:7100")
@@ -136,7 +130,7 @@ def test_the_port_can_change_under_the_filter(network):
 
 
 def test_a_port_that_is_taken_is_refused_and_the_old_one_stays(network):
-    a, b = pair(network)
+    a, b = make_pair(network)
     other = Device(network, "a", "dp3")
     assert other.set("listen-port", 7000, check=False).returncode != 0
     assert ping(network["a"], INNER["b"][0])
@@ -144,7 +138,7 @@ def test_a_port_that_is_taken_is_refused_and_the_old_one_stays(network):
 
 
 def test_the_firewall_mark_can_change_under_the_filter(network):
-    a, _ = pair(network)
+    a, _ = make_pair(network)
     network["a"].ip("rule add fwmark 77 prohibit")
     assert ping(network["a"], INNER["b"][0])
     a.set("fwmark", 77)
@@ -156,7 +150,7 @@ def test_the_firewall_mark_can_change_under_the_filter(network):
 def test_the_interface_works_in_another_namespace(network):
     from lib.netns import Namespace
 
-    a, b = pair(network)
+    a, b = make_pair(network)
     assert ping(network["a"], INNER["b"][0])
     inside = Namespace(f"{network['a'].name}-c")
     network.closers.append(inside.remove)
@@ -174,7 +168,7 @@ def test_a_super_packet_is_never_more_than_one_send(network):
         shown = network["a"].run("ip -d link show dp0").split()
         return int(shown[shown.index("gso_max_size") + 1])
 
-    a, _ = pair(network)
+    a, _ = make_pair(network)
     for mtu in 1420, 1280, 9000, 1380, 40000:
         network["a"].ip(f"link set dp0 mtu {mtu}")
         sealed = (mtu + 15) // 16 * 16 + 32  # of the longest packet, at the most
@@ -187,7 +181,7 @@ def test_a_super_packet_is_never_more_than_one_send(network):
 
 
 def test_wg_sees_what_was_set(network):
-    a, b = pair(network, psk=True, keepalive=25)
+    a, b = make_pair(network, psk=True, keepalive=25)
     assert ping(network["a"], INNER["b"][0])
     dump = a.wg("show", "dp0", "dump").stdout.split("\n")
     assert dump[0].split("\t") == [a.private_key, a.public_key, "7000", "off"]
@@ -201,7 +195,7 @@ def test_wg_sees_what_was_set(network):
 
 
 def test_setconf_replaces_everything(network):
-    a, b = pair(network)
+    a, b = make_pair(network)
     conf = os.path.join(a.folder, "conf")
     with open(conf, "w", encoding="utf-8") as file:
         file.write(a.wg("showconf", "dp0").stdout)
@@ -237,7 +231,7 @@ def test_ten_thousand_idle_peers_cost_less_than_400_bytes_each(network):
 
 
 def test_wg_quick_brings_it_up_and_takes_it_down(network):
-    a, b = pair(network)
+    a, b = make_pair(network)
     network["a"].ip("link del dp0")
     a.process.wait(5)
     link = os.path.join(a.folder, "vprox-device")
@@ -317,8 +311,7 @@ SET_GSO_SIZE, LOOPBACK = 3, 1  # likewise; the number of lo
 
 def helper_of(device):
     """Its process, and the device's end of the socket to it."""
-    with open(f"/proc/{device.process.pid}/task/{device.process.pid}/children", encoding="ascii") as file:
-        helper, = map(int, file.read().split())
+    (helper,) = children_of(device.process.pid)
     for entry in os.listdir(f"/proc/{device.process.pid}/fd"):
         try:
             taken = inject.take(device.process.pid, int(entry))

@@ -20,8 +20,7 @@ class Sleeper:
 
     def handshake(self):
         """When the last one was, as the other side has it."""
-        values = self.awake.values("get=1\n\n")
-        return values["last_handshake_time_sec"], values["last_handshake_time_nsec"]
+        return self.awake.last_handshake()
 
 
 @pytest.fixture

@@ -12,13 +12,11 @@ from lib.noise import (INITIATION, JITTER, KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME,
                        REKEY_ATTEMPT_TIME, REKEY_TIMEOUT, RESPONSE, TRANSPORT, KeyPair, Responder,
                        pad)
 from lib.wait import until
-from peer import HANDSHAKE_INTERVAL_S, OTHER, is_keepalive, kind_of
+from peer import HANDSHAKE_INTERVAL_S, OTHER, aged, is_keepalive, kind_of
 
 SOON = 0.1  # before or after a moment
 UNANSWERED = KEEPALIVE_TIMEOUT + REKEY_TIMEOUT  # 6.2
 FORGET = 3 * REJECT_AFTER_TIME  # 6.1
-
-aged = pytest.mark.skipif(OTHER is not None, reason="the clock of another program cannot be moved")
 
 
 def send_keepalive(peer, session):

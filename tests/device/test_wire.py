@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lib import kernel
-from net import INNER, OUTER, Device, Transfer, connect, ping, transfer, wait_until
+from net import INNER, OUTER, Transfer, connect, make_pair, ping, transfer, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -18,8 +18,7 @@ def counted(device):
 
 
 def test_a_stream_survives_loss_reordering_and_duplicates(network):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     relay = network["a"].popen(["/usr/bin/python3", os.path.join(HERE, "relay.py"), "7500",
                                 OUTER["b"][0], "7000"], stdout=subprocess.PIPE)
     try:
@@ -36,8 +35,7 @@ def test_a_stream_survives_loss_reordering_and_duplicates(network):
 
 def test_a_peer_that_moves_in_mid_transfer_is_followed(network):
     size = 150_000_000
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     stream = Transfer(network["a"], network["b"], INNER["b"][0], size)
     network.closers.append(stream.close)
     wait_until(lambda: counted(b) > size / 10, 60, what="stream")
@@ -72,8 +70,7 @@ class Flood:
 @pytest.fixture
 def flooded(network):
     """Two devices, and a flood that the second can be put under."""
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     network["a"].ip(f"route add local {FLOOD} dev lo")
     network["b"].ip(f"route add {FLOOD} dev {network.veth['b']}")
     assert ping(network["a"], INNER["b"][0])
@@ -129,8 +126,7 @@ def test_a_handshake_is_completed_under_a_flood(network, flooded):
 
 def test_an_uplink_that_computes_no_checksums_is_served(network):
     """Before Linux 6.11 it refuses super-packets: EIO."""
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     network["a"].run("ethtool", "-K", network.veth["a"], "tx", "off")
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
     if kernel.is_before(6, 11):
@@ -138,8 +134,7 @@ def test_an_uplink_that_computes_no_checksums_is_served(network):
 
 
 def test_a_path_that_refuses_super_packets_is_served_packet_by_packet(network):
-    a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
-    connect(a, b)
+    a, b = make_pair(network)
     for side in "ab":
         network[side].ip(f"link set {network.veth[side]} mtu 1400")
     assert transfer(network["a"], network["b"], INNER["b"][0], 3_000_000)
