@@ -232,7 +232,8 @@ static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 	return !connection->answer.failed && write_answer(uapi, connection);
 }
 
-static void begin(struct uapi *uapi, struct uapi_connection *connection, const char *line)
+/* What the first line of a request asks for, with the peer that it names. */
+static enum uapi_operation parse_operation(struct uapi_connection *connection, const char *line)
 {
 	static const struct {
 		const char *line;
@@ -245,22 +246,22 @@ static void begin(struct uapi *uapi, struct uapi_connection *connection, const c
 	};
 	static const char get_peer[] = "get_peer=", get_ipip_peer[] = "get_ipip_peer=";
 
-	connection->operation = OPERATION_UNKNOWN;
-	connection->error = -EINVAL;
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
-		if (strcmp(line, operations[i].line) == 0) {
-			connection->operation = operations[i].operation;
-			connection->error = 0;
-		}
+		if (strcmp(line, operations[i].line) == 0)
+			return operations[i].operation;
 	if (strncmp(line, get_peer, strlen(get_peer)) == 0 &&
-		hex_parse_key(line + strlen(get_peer), &connection->peer) == 0) {
-		connection->operation = OPERATION_GET_PEER;
-		connection->error = 0;
-	} else if (strncmp(line, get_ipip_peer, strlen(get_ipip_peer)) == 0 &&
-		   uapi_parse_ipv4(line + strlen(get_ipip_peer), &connection->ipip_peer) == 0) {
-		connection->operation = OPERATION_GET_IPIP_PEER;
-		connection->error = 0;
-	}
+		hex_parse_key(line + strlen(get_peer), &connection->peer) == 0)
+		return OPERATION_GET_PEER;
+	if (strncmp(line, get_ipip_peer, strlen(get_ipip_peer)) == 0 &&
+		uapi_parse_ipv4(line + strlen(get_ipip_peer), &connection->ipip_peer) == 0)
+		return OPERATION_GET_IPIP_PEER;
+	return OPERATION_UNKNOWN;
+}
+
+static void begin(struct uapi *uapi, struct uapi_connection *connection, const char *line)
+{
+	connection->operation = parse_operation(connection, line);
+	connection->error = connection->operation == OPERATION_UNKNOWN ? -EINVAL : 0;
 	connection->set = (struct uapi_set){.device = uapi->device};
 }
 
