@@ -28,8 +28,8 @@ int call_filter_add(
 
 /*
  * From now on, in all threads of this process and all that it starts, for good: what a rule matches
- * gets `matched`, everything else `otherwise` (SCMP_ACT_...). Needs no new
- * privileges to be set. Returns 0 or -errno.
+ * gets `matched`, everything else `otherwise` (SCMP_ACT_...). Needs no new privileges to be set.
+ * Returns 0 or -errno.
  */
 int call_filter_load(
 	uint32_t otherwise, uint32_t matched, const struct filter_rule *rules, size_t n);

@@ -13,10 +13,10 @@
 #include <openssl/types.h>
 
 #include "base/clock.h"
+#include "base/log_limit.h"
 #include "gate/broker_link.h"
 #include "gate/client_address.h"
 #include "gate/handshake_queue.h"
-#include "base/log_limit.h"
 #include "gate/signer_link.h"
 #include "gate/sources.h"
 

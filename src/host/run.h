@@ -1,5 +1,4 @@
-/* Runs one of the host's programs: never while a request waits for it, never through
- * a shell. */
+/* Runs one of the host's programs: never while a request waits for it, never through a shell. */
 #pragma once
 
 #include <stddef.h>
