@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/descriptor.h"
+#include "ipc/packet.h"
 
 enum {
 	ERRNO_MAX = 4095, /* of the kernel's: include/linux/err.h */
@@ -57,58 +58,43 @@ int signer_decode_config(const void *packet, size_t length, struct signer_config
 	return config->version == SIGNING_VERSION ? 0 : -EPROTO;
 }
 
-static int send_packet(int fd, const void *packet, size_t length)
-{
-	return send(fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
-/* The buffer holds one byte more than the message, so that a longer packet is seen to be longer. */
-static ssize_t receive_packet(int fd, void *buffer, size_t size)
-{
-	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
-
-	if (n < 0)
-		return -errno;
-	return n == 0 ? -EPIPE : n;
-}
-
 int signing_send_request(int fd, const struct signing_request *request)
 {
-	return send_packet(fd, request, sizeof *request);
+	return packet_send(fd, request, sizeof *request);
 }
 
 int signing_receive_request(int fd, struct signing_request *request)
 {
 	unsigned char buffer[sizeof *request + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	int n = packet_receive(fd, buffer, sizeof buffer);
 
-	return n < 0 ? (int)n : signing_decode_request(buffer, (size_t)n, request);
+	return n < 0 ? n : signing_decode_request(buffer, (size_t)n, request);
 }
 
 int signing_send_reply(int fd, const struct signing_reply *reply)
 {
-	return send_packet(fd, reply, sizeof *reply);
+	return packet_send(fd, reply, sizeof *reply);
 }
 
 int signing_receive_reply(int fd, struct signing_reply *reply)
 {
 	unsigned char buffer[sizeof *reply + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	int n = packet_receive(fd, buffer, sizeof buffer);
 
-	return n < 0 ? (int)n : signing_decode_reply(buffer, (size_t)n, reply);
+	return n < 0 ? n : signing_decode_reply(buffer, (size_t)n, reply);
 }
 
 int signer_send_config(int fd, const struct signer_config *config)
 {
-	return send_packet(fd, config, sizeof *config);
+	return packet_send(fd, config, sizeof *config);
 }
 
 int signer_receive_config(int fd, struct signer_config *config)
 {
 	unsigned char buffer[sizeof *config + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	int n = packet_receive(fd, buffer, sizeof buffer);
 
-	return n < 0 ? (int)n : signer_decode_config(buffer, (size_t)n, config);
+	return n < 0 ? n : signer_decode_config(buffer, (size_t)n, config);
 }
 
 int signer_send_notice(int fd, const struct signer_notice *notice, int descriptor)

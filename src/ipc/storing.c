@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/socket.h>
+
+#include "ipc/packet.h"
 
 int storing_decode_config(const void *packet, size_t length, struct store_config *config)
 {
@@ -81,51 +82,38 @@ int storing_decode_report(const void *packet, size_t length, struct storing_mess
 	return decode(packet, length, false, message);
 }
 
-static int send_packet(int fd, const void *packet, size_t length)
-{
-	return send(fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
-/* The buffer holds one byte more than the message, so that a longer packet is seen to be longer. */
-static ssize_t receive_packet(int fd, void *buffer, size_t size)
-{
-	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
-
-	if (n < 0)
-		return -errno;
-	return n == 0 ? -EPIPE : n;
-}
-
 int storing_send_config(int fd, const struct store_config *config)
 {
-	return send_packet(fd, config, sizeof *config);
+	return packet_send(fd, config, sizeof *config);
 }
 
 int storing_receive_config(int fd, struct store_config *config)
 {
 	unsigned char buffer[sizeof *config + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
+	int n = packet_receive(fd, buffer, sizeof buffer);
 
-	return n < 0 ? (int)n : storing_decode_config(buffer, (size_t)n, config);
+	return n < 0 ? n : storing_decode_config(buffer, (size_t)n, config);
 }
 
 int storing_send(int fd, const struct storing_message *message)
 {
-	return send_packet(fd, message, sizeof *message);
+	return packet_send(fd, message, sizeof *message);
+}
+
+static int receive(int fd, bool order, struct storing_message *message)
+{
+	unsigned char buffer[sizeof *message + 1];
+	int n = packet_receive(fd, buffer, sizeof buffer);
+
+	return n < 0 ? n : decode(buffer, (size_t)n, order, message);
 }
 
 int storing_receive_order(int fd, struct storing_message *message)
 {
-	unsigned char buffer[sizeof *message + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
-
-	return n < 0 ? (int)n : storing_decode_order(buffer, (size_t)n, message);
+	return receive(fd, true, message);
 }
 
 int storing_receive_report(int fd, struct storing_message *message)
 {
-	unsigned char buffer[sizeof *message + 1];
-	ssize_t n = receive_packet(fd, buffer, sizeof buffer);
-
-	return n < 0 ? (int)n : storing_decode_report(buffer, (size_t)n, message);
+	return receive(fd, false, message);
 }

@@ -210,11 +210,6 @@ static void respawn_later(struct child *child, unsigned long delay_ms)
 	event_add(child->respawn, &delay);
 }
 
-bool child_is_hung_up(int error)
-{
-	return error == -EPIPE || error == -ECONNRESET;
-}
-
 void child_hang_up(struct child *child)
 {
 	disconnect(child);

@@ -67,9 +67,8 @@ int child_spawn(struct child *child, const int *descriptors, size_t n);
 /* Reads nothing from its socket for so long. */
 void child_pause(struct child *child, unsigned int ms);
 
-/* It has hung up, says the socket: -EPIPE or -ECONNRESET. Closes it; the child is replaced once it
+/* It has hung up, says the socket (packet_is_hung_up()). Closes it; the child is replaced once it
  * has ended, and ended if it does not by itself. */
-bool child_is_hung_up(int error);
 void child_hang_up(struct child *child);
 
 /* Ends a child that breaks the rules, at once, and logs why. */

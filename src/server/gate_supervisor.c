@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "ipc/packet.h"
 #include "server/child.h"
 #include "server/client_socket.h"
 #include "server/gate_allowance.h"
@@ -160,7 +161,7 @@ static void read_message(struct gate_supervisor *supervisor, struct child *gate)
 			record_ready(supervisor, gate);
 		else
 			handle_request(supervisor, gate, &message, socket);
-	} else if (child_is_hung_up(error)) {
+	} else if (packet_is_hung_up(error)) {
 		child_hang_up(gate);
 	} else if (error != -EAGAIN && error != -EINTR) {
 		child_expel(gate, "cannot read its request", error);
@@ -202,7 +203,7 @@ static void send_reply(
 {
 	int error = gate->fd >= 0 ? ipc_send_reply(gate->fd, reply, descriptor) : 0;
 
-	if (error < 0 && !child_is_hung_up(error))
+	if (error < 0 && !packet_is_hung_up(error))
 		child_expel(gate, failure, error);
 }
 

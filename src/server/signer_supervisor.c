@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "ipc/packet.h"
 #include "server/child.h"
 
 _Static_assert(
@@ -92,7 +93,7 @@ void signer_supervisor_connect(struct signer_supervisor *supervisor, unsigned in
 	if (!signer->is_ready || signer->fd < 0)
 		return;
 	error = join(supervisor, signer, gate);
-	if (error < 0 && !child_is_hung_up(error))
+	if (error < 0 && !packet_is_hung_up(error))
 		log_error("cannot join gate %u with its signer: %s", gate, strerror(-error));
 }
 
@@ -140,7 +141,7 @@ static void on_signer_readable(void *context, struct child *signer)
 		error = heed(context, signer, &notice);
 	if (descriptor >= 0)
 		close(descriptor);
-	if (child_is_hung_up(error))
+	if (packet_is_hung_up(error))
 		child_hang_up(signer);
 	else if (error == -EPROTO)
 		child_expel(signer, "it says what a signer has not to say", error);

@@ -17,6 +17,7 @@
 #include "base/event.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "ipc/packet.h"
 #include "server/child.h"
 
 _Static_assert((int)STORE_FD_BROKER == (int)CHILD_FD_BROKER, "where a store looks for its socket");
@@ -239,7 +240,7 @@ static int read_message(struct store_link *link, struct child *child)
 
 	if (error == 0)
 		handle(link, child, &message);
-	else if (child_is_hung_up(error))
+	else if (packet_is_hung_up(error))
 		child_hang_up(child);
 	else if (error != -EAGAIN && error != -EINTR)
 		child_expel(child, "cannot read what it says", error);

@@ -20,6 +20,7 @@
 #include "base/sandbox.h"
 #include "base/signals.h"
 #include "http/tls_error.h"
+#include "ipc/packet.h"
 #include "ipc/signing.h"
 #include "signer/content.h"
 #include "signer/signing_key.h"
@@ -89,18 +90,13 @@ static int answer(const struct signer *signer, int fd)
 	return signing_send_reply(fd, &reply);
 }
 
-static bool is_hung_up(int error)
-{
-	return error == -EPIPE || error == -ECONNRESET;
-}
-
 static void serve_gate(struct signer *signer, size_t place)
 {
 	int error = answer(signer, signer->sockets[place].fd);
 
 	if (error == 0)
 		return;
-	if (!is_hung_up(error))
+	if (!packet_is_hung_up(error))
 		drop_gate(&signer->gates[place], error);
 	remove_gate(signer, place);
 }
@@ -157,7 +153,7 @@ static int serve(struct signer *signer)
 		if (signer->sockets[BROKER].revents != 0)
 			error = hear_broker(signer);
 	}
-	return is_hung_up(error) ? 0 : error;
+	return packet_is_hung_up(error) ? 0 : error;
 }
 
 static int read_config(struct signer *signer, struct signer_config *config)

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/signals.h"
+#include "ipc/packet.h"
 #include "ipc/storing.h"
 #include "store/database.h"
 #include "store/folder.h"
@@ -40,11 +41,6 @@ struct store {
 	size_t n_orders;
 	bool cannot_write; /* and that was said */
 };
-
-static bool is_hung_up(int error)
-{
-	return error == -EPIPE || error == -ECONNRESET;
-}
 
 static bool has_hung_up(void)
 {
@@ -230,7 +226,7 @@ static int serve(struct store *store)
 		log_error("%zu changes are lost: they could not be written to %s/%s",
 			store->n_orders, store->config.folder, file_name);
 	error = error == 0 ? end : error;
-	return is_hung_up(error) ? 0 : error;
+	return packet_is_hung_up(error) ? 0 : error;
 }
 
 /* Start */

@@ -1,0 +1,18 @@
+/* Packets between our own processes, over non-blocking or blocking SOCK_SEQPACKET sockets; nobody
+ * ever waits. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Sends one packet. Returns 0 or -errno: -EAGAIN if there is no room. */
+int packet_send(int fd, const void *packet, size_t length);
+
+/*
+ * Receives one packet. A buffer of one byte more than the message shows that a longer one is
+ * longer. Returns its length, or -errno: -EAGAIN if there is none, -EPIPE at the end.
+ */
+int packet_receive(int fd, void *buffer, size_t size);
+
+/* Whether an error says that the other end is gone. */
+bool packet_is_hung_up(int error);
