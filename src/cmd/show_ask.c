@@ -2,12 +2,11 @@
  * waits for the answer. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/unix_address.h"
 #include "cmd/show_report.h"
 #include "ipc/report.h"
 
@@ -19,13 +18,12 @@ enum {
 
 static int connect_to(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	struct timeval timeout = {.tv_sec = TIMEOUT_S};
-	int fd, error;
+	int fd, error = unix_address(path, &address);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	if (error < 0)
+		return error;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

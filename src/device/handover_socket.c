@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "base/unix_address.h"
 
 enum {
 	BACKLOG = 4,
@@ -19,15 +19,6 @@ int handover_path(const char *name, char *path, size_t size)
 	int length = snprintf(path, size, "/run/wireguard/%s.handover", name);
 
 	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
-}
-
-static int address_of(const char *path, struct sockaddr_un *address)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof address->sun_path)
-		return -ENAMETOOLONG;
-	memcpy(address->sun_path, path, strlen(path));
-	return 0;
 }
 
 static int bind_and_listen(int fd, const struct sockaddr_un *address)
@@ -44,7 +35,7 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address)
 int handover_listen(const char *path)
 {
 	struct sockaddr_un address;
-	int fd, error = address_of(path, &address);
+	int fd, error = unix_address(path, &address);
 
 	if (error < 0)
 		return error;
@@ -84,7 +75,7 @@ int handover_accept(int listener, uid_t user, pid_t *pid)
 int handover_connect(const char *path)
 {
 	struct sockaddr_un address;
-	int fd, error = address_of(path, &address);
+	int fd, error = unix_address(path, &address);
 
 	if (error < 0)
 		return error;

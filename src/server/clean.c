@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/rights.h"
+#include "base/unix_address.h"
 #include "ipc/report.h"
 #include "netlink/socket.h"
 #include "plane/plane.h"
@@ -125,12 +125,11 @@ static void clean_routing(struct cleaning *cleaning)
 /* As a process leaves it that was killed. */
 static bool is_stale(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || strlen(path) >= sizeof address.sun_path)
+	if (fd < 0 || unix_address(path, &address) < 0)
 		return false;
-	strcpy(address.sun_path, path);
 	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 &&
 	       errno == ECONNREFUSED;
 }

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -21,6 +20,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "base/unix_address.h"
 #include "ipc/report.h"
 
 enum {
@@ -153,13 +153,12 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 
 static int bind_at(int fd, const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	mode_t before;
-	int result;
+	int result = unix_address(path, &address);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	if (result < 0)
+		return result;
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
 	before = umask(SOCKET_MASK);

@@ -10,11 +10,11 @@
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/unix_address.h"
 
 enum {
 	BACKLOG = 16,
@@ -73,14 +73,13 @@ int uapi_path(const char *name, char *path, size_t size)
 
 int uapi_listen(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	int fd, error = file_make_folder(folder, FOLDER_MODE);
 
+	if (error == 0)
+		error = unix_address(path, &address);
 	if (error < 0)
 		return error;
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
