@@ -173,6 +173,7 @@ static int open_data_plane(struct broker *broker)
 			broker->config, data_plane->endpoints, broker->base, &broker->host);
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
+	promised_free(&broker->store.promised);
 	return error < 0 ? error
 			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
 				   &broker->device_watch);
@@ -316,7 +317,7 @@ static void open_store(struct broker *broker)
 static int load_credentials(struct broker *broker)
 {
 	struct key promised = {{0}};
-	bool is_promised = store_setup_find_key(&broker->store, broker->config, &promised);
+	bool is_promised = store_setup_find_key(&broker->store, &promised);
 	int error = credentials_load(
 		&broker->credentials, broker->config, is_promised ? &promised : NULL);
 

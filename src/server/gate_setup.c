@@ -34,22 +34,28 @@ int gate_setup_find_user(const struct server_config *config, struct gate_config 
 }
 
 /* Where gates and broker are one user, we may not have the right to be another. */
+void gate_setup_choose_user(
+	const char *name, const struct gate_config *gate, uint32_t *user, uint32_t *group)
+{
+	struct user own;
+
+	*user = gate->user;
+	*group = gate->group;
+	if (gate->user == geteuid() || user_find_own(name, &own) < 0)
+		return;
+	*user = own.id;
+	*group = own.group;
+}
+
 void gate_setup_describe_signer(struct signer_config *signer, const struct server_config *config,
 	const struct gate_config *gate)
 {
-	struct user user;
-
 	*signer = (struct signer_config){
 		.version = SIGNING_VERSION,
-		.user = gate->user,
-		.group = gate->group,
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 	};
-	if (gate->user != geteuid() && user_find_own(signer_user, &user) == 0) {
-		signer->user = user.id;
-		signer->group = user.group;
-	}
+	gate_setup_choose_user(signer_user, gate, &signer->user, &signer->group);
 }
 
 /* Of the connections in all. Those of one source are not divided: the gates take them as they come,

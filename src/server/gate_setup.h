@@ -10,10 +10,14 @@ struct server_config;
 /* Sets user and group: --user, else as user_find(). Logs. Returns 0, -ENOENT or -EINVAL. */
 int gate_setup_find_user(const struct server_config *config, struct gate_config *gate);
 
+/* Likewise for a process of another kind: as user_find_own() with this name, where the gates' user
+ * is another one than ours; else as the gates do. */
+void gate_setup_choose_user(
+	const char *name, const struct gate_config *gate, uint32_t *user, uint32_t *group);
+
 struct signer_config;
 
-/* Likewise for the signers: as user_find_own() with vprox-signer, where the gates' user is another
- * one than ours; else as the gates do. Fills in all but the number. */
+/* What the signers are told: all but the number. Their user is vprox-signer. */
 void gate_setup_describe_signer(struct signer_config *signer, const struct server_config *config,
 	const struct gate_config *gate);
 

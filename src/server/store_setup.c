@@ -11,9 +11,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/user.h"
-#include "ipc/gate_config.h"
 #include "server/config.h"
+#include "server/gate_setup.h"
 #include "server/held_answers.h"
 #include "server/key_pair.h"
 #include "server/possible_client.h"
@@ -45,19 +44,6 @@ static int find_program(char path[PATH_MAX])
 	}
 	snprintf(path, PATH_MAX, "%s", installed);
 	return access(path, X_OK) < 0 ? -errno : 0;
-}
-
-/* Where gates and broker are one user, we may not have the right to be another. */
-static void choose_user(struct store_config *store, const struct gate_config *gates)
-{
-	struct user user;
-
-	store->user = gates->user;
-	store->group = gates->group;
-	if (gates->user == geteuid() || user_find_own(store_user, &user) < 0)
-		return;
-	store->user = user.id;
-	store->group = user.group;
 }
 
 /* A file belongs to the group of who makes it: so no right is needed to give it to the store. */
@@ -159,7 +145,6 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	endpoint_answer_fn *answer)
 {
-	static char program[PATH_MAX];
 	const struct held_answers_config held = {
 		.wait_ms = config->store_wait_ms,
 		.answer = answer,
@@ -171,7 +156,7 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 			.log_level = config->log_level,
 			.log_format = config->log_format,
 			.folder = STORE_FOLDER},
-		.program = program,
+		.program = setup->program,
 		.on_durable = on_durable,
 		.on_lost = on_lost,
 		.context = setup,
@@ -182,8 +167,8 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	setup->config = config;
 	if (config->store == STORE_NONE)
 		return;
-	choose_user(&link.store, gates);
-	error = find_program(program);
+	gate_setup_choose_user(store_user, gates, &link.store.user, &link.store.group);
+	error = find_program(setup->program);
 	if (error == 0) {
 		what = STORE_FOLDER;
 		error = make_folder(link.store.group);
@@ -197,9 +182,10 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 		load(setup);
 }
 
-bool store_setup_find_key(
-	const struct store_setup *setup, const struct server_config *config, struct key *key)
+bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 {
+	const struct server_config *config = setup->config;
+
 	for (size_t i = 0; i < config->n_binds; i++) {
 		const struct stored_endpoint *stored =
 			promised_endpoint(&setup->promised, config->binds[i]);

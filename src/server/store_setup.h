@@ -2,6 +2,7 @@
  * waits for it. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/key.h"
@@ -21,6 +22,7 @@ struct store_setup {
 	bool is_closing; /* the endpoints are closed: what was ordered is all */
 	struct promised promised; /* until the endpoints are open */
 	const struct server_config *config;
+	char program[PATH_MAX]; /* of the store's process */
 	void (*order_all)(void *context); /* promises everything there is */
 	void *context;
 };
@@ -36,8 +38,7 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 
 /* The WireGuard key that tunnels of the configured endpoints were made with; false: none is stored.
  * An endpoint that is served no more may have had an older one. */
-bool store_setup_find_key(
-	const struct store_setup *setup, const struct server_config *config, struct key *key);
+bool store_setup_find_key(const struct store_setup *setup, struct key *key);
 
 /* Removes the file with all that is promised, while there is no server; dry_run: only says so.
  * Returns how many things it found, or -errno, which is logged. */
