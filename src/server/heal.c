@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/give_back.h"
 #include "server/judgement.h"
 
 /* What is there of an endpoint whose device was lost: IPIP tunnels of the kernel outlive it. */
@@ -45,57 +46,14 @@ static void find_present(struct endpoint *endpoint)
 	orphans_free(&healing.orphans);
 }
 
-/* It has gone again, or does not answer: what is asked of it next would fail likewise, and take as
- * long as an answer may. */
-static bool is_lost(int error)
+/* It stays in the table: its next request writes it. */
+static void log_failure(void *context, const struct plane_peer *id, int error)
 {
-	return error == -ENODEV || error == -ETIMEDOUT;
-}
+	const struct endpoint *endpoint = context;
 
-/* Of a peer that is not there nothing happens. One whose endpoint cannot be restored comes back by
- * itself, when it notices that nobody answers (WireGuard paper 6.4: 15 s). Returns 0, or why no
- * other is to be tried. */
-static int restore_endpoint(struct endpoint *endpoint, const struct peer *peer)
-{
-	int error =
-		endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage);
-
-	if (error < 0)
-		log_warning(
-			"%s: %s has to find its way back alone: %s; its client does that within "
-			"some 15 s, if it sends anything: nothing needs to be done",
-			endpoint_text(endpoint).s, peer_text(&peer->id).s,
-			plane_error(endpoint->plane));
-	return is_lost(error) ? error : 0;
-}
-
-/* One that fails stays in the table: its next request writes it. Returns 0, also for such a one, or
- * why no other is to be tried. */
-static int give_back(struct endpoint *endpoint, const struct plane_peer *id, size_t *n_back)
-{
-	int error = endpoint->plane->ops->add(endpoint->device, id);
-
-	*n_back += error == 0;
-	if (error < 0)
-		log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
-			peer_text(id).s, plane_error(endpoint->plane));
-	return is_lost(error) ? error : 0;
-}
-
-/* As give_back() for n, in one go where none fails. */
-static int give_back_many(
-	struct endpoint *endpoint, const struct plane_peer *ids, size_t n, size_t *n_back)
-{
-	int error = n == 0 ? 0 : endpoint->plane->ops->add_many(endpoint->device, ids, n);
-
-	if (error == 0)
-		*n_back += n;
-	if (error == 0 || is_lost(error))
-		return error;
-	error = 0;
-	for (size_t i = 0; i < n && error == 0; i++)
-		error = give_back(endpoint, &ids[i], n_back);
-	return error;
+	(void)error;
+	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
+		peer_text(id).s, plane_error(endpoint->plane));
 }
 
 /* Those that the device does not have. */
@@ -113,12 +71,12 @@ static int give_back_all(struct endpoint *endpoint, size_t *n_back)
 		batch[n++] = peer->id;
 		if (n < PLANE_ADD_BATCH)
 			continue;
-		error = give_back_many(endpoint, batch, n, n_back);
+		error = give_back_peers(endpoint, batch, n, n_back, log_failure, endpoint);
 		if (error < 0)
 			return error;
 		n = 0;
 	}
-	return give_back_many(endpoint, batch, n, n_back);
+	return give_back_peers(endpoint, batch, n, n_back, log_failure, endpoint);
 }
 
 /*
@@ -139,7 +97,7 @@ static int give_peers_back(struct endpoint *endpoint, size_t *n_back)
 
 		if (peer->last_reading == endpoint->reading)
 			continue;
-		error = restore_endpoint(endpoint, peer);
+		error = give_back_session(endpoint, peer);
 		if (error < 0)
 			return error;
 	}

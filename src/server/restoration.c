@@ -10,14 +10,15 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/give_back.h"
 #include "server/promised.h"
 #include "server/promises.h"
 
 /* The peers to be made; those that were active last come first. */
 struct restoration {
 	struct endpoint *endpoint;
-	struct peer **peers;
-	size_t n, n_failed;
+	struct plane_peer *ids;
+	size_t n, n_given, n_failed;
 };
 
 static struct plane_peer identity_of(const struct stored_peer *stored)
@@ -71,83 +72,57 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 	remember(peer, stored);
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
-	restoration->peers[restoration->n++] = peer;
+	restoration->ids[restoration->n++] = id;
 }
 
-static void give_up(struct restoration *restoration, size_t i)
+/* A device that is lost may have made it all the same: then it keeps its address, and is given to
+ * the device when that is back. */
+static void give_up(void *context, const struct plane_peer *id, int error)
 {
+	struct restoration *restoration = context;
 	struct endpoint *endpoint = restoration->endpoint;
-	struct peer *peer = restoration->peers[i];
+	struct peer *peer = peers_find(&endpoint->peers, id);
 
+	if (device_is_lost(error))
+		return;
 	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, plane_error(endpoint->plane));
+		peer_text(id).s, plane_error(endpoint->plane));
 	promise_no_more(endpoint, peer);
-	pool_release(endpoint->pool, peer->id.inner);
+	pool_release(endpoint->pool, id->inner);
 	peers_remove(&endpoint->peers, peer);
-	restoration->peers[i] = NULL;
 	restoration->n_failed++;
 }
 
-/* It has gone, or does not answer: it may have made the tunnel all the same, and says nothing of
- * the next one either. */
-static bool is_lost(int error)
-{
-	return error == -ENODEV || error == -ETIMEDOUT;
-}
-
-/* All in one go, or each by itself where one of them cannot be made. Returns 0, or why no other is
- * to be tried: then they keep their addresses, and are given to the device when it is back. */
-static int make_batch(struct restoration *restoration, size_t first, size_t n)
-{
-	const struct endpoint *endpoint = restoration->endpoint;
-	const struct plane_ops *ops = endpoint->plane->ops;
-	struct plane_peer ids[PLANE_ADD_BATCH];
-	int error;
-
-	for (size_t i = 0; i < n; i++)
-		ids[i] = restoration->peers[first + i]->id;
-	error = ops->add_many(endpoint->device, ids, n);
-	if (error == 0 || is_lost(error))
-		return error;
-	for (size_t i = 0; i < n; i++) {
-		error = ops->add(endpoint->device, &ids[i]);
-		if (is_lost(error))
-			return error;
-		if (error < 0)
-			give_up(restoration, first + i);
-	}
-	return 0;
-}
-
+/* Returns 0, or why the device is lost. */
 static int make_all(struct restoration *restoration)
 {
+	const struct plane_peer *ids = restoration->ids;
 	int error = 0;
 
 	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
 		size_t left = restoration->n - done;
 
-		error = make_batch(
-			restoration, done, left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH);
+		error = give_back_peers(restoration->endpoint, ids + done,
+			left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH, &restoration->n_given,
+			give_up, restoration);
 	}
 	return error;
 }
 
 /* The clients would not notice for a while that there is a new session to be had; who was active
  * last is asked first. */
-static void shake_hands(struct restoration *restoration)
+static int shake_hands(struct restoration *restoration)
 {
-	const struct endpoint *endpoint = restoration->endpoint;
+	struct endpoint *endpoint = restoration->endpoint;
+	int error = 0;
 
-	for (size_t i = 0; i < restoration->n; i++) {
-		const struct peer *peer = restoration->peers[i];
+	for (size_t i = 0; i < restoration->n && error == 0; i++) {
+		const struct peer *peer = peers_find(&endpoint->peers, &restoration->ids[i]);
 
-		if (peer && endpoint->plane->ops->restore_endpoint(
-				    endpoint->device, &peer->id, &peer->usage) < 0)
-			log_warning("%s: %s is not asked for a new session, and comes back when it "
-				    "notices: %s",
-				endpoint_text(endpoint).s, peer_text(&peer->id).s,
-				plane_error(endpoint->plane));
+		if (peer)
+			error = give_back_session(endpoint, peer);
 	}
+	return error;
 }
 
 static void keep_order_of_freed(struct endpoint *endpoint, const struct promised *promised)
@@ -167,8 +142,8 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	struct restoration restoration = {.endpoint = endpoint};
 
 	promise_endpoint(endpoint);
-	restoration.peers = n > 0 ? calloc(n, sizeof(struct peer *)) : NULL;
-	if (n > 0 && !restoration.peers) {
+	restoration.ids = n > 0 ? calloc(n, sizeof *restoration.ids) : NULL;
+	if (n > 0 && !restoration.ids) {
 		log_error("%s: cannot make what was promised: %s", endpoint_text(endpoint).s,
 			strerror(ENOMEM));
 		return;
@@ -177,16 +152,14 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	 * holds. */
 	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	if (make_all(&restoration) == 0)
-		shake_hands(&restoration);
-	else
+	if (make_all(&restoration) < 0 || shake_hands(&restoration) < 0)
 		log_error("%s: it was lost when what was promised was made again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	if (restoration.n > 0 || restoration.n_failed > 0)
 		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
 			 "could not have theirs",
-			endpoint_text(endpoint).s, restoration.n, restoration.n_failed);
-	free(restoration.peers);
+			endpoint_text(endpoint).s, restoration.n_given, restoration.n_failed);
+	free(restoration.ids);
 	keep_order_of_freed(endpoint, promised);
 	hash_for_each (&endpoint->peers.table, node)
 		promise_peer(endpoint, hash_entry(node, struct peer, node));

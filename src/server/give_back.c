@@ -1,0 +1,48 @@
+/* Gives peers to a device, many at once. Runs in the broker, when a device was made again and at
+ * its start. */
+#include "server/give_back.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "server/endpoint.h"
+
+bool device_is_lost(int error)
+{
+	return error == -ENODEV || error == -ETIMEDOUT;
+}
+
+int give_back_peers(struct endpoint *endpoint, const struct plane_peer *ids, size_t n,
+	size_t *n_given, give_failed_fn *failed, void *context)
+{
+	const struct plane_ops *ops = endpoint->plane->ops;
+	int error = n == 0 ? 0 : ops->add_many(endpoint->device, ids, n);
+
+	if (error == 0)
+		*n_given += n;
+	if (error == 0 || device_is_lost(error))
+		return error;
+	for (size_t i = 0; i < n; i++) {
+		error = ops->add(endpoint->device, &ids[i]);
+		*n_given += error == 0;
+		if (error < 0)
+			failed(context, &ids[i], error);
+		if (device_is_lost(error))
+			return error;
+	}
+	return 0;
+}
+
+int give_back_session(struct endpoint *endpoint, const struct peer *peer)
+{
+	int error =
+		endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage);
+
+	if (error < 0)
+		log_warning(
+			"%s: %s has to find its way back alone: %s; its client does that within "
+			"some 15 s, if it sends anything: nothing needs to be done",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s,
+			plane_error(endpoint->plane));
+	return device_is_lost(error) ? error : 0;
+}
