@@ -29,8 +29,7 @@ static int try_plane(struct data_plane *data_plane, struct plane *plane)
 	data_plane->plane = plane;
 	if (!plane)
 		log_error("cannot talk to the kernel: %s; allow sockets of AF_NETLINK where a unit "
-			  "or "
-			  "a container limits address families",
+			  "or a container limits address families",
 			strerror(-error));
 	return error;
 }

@@ -10,9 +10,9 @@
 struct endpoint;
 struct peer;
 
-/* What a plane's error says of the device: it has gone, or does not answer. What is asked of it next
- * would fail likewise, and take as long as an answer may; what was asked may have been done all the
- * same. */
+/* What a plane's error says of the device: it has gone, or does not answer. What is asked of it
+ * next would fail likewise, and take as long as an answer may; what was asked may have been done
+ * all the same. */
 bool device_is_lost(int error);
 
 /* One that could not be made; the plane has the text of the error. */

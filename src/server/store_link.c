@@ -113,23 +113,32 @@ static struct order *find_unsent(struct store_link *link, const struct subject *
 	return node ? hash_entry(node, struct order, node) : NULL;
 }
 
+static void fill(struct order *order, const struct storing_message *message, uint64_t sequence)
+{
+	order->message = *message;
+	order->message.version = STORING_VERSION;
+	order->message.sequence = sequence;
+}
+
 static struct order *add_order(struct store_link *link, const struct subject *subject,
 	const struct storing_message *message)
 {
-	struct order *order = malloc(sizeof *order);
+	struct order *order = calloc(1, sizeof *order);
 
 	if (!order) {
 		log_error("what was promised about %s is not stored: no memory",
 			ipv4_text(subject->inner.value ? subject->inner : subject->bind).s);
 		return NULL;
 	}
-	*order = (struct order){.message = *message};
-	order->message.version = STORING_VERSION;
-	order->message.sequence = ++link->last_sequence;
+	fill(order, message, ++link->last_sequence);
 	TAILQ_INSERT_TAIL(&link->orders, order, entry);
 	if (!link->next)
 		link->next = order;
 	link->n++;
+	if (message->operation != STORING_FREE_ALL) {
+		order->is_unsent = true;
+		hash_insert(&link->unsent, &order->node, subject, sizeof *subject);
+	}
 	return order;
 }
 
@@ -154,28 +163,18 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 {
 	const struct subject subject = subject_of(message);
 	struct order *order;
-	uint64_t sequence;
 
 	if (message->operation == STORING_FREE_ALL)
 		keep_apart(link);
 	order = find_unsent(link, &subject);
-	if (order) {
-		sequence = order->message.sequence;
-		order->message = *message;
-		order->message.version = STORING_VERSION;
-		order->message.sequence = sequence;
-		return sequence;
-	}
-	order = add_order(link, &subject, message);
+	if (order)
+		fill(order, message, order->message.sequence);
+	else
+		order = add_order(link, &subject, message);
 	if (!order)
 		return 0;
-	sequence = order->message.sequence;
-	if (message->operation != STORING_FREE_ALL) {
-		order->is_unsent = true;
-		hash_insert(&link->unsent, &order->node, &subject, sizeof subject);
-	}
 	send_orders(link);
-	return sequence;
+	return order->message.sequence;
 }
 
 size_t store_link_behind(const struct store_link *link)

@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,11 +48,11 @@ static bool has_hung_up(void)
 	return poll(&broker, 1, 0) > 0;
 }
 
-static int wait_for_broker(short events, int timeout_ms)
+static int wait_for_broker(short events)
 {
 	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = events};
 
-	return poll(&broker, 1, timeout_ms) < 0 && errno != EINTR ? -errno : 0;
+	return poll(&broker, 1, -1) < 0 && errno != EINTR ? -errno : 0;
 }
 
 static int tell(const struct storing_message *message)
@@ -61,7 +60,7 @@ static int tell(const struct storing_message *message)
 	int error;
 
 	while ((error = storing_send(STORE_FD_BROKER, message)) == -EAGAIN || error == -EINTR) {
-		error = wait_for_broker(POLLOUT, -1);
+		error = wait_for_broker(POLLOUT);
 		if (error < 0)
 			break;
 	}
@@ -213,7 +212,7 @@ static int serve(struct store *store)
 	int error = 0, end = 0;
 
 	while (error == 0 && end == 0) {
-		error = wait_for_broker(POLLIN, -1);
+		error = wait_for_broker(POLLIN);
 		if (error == 0)
 			end = read_orders(store);
 		/* What came before the end is written too. */
@@ -233,7 +232,7 @@ static int serve(struct store *store)
 
 static int read_config(struct store *store)
 {
-	int error = wait_for_broker(POLLIN, -1);
+	int error = wait_for_broker(POLLIN);
 
 	if (error == 0)
 		error = storing_receive_config(STORE_FD_BROKER, &store->config);
