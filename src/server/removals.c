@@ -134,10 +134,22 @@ static void log_failure(struct endpoint *endpoint, const struct peer *peer, int 
 			strerror(-error), plane_error(endpoint->plane), more.s);
 }
 
+void removals_release(struct endpoint *endpoint, struct ipv4 inner)
+{
+	pool_release(endpoint->pool, inner);
+	flow_purge_released(endpoint->flow_purge);
+}
+
+void removals_forget(struct endpoint *endpoint, struct peer *peer)
+{
+	promise_no_more(endpoint, peer);
+	removals_release(endpoint, peer->id.inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
 static void finish(struct removals *removals, struct peer *peer, int error)
 {
 	struct endpoint *endpoint = removals->endpoint;
-	struct ipv4 inner = peer->id.inner;
 	const char *reason = peer->removal_reason;
 
 	if (error < 0)
@@ -148,12 +160,9 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 		return;
 	}
 	log_info("%s: removed %s, address %s is free: %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, ipv4_text(inner).s, reason);
+		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, reason);
 	answer_waiters(endpoint, peer, IPC_OK);
-	promise_no_more(endpoint, peer);
-	pool_release(endpoint->pool, inner);
-	flow_purge_released(endpoint->flow_purge);
-	peers_remove(&endpoint->peers, peer);
+	removals_forget(endpoint, peer);
 }
 
 bool removals_flush(struct removals *removals)

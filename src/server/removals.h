@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "base/ipv4.h"
+
 struct endpoint;
 struct event_base;
 struct peer;
@@ -33,6 +35,13 @@ int removals_add(struct removals *removals, struct peer *peer, const char *reaso
 /* The peer is wanted again: takes it out of the queue. Who waited for its removal is told that it
  * went, as it is to come back. */
 void removals_cancel(struct removals *removals, struct peer *peer);
+
+/* Gives an address that nobody has any more back to the pool, and to the purge of its connections.
+ */
+void removals_release(struct endpoint *endpoint, struct ipv4 inner);
+/* Forgets a peer that certainly has nothing in the data plane: its address is promised to nobody
+ * any more, and released. Frees it; it must not be queued. */
+void removals_forget(struct endpoint *endpoint, struct peer *peer);
 
 /* Removes one batch. A peer that could not be removed leaves the queue and stays. Returns whether
  * more are queued. */

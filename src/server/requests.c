@@ -23,20 +23,6 @@ enum {
 	NEARLY_USED_UP = 80,
 };
 
-static void release(struct endpoint *endpoint, struct ipv4 inner)
-{
-	pool_release(endpoint->pool, inner);
-	flow_purge_released(endpoint->flow_purge);
-}
-
-/* Of a peer that certainly has nothing in the data plane. */
-static void forget(struct endpoint *endpoint, struct peer *peer)
-{
-	promise_no_more(endpoint, peer);
-	release(endpoint, peer->id.inner);
-	peers_remove(&endpoint->peers, peer);
-}
-
 /* Writes the peer to the device; one that has vanished is made again. What is found in its place
  * may be the old one, just about to go: hence more than once. */
 static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
@@ -144,7 +130,7 @@ static int connect_new(
 		if (peer)
 			give_up(endpoint, peer, error);
 		else
-			release(endpoint, id->inner);
+			removals_release(endpoint, id->inner);
 		return IPC_FAILED;
 	}
 	newcomers_add(&endpoint->newcomers, peer);
@@ -185,7 +171,7 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int err
 {
 	if (error != -ENODEV && peer->id.kind == PEER_IPIP && endpoint->device &&
 		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
-		forget(endpoint, peer);
+		removals_forget(endpoint, peer);
 }
 
 static enum ipc_status connect_again(

@@ -13,6 +13,7 @@
 #include "server/give_back.h"
 #include "server/promised.h"
 #include "server/promises.h"
+#include "server/removals.h"
 
 /* The peers to be made; those that were active last come first. */
 struct restoration {
@@ -87,9 +88,7 @@ static void give_up(void *context, const struct plane_peer *id, int error)
 		return;
 	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
 		peer_text(id).s, plane_error(endpoint->plane));
-	promise_no_more(endpoint, peer);
-	pool_release(endpoint->pool, id->inner);
-	peers_remove(&endpoint->peers, peer);
+	removals_forget(endpoint, peer);
 	restoration->n_failed++;
 }
 
