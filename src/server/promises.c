@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "server/endpoint.h"
+#include "server/held_answers.h"
 #include "server/store_link.h"
 
 enum {
@@ -88,19 +89,27 @@ void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint
 		promise_peer(endpoint, peer);
 }
 
-static void order_about(
+static uint64_t order_about(
 	const struct endpoint *endpoint, enum storing_operation operation, struct ipv4 inner)
 {
 	const struct storing_message order = {
 		.operation = operation, .peer = {.bind = endpoint->config.bind, .inner = inner}};
 
-	if (endpoint->store)
-		store_link_order(endpoint->store, &order);
+	return endpoint->store ? store_link_order(endpoint->store, &order) : 0;
 }
 
-void promise_no_more(const struct endpoint *endpoint, const struct peer *peer)
+uint64_t promise_no_more(const struct endpoint *endpoint, const struct peer *peer)
 {
-	order_about(endpoint, STORING_FREE_ADDRESS, peer->id.inner);
+	return order_about(endpoint, STORING_FREE_ADDRESS, peer->id.inner);
+}
+
+void promise_answer(const struct endpoint *endpoint, const struct reply_to *to, struct ipv4 address,
+	uint64_t sequence)
+{
+	if (sequence > 0 && endpoint->held)
+		held_answers_add(endpoint->held, to, address, sequence);
+	else
+		endpoint->answer(endpoint->answer_context, to, IPC_OK, address);
 }
 
 void promise_nobody(const struct endpoint *endpoint)

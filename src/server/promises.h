@@ -8,8 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ipv4.h"
+
 struct endpoint;
 struct peer;
+struct reply_to;
 
 /* The endpoint itself: its index, block, port and key. */
 void promise_endpoint(const struct endpoint *endpoint);
@@ -20,8 +23,17 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer);
 /* The peer has moved, or was active: written where it moved, else now and then. */
 void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint64_t now_ms);
 
-/* The peer is to have its address no longer. */
-void promise_no_more(const struct endpoint *endpoint, const struct peer *peer);
+/* The peer is to have its address no longer. Returns the store's sequence number of that; 0: there
+ * is no store. */
+uint64_t promise_no_more(const struct endpoint *endpoint, const struct peer *peer);
+
+/*
+ * Answers a request with IPC_OK and this address when what was ordered by then, up to this sequence
+ * number, is stored: what a client has been told must hold whoever dies. At once if the number is
+ * 0.
+ */
+void promise_answer(const struct endpoint *endpoint, const struct reply_to *to, struct ipv4 address,
+	uint64_t sequence);
 
 /* Nobody is to have an address of this endpoint. */
 void promise_nobody(const struct endpoint *endpoint);

@@ -142,7 +142,11 @@ void removals_release(struct endpoint *endpoint, struct ipv4 inner)
 
 void removals_forget(struct endpoint *endpoint, struct peer *peer)
 {
-	promise_no_more(endpoint, peer);
+	uint64_t sequence = promise_no_more(endpoint, peer);
+
+	for (struct waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
+		promise_answer(endpoint, &waiter->reply_to, (struct ipv4){0}, sequence);
+	free_waiters(peer);
 	removals_release(endpoint, peer->id.inner);
 	peers_remove(&endpoint->peers, peer);
 }
@@ -161,7 +165,6 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 	}
 	log_info("%s: removed %s, address %s is free: %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, reason);
-	answer_waiters(endpoint, peer, IPC_OK);
 	removals_forget(endpoint, peer);
 }
 

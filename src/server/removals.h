@@ -40,7 +40,8 @@ void removals_cancel(struct removals *removals, struct peer *peer);
  */
 void removals_release(struct endpoint *endpoint, struct ipv4 inner);
 /* Forgets a peer that certainly has nothing in the data plane: its address is promised to nobody
- * any more, and released. Frees it; it must not be queued. */
+ * any more, and released. Who waits for that is answered when it is stored: else a server that
+ * dies would have made the peer again. Frees it; it must not be queued. */
 void removals_forget(struct endpoint *endpoint, struct peer *peer);
 
 /* Removes one batch. A peer that could not be removed leaves the queue and stays. Returns whether

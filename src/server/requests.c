@@ -11,7 +11,6 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
-#include "server/held_answers.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/promises.h"
@@ -248,8 +247,8 @@ static void answer(
 static void answer_connect(struct endpoint *endpoint, const struct reply_to *reply_to, int status,
 	const struct given *given)
 {
-	if (status == IPC_OK && given->sequence > 0 && endpoint->held)
-		held_answers_add(endpoint->held, reply_to, given->address, given->sequence);
+	if (status == IPC_OK)
+		promise_answer(endpoint, reply_to, given->address, given->sequence);
 	else
 		answer(endpoint, reply_to, status, given->address);
 }

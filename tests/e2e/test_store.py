@@ -148,6 +148,18 @@ def test_whoever_dies_all_that_was_answered_is_kept(host, client):
     assert set(answered.items()) <= {(key, inner) for inner, key in promised(host).items()}
 
 
+def test_who_was_told_to_be_gone_does_not_come_back_whoever_dies(host, client):
+    """The only address there is can be had by the next one, who comes after a kill."""
+    host.start(block="10.100.0.0/30")
+    for _ in range(5):
+        api, key = host.api(client), random_key()
+        assert api.connect(key).status == 200
+        assert api.disconnect(key).status == 200
+        host.servers[-1].kill()
+        assert not promised(host)
+        host.start(block="10.100.0.0/30")
+
+
 def test_a_store_that_hangs_costs_a_client_its_wait_and_the_others_nothing(host, client):
     server = host.start("--store-wait=500ms")
     api = host.api(client)
