@@ -9,6 +9,7 @@ import tempfile
 
 from lib import kernel
 from lib.netns import Namespace
+from lib.process import status
 from lib.wait import until as wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -128,17 +129,6 @@ def set_addresses(space, interface, addresses):
     space.ip(f"link set {interface} up")
 
 
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return {name: value.strip() for name, value in (line.split(":", 1) for line in file)}
-
-
-def children_of(pid):
-    """Of a process with one thread that starts any; a device's is its helper."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(child) for child in file.read().split()]
-
-
 class Device:
     """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own."""
 
@@ -218,7 +208,7 @@ class Device:
         set_addresses(self.space, self.name, addresses)
 
     def status(self, field):
-        return status_of(self.process.pid)[field]
+        return status(self.process.pid)[field]
 
     def close(self):
         if self.process.poll() is None:

@@ -13,9 +13,10 @@ import handover
 import pytest
 from handover import Between, Record, kill, pauses_ms, replace, replaced
 from lib import noise, packets
+from lib.process import children, status
 from lib.wait import until
-from net import (INNER, IPIP_INNER, OUTER, Device, Transfer, children_of, connect_ipip,
-                 has_fast_path, make_pair, ping, status_of)
+from net import (INNER, IPIP_INNER, OUTER, Device, Transfer, connect_ipip, has_fast_path, make_pair,
+                 ping)
 
 SEQUENCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sequence.py")
 A_SECOND = 1000
@@ -196,7 +197,7 @@ def test_ipip_goes_on(network):
 def bpf_objects(pid):
     """What a device's process and its helper have of BPF, by the kernel's numbers."""
     found = set()
-    for one in [pid, *children_of(pid)]:
+    for one in [pid, *children(pid)]:
         for entry in os.listdir(f"/proc/{one}/fdinfo"):
             # some files are open for a moment only
             with contextlib.suppress(FileNotFoundError), \
@@ -285,10 +286,10 @@ def test_the_new_process_has_given_up_its_rights(network):
     a, _ = make_pair(network)
     with Between(a, lambda side, records: records) as between:
         replaced(a)
-    status = status_of(between.new_pid)
-    assert status["Seccomp"] == "2"
-    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    assert status["Uid"].split()[1] != "0"
+    found = status(between.new_pid)
+    assert found["Seccomp"] == "2"
+    assert int(found["CapEff"], 16) == int(found["CapPrm"], 16) == 0
+    assert found["Uid"].split()[1] != "0"
 
 
 def test_its_files_are_gone_at_the_end(network):

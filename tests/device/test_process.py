@@ -11,7 +11,8 @@ import time
 import pytest
 
 from lib import inject, kernel
-from net import DEVICE, INNER, OUTER, Device, children_of, connect, make_pair, ping, run, wait_until
+from lib.process import children
+from net import DEVICE, INNER, OUTER, Device, connect, make_pair, ping, run, wait_until
 
 
 def test_it_has_no_capabilities_and_a_system_call_filter(network):
@@ -311,7 +312,7 @@ SET_GSO_SIZE, LOOPBACK = 3, 1  # likewise; the number of lo
 
 def helper_of(device):
     """Its process, and the device's end of the socket to it."""
-    (helper,) = children_of(device.process.pid)
+    (helper,) = children(device.process.pid)
     for entry in os.listdir(f"/proc/{device.process.pid}/fd"):
         try:
             taken = inject.take(device.process.pid, int(entry))

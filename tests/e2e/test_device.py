@@ -12,7 +12,7 @@ import pytest
 from lab.api import PASSWORD
 from lab.tunnels import random_key
 from lib import wait
-from test_gates import status
+from lib.process import status
 
 pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
 

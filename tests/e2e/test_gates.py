@@ -13,11 +13,7 @@ from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
 from lib import wait
 from lib.netns import stop
-
-
-def status(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+from lib.process import children, status
 
 
 @pytest.mark.sanitize
@@ -88,11 +84,10 @@ def test_what_may_be_taken_over_reads_no_terminal(host):
                            stdout=writer, stderr=subprocess.PIPE)
     try:
         assert any(b"ready" in line for line in iter(server.stderr.readline, b""))
-        with open(f"/proc/{server.pid}/task/{server.pid}/children", encoding="ascii") as file:
-            children = [f"/proc/{pid}" for pid in file.read().split()]
-        assert len(children) >= 2
-        for child in children:
-            assert {os.readlink(f"{child}/fd/{fd}") for fd in (0, 1)} == {"/dev/null"}
+        found = children(server.pid)
+        assert len(found) >= 2
+        for child in found:
+            assert {os.readlink(f"/proc/{child}/fd/{fd}") for fd in (0, 1)} == {"/dev/null"}
     finally:
         os.close(reader)
         os.close(writer)

@@ -12,6 +12,7 @@ from lab.api import PORT
 from lab.server import BLOCK
 from lib import wait
 from lib.netns import stop
+from lib.process import children
 
 DRAINS = 10  # seconds: for requests in flight
 SLACK = 10  # for a machine that has much else to do
@@ -48,16 +49,10 @@ def cause_lines(node, address, n):
     node.ns.enter(connect)
 
 
-def pids_of(process):
-    path = f"/proc/{process.pid}/task/{process.pid}/children"
-    with open(path, encoding="ascii") as file:
-        return [process.pid, *map(int, file.read().split())]
-
-
 def assert_goes_on_and_stops(host, node, process):
     try:
         wait.until(lambda: serves(host, node), 60, "it serves")
-        pids = pids_of(process)
+        pids = [process.pid, *children(process.pid)]
         cause_lines(node, host.address, MANY)
         assert serves(host, node), "it waits for the log"
         tunnel = host.tunnel("ipip", node).up()

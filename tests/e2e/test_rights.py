@@ -8,6 +8,7 @@ import pytest
 
 from lab.client import Machine
 from lib import inject, wait
+from lib.process import status
 
 # linux/capability.h: NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SETGID, SETUID, SETPCAP, KILL
 OWN = sum(1 << number for number in (10, 12, 13, 6, 7, 8, 5))
@@ -39,12 +40,6 @@ def fixture_bystander():
     yield process
     process.kill()
     process.wait()
-
-
-def status(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return {name: value.strip() for name, value in
-            (line.split(":", 1) for line in text.splitlines())}
 
 
 def assert_has_no_more_than(pid, bounding):

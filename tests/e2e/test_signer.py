@@ -15,7 +15,8 @@ from lab.tunnels import random_key
 from lib import wait
 from lib.inject import take
 from lib.memory import holds, private_number
-from test_gates import served, status
+from lib.process import status
+from test_gates import served
 from test_show import shown
 
 KILLED = ["signer .* killed"]

@@ -14,7 +14,7 @@ import pytest
 
 from lab.tunnels import random_key
 from lib import wait
-from test_gates import status
+from lib.process import status
 
 BACK = 15
 STORE_WAIT = 0.2  # --store-wait, in seconds

@@ -13,6 +13,8 @@ import time
 from collections import namedtuple
 from dataclasses import dataclass, field
 
+from lib.process import status
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("GATE", str(ROOT / "build/tests/gate/gate-alone"))
 with open(PROGRAM, "rb") as program:
@@ -127,8 +129,11 @@ class Signer:
         assert version == SIGNING_VERSION
         return tuple(notice)
 
-    def ping(self):
+    def send_ping(self):
         self.broker.send(SIGNER_NOTICE.pack(SIGNING_VERSION, SIGNER_PING, 0, 0, 0))
+
+    def ping(self):
+        self.send_ping()
         return self.hear() == (SIGNER_ALIVE, 0, 0, 0)
 
     def log(self):
@@ -292,8 +297,7 @@ class Gate:
         return self.exit_status
 
     def status(self):
-        with open(f"/proc/{self.pid}/status") as file:
-            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        return status(self.pid)
 
     def memory(self):
         """KB in memory."""

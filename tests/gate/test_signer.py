@@ -17,6 +17,7 @@ import pytest
 import harness
 from harness import head, post, read_answer, wrap
 from lib.memory import holds, private_number
+from lib.process import status
 
 REQUEST = struct.Struct("=IHHQII256s")
 REPLY = struct.Struct("=IHHQ1024s")
@@ -90,11 +91,6 @@ def verifies(folder, certificate, content, signature, *options):
     return subprocess.run(
         ["openssl", "dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", *options, "content"],
         cwd=folder, capture_output=True).returncode == 0
-
-
-def status(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 # What it signs.
@@ -184,7 +180,7 @@ def test_a_gate_that_floods_it_keeps_no_other_waiting(signer):
         thread.start()
     for _ in range(100):
         assert other.sign(VERIFY_13)
-    signer.broker.send(harness.SIGNER_NOTICE.pack(harness.SIGNING_VERSION, harness.SIGNER_PING, 0, 0, 0))
+    signer.send_ping()
     heard = signer.hear()  # nor the broker, but that it may be dropped before, for not reading
     assert harness.SIGNER_ALIVE in (heard[0], heard[0] == harness.SIGNER_DROPPED and signer.hear()[0])
     ends.set()

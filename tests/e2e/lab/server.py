@@ -18,6 +18,7 @@ from lab.ends import ask
 from lab.tunnels import TUNNELS
 from lib import wait
 from lib.netns import stop
+from lib.process import children, status
 from lib.ruleset import lasting
 
 BLOCK = "10.100.0.0/16"
@@ -99,8 +100,7 @@ class Server:
 
     def children(self):
         """The pids of the processes that it started."""
-        path = f"/proc/{self.pid}/task/{self.pid}/children"
-        return [int(pid) for pid in pathlib.Path(path).read_text(encoding="ascii").split()]
+        return children(self.pid)
 
     def children_called(self, command):
         """The pids of those that are `vprox COMMAND`, or the program vprox-COMMAND."""
@@ -321,10 +321,9 @@ def command_line(pid):
 
 def parent(pid):
     try:
-        text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        return int(status(pid)["PPid"])
     except OSError:
         return None
-    return int(re.search(r"^PPid:\s*(\d+)", text, re.MULTILINE).group(1))
 
 
 def without_counters(text):
