@@ -8,6 +8,8 @@ import signal
 import socket
 import struct
 
+from lib import wait
+
 CAN_INJECT = platform.machine() == "x86_64"
 
 PTRACE_PEEKTEXT, PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS = 1, 9, 12, 13
@@ -62,14 +64,22 @@ def wait_stopped(pid):
     assert os.WIFSTOPPED(status), status
 
 
+def attach_in_system_call(pid):
+    """Stops it and returns its registers, unless it is not in a system call just then."""
+    ptrace(PTRACE_ATTACH, pid)
+    wait_stopped(pid)
+    registers = get_registers(pid)
+    word = struct.pack("q", ptrace(PTRACE_PEEKTEXT, pid, registers[RIP] - len(SYSCALL)))
+    if word.startswith(SYSCALL):
+        return registers
+    ptrace(PTRACE_DETACH, pid)
+    return None
+
+
 def system_call(pid, name, *arguments):
     """Its result, a negative errno if it failed. Raises Killed if the process has ended by it. The
     process goes on where it was."""
-    ptrace(PTRACE_ATTACH, pid)
-    wait_stopped(pid)
-    before = get_registers(pid)
-    word = struct.pack("q", ptrace(PTRACE_PEEKTEXT, pid, before[RIP] - len(SYSCALL)))
-    assert word.startswith(SYSCALL), "it does not wait in a system call"
+    before = wait.until(lambda: attach_in_system_call(pid), what="a system call that it waits in")
     registers = list(before)
     registers[RIP] -= len(SYSCALL)
     registers[RAX], registers[ORIG_RAX] = CALLS[name], NONE
