@@ -151,17 +151,34 @@ static void clean_socket(struct cleaning *cleaning, const char *path)
 }
 
 /* Whether it is the socket of vprox<i>. */
-static bool is_device_socket(const char *file)
+static bool is_device_socket(const char *file, unsigned int *index)
 {
 	struct plane_name name;
 	size_t length = strlen(file);
-	unsigned int index;
 
 	if (length <= strlen(socket_suffix) || length - strlen(socket_suffix) >= sizeof name.s ||
 		strcmp(file + length - strlen(socket_suffix), socket_suffix) != 0)
 		return false;
 	snprintf(name.s, sizeof name.s, "%.*s", (int)(length - strlen(socket_suffix)), file);
-	return plane_parse_device_name(name.s, &index);
+	return plane_parse_device_name(name.s, index);
+}
+
+/* Whether it was the last plane's, the embedded one's, which are those with a socket. */
+static bool was_a_leftover(const struct cleaning *cleaning, unsigned int index)
+{
+	for (size_t i = 0; i < cleaning->n_leftovers; i++)
+		if (cleaning->leftovers[i].index == index)
+			return true;
+	return false;
+}
+
+/* A device takes its socket away while it ends: what it has not come to yet is no find. */
+static void clean_device_socket(struct cleaning *cleaning, const char *path, unsigned int index)
+{
+	if (!was_a_leftover(cleaning, index))
+		clean_socket(cleaning, path);
+	else if (!cleaning->dry_run && is_stale(path))
+		unlink(path);
 }
 
 static void clean_sockets(struct cleaning *cleaning)
@@ -169,13 +186,14 @@ static void clean_sockets(struct cleaning *cleaning)
 	char path[sizeof device_sockets + 1 + sizeof(((struct dirent *)NULL)->d_name)];
 	DIR *folder = opendir(device_sockets);
 	const struct dirent *entry;
+	unsigned int index;
 
 	clean_socket(cleaning, REPORT_SOCKET);
 	while (folder && (entry = readdir(folder))) {
-		if (!is_device_socket(entry->d_name))
+		if (!is_device_socket(entry->d_name, &index))
 			continue;
 		snprintf(path, sizeof path, "%s/%s", device_sockets, entry->d_name);
-		clean_socket(cleaning, path);
+		clean_device_socket(cleaning, path, index);
 	}
 	if (folder)
 		closedir(folder);
