@@ -13,7 +13,7 @@
 #include "base/key.h"
 
 enum {
-	STORING_VERSION = 1,
+	STORING_VERSION = 2,
 	STORED_NAME_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 
@@ -66,6 +66,9 @@ struct stored_endpoint {
 	uint32_t reserved; /* zero */
 	struct key private_key; /* of WireGuard */
 	uint64_t epoch; /* grows with each host that holds the address */
+	/* No handshake begun with this key has a later timestamp (WireGuard paper 5.1): s since
+	 * 1970; 0: not known. Ahead of what was used, by what is reserved. */
+	uint64_t floor_s;
 };
 
 struct stored_peer {

@@ -13,12 +13,13 @@
 #include <sqlite3.h>
 
 enum {
-	SCHEMA_VERSION = 1, /* user_version; 0 is a file without tables */
+	SCHEMA_VERSION = 2, /* user_version; 0 is a file without tables */
 	BUSY_MS = 1000, /* for somebody who reads it, and is slow */
 	ERROR_SIZE = 256,
 };
 
-static const char schema[] =
+/* Each brings a file of the version that is its number to the next one. */
+static const char *const steps[SCHEMA_VERSION] = {
 	"CREATE TABLE endpoint (address TEXT PRIMARY KEY, number INTEGER NOT NULL,"
 	" block TEXT NOT NULL, port INTEGER NOT NULL, private_key TEXT NOT NULL,"
 	" epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
@@ -28,8 +29,9 @@ static const char schema[] =
 	" PRIMARY KEY (endpoint, inner_address)) STRICT, WITHOUT ROWID;"
 	/* The rowid grows: the address freed longest ago has the smallest. */
 	"CREATE TABLE freed (place INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
-	" inner_address TEXT NOT NULL, UNIQUE (endpoint, inner_address)) STRICT;"
-	"PRAGMA user_version = 1;";
+	" inner_address TEXT NOT NULL, UNIQUE (endpoint, inner_address)) STRICT;",
+	"ALTER TABLE endpoint ADD COLUMN handshake_floor INTEGER NOT NULL DEFAULT 0;",
+};
 
 enum statement {
 	PUT_ENDPOINT,
@@ -43,7 +45,7 @@ enum statement {
 };
 
 static const char *const texts[N_STATEMENTS] = {
-	[PUT_ENDPOINT] = "INSERT OR REPLACE INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[PUT_ENDPOINT] = "INSERT OR REPLACE INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[PUT_PEER] = "INSERT OR REPLACE INTO peer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[UNFREE] = "DELETE FROM freed WHERE endpoint = ?1 AND inner_address = ?2",
 	[DELETE_PEER] = "DELETE FROM peer WHERE endpoint = ?1 AND inner_address = ?2",
@@ -111,6 +113,14 @@ static int read_version(struct database *database, int *version)
 	return error_of(database, result);
 }
 
+static int write_version(struct database *database, int version)
+{
+	char text[sizeof "PRAGMA user_version = " + 3 * sizeof version];
+
+	snprintf(text, sizeof text, "PRAGMA user_version = %d", version);
+	return execute(database, text);
+}
+
 /* All that an older version's file lacks is added here, a version at a time. */
 static int bring_up_to_date(struct database *database)
 {
@@ -118,17 +128,19 @@ static int bring_up_to_date(struct database *database)
 
 	if (error < 0 || version == SCHEMA_VERSION)
 		return error;
-	if (version != 0) {
+	if (version < 0 || version > SCHEMA_VERSION) {
 		snprintf(database->error, sizeof database->error,
 			"its tables are of version %d, which is not known here", version);
 		return -EBADMSG;
 	}
 	error = execute(database, "BEGIN IMMEDIATE");
+	for (int i = version; i < SCHEMA_VERSION && error == 0; i++)
+		error = execute(database, steps[i]);
 	if (error == 0)
-		error = execute(database, schema);
+		error = write_version(database, SCHEMA_VERSION);
 	if (error == 0)
 		error = execute(database, "COMMIT");
-	database->is_new = error == 0;
+	database->is_new = error == 0 && version == 0;
 	return error;
 }
 
@@ -228,6 +240,7 @@ static int put_endpoint(struct database *database, const struct stored_endpoint 
 	sqlite3_bind_int64(statement, 4, endpoint->port);
 	bind_text(statement, 5, key_text(&endpoint->private_key).s);
 	sqlite3_bind_int64(statement, 6, (sqlite3_int64)endpoint->epoch);
+	sqlite3_bind_int64(statement, 7, (sqlite3_int64)endpoint->floor_s);
 	return run(database, PUT_ENDPOINT);
 }
 
@@ -344,6 +357,7 @@ static void read_endpoint(sqlite3_stmt *row, struct storing_message *message)
 	endpoint->port = (uint32_t)sqlite3_column_int64(row, 3);
 	endpoint->private_key = column_key(row, 4);
 	endpoint->epoch = (uint64_t)sqlite3_column_int64(row, 5);
+	endpoint->floor_s = (uint64_t)sqlite3_column_int64(row, 6);
 }
 
 static uint32_t column_kind(sqlite3_stmt *row, int column)
@@ -408,7 +422,8 @@ static int load_table(struct database *database, const struct table *table, data
 int database_load(struct database *database, database_row_fn *row, void *context, size_t *n_invalid)
 {
 	static const struct table tables[] = {
-		{"SELECT address, number, block, port, private_key, epoch FROM endpoint",
+		{"SELECT address, number, block, port, private_key, epoch, handshake_floor"
+		 " FROM endpoint",
 			read_endpoint},
 		{"SELECT endpoint, inner_address, kind, public_key, remote_address, outer_address,"
 		 " outer_port, made, active, name FROM peer",

@@ -278,7 +278,7 @@ def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):
     before = api.connect(random_key()).json["ServerPublicKey"]
     reboot(host)
     with edited(host) as database:
-        database.execute("INSERT INTO endpoint VALUES ('1.2.3.4', 9, '10.9.0.0/24', 9, ?, 0)",
+        database.execute("INSERT INTO endpoint VALUES ('1.2.3.4', 9, '10.9.0.0/24', 9, ?, 0, 0)",
                          (random_key(),))
     host.start()
     assert api.connect(random_key()).json["ServerPublicKey"] == before

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "store/database.h"
 
 enum { MANY = 1000 };
@@ -104,7 +106,8 @@ static void what_is_written_is_read_by_the_next_one(void **state)
 			.index = 3,
 			.port = 50230,
 			.private_key = {{7}},
-			.epoch = 12},
+			.epoch = 12,
+			.floor_s = 1795000002},
 	};
 	struct storing_message peer = about(STORING_PUT_PEER, bind_address, 2), ipip = peer;
 	const struct rows *rows;
@@ -204,6 +207,42 @@ static void of_several_orders_all_are_written_or_none(void **state)
 	database_close(database);
 }
 
+/* As 0.2's first store made it, with one row. */
+static const char first_version[] =
+	"CREATE TABLE endpoint (address TEXT PRIMARY KEY, number INTEGER NOT NULL,"
+	" block TEXT NOT NULL, port INTEGER NOT NULL, private_key TEXT NOT NULL,"
+	" epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE peer (endpoint TEXT NOT NULL, inner_address TEXT NOT NULL,"
+	" kind TEXT NOT NULL, public_key TEXT, remote_address TEXT, outer_address TEXT,"
+	" outer_port INTEGER, made INTEGER NOT NULL, active INTEGER NOT NULL, name TEXT NOT NULL,"
+	" PRIMARY KEY (endpoint, inner_address)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE freed (place INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
+	" inner_address TEXT NOT NULL, UNIQUE (endpoint, inner_address)) STRICT;"
+	"INSERT INTO endpoint VALUES ('203.0.113.7', 3, '10.100.0.0/16', 50230,"
+	" 'BwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 12);"
+	"PRAGMA user_version = 1;";
+
+static void a_file_of_an_older_version_keeps_what_is_in_it_and_gets_what_it_lacks(void **state)
+{
+	struct database *database;
+	const struct rows *rows;
+	sqlite3 *sqlite;
+
+	assert_int_equal(sqlite3_open(file_in(*state), &sqlite), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sqlite, first_version, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sqlite);
+	for (int i = 0; i < 2; i++) {
+		database = open_in(*state);
+		assert_false(database_is_new(database));
+		rows = load(database);
+		assert_int_equal(rows->n, 1);
+		assert_int_equal(rows->messages[0].endpoint.bind.value, bind_address.value);
+		assert_int_equal(rows->messages[0].endpoint.epoch, 12);
+		assert_int_equal(rows->messages[0].endpoint.floor_s, 0);
+		database_close(database);
+	}
+}
+
 static void a_file_that_is_none_is_damaged(void **state)
 {
 	struct database *database;
@@ -230,6 +269,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(freeing_all_is_of_one_endpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_several_orders_all_are_written_or_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_of_an_older_version_keeps_what_is_in_it_and_gets_what_it_lacks,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_is_none_is_damaged, set_up, tear_down),
 	};
 
