@@ -32,6 +32,7 @@
 #include "base/log_timer.h"
 #include "base/notify.h"
 #include "base/rights.h"
+#include "base/signals.h"
 #include "base/version.h"
 #include "client/backoff.h"
 #include "client/grant_report.h"
@@ -352,6 +353,8 @@ static int add_events(struct client *client)
 	bool ok = true;
 
 	for (size_t i = 0; i < N_SIGNALS && ok; i++) {
+		if (stop_signals[i] == SIGHUP && signals_is_ignored(SIGHUP))
+			continue; /* under nohup(1) */
 		client->stop_signals[i] =
 			evsignal_new(client->base, stop_signals[i], on_signal, client);
 		ok = client->stop_signals[i] && event_add(client->stop_signals[i], NULL) == 0;

@@ -35,16 +35,14 @@ static int make_folder_of(const char *path)
 	return file_make_folder(folder, FOLDER_MODE);
 }
 
-static int open_file(const char *path, FILE **file)
+/* Locked, so that no line is seen or written in part. */
+static int open_file(const char *path, int flags, const char *mode, int lock, FILE **file)
 {
-	int error = make_folder_of(path);
-	int fd = error < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, FILE_MODE);
+	int fd = open(path, flags | O_CLOEXEC, FILE_MODE), error;
 
-	if (error < 0)
-		return error;
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX) < 0 || !(*file = fdopen(fd, "a+"))) {
+	if (flock(fd, lock) < 0 || !(*file = fdopen(fd, mode))) {
 		error = -errno;
 		close(fd);
 		return error;
@@ -110,12 +108,25 @@ static int find(FILE *file, const char *server, const struct pin *pin, struct pi
 	return ferror(file) ? -EIO : result;
 }
 
-int known_servers_check(
-	const char *path, const char *server, const struct pin *pin, struct pin *former)
+/* Needs to write nothing: /var may be read-only. */
+static int look_up(const char *path, const char *server, const struct pin *pin, struct pin *former)
 {
 	auto_fclose FILE *file = NULL;
-	int result = open_file(path, &file);
+	int error = open_file(path, O_RDONLY, "r", LOCK_SH, &file);
 
+	if (error == -ENOENT)
+		return SERVER_NEW;
+	return error < 0 ? error : find(file, server, pin, former);
+}
+
+/* Once more looked up, as another client may just have remembered it. */
+static int remember(const char *path, const char *server, const struct pin *pin, struct pin *former)
+{
+	auto_fclose FILE *file = NULL;
+	int result = make_folder_of(path);
+
+	if (result == 0)
+		result = open_file(path, O_RDWR | O_CREAT | O_APPEND, "a+", LOCK_EX, &file);
 	if (result == 0)
 		result = find(file, server, pin, former);
 	if (result == SERVER_NEW) {
@@ -124,4 +135,12 @@ int known_servers_check(
 		result = error < 0 ? error : SERVER_NEW;
 	}
 	return result;
+}
+
+int known_servers_check(
+	const char *path, const char *server, const struct pin *pin, struct pin *former)
+{
+	int result = look_up(path, server, pin, former);
+
+	return result == SERVER_NEW ? remember(path, server, pin, former) : result;
 }

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/signals.h"
 #include "device/control_loop.h"
 #include "device/handover_give.h"
 #include "device/handover_socket.h"
@@ -61,7 +62,9 @@ static int open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	/* blocked, it would come all the same */
+	if (!signals_is_ignored(SIGHUP))
+		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC);

@@ -18,6 +18,7 @@
 #include "base/log_timer.h"
 #include "base/notify.h"
 #include "base/rights.h"
+#include "base/signals.h"
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
@@ -283,6 +284,8 @@ static int add_events(struct broker *broker)
 	bool ok = true;
 
 	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals && ok; i++) {
+		if (stop_signals[i] == SIGHUP && signals_is_ignored(SIGHUP))
+			continue; /* under nohup(1) */
 		broker->stop_signals[i] =
 			evsignal_new(broker->base, stop_signals[i], on_signal, broker);
 		ok = broker->stop_signals[i] && event_add(broker->stop_signals[i], NULL) == 0;

@@ -413,6 +413,18 @@ def test_a_server_may_be_named(host, machine, kind):
     assert machine.known_servers.read_text() == f"proxy.example {pins_of(server)[0]}\n"
 
 
+def test_a_server_that_is_known_needs_nothing_written(host, machine):
+    """An image whose /var is read-only; the server's key was put there when it was made."""
+    host.start()
+    machine.connect(host.address).up().stop()
+    read_only = machine.script("mount -o remount,bind,ro /var/lib && ! touch /var/lib/x || exit 9")
+    machine.connect(host.address, program=read_only).up().stop()
+    machine.known_servers.write_text("")
+    client = machine.connect(host.address, program=read_only)
+    assert client.wait() == 1
+    assert "Read-only file system" in client.log
+
+
 def test_a_wrong_password_ends_the_client(host, machine):
     host.start()
     before = machine.snapshot()

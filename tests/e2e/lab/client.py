@@ -23,15 +23,17 @@ STOP_SECONDS = 20
 class Client:
     """One `vprox connect`."""
 
-    def __init__(self, machine, words, environment, device):
+    def __init__(self, machine, words, environment, device, program=None):
+        """program: what to start instead of vprox."""
         self.machine = machine
         self.device = device
         number = len(machine.clients)
         self.log_path = machine.state / f"log-{number}"
         self.out_path = machine.state / f"out-{number}"
         with open(self.log_path, "wb") as log, open(self.out_path, "wb") as out:
-            self.process = machine.ns.popen([machine.options.vprox, *words], machine.mounts,
-                                            env=environment, stdout=out, stderr=log)
+            self.process = machine.ns.popen([program or machine.options.vprox, *words],
+                                            machine.mounts, env=environment, stdout=out,
+                                            stderr=log)
 
     @property
     def log(self):
@@ -130,13 +132,21 @@ class Machine:
             environment["VPROX_PASSWORD"] = password
         return environment
 
-    def connect(self, server, arguments="", kind="wireguard", device="vprox0", password=PASSWORD):
+    def connect(self, server, arguments="", kind="wireguard", device="vprox0", password=PASSWORD,
+                program=None):
         """Starts a client, and does not wait for it."""
         words = ["connect", server, f"--tunnel={kind}", f"--plane={self.options.plane}",
                  f"--interface={device}", "--log-level=debug", *shlex.split(arguments)]
-        client = Client(self, words, self.environment(password), device)
+        client = Client(self, words, self.environment(password), device, program)
         self.clients.append(client)
         return client
+
+    def script(self, first):
+        """A program that does what is first, a line for the shell, and is vprox then."""
+        path = self.state / "started"
+        path.write_text(f'#!/bin/sh\n{first}\nexec {self.options.vprox} "$@"\n')
+        path.chmod(0o755)
+        return path
 
     def run(self, arguments, password=PASSWORD):
         """Runs `vprox connect ARGUMENTS` to its end: (exit status, output of both kinds)."""
