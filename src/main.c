@@ -17,11 +17,12 @@ static const struct command *const commands[] = {
 	&command_show,
 	&command_list,
 	&command_clean,
+	&command_fleet_key,
 };
 
 enum {
 	N_COMMANDS = sizeof commands / sizeof *commands,
-	SUMMARY_COLUMN = 11,
+	SUMMARY_COLUMN = 13,
 	OPTION_COLUMN = 17,
 };
 

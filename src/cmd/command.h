@@ -73,6 +73,7 @@ struct option_use {
 extern const struct command command_clean;
 extern const struct command command_connect;
 extern const struct command command_device;
+extern const struct command command_fleet_key;
 extern const struct command command_list;
 extern const struct command command_server;
 extern const struct command command_show;

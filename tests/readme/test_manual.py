@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 VPROX = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve() / "vprox"
-COMMANDS = {"server", "connect", "device", "show", "list", "clean"}
+COMMANDS = {"server", "connect", "device", "show", "list", "clean", "fleet-key"}
 COLUMNS = 80
 
 
@@ -54,13 +54,13 @@ def page_of(command):
 
 
 def test_the_help_names_every_command():
-    assert set(re.findall(r"^  ([a-z]+) ", run("--help").stdout, re.MULTILINE)) == COMMANDS
+    assert set(re.findall(r"^  ([a-z-]+) ", run("--help").stdout, re.MULTILINE)) == COMMANDS
     assert set(run("completion").stdout.split()) == COMMANDS
 
 
 def test_the_manual_page_names_every_command():
     page = (ROOT / "man/vprox.8").read_text()
-    assert set(re.findall(r"^\.It Cm (\w+)", page, re.MULTILINE)) == COMMANDS | {"help"}
+    assert set(re.findall(r"^\.It Cm ([\w-]+)", page, re.MULTILINE)) == COMMANDS | {"help"}
     for command in COMMANDS:
         assert f".Xr vprox-{command} 8 ." in page
         assert (ROOT / f"man/vprox-{command}.8").exists()
