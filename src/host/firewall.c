@@ -60,6 +60,23 @@ static int digest_tables(uint8_t digest[FIREWALL_DIGEST_SIZE])
 	return error;
 }
 
+bool firewall_can_find_sockets(void)
+{
+	static const char probe[] = "table ip vprox_probe {\n"
+				    "\tchain input {\n"
+				    "\t\ttype filter hook input priority mangle; policy accept;\n"
+				    "\t\tsocket wildcard { 0, 1 } accept\n"
+				    "\t}\n"
+				    "}\n";
+	bool can = nft_would_run(probe);
+
+	if (!can)
+		log_warning("this kernel's nftables cannot look for sockets (nft_socket): what "
+			    "belongs to a connection that this host does not know of is answered "
+			    "with a reset, also if another host has it");
+	return can;
+}
+
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
 	auto_free char *text = text_of_tables(config);

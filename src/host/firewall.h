@@ -24,6 +24,10 @@ struct firewall_state {
 	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of both tables */
 };
 
+/* Whether this kernel has what drops packets of connections that are not here (nft_socket). Where
+ * it has not, they are answered, as without us, which is logged. */
+bool firewall_can_find_sockets(void);
+
 /* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */
 int firewall_load(const struct host_config *config, struct firewall_state *state);
 

@@ -226,8 +226,26 @@ static void write_forward(FILE *out, const struct host_config *config)
 		out);
 }
 
-static void write_input(FILE *out)
+/*
+ * What goes on in a connection of which neither connection tracking nor a socket of the host knows
+ * is a client's, tracked by the host that had the address before, or by this one before it was
+ * booted: a reset or a "port unreachable" would end it. It is dropped, and sent again until it is
+ * known. The tunnels' own packets are untracked, and pass by.
+ */
+static void write_unknown(FILE *out)
 {
+	fputs("\tchain unknown {\n"
+	      "\t\tsocket wildcard { 0, 1 } return\n"
+	      "\t\ttcp flags & (fin | syn | rst | ack) == syn return\n"
+	      "\t\tmeta l4proto { tcp, udp } drop\n"
+	      "\t}\n",
+		out);
+}
+
+static void write_input(FILE *out, const struct host_config *config)
+{
+	if (config->finds_sockets)
+		write_unknown(out);
 	fputs("\tchain out_of_tunnel_to_host {\n"
 	      "\t\t" GOES_ON "reject with tcp reset\n"
 	      "\t\tjump to_host\n"
@@ -235,9 +253,11 @@ static void write_input(FILE *out)
 	      "\t}\n"
 	      "\tchain input {\n"
 	      "\t\ttype filter hook input priority mangle; policy accept;\n"
-	      "\t\tiifname @tunnels goto out_of_tunnel_to_host\n"
-	      "\t}\n",
+	      "\t\tiifname @tunnels goto out_of_tunnel_to_host\n",
 		out);
+	if (config->finds_sockets)
+		fputs("\t\tct state { invalid, new } ip daddr @binds jump unknown\n", out);
+	fputs("\t}\n", out);
 }
 
 /*
@@ -303,7 +323,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	write_prerouting(out, config);
 	write_wireguard_source(out);
 	write_output(out);
-	write_input(out);
+	write_input(out, config);
 	write_forward(out, config);
 	write_postrouting(out, config);
 	fputs("}\n", out);

@@ -147,6 +147,7 @@ static int prepare_firewall(struct host *host)
 {
 	int error;
 
+	host->config.finds_sockets = firewall_can_find_sockets();
 	error = firewall_load(&host->config, &host->firewall_state);
 	if (error < 0)
 		return error;

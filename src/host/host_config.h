@@ -22,4 +22,5 @@ struct host_config {
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
 	bool allow_peer_to_peer;
 	struct egress_policy policy;
+	bool finds_sockets; /* the kernel's nftables can look for a packet's socket; host.c's */
 };

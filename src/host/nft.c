@@ -20,7 +20,7 @@ static void keep_first_line(const char *message, struct nft_error *error)
 	snprintf(error->text, sizeof error->text, "%.*s", (int)length, message);
 }
 
-int nft_run(const char *commands, struct nft_error *error)
+static int run(const char *commands, bool dry_run, struct nft_error *error)
 {
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	int result = 0;
@@ -29,6 +29,7 @@ int nft_run(const char *commands, struct nft_error *error)
 		snprintf(error->text, sizeof error->text, "out of memory");
 		return -ENOMEM;
 	}
+	nft_ctx_set_dry_run(nft, dry_run);
 	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
 		snprintf(error->text, sizeof error->text, "out of memory");
 		result = -ENOMEM;
@@ -45,4 +46,16 @@ out:
 	malloc_trim(0);
 #endif
 	return result;
+}
+
+int nft_run(const char *commands, struct nft_error *error)
+{
+	return run(commands, false, error);
+}
+
+bool nft_would_run(const char *commands)
+{
+	struct nft_error error;
+
+	return run(commands, true, &error) == 0;
 }

@@ -13,7 +13,8 @@ from lab.tunnels import random_key
 from lab.world import NEIGHBOUR
 from lib import wait
 from lib.capture import Capture, mac_of, send, send_routed
-from lib.packets import ICMP, IPIP, TCP, UDP, ipv4, syn_packet, udp_packet
+from lib.packets import (ACK, FIN, ICMP, IPIP, PSH, SYN, TCP, UDP, ipv4, syn_packet, tcp,
+                         udp_packet)
 
 pytestmark = pytest.mark.plane
 
@@ -378,6 +379,61 @@ def test_a_client_without_a_tunnel_is_not_told_that_the_protocol_is_unreachable(
         time.sleep(WATCHED_SECONDS)
         assert [p for p in wire.look() if p.proto == ICMP
                 and p.src == shared_host.address] == []
+
+
+# 8. What belongs to a connection that this host does not know of, another one may
+
+UNKNOWN_PORT = 40123  # nobody listens there
+
+
+def answers_to(stranger, host, *packets):
+    """What the stranger gets for them, up to the answer to a SYN that was sent behind them."""
+    last = 39999
+    with Capture(stranger.ns, "eth0") as wire:
+        send_routed(stranger.ns, *packets, syn_packet(stranger.address, host.address, last, 9))
+        wire.wait(lambda p: p.proto == TCP and p.src == host.address and p.dport == last)
+        return [p for p in wire.look() if p.src == host.address and p.proto in (TCP, ICMP)
+                and not (p.proto == TCP and p.dport == last)]
+
+
+@pytest.mark.parametrize("flags", [ACK, ACK | PSH, FIN | ACK, SYN | ACK, 0])
+def test_a_segment_of_an_unknown_connection_is_not_answered(shared_host, server, clients, flags):
+    stranger, = clients(1)
+    segment = ipv4(stranger.address, shared_host.address, TCP,
+                   tcp(443, UNKNOWN_PORT, flags, seq=1000, ack=2000, data=b"x"))
+    assert answers_to(stranger, shared_host, segment, segment) == []
+
+
+def test_a_datagram_of_an_unknown_flow_is_not_answered(shared_host, server, clients):
+    stranger, = clients(1)
+    datagram = udp_packet(stranger.address, shared_host.address, 53, UNKNOWN_PORT, b"x")
+    assert answers_to(stranger, shared_host, datagram, datagram) == []
+
+
+def test_a_hosts_own_connections_are_reached_though_tracking_has_lost_them(
+        shared_host, server, clients):
+    """An operator's session that was there before connections were tracked; who outside speaks
+    first."""
+    stranger, = clients(1)
+    with shared_host.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+        listening.bind((shared_host.address, UNKNOWN_PORT + 1))
+        listening.listen()
+        with stranger.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as session:
+            session.settimeout(10)
+            session.connect((shared_host.address, UNKNOWN_PORT + 1))
+            inside, _ = listening.accept()
+            with inside:
+                inside.settimeout(10)
+                shared_host.ns.run("conntrack -F")
+                session.sendall(b"still there?")
+                assert inside.recv(100) == b"still there?"
+
+
+def test_a_hosts_own_datagram_service_is_reached(shared_host, listener, clients):
+    stranger, = clients(1)
+    payload = marker("question")
+    stranger.ns.enter(send_datagram, shared_host.address, payload, HOST_PORT)
+    assert wait.until(lambda: payload in listener.look())
 
 
 # 9. Other programs' firewalls

@@ -90,6 +90,7 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 	int i = 1;
 
 	tool->config.policy.max_flows_per_peer = 2048;
+	tool->config.finds_sockets = firewall_can_find_sockets();
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--allow-peer-to-peer") == 0)
 			tool->config.allow_peer_to_peer = true;

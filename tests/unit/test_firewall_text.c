@@ -98,6 +98,17 @@ static void the_way_back_is_looked_up_for_ipip_links_and_not_for_devices(void **
 		"\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 drop\n\t\tgoto tunnel\n");
 }
 
+static void unknown_connections_are_dropped_where_the_kernel_can_tell_them(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_lacks(&f->config, "unknown");
+	f->config.finds_sockets = true;
+	assert_holds(&f->config, "jump unknown");
+	assert_holds(&f->config, "\tchain unknown {\n\t\tsocket wildcard { 0, 1 } return\n");
+}
+
 static void peers_reach_each_other_only_where_that_is_allowed(void **state)
 {
 	struct fixture *f = fixture();
@@ -206,6 +217,7 @@ int main(void)
 		cmocka_unit_test(the_whole_table_is_replaced_in_one_transaction),
 		cmocka_unit_test(every_endpoint_has_its_names_addresses_and_port),
 		cmocka_unit_test(the_way_back_is_looked_up_for_ipip_links_and_not_for_devices),
+		cmocka_unit_test(unknown_connections_are_dropped_where_the_kernel_can_tell_them),
 		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
 		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),
 		cmocka_unit_test(each_endpoints_port_has_the_address_that_wireguard_sends_from),
