@@ -11,6 +11,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+enum {
+	REAP_INTERVAL_MS = 10,
+};
+
 /* Returns 0 when the child has ended, -ETIMEDOUT, or another -errno. */
 static int await(pid_t pid, unsigned int timeout_ms)
 {
@@ -30,14 +34,30 @@ static int await(pid_t pid, unsigned int timeout_ms)
 	return -errno;
 }
 
+/* One that is traced by another process can have ended and not be there to be reaped yet. */
+int process_reap(pid_t pid, unsigned int timeout_ms, int *status)
+{
+	uint64_t deadline = clock_now_ms(&system_clock) + timeout_ms;
+	int error = await(pid, timeout_ms);
+	pid_t reaped;
+
+	while ((reaped = waitpid(pid, status, WNOHANG)) == 0 && error == 0) {
+		if (clock_now_ms(&system_clock) >= deadline)
+			error = -ETIMEDOUT;
+		poll(NULL, 0, REAP_INTERVAL_MS);
+	}
+	if (reaped < 0)
+		return -errno;
+	return reaped > 0 ? 0 : error;
+}
+
 int process_finish(pid_t pid, unsigned int timeout_ms, int *status)
 {
-	int error = await(pid, timeout_ms);
+	int error = process_reap(pid, timeout_ms, status);
 
-	if (error < 0)
+	if (error < 0) {
 		kill(pid, SIGKILL);
-	while (waitpid(pid, status, 0) < 0)
-		if (errno != EINTR)
-			return error < 0 ? error : -errno;
+		process_reap(pid, PROCESS_KILL_MS, status);
+	}
 	return error;
 }

@@ -7,13 +7,26 @@
 
 #include "ipc/packet.h"
 
+static int check_version(const void *packet, size_t length)
+{
+	uint32_t version;
+
+	if (length < sizeof version)
+		return -EPROTO;
+	memcpy(&version, packet, sizeof version);
+	return version == STORING_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
 int storing_decode_config(const void *packet, size_t length, struct store_config *config)
 {
+	int error = check_version(packet, length);
+
+	if (error < 0)
+		return error;
 	if (length != sizeof *config)
 		return -EPROTO;
 	memcpy(config, packet, sizeof *config);
-	if (config->version != STORING_VERSION || config->folder[0] != '/' ||
-		config->folder[sizeof config->folder - 1] != '\0')
+	if (config->folder[0] != '/' || config->folder[sizeof config->folder - 1] != '\0')
 		return -EPROTO;
 	return 0;
 }
@@ -63,10 +76,14 @@ static bool is_order(uint32_t operation)
 
 static int decode(const void *packet, size_t length, bool order, struct storing_message *message)
 {
+	int error = check_version(packet, length);
+
+	if (error < 0)
+		return error;
 	if (length != sizeof *message)
 		return -EPROTO;
 	memcpy(message, packet, sizeof *message);
-	if (message->version != STORING_VERSION || is_order(message->operation) != order ||
+	if (is_order(message->operation) != order ||
 		message->peer.name[STORED_NAME_SIZE - 1] != '\0' || !is_sound(message))
 		return -EPROTO;
 	return 0;
@@ -93,6 +110,13 @@ int storing_receive_config(int fd, struct store_config *config)
 	int n = packet_receive(fd, buffer, sizeof buffer);
 
 	return n < 0 ? n : storing_decode_config(buffer, (size_t)n, config);
+}
+
+int storing_send_version(int fd)
+{
+	const uint32_t version = STORING_VERSION;
+
+	return packet_send(fd, &version, sizeof version);
 }
 
 int storing_send(int fd, const struct storing_message *message)

@@ -13,6 +13,8 @@
 #include "base/key.h"
 
 enum {
+	/* The first four bytes of every packet, of this version and of all to come: a package may
+	 * be upgraded while the server runs, which then starts a store of the new one. */
 	STORING_VERSION = 2,
 	STORED_NAME_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
@@ -95,17 +97,20 @@ struct storing_message {
 };
 
 /* Check what was received: the size and every field's range; what comes from the broker, and what
- * comes from the store. Return 0 or -EPROTO. */
+ * comes from the store. Return 0, -EPROTO, or -EPROTONOSUPPORT if it is of another version. */
 int storing_decode_config(const void *packet, size_t length, struct store_config *config);
 int storing_decode_order(const void *packet, size_t length, struct storing_message *message);
 int storing_decode_report(const void *packet, size_t length, struct storing_message *message);
 
 /*
  * Send or receive one packet without waiting. Return 0, -EAGAIN, -EPIPE or -ECONNRESET when the
- * other end is gone, -EPROTO for a packet that does not decode, or another errno.
+ * other end is gone, -EPROTO or -EPROTONOSUPPORT for a packet that does not decode, or another
+ * errno.
  */
 int storing_send_config(int fd, const struct store_config *config);
 int storing_receive_config(int fd, struct store_config *config);
+/* All that a store says to a broker of another version: only its own. */
+int storing_send_version(int fd);
 int storing_send(int fd, const struct storing_message *message);
 int storing_receive_order(int fd, struct storing_message *message);
 int storing_receive_report(int fd, struct storing_message *message);

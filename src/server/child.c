@@ -22,6 +22,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/signals.h"
 
 enum {
@@ -294,6 +295,23 @@ static void on_child_ended(evutil_socket_t signal, short what, void *context)
 	}
 }
 
+int child_start_again(struct child *child, unsigned int timeout_ms)
+{
+	int status, error;
+
+	if (child->group->is_retired)
+		return -ECANCELED;
+	disconnect(child);
+	if (child->pid != 0) {
+		error = process_reap(child->pid, timeout_ms, &status);
+		if (error < 0)
+			return error;
+		handle_end(child, status);
+	}
+	event_del(child->respawn);
+	return start(child);
+}
+
 static int start_all(struct child_group *group)
 {
 	group->child_ended = evsignal_new(group->base, SIGCHLD, on_child_ended, group);
@@ -359,6 +377,16 @@ bool child_group_is_running(const struct child_group *group)
 	return false;
 }
 
+/* What is to be undone after it must not wait for a disk. */
+static void reap_killed(const struct child *child)
+{
+	int status;
+
+	if (child->pid != 0 && process_reap(child->pid, PROCESS_KILL_MS, &status) == -ETIMEDOUT)
+		log_error("%s, process %d, was killed and does not end: it is left behind",
+			child->name, (int)child->pid);
+}
+
 void child_group_free(struct child_group *group)
 {
 	if (!group)
@@ -369,11 +397,11 @@ void child_group_free(struct child_group *group)
 		disconnect(child);
 		free_event(child->respawn);
 		free_event(child->resume);
-		if (child->pid != 0) {
+		if (child->pid != 0)
 			kill(child->pid, SIGKILL);
-			waitpid(child->pid, NULL, 0);
-		}
 	}
+	for (unsigned int i = 0; i < group->config.n; i++)
+		reap_killed(&group->children[i]);
 	free_event(group->child_ended);
 	free(group);
 }

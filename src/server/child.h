@@ -54,7 +54,7 @@ struct child *child_group_get(struct child_group *group, unsigned int number);
 void child_group_retire(struct child_group *group);
 bool child_group_is_retired(const struct child_group *group);
 bool child_group_is_running(const struct child_group *group);
-/* Ends those that are still there, waits for them and frees. NULL is fine. */
+/* Ends those that are still there, waits for them (process_reap()) and frees. NULL is fine. */
 void child_group_free(struct child_group *group);
 
 /*
@@ -70,6 +70,12 @@ void child_pause(struct child *child, unsigned int ms);
 /* It has hung up, says the socket (packet_is_hung_up()). Closes it; the child is replaced once it
  * has ended, and ended if it does not by itself. */
 void child_hang_up(struct child *child);
+
+/*
+ * Before the event loop runs: waits for the end of one that has hung up, at the most for so long,
+ * and starts it again. Returns 0 or -errno: then the event loop does that.
+ */
+int child_start_again(struct child *child, unsigned int timeout_ms);
 
 /* Ends a child that breaks the rules, at once, and logs why. */
 void child_expel(struct child *child, const char *what, int error);

@@ -161,6 +161,17 @@ void held_answers_durable(struct held_answers *held, uint64_t sequence)
 	schedule(held);
 }
 
+void held_answers_lost(struct held_answers *held, uint64_t sequence)
+{
+	struct held_answer *answer;
+
+	STAILQ_FOREACH(answer, &held->queue, entry)
+	answer->sequence = sequence;
+	held->newest = sequence;
+	if (held->is_behind)
+		probe(held);
+}
+
 void held_answers_expire(struct held_answers *held)
 {
 	const uint64_t now = now_ms(held);

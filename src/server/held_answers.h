@@ -34,6 +34,10 @@ void held_answers_add(struct held_answers *held, const struct reply_to *to, stru
 /* All up to this sequence number is on the disk. */
 void held_answers_durable(struct held_answers *held, uint64_t sequence);
 
+/* All that was ordered is lost, and was ordered again, up to this sequence number: which of the new
+ * orders an answer waits for is not known, so it waits for all. */
+void held_answers_lost(struct held_answers *held, uint64_t sequence);
+
 /* Answers those that have waited for long enough. Logs it once, until the store has caught up. */
 void held_answers_expire(struct held_answers *held);
 

@@ -24,6 +24,8 @@ _Static_assert((int)STORE_FD_BROKER == (int)CHILD_FD_BROKER, "where a store look
 
 enum {
 	FAREWELL_MS = 5000, /* for what is on its way to the disk */
+	SEND_AGAIN_MS = 100, /* after an error that is not that the socket is full */
+	START_AGAIN_MS = 200, /* between two starts, while all wait for what is stored */
 };
 
 struct order {
@@ -42,7 +44,7 @@ struct store_link {
 	struct store_link_config config;
 	struct event_base *base;
 	struct child_group *group;
-	struct event *writable;
+	struct event *writable, *send_again;
 	bool is_loaded; /* what is stored has come, once */
 
 	TAILQ_HEAD(, order) orders; /* not confirmed, the oldest first */
@@ -142,6 +144,17 @@ static struct order *add_order(struct store_link *link, const struct subject *su
 	return order;
 }
 
+/* That it has hung up its reading tells. */
+static void send_later(struct store_link *link, int error)
+{
+	const struct timeval delay = timeval_from_ms(SEND_AGAIN_MS);
+
+	if (error == -EAGAIN && link->writable)
+		event_add(link->writable, NULL);
+	else if (!packet_is_hung_up(error))
+		event_add(link->send_again, &delay);
+}
+
 static void send_orders(struct store_link *link)
 {
 	struct child *child = child_group_get(link->group, 0);
@@ -149,11 +162,10 @@ static void send_orders(struct store_link *link)
 	while (link->next && child->fd >= 0 && child->is_ready) {
 		int error = storing_send(child->fd, &link->next->message);
 
-		if (error == -EAGAIN && link->writable)
-			event_add(link->writable, NULL);
-		/* What else can be wrong its reading tells. */
-		if (error < 0)
+		if (error < 0) {
+			send_later(link, error);
 			return;
+		}
 		take_out_of_unsent(link, link->next);
 		link->next = TAILQ_NEXT(link->next, entry);
 	}
@@ -164,6 +176,8 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 	const struct subject subject = subject_of(message);
 	struct order *order;
 
+	if (child_group_is_retired(link->group))
+		return 0;
 	if (message->operation == STORING_FREE_ALL)
 		keep_apart(link);
 	order = find_unsent(link, &subject);
@@ -175,6 +189,11 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 		return 0;
 	send_orders(link);
 	return order->message.sequence;
+}
+
+uint64_t store_link_newest(const struct store_link *link)
+{
+	return link->last_sequence;
 }
 
 size_t store_link_behind(const struct store_link *link)
@@ -231,6 +250,18 @@ static void handle(
 	}
 }
 
+/* As after an upgrade, while the server before it runs. Another one would say the same. */
+static void give_up(struct store_link *link, struct child *child)
+{
+	log_error("%s, process %d, is of another version than this server, which has to be "
+		  "started again: until then nothing is stored, and tunnels are forgotten if this "
+		  "host fails",
+		child->name, (int)child->pid);
+	child_group_retire(link->group);
+	child_hang_up(child);
+	store_link_forget(link);
+}
+
 /* Returns 0, or -errno when there is nothing more to be read for now. */
 static int read_message(struct store_link *link, struct child *child)
 {
@@ -241,6 +272,8 @@ static int read_message(struct store_link *link, struct child *child)
 		handle(link, child, &message);
 	else if (packet_is_hung_up(error))
 		child_hang_up(child);
+	else if (error == -EPROTONOSUPPORT)
+		give_up(link, child);
 	else if (error != -EAGAIN && error != -EINTR)
 		child_expel(child, "cannot read what it says", error);
 	explicit_bzero(&message, sizeof message);
@@ -252,29 +285,46 @@ static void on_store_readable(void *context, struct child *child)
 	read_message(context, child);
 }
 
+/* One that has ended amid it begins anew. Returns 0, or -errno when there is nothing to wait for.
+ */
+static int load_more(struct store_link *link, struct child *child, unsigned int timeout_ms)
+{
+	struct pollfd readable = {.fd = child->fd, .events = POLLIN};
+	int error;
+
+	if (child->fd >= 0) {
+		if (poll(&readable, 1, (int)timeout_ms) > 0)
+			read_message(link, child);
+		return 0;
+	}
+	poll(NULL, 0, START_AGAIN_MS);
+	error = child_start_again(child, timeout_ms);
+	if (error == 0)
+		link->record(link->record_context, NULL);
+	return error;
+}
+
 int store_link_load(
 	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context)
 {
 	struct child *child = child_group_get(link->group, 0);
 	const uint64_t deadline_ms = clock_now_ms(&system_clock) + timeout_ms;
 	uint64_t now;
+	int error = 0;
 
 	link->record = record;
 	link->record_context = context;
-	while (!link->is_loaded && child->fd >= 0 &&
-		(now = clock_now_ms(&system_clock)) < deadline_ms) {
-		struct pollfd readable = {.fd = child->fd, .events = POLLIN};
-
-		if (poll(&readable, 1, (int)(deadline_ms - now)) > 0)
-			read_message(link, child);
-	}
+	while (error == 0 && !link->is_loaded && (now = clock_now_ms(&system_clock)) < deadline_ms)
+		error = load_more(link, child, (unsigned int)(deadline_ms - now));
 	link->record = NULL;
-	return link->is_loaded ? 0 : -ETIMEDOUT;
+	if (link->is_loaded)
+		return 0;
+	return error < 0 ? error : -ETIMEDOUT;
 }
 
 /* The process */
 
-static void on_writable(evutil_socket_t fd, short what, void *context)
+static void on_may_send(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
@@ -289,7 +339,7 @@ static int start_store(void *context, struct child *child)
 	if (error < 0)
 		return error;
 	free_event(link->writable);
-	link->writable = event_new(link->base, child->fd, EV_WRITE, on_writable, link);
+	link->writable = event_new(link->base, child->fd, EV_WRITE, on_may_send, link);
 	error = storing_send_config(child->fd, &link->config.store);
 	if (error < 0)
 		child_expel(child, "cannot send it its configuration", error);
@@ -326,12 +376,15 @@ int store_link_new(
 		link->config = *config;
 		link->base = base;
 		TAILQ_INIT(&link->orders);
-		error = child_group_new(base, &group, &link->group);
+		link->send_again = evtimer_new(base, on_may_send, link);
+		error = link->send_again ? child_group_new(base, &group, &link->group) : -ENOMEM;
 		if (error < 0)
 			hash_free(&link->unsent);
 	}
 	if (error < 0) {
 		log_error("cannot start the store: %s", strerror(-error));
+		if (link)
+			free_event(link->send_again);
 		free(link);
 		return error;
 	}
@@ -368,6 +421,7 @@ void store_link_free(struct store_link *link)
 	if (link->n > 0)
 		log_error("%zu changes could not be stored", link->n);
 	free_event(link->writable);
+	free_event(link->send_again);
 	child_group_free(link->group);
 	store_link_forget(link);
 	hash_free(&link->unsent);

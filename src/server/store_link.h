@@ -27,11 +27,13 @@ struct store_link_config {
 int store_link_new(
 	struct event_base *base, const struct store_link_config *config, struct store_link **link);
 
+/* NULL: the store has died, and begins anew; what it has said so far does not count. */
 typedef void store_record_fn(void *context, const struct storing_message *record);
 /*
- * At the server's start, before the event loop runs: calls back for all that is stored. Blocks, at
- * most for so long. Returns 0, or -ETIMEDOUT: then what is stored stays there, under what is
- * ordered.
+ * At the server's start, before the event loop runs: calls back for all that is stored, and starts
+ * a store that dies meanwhile again. Blocks, at most for so long. Returns 0, -ECANCELED if it can
+ * be of no use to this server, which was logged, or -errno, -ETIMEDOUT among them: then what is
+ * stored stays there, under what is ordered.
  */
 int store_link_load(
 	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context);
@@ -39,12 +41,16 @@ int store_link_load(
 /*
  * Orders something to be written: the message's version and sequence number are filled in. Orders
  * about one address that are still here are one, the last. Returns the sequence number that
- * on_durable() will come to; 0 if there was no memory for it, which is logged.
+ * on_durable() will come to; 0 if there was no memory for it, or if the store can be of no use to
+ * this server, which was logged.
  */
 uint64_t store_link_order(struct store_link *link, const struct storing_message *order);
 
 /* Forgets all orders that are not confirmed. */
 void store_link_forget(struct store_link *link);
+
+/* The sequence number of the newest order; 0: there was none. */
+uint64_t store_link_newest(const struct store_link *link);
 
 /* How many orders are not on the disk yet. */
 size_t store_link_behind(const struct store_link *link);

@@ -101,13 +101,20 @@ static void on_lost(void *context)
 		return;
 	store_link_forget(setup->link);
 	setup->order_all(setup->context);
+	if (setup->held)
+		held_answers_lost(setup->held, store_link_newest(setup->link));
 }
 
 static void keep_record(void *context, const struct storing_message *record)
 {
 	struct store_setup *setup = context;
-	const struct stored_peer *peer = &record->peer;
+	const struct stored_peer *peer;
 
+	if (!record) {
+		promised_free(&setup->promised);
+		return;
+	}
+	peer = &record->peer;
 	/* The address may be this host's own since. */
 	if (record->operation == STORING_PEER && peer->kind == STORED_IPIP &&
 		!is_possible_client(setup->config, peer->remote)) {
@@ -121,7 +128,9 @@ static void keep_record(void *context, const struct storing_message *record)
 
 static void load(struct store_setup *setup)
 {
-	if (store_link_load(setup->link, LOAD_MS, keep_record, setup) < 0)
+	int error = store_link_load(setup->link, LOAD_MS, keep_record, setup);
+
+	if (error < 0 && error != -ECANCELED)
 		log_error("what is in the store cannot be read: what was promised before and is "
 			  "not there is not made");
 	promised_sort(&setup->promised);

@@ -108,8 +108,8 @@ void sealer_free(struct sealer *sealer)
 }
 
 /* The nonce is the counter; header and name are authenticated. */
-static bool begin(
-	struct sealer *sealer, const struct key *key, const uint8_t *header, const char *name, int seals)
+static bool begin(struct sealer *sealer, const struct key *key, const uint8_t *header,
+	const char *name, int seals)
 {
 	uint8_t nonce[NONCE_SIZE] = {0};
 	int n;
@@ -118,12 +118,12 @@ static bool begin(
 	return EVP_CipherInit_ex2(sealer->cipher, EVP_chacha20_poly1305(), key->bytes, nonce, seals,
 		       NULL) == 1 &&
 	       EVP_CipherUpdate(sealer->cipher, NULL, &n, header, SEAL_HEADER_SIZE) == 1 &&
-	       EVP_CipherUpdate(sealer->cipher, NULL, &n, (const uint8_t *)name,
-		       (int)strlen(name)) == 1;
+	       EVP_CipherUpdate(
+		       sealer->cipher, NULL, &n, (const uint8_t *)name, (int)strlen(name)) == 1;
 }
 
-int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const void *plain, size_t n,
-	uint8_t *sealed)
+int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const void *plain,
+	size_t n, uint8_t *sealed)
 {
 	uint8_t *text = sealed + SEAL_HEADER_SIZE;
 	int done;
@@ -137,8 +137,8 @@ int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const v
 	if (begin(sealer, &sealer->own.key, sealed, name, 1) &&
 		EVP_CipherUpdate(sealer->cipher, text, &done, plain, (int)n) == 1 &&
 		EVP_CipherFinal_ex(sealer->cipher, text + n, &done) == 1 &&
-		EVP_CIPHER_CTX_ctrl(sealer->cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_SIZE,
-			text + n) == 1)
+		EVP_CIPHER_CTX_ctrl(
+			sealer->cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_SIZE, text + n) == 1)
 		return 0;
 	return -EIO;
 }
@@ -162,8 +162,8 @@ static int find_subkey(struct sealer *sealer, const uint8_t *header)
 	return -ENOKEY;
 }
 
-int sealer_open(struct sealer *sealer, const char *name, const uint8_t *sealed, size_t size, void *plain,
-	size_t n, uint64_t *epoch)
+int sealer_open(struct sealer *sealer, const char *name, const uint8_t *sealed, size_t size,
+	void *plain, size_t n, uint64_t *epoch)
 {
 	const uint8_t *text = sealed + SEAL_HEADER_SIZE;
 	int done, error;

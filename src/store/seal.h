@@ -5,7 +5,8 @@
  * two records have the same of both, also where hosts are copies of each other. The record's name
  * and all that stands before the ciphertext, its epoch too, are authenticated.
  *
- *     version 1, 3 zeros, id of the key (4), salt (16), epoch (8), counter (8), ciphertext, tag (16)
+ *     version 1, 3 zeros, id of the key (4), salt (16), epoch (8), counter (8), ciphertext, tag
+ * (16)
  *
  * Integers are big-endian.
  */
@@ -26,19 +27,19 @@ enum {
 struct sealer;
 
 /* The salt must never have been used before with these keys: random bytes. Returns 0 or -errno. */
-int sealer_new(const struct fleet_keys *keys, const uint8_t salt[SEAL_SALT_SIZE],
-	struct sealer **sealer);
+int sealer_new(
+	const struct fleet_keys *keys, const uint8_t salt[SEAL_SALT_SIZE], struct sealer **sealer);
 /* Wipes and frees. NULL is fine. */
 void sealer_free(struct sealer *sealer);
 
 /* Seals n bytes; `sealed` has room for n + SEAL_OVERHEAD. Returns 0 or -EIO if the library fails.
  */
-int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const void *plain, size_t n,
-	uint8_t *sealed);
+int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const void *plain,
+	size_t n, uint8_t *sealed);
 
 /*
  * Opens n + SEAL_OVERHEAD bytes into n. Returns 0, -ENOKEY if it was sealed under another key than
  * the ones here, -EBADMSG if it is of another size or name, or was changed.
  */
-int sealer_open(struct sealer *sealer, const char *name, const uint8_t *sealed, size_t size, void *plain,
-	size_t n, uint64_t *epoch);
+int sealer_open(struct sealer *sealer, const char *name, const uint8_t *sealed, size_t size,
+	void *plain, size_t n, uint64_t *epoch);

@@ -236,11 +236,14 @@ static int read_config(struct store *store)
 
 	if (error == 0)
 		error = storing_receive_config(STORE_FD_BROKER, &store->config);
-	if (error < 0) {
+	/* The broker says it, which knows what to do. */
+	if (error == -EPROTONOSUPPORT)
+		storing_send_version(STORE_FD_BROKER);
+	else if (error < 0)
 		log_error("cannot read the configuration: %s; a store is started by the server",
 			strerror(-error));
+	if (error < 0)
 		return error;
-	}
 	log_setup((enum log_level)store->config.log_level,
 		(enum log_format)store->config.log_format, "store");
 	tzset();

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lab.tunnels import random_key
-from lib import wait
+from lib import inject, wait
 from lib.process import status
 
 BACK = 15
@@ -382,6 +382,36 @@ def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
     reboot(host)
     host.start("--max-peers-per-source=5", block="10.100.0.0/29")
     assert [ask_for(host, client, 1)[0] for _ in range(2)] == [taken[3], taken[1]]
+
+
+def test_a_store_that_does_not_even_end_when_it_is_killed_keeps_no_server_from_its_end(host, client):
+    """As one does not that waits for a disk: here somebody else has to see its end first."""
+    before = host.ruleset()
+    server = host.start(expected=[r"store 0, process \d+, was killed and does not end"])
+    ask_for(host, client, 1)
+    (pid,) = server.stores()
+    inject.ptrace(inject.PTRACE_SEIZE, pid)
+    try:
+        server.stop()
+    finally:
+        os.waitpid(pid, inject.WALL)
+    assert host.ruleset() == before
+
+
+def test_a_store_of_another_version_is_named_and_nobody_waits_for_it(host, client, tmp_path):
+    """As after an upgrade of the package, while the server runs."""
+    program = tmp_path / "vprox"
+    shutil.copy(host.options.vprox, program)
+    store = tmp_path / "vprox-store"
+    store.write_text("#!/usr/bin/python3\nimport socket, struct\n"
+                     "socket.socket(fileno=3).send(struct.pack('I', 4711))\n")
+    store.chmod(0o755)
+    server = host.start(program=program, expected=[r"store 0, process \d+"])
+    assert server.logged("is of another version than this server, which has to be started again")
+    ask_for(host, client, 3)
+    assert server.log.count("is of another version") == 1
+    assert not server.logged("what is in the store cannot be read")
+    assert not server.logged("the store has not answered")
 
 
 def test_without_a_store_nothing_is_written(host, client):

@@ -109,7 +109,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			keys_come_back_in_their_order_and_nobody_else_may_read_them, setup, teardown),
+			keys_come_back_in_their_order_and_nobody_else_may_read_them, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_is_there_is_replaced_only_when_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(

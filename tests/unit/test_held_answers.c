@@ -117,6 +117,20 @@ static void a_store_that_is_fast_again_is_waited_for_also_while_orders_keep_comi
 	assert_int_equal(f->n, 3);
 }
 
+static void what_was_lost_and_ordered_again_is_waited_for_to_its_end(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 10);
+	held_answers_lost(f->held, 500);
+	held_answers_durable(f->held, 10);
+	assert_int_equal(f->n, 0);
+	held_answers_durable(f->held, 256);
+	assert_int_equal(f->n, 0);
+	held_answers_durable(f->held, 500);
+	assert_int_equal(f->n, 1);
+}
+
 static void with_no_time_to_wait_all_is_answered_at_once_and_no_store_is_late(void **state)
 {
 	struct fixture *f = *state;
@@ -133,6 +147,9 @@ static void with_no_time_to_wait_all_is_answered_at_once_and_no_store_is_late(vo
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			what_was_lost_and_ordered_again_is_waited_for_to_its_end, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_store_that_is_fast_again_is_waited_for_also_while_orders_keep_coming,
 			set_up, tear_down),

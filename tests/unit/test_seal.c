@@ -72,7 +72,8 @@ static void what_one_process_seals_another_opens_with_its_epoch(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 3; i++) {
-		assert_int_equal(sealer_seal(i % 2 ? other : one, "peer/1", i, plain, N, sealed), 0);
+		assert_int_equal(
+			sealer_seal(i % 2 ? other : one, "peer/1", i, plain, N, sealed), 0);
 		assert_int_equal(sealer_open(other, "peer/1", sealed, SIZE, text, N, &epoch), 0);
 		assert_int_equal(epoch, i);
 		assert_memory_equal(text, plain, N);
@@ -122,7 +123,8 @@ static void a_record_of_another_size_does_not_open(void **state)
 	(void)state;
 	assert_int_equal(sealer_seal(sealer, "peer/1", 7, plain, N, sealed), 0);
 	for (size_t size = 0; size <= sizeof sealed; size++)
-		assert_int_equal(open_it(sealer, "peer/1", sealed, size), size == SIZE ? 0 : -EBADMSG);
+		assert_int_equal(
+			open_it(sealer, "peer/1", sealed, size), size == SIZE ? 0 : -EBADMSG);
 	sealer_free(sealer);
 }
 

@@ -67,7 +67,7 @@ static void what_is_out_of_range_is_refused(void **state)
 	memset(message.peer.name, 'n', sizeof message.peer.name);
 	assert_int_equal(decode(&message), -EPROTO);
 	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
-	message.version++;
+	message.operation = STORING_OPERATION_END;
 	assert_int_equal(decode(&message), -EPROTO);
 	message = (struct storing_message){.version = STORING_VERSION,
 		.operation = STORING_PUT_ENDPOINT,
@@ -84,6 +84,24 @@ static void neither_end_takes_what_only_the_other_may_say(void **state)
 	assert_int_equal(decode(&report), -EPROTO);
 	assert_int_equal(storing_decode_report(&order, sizeof order, &decoded), -EPROTO);
 	assert_int_equal(storing_decode_report(&report, sizeof report, &decoded), 0);
+}
+
+static void what_is_of_another_version_says_so_whatever_its_length(void **state)
+{
+	struct storing_message message = peer_message(STORING_PUT_PEER, STORED_IPIP), decoded;
+	struct store_config config = {.version = STORING_VERSION + 1, .folder = "/"};
+
+	(void)state;
+	message.version++;
+	assert_int_equal(decode(&message), -EPROTONOSUPPORT);
+	assert_int_equal(storing_decode_report(&message, sizeof message.version, &decoded),
+		-EPROTONOSUPPORT);
+	assert_int_equal(
+		storing_decode_report(&message, sizeof message - 8, &decoded), -EPROTONOSUPPORT);
+	assert_int_equal(storing_decode_config(&config, sizeof config, &config), -EPROTONOSUPPORT);
+	assert_int_equal(
+		storing_decode_config(&config, sizeof config - 1, &config), -EPROTONOSUPPORT);
+	assert_int_equal(storing_decode_report(&message, 3, &decoded), -EPROTO);
 }
 
 static void a_message_of_another_length_is_refused(void **state)
@@ -109,6 +127,7 @@ int main(void)
 		cmocka_unit_test(messages_have_no_padding_that_could_leak_memory),
 		cmocka_unit_test(a_peer_has_what_its_kind_has),
 		cmocka_unit_test(what_is_out_of_range_is_refused),
+		cmocka_unit_test(what_is_of_another_version_says_so_whatever_its_length),
 		cmocka_unit_test(neither_end_takes_what_only_the_other_may_say),
 		cmocka_unit_test(a_message_of_another_length_is_refused),
 	};
