@@ -7,7 +7,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import handover
 import pytest
@@ -43,6 +42,7 @@ class Sequence:
         self.receiver = self.start(receiver, "receive", address, port)
         assert self.receiver.stdout.readline() == "listening\n"
         self.sender = self.start(sender, "send", address, port, A_SECOND)
+        assert self.sender.stdout.readline() == "sending\n"
 
     @staticmethod
     def start(space, *arguments):
@@ -52,8 +52,7 @@ class Sequence:
     def end(self):
         """How many were sent, and how many came."""
         sent = int(self.sender.communicate("\n")[0])
-        time.sleep(0.5)  # those on their way
-        return sent, int(self.receiver.communicate("\n")[0])
+        return sent, int(self.receiver.communicate(f"{sent}\n")[0])
 
 
 def test_no_packet_is_lost_while_devices_are_replaced(network):

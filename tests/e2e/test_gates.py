@@ -118,7 +118,7 @@ def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients
         connection.send(request_bytes("POST", "/connect-ipip"))
         os.kill(server.gates()[0], signal.SIGKILL)
         connection.socket.close()
-        wait.until(lambda: server.gates() and served(host, node))
+        wait.until(lambda: server.gates() and host.api(node).is_served())
     for name, link in host.ipip_links().items():
         assert "UP" in link["flags"]
         assert len(host.ns.run(f"ip route show dev {name}").splitlines()) == 1
@@ -127,13 +127,6 @@ def test_a_gate_that_dies_amid_requests_leaves_no_half_made_tunnel(host, clients
         if node.device == "eth0":
             assert host.api(node).connect_ipip().status == 200
     assert len(host.holders()) == len(set(host.holders().values()))
-
-
-def served(host, node):
-    try:
-        return host.api(node).get("/healthz", timeout=2).status == 200
-    except OSError:
-        return False
 
 
 def test_gates_go_when_the_broker_is_killed(host):
@@ -154,5 +147,5 @@ def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
             deaths += 1
         time.sleep(0.05)
     assert deaths < 10
-    wait.until(lambda: served(host, client))
+    wait.until(host.api(client).is_served)
     assert host.api(client).connect(random_key()).status == 200

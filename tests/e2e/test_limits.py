@@ -166,7 +166,7 @@ def test_headers_without_end_are_cut_off_at_8_kib(shared_host, server, client):
 
 def in_time(host, node):
     """Whether nearly every request is: one may have had bad luck with the machine."""
-    return sum(served(host, node, SERVED_IN) for _ in range(5)) >= 4
+    return sum(host.api(node).is_served(SERVED_IN) for _ in range(5)) >= 4
 
 
 @pytest.mark.sanitize
@@ -178,24 +178,17 @@ def test_2000_silent_connections_of_one_source_keep_nobody_else_out(
         wait.until(lambda: sum(map(is_open, silent)) <= 256)
     finally:
         close(silent)
-    wait.until(lambda: served(shared_host, client), what="its place is free again")
-
-
-def served(host, node, seconds=10):
-    try:
-        return host.api(node).get("/healthz", timeout=seconds).status == 200
-    except OSError:
-        return False
+    wait.until(shared_host.api(client).is_served, what="its place is free again")
 
 
 def test_the_limit_for_one_source_is_a_flag(host, client, other_client):
     host.start("--max-connections-per-source=5")
     silent = tcp(client, host.address, 5)
-    assert not served(host, client)  # and by then all five are the gate's
+    assert not host.api(client).is_served()  # and by then all five are the gate's
     assert sum(map(is_open, silent)) == 5
-    assert served(host, other_client)
+    assert host.api(other_client).is_served()
     close(silent)
-    assert wait.until(lambda: served(host, client))
+    assert wait.until(host.api(client).is_served)
 
 
 @contextlib.contextmanager
@@ -220,7 +213,7 @@ def test_the_limit_for_one_source_is_over_all_gates(host, client, other_client):
     for pid in pids:
         with alone(server, pid):
             silent += tcp(client, host.address, 10)
-            assert served(host, other_client)
+            assert host.api(other_client).is_served()
     assert n_open(silent) == 40
     more = tcp(client, host.address, 60)
     wait.until(lambda: n_open(more) == 0)
@@ -228,12 +221,12 @@ def test_the_limit_for_one_source_is_over_all_gates(host, client, other_client):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait.until(lambda: len(server.gates()) == 4 and not set(server.gates()) & set(pids))
-    wait.until(lambda: served(host, other_client))
+    wait.until(host.api(other_client).is_served)
     again = []
     for pid in server.gates():
         with alone(server, pid):
             again += tcp(client, host.address, 10)
-            assert served(host, other_client)
+            assert host.api(other_client).is_served()
     assert n_open(again) == 40
     close(silent + more + again)
 

@@ -28,13 +28,6 @@ def start(host, stderr):
     return process
 
 
-def serves(host, node):
-    try:
-        return host.api(node).request("GET", "/healthz", timeout=2).status == 200
-    except OSError:
-        return False
-
-
 def cause_lines(node, address, n):
     """Each of these connections is a line of the log: it does not speak TLS."""
     def connect():
@@ -51,10 +44,10 @@ def cause_lines(node, address, n):
 
 def assert_goes_on_and_stops(host, node, process):
     try:
-        wait.until(lambda: serves(host, node), 60, "it serves")
+        wait.until(host.api(node).is_served, 60, "it serves")
         pids = [process.pid, *children(process.pid)]
         cause_lines(node, host.address, MANY)
-        assert serves(host, node), "it waits for the log"
+        assert host.api(node).is_served(), "it waits for the log"
         tunnel = host.tunnel("ipip", node).up()
         assert tunnel.visit() == host.address
         process.send_signal(signal.SIGTERM)
@@ -104,7 +97,7 @@ def test_what_was_lost_is_said_once_somebody_reads_again(host, client):
     process = start(host, writer)
     os.close(writer)
     try:
-        wait.until(lambda: serves(host, client), 60, "it serves")
+        wait.until(host.api(client).is_served, 60, "it serves")
         cause_lines(client, host.address, MANY)
         text = [drain(reader)]
 
@@ -137,7 +130,7 @@ def test_a_reader_that_goes_away_stops_nobody(host, client):
     reader, writer = os.pipe()
     process = start(host, writer)
     os.close(writer)
-    wait.until(lambda: serves(host, client), 60, "it serves")
+    wait.until(host.api(client).is_served, 60, "it serves")
     os.close(reader)
     assert_goes_on_and_stops(host, client, process)
 

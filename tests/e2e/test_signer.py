@@ -16,7 +16,6 @@ from lib import wait
 from lib.inject import take
 from lib.memory import holds, private_number
 from lib.process import status
-from test_gates import served
 from test_show import shown
 
 KILLED = ["signer .* killed"]
@@ -143,7 +142,7 @@ def test_a_signer_that_keeps_dying_does_not_keep_the_host_busy(host, client):
             deaths += 1
         time.sleep(0.05)
     assert deaths < 10
-    wait.until(lambda: served(host, client))
+    wait.until(host.api(client).is_served)
 
 
 def test_it_ends_with_the_server_whether_that_is_told_to_or_killed(host):

@@ -151,6 +151,13 @@ class Api:
     def get(self, path, **kwargs):
         return self.request("GET", path, **kwargs)
 
+    def is_served(self, seconds=10):
+        """Whether the server is there and answers, each step in so many seconds."""
+        try:
+            return self.get("/healthz", timeout=seconds).status == 200
+        except OSError:
+            return False
+
     def post(self, path, body=None, **kwargs):
         return self.request("POST", path, body, **kwargs)
 

@@ -8,6 +8,7 @@ import threading
 VISITED = "198.51.100.80"
 HTTP_PORT = 80
 UDP_PORT = 7777
+ANSWER_SECONDS = 120  # for all of it: a visitor may be slow, or not to be reached for a while
 DATA_SIZE = 2 << 20
 DATA = hashlib.shake_128(b"vprox").digest(DATA_SIZE)
 
@@ -23,6 +24,7 @@ class HttpHandler(socketserver.BaseRequestHandler):
             if not data:
                 return
             request += data
+        self.request.settimeout(ANSWER_SECONDS)
         body = DATA if request.startswith(b"GET /data") else \
             "{} {}\n".format(*self.client_address).encode()
         self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
