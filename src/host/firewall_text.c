@@ -121,6 +121,11 @@ static void write_endpoint_chains(FILE *out, const struct host_endpoint *endpoin
 		endpoint->index, prefix_text(endpoint->block).s, endpoint->index, endpoint->index);
 }
 
+/*
+ * While a table is replaced, a packet may meet the new one's rules, and find its sets of intervals
+ * empty: the kernel fills those last. What keeps inner sources from passing by compares with the
+ * whole block, for then nothing comes out of a tunnel at all.
+ */
 static void write_prerouting(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain prerouting {\n"
@@ -129,9 +134,9 @@ static void write_prerouting(FILE *out, const struct host_config *config)
 		out);
 	write_elements(out, config, write_chains_by_interface);
 	/* lo: the host talking to its own inner address. */
-	fputs(" }\n"
-	      "\t\tiifname != \"lo\" ip saddr @blocks drop\n"
-	      "\t\tip daddr @binds ip protocol 4 notrack\n"
+	fprintf(out, " }\n\t\tiifname != \"lo\" ip saddr %s drop\n",
+		prefix_text(config->whole_block).s);
+	fputs("\t\tip daddr @binds ip protocol 4 notrack\n"
 	      "\t\tip daddr @binds tcp dport 443 notrack\n"
 	      "\t\tip daddr . udp dport @listeners notrack\n"
 	      "\t}\n",
@@ -284,11 +289,12 @@ static void write_postrouting(FILE *out, const struct host_config *config)
 	for (size_t i = 0; i < config->policy.n_host_ports; i++)
 		fprintf(out, "\t\tudp sport %u ct state new ip daddr @blocks drop\n",
 			config->policy.host_ports[i]);
-	fputs("\t\toifname @tunnels accept\n"
-	      "\t\toifname \"lo\" accept\n"
-	      "\t\tip saddr @blocks drop\n"
-	      "\t}\n",
-		out);
+	fprintf(out,
+		"\t\toifname @tunnels accept\n"
+		"\t\toifname \"lo\" accept\n"
+		"\t\tip saddr %s drop\n"
+		"\t}\n",
+		prefix_text(config->whole_block).s);
 }
 
 typedef void table_fn(FILE *out, const struct host_config *config);
