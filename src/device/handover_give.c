@@ -105,6 +105,8 @@ static int put_description(struct handover_channel *channel, const struct device
 	record.has_cookie_secret = checker->has_secret;
 	memcpy(record.cookie_secret, checker->secret, sizeof record.cookie_secret);
 	record.cookie_secret_made_ms = checker->secret_made_ms;
+	record.latest_ns = shared->wireguard.timestamps.latest_ns;
+	record.latest_ms = shared->wireguard.timestamps.latest_ms;
 	record.fast_local = path->local.s_addr;
 	record.n_uplinks = fast_path_is_open(path) ? path->n_uplinks : 0;
 	for (unsigned int i = 0; i < record.n_uplinks; i++)

@@ -97,6 +97,8 @@ struct handover_device {
 	uint8_t up, tso, uso, no_fast_path, logged_plain, has_cookie_secret;
 	uint8_t cookie_secret[BLAKE2S_SIZE];
 	uint64_t cookie_secret_made_ms;
+	/* The latest timestamp of a handshake that it has begun, ns since 1970, and when. */
+	uint64_t latest_ns, latest_ms;
 };
 
 enum handover_file_kind {

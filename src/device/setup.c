@@ -217,6 +217,8 @@ static int adopt_settings(struct device *device, const struct handover_device *d
 	device->no_fast_path = description->no_fast_path != 0;
 	atomic_store(&shared->source, description->source);
 	atomic_store(&shared->refusals.said[REFUSAL_UDP_SEGMENT], description->logged_plain != 0);
+	shared->wireguard.timestamps =
+		(struct timestamps){description->latest_ns, description->latest_ms};
 	checker->has_secret = description->has_cookie_secret != 0;
 	checker->secret_made_ms = description->cookie_secret_made_ms;
 	memcpy(checker->secret, description->cookie_secret, sizeof checker->secret);

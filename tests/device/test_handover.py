@@ -178,6 +178,31 @@ def test_a_handshake_that_was_begun_before_ends_after(network):
     assert packet[9] == packets.ICMP
 
 
+def test_handshakes_stay_later_than_what_a_device_before_it_has_sent(network):
+    """A server after a reboot, whose clock is an hour behind; before and after a replacement."""
+    a = Device(network, "a", "dp0")
+    peers = Sessions(network, a, 0)
+    port = peers.socket.getsockname()[1]
+    floor = time.time_ns() + 3600 * 10 ** 9
+    assert "errno=0" in a.uapi(f"set=1\ntimestamps_after={floor}\n\n")
+    latest = noise.timestamp(floor)
+    for number in range(2):
+        key = noise.KeyPair()
+        # what switches keepalives on shakes hands
+        assert "errno=0" in a.uapi(
+            f"set=1\npublic_key={key.public.hex()}\nendpoint={OUTER['b'][0]}:{port}\n"
+            "persistent_keepalive_interval=60\n\n")
+        opened = noise.Responder(key, peers.socket.recv(2048))
+        assert opened.timestamp > latest, "it would be dropped"
+        latest = opened.timestamp
+        assert floor < int(a.values("get_timestamp=1\n\n")["timestamp"]) < floor + 600 * 10 ** 9
+        if number == 0:
+            replaced(a)
+            # a timestamp tells the time to 17 ms only
+            until(lambda: noise.timestamp(
+                int(a.values("get_timestamp=1\n\n")["timestamp"])) > latest, what="time")
+
+
 def test_ipip_goes_on(network):
     a, b = Device(network, "a", "dp0"), Device(network, "b", "dp1")
     connect_ipip(a, b)

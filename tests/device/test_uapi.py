@@ -188,6 +188,10 @@ def fixture_device(network):
     (f"get_peer={'11' * 32}\n\n", -2),
     ("get_peer=11\n\n", -22),
     ("get_drops=2\n\n", -22),
+    ("get_timestamp=2\n\n", -22),
+    ("set=1\ntimestamps_after=-1\n\n", -22),
+    ("set=1\ntimestamps_after=9223372036854775808\n\n", -22),
+    ("set=1\ntimestamps_after=\n\n", -22),
 ])
 def test_a_bad_request_of_the_extension_is_answered_with_its_error(network, text, error):
     device = Device(network, "a", "dp0")

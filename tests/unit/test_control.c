@@ -44,9 +44,12 @@ static uint64_t fake_now_ms(const struct clock *clock)
 
 static const struct clock fake_clock = {fake_now_ms};
 
+static int64_t clock_error_s; /* of the time of day */
+
 static uint64_t fake_wall_ns(void)
 {
-	return UINT64_C(1700000000000000000) + fake_now * 1000000;
+	return UINT64_C(1700000000000000000) + fake_now * 1000000 +
+	       (uint64_t)(clock_error_s * 1000000000);
 }
 
 static void put_on_wire(struct host *host, const void *bytes, size_t length)
@@ -301,6 +304,7 @@ static int set_up(void **state)
 	struct pair *pair = calloc(1, sizeof(*pair));
 
 	fake_now = 1000000;
+	clock_error_s = 0;
 	host_init(&pair->a, 0xc0000201);
 	host_init(&pair->b, 0xc0000202);
 	introduce(&pair->a, &pair->b);
@@ -446,6 +450,44 @@ static void a_replayed_initiation_is_not_answered(void **state)
 	deliver_one(&p->a, &p->b, &copy, false);
 	assert_int_equal(p->b.n_sent, 0);
 	assert_int_equal(p->b.wg.dropped.replayed, 1);
+}
+
+static void a_handshake_is_later_than_the_last_also_when_the_clock_was_set_back(void **state)
+{
+	struct pair *p = *state;
+
+	connect_pair(p);
+	clock_error_s = -3600;
+	for (int i = 1; i < 4; i++) {
+		pass(&p->a, &p->b, 200 * SECOND, true);
+		connect_pair(p);
+	}
+	assert_int_equal(p->b.wg.dropped.replayed, 0);
+}
+
+/* The process of a has ended, and a new one has its key, its peers, and nothing else. */
+static void begin_again(struct host *host)
+{
+	session_end(&host->wg, host->peer);
+	host->wg.timestamps = (struct timestamps){0};
+}
+
+static void a_new_process_that_is_told_where_the_last_one_ended_is_answered(void **state)
+{
+	struct pair *p = *state;
+	uint64_t floor_ns;
+
+	connect_pair(p);
+	floor_ns = fake_wall_ns();
+	clock_error_s = -3600;
+	begin_again(&p->a);
+	host_send(&p->a, true);
+	pass(&p->a, &p->b, 30 * SECOND, false);
+	assert_null(wg_peer_sending_key(p->a.peer, fake_now));
+	assert_true(p->b.wg.dropped.replayed > 0);
+	begin_again(&p->a);
+	timestamps_raise(&p->a.wg.timestamps, floor_ns, fake_now);
+	connect_pair(p);
 }
 
 static void initiations_of_a_peer_that_come_too_fast_are_not_answered(void **state)
@@ -985,6 +1027,8 @@ int main(void)
 		test(a_packet_put_aside_too_late_goes_without_another_handshake),
 		test(both_may_begin_at_once),
 		test(a_replayed_initiation_is_not_answered),
+		test(a_handshake_is_later_than_the_last_also_when_the_clock_was_set_back),
+		test(a_new_process_that_is_told_where_the_last_one_ended_is_answered),
 		test(initiations_of_a_peer_that_come_too_fast_are_not_answered),
 		test(initiations_of_nobody_are_not_answered),
 		test(garbage_is_not_answered),

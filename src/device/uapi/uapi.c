@@ -29,6 +29,7 @@ enum uapi_operation {
 	OPERATION_GET,
 	OPERATION_GET_IPIP,
 	OPERATION_GET_DROPS,
+	OPERATION_GET_TIMESTAMP,
 	OPERATION_GET_PEER,
 	OPERATION_GET_IPIP_PEER,
 	OPERATION_UNKNOWN,
@@ -211,6 +212,9 @@ static int answer_question(struct uapi *uapi, struct uapi_connection *connection
 	case OPERATION_GET_DROPS:
 		uapi_get_drops(uapi->device, &connection->answer);
 		return 0;
+	case OPERATION_GET_TIMESTAMP:
+		uapi_get_timestamp(uapi->device, &connection->answer);
+		return 0;
 	case OPERATION_GET_PEER:
 		return answer_peer(uapi, connection);
 	case OPERATION_GET_IPIP_PEER:
@@ -243,6 +247,7 @@ static enum uapi_operation parse_operation(struct uapi_connection *connection, c
 		{"get=1", OPERATION_GET},
 		{"get_ipip=1", OPERATION_GET_IPIP},
 		{"get_drops=1", OPERATION_GET_DROPS},
+		{"get_timestamp=1", OPERATION_GET_TIMESTAMP},
 	};
 	static const char get_peer[] = "get_peer=", get_ipip_peer[] = "get_ipip_peer=";
 

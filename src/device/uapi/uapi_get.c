@@ -127,6 +127,14 @@ void uapi_get_ipip_peer(
 	write_ipip_peer(out, device, peer, clock_now_ms(&boot_clock));
 }
 
+void uapi_get_timestamp(const struct device *device, struct secret_text *out)
+{
+	const struct wireguard *wg = &device->shared.wireguard;
+
+	secret_text_append(out, "timestamp=%" PRIu64 "\n",
+		timestamps_look(&wg->timestamps, wg->wall_ns(), clock_now_ms(wg->clock)));
+}
+
 void uapi_get_drops(struct device *device, struct secret_text *out)
 {
 	const struct drops *drops = &device->shared.drops;

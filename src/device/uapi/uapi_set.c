@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "device/control.h"
 #include "device/ipip/ipip.h"
@@ -81,6 +82,18 @@ static int set_ipip_local(struct uapi_set *set, const char *value)
 	return error < 0 ? error : device_set_ipip_local(set->device, local);
 }
 
+/* Up to the year 2262, as others count ns too. */
+static int set_timestamps_after(struct uapi_set *set, const char *value)
+{
+	unsigned long floor_ns;
+	int error = uapi_parse_number(value, INT64_MAX, &floor_ns);
+
+	if (error == 0)
+		timestamps_raise(&set->device->shared.wireguard.timestamps, floor_ns,
+			clock_now_ms(set->device->shared.wireguard.clock));
+	return error;
+}
+
 static const struct setter device_keys[] = {
 	{"private_key", set_private_key},
 	{"listen_port", set_listen_port},
@@ -88,6 +101,7 @@ static const struct setter device_keys[] = {
 	{"replace_peers", replace_peers},
 	{"ipip_local", set_ipip_local},
 	{"replace_ipip_peers", replace_ipip_peers},
+	{"timestamps_after", set_timestamps_after},
 };
 
 /* --- A WireGuard peer. What is to be passed over is checked all the same. --- */

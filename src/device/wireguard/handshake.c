@@ -79,7 +79,7 @@ void handshake_initiate(struct wireguard *wg, struct wg_peer *peer)
 	pending = pending_new(wg, peer);
 	if (!pending)
 		return; /* tried again as if it were lost */
-	noise_timestamp(wg->wall_ns(), timestamp);
+	noise_timestamp(timestamps_next(&wg->timestamps, wg->wall_ns(), now_of(wg)), timestamp);
 	error = noise_create_initiation(&wg->noise, &peer->remote, pending->entry.index, timestamp,
 		&pending->handshake, &message);
 	if (error) {

@@ -21,6 +21,7 @@
 #include "device/wireguard/noise.h"
 #include "device/wireguard/peer.h"
 #include "device/wireguard/ratelimiter.h"
+#include "device/wireguard/timestamps.h"
 
 /* None of these may call back into WireGuard. */
 struct wireguard_ops {
@@ -64,7 +65,8 @@ struct wireguard {
 	const struct wireguard_ops *ops;
 	void *context;
 	const struct clock *clock;
-	uint64_t (*wall_ns)(void); /* ns since 1970, for TAI64N */
+	uint64_t (*wall_ns)(void); /* ns since 1970 */
+	struct timestamps timestamps;
 
 	struct wireguard_drops dropped;
 };
