@@ -23,5 +23,13 @@ static uint64_t boottime_ms(const struct clock *clock)
 	return read_ms(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 const struct clock system_clock = {monotonic_ms};
 const struct clock boot_clock = {boottime_ms};

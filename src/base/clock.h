@@ -21,6 +21,9 @@ extern const struct clock system_clock;
  * costs the same to read. */
 extern const struct clock boot_clock;
 
+/* The time of day, ns since 1970, which others set. */
+uint64_t clock_wall_ns(void);
+
 /* As timers want it. */
 static inline struct timeval timeval_from_ms(uint64_t milliseconds)
 {

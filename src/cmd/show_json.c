@@ -73,7 +73,7 @@ static json_t *json_endpoint(const struct report_endpoint *endpoint, json_t *pee
 	const struct prefix block = {endpoint->block, (uint8_t)endpoint->block_length};
 
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:{s:o, s:o}, s:o, s:o, "
-			 "s:o, s:o}",
+			 "s:o, s:o, s:o}",
 		"address", ipv4_text(endpoint->bind).s, "index", json_number(endpoint->index),
 		"interface", endpoint->interface, "gateway", ipv4_text(endpoint->gateway).s,
 		"block", prefix_text(block).s, "public_key", key_text(&endpoint->public_key).s,
@@ -81,7 +81,8 @@ static json_t *json_endpoint(const struct report_endpoint *endpoint, json_t *pee
 		endpoint->is_lost != 0, "pool", "capacity", json_number(endpoint->pool_capacity),
 		"taken", json_number(endpoint->pool_taken), "received_bytes",
 		json_number(endpoint->received), "sent_bytes", json_number(endpoint->sent),
-		"age_ms", json_number(endpoint->age_ms), "peers", peers);
+		"age_ms", json_number(endpoint->age_ms), "clock_behind_s",
+		json_number(endpoint->clock_behind_s), "peers", peers);
 }
 
 static json_t *json_endpoints(const struct report *report)

@@ -40,6 +40,11 @@ static uint64_t sent_of(const struct report_endpoint *endpoint)
 	return endpoint->sent;
 }
 
+static uint64_t clock_behind_of(const struct report_endpoint *endpoint)
+{
+	return endpoint->clock_behind_s;
+}
+
 static uint64_t is_there(const struct report_endpoint *endpoint)
 {
 	return !endpoint->is_lost;
@@ -160,5 +165,8 @@ void report_print_metrics(const struct report *report, FILE *out)
 		"Bytes from clients since the server was started.", received_of);
 	print_of_endpoints(report, out, "vprox_sent_bytes_total", "counter",
 		"Bytes to clients since the server was started.", sent_of);
+	print_of_endpoints(report, out, "vprox_clock_behind_seconds", "gauge",
+		"The clock, behind the latest handshakes that were begun with the endpoint's key.",
+		clock_behind_of);
 	print_firewall(&report->header, out);
 }

@@ -188,6 +188,9 @@ static void print_endpoint(const struct report_endpoint *endpoint, const struct 
 		ipv4_text(endpoint->gateway).s, block.length);
 	fprintf(out, "  public key: %s\n", key_text(&endpoint->public_key).s);
 	fprintf(out, "  listening port: %" PRIu32 "\n", endpoint->port);
+	if (endpoint->clock_behind_s > 0)
+		fprintf(out, "  clock: %s behind the latest handshakes\n",
+			unit_span(endpoint->clock_behind_s * 1000).s);
 	fprintf(out, "  pool: %s, %" PRIu32 " of %" PRIu32 " addresses taken\n",
 		prefix_text(block).s, endpoint->pool_taken, endpoint->pool_capacity);
 	fprintf(out, "  peers: %zu WireGuard, %zu IPIP\n", n_wireguard, n - n_wireguard);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,16 +21,6 @@
 #include "device/links.h"
 #include "device/peers.h"
 #include "device/sockets.h"
-
-enum { NS_PER_S = 1000000000 };
-
-static uint64_t wall_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static void send_to_peer(void *context, struct wg_peer *peer, const void *datagram, size_t length)
 {
@@ -126,7 +115,7 @@ static int init_shared(struct device *device)
 	ipip_init(&shared->ipip, &shared->epoch, &shared->mtu, &shared->drops, &shared->refusals);
 	staged_packets_init(&shared->staged);
 	return control_init(&shared->wireguard, &shared->epoch, &wireguard_ops, device, &boot_clock,
-		wall_ns, noise_random);
+		clock_wall_ns, noise_random);
 }
 
 static int init_workers(struct device *device)

@@ -11,7 +11,7 @@ _Static_assert(sizeof(struct report_header) == 10 * 4 + (1 + REPORT_N_REFUSALS) 
 	"no padding");
 _Static_assert(sizeof(struct report_store) == 2 * 4 + sizeof(struct report_process), "no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
-_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 3 * 8,
+_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 4 * 8,
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
 

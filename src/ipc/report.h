@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 4,
+	REPORT_VERSION = 5,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_MAX_ENDPOINTS = 1024,
@@ -105,6 +105,7 @@ struct report_endpoint {
 	uint64_t received; /* bytes since the server's start, of peers that are gone too */
 	uint64_t sent;
 	uint64_t age_ms; /* of its and its peers' counters */
+	uint64_t clock_behind_s; /* behind the latest handshakes begun with its key */
 };
 
 enum report_kind {

@@ -67,6 +67,9 @@ struct plane_endpoint {
 	struct prefix block;
 	uint16_t port; /* UDP port of WireGuard, host byte order */
 	struct key private_key; /* of WireGuard */
+	/* A device that is made begins handshakes with later timestamps than this one, ns since
+	 * 1970, where the plane can: see timestamp(). 0: nothing is known. */
+	uint64_t floor_ns;
 };
 
 /* What an earlier server left behind under one index. */
@@ -176,6 +179,12 @@ struct plane_ops {
 	 * changed it changes nothing. Logs what it puts right; -ENODEV: the device has vanished.
 	 */
 	int (*reconcile)(struct plane_device *device);
+
+	/*
+	 * The timestamp that a handshake of the device would have now, ns since 1970 (WireGuard
+	 * paper 5.1): the time of day, or where the plane can send a later one, that.
+	 */
+	int (*timestamp)(struct plane_device *device, uint64_t *ns);
 
 	/* Frees the plane itself; the devices must be closed. */
 	void (*free)(struct plane *plane);

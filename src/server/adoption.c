@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/handshake_floor.h"
 #include "server/judgement.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
@@ -117,11 +118,15 @@ int endpoint_open(struct endpoint *endpoint, struct event_base *base)
 		error = pending_connects_init(&endpoint->pending, endpoint, base);
 	if (error == 0)
 		error = newcomers_init(&endpoint->newcomers, endpoint, base);
+	if (error == 0)
+		error = handshake_floor_init(
+			&endpoint->floor, endpoint, endpoint->floor.reserved_s, base);
 	if (error < 0) {
 		log_error("%s: cannot set up block %s: %s", endpoint_text(endpoint).s,
 			prefix_text(endpoint->config.block).s, strerror(-error));
 		return error;
 	}
+	handshake_floor_prepare(endpoint);
 	error = endpoint->plane->ops->open(endpoint->plane, &endpoint->config, &endpoint->device);
 	if (error < 0) {
 		log_error("%s: cannot open %s: %s", endpoint_text(endpoint).s,
@@ -136,6 +141,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	int error = 0;
 
 	newcomers_free(&endpoint->newcomers);
+	handshake_floor_free(&endpoint->floor);
 	removals_free(&endpoint->removals);
 	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)

@@ -155,6 +155,7 @@ static int describe_endpoint(struct data_plane *data_plane, size_t i, const stru
 		.store = data_plane->store->link,
 		.held = data_plane->store->held,
 		.plane = data_plane->plane,
+		.floor.reserved_s = promised_floor_s(&data_plane->store->promised, private_key),
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,
 		.answer = answer->answer,

@@ -73,6 +73,16 @@ struct newcomers {
 	uint64_t due_ms; /* when that is, if the timer is running */
 };
 
+/* Timestamps of handshakes; handshake_floor.c's. */
+struct handshake_floor {
+	struct endpoint *endpoint;
+	struct event *timer; /* NULL in a test, and without a store */
+	uint64_t reserved_s; /* s since 1970: what the store was told, also by an earlier server */
+	uint64_t timestamp_ns; /* ns since 1970: the device's, as last read; 0: not yet */
+	uint64_t read_ms; /* when */
+	uint64_t behind_s; /* the clock, behind what was used; 0: it is not */
+};
+
 struct endpoint {
 	struct plane_endpoint config;
 	struct key public_key;
@@ -87,6 +97,7 @@ struct endpoint {
 	struct pending_connects pending;
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
 	struct newcomers newcomers;
+	struct handshake_floor floor;
 
 	struct source_log_limit refusals; /* by the source of the request */
 

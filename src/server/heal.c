@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
+#include "server/handshake_floor.h"
 #include "server/judgement.h"
 
 /* What is there of an endpoint whose device was lost: IPIP tunnels of the kernel outlive it. */
@@ -120,6 +121,7 @@ int endpoint_heal(struct endpoint *endpoint)
 
 	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
 	give_up_device(endpoint);
+	handshake_floor_prepare(endpoint);
 	error = endpoint->plane->ops->open(endpoint->plane, &endpoint->config, &endpoint->device);
 	if (error < 0) {
 		log_error("%s: cannot make %s again: %s", endpoint_text(endpoint).s, name.s,

@@ -85,6 +85,19 @@ const struct stored_endpoint *promised_endpoint(const struct promised *promised,
 	return NULL;
 }
 
+uint64_t promised_floor_s(const struct promised *promised, const struct key *private_key)
+{
+	uint64_t floor_s = 0;
+
+	for (size_t i = 0; i < promised->n_endpoints; i++) {
+		const struct stored_endpoint *stored = &promised->endpoints[i];
+
+		if (key_equal(&stored->private_key, private_key) && stored->floor_s > floor_s)
+			floor_s = stored->floor_s;
+	}
+	return floor_s;
+}
+
 static size_t lower_bound(const struct stored_peer *peers, size_t n, uint64_t bind)
 {
 	size_t first = 0;

@@ -20,6 +20,9 @@ void promised_sort(struct promised *promised);
 
 /* NULL if there is none. */
 const struct stored_endpoint *promised_endpoint(const struct promised *promised, struct ipv4 bind);
+/* What was reserved of timestamps with this key, at whichever endpoint: a client knows the key. 0:
+ * nothing. */
+uint64_t promised_floor_s(const struct promised *promised, const struct key *private_key);
 /* The peers or the freed addresses of one endpoint, *n of them. */
 const struct stored_peer *promised_peers(
 	const struct promised *promised, struct ipv4 bind, size_t *n);

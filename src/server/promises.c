@@ -22,7 +22,8 @@ void promise_endpoint(const struct endpoint *endpoint)
 			.length = config->block.length,
 			.index = config->index,
 			.port = config->port,
-			.private_key = config->private_key},
+			.private_key = config->private_key,
+			.floor_s = endpoint->floor.reserved_s},
 	};
 
 	if (endpoint->store)

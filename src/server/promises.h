@@ -14,7 +14,7 @@ struct endpoint;
 struct peer;
 struct reply_to;
 
-/* The endpoint itself: its index, block, port and key. */
+/* The endpoint itself: its index, block, port and key, and what is reserved of timestamps. */
 void promise_endpoint(const struct endpoint *endpoint);
 
 /* The peer, as it is. From now on it is kept in the peer whether that is on the disk. */

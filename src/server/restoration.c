@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
+#include "server/handshake_floor.h"
 #include "server/promised.h"
 #include "server/promises.h"
 #include "server/removals.h"
@@ -140,6 +141,7 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	const struct stored_peer *peers = promised_peers(promised, endpoint->config.bind, &n);
 	struct restoration restoration = {.endpoint = endpoint};
 
+	handshake_floor_reserve(endpoint);
 	promise_endpoint(endpoint);
 	restoration.ids = n > 0 ? calloc(n, sizeof *restoration.ids) : NULL;
 	if (n > 0 && !restoration.ids) {

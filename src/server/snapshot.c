@@ -149,6 +149,7 @@ static int write_endpoint(const struct endpoint *endpoint, bool stays, struct ev
 		.received = endpoint->received,
 		.sent = endpoint->sent,
 		.age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms,
+		.clock_behind_s = endpoint->floor.behind_s,
 	};
 
 	snprintf(reported.interface, sizeof reported.interface, "%s",

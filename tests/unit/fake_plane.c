@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
+
 static struct fake_plane *fake_of(const struct plane_device *device)
 {
 	return (struct fake_plane *)device->plane;
@@ -23,6 +25,7 @@ static int open_device(
 	struct fake_plane *fake = (struct fake_plane *)plane;
 
 	fake->bind = endpoint->bind;
+	fake->floor_ns = endpoint->floor_ns;
 	if (fake->open_error)
 		return fake->open_error;
 	fake->device_is_lost = fake->n_going > 0;
@@ -153,6 +156,14 @@ static int reconcile(struct plane_device *device)
 	return fake_of(device)->reconcile_error;
 }
 
+static int timestamp(struct plane_device *device, uint64_t *ns)
+{
+	const struct fake_plane *fake = fake_of(device);
+
+	*ns = fake->timestamp_ns > 0 ? fake->timestamp_ns : clock_wall_ns();
+	return fake->device_is_lost ? -ENODEV : 0;
+}
+
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
@@ -165,6 +176,7 @@ static const struct plane_ops fake_ops = {
 	.dump = dump,
 	.restore_endpoint = restore_endpoint,
 	.reconcile = reconcile,
+	.timestamp = timestamp,
 };
 
 void fake_plane_init(struct fake_plane *fake)

@@ -25,6 +25,8 @@ struct fake_plane {
 	unsigned int n_adds, n_reconciles;
 	unsigned int n_restored;
 	struct plane_usage restored_at; /* the last one's */
+	uint64_t timestamp_ns; /* 0: the time of day */
+	uint64_t floor_ns; /* that the device was opened with last */
 };
 
 void fake_plane_init(struct fake_plane *fake);

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -9,6 +10,7 @@
 #include "fake_plane.h"
 #include "server/adoption.h"
 #include "server/endpoint.h"
+#include "server/handshake_floor.h"
 #include "server/inspection.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
@@ -59,7 +61,7 @@ struct fixture {
 	struct endpoint endpoint;
 };
 
-static void open_endpoint(struct fixture *f)
+static void describe_endpoint(struct fixture *f)
 {
 	struct endpoint *endpoint = &f->endpoint;
 
@@ -73,7 +75,12 @@ static void open_endpoint(struct fixture *f)
 	};
 	prefix_parse("10.0.0.0/29", &endpoint->config.block);
 	endpoint->config.gateway = pool_gateway(endpoint->config.block);
-	assert_int_equal(endpoint_open(endpoint, NULL), 0);
+}
+
+static void open_endpoint(struct fixture *f)
+{
+	describe_endpoint(f);
+	assert_int_equal(endpoint_open(&f->endpoint, NULL), 0);
 }
 
 static int setup(void **state)
@@ -784,6 +791,93 @@ static void keep_promise(struct fixture *f, const uint32_t *inner, size_t n, boo
 	promised_free(&promised);
 }
 
+/* An endpoint whose store says nothing, and has this of an earlier server. */
+static void open_with_floor(struct fixture *f, struct event_base *base, uint64_t reserved_s)
+{
+	const struct store_link_config config = {.program = "/bin/false"};
+	const struct promised nothing = {0};
+
+	endpoint_close(&f->endpoint, false);
+	describe_endpoint(f);
+	f->endpoint.floor.reserved_s = reserved_s;
+	assert_int_equal(store_link_new(base, &config, &f->endpoint.store), 0);
+	assert_int_equal(endpoint_open(&f->endpoint, NULL), 0);
+	endpoint_keep_promises(&f->endpoint, &nothing);
+}
+
+static void close_store(struct fixture *f, struct event_base *base)
+{
+	store_link_forget(f->endpoint.store);
+	store_link_free(f->endpoint.store);
+	f->endpoint.store = NULL;
+	event_base_free(base);
+}
+
+static void what_the_device_may_send_next_is_reserved_before_it_is_sent(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	const uint64_t second = 1000000000, now_s = (uint64_t)time(NULL);
+
+	/* A device that was told goes on from there. */
+	f->fake.timestamp_ns = (now_s + 7000) * second + 5;
+	open_with_floor(f, base, now_s + 7000);
+	assert_int_equal(f->fake.floor_ns, (now_s + 7000) * second);
+	assert_int_equal(f->endpoint.floor.reserved_s, now_s + 7001 + HANDSHAKE_FLOOR_AHEAD_S);
+	/* Never less than an earlier server has said. */
+	f->fake.timestamp_ns = now_s * second;
+	handshake_floor_reserve(&f->endpoint);
+	assert_int_equal(f->endpoint.floor.reserved_s, now_s + 7001 + HANDSHAKE_FLOOR_AHEAD_S);
+	close_store(f, base);
+}
+
+static void a_device_that_is_made_again_goes_on_from_where_the_lost_one_was(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	const uint64_t second = 1000000000, now_s = (uint64_t)time(NULL);
+
+	f->fake.timestamp_ns = (now_s + 7000) * second;
+	open_with_floor(f, base, now_s + 7000);
+	f->clock.ms += 3000;
+	lose_device(f);
+	inspect(f);
+	assert_int_equal(f->fake.floor_ns, (now_s + 7003) * second);
+	close_store(f, base);
+}
+
+static void a_clock_is_behind_if_it_is_before_what_was_used_for_certain(void **state)
+{
+	static const struct {
+		int ahead_s; /* what was reserved, ahead of the clock */
+		bool follows; /* the plane sends later timestamps than the clock's */
+		uint64_t behind_s;
+	} cases[] = {
+		{0, false, 0},
+		/* Started again at once. */
+		{HANDSHAKE_FLOOR_AHEAD_S, false, 0},
+		{HANDSHAKE_FLOOR_AHEAD_S, true, 0},
+		{HANDSHAKE_FLOOR_AHEAD_S + 3600, false, 3600},
+		{HANDSHAKE_FLOOR_AHEAD_S + 3600, true, 3600},
+		/* Twice within what is reserved. */
+		{2 * HANDSHAKE_FLOOR_AHEAD_S, true, 0},
+	};
+	struct fixture *f = *state;
+
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct event_base *base = event_base_new();
+		const uint64_t reserved_s = (uint64_t)time(NULL) + (uint64_t)cases[i].ahead_s;
+
+		f->fake.timestamp_ns = cases[i].follows ? reserved_s * 1000000000 : 0;
+		open_with_floor(f, base, reserved_s);
+		/* A second may have passed. */
+		assert_in_range(f->endpoint.floor.behind_s,
+			cases[i].behind_s - (cases[i].behind_s > 0), cases[i].behind_s);
+		close_store(f, base);
+	}
+}
+
 static void a_device_that_is_lost_when_promises_are_made_breaks_none(void **state)
 {
 	struct fixture *f = *state;
@@ -1053,6 +1147,9 @@ int main(void)
 		RULE(a_peer_given_back_to_its_device_has_the_idle_timeout_for_a_new_handshake),
 		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
 		RULE(what_could_not_be_made_at_first_is_promised_when_it_is_made),
+		RULE(what_the_device_may_send_next_is_reserved_before_it_is_sent),
+		RULE(a_device_that_is_made_again_goes_on_from_where_the_lost_one_was),
+		RULE(a_clock_is_behind_if_it_is_before_what_was_used_for_certain),
 		RULE(a_device_that_is_lost_when_promises_are_made_breaks_none),
 		RULE(who_was_promised_two_addresses_has_the_last),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),

@@ -43,7 +43,8 @@ static struct report_endpoint endpoint(unsigned int index, const char *bind, con
 		.pool_taken = 2,
 		.received = 5000,
 		.sent = 7000,
-		.age_ms = 1500};
+		.age_ms = 1500,
+		.clock_behind_s = 3600 * index};
 	struct prefix prefix;
 
 	snprintf(endpoint.interface, sizeof endpoint.interface, "vprox%u", index);
@@ -306,7 +307,7 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	int behind;
 	int pid, capacity, taken, port, index, stays, lost, stopping;
 	int tracked, max_tracked, full, refused[REPORT_N_REFUSALS];
-	json_int_t uptime, received, sent, age;
+	json_int_t uptime, received, sent, age, late;
 
 	(void)state;
 	assert_non_null(all);
@@ -343,12 +344,12 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(
 		json_unpack_ex(endpoint_0, &error, JSON_STRICT,
 			"{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:{s:i, s:i}, s:I, s:I, "
-			"s:I, s:[o, o]}",
+			"s:I, s:I, s:[o, o]}",
 			"address", &address, "index", &index, "interface", &interface, "gateway",
 			&gateway, "block", &block, "public_key", &key, "port", &port, "stays",
 			&stays, "lost", &lost, "pool", "capacity", &capacity, "taken", &taken,
-			"received_bytes", &received, "sent_bytes", &sent, "age_ms", &age, "peers",
-			&first, &second),
+			"received_bytes", &received, "sent_bytes", &sent, "age_ms", &age,
+			"clock_behind_s", &late, "peers", &first, &second),
 		0);
 	assert_string_equal(address, "203.0.113.7");
 	assert_string_equal(block, "10.100.0.0/24");
@@ -389,6 +390,7 @@ static void the_text_has_a_line_for_each_peer(void **state)
 		"signer: 4713, replaced 1 times\n", "endpoint: 203.0.113.7\n",
 		"interface: vprox0, address 10.100.0.1/24\n", "listening port: 50228\n",
 		"10.100.1.0/24, 2 of 253 addresses taken\n", "peers: 1 WireGuard, 1 IPIP\n",
+		"clock: 1h 0m behind the latest handshakes\n",
 		"4.88 KiB received, 6.84 KiB sent; 512 B/s and "};
 	char *text = printed(TEXT);
 
@@ -412,6 +414,8 @@ static void the_metrics_sum_up_each_endpoint(void **state)
 		"vprox_pool_addresses_taken{endpoint=\"203.0.113.8\"} 2\n",
 		"vprox_peers{endpoint=\"203.0.113.7\",kind=\"wireguard\"} 1\n",
 		"vprox_peers{endpoint=\"203.0.113.8\",kind=\"ipip\"} 1\n",
+		"vprox_clock_behind_seconds{endpoint=\"203.0.113.7\"} 0\n",
+		"vprox_clock_behind_seconds{endpoint=\"203.0.113.8\"} 3600\n",
 		"# TYPE vprox_received_bytes_total counter\n",
 		"vprox_received_bytes_total{endpoint=\"203.0.113.7\"} 5000\n",
 		"vprox_sent_bytes_total{endpoint=\"203.0.113.8\"} 7000\n"};

@@ -13,10 +13,10 @@ static void the_time_of_day_is_taken_as_it_is(void **state)
 
 	(void)state;
 	for (uint64_t s = 0; s < 100; s++) {
-		assert_int_equal(timestamps_look(&timestamps, now + s * second, 1000 * s),
-			now + s * second);
-		assert_int_equal(timestamps_next(&timestamps, now + s * second, 1000 * s),
-			now + s * second);
+		assert_int_equal(
+			timestamps_look(&timestamps, now + s * second, 1000 * s), now + s * second);
+		assert_int_equal(
+			timestamps_next(&timestamps, now + s * second, 1000 * s), now + s * second);
 	}
 }
 

@@ -133,6 +133,8 @@ void uapi_get_timestamp(const struct device *device, struct secret_text *out)
 
 	secret_text_append(out, "timestamp=%" PRIu64 "\n",
 		timestamps_look(&wg->timestamps, wg->wall_ns(), clock_now_ms(wg->clock)));
+	if (wg->timestamps.latest_ns > 0)
+		secret_text_append(out, "latest=%" PRIu64 "\n", wg->timestamps.latest_ns);
 }
 
 void uapi_get_drops(struct device *device, struct secret_text *out)

@@ -16,6 +16,7 @@
 #include "plane/embedded/device.h"
 #include "plane/embedded/owner.h"
 #include "plane/embedded/text.h"
+#include "plane/embedded/timestamp.h"
 #include "plane/interface.h"
 #include "uapi_client/device_process.h"
 
@@ -126,7 +127,7 @@ static int set_up(struct embedded_device *device, const struct key *private_key,
 	int error;
 
 	endpoint.private_key = *private_key;
-	embedded_configure_text(&endpoint, request);
+	embedded_configure_text(&endpoint, timestamp_is_to_be_told(device->name.s), request);
 	key_wipe(&endpoint.private_key);
 	error = ask(device->name.s, request);
 	explicit_bzero(request, sizeof request);

@@ -18,6 +18,7 @@
 #include "plane/embedded/open.h"
 #include "plane/embedded/owner.h"
 #include "plane/embedded/text.h"
+#include "plane/embedded/timestamp.h"
 
 static int probe(struct plane *plane)
 {
@@ -164,6 +165,7 @@ static const struct plane_ops embedded_ops = {
 	.dump = embedded_dump,
 	.restore_endpoint = restore_endpoint,
 	.reconcile = embedded_reconcile,
+	.timestamp = embedded_timestamp,
 	.free = free_plane,
 };
 

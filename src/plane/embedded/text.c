@@ -4,6 +4,7 @@
  */
 #include "plane/embedded/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,13 +70,16 @@ void embedded_remove_text(const struct plane_peer *peers, size_t n, char *reques
 	sprintf(request, "\n");
 }
 
-void embedded_configure_text(
-	const struct plane_endpoint *endpoint, char request[UAPI_CLIENT_REQUEST_SIZE])
+void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_floor,
+	char request[UAPI_CLIENT_REQUEST_SIZE])
 {
 	struct hex_text private_key = hex_key(&endpoint->private_key);
+	char floor[UAPI_CLIENT_REQUEST_SIZE / 4] = "";
 
+	if (with_floor)
+		snprintf(floor, sizeof floor, "timestamps_after=%" PRIu64 "\n", endpoint->floor_ns);
 	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
-		"set=1\nprivate_key=%s\nlisten_port=%u\nipip_local=%s\n\n", private_key.s,
+		"set=1\nprivate_key=%s\n%slisten_port=%u\nipip_local=%s\n\n", private_key.s, floor,
 		endpoint->port, ipv4_text(endpoint->bind).s);
 	explicit_bzero(&private_key, sizeof private_key);
 }

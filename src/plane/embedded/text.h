@@ -1,6 +1,7 @@
 /* Requests to a device about an endpoint and its peers, as text: device/uapi describes them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "plane/plane.h"
@@ -14,6 +15,6 @@ void embedded_restore_text(const struct plane_peer *peer, const struct plane_usa
 /* In these two request has UAPI_CLIENT_REQUEST_SIZE bytes for each peer, and as many more. */
 void embedded_add_many_text(const struct plane_peer *peers, size_t n, char *request);
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request);
-/* Holds the private key: to be wiped. */
-void embedded_configure_text(
-	const struct plane_endpoint *endpoint, char request[UAPI_CLIENT_REQUEST_SIZE]);
+/* Holds the private key: to be wiped. What the endpoint's floor is, only with_floor. */
+void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_floor,
+	char request[UAPI_CLIENT_REQUEST_SIZE]);
