@@ -11,7 +11,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps check test demo guest-kernel sanitized tsan fuzz bench bench-device check-format \
+.PHONY: all deps check test demo guest-kernel sanitized tsan fuzz bench bench-device bench-store check-format \
 	format lint install uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
@@ -62,6 +62,9 @@ bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 
 bench-device: all ## measure the embedded device, natively (as root)
 	@$(PYTHON) -u bench/device.py --tsv $(BUILD)/bench/device.tsv
+
+bench-store: all ## measure what the store costs a grant, natively (as root)
+	@$(PYTHON) -u bench/store.py --build $(BUILD)
 
 check-format: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(SOURCES)

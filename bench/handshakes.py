@@ -6,6 +6,7 @@ is busy with other things too how many it could do. Prints each server's memory 
 import argparse
 import os
 import pathlib
+import shutil
 import signal
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import time
 
 ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
+PASSWORD = "a password of the bench"
 
 
 def run(*command):
@@ -22,9 +24,12 @@ def run(*command):
 class Server:
     """One program, its folders and its network."""
 
-    def __init__(self, name, program, gates, arguments):
+    def __init__(self, name, program, gates, arguments, where=None):
+        """where: a folder for what it keeps in /var/lib, on the file system that is to be measured."""
         self.name = name
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-"))
+        # Not on a disk, where the log would wait for what others have written there.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-", dir="/dev/shm"))
+        self.kept = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-", dir=where))
         self.server_ns, self.client_ns = f"hs-{name}-server", f"hs-{name}-clients"
         for ns in (self.server_ns, self.client_ns):
             run("ip", "netns", "add", ns)
@@ -35,15 +40,14 @@ class Server:
             run("ip", "-n", ns, "address", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", ns, "link", "set", "eth0", "up")
         run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
-        for folder in ("run", "lib"):
-            (self.folder / folder).mkdir()
-        mount = f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/lib /var/lib"
+        (self.folder / "run").mkdir()
+        mount = f"mount --bind {self.folder}/run /run && mount --bind {self.kept} /var/lib"
         self.log = open(self.folder / "log", "w+")
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", self.server_ns, "unshare", "-m", "sh", "-c",
              f'{mount} && exec "$@"', "sh", program, "server", "--ip", ADDRESS, "--wg-block", "10.100.0.0/16",
              "--plane=embedded", f"--gates={gates}", *arguments],
-            env={**os.environ, "VPROX_PASSWORD": "a password of the bench"}, stderr=self.log)
+            env={**os.environ, "VPROX_PASSWORD": PASSWORD}, stderr=self.log)
         end = time.monotonic() + 30
         while "ready" not in (self.folder / "log").read_text():
             assert time.monotonic() < end and self.process.poll() is None, (self.folder / "log").read_text()
@@ -57,24 +61,29 @@ class Server:
         """That all of them have taken."""
         return sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.processes()) / 1e9
 
-    def storm(self, program, count, threads):
-        """Returns handshakes a second, and the time of a processor for each in ms."""
+    def storm(self, program, count, threads, path="/healthz", *more):
+        """Returns the storm's figures, and the time of a processor for each request in ms: time."""
         before = self.processor_s()
         result = subprocess.run(
-            ["ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--path", "/healthz",
-             "--count", str(count), "--threads", str(threads)], stdout=subprocess.PIPE, text=True, check=True)
-        return float(result.stdout.split("\t")[1]), (self.processor_s() - before) / count * 1000
+            ["ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--path", path,
+             "--count", str(count), "--threads", str(threads), "--password", PASSWORD, *more],
+            stdout=subprocess.PIPE, text=True, check=True)
+        figures = {line.split("\t")[0]: float(line.split("\t")[1]) for line in result.stdout.splitlines()}
+        return {**figures, "time": (self.processor_s() - before) / count * 1000}
 
     def memory(self):
         """Of each process, by its subcommand: proportional KiB."""
         for pid in self.processes():
             lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            what = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            what = words[1] or os.path.basename(words[0])
             yield what, next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
+        shutil.rmtree(self.folder)
+        shutil.rmtree(self.kept)
         for ns in (self.server_ns, self.client_ns):
             run("ip", "netns", "delete", ns)
 
@@ -99,7 +108,7 @@ def main():
             for server in servers if turn % 2 else reversed(servers):
                 figure = server.storm(options.storm, options.count, options.threads)
                 if turn > 0:
-                    figures[server].append(figure)
+                    figures[server].append((figure["rate"], figure["time"]))
         for server in servers:
             rate, time_ms = (statistics.median(column) for column in zip(*figures[server]))
             print(f"{server.name}: {rate:.0f} handshakes a second, {time_ms:.3f} ms of a processor each; memory:",

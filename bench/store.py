@@ -1,0 +1,66 @@
+"""Measures what the store costs a grant: run it as root. Servers with --store=none and --store=local run at the same time,
+each in a namespace of its own, and are asked in turns, so that what disturbs the machine disturbs both alike. Prints grants a
+second, p50 and p99 of one, and the processors' time that the server's processes took for each: medians over the turns, and
+the medians of the ratios of one turn."""
+
+import argparse
+import os
+import statistics
+
+from handshakes import Server
+
+AT_A_TIME = 16
+ALONE = 40  # requests of a turn that are sent one by one
+FIGURES = {"rate": "grants/s", "p50": "ms p50", "p99": "ms p99", "time": "ms of a processor each"}
+
+
+def measure(server, storm, count, threads, first_key):
+    """The figures of as many new clients; they are gone afterwards."""
+    key = ("--method", "POST", "--first-key", str(first_key))
+    figures = server.storm(storm, count, threads, "/connect", *key)
+    server.storm(storm, count, AT_A_TIME, "/disconnect", *key)
+    return figures
+
+
+def report(title, turns, base):
+    """turns: of each server the figures of all turns."""
+    print(f"{title}:")
+    for server, figures in turns.items():
+        medians = {name: statistics.median(turn[name] for turn in figures) for name in FIGURES}
+        ratio = statistics.median(turn["rate"] / other["rate"] for turn, other in zip(figures, turns[base]))
+        print(f"  {server.name:<12}", "  ".join(f"{medians[name]:8.2f} {unit}" for name, unit in FIGURES.items()),
+              f"  rate against {base.name}: {ratio:.3f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
+    parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
+    parser.add_argument("--memory", action="store_true", help="measure a store on /dev/shm too: what is not the disk's")
+    options = parser.parse_args()
+    storm, program = (f"{options.build}/{name}" for name in ("bench/storm", "vprox"))
+    wanted = [("none", "none", None), ("local", "local", options.folder)]
+    if options.memory:
+        wanted.append(("memory", "local", "/dev/shm"))
+    servers = []
+    try:
+        for name, store, folder in wanted:
+            servers.append(Server(name, program, os.cpu_count(), [f"--store={store}"], folder))
+        together, alone = ({server: [] for server in servers} for _ in range(2))
+        for turn in range(options.turns + 1):
+            for server in servers if turn % 2 else servers[::-1]:
+                found = (measure(server, storm, options.count, AT_A_TIME, 0), measure(server, storm, ALONE, 1, 0))
+                if turn > 0:
+                    together[server].append(found[0])
+                    alone[server].append(found[1])
+        report(f"{AT_A_TIME} at a time", together, servers[0])
+        report("one at a time", alone, servers[0])
+    finally:
+        for server in servers:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
