@@ -41,6 +41,8 @@ enum statement {
 	FREE,
 	FREE_ALL,
 	DELETE_ALL,
+	BEGIN,
+	COMMIT,
 	N_STATEMENTS,
 };
 
@@ -53,6 +55,8 @@ static const char *const texts[N_STATEMENTS] = {
 	[FREE_ALL] = ("INSERT OR REPLACE INTO freed (endpoint, inner_address)"
 		      " SELECT endpoint, inner_address FROM peer WHERE endpoint = ?1"),
 	[DELETE_ALL] = "DELETE FROM peer WHERE endpoint = ?1",
+	[BEGIN] = "BEGIN IMMEDIATE",
+	[COMMIT] = "COMMIT",
 };
 
 static const char *const kinds[STORED_KIND_END] = {
@@ -183,23 +187,6 @@ int database_open(const char *name, struct database **result)
 	return error == 0 ? prepare_all(database) : error;
 }
 
-int database_open_to_read(const char *name, struct database **result)
-{
-	struct database *database = calloc(1, sizeof *database);
-	int error;
-
-	*result = database;
-	if (!database)
-		return -ENOMEM;
-	error = error_of(database, sqlite3_open_v2(name, &database->sqlite,
-					   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
-	if (error < 0)
-		return error;
-	sqlite3_busy_timeout(database->sqlite, BUSY_MS);
-	/* All tables are read as they are at one moment. */
-	return execute(database, "PRAGMA trusted_schema = OFF; BEGIN");
-}
-
 bool database_is_new(const struct database *database)
 {
 	return database->is_new;
@@ -319,12 +306,12 @@ static int write_order(struct database *database, const struct storing_message *
 
 int database_write(struct database *database, const struct storing_message *orders, size_t n)
 {
-	int error = execute(database, "BEGIN IMMEDIATE");
+	int error = run(database, BEGIN);
 
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = write_order(database, &orders[i]);
 	if (error == 0)
-		error = execute(database, "COMMIT");
+		error = run(database, COMMIT);
 	if (error < 0 && !sqlite3_get_autocommit(database->sqlite))
 		sqlite3_exec(database->sqlite, "ROLLBACK", NULL, NULL, NULL);
 	return error;

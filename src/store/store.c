@@ -3,7 +3,7 @@
  * says: the main file of that process, which has one thread.
  *
  * Whatever has come while the last transaction was written is the next one, so that many grants
- * cost one write to the disk. Orders that cannot be written are kept and tried again, and no others
+ * cost one write to the disk; under load it waits for more. Orders that cannot be written are kept and tried again, and no others
  * are read meanwhile: the broker keeps them.
  */
 #include "store/store.h"
@@ -29,9 +29,10 @@
 enum {
 	BATCH = 256, /* orders in one transaction */
 	RETRY_MS = 1000,
+	GATHER_MAX_US = 4000,
 };
 
-static const char file_name[] = STORE_FILE;
+static const char file_name[] = "store.db";
 
 struct store {
 	struct database *database;
@@ -39,6 +40,8 @@ struct store {
 	struct storing_message orders[BATCH];
 	size_t n_orders;
 	bool cannot_write; /* and that was said */
+	size_t n_last; /* how many the last transaction had, ... */
+	uint64_t took_us; /* ... and how long it took */
 };
 
 static bool has_hung_up(void)
@@ -133,7 +136,7 @@ static int open_database(struct store *store)
 	return 0;
 }
 
-static int tell_rows(struct store *store)
+static int tell_what_is_stored(struct store *store)
 {
 	size_t n_invalid;
 	int error = database_load(store->database, tell_row, NULL, &n_invalid);
@@ -141,13 +144,6 @@ static int tell_rows(struct store *store)
 	if (n_invalid > 0)
 		log_warning("%s/%s: %zu rows make no sense, and are ignored", store->config.folder,
 			file_name, n_invalid);
-	return error;
-}
-
-static int tell_what_is_stored(struct store *store)
-{
-	int error = tell_rows(store);
-
 	if (error == -EBADMSG)
 		error = replace_damaged(store);
 	if (error == 0)
@@ -172,10 +168,22 @@ static int start_over_without_damaged(struct store *store)
 	return error < 0 ? error : start_over(store);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
+	uint64_t start_us = now_us();
 	int error = database_write(store->database, store->orders, store->n_orders);
+
+	store->took_us = now_us() - start_us;
+	store->n_last = store->n_orders;
 
 	if (error == -EBADMSG)
 		return start_over_without_damaged(store);
@@ -213,6 +221,21 @@ static int read_orders(struct store *store)
 	return error == -EAGAIN || error == -EINTR ? 0 : error;
 }
 
+/*
+ * Where the last transaction had several orders, more are on their way: so long as it took, but not
+ * longer than GATHER_MAX_US, they are waited for. A transaction costs a processor more than what is
+ * in it, and the clients that wait have other work for the processors. One that is alone waits for
+ * nobody.
+ */
+static void gather(const struct store *store)
+{
+	uint64_t wait_us = store->took_us < GATHER_MAX_US ? store->took_us : GATHER_MAX_US;
+	const struct timespec wait = {.tv_nsec = (long)wait_us * 1000};
+
+	if (store->n_last > 1)
+		nanosleep(&wait, NULL);
+}
+
 /* Until the broker hangs up. Returns 0 or -errno. */
 static int serve(struct store *store)
 {
@@ -220,6 +243,7 @@ static int serve(struct store *store)
 
 	while (error == 0 && end == 0) {
 		error = wait_for_broker(POLLIN);
+		gather(store);
 		if (error == 0)
 			end = read_orders(store);
 		/* What came before the end is written too. */
@@ -285,33 +309,11 @@ static int start(struct store *store)
 
 	if (error == 0)
 		error = enter_folder(store);
-	return error == 0 ? lock_up(store) : error;
-}
-
-/* For who looks whether all agrees: another store may be at work. */
-static int only_tell(struct store *store)
-{
-	int error = database_open_to_read(file_name, &store->database);
-
 	if (error == 0)
-		error = tell_rows(store);
+		error = lock_up(store);
 	if (error == 0)
-		return tell_event(STORING_LOADED, 0);
-	log_error("cannot read %s/%s: %s", store->config.folder, file_name,
-		database_error(store->database));
-	return error;
-}
-
-static int work(struct store *store)
-{
-	int error;
-
-	if (store->config.only_tells)
-		return only_tell(store);
-	error = open_database(store);
-	if (error == 0)
-		error = tell_what_is_stored(store);
-	return error == 0 ? serve(store) : error;
+		error = open_database(store);
+	return error == 0 ? tell_what_is_stored(store) : error;
 }
 
 int store_main(void)
@@ -326,7 +328,7 @@ int store_main(void)
 	if (store)
 		error = start(store);
 	if (error == 0)
-		error = work(store);
+		error = serve(store);
 	if (error < 0)
 		log_debug("ends: %s", strerror(-error));
 	if (store)
