@@ -25,10 +25,12 @@ struct peer_rate {
 	uint64_t received_before, sent_before; /* ... and the counters then */
 };
 
-/* What the store was last told of a peer; kept by promises.c. */
+/* What the store was last told of a peer, or has said of it at the start; kept by promises.c. */
 struct peer_promise {
-	uint64_t sequence; /* of the order; 0: it was told nothing */
+	bool is_made; /* else nothing is known of it there */
+	uint64_t sequence; /* of the order; 0: there was none, it was on the disk before */
 	uint64_t ms; /* when */
+	uint64_t active_s; /* when the peer was last active by then, s since 1970 */
 	struct ipv4 outer; /* of WireGuard: where the peer was then */
 	uint16_t outer_port;
 };

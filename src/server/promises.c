@@ -39,6 +39,14 @@ static uint64_t time_of_day_s(const struct endpoint *endpoint, uint64_t ms)
 	return ago_s < now_s ? now_s - ago_s : 0;
 }
 
+/* Of what was before this server only the store knows: that it has begun is no peer's activity. */
+static uint64_t active_s(const struct endpoint *endpoint, const struct peer *peer)
+{
+	if (peer->promise.is_made && peer->active_ms <= peer->promise.ms)
+		return peer->promise.active_s;
+	return time_of_day_s(endpoint, peer->active_ms);
+}
+
 static struct stored_peer describe(const struct endpoint *endpoint, const struct peer *peer)
 {
 	const bool is_wireguard = peer->id.kind == PEER_WIREGUARD;
@@ -48,7 +56,7 @@ static struct stored_peer describe(const struct endpoint *endpoint, const struct
 		.inner = peer->id.inner,
 		.kind = is_wireguard ? STORED_WIREGUARD : STORED_IPIP,
 		.made_s = peer->made_s,
-		.active_s = time_of_day_s(endpoint, peer->active_ms),
+		.active_s = active_s(endpoint, peer),
 	};
 
 	if (is_wireguard) {
@@ -73,9 +81,24 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer)
 		peer->made_s = (uint64_t)time(NULL);
 	order.peer = describe(endpoint, peer);
 	peer->promise.sequence = store_link_order(endpoint->store, &order);
+	peer->promise.is_made = peer->promise.sequence > 0;
 	peer->promise.ms = clock_now_ms(endpoint->clock);
+	peer->promise.active_s = order.peer.active_s;
 	peer->promise.outer = order.peer.outer;
 	peer->promise.outer_port = (uint16_t)order.peer.outer_port;
+}
+
+void promise_is_kept(
+	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
+{
+	peer->made_s = stored->made_s;
+	peer->promise = (struct peer_promise){
+		.is_made = true,
+		.ms = clock_now_ms(endpoint->clock),
+		.active_s = stored->active_s,
+		.outer = stored->outer,
+		.outer_port = (uint16_t)stored->outer_port,
+	};
 }
 
 void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint64_t now_ms)

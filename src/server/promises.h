@@ -13,12 +13,17 @@
 struct endpoint;
 struct peer;
 struct reply_to;
+struct stored_peer;
 
 /* The endpoint itself: its index, block, port and key, and what is reserved of timestamps. */
 void promise_endpoint(const struct endpoint *endpoint);
 
 /* The peer, as it is. From now on it is kept in the peer whether that is on the disk. */
 void promise_peer(const struct endpoint *endpoint, struct peer *peer);
+
+/* The peer has what was stored of it: as long as nothing changes, nothing is written. */
+void promise_is_kept(
+	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored);
 
 /* The peer has moved, or was active: written where it moved, else now and then. */
 void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint64_t now_ms);

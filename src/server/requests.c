@@ -194,7 +194,7 @@ static enum ipc_status connect_again(
 	}
 	peer->is_unmade = false;
 	/* One whose tunnel could not be made at first was promised nothing. */
-	if (peer->promise.sequence == 0)
+	if (!peer->promise.is_made)
 		promise_peer(endpoint, peer);
 	/* It may be that the first answer has got lost before the store was done. */
 	given->sequence = peer->promise.sequence;

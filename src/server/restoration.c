@@ -33,9 +33,10 @@ static struct plane_peer identity_of(const struct stored_peer *stored)
 	};
 }
 
-static void remember(struct peer *peer, const struct stored_peer *stored)
+static void remember(
+	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
 {
-	peer->made_s = stored->made_s;
+	promise_is_kept(endpoint, peer, stored);
 	peer->usage.outer = stored->outer;
 	peer->usage.outer_port = (uint16_t)stored->outer_port;
 }
@@ -45,9 +46,27 @@ static void agree(struct endpoint *endpoint, struct peer *peer, const struct sto
 {
 	const struct peer never_made = {.id.inner = stored->inner};
 
+	if (ipv4_equal(peer->id.inner, stored->inner)) {
+		promise_is_kept(endpoint, peer, stored);
+		return;
+	}
 	peer->made_s = stored->made_s;
-	if (!ipv4_equal(peer->id.inner, stored->inner))
-		promise_no_more(endpoint, &never_made);
+	promise_no_more(endpoint, &never_made);
+}
+
+/* What has not changed is not written: of 10,000 clients at a restart that is nearly all. */
+static void promise_rest(struct endpoint *endpoint)
+{
+	const uint64_t now_ms = clock_now_ms(endpoint->clock);
+
+	hash_for_each (&endpoint->peers.table, node) {
+		struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (peer->promise.is_made)
+			promise_peer_again(endpoint, peer, now_ms);
+		else
+			promise_peer(endpoint, peer);
+	}
 }
 
 static void take(struct restoration *restoration, const struct stored_peer *stored)
@@ -71,7 +90,7 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 		restoration->n_failed++;
 		return;
 	}
-	remember(peer, stored);
+	remember(endpoint, peer, stored);
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	restoration->ids[restoration->n++] = id;
@@ -162,6 +181,5 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 			endpoint_text(endpoint).s, restoration.n_given, restoration.n_failed);
 	free(restoration.ids);
 	keep_order_of_freed(endpoint, promised);
-	hash_for_each (&endpoint->peers.table, node)
-		promise_peer(endpoint, hash_entry(node, struct peer, node));
+	promise_rest(endpoint);
 }

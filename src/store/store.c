@@ -3,8 +3,8 @@
  * says: the main file of that process, which has one thread.
  *
  * Whatever has come while the last transaction was written is the next one, so that many grants
- * cost one write to the disk; under load it waits for more. Orders that cannot be written are kept and tried again, and no others
- * are read meanwhile: the broker keeps them.
+ * cost one write to the disk; under load it waits for more. Orders that cannot be written are kept
+ * and tried again, and no others are read meanwhile: the broker keeps them.
  */
 #include "store/store.h"
 

@@ -105,6 +105,25 @@ def test_after_a_reboot_who_asks_in_another_order_has_its_address(host, client):
     assert api.connect(random_key()).json["AssignedAddr"] not in before.values()
 
 
+@pytest.mark.parametrize("end", [lambda host: host.servers[-1].kill(), reboot], ids=["kill", "reboot"])
+def test_a_start_writes_nothing_of_clients_who_have_not_changed(host, client, end):
+    """Above all not that they were active just now."""
+    host.start()
+    addresses = ask_for(host, client, 20)
+    end(host)
+    with edited(host) as database:
+        database.execute("UPDATE peer SET active = made - 1000")
+        database.execute("CREATE TABLE written (address TEXT)")
+        database.execute("CREATE TRIGGER written AFTER INSERT ON peer BEGIN"
+                         " INSERT INTO written VALUES (new.inner_address); END")
+    before = stored(host, "SELECT * FROM peer")
+    host.start()
+    new, = ask_for(host, client, 1)
+    assert stored(host, "SELECT address FROM written") == [(new,)]
+    assert stored(host, f"SELECT * FROM peer WHERE inner_address != '{new}'") == before
+    assert {*addresses, new} == set(promised(host))
+
+
 def test_a_grant_is_on_the_disk_before_it_is_answered(host, client):
     host.start()
     api = host.api(client)
