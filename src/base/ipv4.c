@@ -105,3 +105,19 @@ int prefix_subnet(struct prefix prefix, uint8_t length, uint32_t index, struct p
 	subnet->address.value = prefix.address.value | (uint32_t)((uint64_t)index << (32 - length));
 	return 0;
 }
+
+bool prefix_is_private(struct prefix prefix)
+{
+	static const struct prefix private[] = {
+		{{0x0a000000}, 8}, /* 10.0.0.0/8 */
+		{{0xac100000}, 12}, /* 172.16.0.0/12 */
+		{{0xc0a80000}, 16}, /* 192.168.0.0/16 */
+		{{0x64400000}, 10}, /* 100.64.0.0/10 */
+	};
+
+	for (size_t i = 0; i < sizeof private / sizeof *private; i++)
+		if (private[i].length <= prefix.length &&
+			prefix_contains(private[i], prefix.address))
+			return true;
+	return false;
+}

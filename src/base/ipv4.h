@@ -46,6 +46,9 @@ uint64_t prefix_size(struct prefix prefix);
 bool prefix_contains(struct prefix prefix, struct ipv4 address);
 bool prefix_overlaps(struct prefix a, struct prefix b);
 
+/* Whether all of it is private (RFC 1918), or shared with a provider (RFC 6598). */
+bool prefix_is_private(struct prefix prefix);
+
 /* The last address: the broadcast address of a subnet. */
 struct ipv4 prefix_last(struct prefix prefix);
 

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +26,6 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/harden.h"
 #include "base/log.h"
 #include "base/log_timer.h"
 #include "base/notify.h"
@@ -41,6 +39,7 @@
 #include "client/interface.h"
 #include "client/ip_routes.h"
 #include "client/mark.h"
+#include "client/privileges.h"
 #include "client/request_supervisor.h"
 
 enum {
@@ -191,29 +190,33 @@ static int set_up(struct client *client, bool renew)
 	return error < 0 ? error : set_routes(client);
 }
 
-static void announce(struct client *client)
+static void log_refused_address(struct client *client, const struct tunnel *tunnel, const char *why)
 {
-	const struct client_config *config = client->config;
+	char text[2 * FAILURE_SIZE];
 
-	if (config->json)
-		grant_report(stdout, config, &client->tunnel, interface_plane(client->interface));
-	log_info("%s has %s/%u from %s (%s)", config->interface, ipv4_text(client->tunnel.inner).s,
-		client->tunnel.length, config->server, ipv4_text(client->tunnel.server).s);
-	client->announced = client->tunnel;
+	snprintf(text, sizeof text, "the address that it assigned, %s/%u, is not taken: %s",
+		ipv4_text(tunnel->inner).s, tunnel->length, why);
+	log_failure(client, text);
 }
 
 static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
-	int error;
+	char why[FAILURE_SIZE] = "";
+	int error = interface_check(client->interface, tunnel, why, sizeof why);
 
 	client->by_name = false;
+	if (error == -EADDRINUSE)
+		log_refused_address(client, tunnel, why);
+	if (error < 0)
+		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
 	error = set_up(client, client->renew);
 	if (error == -EEXIST)
 		return finish(client, error);
 	if (error == 0) {
 		if (!tunnel_equal(&client->announced, tunnel))
-			announce(client);
+			grant_report(client->config, tunnel, interface_plane(client->interface));
+		client->announced = *tunnel;
 		/* The first round begins at once, and may end this phase. */
 		enter(client, CLIENT_CHECKING);
 		error = health_start(
@@ -368,24 +371,6 @@ static int add_events(struct client *client)
 	return -ENOMEM;
 }
 
-/* What a client's work needs. A device of its own may use BPF; the certificates of --cacert may be
- * a user's, and the request process opens them before it becomes another one. */
-static int give_up_rights(void)
-{
-	static const cap_value_t own[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-		CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL};
-	static const cap_value_t processes[] = {CAP_BPF, CAP_DAC_READ_SEARCH};
-	const struct harden_config config = {
-		.capabilities = own,
-		.n_capabilities = sizeof own / sizeof *own,
-		.childrens = processes,
-		.n_childrens = sizeof processes / sizeof *processes,
-		.allows_bpf = true,
-	};
-
-	return harden_process(&config);
-}
-
 static int start(struct client *client)
 {
 	struct request_supervisor *supervisor = &client->supervisor;
@@ -404,7 +389,7 @@ static int start(struct client *client)
 	if (error == 0)
 		error = instance_load_key(name, &client->private_key, &supervisor->public_key);
 	if (error == 0)
-		error = give_up_rights();
+		error = client_give_up_rights();
 	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)

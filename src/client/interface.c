@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sysctl.h"
+#include "client/addressing.h"
 #include "client/creation_marker.h"
 #include "client/interface_embedded.h"
 #include "client/interface_kernel.h"
-#include "netlink/address.h"
 #include "plane/client_link.h"
 
 static const struct interface_kind *const all_kinds[] = {&interface_kernel_wireguard,
@@ -215,27 +214,6 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 		"set up the interface");
 }
 
-/* The assigned address, and no other. */
-static int set_address(struct interface *interface, const struct tunnel *tunnel)
-{
-	const struct address wanted = {.ifindex = interface->ifindex,
-		.local = tunnel->inner,
-		.prefix_length = tunnel->length,
-		.valid_s = ADDRESS_FOREVER,
-		.preferred_s = ADDRESS_FOREVER};
-	auto_free struct address *addresses = NULL;
-	size_t n = 0;
-	int error = address_dump(interface->route, interface->ifindex, &addresses, &n);
-
-	for (size_t i = 0; i < n && error == 0; i++)
-		if (!ipv4_equal(addresses[i].local, wanted.local) ||
-			addresses[i].prefix_length != wanted.prefix_length)
-			error = address_delete(interface->route, &addresses[i]);
-	if (error == 0 || error == -EADDRNOTAVAIL)
-		error = address_add(interface->route, &wanted);
-	return error == -EEXIST ? 0 : error;
-}
-
 /* What comes out of the tunnel comes from everywhere, which the strict check would not let by: the
  * routes back lead elsewhere. */
 static void prepare_settings(const struct interface *interface)
@@ -266,13 +244,27 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 	if (error == 0)
 		creation_marker_remove(interface->config->interface);
 	if (error == 0)
-		error = fail(interface, set_address(interface, tunnel), "set the address");
+		error = fail(interface,
+			addressing_set_address(interface->route, interface->ifindex, tunnel),
+			"set the address");
 	if (error == 0)
 		error = fail(interface, link_set(interface->route, interface->ifindex, &up),
 			"bring the interface up");
 	if (error == 0)
+		error = fail(interface,
+			addressing_set_route(interface->route, interface->ifindex, tunnel),
+			"set the route to the gateway");
+	if (error == 0)
 		interface->tunnel = *tunnel;
 	return error;
+}
+
+int interface_check(
+	const struct interface *interface, const struct tunnel *tunnel, char *why, size_t size)
+{
+	int error = addressing_check(interface->route, tunnel, why, size);
+
+	return error == -EADDRINUSE ? error : fail(interface, error, "read this host's networks");
 }
 
 bool interface_is_up(const struct interface *interface)

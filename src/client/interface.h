@@ -22,6 +22,13 @@ int interface_open(const struct client_config *config, const struct key *private
  */
 int interface_set(struct interface *interface, const struct tunnel *tunnel, bool renew);
 
+/*
+ * Whether this host can take the tunnel's addresses. Returns 0, -EADDRINUSE with what is in the way
+ * in why, or another negative errno, logged.
+ */
+int interface_check(
+	const struct interface *interface, const struct tunnel *tunnel, char *why, size_t size);
+
 /* Whether it is still there as interface_set() left it, and up. */
 bool interface_is_up(const struct interface *interface);
 

@@ -271,7 +271,8 @@ static void on_answer(struct request_process *process, const struct http_answer 
 		0)
 		fail(process, "the answer is none of a vprox server's");
 	else if ((fault = tunnel_fault(&result->tunnel, process->order.tunnel)))
-		fail(process, "the answer cannot be used: %s", fault);
+		fail(process, "the answer cannot be used: it assigned %s/%u: %s",
+			ipv4_text(result->tunnel.inner).s, result->tunnel.length, fault);
 	else
 		result->outcome = REQUEST_GRANTED;
 }

@@ -8,9 +8,6 @@
 enum {
 	LARGEST_BLOCK = 8, /* 10.0.0.0/8 */
 	SMALLEST_BLOCK = 30, /* has room for two */
-	LOOPBACK = 127, /* first octets */
-	MULTICAST = 224,
-	RESERVED = 240, /* in use inside */
 };
 
 struct prefix tunnel_block(const struct tunnel *tunnel)
@@ -23,16 +20,40 @@ struct ipv4 tunnel_gateway(const struct tunnel *tunnel)
 	return (struct ipv4){tunnel_block(tunnel).address.value + 1};
 }
 
+/* Addresses that mean something else on every host. */
+static const char *address_fault(struct ipv4 address)
+{
+	static const struct {
+		struct prefix block;
+		const char *text;
+	} special[] = {
+		{{{0x00000000}, 8}, "the address or the gateway lies in 0.0.0.0/8, \"this host\""},
+		{{{0x7f000000}, 8}, "the address or the gateway lies in 127.0.0.0/8, the loopback"},
+		{{{0xa9fe0000}, 16},
+			"the address or the gateway lies in 169.254.0.0/16, which is link-local"},
+		{{{0xe0000000}, 3},
+			"the address or the gateway lies in 224.0.0.0/3, multicast and reserved"},
+	};
+
+	for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+		if (prefix_contains(special[i].block, address))
+			return special[i].text;
+	return NULL;
+}
+
 const char *tunnel_fault(const struct tunnel *tunnel, enum tunnel_kind kind)
 {
 	struct prefix block;
-	uint32_t octet = tunnel->inner.value >> 24;
+	const char *fault;
 
 	if (tunnel->length < LARGEST_BLOCK || tunnel->length > SMALLEST_BLOCK)
 		return "the block of the address is too large or too small";
 	block = tunnel_block(tunnel);
-	if (octet == 0 || octet == LOOPBACK || (octet >= MULTICAST && octet < RESERVED))
-		return "the address cannot be an interface's";
+	fault = address_fault(tunnel->inner);
+	if (!fault)
+		fault = address_fault(tunnel_gateway(tunnel));
+	if (fault)
+		return fault;
 	if (ipv4_equal(tunnel->inner, block.address) ||
 		ipv4_equal(tunnel->inner, tunnel_gateway(tunnel)) ||
 		ipv4_equal(tunnel->inner, prefix_last(block)))

@@ -83,6 +83,10 @@ OTHER_ANSWERS = {
     "deep JSON": answer(200, b"[" * 60000),
     "headers without end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20000,
     "the loopback": grant(AssignedAddr="127.0.0.2/8"),
+    "link-local": grant(AssignedAddr="169.254.169.9/16"),
+    "a link-local gateway": grant(AssignedAddr="169.255.0.9/15"),
+    "multicast": grant(AssignedAddr="224.1.1.2/8"),
+    "reserved": grant(AssignedAddr="240.0.0.2/8"),
     "the Internet": grant(AssignedAddr="0.0.0.2/0"),
     "the server's own block": grant(AssignedAddr="203.0.113.200/24"),
     "no key": grant(ServerPublicKey=None),
@@ -188,5 +192,5 @@ def test_a_server_that_changes_its_mind_is_followed(host, machine, pretend):
                                               "AQ", "Ag"))
     client.logged("has 10.99.0.7/24", 60)
     addresses = machine.ns.run("ip -4 -o addr show vprox0")
-    assert "10.99.0.7/24" in addresses and "10.100" not in addresses
+    assert "10.99.0.7/32" in addresses and "10.100" not in addresses
     assert [said["server_port"] for said in client.said] == [50227, 50300]

@@ -77,6 +77,20 @@ static void prefixes_know_what_they_contain(void **state)
 	assert_int_equal(prefix_size(prefix("0.0.0.0/0")), UINT64_C(1) << 32);
 }
 
+static void a_prefix_is_private_if_all_of_it_is(void **state)
+{
+	static const char *const private[] = {
+		"10.0.0.0/8", "10.1.2.3/32", "172.31.0.0/16", "192.168.255.0/24", "100.127.0.0/16"};
+	static const char *const public[] = {"0.0.0.0/0", "8.0.0.0/6", "10.0.0.0/7", "11.0.0.0/8",
+		"172.32.0.0/16", "192.169.0.0/16", "100.128.0.0/16", "203.0.113.7/32"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof private / sizeof *private; i++)
+		assert_true(prefix_is_private(prefix(private[i])));
+	for (size_t i = 0; i < sizeof public / sizeof *public; i++)
+		assert_false(prefix_is_private(prefix(public[i])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -85,6 +99,7 @@ int main(void)
 		cmocka_unit_test(a_malformed_prefix_is_refused),
 		cmocka_unit_test(the_ith_subnet_of_a_prefix_is_found),
 		cmocka_unit_test(prefixes_know_what_they_contain),
+		cmocka_unit_test(a_prefix_is_private_if_all_of_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
