@@ -89,8 +89,7 @@ static bool has_network(
 	return false;
 }
 
-int addressing_check(
-	struct netlink *netlink, const struct tunnel *tunnel, char *why, size_t size)
+int addressing_check(struct netlink *netlink, const struct tunnel *tunnel, char *why, size_t size)
 {
 	const struct ipv4 wanted[] = {tunnel->inner, tunnel_gateway(tunnel)};
 	struct host_networks networks = {0};
@@ -128,8 +127,8 @@ int addressing_set_address(
 /* Two clients of servers with the same block do not take each other's: the metric differs. */
 static struct route route_to_gateway(unsigned int ifindex, const struct tunnel *tunnel)
 {
-	struct route route = route_of_link(
-		(struct prefix){tunnel_gateway(tunnel), ADDRESS_LENGTH}, ifindex);
+	struct route route =
+		route_of_link((struct prefix){tunnel_gateway(tunnel), ADDRESS_LENGTH}, ifindex);
 
 	route.protocol = CLIENT_PROTOCOL;
 	route.metric = ifindex;
@@ -155,8 +154,7 @@ static int remove_others(struct netlink *netlink, const struct route *wanted)
 	return error;
 }
 
-int addressing_set_route(
-	struct netlink *netlink, unsigned int ifindex, const struct tunnel *tunnel)
+int addressing_set_route(struct netlink *netlink, unsigned int ifindex, const struct tunnel *tunnel)
 {
 	const struct route route = route_to_gateway(ifindex, tunnel);
 	int error = remove_others(netlink, &route);

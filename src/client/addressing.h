@@ -17,8 +17,7 @@ struct netlink;
  * clients do not count. Returns 0, -EADDRINUSE with what is in the way in why, or another negative
  * errno.
  */
-int addressing_check(
-	struct netlink *netlink, const struct tunnel *tunnel, char *why, size_t size);
+int addressing_check(struct netlink *netlink, const struct tunnel *tunnel, char *why, size_t size);
 
 /* The assigned address, and no other. Returns 0 or -errno. */
 int addressing_set_address(

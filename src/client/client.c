@@ -393,7 +393,7 @@ static int start(struct client *client)
 	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)
-		error = ip_routes_open(client->config, &client->routes);
+		error = ip_routes_open(client->base, client->config, &client->routes);
 	return error;
 }
 

@@ -12,7 +12,7 @@
 #include "plane/plane.h"
 
 enum {
-	MAX_ROUTES = 64, /* --route */
+	MAX_ROUTES = 64, /* --route, and --except */
 	MAX_PINS = 64, /* --pin */
 	REQUEST_TIME_MS = 10000, /* for one request, the server's name and TLS included */
 	GOODBYE_TIME_MS = 2000, /* for the last one */
@@ -29,6 +29,9 @@ struct client_config {
 
 	struct prefix routes[MAX_ROUTES];
 	size_t n_routes;
+	struct prefix exceptions[MAX_ROUTES]; /* --except */
+	size_t n_exceptions;
+	bool no_default_exceptions;
 
 	/* Who the server is. If none of the first three is given, whoever it was the first time. */
 	struct pin pins[MAX_PINS];

@@ -1,17 +1,24 @@
-/* The routes and policy rules of --route, over netlink. Runs in the client. */
+/* The routes and policy rules of --route, over netlink, kept in step with the host's own. Runs in
+ * the client. */
 #include "client/ip_routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/event.h"
 #include "base/log.h"
+#include "client/kept_routes.h"
 #include "client/mark.h"
+#include "netlink/link.h"
+#include "netlink/monitor.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 #include "netlink/socket.h"
@@ -21,16 +28,15 @@ enum {
 	TABLES = 0x100000,
 	FIRST_PRIORITY = 20000, /* before the main table's 32766 */
 	PLACES = 2000, /* each client has one, of RULES priorities */
+	SETTLE_MS = 100,
 };
 
-/* In the order of their priorities. */
+/* In the order of their priorities. Those in between were an earlier version's. */
 enum {
-	RULE_SERVER, /* to the server: none of ours. The strict source check knows no marks */
-	RULE_OWN_NARROW, /* by our routes that are no default route */
-	RULE_MAIN_NARROW, /* by the host's own, likewise */
-	RULE_OWN_ALL,
-	RULE_END, /* does nothing: where RULE_SERVER leads, and what our place is known by */
-	RULES,
+	RULE_SERVER = 0, /* to the server: none of ours. The strict source check knows no marks */
+	RULE_OWN = 1, /* by our table */
+	RULE_END = 4, /* does nothing: where RULE_SERVER leads, and what our place is known by */
+	RULES = 5,
 };
 
 enum { LAST_PRIORITY = FIRST_PRIORITY + PLACES * RULES };
@@ -40,6 +46,10 @@ struct ip_routes {
 	struct netlink *netlink;
 	uint32_t table, priority;
 	struct ipv4 server; /* whom RULE_SERVER is about; 0.0.0.0: nobody yet */
+	unsigned int ifindex; /* 0: not set yet */
+	struct kept_routes kept; /* as they were read last */
+	int monitor;
+	struct event *readable, *settled;
 };
 
 static int fail(int error, const char *tried)
@@ -57,14 +67,6 @@ static uint32_t hash_of(const char *interface)
 	for (const char *p = interface; *p; p++)
 		hash = (hash ^ (uint8_t)*p) * 16777619;
 	return hash;
-}
-
-static bool has_default(const struct client_config *config)
-{
-	for (size_t i = 0; i < config->n_routes; i++)
-		if (config->routes[i].length == 0)
-			return true;
-	return false;
 }
 
 /* Where our rules begin; 0 if there are none. */
@@ -151,26 +153,6 @@ static int clear(struct ip_routes *routes)
 	return find_place(routes, rules, n);
 }
 
-int ip_routes_open(const struct client_config *config, struct ip_routes **result)
-{
-	struct ip_routes *routes = calloc(1, sizeof *routes);
-	int error;
-
-	if (!routes)
-		return -ENOMEM;
-	routes->config = config;
-	routes->table = FIRST_TABLE + hash_of(config->interface) % TABLES;
-	error = fail(netlink_open(NETLINK_ROUTE, &routes->netlink), "talk to the kernel");
-	if (error == 0)
-		error = clear(routes);
-	if (error < 0) {
-		ip_routes_close(routes, true);
-		return error;
-	}
-	*result = routes;
-	return 0;
-}
-
 static struct rule rule_for(const struct ip_routes *routes, unsigned int which)
 {
 	struct rule rule = {.priority = routes->priority + which,
@@ -187,12 +169,7 @@ static struct rule rule_for(const struct ip_routes *routes, unsigned int which)
 	case RULE_END:
 		rule.action = FR_ACT_NOP;
 		break;
-	case RULE_MAIN_NARROW:
-		rule.table = RT_TABLE_MAIN;
-		rule.no_default = true;
-		break;
 	default:
-		rule.no_default = which == RULE_OWN_NARROW;
 		rule.inverted = true;
 		rule.mark = CLIENT_FWMARK;
 		rule.mask = UINT32_MAX;
@@ -218,18 +195,95 @@ static int except_server(struct ip_routes *routes, struct ipv4 server)
 	return add_rule(routes, RULE_SERVER);
 }
 
-static int add_routes(struct ip_routes *routes, unsigned int ifindex)
+static int read_table(const struct ip_routes *routes, struct route **found, size_t *n)
 {
-	int error = 0;
+	const struct route_filter filter = {.table = routes->table};
 
-	for (size_t i = 0; i < routes->config->n_routes && error == 0; i++) {
-		struct route route = route_of_link(routes->config->routes[i], ifindex);
+	return route_dump(routes->netlink, &filter, found, n);
+}
 
-		route.table = routes->table;
-		route.protocol = CLIENT_PROTOCOL;
-		error = route_set(routes->netlink, &route);
+/* Whatever its metric and scope are: a lookup would find it. */
+static bool is_there(const struct route *found, size_t n, const struct route *wanted)
+{
+	for (size_t i = 0; i < n; i++)
+		if (found[i].destination.length == wanted->destination.length &&
+			ipv4_equal(found[i].destination.address, wanted->destination.address) &&
+			found[i].type == wanted->type && found[i].oif == wanted->oif)
+			return true;
+	return false;
+}
+
+static struct route through_tunnel(const struct ip_routes *routes, struct prefix prefix)
+{
+	struct route route = route_of_link(prefix, routes->ifindex);
+
+	route.table = routes->table;
+	route.protocol = CLIENT_PROTOCOL;
+	return route;
+}
+
+/* The lookup goes on behind our rule. */
+static struct route out_of_table(const struct ip_routes *routes, struct prefix prefix)
+{
+	return (struct route){.destination = prefix,
+		.table = routes->table,
+		.protocol = CLIENT_PROTOCOL,
+		.type = RTN_THROW};
+}
+
+/* All that the table is to have: what stays first, so that it is never in the tunnel meanwhile. */
+static int list_wanted(const struct ip_routes *routes, struct route **wanted, size_t *n)
+{
+	const struct client_config *config = routes->config;
+	const struct kept_routes *kept = &routes->kept;
+
+	*n = 0;
+	*wanted = calloc(kept->n_kept + config->n_routes + 1, sizeof **wanted);
+	if (!*wanted)
+		return -ENOMEM;
+	for (size_t i = 0; i < kept->n_kept; i++)
+		(*wanted)[(*n)++] = out_of_table(routes, kept->kept[i]);
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (!kept_routes_has(kept, config->routes[i]))
+			(*wanted)[(*n)++] = through_tunnel(routes, config->routes[i]);
+	return 0;
+}
+
+/* Nothing is set that is there: each change is a notice, which leads here again. */
+static int synchronise_table(struct ip_routes *routes)
+{
+	auto_free struct route *wanted = NULL, *found = NULL;
+	size_t n_wanted = 0, n_found = 0;
+	int error = list_wanted(routes, &wanted, &n_wanted);
+
+	if (error == 0)
+		error = read_table(routes, &found, &n_found);
+	for (size_t i = 0; i < n_wanted && error == 0; i++)
+		if (!is_there(found, n_found, &wanted[i]))
+			error = route_set(routes->netlink, &wanted[i]);
+	for (size_t i = 0; i < n_found && error == 0; i++) {
+		if (is_there(wanted, n_wanted, &found[i]))
+			continue;
+		error = route_delete(routes->netlink, &found[i]);
+		if (error == -ESRCH)
+			error = 0;
 	}
 	return error;
+}
+
+static int read_kept(struct ip_routes *routes)
+{
+	struct kept_routes now;
+	int error = kept_routes_read(routes->netlink, routes->config, routes->ifindex, &now);
+
+	if (error < 0) {
+		kept_routes_free(&now);
+		return error;
+	}
+	kept_routes_log(&routes->kept, &now);
+	kept_routes_free(&routes->kept);
+	routes->kept = now;
+	return 0;
 }
 
 int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server)
@@ -238,21 +292,89 @@ int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 se
 
 	if (routes->config->n_routes == 0)
 		return 0;
-	/* First what an earlier client's place is known by, and exceptions before the rules they
-	 * are from. Whatever comes of it, the table is empty until all the rules are there. */
+	routes->ifindex = ifindex;
+	/* First what an earlier client's place is known by, and exceptions before the rule they are
+	 * from. Whatever comes of it, the table is empty until all the rules are there. */
 	error = add_rule(routes, RULE_END);
 	if (error == 0)
 		error = except_server(routes, server);
 	if (error == 0)
-		error = add_rule(routes, RULE_OWN_NARROW);
-	if (error == 0 && has_default(routes->config)) {
-		error = add_rule(routes, RULE_MAIN_NARROW);
-		if (error == 0)
-			error = add_rule(routes, RULE_OWN_ALL);
-	}
+		error = add_rule(routes, RULE_OWN);
 	if (error == 0)
-		error = add_routes(routes, ifindex);
+		error = read_kept(routes);
+	if (error == 0)
+		error = synchronise_table(routes);
 	return fail(error, "make rules and routes");
+}
+
+static void on_settled(evutil_socket_t fd, short what, void *context)
+{
+	struct ip_routes *routes = context;
+	struct link link;
+
+	(void)fd;
+	(void)what;
+	/* where it is gone or down, the client's next round sees to it */
+	if (routes->ifindex != 0 && link_get_index(routes->netlink, routes->ifindex, &link) == 0 &&
+		(link.flags & IFF_UP) != 0)
+		ip_routes_set(routes, routes->ifindex, routes->server);
+}
+
+static void ignore(void *context, const struct nlmsghdr *message)
+{
+	(void)context;
+	(void)message;
+}
+
+/* Where many routes change, they are not read for each. */
+static void on_notice(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval time = timeval_from_ms(SETTLE_MS);
+	struct ip_routes *routes = context;
+
+	(void)what;
+	netlink_monitor_read(fd, ignore, NULL);
+	if (!event_pending(routes->settled, EV_TIMEOUT, NULL))
+		event_add(routes->settled, &time);
+}
+
+static int watch(struct ip_routes *routes, struct event_base *base)
+{
+	if (routes->config->n_routes == 0)
+		return 0;
+	routes->monitor = netlink_monitor_open(RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE);
+	if (routes->monitor < 0)
+		return fail(routes->monitor, "hear of changes of routes");
+	routes->readable =
+		event_new(base, routes->monitor, EV_READ | EV_PERSIST, on_notice, routes);
+	routes->settled = evtimer_new(base, on_settled, routes);
+	if (routes->readable && routes->settled && event_add(routes->readable, NULL) == 0)
+		return 0;
+	return fail(-ENOMEM, "hear of changes of routes");
+}
+
+int ip_routes_open(
+	struct event_base *base, const struct client_config *config, struct ip_routes **result)
+{
+	struct ip_routes *routes = calloc(1, sizeof *routes);
+	int error;
+
+	if (!routes)
+		return -ENOMEM;
+	routes->config = config;
+	routes->monitor = -1;
+	routes->table = FIRST_TABLE + hash_of(config->interface) % TABLES;
+	error = fail(netlink_open(NETLINK_ROUTE, &routes->netlink), "talk to the kernel");
+	if (error == 0)
+		error = clear(routes);
+	if (error == 0)
+		error = watch(routes, base);
+	if (error < 0) {
+		ip_routes_close(routes, true);
+		return error;
+	}
+	*result = routes;
+	return 0;
 }
 
 void ip_routes_close(struct ip_routes *routes, bool keep)
@@ -261,6 +383,11 @@ void ip_routes_close(struct ip_routes *routes, bool keep)
 		return;
 	if (!keep)
 		clear(routes);
+	free_event(routes->readable);
+	free_event(routes->settled);
+	if (routes->monitor >= 0)
+		close(routes->monitor);
+	kept_routes_free(&routes->kept);
 	netlink_close(routes->netlink);
 	free(routes);
 }

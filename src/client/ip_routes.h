@@ -1,18 +1,21 @@
 /*
- * --route: a table of routes through the interface, and policy rules that lead to it, but for the
- * tunnel's own packets and the requests to the server. Where 0.0.0.0/0 is among them, routes of the
- * main table that are no default routes go first: the networks this host is on stay reachable.
+ * --route: a table of routes through the interface, and a policy rule that leads to it, but for the
+ * tunnel's own packets and the requests to the server. What is to stay as it is (kept_routes.h) is
+ * in that table as well, as routes that lead back out of it; so the longest prefix decides.
  */
 #pragma once
 
 #include "client/config.h"
 
+struct event_base;
 struct ip_routes;
 
 /* Removes what an earlier client of that interface left behind. Returns 0 or -errno, logged. */
-int ip_routes_open(const struct client_config *config, struct ip_routes **routes);
+int ip_routes_open(
+	struct event_base *base, const struct client_config *config, struct ip_routes **routes);
 
-/* Makes all that is missing; may be called as often as wanted. Returns 0 or -errno, logged. */
+/* Makes all that is missing; may be called as often as wanted. From then on, it is also done
+ * whenever a route or rule of this host changes. Returns 0 or -errno, logged. */
 int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server);
 
 /* Frees; removes all unless it is to be kept. NULL is fine. */

@@ -38,6 +38,22 @@ static int add_route(const struct option_use *use, void *field)
 	return 0;
 }
 
+static int add_exception(const struct option_use *use, void *field)
+{
+	struct client_config *config = field;
+
+	if (strcmp(use->text, "none") == 0) {
+		config->no_default_exceptions = true;
+		return 0;
+	}
+	if (config->n_exceptions == MAX_ROUTES)
+		return option_error(use, "there are %d already, more are not possible", MAX_ROUTES);
+	if (prefix_parse(use->text, &config->exceptions[config->n_exceptions]) < 0)
+		return option_error(use, "not a block such as 10.0.0.0/8, nor none");
+	config->n_exceptions++;
+	return 0;
+}
+
 static int add_pin(const struct option_use *use, void *field)
 {
 	struct client_config *config = field;
@@ -80,6 +96,14 @@ static const struct command_option options[] = {
 		.is_repeatable = true,
 		.help = "send these addresses through the tunnel; 0.0.0.0/0 is all of them",
 		.parse = add_route,
+	},
+	{
+		.name = "except",
+		.argument = "CIDR|none",
+		.is_repeatable = true,
+		.help = "but not these; none: not even 169.254.0.0/16 and 168.63.129.16, which are "
+			"left out by default",
+		.parse = add_exception,
 	},
 	{
 		.group = "Who the server is (by default, whoever it was the first time)",

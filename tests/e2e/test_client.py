@@ -533,6 +533,8 @@ def test_rules_that_are_flushed_come_back(host, machine):
     ("A --route=10.0.0.0/33", "--route 10.0.0.0/33: not a block"),
     ("A --route=::/0", "--route ::/0: not a block"),
     ("A " + "--route=10.0.0.0/8 " * 65, "there are 64 already"),
+    ("A --except=10.0.0.0", "--except 10.0.0.0: not a block such as 10.0.0.0/8, nor none"),
+    ("A " + "--except=10.0.0.0/8 " * 65, "there are 64 already"),
     ("A --pin=sha256//AAAA", "--pin sha256//AAAA: not sha256//"),
     ("A --pin=" + "A" * 43 + "=", "not sha256//"),
     ("A --cacert=/nowhere", "--cacert /nowhere: No such file"),

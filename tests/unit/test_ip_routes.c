@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <event2/event.h>
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +22,7 @@ enum {
 };
 
 static const struct ipv4 server = {0xcb007107}; /* 203.0.113.7 */
+static struct event_base *base;
 static struct netlink *netlink;
 static unsigned int ifindex;
 
@@ -33,6 +35,9 @@ static struct client_config config_of(const char *interface)
 static int set_up(void **state)
 {
 	(void)state;
+	base = event_base_new();
+	if (!base)
+		return -1;
 	if (unshare(CLONE_NEWNET) < 0)
 		return 0;
 	if (netlink_open(NETLINK_ROUTE, &netlink) < 0 ||
@@ -46,6 +51,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	netlink_close(netlink);
+	event_base_free(base);
 	return 0;
 }
 
@@ -78,7 +84,7 @@ static void all_rules_are_taken_back(void **state)
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_open(base, &config, &routes), 0);
 	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	assert_true(count_rules() > KERNELS_RULES);
@@ -94,11 +100,11 @@ static void a_client_that_came_half_way_is_cleared_up_after(void **state)
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_open(base, &config, &routes), 0);
 	assert_true(ip_routes_set(routes, NO_INTERFACE, server) < 0);
 	ip_routes_close(routes, true);
 	assert_true(count_rules() > KERNELS_RULES);
-	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_open(base, &config, &routes), 0);
 	ip_routes_close(routes, true);
 	assert_int_equal(count_rules(), KERNELS_RULES);
 }
@@ -113,7 +119,7 @@ static void what_goes_to_the_server_meets_the_hosts_own_rules(void **state)
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(ip_routes_open(&config, &routes), 0);
+	assert_int_equal(ip_routes_open(base, &config, &routes), 0);
 	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	rules = dump(&n);
 	for (size_t i = 0; i < n; i++)
@@ -133,8 +139,8 @@ static void two_clients_that_start_at_once_do_not_share_rules(void **state)
 
 	(void)state;
 	skip_without_rights();
-	assert_int_equal(ip_routes_open(&config, &routes), 0);
-	assert_int_equal(ip_routes_open(&other_config, &other), 0);
+	assert_int_equal(ip_routes_open(base, &config, &routes), 0);
+	assert_int_equal(ip_routes_open(base, &other_config, &other), 0);
 	assert_int_equal(ip_routes_set(routes, ifindex, server), 0);
 	n = count_rules();
 	assert_int_equal(ip_routes_set(other, ifindex, server), 0);
