@@ -89,9 +89,9 @@ def make_device(network, side, name, kind):
 
 def has_fast_path(device):
     """Whether the kernel takes the programs of the fast path that a device, if it is to have one, has
-    from its first address for IPIP on. Linux before 6.6 cannot; the guest's that can must."""
+    from its first address for IPIP on. Linux before 6.6 cannot."""
     refused = "the kernel refuses its BPF programs" in device.log_text()
-    assert not refused or not kernel.IN_GUEST or kernel.is_before(6, 6), device.log_text()
+    assert not refused or not kernel.must_have("tcx"), device.log_text()
     return not refused
 
 

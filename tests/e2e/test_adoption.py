@@ -395,6 +395,7 @@ def test_the_added_address_stays_for_good_on_a_stop_with_keep_and_is_taken_over(
     assert tunnel.visit() == host.absent
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_the_address_is_renewed_and_added_again(host, client):
     """Looked after every 15 s."""
     host.start(ips=[host.absent])

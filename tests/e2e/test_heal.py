@@ -58,6 +58,7 @@ def test_an_ipip_interface_that_somebody_has_changed_is_put_right(host, clients)
         assert_put_right(host, tunnels, damage, rf"warning .*{name}: .*put right")
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_policy_rules_that_are_flushed_come_back(host, clients):
     host.ns.ip("route add default via 203.0.113.1 dev wan0 onlink table 100",
                f"rule add from {host.address} lookup 100 pref 5000")
@@ -73,6 +74,7 @@ def test_policy_rules_that_are_flushed_come_back(host, clients):
         r"added the policy rule.*to 10\.100\.0\.0/16[^$]*added the policy rule.*from 10\.100\.0\.0")
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_a_firewall_that_is_flushed_comes_back(host, clients):
     host.start(LOOK)
     tunnels = pair(host, clients)
@@ -86,6 +88,7 @@ def forwarding(host):
     return {host.ns.read(f"/proc/sys/net/ipv4/conf/{name}/forwarding").strip() for name in names}
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_forwarding_that_somebody_switches_off_is_switched_on_again(host, clients):
     server = host.start(LOOK)
     tunnels = pair(host, clients)

@@ -45,7 +45,6 @@ def test_a_wireguard_peer_without_a_handshake_goes_after_the_idle_timeout(
     assert time.monotonic() - began >= IDLE
 
 
-@pytest.mark.interop
 def test_a_wireguard_peer_whose_handshake_is_old_goes(shared_host, server, client):
     tunnel = shared_host.tunnel("wireguard", client).up()
     assert tunnel.ping()
@@ -61,7 +60,6 @@ def test_a_recent_connect_keeps_a_wireguard_peer_whose_handshake_is_old(host, cl
     wait.until(lambda: not holds(host, tunnel), 3 + SLACK)
 
 
-@pytest.mark.interop
 def test_one_way_traffic_from_the_client_keeps_an_ipip_peer(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client).up()
 
@@ -91,6 +89,7 @@ def test_one_way_traffic_to_the_client_keeps_an_ipip_peer(shared_host, server, c
     wait.until(lambda: not is_there(), IDLE + SLACK)
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_asking_again_sets_the_clock_back(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client)
     tunnel.inner = tunnel.request().inner
