@@ -263,7 +263,7 @@ class Gate:
     def answer_none(self):
         self._handler = None
 
-    def requests(self, n, timeout=5):
+    def requests(self, n, timeout=20):
         """The first n requests, once they are there."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self._requests) >= n, timeout)

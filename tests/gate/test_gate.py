@@ -264,7 +264,7 @@ def test_curl_of_every_kind_gets_its_answer(gate):
 def test_openssl_s_client_that_ends_its_input_gets_its_answer(gate):
     result = subprocess.run(
         ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{gate.ports[0]}"],
-        input=head("GET", "/healthz"), capture_output=True, timeout=10)
+        input=head("GET", "/healthz"), capture_output=True, timeout=30)
     assert result.stdout.endswith(b"\r\n\r\nok\n")
 
 
@@ -310,7 +310,7 @@ def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(gate):
             assert read_answer(client).status == 200
     result = subprocess.run(
         ["openssl", "s_client", "-tls1_1", "-cipher", "ALL@SECLEVEL=0", "-connect",
-         f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=10)
+         f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=30)
     assert b"protocol version" in result.stderr
 
 
@@ -319,7 +319,7 @@ def test_only_key_exchanges_that_cost_little_are_done(gate):
                         ("ffdhe2048", False), ("ffdhe8192", False), ("P-521", False)):
         result = subprocess.run(
             ["openssl", "s_client", "-groups", group, "-connect",
-             f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=10)
+             f"127.0.0.1:{gate.ports[0]}"], input=b"", capture_output=True, timeout=30)
         assert (b"Server Temp Key" in result.stdout) == good
         assert b"Server Temp Key: DH" not in result.stdout
 
@@ -344,7 +344,7 @@ def test_an_operators_rsa_certificate_is_sent_with_its_chain(certificate, tmp_pa
             assert read_answer(client).status == 200
     result = subprocess.run(
         ["openssl", "s_client", "-showcerts", "-connect", f"127.0.0.1:{gate.ports[0]}"],
-        input=b"", capture_output=True, timeout=10)
+        input=b"", capture_output=True, timeout=30)
     assert own in result.stdout and certificate[0] in result.stdout
     assert gate.stop()
 
@@ -532,7 +532,8 @@ def test_answers_find_their_clients_in_any_order(gate):
 
 def test_more_requests_at_once_than_the_broker_is_asked_at_once_are_all_answered(gate):
     gate.answer_none()
-    clients = [gate.tls() for _ in range(300)]
+    # No more than it takes: whoever is not answered 10 s after he came is hung up on.
+    clients = [gate.tls() for _ in range(140)]
     for client in clients:
         client.sendall(post("/connect-ipip"))
     waiting = gate.requests(128)
@@ -544,7 +545,7 @@ def test_more_requests_at_once_than_the_broker_is_asked_at_once_are_all_answered
     for client in clients:
         assert read_answer(client).status == 200
         client.close()
-    assert gate.request_count() == 300
+    assert gate.request_count() == 140
 
 
 def test_2000_silent_connections_do_not_keep_others_from_being_served(make_gate):
