@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&command_device,
 	&command_show,
 	&command_list,
+	&command_check,
 	&command_clean,
 	&command_fleet_key,
 };

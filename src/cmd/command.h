@@ -70,6 +70,7 @@ struct option_use {
 	const char *text; /* its value; NULL if it has none */
 };
 
+extern const struct command command_check;
 extern const struct command command_clean;
 extern const struct command command_connect;
 extern const struct command command_device;

@@ -7,11 +7,13 @@
 
 #include "base/cleanup.h"
 #include "cmd/command.h"
+#include "cmd/report_reason.h"
 #include "cmd/show_output.h"
 #include "cmd/show_report.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "ipc/report.h"
+#include "ipc/report_ask.h"
 
 enum {
 	SHORTEST_PERIOD_MS = 100,
@@ -25,32 +27,6 @@ struct show {
 	struct report_choice choice;
 	struct show_output output;
 };
-
-/* What people need to know of a failure. */
-static const char *reason_of(int error)
-{
-	switch (error) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-		return "no vprox server runs on this host; `vprox server` starts one, and `vprox "
-		       "clean --dry-run` lists what an earlier one left";
-	case -EACCES:
-	case -EPERM:
-		return "only root may ask the server: run it as root";
-	case -ENODATA:
-		return "the server did not answer: it answers root only, and only a few "
-		       "at a time";
-	case -EPROTONOSUPPORT:
-		return "the server that runs is of another release than this program: ask it with "
-		       "its own, or restart it";
-	case -ETIMEDOUT:
-		return "the server does not answer in time: see its log, and ask again";
-	case -EPROTO:
-		return "the server's answer is cut off: ask again";
-	default:
-		return strerror(-error);
-	}
-}
 
 static int fail(struct show *show, const char *reason)
 {
@@ -113,7 +89,7 @@ static int show_once(struct show *show)
 	int error = report_ask(REPORT_SOCKET, &report);
 
 	if (error < 0)
-		return fail(show, reason_of(error));
+		return fail(show, report_reason(error));
 	if (!report_choose(&report, &show->choice)) {
 		report_free(&report);
 		return fail_to_find(show);

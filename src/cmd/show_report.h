@@ -1,4 +1,4 @@
-/* `vprox show`, its parts: getting a report, choosing from it, and the three ways to print it. */
+/* `vprox show`, its parts: choosing from a report, and the three ways to print it. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,13 +9,6 @@
 #include "base/key.h"
 
 struct report;
-
-/*
- * Asks the server that listens there. Returns 0, or -ENOENT or -ECONNREFUSED (none runs), -EACCES,
- * -ENODATA (it closed without an answer), -ETIMEDOUT, or what report_decode() returns. To be freed
- * with report_free().
- */
-int report_ask(const char *path, struct report *report);
 
 /* What to show; zeroed: all. */
 struct report_choice {

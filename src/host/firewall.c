@@ -50,7 +50,7 @@ static bool begins(const char *line, const char *text)
 	return strncmp(line, text, strlen(text)) == 0;
 }
 
-static int digest_tables(uint8_t digest[FIREWALL_DIGEST_SIZE])
+int firewall_digest(uint8_t digest[FIREWALL_DIGEST_SIZE])
 {
 	int error = table_digest(NFPROTO_IPV4, table_name, digest);
 
@@ -95,7 +95,7 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 	/* The generation first: after a change between the two, the next call compares again. */
 	error = ruleset_generation(&state->generation);
 	if (error == 0)
-		error = digest_tables(state->digest);
+		error = firewall_digest(state->digest);
 	if (error < 0)
 		log_error("cannot read the firewall back: %s", strerror(-error));
 	return error;
@@ -114,7 +114,7 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 	if (generation == state->generation)
 		return 0;
 	/* One that cannot be read is not there. */
-	if (digest_tables(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0) {
+	if (firewall_digest(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0) {
 		state->generation = generation;
 		return 0;
 	}

@@ -28,6 +28,10 @@ struct firewall_state {
  * it has not, they are answered, as without us, which is logged. */
 bool firewall_can_find_sockets(void);
 
+/* Digests the two tables as they are now, but for what packets change. Returns 0 or -errno;
+ * -ENOENT: they are not there. */
+int firewall_digest(uint8_t digest[FIREWALL_DIGEST_SIZE]);
+
 /* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */
 int firewall_load(const struct host_config *config, struct firewall_state *state);
 

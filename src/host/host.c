@@ -249,6 +249,11 @@ bool host_is_full(const struct host *host)
 	return host && host->tracking.is_closed;
 }
 
+const uint8_t *host_firewall(const struct host *host)
+{
+	return host ? host->firewall_state.digest : NULL;
+}
+
 void host_keep_endpoint(struct host *host, size_t i)
 {
 	/* None after a start that had no memory for them. */

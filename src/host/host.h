@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct event_base;
 struct host;
@@ -22,6 +23,9 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 /* Whether new connections out of tunnels are refused, because too many are tracked (tracking.h).
  * host may be NULL. */
 bool host_is_full(const struct host *host);
+
+/* What firewall_digest() gave when the server's tables were loaded. NULL: there are none. */
+const uint8_t *host_firewall(const struct host *host);
 
 /* The tunnels of config->endpoints[i] stay after the server's end: so does, at host_restore(), what
  * was made for them. host may be NULL. */

@@ -230,6 +230,39 @@ int policy_rules_reconcile(struct netlink *netlink, const struct host_config *co
 	return change(netlink, present, n_present, wanted, n_wanted);
 }
 
+/* What one of the lists has, of ours, and the other has not. */
+static int tell_missing(const struct rule *rules, size_t n, const struct rule *others,
+	size_t n_others, bool is_missing, policy_rule_fn *differs, void *context)
+{
+	char text[TEXT_SIZE];
+	int result = 0;
+
+	for (size_t i = 0; i < n && result == 0; i++) {
+		if (!is_ours(&rules[i]) || contains(others, n_others, &rules[i]))
+			continue;
+		describe(&rules[i], text);
+		result = differs(context, text, is_missing);
+	}
+	return result;
+}
+
+int policy_rules_compare(struct netlink *netlink, const struct host_config *config,
+	policy_rule_fn *differs, void *context)
+{
+	auto_free struct rule *present = NULL;
+	auto_free struct rule *wanted = NULL;
+	size_t n_present, n_wanted;
+	int error = rule_dump(netlink, &present, &n_present);
+
+	if (error == 0)
+		error = policy_rules_wanted(config, present, n_present, &wanted, &n_wanted);
+	if (error == 0)
+		error = tell_missing(wanted, n_wanted, present, n_present, true, differs, context);
+	return error == 0
+		       ? tell_missing(present, n_present, wanted, n_wanted, false, differs, context)
+		       : error;
+}
+
 int policy_rules_remove(struct netlink *netlink, bool dry_run)
 {
 	auto_free struct rule *present = NULL;

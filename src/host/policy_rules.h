@@ -20,6 +20,13 @@ struct rule;
  */
 int policy_rules_reconcile(struct netlink *netlink, const struct host_config *config);
 
+/* Which rule, as ip-rule(8) writes it, is missing, or is there and is not to be. */
+typedef int policy_rule_fn(void *context, const char *text, bool is_missing);
+/* Calls back for each that policy_rules_reconcile() would add or remove, and changes nothing. A
+ * callback's non-zero result ends it and is returned. Else 0 or -errno. */
+int policy_rules_compare(struct netlink *netlink, const struct host_config *config,
+	policy_rule_fn *differs, void *context);
+
 /* Removes them all, and logs each. dry_run: only logs them. Returns how many there
  * were, or the first -errno, logged. */
 int policy_rules_remove(struct netlink *netlink, bool dry_run);

@@ -1,6 +1,6 @@
 /*
- * What goes between `vprox show` and the broker over the control socket, a stream. A
- * connection is one question and its answer:
+ * What goes between `vprox show` or `vprox check` and the broker over the control socket, a stream.
+ * A connection is one question and its answer:
  *
  *   a struct report_request
  *   a struct report_header, n_gates and n_signers struct report_process, n_endpoints struct
@@ -25,6 +25,7 @@ enum {
 	REPORT_VERSION = 5,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
+	REPORT_DIGEST_SIZE = 64,
 	REPORT_MAX_ENDPOINTS = 1024,
 	REPORT_MAX_GATES = 256,
 	REPORT_MAX_PEERS = 16 << 20,
@@ -80,6 +81,8 @@ struct report_header {
 	uint32_t is_full; /* no new connections out of tunnels: too many are tracked */
 	uint32_t n_tracked; /* connections, of this host and all tunnels */
 	uint32_t max_tracked; /* 0: not known */
+	struct ipv4 whole_block; /* that all endpoints' blocks lie in */
+	uint32_t whole_block_length; /* of its prefix */
 	uint64_t uptime_ms;
 	struct report_store store;
 	uint64_t
@@ -87,6 +90,7 @@ struct report_header {
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
 	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */
+	uint8_t firewall[REPORT_DIGEST_SIZE]; /* of the tables, as they were loaded */
 };
 
 struct report_endpoint {

@@ -26,7 +26,8 @@ int storing_decode_config(const void *packet, size_t length, struct store_config
 	if (length != sizeof *config)
 		return -EPROTO;
 	memcpy(config, packet, sizeof *config);
-	if (config->folder[0] != '/' || config->folder[sizeof config->folder - 1] != '\0')
+	if (config->only_tells > 1 || config->folder[0] != '/' ||
+		config->folder[sizeof config->folder - 1] != '\0')
 		return -EPROTO;
 	return 0;
 }

@@ -12,6 +12,10 @@
 #include "base/ipv4.h"
 #include "base/key.h"
 
+/* Where a server has its file. */
+#define STORE_FOLDER "/var/lib/vprox/store"
+#define STORE_FILE "store.db"
+
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
@@ -23,13 +27,15 @@ enum {
 	STORE_FD_BROKER = 3, /* SOCK_SEQPACKET: one struct store_config, then messages */
 };
 
-/* Broker to store, first of all. */
+/* Broker to store, or whoever wants to know what is stored, first of all. */
 struct store_config {
 	uint32_t version; /* STORING_VERSION */
 	uint32_t user; /* uid and gid to run as */
 	uint32_t group;
 	uint32_t log_level; /* enum log_level */
 	uint32_t log_format; /* enum log_format */
+	uint32_t
+		only_tells; /* what is stored, up to STORING_LOADED; it changes nothing, and ends */
 	char folder[STORE_FOLDER_SIZE]; /* where its files are */
 };
 

@@ -66,6 +66,19 @@ static int bring_up(struct netlink *netlink, const struct plane_endpoint *endpoi
 	return error;
 }
 
+static int find_address(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, bool *is_there)
+{
+	auto_free struct address *addresses = NULL;
+	size_t n;
+	int error = address_dump(netlink, link->ifindex, &addresses, &n);
+
+	*is_there = false;
+	for (size_t i = 0; error == 0 && i < n; i++)
+		*is_there |= is_gateway(endpoint, &addresses[i]);
+	return error;
+}
+
 static int give_address(struct netlink *netlink, const struct plane_endpoint *endpoint,
 	const struct link *link, unsigned int *given)
 {
@@ -76,23 +89,19 @@ static int give_address(struct netlink *netlink, const struct plane_endpoint *en
 		.valid_s = ADDRESS_FOREVER,
 		.preferred_s = ADDRESS_FOREVER,
 	};
-	auto_free struct address *addresses = NULL;
-	size_t n;
-	int error = address_dump(netlink, link->ifindex, &addresses, &n);
+	bool is_there;
+	int error = find_address(netlink, endpoint, link, &is_there);
 
-	for (size_t i = 0; error == 0 && i < n; i++)
-		if (is_gateway(endpoint, &addresses[i]))
-			return 0;
-	if (error == 0)
-		error = address_add(netlink, &gateway);
+	if (error < 0 || is_there)
+		return error;
+	error = address_add(netlink, &gateway);
 	if (error == 0)
 		*given |= INTERFACE_ADDRESS;
 	return error == -EEXIST ? 0 : error;
 }
 
-/* The kernel makes this route with the address, and not again when only the route was removed. */
-static int give_route(struct netlink *netlink, const struct plane_endpoint *endpoint,
-	const struct link *link, unsigned int *given)
+static int find_route(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, bool *is_there)
 {
 	const struct route_filter filter = {
 		.table = RT_TABLE_MAIN,
@@ -102,12 +111,23 @@ static int give_route(struct netlink *netlink, const struct plane_endpoint *endp
 		.length_min = endpoint->block.length,
 		.length_max = endpoint->block.length,
 	};
-	struct route route = route_of_link(endpoint->block, link->ifindex);
 	auto_free struct route *routes = NULL;
-	size_t n;
+	size_t n = 0;
 	int error = route_dump(netlink, &filter, &routes, &n);
 
-	if (error < 0 || n > 0)
+	*is_there = n > 0;
+	return error;
+}
+
+/* The kernel makes this route with the address, and not again when only the route was removed. */
+static int give_route(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *given)
+{
+	struct route route = route_of_link(endpoint->block, link->ifindex);
+	bool is_there;
+	int error = find_route(netlink, endpoint, link, &is_there);
+
+	if (error < 0 || is_there)
 		return error;
 	/* As the kernel makes it, so that it goes with the address. */
 	route.protocol = RTPROT_KERNEL;
@@ -134,6 +154,20 @@ int interface_complete(struct netlink *netlink, const struct plane_endpoint *end
 		return error;
 	*step = "give it the route to its block";
 	return give_route(netlink, endpoint, link, given);
+}
+
+int interface_lacks(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *lacks)
+{
+	bool has_address = false, has_route = false;
+	int error = find_address(netlink, endpoint, link, &has_address);
+
+	if (error == 0)
+		error = find_route(netlink, endpoint, link, &has_route);
+	*lacks = (link->flags & IFF_UP ? 0 : INTERFACE_UP) |
+		 (strcmp(link->alias, ipv4_text(endpoint->bind).s) == 0 ? 0 : INTERFACE_ALIAS) |
+		 (has_address ? 0 : INTERFACE_ADDRESS) | (has_route ? 0 : INTERFACE_ROUTE);
+	return error;
 }
 
 void interface_report(const char *name, unsigned int given)

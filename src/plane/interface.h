@@ -39,5 +39,9 @@ int interface_matches(struct netlink *netlink, const struct plane_endpoint *endp
 int interface_complete(struct netlink *netlink, const struct plane_endpoint *endpoint,
 	const struct link *link, unsigned int *given, const char **step);
 
+/* Which of these parts the interface has not: as interface_complete(), but nothing is made. */
+int interface_lacks(struct netlink *netlink, const struct plane_endpoint *endpoint,
+	const struct link *link, unsigned int *lacks);
+
 /* Logs which parts an interface that somebody had changed was given again; 0: nothing. */
 void interface_report(const char *name, unsigned int given);

@@ -115,10 +115,18 @@ struct plane_ops {
 		struct plane_device **device);
 
 	/*
+	 * What is there of an endpoint, for who only wants to know: nothing is made or changed.
+	 * *lacks becomes the parts that its interface has not (enum interface_part). The device is
+	 * for find() and close() with keep, and nothing else. -ENODEV: there is no such interface.
+	 */
+	int (*view)(struct plane *plane, const struct plane_endpoint *endpoint, unsigned int *lacks,
+		struct plane_device **device);
+
+	/*
 	 * Calls back for every peer that is there, as it is, for the caller to judge: WireGuard's
 	 * first, then IPIP's. One that cannot stay, remove() takes away; what the others lack,
 	 * reconcile() gives them. A callback's non-zero result ends it and is returned. For once
-	 * after open(); what has been used is dump()'s to tell.
+	 * after open() or view(); what has been used is dump()'s to tell.
 	 */
 	int (*find)(struct plane_device *device, plane_found_fn *found, void *context);
 

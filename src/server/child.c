@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/program.h"
 #include "base/signals.h"
 
 enum {
@@ -30,12 +31,7 @@ enum {
 	/* Of packets to a child: enough for all that it may be sent at a time, whatever the host's
 	   default is. */
 	SOCKET_BUFFER_SIZE = 208 * 1024,
-	N_PASSED_ON = 6,
 };
-
-/* Of the environment. */
-static const char *const passed_on[N_PASSED_ON] = {"OPENSSL_CONF=", "OPENSSL_MODULES=",
-	"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
 
 struct child_group {
 	struct child_group_config config;
@@ -63,19 +59,6 @@ static int place_descriptors(const int *sources, int *copies, int n)
 	return 0;
 }
 
-/* Of our environment, only what the libraries need: what else is in it, such as an
- * operator's credentials, is none of a child's business. */
-static void pick_environment(char *environment[N_PASSED_ON + 1])
-{
-	size_t n = 0;
-
-	for (char **variable = environ; *variable; variable++)
-		for (size_t i = 0; i < N_PASSED_ON && n < N_PASSED_ON; i++)
-			if (strncmp(*variable, passed_on[i], strlen(passed_on[i])) == 0)
-				environment[n++] = *variable;
-	environment[n] = NULL;
-}
-
 /* A new image, not a fork alone: a child must not have the broker's memory, with the keys and
  * tables in it. */
 static void become(const struct child_group_config *config, const int *sources, int *copies, int n)
@@ -83,7 +66,7 @@ static void become(const struct child_group_config *config, const int *sources, 
 	const char *program = config->program ? config->program : "/proc/self/exe";
 	char *const arguments[] = {"vprox", (char *)config->command, NULL};
 	char *const none_but_name[] = {(char *)program, NULL};
-	char *environment[N_PASSED_ON + 1];
+	char *environment[PROGRAM_ENVIRONMENT_SIZE];
 	sigset_t none;
 	int error = place_descriptors(sources, copies, n);
 
@@ -91,7 +74,7 @@ static void become(const struct child_group_config *config, const int *sources, 
 	signals_leave_to_parent();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	pick_environment(environment);
+	program_pick_environment(environment);
 	if (error == 0) {
 		execve(program, config->program ? none_but_name : arguments, environment);
 		error = -errno;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -23,6 +24,8 @@
 #include "server/signer_supervisor.h"
 #include "server/store_link.h"
 #include "server/usage.h"
+
+_Static_assert((int)REPORT_DIGEST_SIZE == (int)FIREWALL_DIGEST_SIZE, "what is reported");
 
 enum {
 	/* The plane is not read again before this, nor before so many times what the last reading
@@ -51,6 +54,7 @@ static void read_host(const struct host *host, struct report_header *header)
 
 	if (!host)
 		return;
+	memcpy(header->firewall, host_firewall(host), sizeof header->firewall);
 	header->is_full = host_is_full(host);
 	if (tracking_read(&load) == 0) {
 		header->n_tracked = load.n;
@@ -92,6 +96,8 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 		.n_endpoints = (uint32_t)data_plane->n_open,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
+		.whole_block = data_plane->config->whole_block.address,
+		.whole_block_length = data_plane->config->whole_block.length,
 		.uptime_ms = clock_now_ms(&system_clock) - source->started_ms,
 	};
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "server/config.h"
 #include "server/gate_setup.h"
 #include "server/held_answers.h"
@@ -25,26 +26,6 @@ enum {
 };
 
 static const char store_user[] = "vprox-store";
-static const char installed[] = LIBEXEC_FOLDER "/vprox-store";
-
-/* Beside this program, where it was built, or where it is installed. */
-static int find_program(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
-
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash && (size_t)(slash - path) + sizeof "/vprox-store" <= PATH_MAX) {
-			strcpy(slash, "/vprox-store");
-			if (access(path, X_OK) == 0)
-				return 0;
-		}
-	}
-	snprintf(path, PATH_MAX, "%s", installed);
-	return access(path, X_OK) < 0 ? -errno : 0;
-}
 
 /* A file belongs to the group of who makes it: so no right is needed to give it to the store. */
 static int make_for_group(gid_t group)
@@ -170,14 +151,14 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 		.on_lost = on_lost,
 		.context = setup,
 	};
-	const char *what = installed;
+	const char *what = setup->program;
 	int error;
 
 	setup->config = config;
 	if (config->store == STORE_NONE)
 		return;
 	gate_setup_choose_user(store_user, gates, &link.store.user, &link.store.group);
-	error = find_program(setup->program);
+	error = program_find("vprox-store", setup->program);
 	if (error == 0) {
 		what = STORE_FOLDER;
 		error = make_folder(link.store.group);

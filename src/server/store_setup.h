@@ -9,8 +9,6 @@
 #include "server/endpoint.h"
 #include "server/promised.h"
 
-#define STORE_FOLDER "/var/lib/vprox/store"
-
 struct event_base;
 struct gate_config;
 struct server_config;

@@ -187,6 +187,23 @@ int database_open(const char *name, struct database **result)
 	return error == 0 ? prepare_all(database) : error;
 }
 
+int database_open_to_read(const char *name, struct database **result)
+{
+	struct database *database = calloc(1, sizeof *database);
+	int error;
+
+	*result = database;
+	if (!database)
+		return -ENOMEM;
+	error = error_of(database, sqlite3_open_v2(name, &database->sqlite,
+					   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
+	if (error < 0)
+		return error;
+	sqlite3_busy_timeout(database->sqlite, BUSY_MS);
+	/* All tables are read as they are at one moment. */
+	return execute(database, "PRAGMA trusted_schema = OFF; BEGIN");
+}
+
 bool database_is_new(const struct database *database)
 {
 	return database->is_new;

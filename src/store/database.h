@@ -18,6 +18,12 @@ struct database;
  */
 int database_open(const char *name, struct database **database);
 
+/*
+ * Opens the file of this name, of this version, to read it as it is at this moment, while another
+ * process may write it. Returns as database_open(); -EIO too if it is not there.
+ */
+int database_open_to_read(const char *name, struct database **database);
+
 /* Whether the file was made, or its tables were, when it was opened: nothing is in it. */
 bool database_is_new(const struct database *database);
 

@@ -32,7 +32,7 @@ enum {
 	GATHER_MAX_US = 4000,
 };
 
-static const char file_name[] = "store.db";
+static const char file_name[] = STORE_FILE;
 
 struct store {
 	struct database *database;
@@ -136,7 +136,7 @@ static int open_database(struct store *store)
 	return 0;
 }
 
-static int tell_what_is_stored(struct store *store)
+static int tell_rows(struct store *store)
 {
 	size_t n_invalid;
 	int error = database_load(store->database, tell_row, NULL, &n_invalid);
@@ -144,6 +144,13 @@ static int tell_what_is_stored(struct store *store)
 	if (n_invalid > 0)
 		log_warning("%s/%s: %zu rows make no sense, and are ignored", store->config.folder,
 			file_name, n_invalid);
+	return error;
+}
+
+static int tell_what_is_stored(struct store *store)
+{
+	int error = tell_rows(store);
+
 	if (error == -EBADMSG)
 		error = replace_damaged(store);
 	if (error == 0)
@@ -309,11 +316,33 @@ static int start(struct store *store)
 
 	if (error == 0)
 		error = enter_folder(store);
+	return error == 0 ? lock_up(store) : error;
+}
+
+/* For who looks whether all agrees: another store may be at work. */
+static int only_tell(struct store *store)
+{
+	int error = database_open_to_read(file_name, &store->database);
+
 	if (error == 0)
-		error = lock_up(store);
+		error = tell_rows(store);
 	if (error == 0)
-		error = open_database(store);
-	return error == 0 ? tell_what_is_stored(store) : error;
+		return tell_event(STORING_LOADED, 0);
+	log_error("cannot read %s/%s: %s", store->config.folder, file_name,
+		database_error(store->database));
+	return error;
+}
+
+static int work(struct store *store)
+{
+	int error;
+
+	if (store->config.only_tells)
+		return only_tell(store);
+	error = open_database(store);
+	if (error == 0)
+		error = tell_what_is_stored(store);
+	return error == 0 ? serve(store) : error;
 }
 
 int store_main(void)
@@ -328,7 +357,7 @@ int store_main(void)
 	if (store)
 		error = start(store);
 	if (error == 0)
-		error = serve(store);
+		error = work(store);
 	if (error < 0)
 		log_debug("ends: %s", strerror(-error));
 	if (store)

@@ -37,8 +37,8 @@ def test_lintian_has_nothing_to_say(package):
 def test_the_program_runs_and_is_documented(installed):
     assert installed.output("vprox --version").startswith("vprox ")
     assert installed.output("vprox-device --version").startswith("vprox ")
-    for page in ("vprox", "vprox-clean", "vprox-connect", "vprox-device", "vprox-fleet-key",
-                 "vprox-list", "vprox-server", "vprox-show"):
+    for page in ("vprox", "vprox-check", "vprox-clean", "vprox-connect", "vprox-device",
+                 "vprox-fleet-key", "vprox-list", "vprox-server", "vprox-show"):
         assert installed.ok(f"test -s /usr/share/man/man8/{page}.8.gz"), page
     assert "_vprox" in installed.output(
         "source /usr/share/bash-completion/bash_completion; _completion_loader vprox;"

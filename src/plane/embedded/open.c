@@ -162,3 +162,24 @@ int embedded_open(
 	*opened = &device->device;
 	return 0;
 }
+
+int embedded_view(struct plane *plane, const struct plane_endpoint *endpoint, unsigned int *lacks,
+	struct plane_device **viewed)
+{
+	struct embedded_plane *embedded = embedded_of_plane(plane);
+	struct embedded_device *device = embedded_device_new(embedded, endpoint);
+	struct link link;
+	int error = device ? link_get(embedded->route, device->name.s, &link) : -ENOMEM;
+
+	if (error == 0 && !embedded_is_ours(&link))
+		error = -ENODEV;
+	if (error == 0)
+		error = interface_lacks(embedded->route, endpoint, &link, lacks);
+	if (error < 0) {
+		embedded_device_free(device);
+		return embedded_fail(
+			embedded, error, "look at %s", plane_device_name(endpoint->index).s);
+	}
+	*viewed = &device->device;
+	return 0;
+}

@@ -6,7 +6,9 @@ struct plane;
 struct plane_device;
 struct plane_endpoint;
 
-/* plane_ops.open, .reconcile */
+/* plane_ops.open, .view, .reconcile */
 int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
+int embedded_view(struct plane *plane, const struct plane_endpoint *endpoint, unsigned int *lacks,
+	struct plane_device **device);
 int embedded_reconcile(struct plane_device *device);

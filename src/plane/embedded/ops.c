@@ -156,6 +156,7 @@ static const struct plane_ops embedded_ops = {
 	.discover = discover,
 	.remove_all = remove_all,
 	.open = embedded_open,
+	.view = embedded_view,
 	.find = embedded_find,
 	.close = close_device,
 	.add = add,

@@ -23,6 +23,7 @@
 #include "plane/kernel/open.h"
 #include "plane/kernel/reconcile.h"
 #include "plane/kernel/removal.h"
+#include "plane/kernel/view.h"
 #include "plane/kernel/wireguard.h"
 
 static int probe(struct plane *plane)
@@ -233,6 +234,7 @@ static const struct plane_ops kernel_ops = {
 	.discover = discover,
 	.remove_all = remove_all,
 	.open = kernel_open,
+	.view = kernel_view,
 	.find = kernel_find,
 	.close = close_device,
 	.add = add,

@@ -1,5 +1,7 @@
-/* Asks the server for a report, over its control socket. Runs in the process of `vprox show`, which
- * waits for the answer. */
+/* Asks the server for a report, over its control socket. Runs in the processes of `vprox show` and
+ * `vprox check`, which wait for the answer. */
+#include "ipc/report_ask.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -7,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/unix_address.h"
-#include "cmd/show_report.h"
 #include "ipc/report.h"
 
 enum {

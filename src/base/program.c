@@ -1,0 +1,41 @@
+/* Finds the programs that this one starts, and says what of its environment they get. Runs in the
+ * broker and in `vprox check`. */
+#include "base/program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int program_find(const char *name, char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *end = NULL;
+
+	if (n > 0) {
+		path[n] = '\0';
+		end = strrchr(path, '/');
+	}
+	if (end && (size_t)(end - path) + 1 + strlen(name) < PATH_MAX) {
+		strcpy(end + 1, name);
+		if (access(path, X_OK) == 0)
+			return 0;
+	}
+	snprintf(path, PATH_MAX, "%s/%s", LIBEXEC_FOLDER, name);
+	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+void program_pick_environment(char *environment[PROGRAM_ENVIRONMENT_SIZE])
+{
+	static const char *const picked[PROGRAM_ENVIRONMENT_SIZE - 1] = {
+		"OPENSSL_CONF=", "OPENSSL_MODULES=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
+		"UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+	size_t n = 0;
+
+	for (char **variable = environ; *variable; variable++)
+		for (size_t i = 0; i < PROGRAM_ENVIRONMENT_SIZE - 1; i++)
+			if (n < PROGRAM_ENVIRONMENT_SIZE - 1 &&
+				strncmp(*variable, picked[i], strlen(picked[i])) == 0)
+				environment[n++] = *variable;
+	environment[n] = NULL;
+}
