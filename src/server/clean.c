@@ -25,7 +25,7 @@
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
 #include "server/lock.h"
-#include "server/store_setup.h"
+#include "server/store_files.h"
 #include "host/policy_rules.h"
 
 static const char device_sockets[] = "/run/wireguard";
@@ -211,7 +211,7 @@ static int clean_all(bool dry_run)
 	record(&cleaning, go_leftovers_remove(dry_run));
 	record(&cleaning, firewall_clear(dry_run));
 	clean_sockets(&cleaning);
-	record(&cleaning, store_clear(dry_run));
+	record(&cleaning, store_files_clear(dry_run));
 	if (cleaning.n_found == 0 && cleaning.error == 0)
 		log_info("there is nothing to remove");
 	free(cleaning.leftovers);

@@ -5,65 +5,22 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "server/config.h"
 #include "server/gate_setup.h"
 #include "server/held_answers.h"
-#include "server/key_pair.h"
 #include "server/possible_client.h"
+#include "server/store_files.h"
 #include "server/store_link.h"
 
 enum {
 	LOAD_MS = 10000, /* 50,000 peers take well under a second */
-	PARENT_MODE = 0700,
-	FOLDER_MODE = 0770, /* root's, and the store's by its group */
 };
 
 static const char store_user[] = "vprox-store";
-
-/* A file belongs to the group of who makes it: so no right is needed to give it to the store. */
-static int make_for_group(gid_t group)
-{
-	const gid_t own = getegid();
-	int error;
-
-	if (setegid(group) < 0)
-		return -errno;
-	error = mkdir(STORE_FOLDER, FOLDER_MODE) < 0 ? -errno : 0;
-	if (setegid(own) < 0)
-		return -errno;
-	/* The mask may have taken something away. */
-	return error == 0 && chmod(STORE_FOLDER, FOLDER_MODE) < 0 ? -errno : error;
-}
-
-static int make_folder(gid_t group)
-{
-	struct stat folder;
-	int error = file_make_folder(KEY_PAIR_FOLDER, PARENT_MODE);
-
-	if (error < 0)
-		return error;
-	error = make_for_group(group);
-	if (error != -EEXIST)
-		return error;
-	if (lstat(STORE_FOLDER, &folder) < 0)
-		return -errno;
-	if (!S_ISDIR(folder.st_mode))
-		return -ENOTDIR;
-	/* Where its user is another now than at the start before. */
-	if (folder.st_gid != group && chown(STORE_FOLDER, (uid_t)-1, group) < 0)
-		return -errno;
-	/* Who made it may have died before the mode was set. */
-	if ((folder.st_mode & 0777) != FOLDER_MODE && chmod(STORE_FOLDER, FOLDER_MODE) < 0)
-		return -errno;
-	return 0;
-}
 
 static void on_durable(void *context, uint64_t sequence)
 {
@@ -161,7 +118,7 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	error = program_find("vprox-store", setup->program);
 	if (error == 0) {
 		what = STORE_FOLDER;
-		error = make_folder(link.store.group);
+		error = store_files_prepare(link.store.user, link.store.group);
 	}
 	if (error == 0)
 		error = start(setup, base, &link, &held);
@@ -186,28 +143,6 @@ bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 		return true;
 	}
 	return false;
-}
-
-int store_clear(bool dry_run)
-{
-	/* What belongs to the file goes first: without it, it is nothing. */
-	static const char *const files[] = {STORE_FOLDER "/store.db-wal",
-		STORE_FOLDER "/store.db-shm", STORE_FOLDER "/store.db"};
-	int n_found = 0;
-
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		int error = (dry_run ? access(files[i], F_OK) : unlink(files[i])) < 0 ? -errno : 0;
-
-		if (error < 0 && error != -ENOENT) {
-			log_error("cannot remove %s: %s", files[i], strerror(-error));
-			return error;
-		}
-		n_found += error == 0;
-	}
-	if (n_found > 0)
-		log_info("%s " STORE_FOLDER "/store.db, with what was promised to clients",
-			dry_run ? "would remove" : "removed");
-	return n_found > 0;
 }
 
 void store_setup_close(struct store_setup *setup)

@@ -38,9 +38,5 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
  * An endpoint that is served no more may have had an older one. */
 bool store_setup_find_key(const struct store_setup *setup, struct key *key);
 
-/* Removes the file with all that is promised, while there is no server; dry_run: only says so.
- * Returns how many things it found, or -errno, which is logged. */
-int store_clear(bool dry_run);
-
 /* Has the rest written, ends the process and frees. */
 void store_setup_close(struct store_setup *setup);

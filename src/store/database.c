@@ -82,6 +82,10 @@ static int errno_of(int result)
 		return -EBADMSG;
 	case SQLITE_NOMEM:
 		return -ENOMEM;
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_TOOBIG:
+		return -EINVAL;
 	default:
 		return -EIO;
 	}
@@ -279,10 +283,8 @@ static int run_for_address(
 static int put_peer(struct database *database, const struct stored_peer *peer)
 {
 	sqlite3_stmt *statement = database->statements[PUT_PEER];
-	int error = run_for_address(database, UNFREE, peer);
+	int error;
 
-	if (error < 0)
-		return error;
 	bind_address(statement, 1, peer->bind);
 	bind_address(statement, 2, peer->inner);
 	bind_text(statement, 3, kinds[peer->kind]);
@@ -294,7 +296,8 @@ static int put_peer(struct database *database, const struct stored_peer *peer)
 	sqlite3_bind_int64(statement, 8, (sqlite3_int64)peer->made_s);
 	sqlite3_bind_int64(statement, 9, (sqlite3_int64)peer->active_s);
 	bind_text(statement, 10, peer->name);
-	return run(database, PUT_PEER);
+	error = run(database, PUT_PEER);
+	return error < 0 ? error : run_for_address(database, UNFREE, peer);
 }
 
 static int run_both(struct database *database, enum statement first, enum statement second,
@@ -321,12 +324,25 @@ static int write_order(struct database *database, const struct storing_message *
 	}
 }
 
-int database_write(struct database *database, const struct storing_message *orders, size_t n)
+/* One that the file does not take would hold up all that come after it, for ever. */
+static int write_or_refuse(struct database *database, const struct storing_message *order,
+	database_refused_fn *refused, void *context)
+{
+	int error = write_order(database, order);
+
+	if (error != -EINVAL)
+		return error;
+	refused(context, order);
+	return 0;
+}
+
+int database_write(struct database *database, const struct storing_message *orders, size_t n,
+	database_refused_fn *refused, void *context)
 {
 	int error = run(database, BEGIN);
 
 	for (size_t i = 0; i < n && error == 0; i++)
-		error = write_order(database, &orders[i]);
+		error = write_or_refuse(database, &orders[i], refused, context);
 	if (error == 0)
 		error = run(database, COMMIT);
 	if (error < 0 && !sqlite3_get_autocommit(database->sqlite))

@@ -34,9 +34,14 @@ typedef int database_row_fn(void *context, const struct storing_message *message
 int database_load(
 	struct database *database, database_row_fn *row, void *context, size_t *n_invalid);
 
-/* Writes n orders, all of them or none: they are on the disk when it returns 0. Else as
- * database_open(), and -EIO: it may work later. */
-int database_write(struct database *database, const struct storing_message *orders, size_t n);
+/* The file does not take this one, whenever it is tried: a rule of its tables is against it, such
+ * as one that an operator has added. Why is in database_error(). */
+typedef void database_refused_fn(void *context, const struct storing_message *order);
+
+/* Writes n orders, all of them or none, but for those that are refused: they are on the disk when
+ * it returns 0. Else as database_open(), and -EIO: it may work later. */
+int database_write(struct database *database, const struct storing_message *orders, size_t n,
+	database_refused_fn *refused, void *context);
 
 /* Why the last call failed; until the next one. */
 const char *database_error(const struct database *database);

@@ -33,26 +33,33 @@ int folder_use_working_directory(void)
 	return sqlite3_vfs_register(&here, 1) == SQLITE_OK ? 0 : -ENOSYS;
 }
 
-static int set_aside(const char *name, const char *suffix, const char *time)
+struct folder_name folder_name_aside(const char *name)
+{
+	char text[sizeof "20260101T000000Z"];
+	time_t now = time(NULL);
+	struct folder_name aside;
+	struct tm utc;
+
+	strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+	snprintf(aside.s, sizeof aside.s, "%s.damaged-%s", name, text);
+	return aside;
+}
+
+static int set_aside(const char *name, const struct folder_name *aside, const char *suffix)
 {
 	char from[PATH_SIZE], to[PATH_SIZE];
 
 	snprintf(from, sizeof from, "%s%s", name, suffix);
-	snprintf(to, sizeof to, "%s.damaged-%s%s", name, time, suffix);
+	snprintf(to, sizeof to, "%s%s", aside->s, suffix);
 	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int folder_set_aside(const char *name)
+int folder_set_aside(const char *name, const struct folder_name *aside)
 {
-	char text[sizeof "20260101T000000Z"];
-	time_t now = time(NULL);
-	struct tm utc;
-	int error;
-
-	strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
 	/* The name that sqlite3(1) looks for beside a file is that with the suffix at its end. */
-	error = set_aside(name, "-wal", text);
+	int error = set_aside(name, aside, "-wal");
+
 	if (error == 0)
-		error = set_aside(name, "-shm", text);
-	return error == 0 ? set_aside(name, "", text) : error;
+		error = set_aside(name, aside, "-shm");
+	return error == 0 ? set_aside(name, aside, "") : error;
 }

@@ -8,8 +8,12 @@
  */
 int folder_use_working_directory(void);
 
-/*
- * Gives a damaged file and what SQLite has beside it other names, NAME.damaged-TIME, in the working
- * directory. Returns 0 or -errno.
- */
-int folder_set_aside(const char *name);
+/* What a damaged file is called from now on: NAME.damaged-TIME. */
+struct folder_name {
+	char s[64];
+};
+struct folder_name folder_name_aside(const char *name);
+
+/* Gives a damaged file and what SQLite has beside it that name, in the working directory. Returns 0
+ * or -errno. */
+int folder_set_aside(const char *name, const struct folder_name *aside);

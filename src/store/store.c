@@ -40,6 +40,7 @@ struct store {
 	struct storing_message orders[BATCH];
 	size_t n_orders;
 	bool cannot_write; /* and that was said */
+	uint64_t n_refused; /* orders that were left out */
 	size_t n_last; /* how many the last transaction had, ... */
 	uint64_t took_us; /* ... and how long it took */
 };
@@ -104,13 +105,14 @@ static int reopen(struct store *store)
 
 static int replace_damaged(struct store *store)
 {
+	const struct folder_name aside = folder_name_aside(file_name);
 	int error;
 
-	log_error("%s/%s is damaged, and is set aside as %s.damaged-TIME: %s", store->config.folder,
-		file_name, file_name, database_error(store->database));
+	log_error("%s/%s is damaged, and is set aside as %s: %s", store->config.folder, file_name,
+		aside.s, database_error(store->database));
 	database_close(store->database);
 	store->database = NULL;
-	error = folder_set_aside(file_name);
+	error = folder_set_aside(file_name, &aside);
 	if (error < 0)
 		log_error("cannot set it aside: %s", strerror(-error));
 	return error < 0 ? error : reopen(store);
@@ -175,6 +177,21 @@ static int start_over_without_damaged(struct store *store)
 	return error < 0 ? error : start_over(store);
 }
 
+static void on_refused(void *context, const struct storing_message *order)
+{
+	struct store *store = context;
+	const struct stored_peer *peer = &order->peer;
+	const bool is_peer = order->operation != STORING_PUT_ENDPOINT;
+
+	store->n_refused++;
+	log_error("%s/%s does not take what endpoint %s has promised about %s: %s; it is left out, "
+		  "%llu so far",
+		store->config.folder, file_name,
+		ipv4_text(is_peer ? peer->bind : order->endpoint.bind).s,
+		is_peer && peer->inner.value != 0 ? ipv4_text(peer->inner).s : "itself",
+		database_error(store->database), (unsigned long long)store->n_refused);
+}
+
 static uint64_t now_us(void)
 {
 	struct timespec now;
@@ -187,7 +204,8 @@ static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
 	uint64_t start_us = now_us();
-	int error = database_write(store->database, store->orders, store->n_orders);
+	int error =
+		database_write(store->database, store->orders, store->n_orders, on_refused, store);
 
 	store->took_us = now_us() - start_us;
 	store->n_last = store->n_orders;

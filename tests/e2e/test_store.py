@@ -245,10 +245,16 @@ def test_a_damaged_file_is_set_aside_and_made_anew(host, client):
         file.unlink()
     (folder(host) / "store.db").write_bytes(b"this is no database at all" * 1000)
     server = host.start(expected=["store.db is damaged, and is set aside"])
-    assert server.logged("store.db is damaged, and is set aside as store.db.damaged-TIME")
-    assert list(folder(host).glob("store.db.damaged-*Z"))
+    (aside,) = folder(host).glob("store.db.damaged-*Z")
+    assert server.logged(f"store.db is damaged, and is set aside as {aside.name}: ")
     # They are still there, in the data plane.
     wait.until(lambda: sorted(promised(host)) == sorted(addresses), BACK, "all are stored again")
+    server.stop()
+    assert f"would remove /var/lib/vprox/store/{aside.name}" in host.run("clean --dry-run")[1]
+    assert aside.exists()
+    # It may hold a private key.
+    assert host.run("clean")[0] == 0
+    assert list(folder(host).iterdir()) == []
 
 
 @pytest.mark.parametrize("left", [b"this is no database at all" * 1000, None],
@@ -289,6 +295,51 @@ def test_what_an_operator_or_a_death_has_done_to_modes_stops_no_store(host, clie
     wait.until(lambda: len(promised(host)) >= 1, BACK)
     assert server.logged("the store has not answered", 0) is None
     assert oct(folder(host).stat().st_mode & 0o777) == "0o770"
+
+
+def test_a_store_that_runs_as_another_user_than_before_has_its_files(host, client):
+    """Without the right to give files away, which the server's unit has not."""
+    host.start()
+    addresses = ask_for(host, client, 3)
+    reboot(host)
+    former = 60123
+    for file in [folder(host), *folder(host).iterdir()]:
+        os.chown(file, 0 if file == folder(host) else former, former)
+    server = host.start()
+    assert server.logged(f"store.db is user {former}'s, and was opened for the store")
+    assert sorted(host.holders()) == sorted(addresses)
+    new, = ask_for(host, client, 1)
+    assert sorted(promised(host)) == sorted([*addresses, new])
+
+
+def test_a_file_that_is_read_only_is_read_and_written_when_it_can_be(host, client):
+    host.start()
+    addresses = ask_for(host, client, 3)
+    reboot(host)
+    (folder(host) / "store.db").chmod(0o400)
+    server = host.start("--store-wait=50ms", expected=["cannot write /var/lib/vprox/store"])
+    assert sorted(host.holders()) == sorted(addresses)
+    new, = ask_for(host, client, 1)
+    assert server.logged("cannot write .*store.db, will try again every second: .*readonly", BACK)
+    (folder(host) / "store.db").chmod(0o600)
+    assert server.logged("store.db can be written again", BACK)
+    wait.until(lambda: sorted(promised(host)) == sorted([*addresses, new]), BACK)
+
+
+def test_what_the_file_does_not_take_is_named_and_holds_nothing_up(host, client):
+    host.start()
+    ask_for(host, client, 1)
+    host.servers[-1].kill()
+    with edited(host) as database:
+        database.execute("CREATE TRIGGER rule BEFORE INSERT ON peer WHEN new.kind = 'ipip'"
+                         " BEGIN SELECT RAISE(ABORT, 'no more of these'); END")
+    server = host.start(expected=["store.db does not take"])
+    assert host.api(client).connect_ipip().status == 200
+    ask_for(host, client, 1)
+    assert server.logged(f"does not take what endpoint {host.address} has promised about 10.100.0.3: "
+                         "no more of these; it is left out, 1 so far")
+    assert sorted(promised(host)) == ["10.100.0.2", "10.100.0.4"]
+    assert not server.logged("the store has not answered")
 
 
 def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):

@@ -72,9 +72,17 @@ static struct storing_message about(uint32_t operation, struct ipv4 bind, uint32
 	return message;
 }
 
+static uint32_t refused; /* the last inner address */
+
+static void on_refused(void *context, const struct storing_message *order)
+{
+	(void)context;
+	refused = order->peer.inner.value;
+}
+
 static void write_one(struct database *database, const struct storing_message *message)
 {
-	assert_int_equal(database_write(database, message, 1), 0);
+	assert_int_equal(database_write(database, message, 1, on_refused, NULL), 0);
 }
 
 static int keep(void *context, const struct storing_message *message)
@@ -185,7 +193,7 @@ static void freeing_all_is_of_one_endpoint(void **state)
 	const struct rows *rows;
 
 	orders[2].peer.inner.value = 0;
-	assert_int_equal(database_write(database, orders, 3), 0);
+	assert_int_equal(database_write(database, orders, 3, on_refused, NULL), 0);
 	rows = load(database);
 	assert_int_equal(rows->n, 2);
 	assert_int_equal(rows->messages[0].operation, STORING_PEER);
@@ -200,7 +208,7 @@ static void of_several_orders_all_are_written_or_none(void **state)
 	struct storing_message orders[] = {
 		about(STORING_PUT_PEER, bind_address, 2), about(STORING_DURABLE, bind_address, 3)};
 
-	assert_true(database_write(database, orders, 2) < 0);
+	assert_true(database_write(database, orders, 2, on_refused, NULL) < 0);
 	assert_int_equal(load(database)->n, 0);
 	write_one(database, &orders[0]);
 	assert_int_equal(load(database)->n, 1);
@@ -243,6 +251,39 @@ static void a_file_of_an_older_version_keeps_what_is_in_it_and_gets_what_it_lack
 	}
 }
 
+static void what_a_rule_of_the_file_is_against_is_left_out_and_the_others_are_written(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message orders[] = {
+		about(STORING_PUT_PEER, bind_address, 2),
+		about(STORING_PUT_PEER, bind_address, 3),
+		about(STORING_FREE_ADDRESS, bind_address, 3),
+		about(STORING_PUT_PEER, bind_address, 4),
+	};
+	const struct rows *rows;
+	sqlite3 *operator;
+
+	assert_int_equal(sqlite3_open(file_in(*state), &operator), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(operator, "CREATE TRIGGER rule BEFORE INSERT ON peer"
+						" WHEN new.inner_address = '10.100.0.3'"
+						" BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+				 NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(operator);
+	assert_int_equal(database_write(database, &orders[2], 1, on_refused, NULL), 0);
+	refused = 0;
+	orders[2] = orders[1];
+	assert_int_equal(database_write(database, orders, 4, on_refused, NULL), 0);
+	assert_int_equal(refused, orders[1].peer.inner.value);
+	rows = load(database);
+	/* Nobody has that address: it is still one that was freed. */
+	assert_int_equal(rows->n, 3);
+	assert_int_equal(rows->messages[0].peer.inner.value, orders[0].peer.inner.value);
+	assert_int_equal(rows->messages[1].peer.inner.value, orders[3].peer.inner.value);
+	assert_int_equal(rows->messages[2].operation, STORING_FREED);
+	database_close(database);
+}
+
 static void a_file_that_is_none_is_damaged(void **state)
 {
 	struct database *database;
@@ -259,6 +300,9 @@ static void a_file_that_is_none_is_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			what_a_rule_of_the_file_is_against_is_left_out_and_the_others_are_written,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_written_is_read_by_the_next_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
