@@ -315,7 +315,7 @@ class Gate:
                 self.drain()
             except OSError:
                 pass
-            self.wait(3)
+            self.wait(12)
         if self.exit_status is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait(5)
@@ -331,7 +331,7 @@ class Gate:
     def connect(self, endpoint=0, source=None):
         host = "::1" if self.endpoints[endpoint].family == socket.AF_INET6 else "127.0.0.1"
         bind = (source, 0) if source else None
-        return socket.create_connection((host, self.ports[endpoint]), 5, source_address=bind)
+        return socket.create_connection((host, self.ports[endpoint]), 20, source_address=bind)
 
     def tls(self, endpoint=0, source=None, **options):
         return wrap(self.connect(endpoint, source), **options)

@@ -234,18 +234,18 @@ def test_a_gate_serves_only_once_it_has_a_signer(make_gate):
     gate.answer_all()
     assert not gate.is_ready.wait(1) and gate.wait(0) is None
     gate.start_signer()
-    assert gate.is_ready.wait(5)
+    assert gate.is_ready.wait(20)
     assert gate.ask(head("GET", "/healthz")).status == 200
 
 
 def test_a_gate_that_waits_for_a_signer_can_be_told_to_finish(make_gate):
     gate = make_gate(with_signer=False)
     gate.drain()
-    assert gate.wait(5) == 0
+    assert gate.wait(15) == 0
 
 
 def test_without_a_signer_clients_wait_and_are_served_by_the_next_one(gate):
-    assert gate.is_ready.wait(5)
+    assert gate.is_ready.wait(20)
     gate.answer_none()
     with gate.tls() as asking:
         asking.sendall(post("/connect-ipip"))
@@ -273,7 +273,7 @@ def ask_over(plain):
 
 def test_a_handshake_whose_signer_dies_is_signed_by_the_next_one(gate):
     """No client need see that a signer has died."""
-    assert gate.is_ready.wait(5)
+    assert gate.is_ready.wait(20)
     ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     gate.signer.kill()
     gate.give_signer(its_end)
@@ -290,7 +290,7 @@ def test_a_handshake_whose_signer_dies_is_signed_by_the_next_one(gate):
 
 
 def test_a_signer_that_answers_nonsense_harms_only_its_handshakes(gate):
-    assert gate.is_ready.wait(5)
+    assert gate.is_ready.wait(20)
     ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     gate.signer.kill()
     gate.give_signer(its_end)
@@ -311,12 +311,12 @@ def test_a_signer_that_answers_nonsense_harms_only_its_handshakes(gate):
 def test_a_gate_whose_signer_makes_no_sense_ends_so_that_there_is_another(make_gate):
     """Its socket would lead nowhere for as long as that signer lives."""
     gate = make_gate()
-    assert gate.is_ready.wait(5)
+    assert gate.is_ready.wait(20)
     ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     gate.signer.kill()
     gate.give_signer(its_end)
     ours.send(b"nonsense")
-    assert gate.wait(5) == 1
+    assert gate.wait(15) == 1
     assert "the signer sent what is no message" in gate.log()
 
 

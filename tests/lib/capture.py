@@ -27,7 +27,6 @@ RECEIVE_BUFFER = 4 << 20
 
 # How long a packet that must not arrive is waited for, and one that must.
 ABSENCE_S = 0.3
-PRESENCE_S = 3.0
 TIMEOUT_S = 15
 
 
@@ -101,7 +100,7 @@ class Catcher:
         """The same of one that should come, but on a busy machine may be late."""
         return self.find(wanted, seconds)
 
-    def first(self, wanted, seconds=PRESENCE_S):
+    def first(self, wanted, seconds=TIMEOUT_S):
         packet = self.find(wanted, seconds)
         assert packet, f"no such packet in {seconds} s; seen: {self.packets}"
         return packet
