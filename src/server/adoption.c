@@ -9,11 +9,14 @@
 
 #include "base/log.h"
 #include "server/endpoint.h"
+#include "server/give_back.h"
 #include "server/handshake_floor.h"
 #include "server/judgement.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
+
+enum { OPENING_TRIES = 4 };
 
 struct adoption {
 	struct endpoint *endpoint;
@@ -106,7 +109,7 @@ static int adopt_peers(struct endpoint *endpoint)
 	return 0;
 }
 
-int endpoint_open(struct endpoint *endpoint, struct event_base *base)
+static int open_once(struct endpoint *endpoint, struct event_base *base)
 {
 	int error = pool_new(endpoint->config.block, &endpoint->pool);
 
@@ -150,5 +153,18 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	peers_free(&endpoint->peers);
 	pool_free(endpoint->pool);
 	endpoint->pool = NULL;
+	return error;
+}
+
+int endpoint_open(struct endpoint *endpoint, struct event_base *base)
+{
+	int error = open_once(endpoint, base);
+
+	for (int i = 1; i < OPENING_TRIES && device_is_lost(error); i++) {
+		log_warning("%s: %s was lost while it was opened, trying again",
+			endpoint_text(endpoint).s, plane_device_name(endpoint->config.index).s);
+		endpoint_close(endpoint, true);
+		error = open_once(endpoint, base);
+	}
 	return error;
 }

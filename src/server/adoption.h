@@ -12,7 +12,8 @@ struct event_base;
 /*
  * Opens the endpoint's device and reads back who holds which address. config, public_key, plane,
  * clock and answer must be set. base may be NULL in a test, which then flushes the removals itself.
- * Logs what goes wrong. Returns 0 or -errno; to be closed with endpoint_close() in either case.
+ * Logs what goes wrong. A device that is lost meanwhile is opened again. Returns 0 or -errno; to be
+ * closed with endpoint_close() in either case.
  */
 int endpoint_open(struct endpoint *endpoint, struct event_base *base);
 

@@ -891,6 +891,19 @@ static void a_device_that_is_lost_when_promises_are_made_breaks_none(void **stat
 	assert_int_equal(f->fake.n_peers, 2);
 }
 
+static void a_device_that_is_lost_while_it_is_opened_is_opened_again(void **state)
+{
+	struct fixture *f = *state;
+	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+
+	endpoint_close(&f->endpoint, true);
+	f->fake.n_going = 2;
+	open_endpoint(f);
+	assert_int_equal(peers_count(&f->endpoint.peers), 1);
+	assert_int_equal(pool_taken(f->endpoint.pool), 1);
+	assert_true(ipv4_equal(connect_as(f, IPC_CONNECT_WIREGUARD, 1), address));
+}
+
 static void who_was_promised_two_addresses_has_the_last(void **state)
 {
 	struct fixture *f = *state;
@@ -1151,6 +1164,7 @@ int main(void)
 		RULE(a_device_that_is_made_again_goes_on_from_where_the_lost_one_was),
 		RULE(a_clock_is_behind_if_it_is_before_what_was_used_for_certain),
 		RULE(a_device_that_is_lost_when_promises_are_made_breaks_none),
+		RULE(a_device_that_is_lost_while_it_is_opened_is_opened_again),
 		RULE(who_was_promised_two_addresses_has_the_last),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
