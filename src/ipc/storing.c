@@ -59,6 +59,7 @@ static bool is_sound(const struct storing_message *message)
 	case STORING_FREED:
 		return message->peer.bind.value != 0 && message->peer.inner.value != 0;
 	case STORING_FREE_ALL:
+	case STORING_FORGET:
 		return message->peer.bind.value != 0;
 	case STORING_LOADED:
 	case STORING_DURABLE:
@@ -72,7 +73,7 @@ static bool is_sound(const struct storing_message *message)
 
 static bool is_order(uint32_t operation)
 {
-	return operation >= STORING_PUT_ENDPOINT && operation <= STORING_FREE_ALL;
+	return operation >= STORING_PUT_ENDPOINT && operation <= STORING_FORGET;
 }
 
 static int decode(const void *packet, size_t length, bool order, struct storing_message *message)

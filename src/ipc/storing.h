@@ -19,7 +19,7 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 2,
+	STORING_VERSION = 3,
 	STORED_NAME_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 
@@ -45,6 +45,7 @@ enum storing_operation {
 	STORING_PUT_PEER, /* peer; in place of the one of its inner address */
 	STORING_FREE_ADDRESS, /* peer.bind and peer.inner: nobody holds it any more */
 	STORING_FREE_ALL, /* peer.bind: of no address of this endpoint */
+	STORING_FORGET, /* peer.bind: all that is stored of this endpoint */
 
 	/* Store to broker, once at its start: all that is stored, and an end. */
 	STORING_ENDPOINT, /* endpoint */

@@ -108,6 +108,11 @@ static void keep_apart(struct store_link *link)
 		take_out_of_unsent(link, order);
 }
 
+static bool is_about_all(const struct storing_message *message)
+{
+	return message->operation == STORING_FREE_ALL || message->operation == STORING_FORGET;
+}
+
 static struct order *find_unsent(struct store_link *link, const struct subject *subject)
 {
 	struct hash_node *node = hash_find(&link->unsent, subject, sizeof *subject, is_about);
@@ -137,7 +142,7 @@ static struct order *add_order(struct store_link *link, const struct subject *su
 	if (!link->next)
 		link->next = order;
 	link->n++;
-	if (message->operation != STORING_FREE_ALL) {
+	if (!is_about_all(message)) {
 		order->is_unsent = true;
 		hash_insert(&link->unsent, &order->node, subject, sizeof *subject);
 	}
@@ -178,7 +183,7 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 
 	if (child_group_is_retired(link->group))
 		return 0;
-	if (message->operation == STORING_FREE_ALL)
+	if (is_about_all(message))
 		keep_apart(link);
 	order = find_unsent(link, &subject);
 	if (order)

@@ -15,6 +15,7 @@
 #include "server/possible_client.h"
 #include "server/store_files.h"
 #include "server/store_link.h"
+#include "server/unserved.h"
 
 enum {
 	LOAD_MS = 10000, /* 50,000 peers take well under a second */
@@ -72,6 +73,9 @@ static void load(struct store_setup *setup)
 		log_error("what is in the store cannot be read: what was promised before and is "
 			  "not there is not made");
 	promised_sort(&setup->promised);
+	/* Of what several hosts share, it is not for one of them to say. */
+	if (setup->config->store == STORE_LOCAL)
+		unserved_forget(&setup->promised, setup->config, setup->link);
 }
 
 static int start(struct store_setup *setup, struct event_base *base,

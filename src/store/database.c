@@ -41,6 +41,8 @@ enum statement {
 	FREE,
 	FREE_ALL,
 	DELETE_ALL,
+	DELETE_FREED,
+	DELETE_ENDPOINT,
 	BEGIN,
 	COMMIT,
 	N_STATEMENTS,
@@ -55,6 +57,8 @@ static const char *const texts[N_STATEMENTS] = {
 	[FREE_ALL] = ("INSERT OR REPLACE INTO freed (endpoint, inner_address)"
 		      " SELECT endpoint, inner_address FROM peer WHERE endpoint = ?1"),
 	[DELETE_ALL] = "DELETE FROM peer WHERE endpoint = ?1",
+	[DELETE_FREED] = "DELETE FROM freed WHERE endpoint = ?1",
+	[DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE address = ?1",
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 };
@@ -308,6 +312,13 @@ static int run_both(struct database *database, enum statement first, enum statem
 	return error < 0 ? error : run_for_address(database, second, peer);
 }
 
+static int forget(struct database *database, const struct stored_peer *peer)
+{
+	int error = run_both(database, DELETE_ALL, DELETE_FREED, peer);
+
+	return error < 0 ? error : run_for_address(database, DELETE_ENDPOINT, peer);
+}
+
 static int write_order(struct database *database, const struct storing_message *order)
 {
 	switch (order->operation) {
@@ -319,6 +330,8 @@ static int write_order(struct database *database, const struct storing_message *
 		return run_both(database, DELETE_PEER, FREE, &order->peer);
 	case STORING_FREE_ALL:
 		return run_both(database, FREE_ALL, DELETE_ALL, &order->peer);
+	case STORING_FORGET:
+		return forget(database, &order->peer);
 	default:
 		return -EPROTO;
 	}

@@ -342,6 +342,35 @@ def test_what_the_file_does_not_take_is_named_and_holds_nothing_up(host, client)
     assert not server.logged("the store has not answered")
 
 
+def test_an_address_that_is_served_no_more_keeps_its_promises_for_a_month(host, client):
+    flags, both = "--on-exit=keep --wg-block-per-ip=/24", [host.address, host.second]
+    host.start(flags, ips=both)
+    kept = host.api(client, host.second).connect(key := random_key()).inner
+    host.servers[-1].kill()
+
+    def served_last(days_ago):
+        with edited(host) as database:
+            then = int(time.time()) - days_ago * 24 * 60 * 60
+            database.execute("UPDATE endpoint SET handshake_floor = ? WHERE address = ?", (then, host.second))
+            database.execute("UPDATE peer SET active = ? WHERE endpoint = ?", (then, host.second))
+
+    def rows():
+        return [stored(host, f"SELECT count(*) FROM {table} WHERE {column} = '{host.second}'")[0][0]
+                for table, column in [("endpoint", "address"), ("peer", "endpoint")]]
+    served_last(days_ago=29)
+    server = host.start(flags)
+    assert server.logged(f"endpoint {host.second} is not served: what was promised to 1 clients is kept")
+    server.stop()
+    assert rows() == [1, 1]
+    server = host.start(flags, ips=both)
+    assert host.api(client, host.second).connect(key).inner == kept
+    server.kill()
+    served_last(days_ago=31)
+    server = host.start(flags)
+    assert server.logged(f"endpoint {host.second} is not served, and was not for 30 days")
+    wait.until(lambda: rows() == [0, 0], BACK)
+
+
 def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):
     host.start()
     api = host.api(client)

@@ -202,6 +202,29 @@ static void freeing_all_is_of_one_endpoint(void **state)
 	database_close(database);
 }
 
+static void what_is_forgotten_is_all_of_one_endpoint(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message orders[] = {
+		{.operation = STORING_PUT_ENDPOINT, .endpoint = {.bind = bind_address}},
+		{.operation = STORING_PUT_ENDPOINT, .endpoint = {.bind = other}},
+		about(STORING_PUT_PEER, bind_address, 2),
+		about(STORING_FREE_ADDRESS, bind_address, 3),
+		about(STORING_PUT_PEER, other, 2),
+		about(STORING_FREE_ADDRESS, other, 3),
+		about(STORING_FORGET, bind_address, 0),
+	};
+	const struct rows *rows;
+
+	assert_int_equal(database_write(database, orders, 7, on_refused, NULL), 0);
+	rows = load(database);
+	assert_int_equal(rows->n, 3);
+	assert_int_equal(rows->messages[0].endpoint.bind.value, other.value);
+	assert_int_equal(rows->messages[1].peer.bind.value, other.value);
+	assert_int_equal(rows->messages[2].peer.bind.value, other.value);
+	database_close(database);
+}
+
 static void of_several_orders_all_are_written_or_none(void **state)
 {
 	struct database *database = open_in(*state);
@@ -310,6 +333,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			freed_addresses_come_in_the_order_in_which_they_were_freed_last, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_forgotten_is_all_of_one_endpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(freeing_all_is_of_one_endpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_several_orders_all_are_written_or_none, set_up, tear_down),
