@@ -33,6 +33,7 @@
 #include "base/signals.h"
 #include "base/version.h"
 #include "client/backoff.h"
+#include "client/failure_log.h"
 #include "client/grant_report.h"
 #include "client/health.h"
 #include "client/instance.h"
@@ -40,11 +41,11 @@
 #include "client/ip_routes.h"
 #include "client/mark.h"
 #include "client/privileges.h"
+#include "client/refusal.h"
 #include "client/request_supervisor.h"
 
 enum {
 	N_SIGNALS = 3,
-	FAILURE_SIZE = REQUEST_TEXT_MAX + 64,
 };
 
 enum client_phase {
@@ -77,19 +78,19 @@ struct client {
 		     */
 	bool by_name; /* the server was not found where it was last: look its name up */
 	int error; /* what client_run() returns */
-	char last_failure[FAILURE_SIZE]; /* that was logged */
-};
-
-/* HTTP's */
-enum {
-	STATUS_UNAUTHORIZED = 401,
-	STATUS_TOO_MANY = 429,
-	STATUS_UNAVAILABLE = 503,
+	struct failure_log failures;
 };
 
 static bool was_granted(const struct client *client)
 {
 	return client->tunnel.length != 0;
+}
+
+/* Once it has had a tunnel, a client with --route goes on whatever happens: at its end, what it
+ * routes would leave with the host's own address. */
+static bool must_go_on(const struct client *client)
+{
+	return client->announced.length != 0 && client->config->n_routes > 0;
 }
 
 static void start_request(
@@ -167,16 +168,6 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 	enter(context, CLIENT_ASKING);
 }
 
-/* Once as a warning, and again when something else is wrong. */
-static void log_failure(struct client *client, const char *text)
-{
-	if (strcmp(client->last_failure, text) != 0)
-		log_warning("%s: %s; trying again until it works", client->config->server, text);
-	else
-		log_debug("%s: still: %s", client->config->server, text);
-	snprintf(client->last_failure, sizeof client->last_failure, "%s", text);
-}
-
 static int set_routes(struct client *client)
 {
 	return ip_routes_set(
@@ -190,15 +181,6 @@ static int set_up(struct client *client, bool renew)
 	return error < 0 ? error : set_routes(client);
 }
 
-static void log_refused_address(struct client *client, const struct tunnel *tunnel, const char *why)
-{
-	char text[2 * FAILURE_SIZE];
-
-	snprintf(text, sizeof text, "the address that it assigned, %s/%u, is not taken: %s",
-		ipv4_text(tunnel->inner).s, tunnel->length, why);
-	log_failure(client, text);
-}
-
 static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
 	char why[FAILURE_SIZE] = "";
@@ -206,12 +188,12 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 
 	client->by_name = false;
 	if (error == -EADDRINUSE)
-		log_refused_address(client, tunnel, why);
+		failure_log_address(&client->failures, tunnel, why);
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
 	error = set_up(client, client->renew);
-	if (error == -EEXIST)
+	if (error == -EEXIST && !must_go_on(client))
 		return finish(client, error);
 	if (error == 0) {
 		if (!tunnel_equal(&client->announced, tunnel))
@@ -227,36 +209,17 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 	client->renew = false;
 }
 
-/* The answers that end a client which has not been connected yet: asking again would be of no
- * use. */
-static bool is_final(const struct client *client, unsigned int status)
-{
-	static const unsigned int final[] = {400, 403, 404, 405};
-
-	for (size_t i = 0; i < sizeof final / sizeof *final; i++)
-		if (status == final[i])
-			return !was_granted(client);
-	return status == STATUS_UNAUTHORIZED;
-}
-
 static void on_answered(struct client *client, const struct request_result *result)
 {
 	char text[FAILURE_SIZE];
-	bool may_wait = result->status == STATUS_TOO_MANY || result->status == STATUS_UNAVAILABLE;
 
-	snprintf(text, sizeof text, "%s (HTTP status %u)",
-		*result->text ? result->text : "it refuses", result->status);
-	if (is_final(client, result->status)) {
-		log_error("%s: %s%s", client->config->server, text,
-			result->status == STATUS_UNAUTHORIZED
-				? ": VPROX_PASSWORD is not the server's password"
-				: "");
+	refusal_write(result, must_go_on(client), text, sizeof text);
+	if (refusal_is_final(result, was_granted(client), must_go_on(client))) {
+		log_error("%s: %s", client->config->server, text);
 		return finish(client, -EACCES);
 	}
-	log_failure(client, text);
-	ask_later(client, may_wait && result->has_retry_after
-				  ? backoff_after(&client->backoff, result->retry_after_s)
-				  : backoff_next(&client->backoff));
+	failure_log_say(&client->failures, text);
+	ask_later(client, refusal_pause(result, &client->backoff));
 }
 
 /* Its name may mean another address now; but while it cannot be looked up, as that needs the
@@ -278,7 +241,7 @@ static void on_result(void *context, const struct request_result *result)
 		/* checked once more: the process that asked may be anybody's by now */
 		if (!tunnel_fault(&result->tunnel, client->config->tunnel))
 			return on_granted(client, &result->tunnel);
-		log_failure(client, "the answer cannot be used");
+		failure_log_say(&client->failures, "the answer cannot be used");
 		break;
 	case REQUEST_ANSWERED:
 		return on_answered(client, result);
@@ -288,7 +251,7 @@ static void on_result(void *context, const struct request_result *result)
 			return finish(client, -EPERM);
 		break;
 	default:
-		log_failure(client, result->text);
+		failure_log_say(&client->failures, result->text);
 	}
 	ask_elsewhere_later(client);
 }
@@ -310,7 +273,7 @@ static void on_tick(void *context)
 	struct client *client = context;
 	int error = interface_is_up(client->interface) ? set_routes(client) : make_again(client);
 
-	if (error == -EEXIST)
+	if (error == -EEXIST && !must_go_on(client))
 		finish(client, error);
 	else if (error < 0)
 		ask_later(client, backoff_next(&client->backoff));
@@ -321,7 +284,7 @@ static void on_healthy(struct client *client)
 	if (client->phase != CLIENT_UP)
 		enter(client, CLIENT_UP);
 	backoff_reset(&client->backoff);
-	client->last_failure[0] = '\0';
+	failure_log_forget(&client->failures);
 	if (client->config->once)
 		enter(client, CLIENT_LEFT_UP);
 }
@@ -332,7 +295,7 @@ static void on_health(void *context, bool healthy)
 
 	if (healthy)
 		return on_healthy(client);
-	log_failure(client, "no echo comes back through the tunnel");
+	failure_log_say(&client->failures, "no echo comes back through the tunnel");
 	client->renew = true;
 	ask_later(client, backoff_next(&client->backoff));
 }
@@ -417,7 +380,10 @@ static void stop(struct client *client)
 
 int client_run(const struct client_config *config)
 {
-	struct client client = {.config = config, .lock = -1, .backoff.random = backoff_random};
+	struct client client = {.config = config,
+		.lock = -1,
+		.backoff.random = backoff_random,
+		.failures.server = config->server};
 
 	/* The reader of the log may go; the tunnel must not go with it. */
 	signal(SIGPIPE, SIG_IGN);

@@ -20,6 +20,12 @@ enum {
 
 #define KNOWN_SERVERS "/var/lib/vprox/known-servers"
 
+/* What becomes of IPv6 where --route has all of IPv4. */
+enum ipv6_choice {
+	IPV6_BLOCK,
+	IPV6_LEAVE,
+};
+
 struct client_config {
 	const char *server; /* a name, or an address */
 	const char *interface;
@@ -32,6 +38,7 @@ struct client_config {
 	struct prefix exceptions[MAX_ROUTES]; /* --except */
 	size_t n_exceptions;
 	bool no_default_exceptions;
+	enum ipv6_choice ipv6;
 
 	/* Who the server is. If none of the first three is given, whoever it was the first time. */
 	struct pin pins[MAX_PINS];

@@ -1,5 +1,5 @@
-/* The routes and policy rules of --route, over netlink, kept in step with the host's own. Runs in
- * the client. */
+/* The policy rules of --route, over netlink; with the table that they lead to, kept in step with
+ * the host's own. Runs in the client. */
 #include "client/ip_routes.h"
 
 #include <errno.h>
@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "client/ipv6_block.h"
 #include "client/kept_routes.h"
 #include "client/mark.h"
+#include "client/route_table.h"
 #include "netlink/link.h"
 #include "netlink/monitor.h"
 #include "netlink/route.h"
@@ -29,6 +31,7 @@ enum {
 	FIRST_PRIORITY = 20000, /* before the main table's 32766 */
 	PLACES = 2000, /* each client has one, of RULES priorities */
 	SETTLE_MS = 100,
+	ALL_OF_IPV4 = 1, /* the longest prefix that is meant to be, with others */
 };
 
 /* In the order of their priorities. Those in between were an earlier version's. */
@@ -39,6 +42,9 @@ enum {
 	RULES = 5,
 };
 
+/* As rtnetlink(7) has them: what is changed beside us. */
+#define NOTICES (RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1))
+
 enum { LAST_PRIORITY = FIRST_PRIORITY + PLACES * RULES };
 
 struct ip_routes {
@@ -48,6 +54,7 @@ struct ip_routes {
 	struct ipv4 server; /* whom RULE_SERVER is about; 0.0.0.0: nobody yet */
 	unsigned int ifindex; /* 0: not set yet */
 	struct kept_routes kept; /* as they were read last */
+	bool said_ipv6;
 	int monitor;
 	struct event *readable, *settled;
 };
@@ -108,21 +115,6 @@ static int remove_rules(struct ip_routes *routes, const struct rule *rules, size
 	return result;
 }
 
-static int remove_routes(struct ip_routes *routes)
-{
-	const struct route_filter filter = {.table = routes->table};
-	auto_free struct route *found = NULL;
-	size_t n = 0;
-	int error = route_dump(routes->netlink, &filter, &found, &n);
-
-	for (size_t i = 0; i < n && error == 0; i++) {
-		error = route_delete(routes->netlink, &found[i]);
-		if (error == -ESRCH)
-			error = 0;
-	}
-	return error;
-}
-
 /* Each interface's clients begin to search elsewhere, so that two that start at once do not find
  * the same place. */
 static int find_place(struct ip_routes *routes, const struct rule *rules, size_t n)
@@ -137,6 +129,16 @@ static int find_place(struct ip_routes *routes, const struct rule *rules, size_t
 	return fail(-ENOSPC, "find free preferences for rules");
 }
 
+/* Also where nothing of an earlier client's is left but that. */
+static int clear_ipv6(const struct ip_routes *routes, uint32_t begin)
+{
+	int error = begin == 0 ? 0 : ipv6_block_clear(routes->netlink, begin);
+
+	if (error == 0 && routes->priority != 0 && routes->priority != begin)
+		error = ipv6_block_clear(routes->netlink, routes->priority);
+	return error;
+}
+
 /* Removes all that is there, and finds a place for the rules to come. */
 static int clear(struct ip_routes *routes)
 {
@@ -145,12 +147,15 @@ static int clear(struct ip_routes *routes)
 	int error = rule_dump(routes->netlink, &rules, &n);
 
 	if (error == 0)
+		error = clear_ipv6(routes, find_own(routes, rules, n));
+	if (error == 0)
 		error = remove_rules(routes, rules, n);
 	if (error == 0)
-		error = remove_routes(routes);
+		error = route_table_clear(routes->netlink, routes->table);
 	if (error < 0)
 		return fail(error, "remove rules and routes");
-	return find_place(routes, rules, n);
+	error = find_place(routes, rules, n);
+	return error < 0 ? error : fail(clear_ipv6(routes, 0), "remove rules");
 }
 
 static struct rule rule_for(const struct ip_routes *routes, unsigned int which)
@@ -195,82 +200,6 @@ static int except_server(struct ip_routes *routes, struct ipv4 server)
 	return add_rule(routes, RULE_SERVER);
 }
 
-static int read_table(const struct ip_routes *routes, struct route **found, size_t *n)
-{
-	const struct route_filter filter = {.table = routes->table};
-
-	return route_dump(routes->netlink, &filter, found, n);
-}
-
-/* Whatever its metric and scope are: a lookup would find it. */
-static bool is_there(const struct route *found, size_t n, const struct route *wanted)
-{
-	for (size_t i = 0; i < n; i++)
-		if (found[i].destination.length == wanted->destination.length &&
-			ipv4_equal(found[i].destination.address, wanted->destination.address) &&
-			found[i].type == wanted->type && found[i].oif == wanted->oif)
-			return true;
-	return false;
-}
-
-static struct route through_tunnel(const struct ip_routes *routes, struct prefix prefix)
-{
-	struct route route = route_of_link(prefix, routes->ifindex);
-
-	route.table = routes->table;
-	route.protocol = CLIENT_PROTOCOL;
-	return route;
-}
-
-/* The lookup goes on behind our rule. */
-static struct route out_of_table(const struct ip_routes *routes, struct prefix prefix)
-{
-	return (struct route){.destination = prefix,
-		.table = routes->table,
-		.protocol = CLIENT_PROTOCOL,
-		.type = RTN_THROW};
-}
-
-/* All that the table is to have: what stays first, so that it is never in the tunnel meanwhile. */
-static int list_wanted(const struct ip_routes *routes, struct route **wanted, size_t *n)
-{
-	const struct client_config *config = routes->config;
-	const struct kept_routes *kept = &routes->kept;
-
-	*n = 0;
-	*wanted = calloc(kept->n_kept + config->n_routes + 1, sizeof **wanted);
-	if (!*wanted)
-		return -ENOMEM;
-	for (size_t i = 0; i < kept->n_kept; i++)
-		(*wanted)[(*n)++] = out_of_table(routes, kept->kept[i]);
-	for (size_t i = 0; i < config->n_routes; i++)
-		if (!kept_routes_has(kept, config->routes[i]))
-			(*wanted)[(*n)++] = through_tunnel(routes, config->routes[i]);
-	return 0;
-}
-
-/* Nothing is set that is there: each change is a notice, which leads here again. */
-static int synchronise_table(struct ip_routes *routes)
-{
-	auto_free struct route *wanted = NULL, *found = NULL;
-	size_t n_wanted = 0, n_found = 0;
-	int error = list_wanted(routes, &wanted, &n_wanted);
-
-	if (error == 0)
-		error = read_table(routes, &found, &n_found);
-	for (size_t i = 0; i < n_wanted && error == 0; i++)
-		if (!is_there(found, n_found, &wanted[i]))
-			error = route_set(routes->netlink, &wanted[i]);
-	for (size_t i = 0; i < n_found && error == 0; i++) {
-		if (is_there(wanted, n_wanted, &found[i]))
-			continue;
-		error = route_delete(routes->netlink, &found[i]);
-		if (error == -ESRCH)
-			error = 0;
-	}
-	return error;
-}
-
 static int read_kept(struct ip_routes *routes)
 {
 	struct kept_routes now;
@@ -284,6 +213,35 @@ static int read_kept(struct ip_routes *routes)
 	kept_routes_free(&routes->kept);
 	routes->kept = now;
 	return 0;
+}
+
+static bool has_all_of_ipv4(const struct client_config *config)
+{
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (config->routes[i].length <= ALL_OF_IPV4)
+			return true;
+	return false;
+}
+
+static void log_ipv6(const struct client_config *config)
+{
+	if (config->ipv6 == IPV6_BLOCK)
+		log_info("IPv6 is blocked, but for what stays on a link, as no tunnel carries it; "
+			 "--ipv6=leave leaves it as it is");
+	else
+		log_warning("IPv6 goes on beside the tunnel, with this host's own addresses");
+}
+
+static int block_ipv6(struct ip_routes *routes)
+{
+	if (!has_all_of_ipv4(routes->config))
+		return 0;
+	if (!routes->said_ipv6)
+		log_ipv6(routes->config);
+	routes->said_ipv6 = true;
+	return routes->config->ipv6 == IPV6_LEAVE
+		       ? 0
+		       : ipv6_block_set(routes->netlink, routes->priority);
 }
 
 int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server)
@@ -301,9 +259,12 @@ int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 se
 	if (error == 0)
 		error = add_rule(routes, RULE_OWN);
 	if (error == 0)
+		error = block_ipv6(routes);
+	if (error == 0)
 		error = read_kept(routes);
 	if (error == 0)
-		error = synchronise_table(routes);
+		error = route_table_set(routes->netlink, routes->config, routes->table,
+			routes->ifindex, &routes->kept);
 	return fail(error, "make rules and routes");
 }
 
@@ -342,7 +303,7 @@ static int watch(struct ip_routes *routes, struct event_base *base)
 {
 	if (routes->config->n_routes == 0)
 		return 0;
-	routes->monitor = netlink_monitor_open(RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE);
+	routes->monitor = netlink_monitor_open(NOTICES);
 	if (routes->monitor < 0)
 		return fail(routes->monitor, "hear of changes of routes");
 	routes->readable =

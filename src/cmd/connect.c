@@ -106,6 +106,13 @@ static const struct command_option options[] = {
 		.parse = add_exception,
 	},
 	{
+		.name = "ipv6",
+		.argument = "block|leave",
+		.initial = "block",
+		.help = "what becomes of IPv6, which no tunnel carries, with --route 0.0.0.0/0",
+		OPTION_CHOICE(struct client_config, ipv6),
+	},
+	{
 		.group = "Who the server is (by default, whoever it was the first time)",
 		.name = "pin",
 		.argument = "sha256//BASE64",

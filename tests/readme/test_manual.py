@@ -29,10 +29,10 @@ def help_entries(text):
     """Option to (what its value is called, all that is said of it). Those of one line share both."""
     entries = {}
     for entry in re.findall(r"^ {2,6}(-.+(?:\n {10,}.*)*)", text, re.MULTILINE):
-        names, said = re.match(r"((?:-\w, )?--[a-z-]+(?:\[=\w+\]| \S+)?)(?:  +|\s*\n\s*)(.*)", entry,
+        names, said = re.match(r"((?:-\w, )?--[a-z0-9-]+(?:\[=\w+\]| \S+)?)(?:  +|\s*\n\s*)(.*)", entry,
                                re.DOTALL).groups()
-        value = re.search(r"--[a-z-]+(?:(\[)=| )?(.*?)\]?$", names)
-        for name in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", names):
+        value = re.search(r"--[a-z0-9-]+(?:(\[)=| )?(.*?)\]?$", names)
+        for name in re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", names):
             entries[name] = (f"[{value[2]}]" if value[1] else value[2], " ".join(said.split()))
     return entries
 
@@ -42,8 +42,8 @@ def page_entries(page):
     entries = {}
     for heading, said in re.findall(r"^\.It (Fl .*)\n((?:(?!\.(?:It|El)\b).*\n)*)", page, re.MULTILINE):
         heading = heading.replace(" Ns Op = Ns Ar", " =")
-        names = re.findall(r"(?:Fl|,) (-?[a-z][a-z-]*)", heading)
-        value = re.sub(r"^.*?Fl (?:\w , )?-[a-z-]+|(?:Cm|Ar) | Ns |\s", "", heading)
+        names = re.findall(r"(?:Fl|,) (-?[a-z][a-z0-9-]*)", heading)
+        value = re.sub(r"^.*?Fl (?:\w , )?-[a-z0-9-]+|(?:Cm|Ar) | Ns |\s", "", heading)
         for name in names:
             entries["-" + name] = (f"[{value[1:]}]" if value.startswith("=") else value, said)
     return entries
