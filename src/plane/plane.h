@@ -173,12 +173,13 @@ struct plane_ops {
 	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
 
 	/*
-	 * Tells a device that was made again where a WireGuard peer was last, and has it shake
-	 * hands: the peer itself would not notice for 15 s that its keys are nobody's any more. One
-	 * that is not there is passed over, and so is one whose last place is not known.
+	 * Tells a device that was made again where n WireGuard peers were last, PLANE_ADD_BATCH at
+	 * the most, and has it shake hands with them in this order: a peer itself would not notice
+	 * for 15 s that its keys are nobody's any more. One that is not there is passed over, and
+	 * so is one whose last place is not known. After an error any of them may have been told.
 	 */
-	int (*restore_endpoint)(struct plane_device *device, const struct plane_peer *peer,
-		const struct plane_usage *last);
+	int (*restore_endpoints)(struct plane_device *device, const struct plane_peer *peers,
+		const struct plane_usage *lasts, size_t n);
 
 	/*
 	 * Puts right what others have changed of the device from outside: an interface that was set

@@ -33,10 +33,11 @@ int give_back_peers(struct endpoint *endpoint, const struct plane_peer *ids, siz
 	return 0;
 }
 
-int give_back_session(struct endpoint *endpoint, const struct peer *peer)
+/* Returns 0 or an error of device_is_lost(). */
+static int give_back_session(struct endpoint *endpoint, const struct peer *peer)
 {
-	int error =
-		endpoint->plane->ops->restore_endpoint(endpoint->device, &peer->id, &peer->usage);
+	int error = endpoint->plane->ops->restore_endpoints(
+		endpoint->device, &peer->id, &peer->usage, 1);
 
 	if (error < 0)
 		log_warning(
@@ -45,4 +46,40 @@ int give_back_session(struct endpoint *endpoint, const struct peer *peer)
 			endpoint_text(endpoint).s, peer_text(&peer->id).s,
 			plane_error(endpoint->plane));
 	return device_is_lost(error) ? error : 0;
+}
+
+static int give_back_batch(struct endpoint *endpoint, const struct peer *const *peers, size_t n)
+{
+	struct plane_peer ids[PLANE_ADD_BATCH];
+	struct plane_usage lasts[PLANE_ADD_BATCH];
+	int error;
+
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = peers[i]->id;
+		lasts[i] = peers[i]->usage;
+	}
+	error = endpoint->plane->ops->restore_endpoints(endpoint->device, ids, lasts, n);
+	if (error == 0 || device_is_lost(error))
+		return error;
+	error = 0;
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = give_back_session(endpoint, peers[i]);
+	return error;
+}
+
+int give_back_sessions(struct endpoint *endpoint, const struct peer *const *peers, size_t n)
+{
+	const struct peer *batch[PLANE_ADD_BATCH];
+	size_t n_batch = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++) {
+		if (peers[i]->id.kind == PEER_WIREGUARD && peers[i]->usage.outer_port != 0)
+			batch[n_batch++] = peers[i];
+		if (n_batch < PLANE_ADD_BATCH)
+			continue;
+		error = give_back_batch(endpoint, batch, n_batch);
+		n_batch = 0;
+	}
+	return error < 0 || n_batch == 0 ? error : give_back_batch(endpoint, batch, n_batch);
 }

@@ -27,8 +27,9 @@ int give_back_peers(struct endpoint *endpoint, const struct plane_peer *ids, siz
 	size_t *n_given, give_failed_fn *failed, void *context);
 
 /*
- * Has the device shake hands with a peer where it was last. Of one that is not there nothing
- * happens. One whose endpoint cannot be restored comes back by itself, when it notices that nobody
- * answers (WireGuard paper 6.4: 15 s), which is logged. Returns as give_back_peers().
+ * Has the device shake hands with n peers where they were last, in this order. Of one that is not
+ * there nothing happens. One whose endpoint cannot be restored comes back by itself, when it
+ * notices that nobody answers (WireGuard paper 6.4: 15 s), which is logged. Returns as
+ * give_back_peers().
  */
-int give_back_session(struct endpoint *endpoint, const struct peer *peer);
+int give_back_sessions(struct endpoint *endpoint, const struct peer *const *peers, size_t n);

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
@@ -80,6 +82,33 @@ static int give_back_all(struct endpoint *endpoint, size_t *n_back)
 	return give_back_peers(endpoint, batch, n, n_back, log_failure, endpoint);
 }
 
+static int compare_activity(const void *a, const void *b)
+{
+	const struct peer *const *first = a, *const *second = b;
+	uint64_t x = (*first)->active_ms, y = (*second)->active_ms;
+
+	return (x < y) - (x > y);
+}
+
+/* With those that were active last first. */
+static int shake_hands(struct endpoint *endpoint)
+{
+	auto_free const struct peer **peers =
+		calloc(peers_count(&endpoint->peers) + 1, sizeof *peers);
+	size_t n = 0;
+
+	if (!peers)
+		return -ENOMEM;
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (peer->last_reading != endpoint->reading)
+			peers[n++] = peer;
+	}
+	qsort(peers, n, sizeof *peers, compare_activity);
+	return give_back_sessions(endpoint, peers, n);
+}
+
 /*
  * Gives the new device the peers that it does not have. As long as they are nowhere but in this
  * process, its death would be their loss: so they are given back all together and at once, and only
@@ -91,18 +120,7 @@ static int give_peers_back(struct endpoint *endpoint, size_t *n_back)
 
 	find_present(endpoint);
 	error = give_back_all(endpoint, n_back);
-	if (error < 0)
-		return error;
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (peer->last_reading == endpoint->reading)
-			continue;
-		error = give_back_session(endpoint, peer);
-		if (error < 0)
-			return error;
-	}
-	return 0;
+	return error < 0 ? error : shake_hands(endpoint);
 }
 
 /* What is left of it stays. An endpoint without a device is healed at its next inspection. */

@@ -112,34 +112,38 @@ static void give_up(void *context, const struct plane_peer *id, int error)
 	restoration->n_failed++;
 }
 
-/* Returns 0, or why the device is lost. */
+/* The clients would not notice for a while that there is a new session to be had. Some may just
+ * have been given up. */
+static int shake_hands(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
+{
+	const struct peer *peers[PLANE_ADD_BATCH];
+	size_t n_peers = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		peers[n_peers] = peers_find(&endpoint->peers, &ids[i]);
+		n_peers += peers[n_peers] != NULL;
+	}
+	return give_back_sessions(endpoint, peers, n_peers);
+}
+
+/*
+ * Who was active last is served first, and does not wait until all others are there: the store has
+ * them, so that nothing is lost if this process dies meanwhile. Returns 0, or why the device is
+ * lost.
+ */
 static int make_all(struct restoration *restoration)
 {
 	const struct plane_peer *ids = restoration->ids;
 	int error = 0;
 
 	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
-		size_t left = restoration->n - done;
+		size_t left = restoration->n - done,
+		       n = left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH;
 
-		error = give_back_peers(restoration->endpoint, ids + done,
-			left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH, &restoration->n_given,
+		error = give_back_peers(restoration->endpoint, ids + done, n, &restoration->n_given,
 			give_up, restoration);
-	}
-	return error;
-}
-
-/* The clients would not notice for a while that there is a new session to be had; who was active
- * last is asked first. */
-static int shake_hands(struct restoration *restoration)
-{
-	struct endpoint *endpoint = restoration->endpoint;
-	int error = 0;
-
-	for (size_t i = 0; i < restoration->n && error == 0; i++) {
-		const struct peer *peer = peers_find(&endpoint->peers, &restoration->ids[i]);
-
-		if (peer)
-			error = give_back_session(endpoint, peer);
+		if (error == 0)
+			error = shake_hands(restoration->endpoint, ids + done, n);
 	}
 	return error;
 }
@@ -172,7 +176,7 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	 * holds. */
 	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	if (make_all(&restoration) < 0 || shake_hands(&restoration) < 0)
+	if (make_all(&restoration) < 0)
 		log_error("%s: it was lost when what was promised was made again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	if (restoration.n > 0 || restoration.n_failed > 0)

@@ -116,11 +116,22 @@ def get_cookie_anew(subject, peer):
 
 
 @loaded
-def test_a_response_too_is_asked_for_a_cookie_under_load(subject, peer, under_load):
+def test_under_load_the_first_response_to_an_initiation_needs_no_cookie(subject, peer, under_load):
+    """A server that has begun many handshakes is loaded by their answers."""
+    packet = peer.to()
+    subject.inner.send(packet)
+    assert peer.open(peer.respond()) == packet
+
+
+@loaded
+def test_a_further_response_is_asked_for_a_cookie_under_load(subject, peer, under_load):
+    """The first one is of somebody who has seen the initiation, and knows the key."""
     packet = peer.to()
     subject.inner.send(packet)
     opened = peer.called()
-    response = add_macs(opened.response(), subject.key.public)
+    message = opened.response()
+    peer.send(add_macs(message[:-1] + bytes([message[-1] ^ 1]), subject.key.public))
+    response = add_macs(message, subject.key.public)
     cookie = get_cookie(peer, response)
     peer.send(with_cookie(response, peer, cookie))
     assert peer.open(opened.session) == packet

@@ -138,14 +138,19 @@ static int find_peers(struct plane_device *device, plane_found_fn *found, void *
 	return 0;
 }
 
-static int restore_endpoint(
-	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last)
+static int restore_endpoints(struct plane_device *device, const struct plane_peer *peers,
+	const struct plane_usage *lasts, size_t n)
 {
 	struct fake_plane *fake = fake_of(device);
 
-	if (find(fake, peer->inner) < fake->n_peers && last->outer_port != 0) {
-		fake->n_restored++;
-		fake->restored_at = *last;
+	if (n > PLANE_ADD_BATCH)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		if (find(fake, peers[i].inner) == fake->n_peers || lasts[i].outer_port == 0)
+			continue;
+		fake->n_peers_at_restore[fake->n_restored] = fake->n_peers;
+		fake->restored[fake->n_restored++] = peers[i];
+		fake->restored_at = lasts[i];
 	}
 	return fake->restore_error;
 }
@@ -174,7 +179,7 @@ static const struct plane_ops fake_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = dump,
-	.restore_endpoint = restore_endpoint,
+	.restore_endpoints = restore_endpoints,
 	.reconcile = reconcile,
 	.timestamp = timestamp,
 };

@@ -24,6 +24,8 @@ struct fake_plane {
 	unsigned int n_going; /* the next open()s find a device that is just going */
 	unsigned int n_adds, n_reconciles;
 	unsigned int n_restored;
+	struct plane_peer restored[2 * FAKE_MAX_PEERS]; /* in their order */
+	size_t n_peers_at_restore[2 * FAKE_MAX_PEERS]; /* how many were there then */
 	struct plane_usage restored_at; /* the last one's */
 	uint64_t timestamp_ns; /* 0: the time of day */
 	uint64_t floor_ns; /* that the device was opened with last */

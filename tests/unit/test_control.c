@@ -639,6 +639,39 @@ static void under_load_only_who_has_a_cookie_is_answered(void **state)
 	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
 }
 
+static void under_load_the_first_answer_to_an_initiation_needs_no_cookie(void **state)
+{
+	struct pair *p = *state;
+	struct datagram response;
+
+	host_send(&p->a, true);
+	run(&p->a);
+	deliver(&p->a, &p->b);
+	response = p->b.sent[0];
+	lose(&p->b);
+	deliver_one(&p->b, &p->a, &response, true);
+	settle(&p->a, &p->b);
+	assert_non_null(wg_peer_sending_key(p->a.peer, fake_now));
+	assert_int_equal(p->a.wg.dropped.cookies, 0);
+}
+
+/* The first answer, of somebody who knows the index and the public key alone. */
+static void answer_falsely(struct pair *p, const struct datagram *response)
+{
+	struct datagram forged = *response;
+	struct cookie_jar jar = {0};
+	struct cookie_keys keys;
+
+	forged.bytes[offsetof(struct message_response, sealed_nothing)]++;
+	assert_int_equal(cookie_keys_init(&keys, p->b.blake2s, &p->a.wg.noise.public_key), 0);
+	assert_int_equal(
+		cookie_add_macs(&jar, &keys, p->b.blake2s, forged.bytes, forged.length, fake_now),
+		0);
+	deliver_one(&p->b, &p->a, &forged, true);
+	assert_int_equal(p->a.wg.dropped.forged, 1);
+	assert_int_equal(p->a.n_sent, 0);
+}
+
 static void a_responder_too_can_be_asked_for_a_cookie(void **state)
 {
 	struct pair *p = *state;
@@ -649,6 +682,7 @@ static void a_responder_too_can_be_asked_for_a_cookie(void **state)
 	deliver(&p->a, &p->b);
 	response = p->b.sent[0];
 	lose(&p->b);
+	answer_falsely(p, &response);
 	deliver_one(&p->b, &p->a, &response, true);
 	assert_int_equal(sent_type(&p->a, 0), MESSAGE_COOKIE);
 	deliver(&p->a, &p->b);
@@ -1036,6 +1070,7 @@ int main(void)
 		test(the_filter_changes_with_our_key),
 		test(a_device_that_is_down_says_nothing),
 		test(under_load_only_who_has_a_cookie_is_answered),
+		test(under_load_the_first_answer_to_an_initiation_needs_no_cookie),
 		test(a_responder_too_can_be_asked_for_a_cookie),
 		test(under_load_a_source_with_a_cookie_is_limited),
 		test(without_an_answer_it_gives_up_after_90_s),

@@ -927,9 +927,67 @@ static void a_peer_given_back_to_its_device_has_its_endpoint_restored(void **sta
 	lose_device(f);
 	f->fake.restore_error = -ENOMEM; /* is no reason to go without it */
 	assert_int_equal(inspect(f), 2);
-	assert_int_equal(f->fake.n_restored, 1);
+	assert_int_equal(f->fake.n_restored, 2); /* with others, then by itself */
 	assert_int_equal(f->fake.restored_at.outer.value, 0xc0000207);
 	assert_int_equal(f->fake.restored_at.outer_port, 40000);
+}
+
+static void after_a_loss_handshakes_begin_with_those_who_were_active_last(void **state)
+{
+	static const uint32_t order[] = {3, 1, 4, 2};
+	struct fixture *f = *state;
+	struct ipv4 addresses[5];
+
+	for (uint32_t who = 1; who <= 4; who++)
+		addresses[who] = connect_as(f, IPC_CONNECT_WIREGUARD, who);
+	for (size_t i = 4; i-- > 0;) {
+		struct plane_usage *usage = fake_plane_usage(&f->fake, addresses[order[i]]);
+
+		f->clock.ms += 1000;
+		*usage = (struct plane_usage){.handshake_ns = 1, .outer_port = 40000};
+		assert_int_equal(inspect(f), 4);
+	}
+	lose_device(f);
+	assert_int_equal(inspect(f), 4);
+	assert_int_equal(f->fake.n_restored, 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(f->fake.restored[i].inner.value, addresses[order[i]].value);
+		assert_int_equal(f->fake.n_peers_at_restore[i], 4);
+	}
+}
+
+static void at_a_start_who_was_active_last_waits_for_nobody(void **state)
+{
+	enum { N = 2 * PLANE_ADD_BATCH + 7 };
+	struct fixture *f = *state;
+	struct promised promised = {0};
+
+	endpoint_close(&f->endpoint, false);
+	describe_endpoint(f);
+	prefix_parse("10.0.0.0/24", &f->endpoint.config.block);
+	assert_int_equal(endpoint_open(&f->endpoint, NULL), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		struct storing_message record = {.operation = STORING_PEER,
+			.peer = {.bind = f->endpoint.config.bind,
+				.inner = {0x0a000002 + i},
+				.kind = STORED_WIREGUARD,
+				.key = {{(uint8_t)i, 1}},
+				.outer_port = 40000,
+				/* in no order */
+				.active_s = 1000 + i * 31 % N}};
+
+		assert_int_equal(promised_add(&promised, &record), 0);
+	}
+	promised_sort(&promised);
+	endpoint_keep_promises(&f->endpoint, &promised);
+	promised_free(&promised);
+	assert_int_equal(f->fake.n_restored, N);
+	for (uint32_t i = 0; i < N; i++) {
+		uint32_t who = f->fake.restored[i].inner.value - 0x0a000002;
+
+		assert_int_equal(who * 31 % N, N - 1 - i);
+		assert_true(f->fake.n_peers_at_restore[i] < i + 1 + PLANE_ADD_BATCH);
+	}
 }
 
 static void where_a_new_peer_is_is_read_when_it_has_shaken_hands(void **state)
@@ -1166,6 +1224,8 @@ int main(void)
 		RULE(a_device_that_is_lost_when_promises_are_made_breaks_none),
 		RULE(a_device_that_is_lost_while_it_is_opened_is_opened_again),
 		RULE(who_was_promised_two_addresses_has_the_last),
+		RULE(after_a_loss_handshakes_begin_with_those_who_were_active_last),
+		RULE(at_a_start_who_was_active_last_waits_for_nobody),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),

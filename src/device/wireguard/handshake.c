@@ -334,6 +334,25 @@ static void send_cookie(struct wireguard *wg, const uint8_t *message, size_t len
 		wg->ops->answer(wg->context, source, &reply, sizeof reply);
 }
 
+/*
+ * Who answers an initiation of ours is one that we have asked, or has seen what we sent: the first
+ * answer to each needs no cookie, so that load from handshakes that we begin does not keep their
+ * answers out (for REKEY_TIMEOUT). It costs no more than the initiation did.
+ */
+static bool is_first_answer(struct wireguard *wg, const struct message_response *message)
+{
+	struct index_entry *entry = index_lookup(&wg->indices, le32_get(message->receiver));
+	struct pending_handshake *pending;
+
+	if (!entry || entry->kind != INDEX_HANDSHAKE)
+		return false;
+	pending = hash_entry(entry, struct pending_handshake, entry);
+	if (pending->had_answer)
+		return false;
+	pending->had_answer = true;
+	return true;
+}
+
 /* 5.3: under load, what a handshake message must have before any agreement is computed for it. */
 static bool admit(struct wireguard *wg, const uint8_t *message, size_t length,
 	const struct udp_endpoint *source, bool under_load)
@@ -367,7 +386,9 @@ void handshake_receive(struct wireguard *wg, const uint8_t *datagram, size_t len
 			handle_initiation(wg, (const struct message_initiation *)datagram, source);
 		break;
 	case MESSAGE_RESPONSE:
-		if (admit(wg, datagram, length, source, under_load))
+		if ((under_load &&
+			    is_first_answer(wg, (const struct message_response *)datagram)) ||
+			admit(wg, datagram, length, source, under_load))
 			handle_response(wg, (const struct message_response *)datagram, source);
 		break;
 	case MESSAGE_COOKIE:

@@ -44,6 +44,7 @@ struct pending_handshake {
 	struct index_entry entry; /* kind INDEX_HANDSHAKE */
 	struct wg_peer *peer;
 	struct handshake handshake;
+	bool had_answer; /* one was looked at under load, though it had no cookie */
 	struct epoch_node retired;
 };
 

@@ -96,20 +96,21 @@ static int check(struct plane_device *plane_device, const struct plane_peer *pee
 		"look for a peer of %s", device->name.s);
 }
 
-static int restore_endpoint(struct plane_device *plane_device, const struct plane_peer *peer,
-	const struct plane_usage *last)
+static int restore_endpoints(struct plane_device *plane_device, const struct plane_peer *peers,
+	const struct plane_usage *lasts, size_t n)
 {
 	struct embedded_device *device = embedded_of_device(plane_device);
-	char request[UAPI_CLIENT_REQUEST_SIZE];
+	char request[UAPI_CLIENT_REQUEST_SIZE * (PLANE_ADD_BATCH + 1)];
 	int error;
 
-	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
-		return 0;
-	embedded_restore_text(peer, last, request);
+	if (n > PLANE_ADD_BATCH)
+		return embedded_fail(embedded_plane_of(device), -EINVAL,
+			"restore the endpoints of %zu peers at once", n);
+	embedded_restore_text(peers, lasts, n, request);
 	error = uapi_client_ask(device->name.s, request, NULL);
 	return error == 0 ? 0
 			  : embedded_fail(embedded_plane_of(device), error,
-				    "restore the endpoint of a peer of %s", device->name.s);
+				    "restore the endpoints of peers of %s", device->name.s);
 }
 
 static int remove_peers(
@@ -164,7 +165,7 @@ static const struct plane_ops embedded_ops = {
 	.check = check,
 	.remove = remove_peers,
 	.dump = embedded_dump,
-	.restore_endpoint = restore_endpoint,
+	.restore_endpoints = restore_endpoints,
 	.reconcile = embedded_reconcile,
 	.timestamp = embedded_timestamp,
 	.free = free_plane,

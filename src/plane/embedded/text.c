@@ -45,13 +45,19 @@ void embedded_check_text(const struct plane_peer *peer, char request[UAPI_CLIENT
 
 /* What switches keepalives on sends one, and for that shakes hands; they are not wanted to go on.
  */
-void embedded_restore_text(const struct plane_peer *peer, const struct plane_usage *last,
-	char request[UAPI_CLIENT_REQUEST_SIZE])
+void embedded_restore_text(
+	const struct plane_peer *peers, const struct plane_usage *lasts, size_t n, char *request)
 {
-	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
-		"set=1\npublic_key=%s\nupdate_only=true\nendpoint=%s:%u\n"
-		"persistent_keepalive_interval=1\npersistent_keepalive_interval=0\n\n",
-		hex_key(&peer->key).s, ipv4_text(last->outer).s, last->outer_port);
+	request += sprintf(request, "set=1\n");
+	for (size_t i = 0; i < n; i++) {
+		if (peers[i].kind != PEER_WIREGUARD || lasts[i].outer_port == 0)
+			continue;
+		request += sprintf(request,
+			"public_key=%s\nupdate_only=true\nendpoint=%s:%u\n"
+			"persistent_keepalive_interval=1\npersistent_keepalive_interval=0\n",
+			hex_key(&peers[i].key).s, ipv4_text(lasts[i].outer).s, lasts[i].outer_port);
+	}
+	sprintf(request, "\n");
 }
 
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request)

@@ -9,11 +9,11 @@
 
 void embedded_add_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE]);
 void embedded_check_text(const struct plane_peer *peer, char request[UAPI_CLIENT_REQUEST_SIZE]);
-/* Where the peer was last, and a handshake with it. */
-void embedded_restore_text(const struct plane_peer *peer, const struct plane_usage *last,
-	char request[UAPI_CLIENT_REQUEST_SIZE]);
-/* In these two request has UAPI_CLIENT_REQUEST_SIZE bytes for each peer, and as many more. */
+/* In these three request has UAPI_CLIENT_REQUEST_SIZE bytes for each peer, and as many more. */
 void embedded_add_many_text(const struct plane_peer *peers, size_t n, char *request);
+/* Where the peers were last, and handshakes with them. */
+void embedded_restore_text(
+	const struct plane_peer *peers, const struct plane_usage *lasts, size_t n, char *request);
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request);
 /* Holds the private key: to be wiped. What the endpoint's floor is, only with_floor. */
 void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_floor,

@@ -124,10 +124,9 @@ int kernel_wireguard_add(struct kernel_device *device, const struct key *key, st
 	return error;
 }
 
-int kernel_restore_endpoint(struct plane_device *plane_device, const struct plane_peer *peer,
-	const struct plane_usage *last)
+static int restore_endpoint(
+	struct kernel_device *device, const struct plane_peer *peer, const struct plane_usage *last)
 {
-	struct kernel_device *device = kernel_of_device(plane_device);
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	int error;
 
@@ -139,6 +138,16 @@ int kernel_restore_endpoint(struct plane_device *plane_device, const struct plan
 			  : kernel_fail(kernel, error, netlink_error(kernel->generic),
 				    "restore the endpoint of a peer of %s",
 				    plane_device_name(device->endpoint.index).s);
+}
+
+int kernel_restore_endpoints(struct plane_device *plane_device, const struct plane_peer *peers,
+	const struct plane_usage *lasts, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = restore_endpoint(kernel_of_device(plane_device), &peers[i], &lasts[i]);
+	return error;
 }
 
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key)

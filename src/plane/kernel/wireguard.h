@@ -16,9 +16,9 @@ int kernel_is_clients(struct kernel_plane *kernel, const struct link *link, bool
 int kernel_wireguard_add(struct kernel_device *device, const struct key *key, struct ipv4 inner);
 /* plane_ops.check */
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key);
-/* plane_ops.restore_endpoint */
-int kernel_restore_endpoint(
-	struct plane_device *device, const struct plane_peer *peer, const struct plane_usage *last);
+/* plane_ops.restore_endpoints */
+int kernel_restore_endpoints(struct plane_device *device, const struct plane_peer *peers,
+	const struct plane_usage *lasts, size_t n);
 /* Removes those of the peers that are WireGuard's, in one request. */
 void kernel_wireguard_remove(
 	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors);

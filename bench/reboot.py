@@ -1,0 +1,221 @@
+"""How long after a reboot of the server all its clients have their tunnels again: run it as root. The server, its store full of
+clients, and all clients (bench/clients.c: one process that has all their keys) are in two namespaces joined by a veth. What is
+counted begins when the device is there, that is with the endpoint's opening, and ends when each client's ping through its tunnel
+was answered. One in ten clients was active last. Prints the median of some rounds."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+import time
+
+ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
+WIREGUARD, IPIP, INNER = "10.64.", "10.96.", "10.100."  # as bench/clients.c has them
+LOCAL = ("10.64.0.0/11", "10.96.0.0/16")
+INNER_IPIP = 1 << 15
+PORT = 51820
+RECENT_SHARE = 10
+READY_SECONDS = 60
+
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+
+def address(begin, number):
+    return f"{begin}{number >> 8}.{number & 255}"
+
+
+def wait_for(condition, what, process=None):
+    end = time.monotonic() + READY_SECONDS
+    while not condition():
+        assert time.monotonic() < end and (process is None or process.poll() is None), what
+        time.sleep(0.0005)
+
+
+class Lab:
+    """The two namespaces, and the server's folders."""
+
+    def __init__(self, options):
+        self.options = options
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-"))
+        self.server_ns, self.client_ns = f"reboot-{os.getpid()}-server", f"reboot-{os.getpid()}-clients"
+        for ns in (self.server_ns, self.client_ns):
+            run("ip", "netns", "add", ns)
+            run("ip", "-n", ns, "link", "set", "lo", "up")
+        run("ip", "link", "add", "eth0", "netns", self.server_ns, "type", "veth", "peer", "name", "eth0", "netns", self.client_ns)
+        for ns, own in ((self.server_ns, ADDRESS), (self.client_ns, NEIGHBOUR)):
+            run("ip", "-n", ns, "address", "add", f"{own}/24", "dev", "eth0")
+            run("ip", "-n", ns, "link", "set", "eth0", "up")
+        run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
+        for prefix in LOCAL:
+            run("ip", "-n", self.client_ns, "route", "add", "local", prefix, "dev", "lo")
+        (self.folder / "lib").mkdir()
+        self.server = None
+
+    def in_namespace(self, ns, words, **kwargs):
+        return subprocess.Popen(["ip", "netns", "exec", ns, *words], **kwargs)
+
+    def start(self):
+        (self.folder / "run").mkdir()
+        mount = f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/lib /var/lib"
+        with open(self.folder / "log", "wb") as log:
+            self.server = self.in_namespace(
+                self.server_ns,
+                ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", self.options.vprox, "server", "--ip", ADDRESS,
+                 "--wg-block", "10.100.0.0/16", f"--plane={self.options.plane}", "--gates=1", "--on-exit=keep",
+                 *self.options.arguments],
+                env={**os.environ, "VPROX_PASSWORD": "a password of the bench"}, stderr=log)
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def wait_ready(self):
+        wait_for(lambda: "server: ready" in self.log(), "the server", self.server)
+
+    def processes(self):
+        """Of this server and its device."""
+        found = subprocess.run(["ip", "netns", "pids", self.server_ns], stdout=subprocess.PIPE, text=True, check=True)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def processor_s(self):
+        """That the server's process, and its device's, have taken."""
+        spent = {}
+        for pid in self.processes():
+            with contextlib.suppress(FileNotFoundError):
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                what = words[1].decode() if len(words) > 2 else ""
+                ticks = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                spent[what] = spent.get(what, 0) + (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        return spent
+
+    def drops(self):
+        """What the device has dropped of handshakes."""
+        if self.options.plane == "kernel":
+            return {}
+        with socket.socket(socket.AF_UNIX) as device:
+            device.connect(str(self.folder / "run/wireguard/vprox0.sock"))
+            device.sendall(b"get_drops=1\n\n")
+            lines = device.recv(65536).decode().split()
+        drops = dict(line.split("=") for line in lines)
+        return {f"dropped: {name}": int(drops[name]) for name in ("handshakes", "limited", "cookies", "unsent", "no_session")}
+
+    def reboot(self):
+        """All is gone but the disk."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.server:
+            self.server.wait()
+        wait_for(lambda: not self.processes(), "the end of the server")
+        for line in subprocess.run(["ip", "-n", self.server_ns, "-br", "link"], stdout=subprocess.PIPE, text=True,
+                                   check=True).stdout.splitlines():
+            name = line.split()[0].split("@")[0]
+            if name.startswith(("vprox", "vp0-")):
+                # a device's goes with its process, which is just going
+                subprocess.run(["ip", "-n", self.server_ns, "link", "del", name], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "netns", "exec", self.server_ns, "nft", "flush", "ruleset"], check=True)
+        shutil.rmtree(self.folder / "run")
+
+    def database(self):
+        return contextlib.closing(sqlite3.connect(self.folder / "lib/vprox/store/store.db"))
+
+    def public_key(self):
+        with self.database() as database:
+            (key,), = database.execute("SELECT private_key FROM endpoint").fetchall()
+        return subprocess.run(["wg", "pubkey"], input=key, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    def fill(self, n):
+        keys = subprocess.run([self.options.clients, "--keys", "--count", str(n)], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout.split()
+        now = int(time.time())
+        with self.database() as database, database:
+            database.execute("DELETE FROM peer")
+            for number, key in enumerate(keys):
+                active = now - 5 if number < n // RECENT_SHARE else now - 60 - number // 100
+                database.execute("INSERT INTO peer VALUES (?, ?, 'wireguard', ?, NULL, ?, ?, ?, ?, '')",
+                                 (ADDRESS, address(INNER, number + 2), key, address(WIREGUARD, number), PORT, now, active))
+                database.execute("INSERT INTO peer VALUES (?, ?, 'ipip', NULL, ?, NULL, 0, ?, ?, '')",
+                                 (ADDRESS, address(INNER, number + 2 + INNER_IPIP), address(IPIP, number), now, active))
+
+    def round(self, n):
+        """One reboot with n clients of each kind: what was measured, by name, in s."""
+        self.fill(n)
+        clients = self.in_namespace(self.client_ns, [
+            self.options.clients, "--count", str(n), "--server", ADDRESS, "--server-key", self.public_key(),
+            "--seconds", str(self.options.seconds)], stdout=subprocess.PIPE, text=True)
+        try:
+            assert clients.stdout.readline() == "ready\n"
+            began = time.monotonic()
+            self.start()
+            if self.options.plane == "embedded":
+                wait_for((self.folder / "run/wireguard/vprox0.sock").exists, "the device", self.server)
+            else:
+                wait_for(lambda: subprocess.run(["ip", "-n", self.server_ns, "link", "show", "vprox0"], check=False,
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "the device")
+            opened = time.monotonic()
+            said, _ = clients.communicate()
+        finally:
+            clients.kill()
+        self.wait_ready()
+        for line in self.log().splitlines():
+            if " error " in line or " warning " in line or "have their tunnels again" in line:
+                print("  log:", line)
+        figures = {"start to opening": opened - began}
+        for line in said.splitlines():
+            name, value, unit = line.split("\t")
+            if unit == "ms":
+                figures[name] = float(value) / 1000 - opened if float(value) > 0 else float("inf")
+            elif int(value) < n:
+                print(f"only {value} of {n} {name} clients")
+        figures.update(self.drops())
+        for what, seconds in self.processor_s().items():
+            if what in ("server", "device"):
+                figures[f"processor: {what}"] = seconds
+        self.reboot()
+        return figures
+
+    def close(self):
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for ns in (self.server_ns, self.client_ns):
+            run("ip", "netns", "delete", ns)
+        shutil.rmtree(self.folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vprox", default="build/vprox")
+    parser.add_argument("--clients", default="build/bench/clients")
+    parser.add_argument("--plane", default="embedded", choices=("embedded", "kernel"))
+    parser.add_argument("--count", type=int, action="append", help="clients of each kind; may be repeated")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=30, help="for the clients to come back in")
+    parser.add_argument("arguments", nargs="*", help="more for the server, after --")
+    options = parser.parse_args()
+    options.vprox, options.clients = os.path.abspath(options.vprox), os.path.abspath(options.clients)
+    lab = Lab(options)
+    try:
+        lab.start()
+        lab.wait_ready()
+        lab.reboot()
+        for n in options.count or [1000]:
+            rounds = [lab.round(n) for _ in range(options.rounds)]
+            print(f"{n} WireGuard and {n} IPIP clients, s (median, from - to):")
+            for name in rounds[0]:
+                values = sorted(one[name] for one in rounds)
+                print(f"  {name}: {statistics.median(values):.2f} ({values[0]:.2f} - {values[-1]:.2f})")
+    finally:
+        lab.close()
+
+
+if __name__ == "__main__":
+    main()
