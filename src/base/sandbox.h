@@ -38,3 +38,6 @@ int sandbox_filter_calls_of_signer(int descriptors_socket);
 /* Likewise for the store, which waits with poll: besides, it has its files, which it opens, locks,
  * maps and renames as its user may. */
 int sandbox_filter_calls_of_store(void);
+
+/* Likewise, where it also speaks with servers on the network: it makes connections of TCP. */
+int sandbox_filter_calls_of_fleet_store(void);

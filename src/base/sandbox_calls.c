@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -104,6 +105,27 @@ static int add_file_rules(scmp_filter_ctx filter)
 		/* waiting for a lock */
 		{SCMP_SYS(nanosleep)},
 		{SCMP_SYS(clock_nanosleep)},
+	};
+
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
+}
+
+/* What libcurl does to speak with a server whose address it has been told. */
+static int add_connection_rules(scmp_filter_ctx filter)
+{
+	const struct filter_rule rules[] = {
+		{SCMP_SYS(socket), 2, {FILTER_IS(0, AF_INET), FILTER_MASKED(1, 0xf, SOCK_STREAM)}},
+		{SCMP_SYS(socket), 2, {FILTER_IS(0, AF_INET6), FILTER_MASKED(1, 0xf, SOCK_STREAM)}},
+		{SCMP_SYS(connect)},
+		{SCMP_SYS(getsockname)},
+		{SCMP_SYS(getpeername)},
+		{SCMP_SYS(getsockopt)},
+		{SCMP_SYS(setsockopt), 1, {FILTER_IS(1, IPPROTO_TCP)}},
+		{SCMP_SYS(setsockopt), 1, {FILTER_IS(1, SOL_SOCKET)}},
+		{SCMP_SYS(ioctl), 1, {FILTER_IS(1, FIONBIO)}},
+		{SCMP_SYS(writev)},
+		{SCMP_SYS(rt_sigaction)},
+		{SCMP_SYS(rt_sigprocmask)},
 	};
 
 	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
@@ -240,4 +262,14 @@ int sandbox_filter_calls_of_store(void)
 	scmp_filter_ctx filter = new_filter();
 
 	return filter ? load(filter, add_file_rules(filter)) : -ENOMEM;
+}
+
+int sandbox_filter_calls_of_fleet_store(void)
+{
+	scmp_filter_ctx filter = new_filter();
+	int error = filter ? add_file_rules(filter) : -ENOMEM;
+
+	if (error == 0)
+		error = add_connection_rules(filter);
+	return filter ? load(filter, error) : error;
 }

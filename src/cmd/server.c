@@ -1,5 +1,6 @@
 /* `vprox server`: its command line. The process that is started is the broker; what it does begins
  * in server/broker.c. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
 #include "cmd/server_egress.h"
+#include "cmd/server_store.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "server/broker.h"
@@ -152,10 +154,10 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "store",
-		.argument = "local|none",
+		.argument = "local|none|etcd://HOST:PORT/FLEET",
 		.initial = "local",
 		.help = "where it is kept who has which address, for when this host has failed",
-		OPTION_CHOICE(struct server_config, store),
+		.parse = server_parse_store,
 	},
 	{
 		.name = "store-wait",
@@ -163,6 +165,48 @@ static const struct command_option options[] = {
 		.initial = "200ms",
 		.help = "a client waits no longer than this for it to be stored",
 		OPTION_TIME(struct server_config, store_wait_ms),
+	},
+	{
+		.name = "fleet-key",
+		.argument = "FILE",
+		.otherwise = "needed with etcd",
+		.help = "the key that hosts with a common store have in common",
+		OPTION_PATH(struct server_config, fleet_key),
+	},
+	{
+		.name = "etcd-ca",
+		.argument = "FILE",
+		.otherwise = "etcd is spoken to without TLS",
+		.help = "the certificates that etcd's are issued by, in PEM",
+		OPTION_PATH(struct server_config, etcd_ca),
+	},
+	{
+		.name = "etcd-cert",
+		.argument = "FILE",
+		.otherwise = "none is shown",
+		.help = "the certificate that this host shows to etcd, in PEM",
+		OPTION_PATH(struct server_config, etcd_certificate),
+	},
+	{
+		.name = "etcd-key",
+		.argument = "FILE",
+		.otherwise = "none is shown",
+		.help = "its private key, in PEM",
+		OPTION_PATH(struct server_config, etcd_key),
+	},
+	{
+		.name = "etcd-user",
+		.argument = "NAME",
+		.otherwise = "etcd asks for none",
+		.help = "who this host is to etcd",
+		OPTION_TEXT(struct server_config, etcd_user),
+	},
+	{
+		.name = "etcd-password-file",
+		.argument = "FILE",
+		.otherwise = "etcd asks for none",
+		.help = "a file with its password alone",
+		OPTION_PATH(struct server_config, etcd_password),
 	},
 	{
 		.name = "allow-peer-to-peer",
@@ -330,7 +374,9 @@ static int check(struct server_config *config)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",
 			config->tls_key ? "--tls-cert" : "--tls-key");
-	return server_check_addresses(config);
+	if (server_check_addresses(config) < 0)
+		return -EINVAL;
+	return server_check_store(config);
 }
 
 static int run_server(void *configuration, const char *operand)

@@ -125,6 +125,7 @@ int server_check_addresses(struct server_config *config)
 	if (config->whole_block.length == 0)
 		return usage_error(&command_server, "--wg-block is missing: name the block of the "
 						    "inner addresses, such as 10.100.0.0/16");
+	config->is_block_cut = config->block_length != 0;
 	if (config->block_length == 0)
 		config->block_length = config->whole_block.length;
 	error = check_lengths(config);

@@ -17,6 +17,20 @@ static int check_version(const void *packet, size_t length)
 	return version == STORING_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
+static bool ends(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static bool is_etcd(const struct store_etcd *etcd)
+{
+	return ends(etcd->members, sizeof etcd->members) && ends(etcd->fleet, sizeof etcd->fleet) &&
+	       ends(etcd->user, sizeof etcd->user) &&
+	       ends(etcd->fleet_key, sizeof etcd->fleet_key) && ends(etcd->ca, sizeof etcd->ca) &&
+	       ends(etcd->certificate, sizeof etcd->certificate) &&
+	       ends(etcd->key, sizeof etcd->key) && ends(etcd->password, sizeof etcd->password);
+}
+
 int storing_decode_config(const void *packet, size_t length, struct store_config *config)
 {
 	int error = check_version(packet, length);
@@ -27,7 +41,8 @@ int storing_decode_config(const void *packet, size_t length, struct store_config
 		return -EPROTO;
 	memcpy(config, packet, sizeof *config);
 	if (config->only_tells > 1 || config->folder[0] != '/' ||
-		config->folder[sizeof config->folder - 1] != '\0')
+		!ends(config->folder, sizeof config->folder) || !is_etcd(&config->etcd) ||
+		config->n_served > STORE_MOST_SERVED)
 		return -EPROTO;
 	return 0;
 }
@@ -51,6 +66,7 @@ static bool is_sound(const struct storing_message *message)
 	switch ((enum storing_operation)message->operation) {
 	case STORING_PUT_ENDPOINT:
 	case STORING_ENDPOINT:
+	case STORING_COLLIDES:
 		return is_endpoint(&message->endpoint);
 	case STORING_PUT_PEER:
 	case STORING_PEER:
@@ -61,6 +77,8 @@ static bool is_sound(const struct storing_message *message)
 	case STORING_FREE_ALL:
 	case STORING_FORGET:
 		return message->peer.bind.value != 0;
+	case STORING_SUPERSEDED:
+		return message->endpoint.bind.value != 0;
 	case STORING_LOADED:
 	case STORING_DURABLE:
 	case STORING_LOST:

@@ -19,12 +19,30 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 3,
+	STORING_VERSION = 4,
 	STORED_NAME_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
+	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
+	STORE_MEMBERS_SIZE = 1024,
+	STORE_FLEET_SIZE = 64,
+	STORE_USER_SIZE = 64,
+	STORE_MOST_SERVED = 1024, /* addresses of one server */
 
 	/* The file descriptor that a store starts with, besides 0 to 2. */
 	STORE_FD_BROKER = 3, /* SOCK_SEQPACKET: one struct store_config, then messages */
+};
+
+/* Where hosts have a store in common. Texts are empty where there is nothing. */
+struct store_etcd {
+	char members[STORE_MEMBERS_SIZE]; /* HOST:PORT[,HOST:PORT]; "": there is none */
+	char fleet[STORE_FLEET_SIZE]; /* the name of ours in it */
+	char user[STORE_USER_SIZE];
+	/* paths */
+	char fleet_key[STORE_PATH_SIZE];
+	char ca[STORE_PATH_SIZE];
+	char certificate[STORE_PATH_SIZE];
+	char key[STORE_PATH_SIZE];
+	char password[STORE_PATH_SIZE];
 };
 
 /* Broker to store, or whoever wants to know what is stored, first of all. */
@@ -37,6 +55,9 @@ struct store_config {
 	uint32_t
 		only_tells; /* what is stored, up to STORING_LOADED; it changes nothing, and ends */
 	char folder[STORE_FOLDER_SIZE]; /* where its files are */
+	struct store_etcd etcd;
+	uint32_t n_served;
+	struct ipv4 served[STORE_MOST_SERVED]; /* the addresses of this server */
 };
 
 enum storing_operation {
@@ -47,7 +68,8 @@ enum storing_operation {
 	STORING_FREE_ALL, /* peer.bind: of no address of this endpoint */
 	STORING_FORGET, /* peer.bind: all that is stored of this endpoint */
 
-	/* Store to broker, once at its start: all that is stored, and an end. */
+	/* Store to broker, once at its start: all that is stored, and an end. Of a fleet the other
+	 * hosts' endpoints are among them. */
 	STORING_ENDPOINT, /* endpoint */
 	STORING_PEER, /* peer */
 	STORING_FREED, /* peer.bind and peer.inner; the one freed longest ago comes first */
@@ -57,6 +79,13 @@ enum storing_operation {
 	/* Store to broker: nothing is stored, or nothing any more: the file is new, or was damaged.
 	 * To be told again. */
 	STORING_LOST,
+	/* Store to broker, of a fleet: endpoint.bind is another host's since, which has named
+	 * itself in peer.name: what is promised of it here is stored no more. */
+	STORING_SUPERSEDED,
+	/* Store to broker, of a fleet: the index, the port or the block of this endpoint belongs to
+	 * the one of peer.bind, or it has others itself (peer.bind is its own): it is not stored.
+	 */
+	STORING_COLLIDES,
 	STORING_OPERATION_END,
 };
 

@@ -40,6 +40,14 @@ static const struct plane_leftover *find_nameless(
 	return NULL;
 }
 
+static bool is_served(struct ipv4 bind, const struct ipv4 *binds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ipv4_equal(binds[i], bind))
+			return true;
+	return false;
+}
+
 static unsigned int find_promised(struct ipv4 bind, const struct promised *promised,
 	unsigned int n_indexes, const struct assignment *assignments, size_t n)
 {
@@ -48,6 +56,17 @@ static unsigned int find_promised(struct ipv4 bind, const struct promised *promi
 	if (!stored || stored->index >= n_indexes || is_taken(stored->index, assignments, n))
 		return unassigned;
 	return stored->index;
+}
+
+/* By another host of the fleet. */
+static bool is_of_others(
+	unsigned int index, const struct promised *promised, const struct ipv4 *binds, size_t n)
+{
+	for (size_t i = 0; promised->is_of_fleet && i < promised->n_endpoints; i++)
+		if (promised->endpoints[i].index == index &&
+			!is_served(promised->endpoints[i].bind, binds, n))
+			return true;
+	return false;
 }
 
 void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
@@ -75,7 +94,7 @@ void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_lefto
 	for (size_t i = 0; i < n; i++) {
 		if (assignments[i].index != unassigned)
 			continue;
-		while (is_taken(next, assignments, n))
+		while (is_taken(next, assignments, n) || is_of_others(next, promised, binds, n))
 			next++;
 		assignments[i].index = next;
 	}

@@ -19,7 +19,8 @@ struct assignment {
  * wherever it stands in the configuration now; one whose interface has no alias, as a Go server
  * leaves it, is recognised by its position. One of which nothing is there has the index that the
  * store says, if it is free. The others get the lowest indexes that are left, of
- * n_indexes in all (at least n). leftovers[i].index differ from each other.
+ * n_indexes in all (at least n), and that no other host of the fleet has: where none is left they
+ * are greater. leftovers[i].index differ from each other.
  */
 void assign_indexes(const struct ipv4 *binds, size_t n, const struct plane_leftover *leftovers,
 	size_t n_leftovers, unsigned int n_indexes, const struct promised *promised,

@@ -308,12 +308,20 @@ static void promise_all(void *context)
 	data_plane_promise_all(&broker->data_plane);
 }
 
-static void open_store(struct broker *broker)
+static void forsake(void *context, struct ipv4 bind)
+{
+	struct broker *broker = context;
+
+	data_plane_forsake(&broker->data_plane, bind);
+}
+
+static int open_store(struct broker *broker)
 {
 	broker->store.order_all = promise_all;
+	broker->store.forsake = forsake;
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
-	store_setup_open(&broker->store, broker->base, broker->config,
+	return store_setup_open(&broker->store, broker->base, broker->config,
 		&broker->gate_settings.config, answer);
 }
 
@@ -341,7 +349,7 @@ static int start(struct broker *broker)
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
-		open_store(broker);
+		error = open_store(broker);
 	if (error == 0)
 		error = load_credentials(broker);
 	if (error == 0)

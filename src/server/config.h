@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "plane/plane.h"
 #include "host/egress_policy.h"
+#include "ipc/storing.h"
 #include "server/peers.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
 enum store_choice {
 	STORE_LOCAL,
 	STORE_NONE,
+	STORE_ETCD,
 };
 
 struct server_config {
@@ -30,6 +32,7 @@ struct server_config {
 	size_t n_binds;
 	struct prefix whole_block; /* --wg-block */
 	uint8_t block_length; /* --wg-block-per-ip */
+	bool is_block_cut; /* that was given */
 	const char *password; /* the caller's */
 
 	enum plane_choice plane;
@@ -38,6 +41,9 @@ struct server_config {
 	struct egress_policy egress;
 	bool keep_on_exit;
 	enum store_choice store;
+	struct store_etcd etcd; /* members and fleet; the rest is below */
+	const char *fleet_key, *etcd_ca, *etcd_certificate, *etcd_key, *etcd_user;
+	const char *etcd_password; /* a path, as those */
 	uint64_t store_wait_ms; /* an answer is held no longer for the store */
 	struct idle_rule idle;
 	uint64_t reap_interval_ms;

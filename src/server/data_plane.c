@@ -115,6 +115,22 @@ static int remove_stale(struct data_plane *data_plane, const struct discovery *d
 	return 0;
 }
 
+/* The other hosts of a fleet may have them all. */
+static int check_indexes(const struct data_plane *data_plane, unsigned int n_indexes)
+{
+	const struct server_config *config = data_plane->config;
+
+	for (size_t i = 0; i < config->n_binds; i++) {
+		if (data_plane->assignments[i].index < n_indexes)
+			continue;
+		log_error("no block is left for %s: %s has %u, and others have theirs",
+			ipv4_text(config->binds[i]).s, prefix_text(config->whole_block).s,
+			n_indexes);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
 static int assign(struct data_plane *data_plane)
 {
 	const struct server_config *config = data_plane->config;
@@ -134,18 +150,32 @@ static int assign(struct data_plane *data_plane)
 	}
 	assign_indexes(config->binds, config->n_binds, discovery.leftovers, discovery.n_leftovers,
 		n_indexes, &data_plane->store->promised, data_plane->assignments);
-	error = remove_stale(data_plane, &discovery);
+	error = check_indexes(data_plane, n_indexes);
+	if (error == 0)
+		error = remove_stale(data_plane, &discovery);
 out:
 	free(discovery.leftovers);
 	return error;
 }
 
-static int describe_endpoint(struct data_plane *data_plane, size_t i, const struct key *private_key,
+/* In a fleet an address keeps its key on whichever host it is. */
+static const struct key *choose_key(
+	const struct promised *promised, struct ipv4 bind, const struct key *own)
+{
+	const struct stored_endpoint *stored =
+		promised->is_of_fleet ? promised_endpoint(promised, bind) : NULL;
+
+	return stored && !key_is_zero(&stored->private_key) ? &stored->private_key : own;
+}
+
+static int describe_endpoint(struct data_plane *data_plane, size_t i, const struct key *own_key,
 	const struct data_plane_answer *answer)
 {
 	const struct server_config *config = data_plane->config;
 	struct endpoint *endpoint = &data_plane->endpoints[i];
 	unsigned int index = data_plane->assignments[i].index;
+	const struct key *private_key =
+		choose_key(&data_plane->store->promised, config->binds[i], own_key);
 
 	*endpoint = (struct endpoint){
 		.config = {.index = index,
@@ -262,6 +292,13 @@ void data_plane_promise_all(struct data_plane *data_plane)
 		hash_for_each (&endpoint->peers.table, node)
 			promise_peer(endpoint, hash_entry(node, struct peer, node));
 	}
+}
+
+void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind)
+{
+	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++)
+		if (ipv4_equal(data_plane->endpoints[i].config.bind, bind))
+			data_plane->endpoints[i].store = NULL;
 }
 
 int data_plane_close(struct data_plane *data_plane)

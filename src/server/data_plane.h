@@ -54,6 +54,9 @@ void data_plane_decide_what_stays(struct data_plane *data_plane, bool started);
 /* Tells the store all that is promised, when it has lost it. */
 void data_plane_promise_all(struct data_plane *data_plane);
 
+/* Nothing of this address is told to the store any more. */
+void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind);
+
 /* Closes what is open; what does not stay is removed. Logs. Returns 0 or the last error. */
 int data_plane_close(struct data_plane *data_plane);
 

@@ -144,5 +144,5 @@ void promised_free(struct promised *promised)
 	free(promised->endpoints);
 	free(promised->peers);
 	free(promised->freed);
-	*promised = (struct promised){0};
+	*promised = (struct promised){.is_of_fleet = promised->is_of_fleet};
 }

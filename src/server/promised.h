@@ -1,6 +1,7 @@
 /* What the store said at the server's start: all that was promised before. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ipc/storing.h"
@@ -11,6 +12,7 @@ struct promised {
 	struct stored_peer *freed; /* bind and inner; by endpoint, the one freed longest ago first
 				    */
 	size_t n_endpoints, n_peers, n_freed;
+	bool is_of_fleet; /* endpoints of other hosts are among them */
 };
 
 /* Adds a record of the store's, as it comes; others are passed over. Returns 0 or -ENOMEM. */

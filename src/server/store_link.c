@@ -46,6 +46,7 @@ struct store_link {
 	struct child_group *group;
 	struct event *writable, *send_again;
 	bool is_loaded; /* what is stored has come, once */
+	bool collides; /* an endpoint has what is another's */
 
 	TAILQ_HEAD(, order) orders; /* not confirmed, the oldest first */
 	struct order *next; /* to be sent; NULL: all are on their way */
@@ -250,6 +251,15 @@ static void handle(
 	case STORING_LOST:
 		link->config.on_lost(link->config.context);
 		break;
+	case STORING_SUPERSEDED:
+		link->config.on_superseded(
+			link->config.context, message->endpoint.bind, message->peer.name);
+		break;
+	case STORING_COLLIDES:
+		link->collides = true;
+		link->config.on_collides(
+			link->config.context, &message->endpoint, message->peer.bind);
+		break;
 	default:
 		break;
 	}
@@ -319,9 +329,12 @@ int store_link_load(
 
 	link->record = record;
 	link->record_context = context;
-	while (error == 0 && !link->is_loaded && (now = clock_now_ms(&system_clock)) < deadline_ms)
+	while (error == 0 && !link->is_loaded && !link->collides &&
+		(now = clock_now_ms(&system_clock)) < deadline_ms)
 		error = load_more(link, child, (unsigned int)(deadline_ms - now));
 	link->record = NULL;
+	if (link->collides)
+		return -EEXIST;
 	if (link->is_loaded)
 		return 0;
 	return error < 0 ? error : -ETIMEDOUT;

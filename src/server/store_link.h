@@ -20,6 +20,13 @@ struct store_link_config {
 	void (*on_durable)(void *context, uint64_t sequence);
 	/* The store has nothing: all that is promised is to be ordered again. */
 	void (*on_lost)(void *context);
+	/* Another host, which has named itself so, serves this address since: no order about it is
+	 * stored. */
+	void (*on_superseded)(void *context, struct ipv4 bind, const char *host);
+	/* What this endpoint has belongs to that of another address, or it has other numbers itself
+	 * in its fleet: no order about it is stored. */
+	void (*on_collides)(
+		void *context, const struct stored_endpoint *endpoint, struct ipv4 other);
 	void *context;
 };
 
@@ -32,8 +39,8 @@ typedef void store_record_fn(void *context, const struct storing_message *record
 /*
  * At the server's start, before the event loop runs: calls back for all that is stored, and starts
  * a store that dies meanwhile again. Blocks, at most for so long. Returns 0, -ECANCELED if it can
- * be of no use to this server, which was logged, or -errno, -ETIMEDOUT among them: then what is
- * stored stays there, under what is ordered.
+ * be of no use to this server, which was logged, -EEXIST after on_collides(), or -errno, -ETIMEDOUT
+ * among them: then what is stored stays there, under what is ordered.
  */
 int store_link_load(
 	struct store_link *link, unsigned int timeout_ms, store_record_fn *record, void *context);

@@ -21,6 +21,8 @@ enum {
 	LOAD_MS = 10000, /* 50,000 peers take well under a second */
 };
 
+_Static_assert((int)STORE_MOST_SERVED == (int)MAX_BINDS, "room for each address of a server");
+
 static const char store_user[] = "vprox-store";
 
 static void on_durable(void *context, uint64_t sequence)
@@ -44,6 +46,59 @@ static void on_lost(void *context)
 		held_answers_lost(setup->held, store_link_newest(setup->link));
 }
 
+static void forsake(struct store_setup *setup, struct ipv4 bind)
+{
+	if (!setup->is_closing)
+		setup->forsake(setup->context, bind);
+}
+
+static void on_superseded(void *context, struct ipv4 bind, const char *host)
+{
+	log_error("endpoint %s: host %s has claimed it: what is promised of it here is stored no "
+		  "more",
+		ipv4_text(bind).s, host);
+	forsake(context, bind);
+}
+
+static void on_collides(void *context, const struct stored_endpoint *endpoint, struct ipv4 other)
+{
+	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
+
+	if (ipv4_equal(endpoint->bind, other))
+		log_error(
+			"endpoint %s: number %u, block %s is not what its fleet knows it by: it is "
+			"not stored",
+			ipv4_text(other).s, endpoint->index, prefix_text(block).s);
+	else
+		log_error("endpoint %s: number %u, block %s belongs to %s, of another host of the "
+			  "fleet",
+			ipv4_text(endpoint->bind).s, endpoint->index, prefix_text(block).s,
+			ipv4_text(other).s);
+	forsake(context, endpoint->bind);
+}
+
+static void copy_path(char field[STORE_PATH_SIZE], const char *path)
+{
+	snprintf(field, STORE_PATH_SIZE, "%s", path ? path : "");
+}
+
+static void describe_etcd(struct store_setup *setup, struct store_config *store)
+{
+	const struct server_config *config = setup->config;
+	struct store_etcd *etcd = &store->etcd;
+
+	*etcd = config->etcd;
+	snprintf(etcd->user, sizeof etcd->user, "%s", config->etcd_user ? config->etcd_user : "");
+	copy_path(etcd->fleet_key, config->fleet_key);
+	copy_path(etcd->ca, config->etcd_ca);
+	copy_path(etcd->certificate, config->etcd_certificate);
+	copy_path(etcd->key, config->etcd_key);
+	copy_path(etcd->password, config->etcd_password);
+	setup->promised.is_of_fleet = true;
+	store->n_served = (uint32_t)config->n_binds;
+	memcpy(store->served, config->binds, config->n_binds * sizeof *config->binds);
+}
+
 static void keep_record(void *context, const struct storing_message *record)
 {
 	struct store_setup *setup = context;
@@ -65,10 +120,12 @@ static void keep_record(void *context, const struct storing_message *record)
 		log_error("cannot read all that is stored: %s", strerror(ENOMEM));
 }
 
-static void load(struct store_setup *setup)
+static int load(struct store_setup *setup)
 {
 	int error = store_link_load(setup->link, LOAD_MS, keep_record, setup);
 
+	if (error == -EEXIST)
+		return error;
 	if (error < 0 && error != -ECANCELED)
 		log_error("what is in the store cannot be read: what was promised before and is "
 			  "not there is not made");
@@ -76,6 +133,7 @@ static void load(struct store_setup *setup)
 	/* Of what several hosts share, it is not for one of them to say. */
 	if (setup->config->store == STORE_LOCAL)
 		unserved_forget(&setup->promised, setup->config, setup->link);
+	return 0;
 }
 
 static int start(struct store_setup *setup, struct event_base *base,
@@ -92,7 +150,7 @@ static int start(struct store_setup *setup, struct event_base *base,
 	return error;
 }
 
-void store_setup_open(struct store_setup *setup, struct event_base *base,
+int store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	endpoint_answer_fn *answer)
 {
@@ -110,6 +168,8 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 		.program = setup->program,
 		.on_durable = on_durable,
 		.on_lost = on_lost,
+		.on_superseded = on_superseded,
+		.on_collides = on_collides,
 		.context = setup,
 	};
 	const char *what = setup->program;
@@ -117,7 +177,9 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 
 	setup->config = config;
 	if (config->store == STORE_NONE)
-		return;
+		return 0;
+	if (config->store == STORE_ETCD)
+		describe_etcd(setup, &link.store);
 	gate_setup_choose_user(store_user, gates, &link.store.user, &link.store.group);
 	error = program_find("vprox-store", setup->program);
 	if (error == 0) {
@@ -126,11 +188,11 @@ void store_setup_open(struct store_setup *setup, struct event_base *base,
 	}
 	if (error == 0)
 		error = start(setup, base, &link, &held);
-	if (error < 0)
-		log_error("no store, %s: %s: tunnels work, and are forgotten if this host fails",
-			what, strerror(-error));
-	else
-		load(setup);
+	if (error == 0)
+		return load(setup);
+	log_error("no store, %s: %s: tunnels work, and are forgotten if this host fails", what,
+		strerror(-error));
+	return 0;
 }
 
 bool store_setup_find_key(const struct store_setup *setup, struct key *key)

@@ -22,15 +22,18 @@ struct store_setup {
 	const struct server_config *config;
 	char program[PATH_MAX]; /* of the store's process */
 	void (*order_all)(void *context); /* promises everything there is */
+	/* Nothing of this address is to be promised any more. */
+	void (*forsake)(void *context, struct ipv4 bind);
 	void *context;
 };
 
 /*
  * Starts the store and reads what is in it. A server works without one: what goes wrong is logged,
- * and that is all. `gates` says who the processes without rights are. answer gives the answers that
+ * and that is all; but -EEXIST if one of its endpoints has what is another host's: then it must not
+ * start. Else 0. `gates` says who the processes without rights are. answer gives the answers that
  * are held; it and order_all are called from the event loop.
  */
-void store_setup_open(struct store_setup *setup, struct event_base *base,
+int store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	endpoint_answer_fn *answer);
 

@@ -212,6 +212,11 @@ int database_open_to_read(const char *name, struct database **result)
 	return execute(database, "PRAGMA trusted_schema = OFF; BEGIN");
 }
 
+struct sqlite3 *database_handle(struct database *database)
+{
+	return database->sqlite;
+}
+
 bool database_is_new(const struct database *database)
 {
 	return database->is_new;
@@ -258,7 +263,7 @@ static int run(struct database *database, enum statement which)
 	return error;
 }
 
-static int put_endpoint(struct database *database, const struct stored_endpoint *endpoint)
+int database_put_endpoint(struct database *database, const struct stored_endpoint *endpoint)
 {
 	sqlite3_stmt *statement = database->statements[PUT_ENDPOINT];
 	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
@@ -323,7 +328,7 @@ static int write_order(struct database *database, const struct storing_message *
 {
 	switch (order->operation) {
 	case STORING_PUT_ENDPOINT:
-		return put_endpoint(database, &order->endpoint);
+		return database_put_endpoint(database, &order->endpoint);
 	case STORING_PUT_PEER:
 		return put_peer(database, &order->peer);
 	case STORING_FREE_ADDRESS:
@@ -391,7 +396,7 @@ static struct key column_key(sqlite3_stmt *statement, int column)
 	return key;
 }
 
-static void read_endpoint(sqlite3_stmt *row, struct storing_message *message)
+void database_read_endpoint(struct sqlite3_stmt *row, struct storing_message *message)
 {
 	struct stored_endpoint *endpoint = &message->endpoint;
 	struct prefix block = {{0}, 0};
@@ -418,7 +423,7 @@ static uint32_t column_kind(sqlite3_stmt *row, int column)
 	return 0;
 }
 
-static void read_peer(sqlite3_stmt *row, struct storing_message *message)
+void database_read_peer(struct sqlite3_stmt *row, struct storing_message *message)
 {
 	struct stored_peer *peer = &message->peer;
 
@@ -474,10 +479,10 @@ int database_load(struct database *database, database_row_fn *row, void *context
 	static const struct table tables[] = {
 		{"SELECT address, number, block, port, private_key, epoch, handshake_floor"
 		 " FROM endpoint",
-			read_endpoint},
+			database_read_endpoint},
 		{"SELECT endpoint, inner_address, kind, public_key, remote_address, outer_address,"
 		 " outer_port, made, active, name FROM peer",
-			read_peer},
+			database_read_peer},
 		{"SELECT endpoint, inner_address FROM freed ORDER BY place", read_freed},
 	};
 	int error = 0;

@@ -24,6 +24,8 @@
 #include "ipc/packet.h"
 #include "ipc/storing.h"
 #include "store/database.h"
+#include "store/fleet.h"
+#include "store/fleet_setup.h"
 #include "store/folder.h"
 
 enum {
@@ -43,6 +45,16 @@ struct store {
 	uint64_t n_refused; /* orders that were left out */
 	size_t n_last; /* how many the last transaction had, ... */
 	uint64_t took_us; /* ... and how long it took */
+
+	struct fleet *fleet; /* NULL: what is in the file is stored */
+	uint64_t written, told; /* the last orders that are in the file, and that the broker knows
+				   to be stored */
+	int timeout_ms; /* when there is something to be done besides orders; -1: never */
+};
+
+/* What a fleet's host waits before it looks again whether activity is to be written. */
+enum {
+	IDLE_MS = 10000,
 };
 
 static bool has_hung_up(void)
@@ -52,11 +64,11 @@ static bool has_hung_up(void)
 	return poll(&broker, 1, 0) > 0;
 }
 
-static int wait_for_broker(short events)
+static int wait_for_broker(short events, int timeout_ms)
 {
 	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = events};
 
-	return poll(&broker, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+	return poll(&broker, 1, timeout_ms) < 0 && errno != EINTR ? -errno : 0;
 }
 
 static int tell(const struct storing_message *message)
@@ -64,7 +76,7 @@ static int tell(const struct storing_message *message)
 	int error;
 
 	while ((error = storing_send(STORE_FD_BROKER, message)) == -EAGAIN || error == -EINTR) {
-		error = wait_for_broker(POLLOUT);
+		error = wait_for_broker(POLLOUT, -1);
 		if (error < 0)
 			break;
 	}
@@ -97,10 +109,23 @@ static void say_once(struct store *store, bool cannot_write)
 	store->cannot_write = cannot_write;
 }
 
+static void close_database(struct store *store)
+{
+	if (store->fleet)
+		fleet_close_copy(store->fleet);
+	database_close(store->database);
+	store->database = NULL;
+}
+
 static int reopen(struct store *store)
 {
-	database_close(store->database);
-	return database_open(file_name, &store->database);
+	int error;
+
+	close_database(store);
+	error = database_open(file_name, &store->database);
+	if (error == 0 && store->fleet)
+		error = fleet_open_copy(store->fleet, store->database);
+	return error;
 }
 
 static int replace_damaged(struct store *store)
@@ -110,8 +135,7 @@ static int replace_damaged(struct store *store)
 
 	log_error("%s/%s is damaged, and is set aside as %s: %s", store->config.folder, file_name,
 		aside.s, database_error(store->database));
-	database_close(store->database);
-	store->database = NULL;
+	close_database(store);
 	error = folder_set_aside(file_name, &aside);
 	if (error < 0)
 		log_error("cannot set it aside: %s", strerror(-error));
@@ -204,9 +228,11 @@ static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
 	uint64_t start_us = now_us();
-	int error =
-		database_write(store->database, store->orders, store->n_orders, on_refused, store);
+	int error;
 
+	if (store->fleet)
+		fleet_prepare(store->fleet, store->orders, store->n_orders);
+	error = database_write(store->database, store->orders, store->n_orders, on_refused, store);
 	store->took_us = now_us() - start_us;
 	store->n_last = store->n_orders;
 
@@ -216,7 +242,23 @@ static int write_orders(struct store *store)
 	if (error < 0)
 		return 0;
 	store->n_orders = 0;
-	return tell_event(STORING_DURABLE, last);
+	store->written = last;
+	return store->fleet ? 0 : tell_event(STORING_DURABLE, last);
+}
+
+/* What is in the copy is stored when etcd has it. */
+static int send_to_fleet(struct store *store)
+{
+	bool is_stored, more;
+	int error = fleet_send(store->fleet, &is_stored, &more);
+
+	store->timeout_ms = error < 0 ? RETRY_MS : more ? 0 : IDLE_MS;
+	if (packet_is_hung_up(error))
+		return error;
+	if (error < 0 || !is_stored || store->written == store->told)
+		return 0;
+	store->told = store->written;
+	return tell_event(STORING_DURABLE, store->told);
 }
 
 /* A file that was read-only stays so for who has it open. */
@@ -267,7 +309,7 @@ static int serve(struct store *store)
 	int error = 0, end = 0;
 
 	while (error == 0 && end == 0) {
-		error = wait_for_broker(POLLIN);
+		error = wait_for_broker(POLLIN, store->timeout_ms);
 		gather(store);
 		if (error == 0)
 			end = read_orders(store);
@@ -276,6 +318,8 @@ static int serve(struct store *store)
 			error = write_orders(store);
 		while (error == 0 && store->n_orders > 0 && end == 0 && !has_hung_up())
 			error = write_again(store);
+		if (error == 0 && end == 0 && store->fleet)
+			error = send_to_fleet(store);
 	}
 	if (store->n_orders > 0)
 		log_error("%zu changes are lost: they could not be written to %s/%s",
@@ -288,7 +332,7 @@ static int serve(struct store *store)
 
 static int read_config(struct store *store)
 {
-	int error = wait_for_broker(POLLIN);
+	int error = wait_for_broker(POLLIN, -1);
 
 	if (error == 0)
 		error = storing_receive_config(STORE_FD_BROKER, &store->config);
@@ -322,7 +366,8 @@ static int lock_up(const struct store *store)
 
 	if (error < 0)
 		return error;
-	error = sandbox_filter_calls_of_store();
+	error = store->fleet ? sandbox_filter_calls_of_fleet_store()
+			     : sandbox_filter_calls_of_store();
 	if (error < 0)
 		log_error("cannot filter system calls: %s", strerror(-error));
 	return error;
@@ -332,6 +377,9 @@ static int start(struct store *store)
 {
 	int error = read_config(store);
 
+	store->timeout_ms = -1;
+	if (error == 0 && store->config.etcd.members[0] != '\0')
+		error = fleet_new(&store->config, STORE_FD_BROKER, tell, &store->fleet);
 	if (error == 0)
 		error = enter_folder(store);
 	return error == 0 ? lock_up(store) : error;
@@ -358,6 +406,10 @@ static int work(struct store *store)
 	if (store->config.only_tells)
 		return only_tell(store);
 	error = open_database(store);
+	if (error == 0 && store->fleet) {
+		store->timeout_ms = 0;
+		error = fleet_join(store->fleet);
+	}
 	if (error == 0)
 		error = tell_what_is_stored(store);
 	return error == 0 ? serve(store) : error;
@@ -378,8 +430,10 @@ int store_main(void)
 		error = work(store);
 	if (error < 0)
 		log_debug("ends: %s", strerror(-error));
-	if (store)
-		database_close(store->database);
+	if (store) {
+		close_database(store);
+		fleet_free(store->fleet);
+	}
 	free(store);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,0 +1,391 @@
+/* Questions to etcd, with libcurl. Runs in the store's process. */
+#include "store/etcd.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <curl/curl.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret_text.h"
+
+enum {
+	MAX_MEMBERS = 16,
+	MEMBER_SIZE = 256,
+	ERROR_SIZE = 256,
+	URL_SIZE = 512,
+	/* With those that are slow by a second, TLS's handshake and the answer come within it. */
+	CONNECT_MS = 4000,
+	ANSWER_MS = 8000,
+	MAX_ANSWER = 16 * 1024 * 1024,
+
+	HTTP_OK = 200,
+	HTTP_UNAUTHORIZED = 401,
+	HTTP_FORBIDDEN = 403,
+	HTTP_SERVER_ERROR = 500,
+};
+
+struct etcd {
+	char members[MAX_MEMBERS][MEMBER_SIZE]; /* HOST:PORT */
+	size_t n_members, current;
+	bool has_tls;
+	struct secret_text credentials; /* the question for a token; s NULL: none is needed */
+	struct secret_text token; /* as a header; s NULL: none yet */
+	struct secret_text certificate_key;
+	char *ca, *certificate;
+	int owner;
+	uint64_t deadline_ms;
+
+	CURLM *multi;
+	CURL *easy;
+	struct curl_slist *addresses; /* of the names, for good */
+	char *body;
+	size_t body_length;
+	char error[ERROR_SIZE];
+};
+
+static int fail(struct etcd *etcd, int error, const char *text)
+{
+	snprintf(etcd->error, sizeof etcd->error, "%s", text);
+	return error;
+}
+
+const char *etcd_error(const struct etcd *etcd)
+{
+	return etcd->error;
+}
+
+void etcd_set_deadline(struct etcd *etcd, uint64_t ms)
+{
+	etcd->deadline_ms = ms;
+}
+
+/* One question to one member */
+
+static size_t keep_body(char *data, size_t size, size_t n, void *context)
+{
+	struct etcd *etcd = context;
+	size_t length = size * n;
+	char *grown;
+
+	if (length > MAX_ANSWER - etcd->body_length)
+		return 0;
+	grown = realloc(etcd->body, etcd->body_length + length + 1);
+	if (!grown)
+		return 0;
+	etcd->body = grown;
+	memcpy(grown + etcd->body_length, data, length);
+	etcd->body_length += length;
+	grown[etcd->body_length] = '\0';
+	return length;
+}
+
+static long time_left(const struct etcd *etcd, long most)
+{
+	uint64_t now = clock_now_ms(&system_clock);
+
+	if (etcd->deadline_ms == 0)
+		return most;
+	if (now >= etcd->deadline_ms)
+		return 0;
+	return etcd->deadline_ms - now < (uint64_t)most ? (long)(etcd->deadline_ms - now) : most;
+}
+
+/* curl counts 0 as its own default. */
+static void set_times(struct etcd *etcd)
+{
+	long left = time_left(etcd, ANSWER_MS);
+
+	curl_easy_setopt(etcd->easy, CURLOPT_TIMEOUT_MS, left > 0 ? left : 1L);
+	curl_easy_setopt(etcd->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+}
+
+/* Until curl is through with it. */
+static int wait_for_answer(struct etcd *etcd, CURLcode *result)
+{
+	struct curl_waitfd owner = {.fd = etcd->owner, .events = 0};
+	int n_running = 1, n_left;
+	CURLMsg *message;
+
+	while (n_running > 0) {
+		struct pollfd end = {.fd = etcd->owner};
+
+		if (curl_multi_perform(etcd->multi, &n_running) != CURLM_OK)
+			return -EIO;
+		if (n_running > 0 &&
+			curl_multi_poll(etcd->multi, &owner, 1, ANSWER_MS, NULL) != CURLM_OK)
+			return -EIO;
+		if (poll(&end, 1, 0) > 0)
+			return -EPIPE;
+	}
+	while ((message = curl_multi_info_read(etcd->multi, &n_left)))
+		if (message->msg == CURLMSG_DONE)
+			*result = message->data.result;
+	return 0;
+}
+
+static int post(
+	struct etcd *etcd, const char *path, const char *question, bool with_token, long *status)
+{
+	char url[URL_SIZE];
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	CURLcode result = CURLE_FAILED_INIT;
+	int error;
+
+	if (with_token && etcd->token.s)
+		headers = curl_slist_append(headers, etcd->token.s);
+	snprintf(url, sizeof url, "%s://%s%s", etcd->has_tls ? "https" : "http",
+		etcd->members[etcd->current], path);
+	etcd->body_length = 0;
+	set_times(etcd);
+	curl_easy_setopt(etcd->easy, CURLOPT_URL, url);
+	curl_easy_setopt(etcd->easy, CURLOPT_POSTFIELDS, question);
+	curl_easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, headers);
+	curl_multi_add_handle(etcd->multi, etcd->easy);
+	error = wait_for_answer(etcd, &result);
+	curl_multi_remove_handle(etcd->multi, etcd->easy);
+	curl_easy_getinfo(etcd->easy, CURLINFO_RESPONSE_CODE, status);
+	curl_easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, NULL);
+	curl_slist_free_all(headers);
+	if (error == 0 && result != CURLE_OK) {
+		snprintf(etcd->error, sizeof etcd->error, "%s: %s", etcd->members[etcd->current],
+			curl_easy_strerror(result));
+		return -EIO;
+	}
+	return error < 0 ? fail(etcd, error, strerror(-error)) : 0;
+}
+
+static json_t *parse_body(struct etcd *etcd)
+{
+	json_t *answer =
+		etcd->body_length > 0 ? json_loadb(etcd->body, etcd->body_length, 0, NULL) : NULL;
+
+	if (!json_is_object(answer)) {
+		json_decref(answer);
+		answer = NULL;
+	}
+	return answer;
+}
+
+/* What the gateway says where it refuses: {"error": TEXT, "code": gRPC's, ...} */
+static int refusal(struct etcd *etcd, long status)
+{
+	json_t *answer = parse_body(etcd);
+	const char *said = json_string_value(json_object_get(answer, "error"));
+	int error = -EIO;
+
+	snprintf(etcd->error, sizeof etcd->error, "%s: %s (HTTP status %ld)",
+		etcd->members[etcd->current], said ? said : "no answer of etcd's", status);
+	if (said && strstr(said, "database space exceeded"))
+		error = -ENOSPC;
+	else if (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN ||
+		 (said && (strstr(said, "user name is empty") ||
+				  strstr(said, "authentication failed"))))
+		error = -EACCES;
+	json_decref(answer);
+	return error;
+}
+
+/* At the member that answered last, then at the others. */
+static int ask_members(struct etcd *etcd, const char *path, const char *question, bool with_token)
+{
+	int error = fail(etcd, -EIO, "none of its names has an address");
+
+	for (size_t i = 0; i < etcd->n_members; i++) {
+		long status = 0;
+
+		error = post(etcd, path, question, with_token, &status);
+		if (error == -EPIPE || (error == 0 && status == HTTP_OK))
+			return error;
+		if (error == 0)
+			error = refusal(etcd, status);
+		if (status != 0 && status < HTTP_SERVER_ERROR)
+			return error;
+		if (time_left(etcd, 1) == 0)
+			break;
+		etcd->current = (etcd->current + 1) % etcd->n_members;
+	}
+	return error;
+}
+
+static int authenticate(struct etcd *etcd)
+{
+	int error = ask_members(etcd, "/v3/auth/authenticate", etcd->credentials.s, false);
+	json_t *answer = error == 0 ? parse_body(etcd) : NULL;
+	const char *token = json_string_value(json_object_get(answer, "token"));
+
+	secret_text_wipe(&etcd->token);
+	if (token)
+		secret_text_append(&etcd->token, "Authorization: %s", token);
+	else if (error == 0)
+		error = fail(etcd, -EIO, "it gives no token");
+	json_decref(answer);
+	if (etcd->body)
+		explicit_bzero(etcd->body, etcd->body_length);
+	return error;
+}
+
+int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t **answer)
+{
+	auto_free char *text = json_dumps(question, JSON_COMPACT);
+	int error = 0;
+
+	if (!text)
+		return fail(etcd, -ENOMEM, strerror(ENOMEM));
+	if (etcd->credentials.s && !etcd->token.s)
+		error = authenticate(etcd);
+	if (error == 0)
+		error = ask_members(etcd, path, text, true);
+	/* Tokens live for some minutes. */
+	if (error == -EACCES && etcd->credentials.s) {
+		error = authenticate(etcd);
+		if (error == 0)
+			error = ask_members(etcd, path, text, true);
+	}
+	if (error < 0)
+		return error;
+	*answer = parse_body(etcd);
+	return *answer ? 0 : fail(etcd, -EIO, "its answer is not JSON");
+}
+
+/* Start */
+
+/* Tells curl the addresses, since looking them up needs what a confined process has not. */
+static int resolve(struct etcd *etcd, const char *member)
+{
+	char host[MEMBER_SIZE], address[NI_MAXHOST], line[MEMBER_SIZE + NI_MAXHOST + 8];
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char *colon;
+	int error;
+
+	snprintf(host, sizeof host, "%s", member);
+	colon = strrchr(host, ':');
+	if (!colon)
+		return -EINVAL;
+	*colon = '\0';
+	error = getaddrinfo(host, NULL, &hints, &found);
+	if (error == 0)
+		error = getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address,
+			NULL, 0, NI_NUMERICHOST);
+	if (found)
+		freeaddrinfo(found);
+	if (error != 0) {
+		log_error("etcd's %s is left out: %s", member, gai_strerror(error));
+		return 0;
+	}
+	snprintf(line, sizeof line, "%s:%s:%s", host, colon + 1, address);
+	etcd->addresses = curl_slist_append(etcd->addresses, line);
+	snprintf(etcd->members[etcd->n_members++], MEMBER_SIZE, "%s", member);
+	return etcd->addresses ? 0 : -ENOMEM;
+}
+
+static int resolve_all(struct etcd *etcd, const char *members)
+{
+	auto_free char *copy = strdup(members);
+	char *rest = NULL;
+	int error = copy ? 0 : -ENOMEM;
+
+	for (char *member = copy ? strtok_r(copy, ",", &rest) : NULL; member && error == 0;
+		member = strtok_r(NULL, ",", &rest))
+		error = etcd->n_members < MAX_MEMBERS ? resolve(etcd, member) : -E2BIG;
+	return error;
+}
+
+static int make_credentials(struct etcd *etcd, const struct etcd_config *config)
+{
+	json_t *question = json_pack("{s:s, s:s}", "name", config->user, "password",
+		config->password ? config->password : "");
+	char *text = question ? json_dumps(question, JSON_COMPACT) : NULL;
+
+	json_decref(question);
+	if (!text)
+		return -EINVAL;
+	secret_text_append(&etcd->credentials, "%s", text);
+	explicit_bzero(text, strlen(text));
+	free(text);
+	return etcd->credentials.failed ? -ENOMEM : 0;
+}
+
+static void set_blob(CURL *easy, CURLoption option, char *text)
+{
+	struct curl_blob blob = {text, text ? strlen(text) : 0, CURL_BLOB_NOCOPY};
+
+	if (text)
+		curl_easy_setopt(easy, option, &blob);
+}
+
+static int set_up_curl(struct etcd *etcd)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -EIO;
+	etcd->multi = curl_multi_init();
+	etcd->easy = curl_easy_init();
+	if (!etcd->multi || !etcd->easy)
+		return -ENOMEM;
+	curl_easy_setopt(etcd->easy, CURLOPT_RESOLVE, etcd->addresses);
+	curl_easy_setopt(etcd->easy, CURLOPT_WRITEFUNCTION, keep_body);
+	curl_easy_setopt(etcd->easy, CURLOPT_WRITEDATA, etcd);
+	curl_easy_setopt(etcd->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(etcd->easy, CURLOPT_TCP_NODELAY, 1L);
+	/* Neither a proxy of the environment nor a member that sends us elsewhere. */
+	curl_easy_setopt(etcd->easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(etcd->easy, CURLOPT_PROTOCOLS_STR, etcd->has_tls ? "https" : "http");
+	curl_easy_setopt(etcd->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(etcd->easy, CURLOPT_CAINFO, NULL);
+	curl_easy_setopt(etcd->easy, CURLOPT_CAPATH, NULL);
+	set_blob(etcd->easy, CURLOPT_CAINFO_BLOB, etcd->ca);
+	set_blob(etcd->easy, CURLOPT_SSLCERT_BLOB, etcd->certificate);
+	set_blob(etcd->easy, CURLOPT_SSLKEY_BLOB, etcd->certificate_key.s);
+	return 0;
+}
+
+int etcd_new(const struct etcd_config *config, struct etcd **result)
+{
+	struct etcd *etcd = calloc(1, sizeof *etcd);
+	int error = -ENOMEM;
+
+	if (!etcd)
+		return error;
+	etcd->owner = config->owner;
+	etcd->has_tls = config->ca != NULL;
+	etcd->ca = config->ca ? strdup(config->ca) : NULL;
+	etcd->certificate = config->certificate ? strdup(config->certificate) : NULL;
+	if (config->key)
+		secret_text_append(&etcd->certificate_key, "%s", config->key);
+	error = resolve_all(etcd, config->members);
+	if (error == 0 && config->user)
+		error = make_credentials(etcd, config);
+	if (error == 0)
+		error = set_up_curl(etcd);
+	if (error < 0) {
+		etcd_free(etcd);
+		return error;
+	}
+	*result = etcd;
+	return 0;
+}
+
+void etcd_free(struct etcd *etcd)
+{
+	if (!etcd)
+		return;
+	curl_easy_cleanup(etcd->easy);
+	curl_multi_cleanup(etcd->multi);
+	curl_slist_free_all(etcd->addresses);
+	secret_text_wipe(&etcd->credentials);
+	secret_text_wipe(&etcd->token);
+	secret_text_wipe(&etcd->certificate_key);
+	free(etcd->ca);
+	free(etcd->certificate);
+	free(etcd->body);
+	free(etcd);
+}

@@ -1,0 +1,42 @@
+/*
+ * Asks etcd, version 3, over its JSON gateway (etcd.io/docs/v3.4/dev-guide/api_grpc_gateway), one
+ * question at a time: at the next of its members where one does not answer, and with a new token
+ * where the old one is none any more.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct etcd;
+
+struct etcd_config {
+	const char *members; /* HOST:PORT[,HOST:PORT] */
+	const char *ca; /* PEM, as the next two; NULL: it speaks plain HTTP */
+	const char *certificate, *key; /* ours; NULL: we have none */
+	const char *user, *password; /* NULL: it asks for none */
+	int owner; /* a socket: when it hangs up nobody waits for an answer any more */
+};
+
+/*
+ * Resolves the members' names, which needs files and sockets that a confined process has not; a
+ * name that does not resolve is logged. The texts are copied. Returns 0 or -errno.
+ */
+int etcd_new(const struct etcd_config *config, struct etcd **etcd);
+/* Wipes and frees. NULL is fine. */
+void etcd_free(struct etcd *etcd);
+
+/* No answer is waited for after this time of the system's clock, in ms; 0: for as long as usual. */
+void etcd_set_deadline(struct etcd *etcd, uint64_t ms);
+
+/*
+ * Asks for a path, "/v3/kv/range", and waits. On success the answer is the caller's. Returns 0;
+ * -EPIPE: the owner has hung up; -EACCES: it does not let us; -ENOSPC: it has no room; -EIO: none
+ * of its members has answered, or what it says is no answer. Why is in etcd_error(). The question
+ * may have been done all the same.
+ */
+int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t **answer);
+
+/* Why the last question failed; until the next one. */
+const char *etcd_error(const struct etcd *etcd);

@@ -1,0 +1,173 @@
+/* Makes questions about keys and values, and reads the answers. Runs in the store's process. */
+#include "store/etcd_kv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "base/cleanup.h"
+#include "store/etcd.h"
+
+enum {
+	PAGE = 1000, /* keys an answer; of ours that is less than half a megabyte */
+	KEY_SPACE = 256, /* with the final NUL; ours are shorter */
+};
+
+/* The gateway has bytes in base64, RFC 4648 4. */
+static json_t *bytes_to_json(const void *bytes, size_t size)
+{
+	auto_free char *text = malloc(4 * ((size + 2) / 3) + 1);
+
+	if (!text)
+		return NULL;
+	EVP_EncodeBlock((unsigned char *)text, bytes, (int)size);
+	return json_string(text);
+}
+
+static json_t *text_to_json(const char *text)
+{
+	return bytes_to_json(text, strlen(text));
+}
+
+/* Returns memory that the caller frees, with a NUL behind it; NULL if it is no base64. */
+static uint8_t *bytes_from_json(const json_t *json, size_t *size)
+{
+	const char *text = json_string_value(json);
+	size_t length = text ? strlen(text) : 0;
+	uint8_t *bytes = text ? malloc(length + 1) : NULL;
+	int n = bytes ? EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)length) : -1;
+
+	if (n < 0 || length % 4 != 0) {
+		free(bytes);
+		return NULL;
+	}
+	/* It counts the padding in. */
+	for (size_t i = length; i > 0 && text[i - 1] == '='; i--)
+		n--;
+	*size = n < 0 ? 0 : (size_t)n;
+	bytes[*size] = '\0';
+	return bytes;
+}
+
+static uint64_t number_from_json(const json_t *json)
+{
+	const char *text = json_string_value(json);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Reading */
+
+/* The first key after all that begin so: the last byte is one greater. */
+static void end_of(const char *prefix, char end[KEY_SPACE])
+{
+	snprintf(end, KEY_SPACE, "%s", prefix);
+	end[strlen(end) - 1]++;
+}
+
+static int read_entry(const json_t *entry, kv_fn *fn, void *context, char last[KEY_SPACE])
+{
+	struct kv kv = {.mod_revision = number_from_json(json_object_get(entry, "mod_revision"))};
+	const json_t *in = json_object_get(entry, "value");
+	size_t key_size = 0;
+	auto_free uint8_t *key = bytes_from_json(json_object_get(entry, "key"), &key_size);
+	/* An empty value is left out. */
+	auto_free uint8_t *value = in ? bytes_from_json(in, &kv.size) : NULL;
+
+	if (!key || key_size >= KEY_SPACE || strlen((char *)key) != key_size)
+		return 0;
+	memcpy(last, key, key_size + 1);
+	kv.key = (const char *)key;
+	kv.value = value ? value : key;
+	return fn(context, &kv);
+}
+
+static json_t *ask_for_page(const char *from, size_t from_size, const char *end)
+{
+	return json_pack("{s:o, s:o, s:i}", "key", bytes_to_json(from, from_size), "range_end",
+		text_to_json(end), "limit", PAGE);
+}
+
+int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context)
+{
+	char last[KEY_SPACE], end[KEY_SPACE];
+	size_t from_size = strlen(prefix);
+	bool more = true;
+	int error = 0;
+
+	snprintf(last, sizeof last, "%s", prefix);
+	end_of(prefix, end);
+	while (more && error == 0) {
+		json_t *question = ask_for_page(last, from_size, end), *answer = NULL, *entry;
+		size_t i;
+
+		error = question ? etcd_ask(etcd, "/v3/kv/range", question, &answer) : -ENOMEM;
+		json_decref(question);
+		json_array_foreach(json_object_get(answer, "kvs"), i, entry) if (error == 0) error =
+			read_entry(entry, fn, context, last);
+		more = json_is_true(json_object_get(answer, "more")) && i > 0;
+		json_decref(answer);
+		/* The next key is the last one with a NUL behind it. */
+		from_size = strlen(last) + 1;
+	}
+	return error;
+}
+
+/* Writing */
+
+void kv_begin(struct kv_transaction *transaction)
+{
+	*transaction = (struct kv_transaction){json_array(), json_array(), false};
+}
+
+/* Without one of its comparisons it would write what it must not. */
+static void append(struct kv_transaction *transaction, json_t *to, json_t *part)
+{
+	if (json_array_append_new(to, part) < 0)
+		transaction->is_broken = true;
+}
+
+void kv_compare_revision(struct kv_transaction *transaction, const char *key, uint64_t revision)
+{
+	char text[sizeof "18446744073709551615"];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)revision);
+	append(transaction, transaction->compare,
+		json_pack("{s:o, s:s, s:s, s:s}", "key", text_to_json(key), "target", "MOD",
+			"result", "EQUAL", "mod_revision", text));
+}
+
+void kv_compare_value(
+	struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size)
+{
+	append(transaction, transaction->compare,
+		json_pack("{s:o, s:s, s:s, s:o}", "key", text_to_json(key), "target", "VALUE",
+			"result", "EQUAL", "value", bytes_to_json(value, size)));
+}
+
+void kv_put(struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size)
+{
+	append(transaction, transaction->success,
+		json_pack("{s:{s:o, s:o}}", "request_put", "key", text_to_json(key), "value",
+			bytes_to_json(value, size)));
+}
+
+int kv_commit(struct etcd *etcd, struct kv_transaction *transaction, bool *done)
+{
+	json_t *question = json_pack(
+		"{s:o, s:o}", "compare", transaction->compare, "success", transaction->success);
+	json_t *answer = NULL;
+	int error = -ENOMEM;
+
+	if (question && !transaction->is_broken)
+		error = etcd_ask(etcd, "/v3/kv/txn", question, &answer);
+
+	*done = error == 0 && json_is_true(json_object_get(answer, "succeeded"));
+	json_decref(question);
+	json_decref(answer);
+	*transaction = (struct kv_transaction){0};
+	return error;
+}

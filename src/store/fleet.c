@@ -1,0 +1,529 @@
+/* Claims addresses, and sends what has changed to etcd. Runs in the store's process. */
+#include "store/fleet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/database.h"
+#include "store/etcd.h"
+#include "store/etcd_kv.h"
+#include "store/fleet_merge.h"
+#include "store/outbox.h"
+
+enum {
+	JOIN_MS = 7000, /* the broker waits a little longer for the copy */
+	RETRY_MS = 1000,
+	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
+	/* With the comparison, and the endpoint's own record, they are one transaction. */
+	MOST_PEERS = KV_MOST_OPERATIONS - 8,
+};
+
+_Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_NAME_SIZE, "a host's name is told as a peer's");
+
+static struct served *find_served(struct fleet *fleet, struct ipv4 bind)
+{
+	for (size_t i = 0; i < fleet->n_served; i++)
+		if (ipv4_equal(fleet->served[i].bind, bind))
+			return &fleet->served[i];
+	return NULL;
+}
+
+/* What is said */
+
+static int tell_collision(
+	struct fleet *fleet, const struct stored_endpoint *endpoint, struct ipv4 whose)
+{
+	struct storing_message message = {
+		.version = STORING_VERSION,
+		.operation = STORING_COLLIDES,
+		.endpoint = *endpoint,
+		.peer.bind = whose,
+	};
+	int error;
+
+	explicit_bzero(&message.endpoint.private_key, sizeof message.endpoint.private_key);
+	error = fleet->tell(&message);
+	return error < 0 ? error : -EEXIST;
+}
+
+static int supersede(struct fleet *fleet, struct served *served, const struct seen_address *seen)
+{
+	struct storing_message message = {
+		.version = STORING_VERSION,
+		.operation = STORING_SUPERSEDED,
+		.endpoint = {.bind = served->bind, .epoch = seen->holder.epoch},
+	};
+
+	served->state = SERVED_SUPERSEDED;
+	memcpy(message.peer.name, seen->holder.host, sizeof message.peer.name);
+	outbox_forget(fleet->outbox, served->bind);
+	return fleet->tell(&message);
+}
+
+static const char *why(const struct fleet *fleet, int error)
+{
+	switch (error) {
+	case -EAGAIN:
+		return "others write at the same time";
+	case -ENOKEY:
+		return "what is there is sealed under another key";
+	default:
+		return etcd_error(fleet->etcd);
+	}
+}
+
+static void say_once(struct fleet *fleet, int error)
+{
+	const bool cannot_write = error < 0;
+
+	if (cannot_write && !fleet->cannot_write)
+		log_error(
+			"cannot write to etcd, will try again every second: %s", why(fleet, error));
+	else if (!cannot_write && fleet->cannot_write)
+		log_info("etcd can be written again");
+	fleet->cannot_write = cannot_write;
+}
+
+/* The view of the fleet */
+
+/* The others' endpoints are kept too: their numbers are not ours to give. */
+static int copy_endpoints(struct fleet *fleet)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < fleet->view.n && error == 0; i++) {
+		const struct seen_address *seen = &fleet->view.addresses[i];
+
+		if (seen->has_endpoint && !find_served(fleet, seen->bind))
+			error = database_put_endpoint(fleet->database, &seen->endpoint);
+	}
+	return error;
+}
+
+static int read_view(struct fleet *fleet)
+{
+	struct fleet_view *view = &fleet->view;
+	int error = fleet_view_read(view, fleet->etcd, &fleet->maker);
+
+	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
+		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
+			view->ignored.s,
+			view->why == -ENOKEY ? "it is sealed under another key"
+					     : "it does not open under the fleet's key");
+	if (error < 0)
+		return error;
+	fleet->n_ignored = view->n_ignored;
+	return copy_endpoints(fleet);
+}
+
+/* Claims */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static bool has_same_numbers(const struct stored_endpoint *a, const struct stored_endpoint *b)
+{
+	return a->index == b->index && a->port == b->port && a->length == b->length &&
+	       ipv4_equal(a->network, b->network);
+}
+
+static void put(struct kv_transaction *transaction, const struct record *record)
+{
+	kv_put(transaction, record->name.s, record->value, record->size);
+}
+
+/* An endpoint that the fleet does not know yet. */
+static int add_new_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint,
+	uint64_t revision, struct kv_transaction *transaction)
+{
+	struct record record, number;
+	int error = record_of_endpoint(&fleet->maker, endpoint, &record);
+
+	if (error == 0)
+		error = record_of_number(&fleet->maker, endpoint, &number);
+	if (error < 0)
+		return error;
+	/* One that was there and does not open is put right; its number stays given. */
+	kv_compare_revision(transaction, record.name.s, revision);
+	if (revision == 0)
+		kv_compare_revision(transaction, number.name.s, 0);
+	put(transaction, &record);
+	put(transaction, &number);
+	return 0;
+}
+
+/* The transaction of a claim. -EAGAIN: somebody has changed what it rests on. */
+static int write_claim(struct fleet *fleet, struct served *served, const struct seen_address *seen,
+	const struct fleet_holder *holder, const struct record *record)
+{
+	struct kv_transaction transaction;
+	bool done = false;
+	int error = 0;
+
+	kv_begin(&transaction);
+	kv_compare_revision(&transaction, record->name.s, seen ? seen->holder_revision : 0);
+	put(&transaction, record);
+	if (!seen || !seen->has_endpoint)
+		error = add_new_endpoint(
+			fleet, &served->endpoint, seen ? seen->endpoint_revision : 0, &transaction);
+	transaction.is_broken |= error < 0;
+	error = kv_commit(fleet->etcd, &transaction, &done);
+	if (error < 0 || !done)
+		return error < 0 ? error : -EAGAIN;
+	served->holder = *holder;
+	served->record = *record;
+	return 0;
+}
+
+/* keep: what the copy has of this address holds, and what etcd has besides. Else etcd's alone. */
+static int bring_up_to_date(struct fleet *fleet, struct served *served, bool keep)
+{
+	const struct record *record = &served->record;
+	int error = 0;
+
+	if (keep)
+		error = outbox_set_holder(fleet->outbox, served->bind, record->value, record->size);
+	if (error == 0)
+		error = fleet_merge(fleet, served, keep);
+	if (error == 0)
+		error = database_put_endpoint(fleet->database, &served->endpoint);
+	if (error == 0 && !keep)
+		error = outbox_calm(fleet->outbox, served->bind);
+	if (error == 0)
+		error = outbox_add_all(fleet->outbox, served->bind);
+	if (error == 0 && !keep)
+		error = outbox_set_holder(fleet->outbox, served->bind, record->value, record->size);
+	return error;
+}
+
+/* What an endpoint is to be: as the fleet has it, or as it is here. Returns 1; 0: there is nothing
+ * yet; or -errno. */
+static int choose_endpoint(struct fleet *fleet, struct served *served,
+	const struct seen_address *seen, bool is_joining)
+{
+	struct stored_endpoint local;
+	const bool has_local = outbox_find_endpoint(fleet->outbox, served->bind, &local);
+	const bool is_known = seen && seen->has_endpoint;
+	const struct seen_address *other;
+
+	/* It is this host that has the wrong key. */
+	if (seen && seen->is_foreign)
+		return -ENOKEY;
+	if (!is_known && !has_local)
+		return 0;
+	served->endpoint = is_known ? seen->endpoint : local;
+	/* The broker has taken it into use. */
+	if (is_known && !is_joining && has_local && !has_same_numbers(&local, &seen->endpoint)) {
+		served->state = SERVED_COLLIDES;
+		return tell_collision(fleet, &local, served->bind);
+	}
+	other = is_known ? NULL : fleet_view_collision(&fleet->view, &local);
+	if (!other)
+		return 1;
+	served->state = SERVED_COLLIDES;
+	return tell_collision(fleet, &local, other->bind);
+}
+
+static int claim(struct fleet *fleet, struct served *served, bool is_joining)
+{
+	const struct seen_address *seen = fleet_view_find(&fleet->view, served->bind);
+	struct fleet_holder holder = {0};
+	struct record record;
+	bool keep;
+	int error = choose_endpoint(fleet, served, seen, is_joining);
+
+	if (error <= 0)
+		return error;
+	keep = !is_joining || !seen || !seen->has_endpoint ||
+	       outbox_knows_holder(fleet->outbox, served->bind, seen->value, seen->size);
+	holder.epoch = later(seen ? seen->holder.epoch : 0, served->endpoint.epoch) + 1;
+	holder.floor = seen ? seen->holder.floor : 0;
+	strcpy(holder.host, fleet->host);
+	if (!seen || !seen->has_endpoint)
+		served->endpoint.epoch = holder.epoch;
+	error = record_of_holder(&fleet->maker, served->bind, &holder, &record);
+	/* Whoever dies between the two knows that it was us. */
+	if (error == 0 && keep)
+		error = outbox_set_next_holder(
+			fleet->outbox, served->bind, record.value, record.size);
+	if (error == 0)
+		error = write_claim(fleet, served, seen, &holder, &record);
+	if (error == 0)
+		error = bring_up_to_date(fleet, served, keep);
+	if (error == 0) {
+		served->state = SERVED_CLAIMED;
+		served->active_due_ms = clock_now_ms(&system_clock) + ACTIVE_MS;
+		log_info("endpoint %s: claimed in etcd, epoch %llu", ipv4_text(served->bind).s,
+			(unsigned long long)holder.epoch);
+	}
+	return error;
+}
+
+static bool is_unclaimed(const struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->n_served; i++)
+		if (fleet->served[i].state == SERVED_UNCLAIMED)
+			return true;
+	return false;
+}
+
+/* A collision of one keeps no other from being claimed. */
+static int claim_all(struct fleet *fleet, bool is_joining)
+{
+	bool collides = false;
+	int error = read_view(fleet);
+
+	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
+		if (fleet->served[i].state != SERVED_UNCLAIMED)
+			continue;
+		error = claim(fleet, &fleet->served[i], is_joining);
+		collides |= error == -EEXIST;
+		error = error == -EEXIST ? 0 : error;
+	}
+	return error == 0 && collides && is_joining ? -EEXIST : error;
+}
+
+int fleet_open_copy(struct fleet *fleet, struct database *database)
+{
+	fleet->database = database;
+	return outbox_open(database, &fleet->outbox);
+}
+
+void fleet_close_copy(struct fleet *fleet)
+{
+	outbox_close(fleet->outbox);
+	fleet->outbox = NULL;
+}
+
+int fleet_join(struct fleet *fleet)
+{
+	int error;
+
+	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + JOIN_MS);
+	do {
+		error = claim_all(fleet, true);
+	} while (error == -EAGAIN);
+	etcd_set_deadline(fleet->etcd, 0);
+	if (error == 0 || error == -EEXIST || error == -EPIPE)
+		return error;
+	log_error(
+		"etcd cannot be asked, what it held last is taken instead: %s", why(fleet, error));
+	fleet->cannot_write = true;
+	fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
+	return 0;
+}
+
+/* Orders */
+
+static void prepare_endpoint(struct fleet *fleet, struct stored_endpoint *endpoint)
+{
+	struct served *served = find_served(fleet, endpoint->bind);
+
+	if (!served && fleet->n_served < STORE_MOST_SERVED) {
+		served = &fleet->served[fleet->n_served++];
+		*served = (struct served){.bind = endpoint->bind};
+	}
+	if (!served || served->state != SERVED_CLAIMED)
+		return;
+	endpoint->epoch = served->endpoint.epoch;
+	if (!has_same_numbers(endpoint, &served->endpoint)) {
+		served->state = SERVED_COLLIDES;
+		tell_collision(fleet, endpoint, endpoint->bind);
+		return;
+	}
+	if (endpoint->floor_s < served->endpoint.floor_s)
+		endpoint->floor_s = served->endpoint.floor_s;
+	if (!key_equal(&endpoint->private_key, &served->endpoint.private_key) ||
+		endpoint->floor_s != served->endpoint.floor_s) {
+		served->endpoint.private_key = endpoint->private_key;
+		served->endpoint.floor_s = endpoint->floor_s;
+		served->is_changed = true;
+	}
+}
+
+void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (orders[i].operation == STORING_PUT_ENDPOINT)
+			prepare_endpoint(fleet, &orders[i].endpoint);
+}
+
+/* Sending */
+
+/* Somebody has replaced our record of the holder. */
+static int find_new_holder(struct fleet *fleet, struct served *served)
+{
+	const struct seen_address *seen;
+	int error = read_view(fleet);
+
+	if (error < 0)
+		return error;
+	seen = fleet_view_find(&fleet->view, served->bind);
+	if (seen && seen->holder.epoch > served->holder.epoch)
+		return supersede(fleet, served, seen);
+	/* No host has: it was removed, or is no record. */
+	log_warning(
+		"endpoint %s: its holder's record in etcd was changed by no host, and is claimed "
+		"again",
+		ipv4_text(served->bind).s);
+	served->state = SERVED_UNCLAIMED;
+	return 0;
+}
+
+static void begin_as_holder(const struct served *served, struct kv_transaction *transaction)
+{
+	kv_begin(transaction);
+	kv_compare_value(
+		transaction, served->record.name.s, served->record.value, served->record.size);
+}
+
+/* Returns 1 if it was done, 0 if we are not the holder any more, or -errno. */
+static int commit_as_holder(
+	struct fleet *fleet, struct served *served, struct kv_transaction *transaction)
+{
+	bool done = false;
+	int error = kv_commit(fleet->etcd, transaction, &done);
+
+	if (error < 0)
+		return error;
+	return done ? 1 : find_new_holder(fleet, served);
+}
+
+static int send_peers(
+	struct fleet *fleet, struct served *served, const struct outbox_entry *entries, size_t n)
+{
+	struct kv_transaction transaction;
+	struct record record;
+	int result = 0;
+
+	begin_as_holder(served, &transaction);
+	for (size_t i = 0; i < n && result == 0; i++) {
+		result = record_of_peer(&fleet->maker, &entries[i].message, entries[i].place,
+			served->holder.epoch, &record);
+		put(&transaction, &record);
+	}
+	transaction.is_broken |= result < 0;
+	result = commit_as_holder(fleet, served, &transaction);
+	return result > 0 ? outbox_sent(fleet->outbox, entries, n) : result;
+}
+
+static int send_endpoint(struct fleet *fleet, struct served *served)
+{
+	struct stored_endpoint endpoint = served->endpoint;
+	struct kv_transaction transaction;
+	struct record record;
+	int result;
+
+	endpoint.epoch = served->holder.epoch;
+	result = record_of_endpoint(&fleet->maker, &endpoint, &record);
+	if (result < 0)
+		return result;
+	begin_as_holder(served, &transaction);
+	put(&transaction, &record);
+	result = commit_as_holder(fleet, served, &transaction);
+	if (result > 0)
+		served->is_changed = false;
+	return result < 0 ? result : 0;
+}
+
+/* All peers are sealed under our epoch: what is older is no longer valid. */
+static int raise_floor(struct fleet *fleet, struct served *served)
+{
+	struct kv_transaction transaction;
+	struct fleet_holder holder = served->holder;
+	struct record record;
+	int result;
+
+	holder.floor = holder.epoch;
+	result = record_of_holder(&fleet->maker, served->bind, &holder, &record);
+	if (result == 0)
+		result = outbox_set_next_holder(
+			fleet->outbox, served->bind, record.value, record.size);
+	if (result < 0)
+		return result;
+	begin_as_holder(served, &transaction);
+	put(&transaction, &record);
+	result = commit_as_holder(fleet, served, &transaction);
+	if (result <= 0)
+		return result;
+	served->holder = holder;
+	served->record = record;
+	log_debug("endpoint %s: all records in etcd are of epoch %llu", ipv4_text(served->bind).s,
+		(unsigned long long)holder.epoch);
+	return outbox_set_holder(fleet->outbox, served->bind, record.value, record.size);
+}
+
+/* One group of each address whose time has come. */
+static int send_active(struct fleet *fleet, struct served *served, bool *more)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+	uint32_t active_s[OUTBOX_GROUP];
+	struct kv_transaction transaction;
+	struct record record;
+	struct ipv4 first;
+	int result;
+
+	if (now < served->active_due_ms)
+		return 0;
+	result = outbox_take_active(fleet->outbox, served->bind, &first, active_s);
+	if (result == 0)
+		served->active_due_ms = now + ACTIVE_MS;
+	if (result <= 0)
+		return result;
+	*more = true;
+	result = record_of_active(
+		&fleet->maker, served->bind, first, active_s, served->holder.epoch, &record);
+	if (result < 0)
+		return result;
+	begin_as_holder(served, &transaction);
+	put(&transaction, &record);
+	result = commit_as_holder(fleet, served, &transaction);
+	return result > 0 ? outbox_sent_active(fleet->outbox, served->bind, first) : result;
+}
+
+static int send_of(struct fleet *fleet, struct served *served, bool *is_stored, bool *more)
+{
+	struct outbox_entry entries[MOST_PEERS];
+	int n = outbox_take(fleet->outbox, served->bind, entries, MOST_PEERS);
+
+	if (n < 0)
+		return n;
+	if (n == MOST_PEERS) {
+		*more = true;
+		if (entries[n - 1].is_urgent)
+			*is_stored = false;
+	}
+	if (n > 0)
+		return send_peers(fleet, served, entries, (size_t)n);
+	if (served->is_changed)
+		return send_endpoint(fleet, served);
+	if (served->holder.floor < served->holder.epoch)
+		return raise_floor(fleet, served);
+	return send_active(fleet, served, more);
+}
+
+int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+	int error = 0;
+
+	*is_stored = true;
+	*more = false;
+	if (now < fleet->retry_ms || !fleet->outbox)
+		return -EAGAIN;
+	if (is_unclaimed(fleet))
+		error = claim_all(fleet, false);
+	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
+		if (fleet->served[i].state == SERVED_CLAIMED)
+			error = send_of(fleet, &fleet->served[i], is_stored, more);
+	if (error < 0)
+		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
+	if (error != -EPIPE)
+		say_once(fleet, error);
+	return error;
+}

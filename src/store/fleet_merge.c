@@ -1,0 +1,184 @@
+/* Reads the peers of an address from etcd, page by page. Runs in the store's process. */
+#include "store/fleet_merge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/database.h"
+#include "store/etcd_kv.h"
+#include "store/outbox.h"
+
+struct freed_address {
+	struct ipv4 inner;
+	uint64_t place;
+};
+
+/* All is read before anything is written: where that fails the copy is as it was. */
+struct merge {
+	struct fleet *fleet;
+	const struct served *served;
+	bool keep;
+	struct storing_message *orders;
+	size_t n;
+	struct freed_address *freed;
+	size_t n_freed;
+	size_t n_ignored;
+	struct record_name ignored; /* the first of them */
+	const char *why;
+};
+
+/* Room for one more of an array that has room for a power of two. */
+static void *make_room(void *array, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return array;
+	return reallocarray(array, n == 0 ? 1 : 2 * n, size);
+}
+
+static int add_order(struct merge *merge, const struct storing_message *message, uint32_t operation)
+{
+	struct storing_message *orders = make_room(merge->orders, merge->n, sizeof *orders);
+
+	if (!orders)
+		return -ENOMEM;
+	merge->orders = orders;
+	orders[merge->n] = *message;
+	orders[merge->n++].operation = operation;
+	return 0;
+}
+
+static int add_freed(struct merge *merge, struct ipv4 inner, uint64_t place)
+{
+	struct freed_address *freed = make_room(merge->freed, merge->n_freed, sizeof *freed);
+
+	if (!freed)
+		return -ENOMEM;
+	merge->freed = freed;
+	freed[merge->n_freed++] = (struct freed_address){inner, place};
+	return 0;
+}
+
+static void ignore(struct merge *merge, const char *name, const char *why)
+{
+	if (merge->n_ignored++ > 0)
+		return;
+	strncpy(merge->ignored.s, name, sizeof merge->ignored.s - 1);
+	merge->why = why;
+}
+
+static const char *why_not(int error)
+{
+	return error == -ENOKEY ? "it is sealed under another key"
+				: "it does not open under the fleet's key";
+}
+
+static int keep_peer(void *context, const struct kv *kv)
+{
+	struct merge *merge = context;
+	const struct served *served = merge->served;
+	struct storing_message message;
+	uint64_t place, epoch;
+	int error = record_open_peer(&merge->fleet->maker, served->bind, kv->key, kv->value,
+		kv->size, &message, &place, &epoch);
+
+	if (error < 0) {
+		ignore(merge, kv->key, why_not(error));
+		return 0;
+	}
+	if (epoch < served->holder.floor) {
+		ignore(merge, kv->key, "it is older than what holds of this address");
+		return 0;
+	}
+	if (merge->keep && outbox_has(merge->fleet->outbox, served->bind, message.peer.inner))
+		return 0;
+	if (message.operation == STORING_PEER)
+		return add_order(merge, &message, STORING_PUT_PEER);
+	return merge->keep && outbox_is_freed(
+				      merge->fleet->outbox, served->bind, message.peer.inner)
+		       ? 0
+		       : add_freed(merge, message.peer.inner, place);
+}
+
+static int keep_active(void *context, const struct kv *kv)
+{
+	struct merge *merge = context;
+	uint32_t active_s[RECORD_GROUP];
+	uint64_t epoch;
+	int error = record_open_active(
+		&merge->fleet->maker, kv->key, kv->value, kv->size, active_s, &epoch);
+
+	if (error < 0) {
+		ignore(merge, kv->key, why_not(error));
+		return 0;
+	}
+	return outbox_set_active(
+		merge->fleet->outbox, merge->served->bind, record_address(kv->key), active_s);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct freed_address *first = a, *second = b;
+
+	return (first->place > second->place) - (first->place < second->place);
+}
+
+/* In the order in which they were freed. */
+static int add_all_freed(struct merge *merge)
+{
+	int error = 0;
+
+	if (merge->n_freed > 0)
+		qsort(merge->freed, merge->n_freed, sizeof *merge->freed, compare_places);
+	for (size_t i = 0; i < merge->n_freed && error == 0; i++)
+		error = add_order(merge,
+			&(struct storing_message){.peer = {.bind = merge->served->bind,
+							  .inner = merge->freed[i].inner}},
+			STORING_FREE_ADDRESS);
+	return error;
+}
+
+static void pass_over(void *context, const struct storing_message *order)
+{
+	(void)context;
+	log_error("endpoint %s: the copy does not take what etcd has of %s",
+		ipv4_text(order->peer.bind).s, ipv4_text(order->peer.inner).s);
+}
+
+static int write_all(struct merge *merge)
+{
+	const struct fleet *fleet = merge->fleet;
+	int error = add_all_freed(merge);
+
+	if (error == 0 && !merge->keep)
+		error = outbox_empty(fleet->outbox, merge->served->bind);
+	if (error == 0 && merge->n > 0)
+		error = database_write(fleet->database, merge->orders, merge->n, pass_over, NULL);
+	return error;
+}
+
+static int read_all(struct merge *merge, enum record_kind kind, kv_fn *keep)
+{
+	const struct fleet *fleet = merge->fleet;
+
+	return kv_read(
+		fleet->etcd, record_prefix(fleet->name, kind, merge->served->bind).s, keep, merge);
+}
+
+int fleet_merge(struct fleet *fleet, const struct served *served, bool keep)
+{
+	struct merge merge = {.fleet = fleet, .served = served, .keep = keep};
+	int error = read_all(&merge, RECORD_PEER, keep_peer);
+
+	if (error == 0)
+		error = write_all(&merge);
+	if (error == 0)
+		error = read_all(&merge, RECORD_ACTIVE, keep_active);
+	if (merge.n_ignored > 0)
+		log_warning("endpoint %s: %zu records in etcd are ignored, the first is %s: %s",
+			ipv4_text(served->bind).s, merge.n_ignored, merge.ignored.s, merge.why);
+	free(merge.orders);
+	free(merge.freed);
+	return error;
+}

@@ -1,0 +1,143 @@
+/* Reads what etcd says of a fleet's addresses. Runs in the store's process. */
+#include "store/fleet_view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/etcd_kv.h"
+
+struct view_reading {
+	struct fleet_view *view;
+	const struct record_maker *maker;
+};
+
+static struct seen_address *find(const struct fleet_view *view, struct ipv4 bind)
+{
+	for (size_t i = 0; i < view->n; i++)
+		if (ipv4_equal(view->addresses[i].bind, bind))
+			return &view->addresses[i];
+	return NULL;
+}
+
+const struct seen_address *fleet_view_find(const struct fleet_view *view, struct ipv4 bind)
+{
+	return find(view, bind);
+}
+
+static struct seen_address *find_or_add(struct fleet_view *view, struct ipv4 bind)
+{
+	struct seen_address *seen = find(view, bind), *grown;
+
+	if (seen)
+		return seen;
+	grown = reallocarray(view->addresses, view->n + 1, sizeof *grown);
+	if (!grown)
+		return NULL;
+	view->addresses = grown;
+	grown[view->n] = (struct seen_address){.bind = bind};
+	return &grown[view->n++];
+}
+
+static void ignore(struct fleet_view *view, const struct kv *kv, int why)
+{
+	if (view->n_ignored++ > 0)
+		return;
+	strncpy(view->ignored.s, kv->key, sizeof view->ignored.s - 1);
+	view->why = why;
+}
+
+static int keep_holder(void *context, const struct kv *kv)
+{
+	struct view_reading *reading = context;
+	struct ipv4 bind = record_address(kv->key);
+	struct seen_address *seen;
+	int error;
+
+	if (bind.value == 0) {
+		ignore(reading->view, kv, -EBADMSG);
+		return 0;
+	}
+	seen = find_or_add(reading->view, bind);
+	if (!seen)
+		return -ENOMEM;
+	/* Also of one that does not open: it is replaced as it is. */
+	seen->holder_revision = kv->mod_revision;
+	error = record_open_holder(reading->maker, kv->key, kv->value, kv->size, &seen->holder);
+	if (error < 0) {
+		ignore(reading->view, kv, error);
+		seen->is_foreign = error == -ENOKEY;
+		return 0;
+	}
+	seen->size = kv->size;
+	memcpy(seen->value, kv->value, kv->size);
+	return 0;
+}
+
+static int keep_endpoint(void *context, const struct kv *kv)
+{
+	struct view_reading *reading = context;
+	struct stored_endpoint endpoint;
+	struct ipv4 bind = record_address(kv->key);
+	struct seen_address *seen = bind.value != 0 ? find_or_add(reading->view, bind) : NULL;
+	int error = record_open_endpoint(reading->maker, kv->key, kv->value, kv->size, &endpoint);
+
+	if (bind.value != 0 && !seen)
+		return -ENOMEM;
+	if (seen)
+		seen->endpoint_revision = kv->mod_revision;
+	if (error < 0) {
+		ignore(reading->view, kv, error);
+		if (seen)
+			seen->is_foreign |= error == -ENOKEY;
+		return 0;
+	}
+	seen->has_endpoint = true;
+	seen->endpoint = endpoint;
+	explicit_bzero(&endpoint, sizeof endpoint);
+	return 0;
+}
+
+int fleet_view_read(struct fleet_view *view, struct etcd *etcd, const struct record_maker *maker)
+{
+	struct view_reading reading = {view, maker};
+	const struct ipv4 all = {0};
+	int error;
+
+	fleet_view_free(view);
+	error = kv_read(
+		etcd, record_prefix(maker->fleet, RECORD_HOLDER, all).s, keep_holder, &reading);
+	if (error == 0)
+		error = kv_read(etcd, record_prefix(maker->fleet, RECORD_ENDPOINT, all).s,
+			keep_endpoint, &reading);
+	return error;
+}
+
+static bool is_of_both(const struct stored_endpoint *a, const struct stored_endpoint *b)
+{
+	const struct prefix first = {a->network, (uint8_t)a->length};
+	const struct prefix second = {b->network, (uint8_t)b->length};
+
+	return a->index == b->index || a->port == b->port || prefix_overlaps(first, second);
+}
+
+const struct seen_address *fleet_view_collision(
+	const struct fleet_view *view, const struct stored_endpoint *endpoint)
+{
+	for (size_t i = 0; i < view->n; i++) {
+		const struct seen_address *other = &view->addresses[i];
+
+		if (other->has_endpoint && !ipv4_equal(other->bind, endpoint->bind) &&
+			is_of_both(&other->endpoint, endpoint))
+			return other;
+	}
+	return NULL;
+}
+
+void fleet_view_free(struct fleet_view *view)
+{
+	if (view->addresses)
+		explicit_bzero(view->addresses, view->n * sizeof *view->addresses);
+	free(view->addresses);
+	*view = (struct fleet_view){0};
+}

@@ -1,0 +1,441 @@
+"""Hosts with a common store, in etcd: what one has promised another keeps; only who has the fleet's key reads
+or makes records; and an etcd that fails keeps nobody from a tunnel."""
+
+import base64
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import time
+
+import pytest
+
+from lab.etcd import Authority, Etcd, SlowWay, make_fleet_key
+from lab.server import Host
+from lab.tunnels import random_key
+from lib import wait
+
+BACK = 30
+CANNOT_WRITE = "cannot write to etcd"
+CANNOT_ASK = "etcd cannot be asked"
+PER_IP = "--wg-block-per-ip=/20"
+
+
+@pytest.fixture(scope="module", name="node")
+def fixture_node(world):
+    node = world.add_client()
+    yield node
+    world.remove(node)
+
+
+@pytest.fixture(scope="module", name="etcd")
+def fixture_etcd(node):
+    etcd = Etcd(node).start()
+    yield etcd
+    etcd.close()
+
+
+@pytest.fixture(name="slow_way")
+def fixture_slow_way(node):
+    """Returns a function that makes a way to an etcd on which every byte takes so many seconds: its address."""
+    made = []
+
+    def make(etcd, seconds):
+        made.append(SlowWay(node, etcd.members[0], seconds))
+        return made[-1].address
+    yield make
+    for way in made:
+        way.close()
+
+
+numbers = itertools.count()
+
+
+@pytest.fixture(name="fleet")
+def fixture_fleet(etcd, options, tmp_path):
+    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
+
+
+class Fleet:
+    """A name in an etcd, and a key."""
+
+    def __init__(self, etcd, key, name=None):
+        self.etcd, self.key = etcd, key
+        self.name = name or f"fleet-{next(numbers)}"
+
+    def arguments(self, more="", store=None):
+        return f"--store={store or self.etcd.store(self.name)} --fleet-key={self.key} {PER_IP} {more}"
+
+    def start(self, host, more="", store=None, **kwargs):
+        return host.start(self.arguments(more, store), **kwargs)
+
+    def records(self, kind):
+        return self.etcd.records(f"/vprox/{self.name}/{kind}/")
+
+    def wait_for_peers(self, n):
+        def are_there():
+            # While it has no leader it refuses.
+            with contextlib.suppress(OSError):
+                return len(self.records("peer")) == n
+        wait.until(are_there, BACK, f"{n} peers in etcd")
+
+
+@pytest.fixture(name="other_host")
+def fixture_other_host(world, options):
+    host = Host(world, options)
+    yield host
+    host.close()
+
+
+def move_address(host, other):
+    """The address of a host, whose server is gone, is the other's from now on."""
+    world = host.world
+    host.ns.run(f"ip addr del {host.address}/32 dev wan0")
+    other.ns.run(f"ip addr add {host.address}/32 dev wan0")
+    world.internet.ip(f"route replace {host.address}/32 dev {other.node.name}")
+
+
+def ask_for(host, client, keys, address=None):
+    api = host.api(client, address)
+    return {key: api.connect(key).inner for key in keys}
+
+
+def reboot(host):
+    """Everything goes but the disk."""
+    server = host.servers[-1]
+    server.expect("vprox. has vanished")
+    for pid in host.device_processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for name in host.links():
+        if name.startswith(("vprox", "vp0-")):
+            host.ns.try_run(f"ip link del {name}")
+    host.ns.run("nft flush ruleset")
+    wait.until(lambda: not host.device_processes(), what="the devices are gone")
+    for left in (host.state / "run").iterdir():
+        if left.name != "wireguard":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def write_peers(host, n):
+    """As if a server with a store of its own had promised them."""
+    with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database, database:
+        now = int(time.time())
+        database.executemany(
+            "INSERT INTO peer VALUES (?, ?, 'wireguard', ?, NULL, NULL, 0, ?, ?, '')",
+            [(host.address, f"10.100.{i // 256}.{i % 256}", random_key(), now, now) for i in range(2, n + 2)])
+
+
+def server_key(host, client, address=None):
+    return host.api(client, address).connect(random_key()).json["ServerPublicKey"]
+
+
+def test_a_grant_is_in_etcd_before_it_is_answered(host, client, fleet):
+    fleet.start(host, "--store-wait=30s")
+    api = host.api(client)
+    for n in range(1, 4):
+        inner = api.connect(random_key()).inner
+        assert len(fleet.records("peer")) == n
+        assert f"/vprox/{fleet.name}/peer/{host.address}/{inner}" in fleet.records("peer")
+
+
+def test_what_one_host_promised_another_keeps(host, other_host, client, fleet):
+    """The same inner addresses, the same key, and what was freed last comes last."""
+    server = fleet.start(host, "--store-wait=30s")
+    api = host.api(client)
+    keys = [random_key() for _ in range(10)]
+    before = ask_for(host, client, keys)
+    for key in keys[:3]:
+        assert api.disconnect(key).status == 200
+    public_key = server_key(host, client)
+    server.kill()
+    move_address(host, other_host)
+    fleet.start(other_host, ips=[host.address])
+    after = ask_for(other_host, client, reversed(keys[3:]), host.address)
+    assert after == {key: before[key] for key in keys[3:]}
+    assert server_key(other_host, client, host.address) == public_key
+    # Those that were freed are not given out as long as there are others.
+    new = ask_for(other_host, client, [random_key()], host.address)
+    assert not set(new.values()) & set(before.values())
+
+
+def test_a_host_whose_address_another_has_claimed_changes_nothing(host, other_host, client, fleet):
+    """It is told who has it, and goes on to give tunnels, which nobody is promised."""
+    server = fleet.start(host, expected=["has claimed it"])
+    ask_for(host, client, [random_key() for _ in range(3)])
+    fleet.wait_for_peers(3)
+    fleet.start(other_host, ips=[host.address])
+    wait.until(lambda: len(fleet.records("peer")) == 3, BACK)
+    before = fleet.records("peer")
+    ask_for(host, client, [random_key()])
+    assert server.logged(f"{host.address}: host .* has claimed it", BACK)
+    ask_for(host, client, [random_key()])
+    assert server.stores()
+    # All that has come since is of the other one, who seals it anew.
+    assert set(fleet.records("peer")) == set(before)
+
+
+def test_endpoints_of_a_fleet_have_different_numbers(host, other_host, client, fleet):
+    fleet.start(host, ips=[host.address, host.second])
+    fleet.start(other_host)
+    assert len(fleet.records("number")) == 3
+    first = [ask_for(host, client, [random_key()], address) for address in (host.address, host.second)]
+    other = ask_for(other_host, client, [random_key()])
+    thirds = {int(next(iter(given.values())).split(".")[2]) // 16 for given in [*first, other]}
+    assert len(thirds) == 3
+    fleet.wait_for_peers(3)
+
+
+def test_a_host_that_joins_brings_its_clients(host, client, fleet):
+    server = host.start(PER_IP)
+    keys = [random_key() for _ in range(5)]
+    before = ask_for(host, client, keys)
+    server.kill()
+    fleet.start(host)
+    fleet.wait_for_peers(5)
+    assert ask_for(host, client, keys) == before
+
+
+def test_a_host_that_joins_with_what_is_anothers_does_not_start(host, other_host, client, fleet):
+    other_host.start(PER_IP).stop()
+    fleet.start(host)
+    wait.until(lambda: fleet.records("number"), BACK)
+    server = other_host.launch(fleet.arguments(), expected=["belongs to"])
+    assert server.wait() == 1
+    assert server.logged(rf"{other_host.address}: number 0, block 10.100.0.0/20 belongs to {host.address}")
+
+
+def test_etcd_learns_of_no_client(host, client, fleet):
+    server = fleet.start(host, "--store-wait=30s")
+    keys = [random_key() for _ in range(3)]
+    ask_for(host, client, keys)
+    held = repr(sorted(fleet.etcd.records(f"/vprox/{fleet.name}/").items())).encode()
+    raw = b"".join(fleet.etcd.records(f"/vprox/{fleet.name}/").values())
+    for secret in [*keys, server_key(host, client)]:
+        assert secret.encode() not in held and base64.b64decode(secret) not in raw
+    assert client.address.encode() not in held
+    sizes = {len(value) for value in fleet.records("peer").values()}
+    assert len(sizes) == 1
+    server.stop()
+
+
+def test_records_that_cannot_be_are_ignored_and_named(host, other_host, client, fleet):
+    """Garbage, another client's record under a client's name and under nobody's, and one that is older than what
+    holds: they bring no client back, and take no other one's address."""
+    server = fleet.start(host, "--store-wait=30s")
+    keys = [random_key() for _ in range(4)]
+    before = ask_for(host, client, keys)
+    prefix = f"/vprox/{fleet.name}/peer/{host.address}/"
+    old = fleet.records("peer")
+    server.kill()
+    # Sealed anew by the next holder: what there was before is older than its floor.
+    server = fleet.start(host)
+    assert server.logged("all records in etcd are of epoch 2", BACK)
+    server.kill()
+    now = fleet.records("peer")
+    names = [prefix + before[key] for key in keys]
+    fleet.etcd.put(names[0], "garbage")
+    fleet.etcd.put(names[1], now[names[2]])
+    fleet.etcd.put(names[3], old[names[3]])
+    fleet.etcd.put(prefix + "10.100.0.99", now[names[2]])
+    move_address(host, other_host)
+    other = fleet.start(other_host, ips=[host.address])
+    assert other.logged(rf"{host.address}: 4 records in etcd are ignored, the first is {prefix}")
+    known = dict(zip(names, keys))[names[2]]
+    assert ask_for(other_host, client, [known], host.address) == {known: before[known]}
+
+
+def test_another_fleet_in_the_same_etcd_is_not_touched(host, other_host, client, fleet, etcd):
+    stranger = Fleet(etcd, fleet.key, fleet.name + "-b")
+    fleet.start(host)
+    ask_for(host, client, [random_key()])
+    fleet.wait_for_peers(1)
+    before = etcd.records(f"/vprox/{fleet.name}/")
+    stranger.start(other_host)
+    ask_for(other_host, client, [random_key()])
+    stranger.wait_for_peers(1)
+    assert etcd.records(f"/vprox/{fleet.name}/") == before
+    # The numbers of one are not the other's.
+    assert set(stranger.records("number")) == {f"/vprox/{stranger.name}/number/0"}
+
+
+def test_a_host_with_another_key_reads_nothing(host, other_host, client, fleet, options, tmp_path):
+    server = fleet.start(host)
+    key = random_key()
+    ask_for(host, client, [key])
+    fleet.wait_for_peers(1)
+    server.kill()
+    before = fleet.records("peer")
+    move_address(host, other_host)
+    (tmp_path / "other").mkdir()
+    stranger = Fleet(fleet.etcd, make_fleet_key(options.vprox, tmp_path / "other"), fleet.name)
+    server = stranger.start(other_host, ips=[host.address], expected=[CANNOT_ASK, "could not be stored"])
+    assert server.logged("records are ignored, the first is .*: it is sealed under another key")
+    assert server.logged("etcd cannot be asked, .*: what is there is sealed under another key", BACK)
+    # It is another's: nothing of it is changed.
+    assert ask_for(other_host, client, [key], host.address)
+    assert fleet.records("peer") == before
+    server.kill()
+
+
+# An etcd that fails
+
+
+@pytest.fixture(name="own_etcd")
+def fixture_own_etcd(node):
+    """Returns a function that starts one for this test alone."""
+    made = []
+
+    def start(*args, **kwargs):
+        made.append(Etcd(node, *args, **kwargs))
+        return made[-1].start()
+    yield start
+    for etcd in made:
+        etcd.close()
+
+
+@pytest.fixture(name="own_fleet")
+def fixture_own_fleet(own_etcd, options, tmp_path):
+    def start(*args, **kwargs):
+        return Fleet(own_etcd(*args, **kwargs), make_fleet_key(options.vprox, tmp_path))
+    return start
+
+
+def test_a_start_without_etcd_keeps_what_it_held_last_and_catches_up(own_fleet, host, client):
+    fleet = own_fleet()
+    server = fleet.start(host, "--store-wait=30s")
+    keys = [random_key() for _ in range(5)]
+    before = ask_for(host, client, keys)
+    server.kill()
+    fleet.etcd.kill()
+    reboot(host)
+    server = fleet.start(host, "--reap-interval=1h", expected=[CANNOT_ASK])
+    assert ask_for(host, client, reversed(keys)) == before
+    more = ask_for(host, client, [random_key() for _ in range(3)])
+    fleet.etcd.start()
+    assert server.logged("etcd can be written again", BACK)
+    fleet.wait_for_peers(8)
+    assert {name.rsplit("/")[-1] for name in fleet.records("peer")} == {*before.values(), *more.values()}
+
+
+def test_while_etcd_is_down_clients_get_tunnels_and_it_catches_up(own_fleet, host, client):
+    fleet = own_fleet()
+    server = fleet.start(host, expected=[CANNOT_WRITE])
+    api = host.api(client)
+    first, *keys = [random_key() for _ in range(20)]
+    ask_for(host, client, [first])
+    fleet.wait_for_peers(1)
+    fleet.etcd.kill()
+    given = ask_for(host, client, keys)
+    assert api.disconnect(first).status == 200
+    assert server.logged(CANNOT_WRITE, BACK)
+    assert len(re.findall(CANNOT_WRITE, server.log)) == 1
+    fleet.etcd.start()
+    assert server.logged("etcd can be written again", BACK)
+    fleet.wait_for_peers(20)
+    wait.until(lambda: "0 changes" in host.run("show")[1] or " up" in host.run("show")[1], BACK)
+    assert set(given.values()) <= {name.rsplit("/")[-1] for name in fleet.records("peer")}
+
+
+def test_the_death_of_etcds_leader_is_a_pause(own_fleet, host, client):
+    fleet = own_fleet(3)
+    server = fleet.start(host, expected=[CANNOT_WRITE])
+    leader = wait.until(fleet.etcd.leader, BACK)
+    ask_for(host, client, [random_key()])
+    leader.kill()
+    given = ask_for(host, client, [random_key() for _ in range(10)])
+    fleet.wait_for_peers(11)
+    assert server.stores() and len(given) == 10
+
+
+def test_a_slow_etcd_keeps_nobody_waiting(own_fleet, slow_way, host, client):
+    fleet = own_fleet()
+    way = slow_way(fleet.etcd, 0.5)
+    fleet.start(host, store=f"etcd://{way}/{fleet.name}")
+    begin = time.monotonic()
+    given = ask_for(host, client, [random_key() for _ in range(10)])
+    # Each by itself would be a second.
+    assert time.monotonic() - begin < 10
+    fleet.wait_for_peers(10)
+    assert len(given) == 10
+
+
+def test_an_etcd_without_room_keeps_nobody_from_a_tunnel(own_fleet, host, client):
+    fleet = own_fleet(options=["--quota-backend-bytes=65536"])
+    with contextlib.suppress(OSError):
+        for n in range(100):
+            fleet.etcd.put(f"/stuffing/{n}", "x" * 4096)
+    server = fleet.start(host, expected=[CANNOT_WRITE])
+    assert len(ask_for(host, client, [random_key() for _ in range(3)])) == 3
+    assert server.logged(f"{CANNOT_WRITE}.*database space exceeded", BACK)
+    server.expect("could not be stored")
+    server.kill()
+
+
+@pytest.fixture(name="tls")
+def fixture_tls(tmp_path, node):
+    """A folder with certificates for etcd, and for a host."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    Authority(folder).issue("etcd", node.address).issue("host", "192.0.2.1")
+    return folder
+
+
+def with_password(folder, password):
+    (folder / "password").write_text(password + "\n")
+    return f"--etcd-ca={folder}/ca.pem --etcd-user=vprox --etcd-password-file={folder}/password"
+
+
+def test_with_a_password_and_tokens_that_expire(own_fleet, host, client, tls):
+    """Of the names in etcd the user may read and write those of the fleet alone."""
+    fleet = own_fleet(options=["--auth-token-ttl=1"], tls=tls)
+    fleet.etcd.ask_for_passwords(fleet.name, "vprox", "secret")
+    fleet.start(host, with_password(tls, "secret") + " --store-wait=30s")
+    ask_for(host, client, [random_key()])
+    time.sleep(3)  # the token is none any more, unless somebody uses it
+    ask_for(host, client, [random_key()])
+    fleet.etcd.authenticate()
+    assert len(fleet.records("peer")) == 2
+
+
+def test_with_a_wrong_password_clients_get_tunnels(own_fleet, host, client, tls):
+    fleet = own_fleet(tls=tls)
+    fleet.etcd.ask_for_passwords(fleet.name, "vprox", "secret")
+    server = fleet.start(host, with_password(tls, "wrong"), expected=[CANNOT_ASK, "could not be stored"])
+    assert server.logged("etcd cannot be asked, .*authentication failed, invalid user ID or password")
+    assert ask_for(host, client, [random_key()])
+    assert "wrong" not in server.log
+    server.kill()
+
+
+def test_hosts_that_etcd_knows_by_a_certificate(own_fleet, host, client, tls):
+    fleet = own_fleet(options=["--client-cert-auth", "--trusted-ca-file", tls / "ca.pem"], tls=tls)
+    fleet.start(host, f"--etcd-ca={tls}/ca.pem --etcd-cert={tls}/host.pem --etcd-key={tls}/host.key --store-wait=30s")
+    ask_for(host, client, [random_key()])
+    assert len(fleet.records("peer")) == 1
+
+
+def test_an_etcd_whose_certificate_has_expired_learns_nothing(own_fleet, host, client, tls, node):
+    """Neither the password nor a record."""
+    Authority(tls).issue("etcd", node.address, days=-1)
+    fleet = own_fleet(tls=tls)
+    server = fleet.start(host, with_password(tls, "secret"), expected=[CANNOT_ASK, "could not be stored"])
+    assert server.logged("etcd cannot be asked, .*certificate")
+    assert ask_for(host, client, [random_key()])
+    assert not fleet.records("")
+    server.kill()
+
+
+def test_thousands_of_peers_are_read_in_pages(host, other_host, client, fleet):
+    """More than a page has, and more than a transaction takes."""
+    n = 1500
+    host.start(PER_IP).stop(signal.SIGTERM)
+    write_peers(host, n)
+    server = fleet.start(host, "--idle-timeout=1h --connect-grace=1h --reap-interval=1h")
+    fleet.wait_for_peers(n)
+    server.kill()
+    other = fleet.start(other_host, "--idle-timeout=1h --connect-grace=1h --reap-interval=1h", ips=[host.address])
+    assert other.logged(f"{n} peers that were not there any more have their tunnels again")
