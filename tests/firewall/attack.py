@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import socket
 
-from conftest import INTERNET, SERVER
+from conftest import INTERNET
 from lib.capture import Capture
 from lib.netns import enter
 from lib.packets import ECHO_REPLY, ICMP, icmp_echo, ipv4

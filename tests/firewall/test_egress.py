@@ -16,7 +16,7 @@ from conftest import INTERNET, SERVER, Tool, run_tool, sh
 from lib.capture import Capture
 from lib.netns import enter
 from lib.packets import (ACK, ICMP, IPIP, RST, SYN, TCP, TIME_EXCEEDED, UDP, UNREACHABLE, checksum,
-                         icmp_echo, ipv4, tcp, udp)
+                         ipv4, tcp, udp)
 
 FRAGMENTATION_NEEDED, ADMIN_PROHIBITED = 4, 13
 LAN = "192.0.2.1"  # the server's own address on its other network

@@ -1,7 +1,6 @@
 """The bind address, policy rules and settings of the host, in a namespace."""
 
 import json
-import time
 
 import pytest
 from conftest import SERVER, Tool, sh

@@ -14,7 +14,7 @@ import time
 import pytest
 
 import harness
-from harness import SANITIZER, Endpoint, chunked, client_hello, head, parse_answer, post, read_answer, read_to_end, wrap
+from harness import SANITIZER, Endpoint, chunked, client_hello, head, post, read_answer, read_to_end, wrap
 
 KEY = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="  # 32 bytes of 1
 SERVER_KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="  # harness.SERVER_KEY

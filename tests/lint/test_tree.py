@@ -46,6 +46,14 @@ def test_every_python_file_can_be_parsed():
         ast.parse(file.read_text(), str(file))
 
 
+def test_every_name_in_a_python_file_is_known():
+    """Where one change removes an import and another one begins to use it, both pass by themselves."""
+    done = subprocess.run(["pyflakes3", *files("*.py"), *scripts("python3")], check=False, text=True,
+                          capture_output=True)
+    assert done.returncode in (0, 1) and not done.stderr, done.stderr
+    assert [line for line in done.stdout.splitlines() if "undefined name" in line] == []
+
+
 def test_every_shell_script_can_be_parsed():
     for shell in "bash", "sh":
         for file in scripts(f"bin/{shell}"):

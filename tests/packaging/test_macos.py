@@ -2,7 +2,6 @@
 not: they write down how they were called, and remember what interfaces and rules there are."""
 
 import http.server
-import os
 import pathlib
 import re
 import shutil
