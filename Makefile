@@ -11,7 +11,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps check test demo guest-kernel sanitized tsan fuzz bench bench-device bench-store check-format \
+.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store check-format \
 	format lint install uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
@@ -29,6 +29,11 @@ check: all ## run what is done in a minute: unit tests, the linter, the gate's t
 test: deps ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+
+kill-storm: all ## kill a server's processes 300 times, on quiet and on busy cores (as root)
+	@for busy in 0 4; do KILL_STORM_KILLS=300 KILL_STORM_BUSY=$$busy $(PYTHON) -m pytest -q -s \
+		-p no:cacheprovider tests/e2e/test_kill_storm.py --plane=embedded \
+		--vprox=$(BUILD)/vprox || exit; done
 
 demo: deps ## show the main job, in network namespaces (as root)
 	@$(MAKE) --no-print-directory all

@@ -6,11 +6,11 @@ import os
 import random
 import re
 import signal
-import threading
 import time
 
 import pytest
 
+from lab.storm import Storm
 from lab.tunnels import random_key
 from lib import wait
 
@@ -21,64 +21,6 @@ ROUNDS = int(os.environ.get("STORM_ROUNDS", "6"))
 STORM_SECONDS = 1.5
 BACK = 60
 NEW = 5  # clients that come last, and must find addresses that nobody has
-
-
-class Storm:
-    """Clients that ask for new tunnels and for their old ones, until they are told to stop. What
-    each was last granted is kept, and every answer that differs from it is counted."""
-
-    def __init__(self, host, nodes):
-        self.host = host
-        self.nodes = nodes
-        self.granted = {}  # public key, or outer address, to inner address
-        self.moved = []
-        self.lock = threading.Lock()
-
-    def record(self, who, response):
-        if response.status != 200:
-            return
-        with self.lock:
-            before = self.granted.get(who)
-            self.granted[who] = response.inner
-            if before not in (None, response.inner):
-                self.moved.append((who, before, response.inner))
-
-    def ask(self, node, who):
-        api = self.host.api(node)
-        self.record(who, api.connect_ipip(timeout=BACK) if who == node.address
-                    else api.connect(who, timeout=BACK))
-
-    def blow(self, node, seed, over):
-        dice = random.Random(seed)
-        keys = []
-        while not over.is_set():
-            if dice.random() < 0.5 or not keys:
-                keys.append(random_key())
-                who = keys[-1]
-            else:
-                who = dice.choice([*keys, node.address])
-            try:
-                self.ask(node, who)
-            except (OSError, AssertionError):
-                time.sleep(0.02)  # the server is gone, or went amid its answer
-
-    def during(self, seed, what):
-        over = threading.Event()
-        threads = [threading.Thread(target=self.blow, args=(node, seed * 100 + n, over))
-                   for n, node in enumerate(self.nodes)]
-        for thread in threads:
-            thread.start()
-        try:
-            return what()
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-
-    def all_ask_again(self):
-        owners = {node.address: node for node in self.nodes}
-        for who in list(self.granted):
-            self.ask(owners.get(who, self.nodes[0]), who)
 
 
 def kill_device(host):
