@@ -14,5 +14,6 @@ struct failure_log {
 
 void failure_log_say(struct failure_log *failures, const char *text);
 /* Of an address that the server assigned and this host cannot have. */
-void failure_log_address(struct failure_log *failures, const struct tunnel *tunnel, const char *why);
+void failure_log_address(
+	struct failure_log *failures, const struct tunnel *tunnel, const char *why);
 void failure_log_forget(struct failure_log *failures);

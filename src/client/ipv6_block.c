@@ -41,8 +41,7 @@ int ipv6_block_clear(struct netlink *netlink, uint32_t priority)
 	for (uint32_t i = 0; i < IPV6_BLOCK_RULES; i++) {
 		int error = rule_ipv6_delete(netlink, priority + i, CLIENT_PROTOCOL);
 
-		if (error < 0 && error != -ENOENT && error != -EAFNOSUPPORT &&
-			error != -EOPNOTSUPP)
+		if (error < 0 && error != -ENOENT && error != -EAFNOSUPPORT && error != -EOPNOTSUPP)
 			result = error;
 	}
 	return result;

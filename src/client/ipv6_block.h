@@ -1,7 +1,8 @@
 /*
- * IPv6 beside a tunnel that takes all of IPv4: none, but what stays on a link. Policy rules say that
- * no other destination can be reached, so that programs fall back to IPv4 at once. Loopback and
- * multicast are in the kernel's local table, which comes first; neighbour discovery asks no rule.
+ * IPv6 beside a tunnel that takes all of IPv4: none, but what stays on a link. Policy rules say
+ * that no other destination can be reached, so that programs fall back to IPv4 at once. Loopback
+ * and multicast are in the kernel's local table, which comes first; neighbour discovery asks no
+ * rule.
  */
 #pragma once
 

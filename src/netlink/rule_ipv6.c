@@ -18,8 +18,7 @@ int rule_ipv6_add(struct netlink *netlink, const struct rule_ipv6 *rule)
 	struct fib_rule_hdr *header;
 
 	netlink_request_init(&request);
-	header = netlink_add(
-		&request, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, sizeof *header);
+	header = netlink_add(&request, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, sizeof *header);
 	header->family = AF_INET6;
 	header->dst_len = rule->to_length;
 	header->action = rule->action;

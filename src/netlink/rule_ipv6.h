@@ -15,7 +15,8 @@ struct rule_ipv6 {
 	uint8_t protocol; /* RTPROT_...: who added it */
 };
 
-/* -EEXIST if the same rule with the same priority is there; -EAFNOSUPPORT if the kernel has no IPv6.
+/* -EEXIST if the same rule with the same priority is there; -EAFNOSUPPORT if the kernel has no
+ * IPv6.
  */
 int rule_ipv6_add(struct netlink *netlink, const struct rule_ipv6 *rule);
 /* The first one with this priority and protocol. -ENOENT if there is none. */

@@ -396,6 +396,24 @@ def test_a_file_that_a_newer_version_made_is_kept(host, client):
         assert database.execute("SELECT count(*) FROM peer").fetchone() == (1,)
 
 
+def test_a_file_that_an_older_version_made_is_brought_up_to_date_with_all_that_is_in_it(host, client):
+    host.start()
+    key = random_key()
+    before = host.api(client).connect(key).json
+    reboot(host)
+    with edited(host) as database:
+        # As version 1 had it; all later versions have added columns alone.
+        database.execute("ALTER TABLE endpoint DROP COLUMN handshake_floor")
+        database.execute("PRAGMA user_version = 1")
+    host.start()
+    assert list(host.holders().values()) == [key]
+    after = host.api(client).connect(key).json
+    assert (after["AssignedAddr"], after["ServerPublicKey"]) == \
+        (before["AssignedAddr"], before["ServerPublicKey"])
+    assert stored(host, "PRAGMA user_version") > [(1,)]
+    assert not list(folder(host).glob("*damaged*"))
+
+
 @pytest.mark.sanitize
 def test_rows_that_make_no_sense_are_ignored(host, client):
     host.start()
