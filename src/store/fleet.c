@@ -498,6 +498,9 @@ static int send_of(struct fleet *fleet, struct served *served, bool *is_stored, 
 		if (entries[n - 1].is_urgent)
 			*is_stored = false;
 	}
+	/* What comes after the peers is not to wait until something changes. */
+	if (n > 0 && (served->is_changed || served->holder.floor < served->holder.epoch))
+		*more = true;
 	if (n > 0)
 		return send_peers(fleet, served, entries, (size_t)n);
 	if (served->is_changed)
