@@ -19,6 +19,7 @@
 
 enum {
 	LOAD_MS = 10000, /* 50,000 peers take well under a second */
+	LOAD_FLEET_MS = 50000, /* from etcd; the store itself waits for less */
 };
 
 _Static_assert((int)STORE_MOST_SERVED == (int)MAX_BINDS, "room for each address of a server");
@@ -122,7 +123,8 @@ static void keep_record(void *context, const struct storing_message *record)
 
 static int load(struct store_setup *setup)
 {
-	int error = store_link_load(setup->link, LOAD_MS, keep_record, setup);
+	int error = store_link_load(setup->link,
+		setup->config->store == STORE_ETCD ? LOAD_FLEET_MS : LOAD_MS, keep_record, setup);
 
 	if (error == -EEXIST)
 		return error;

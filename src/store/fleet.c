@@ -14,7 +14,8 @@
 #include "store/outbox.h"
 
 enum {
-	JOIN_MS = 7000, /* the broker waits a little longer for the copy */
+	JOIN_MS = 7000, /* at the start, for its first answer; the broker waits longer */
+	READ_MS = 30000, /* for all there is, from one that answers */
 	RETRY_MS = 1000,
 	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
 	/* With the comparison, and the endpoint's own record, they are one transaction. */
@@ -277,6 +278,10 @@ static int claim_all(struct fleet *fleet, bool is_joining)
 {
 	bool collides = false;
 	int error = read_view(fleet);
+
+	/* It is there: what it has is worth more time than a copy that may be older. */
+	if (error == 0 && is_joining)
+		etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + READ_MS);
 
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
 		if (fleet->served[i].state != SERVED_UNCLAIMED)
