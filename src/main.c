@@ -34,6 +34,7 @@ static const struct {
 } processes[] = {
 	{"gate", cmd_gate_main},
 	{"signer", cmd_signer_main},
+	{"holder", cmd_holder_main},
 	{"request", cmd_request_main},
 };
 

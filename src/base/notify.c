@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "base/log.h"
 
 int notify_open(void)
@@ -40,6 +41,11 @@ void notify_send(int fd, const char *state)
 {
 	if (send(fd, state, strlen(state), MSG_NOSIGNAL) < 0)
 		log_warning("cannot notify the service manager: %m");
+}
+
+int notify_send_descriptor(int fd, const char *state, int descriptor)
+{
+	return descriptor_send(fd, state, strlen(state), descriptor, 0);
 }
 
 void notify_service_manager(const char *state)

@@ -9,3 +9,9 @@ void notify_service_manager(const char *state);
  * The second sends a state to it. */
 int notify_open(void);
 void notify_send(int fd, const char *state);
+
+/*
+ * With a copy of a descriptor, which stays the caller's: FDSTORE=1 has the service manager keep it,
+ * over the process's end, and give it to the next one. Returns 0 or -errno.
+ */
+int notify_send_descriptor(int fd, const char *state, int descriptor);

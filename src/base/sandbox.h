@@ -35,6 +35,10 @@ int sandbox_filter_calls(int descriptors_socket);
  * connection and changes none, and passes no descriptors on, but is given some over this socket. */
 int sandbox_filter_calls_of_signer(int descriptors_socket);
 
+/* Likewise for the holder of listening sockets, which waits with poll: it accepts whoever asks for
+ * them, is given descriptors and passes them on, and asks the kernel who somebody is. */
+int sandbox_filter_calls_of_holder(void);
+
 /* Likewise for the store, which waits with poll: besides, it has its files, which it opens, locks,
  * maps and renames as its user may. */
 int sandbox_filter_calls_of_store(void);

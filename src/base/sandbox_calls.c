@@ -257,6 +257,26 @@ int sandbox_filter_calls_of_signer(int descriptors_socket)
 	return filter ? load(filter, allow_descriptors_from(filter, descriptors_socket)) : -ENOMEM;
 }
 
+/* Other servers come and go: any socket it has may be theirs. */
+static int add_holder_rules(scmp_filter_ctx filter)
+{
+	const struct filter_rule rules[] = {
+		{SCMP_SYS(accept4), 1, {FILTER_IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
+		{SCMP_SYS(getsockopt), 2, {FILTER_IS(1, SOL_SOCKET), FILTER_IS(2, SO_PEERCRED)}},
+		{SCMP_SYS(recvmsg)},
+		{SCMP_SYS(sendmsg), 1, {FILTER_IS(2, SANDBOX_PASS_ON_FLAGS)}},
+	};
+
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
+}
+
+int sandbox_filter_calls_of_holder(void)
+{
+	scmp_filter_ctx filter = new_filter();
+
+	return filter ? load(filter, add_holder_rules(filter)) : -ENOMEM;
+}
+
 int sandbox_filter_calls_of_store(void)
 {
 	scmp_filter_ctx filter = new_filter();

@@ -83,3 +83,4 @@ extern const struct command command_show;
 int cmd_request_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);
 int cmd_signer_main(int argc, char **argv);
+int cmd_holder_main(int argc, char **argv);

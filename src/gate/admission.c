@@ -58,21 +58,24 @@ void admission_admit(struct connection_set *set, int fd, const struct client_add
 	}
 }
 
-static void close_idle(struct connection_set *set)
+void admission_close_idle(struct connection_set *set, bool in_line_too)
 {
 	struct connection *next;
 
 	for (struct connection *connection = TAILQ_FIRST(&set->unanswered); connection;
 		connection = next) {
 		next = TAILQ_NEXT(connection, list);
-		if (connection_is_idle(connection))
+		if (connection_is_idle(connection) &&
+			(in_line_too || connection->phase != PHASE_WAITING))
 			connection_close(connection);
 	}
 }
 
-void admission_drain(struct connection_set *set)
+void admission_drain(struct connection_set *set, bool serves)
 {
-	close_idle(set);
+	set->refuses = !serves;
+	if (!serves)
+		admission_close_idle(set, true);
 	set->draining = true;
 	if (set->count == 0)
 		set->emptied(set->context);

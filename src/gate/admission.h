@@ -15,8 +15,13 @@ void admission_admit(struct connection_set *set, int fd, const struct client_add
  * oldest that does not wait for the broker. False if there is none. */
 bool admission_evict(struct connection_set *set);
 
-/* Closes the idle ones, and calls emptied() as soon as there are none, which may be now. */
-void admission_drain(struct connection_set *set);
+/* No connection will come any more. Calls emptied() as soon as there is none, which may be now.
+ * Those that are there are served; else idle ones are closed, and requests refused. */
+void admission_drain(struct connection_set *set, bool serves);
+
+/* Closes those that have sent no byte of a request; in_line_too: also if they wait for the turn of
+ * their handshake. */
+void admission_close_idle(struct connection_set *set, bool in_line_too);
 
 /* Closes all connections, without calling emptied(). */
 void admission_close_all(struct connection_set *set);

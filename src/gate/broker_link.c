@@ -127,8 +127,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 			return;
 		if (error < 0)
 			end(link, error);
-		else if (reply.kind == IPC_DRAIN)
-			link->events.drain(link->events.context);
+		else if (reply.kind == IPC_DRAIN || reply.kind == IPC_HAND_OVER)
+			link->events.drain(link->events.context, reply.kind == IPC_HAND_OVER);
 		else if (reply.kind == IPC_SIGNER)
 			link->events.signer(link->events.context, descriptor);
 		else

@@ -27,7 +27,7 @@ struct broker_call {
 
 struct broker_events {
 	/* The broker wants this gate to finish. */
-	void (*drain)(void *context);
+	void (*drain)(void *context, bool hand_over);
 	/* There is a signer: a socket to it, which is the callee's. */
 	void (*signer)(void *context, int fd);
 	/* It is gone, or what it sends does not decode: a negative errno. Nothing comes after this.

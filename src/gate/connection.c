@@ -325,7 +325,7 @@ static enum need advance_reading(struct connection *connection)
 		connection_set_enter(connection, PHASE_HELD);
 		return NEED_TURN;
 	}
-	need = tls_http_read(connection->tls_http, connection->set->draining);
+	need = tls_http_read(connection->tls_http, connection->set->refuses);
 	if (need == NEED_NOTHING)
 		return answer_request(connection);
 	give_place_back(connection);

@@ -24,7 +24,7 @@ static struct connection_list *list_of(struct connection_set *set, enum connecti
 
 int connection_set_init(struct connection_set *set)
 {
-	set->draining = false;
+	set->draining = set->refuses = false;
 	set->count = set->peak = 0;
 	set->crowded = set->late = (struct log_limit){0};
 	set->too_many = set->unauthorized = (struct source_log_limit){0};

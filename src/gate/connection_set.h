@@ -72,7 +72,8 @@ struct connection_set {
 	void (*emptied)(void *context); /* the last connection is gone while draining */
 	void *context;
 
-	bool draining;
+	bool draining; /* no connection will come any more */
+	bool refuses; /* requests that come now */
 	unsigned int count;
 	struct sources sources;
 	struct handshake_queue handshakes;

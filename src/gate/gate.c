@@ -28,6 +28,7 @@ enum {
 	CALLBACKS_AT_ONCE = 16, /* before the broker's answers have their turn again */
 	FEWEST_REQUESTS = 16, /* with the broker at a time, however many gates there are */
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
+	SILENCE_MS = 1000, /* of it, where others are to go on: for who has said nothing yet */
 };
 
 struct gate_process {
@@ -40,6 +41,7 @@ struct gate_process {
 	struct connection_set connections;
 	bool has_connections; /* connections is set up */
 	struct event *drained; /* the end of the time to drain */
+	struct event *silence; /* the end of that for who says nothing */
 	struct event *log_timer;
 	bool is_over;
 	int exit_status;
@@ -68,9 +70,18 @@ static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
 	finish(gate, EXIT_SUCCESS);
 }
 
-static void on_drain(void *context)
+static void on_silence(evutil_socket_t fd, short what, void *context)
 {
-	static const struct timeval limit = {DRAIN_MS / 1000, 0};
+	struct gate_process *gate = context;
+
+	(void)fd;
+	(void)what;
+	admission_close_idle(&gate->connections, false);
+}
+
+static void on_drain(void *context, bool hand_over)
+{
+	static const struct timeval limit = {DRAIN_MS / 1000, 0}, silence = {SILENCE_MS / 1000, 0};
 	struct gate_process *gate = context;
 
 	if (gate->connections.draining)
@@ -79,7 +90,9 @@ static void on_drain(void *context)
 	gate->acceptor = NULL;
 	log_debug("draining: %u connections", gate->connections.count);
 	evtimer_add(gate->drained, &limit);
-	admission_drain(&gate->connections);
+	if (hand_over)
+		evtimer_add(gate->silence, &silence);
+	admission_drain(&gate->connections, hand_over);
 }
 
 static void on_lost(void *context, int error)
@@ -199,6 +212,7 @@ static int set_up(struct gate_process *gate)
 	if (!gate->base || event_base_priority_init(gate->base, PRIORITIES) < 0)
 		return -ENOMEM;
 	gate->drained = evtimer_new(gate->base, on_drain_timeout, gate);
+	gate->silence = evtimer_new(gate->base, on_silence, gate);
 	gate->broker =
 		broker_link_new(gate->base, GATE_FD_BROKER, fit_requests(config->n_gates), &events);
 	if (!gate->broker)
@@ -207,7 +221,7 @@ static int set_up(struct gate_process *gate)
 	if (!gate->signer)
 		return -errno;
 	gate->log_timer = log_timer_new(gate->base);
-	if (!gate->drained || !gate->log_timer)
+	if (!gate->drained || !gate->silence || !gate->log_timer)
 		return -ENOMEM;
 
 	*connections = (struct connection_set){
@@ -350,6 +364,7 @@ static void free_all(struct gate_process *gate)
 	broker_link_free(gate->broker);
 	signer_link_free(gate->signer);
 	free_event(gate->drained);
+	free_event(gate->silence);
 	free_event(gate->log_timer);
 	if (gate->base)
 		event_base_free(gate->base);

@@ -58,6 +58,8 @@ enum ipc_reply_kind {
 	IPC_ANSWER = 1, /* to the request of that id */
 	IPC_DRAIN, /* close the listeners, finish what is in flight, exit */
 	IPC_SIGNER, /* with a socket to a signer (ipc/signing.h), in place of the one before */
+	IPC_HAND_OVER, /* as IPC_DRAIN, but who is connected is still served: others wait at the
+			  listeners for the next server */
 	IPC_REPLY_KIND_END,
 };
 

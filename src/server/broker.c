@@ -32,6 +32,7 @@
 #include "server/host_setup.h"
 #include "server/inspection.h"
 #include "server/listener.h"
+#include "server/listener_store.h"
 #include "server/lock.h"
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
@@ -41,10 +42,14 @@
 #include "server/snapshot.h"
 #include "server/store_setup.h"
 
+/* One of its own: what no gate may be able to stop. */
+static const char holder_user[] = "vprox-holder";
+
 struct broker {
 	const struct server_config *config;
 	int lock;
 	struct credentials credentials;
+	struct listener_store listener_store;
 	struct listeners listeners;
 	struct store_setup store;
 	struct data_plane data_plane;
@@ -77,6 +82,13 @@ static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
 	stop_draining(context);
 }
 
+/* Who comes now is refused, where else he would wait for the next server. */
+static void stop_listening(struct broker *broker)
+{
+	listener_store_abandon(&broker->listener_store);
+	listeners_close(&broker->listeners);
+}
+
 /* The first signal lets requests finish, a second one does not. */
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
@@ -91,9 +103,12 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	}
 	broker->draining = true;
 	notify_service_manager("STOPPING=1");
-	listeners_close(&broker->listeners);
+	if (broker->config->keep_on_exit)
+		listener_store_retire(&broker->listener_store);
+	else
+		stop_listening(broker);
 	event_add(broker->drain_timeout, &timeout);
-	gate_supervisor_drain(broker->supervisor);
+	gate_supervisor_drain(broker->supervisor, broker->config->keep_on_exit);
 }
 
 static void on_inspect(evutil_socket_t fd, short what, void *context)
@@ -336,6 +351,15 @@ static int load_credentials(struct broker *broker)
 	return error;
 }
 
+static void start_listener_store(struct broker *broker)
+{
+	uint32_t user = 0, group = 0;
+
+	if (listener_store_has_holder(&broker->listener_store))
+		gate_setup_choose_user(holder_user, &broker->gate_settings.config, &user, &group);
+	listener_store_start(&broker->listener_store, broker->base, user, group);
+}
+
 static int start(struct broker *broker)
 {
 	/* From here on a signal waits until the start is through, and then ends the server in
@@ -346,15 +370,18 @@ static int start(struct broker *broker)
 		error = gate_setup_find_user(broker->config, &broker->gate_settings.config);
 	if (error == 0)
 		error = rights_check(changes_user(&broker->gate_settings.config));
+	listener_store_open(&broker->listener_store);
 	if (error == 0)
 		error = take_lock(broker);
+	if (error == 0)
+		start_listener_store(broker);
 	if (error == 0)
 		error = open_store(broker);
 	if (error == 0)
 		error = load_credentials(broker);
 	if (error == 0)
-		error = listeners_open(&broker->listeners, broker->config->binds,
-			broker->config->n_binds, CONTROL_PORT);
+		error = listeners_open(&broker->listeners, &broker->listener_store,
+			broker->config->binds, broker->config->n_binds, CONTROL_PORT);
 	if (error == 0)
 		error = open_data_plane(broker);
 	if (error < 0)
@@ -371,6 +398,7 @@ static void free_memory(struct broker *broker)
 	free_event(broker->inspect);
 	free_event(broker->drain_timeout);
 	free_event(broker->log_timer);
+	listener_store_close(&broker->listener_store);
 	if (broker->base)
 		event_base_free(broker->base);
 	free(broker->gate_settings.endpoints);
@@ -387,6 +415,8 @@ static int stop(struct broker *broker, bool started)
 {
 	int error, result;
 
+	if (!started)
+		stop_listening(broker);
 	control_socket_close(broker->control);
 	gate_supervisor_free(broker->supervisor);
 	signer_supervisor_free(broker->signers);
@@ -404,6 +434,7 @@ int broker_run(const struct server_config *config)
 {
 	struct broker broker = {.config = config,
 		.lock = -1,
+		.listener_store = {.manager = -1, .earlier.fd = -1},
 		.credentials.identity.key_fd = -1,
 		.started_ms = clock_now_ms(&system_clock)};
 	int error, stop_error;

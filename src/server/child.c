@@ -1,17 +1,14 @@
 /*
- * Starts processes, watches their sockets and replaces those that end. Runs in the broker; what
- * stands between fork() and execve() runs in the new process.
+ * Starts processes, watches their sockets and replaces those that end. Runs in the broker.
  */
 #include "server/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,14 +17,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/program.h"
-#include "base/signals.h"
+#include "server/spawn.h"
 
 enum {
-	EXEC_FAILED = 127,
 	/* Of packets to a child: enough for all that it may be sent at a time, whatever the host's
 	   default is. */
 	SOCKET_BUFFER_SIZE = 208 * 1024,
@@ -41,82 +35,20 @@ struct child_group {
 	struct child children[];
 };
 
-/* In the child: everything first goes above all targets, so that no dup2() hits one that is still
- * needed. copies has room for n. */
-static int place_descriptors(const int *sources, int *copies, int n)
-{
-	int end = CHILD_FD_BROKER + n;
-
-	for (int i = 0; i < n; i++) {
-		copies[i] = fcntl(sources[i], F_DUPFD, end);
-		if (copies[i] < 0)
-			return -errno;
-	}
-	for (int i = 0; i < n; i++)
-		if (dup2(copies[i], CHILD_FD_BROKER + i) < 0)
-			return -errno;
-	syscall(SYS_close_range, end, ~0u, 0);
-	return 0;
-}
-
-/* A new image, not a fork alone: a child must not have the broker's memory, with the keys and
- * tables in it. */
-static void become(const struct child_group_config *config, const int *sources, int *copies, int n)
-{
-	const char *program = config->program ? config->program : "/proc/self/exe";
-	char *const arguments[] = {"vprox", (char *)config->command, NULL};
-	char *const none_but_name[] = {(char *)program, NULL};
-	char *environment[PROGRAM_ENVIRONMENT_SIZE];
-	sigset_t none;
-	int error = place_descriptors(sources, copies, n);
-
-	file_close_input_and_output();
-	signals_leave_to_parent();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	program_pick_environment(environment);
-	if (error == 0) {
-		execve(program, config->program ? none_but_name : arguments, environment);
-		error = -errno;
-	}
-	log_error("a new process cannot become a %s, %s: %s", config->command, program,
-		strerror(-error));
-	_exit(EXEC_FAILED);
-}
-
-/*
- * A signal for the whole process group (Ctrl-C) must not reach the broker a second time by way of a
- * child that still has its handlers, and the pipe behind them: none is delivered to the child until
- * it ignores them.
- */
-static pid_t fork_without_signals(void)
-{
-	sigset_t all, before;
-	pid_t pid;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid != 0)
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	return pid;
-}
-
 static int fork_child(struct child *child, int child_end, const int *descriptors, size_t n)
 {
-	auto_free int *sources = calloc(2 * (n + 1), sizeof *sources);
+	const struct child_group_config *config = &child->group->config;
+	auto_free int *all = calloc(n + 1, sizeof *all);
 	pid_t pid;
 
-	if (!sources)
+	if (!all)
 		return -ENOMEM;
-	sources[0] = child_end;
+	all[0] = child_end;
 	if (n > 0)
-		memcpy(sources + 1, descriptors, n * sizeof *sources);
-	pid = fork_without_signals();
+		memcpy(all + 1, descriptors, n * sizeof *all);
+	pid = spawn_process(config->command, config->program, all, n + 1);
 	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		become(&child->group->config, sources, sources + n + 1, (int)n + 1);
+		return pid;
 	child->pid = pid;
 	return 0;
 }

@@ -7,11 +7,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "server/spawn.h"
+
 struct child_group;
 struct event_base;
 
 enum {
-	CHILD_FD_BROKER = 3, /* the descriptor that a child finds its socket at; others follow */
+	CHILD_FD_BROKER =
+		SPAWN_FD_FIRST, /* the descriptor that a child finds its socket at; others follow */
 	CHILD_NAME_SIZE = 24,
 	/* A child that lived shorter than this is replaced only after the same time, lest a fault
 	   keeps the host busy. */

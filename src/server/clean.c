@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/rights.h"
 #include "base/unix_address.h"
+#include "ipc/holding.h"
 #include "ipc/report.h"
 #include "netlink/socket.h"
 #include "plane/plane.h"
@@ -24,6 +25,7 @@
 #include "host/firewall.h"
 #include "host/foreign_firewall.h"
 #include "host/go_leftovers.h"
+#include "server/earlier_holder.h"
 #include "server/lock.h"
 #include "server/store_files.h"
 #include "host/policy_rules.h"
@@ -189,6 +191,8 @@ static void clean_sockets(struct cleaning *cleaning)
 	unsigned int index;
 
 	clean_socket(cleaning, REPORT_SOCKET);
+	clean_socket(cleaning, HOLDER_SOCKET);
+	clean_socket(cleaning, HOLDER_SOCKET_NEW);
 	while (folder && (entry = readdir(folder))) {
 		if (!is_device_socket(entry->d_name, &index))
 			continue;
@@ -204,6 +208,7 @@ static int clean_all(bool dry_run)
 {
 	struct cleaning cleaning = {.dry_run = dry_run};
 
+	record(&cleaning, earlier_holder_clean(dry_run));
 	clean_plane(&cleaning, plane_kernel_new());
 	clean_plane(&cleaning, plane_embedded_new());
 	clean_routing(&cleaning);

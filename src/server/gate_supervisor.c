@@ -299,9 +299,10 @@ int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_co
 	return 0;
 }
 
-void gate_supervisor_drain(struct gate_supervisor *supervisor)
+void gate_supervisor_drain(struct gate_supervisor *supervisor, bool hand_over)
 {
-	const struct ipc_reply drain = {.version = IPC_VERSION, .kind = IPC_DRAIN};
+	const struct ipc_reply drain = {
+		.version = IPC_VERSION, .kind = hand_over ? IPC_HAND_OVER : IPC_DRAIN};
 
 	child_group_retire(supervisor->gates);
 	for (unsigned int i = 0; i < supervisor->config.n_gates; i++)

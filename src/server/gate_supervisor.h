@@ -62,8 +62,9 @@ void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct rep
 const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number);
 
-/* Tells the gates to finish what they have and go; none is replaced any more. */
-void gate_supervisor_drain(struct gate_supervisor *supervisor);
+/* Tells the gates to finish what they have and go; none is replaced any more. hand_over: to serve
+ * whoever is connected, since others go on with the listeners. */
+void gate_supervisor_drain(struct gate_supervisor *supervisor, bool hand_over);
 
 /* Ends gates that are still there, waits for them and frees. */
 void gate_supervisor_free(struct gate_supervisor *supervisor);

@@ -12,21 +12,33 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "server/listener_check.h"
+#include "server/listener_store.h"
 
 enum {
-	BACKLOG = 4096, /* a reconnect storm; the kernel cuts it to net.core.somaxconn */
 	TRIES = 20,
 	RETRY_DELAY_NS = 100 * 1000 * 1000,
 };
 
-static int try_open(struct ipv4 address, unsigned short port)
+static int bind_to(int fd, struct ipv4 address, unsigned short port)
 {
 	const struct sockaddr_in name = {
 		.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = ipv4_to_net(address),
 	};
+
+	return bind(fd, (const struct sockaddr *)&name, sizeof name) < 0 ||
+			       listen(fd, LISTENER_BACKLOG) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Not bound yet: it is also what one of an earlier server is compared with. */
+static int new_socket(void)
+{
 	const int on = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error;
@@ -34,35 +46,39 @@ static int try_open(struct ipv4 address, unsigned short port)
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) == 0 &&
-		bind(fd, (const struct sockaddr *)&name, sizeof name) == 0 &&
-		listen(fd, BACKLOG) == 0)
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) == 0)
 		return fd;
 	error = -errno;
 	close(fd);
 	return error;
 }
 
-static int open_one(struct ipv4 address, unsigned short port)
+/* One of the server before, or the new one. */
+static int open_one(struct listener_store *store, struct ipv4 address, unsigned short port)
 {
 	const struct timespec delay = {.tv_nsec = RETRY_DELAY_NS};
-	int fd = try_open(address, port);
+	auto_close int fd = new_socket();
+	int taken = fd < 0 ? fd : listener_store_take(store, fd, address, port), error;
 
-	for (int i = 1; i < TRIES && fd == -EADDRINUSE; i++) {
+	if (taken != -ENOENT)
+		return taken;
+	error = bind_to(fd, address, port);
+	for (int i = 1; i < TRIES && error == -EADDRINUSE; i++) {
 		nanosleep(&delay, NULL);
-		fd = try_open(address, port);
+		error = bind_to(fd, address, port);
 	}
-	return fd;
+	if (error < 0)
+		return error;
+	taken = fd;
+	fd = -1;
+	return taken;
 }
 
-int listeners_open(
-	struct listeners *listeners, const struct ipv4 *addresses, size_t n, unsigned short port)
+static int open_all(struct listeners *listeners, struct listener_store *store,
+	const struct ipv4 *addresses, size_t n, unsigned short port)
 {
-	listeners->fds = calloc(n, sizeof(*listeners->fds));
-	if (!listeners->fds)
-		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		int fd = open_one(addresses[i], port);
+		int fd = open_one(store, addresses[i], port);
 
 		if (fd < 0) {
 			log_error("cannot listen on %s, TCP port %d: %s%s",
@@ -73,6 +89,24 @@ int listeners_open(
 		listeners->fds[listeners->n++] = fd;
 	}
 	return 0;
+}
+
+int listeners_open(struct listeners *listeners, struct listener_store *store,
+	const struct ipv4 *addresses, size_t n, unsigned short port)
+{
+	int error;
+
+	listeners->fds = calloc(n, sizeof(*listeners->fds));
+	if (!listeners->fds)
+		return -ENOMEM;
+	error = open_all(listeners, store, addresses, n, port);
+	if (error == 0)
+		listener_store_settle(store);
+	/* Also where not all could be opened: what the store has is then to be abandoned. */
+	for (size_t i = 0; i < listeners->n; i++)
+		if (listener_store_keep(store, listeners->fds[i], addresses[i], port) < 0)
+			error = -ENOMEM;
+	return error;
 }
 
 void listeners_close(struct listeners *listeners)

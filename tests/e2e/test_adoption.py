@@ -335,6 +335,7 @@ def test_a_start_that_fails_leaves_what_an_earlier_server_left(host, client):
     server = host.start()
     tunnels = pair(host, client)
     server.kill()
+    host.free_port()
     before = host.snapshot()
     listener = host.ns.popen(["/usr/bin/python3", "-c", f"""
 import socket, time

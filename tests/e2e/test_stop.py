@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab.api import Connection, PASSWORD, request_bytes
+from lab.api import Connection, PASSWORD, is_refused, request_bytes
 from lab.tunnels import random_key
 from lib import wait
 
@@ -99,18 +99,8 @@ def test_listeners_close_at_once(host, client):
         connection.send(b"POST /connect-ipip HTTP/1.1\r\nHost: x\r\n")
         host.wait_until_read(connection)
         server.send_signal(signal.SIGTERM)
-        wait.until(lambda: refused(client, host.address), DRAINS - 2)
+        wait.until(lambda: is_refused(client, host.address), DRAINS - 2)
         assert server.process.poll() is None
-
-
-def refused(node, address):
-    try:
-        Connection(node, address, timeout=2).socket.close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        pass  # it got in line just before the end
-    return False
 
 
 @pytest.mark.sanitize
@@ -122,7 +112,7 @@ def test_a_post_while_draining_is_answered_503(host, client, path):
         connection.send(request[:20])
         host.wait_until_read(connection)
         server.send_signal(signal.SIGTERM)
-        wait.until(lambda: refused(client, host.address), DRAINS - 2)
+        wait.until(lambda: is_refused(client, host.address), DRAINS - 2)
         connection.send(request[20:])
         response = connection.receive()
     assert (response.status, response.text) == SHUTTING_DOWN

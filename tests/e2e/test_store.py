@@ -55,6 +55,7 @@ def reboot(host):
     server.expect("vprox. has vanished")
     devices = host.device_processes() if host.options.plane == "embedded" else []
     server.kill()
+    host.free_port()
     for pid in devices:
         try:
             os.kill(pid, signal.SIGKILL)

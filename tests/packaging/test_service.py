@@ -253,6 +253,58 @@ def processes_or_none(host):
     return None if main == "0" else main
 
 
+# Clients that connect one after the other, until a file says to stop; those that were refused, and
+# all that were not answered.
+STORM = f"""
+import json, os, socket, ssl, sys
+context = ssl._create_unverified_context()
+attempts, refused, failed = 0, 0, []
+while not os.path.exists(sys.argv[1]) or attempts == 0:
+    attempts += 1
+    try:
+        with context.wrap_socket(socket.create_connection(("{SERVER}", 443), 30)) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200"), "no answer"
+    except ConnectionRefusedError:
+        refused += 1
+    except (OSError, AssertionError) as error:
+        failed.append(repr(error))
+print(json.dumps([attempts, refused, failed]))
+"""
+
+
+@pytest.mark.parametrize("action, kills", [
+    ("systemctl restart vprox-server", False),
+    ("systemctl kill --signal=KILL --kill-whom=main vprox-server", True),
+    ("systemctl kill --signal=KILL --kill-whom=all vprox-server", True),
+    (UPGRADE, False),
+])
+def test_no_restart_refuses_a_client(host, action, kills):
+    """systemd keeps the listening sockets. A gate that is killed takes its own clients along."""
+    before = processes(host)[0]
+    host.run("rm -f /run/storm-stop; cat >/run/storm.py", stdin=STORM)
+    storms = [host.spawn("ip netns exec client3 timeout 120 python3 /run/storm.py /run/storm-stop")
+              for _ in range(3)]
+    host.run(action)
+    wait.until(lambda: host.show("vprox-server", "ActiveState") == "active"
+               and processes_or_none(host) not in (None, before), SECONDS,
+               f"it runs again after {action}")
+    host.run("touch /run/storm-stop")
+    for storm in storms:
+        said = storm.communicate(timeout=SECONDS)[0]
+        attempts, refused, failed = json.loads(said)
+        assert attempts > 0 and refused == 0, said
+        assert kills or not failed, said
+
+
+def test_a_service_that_is_stopped_refuses(host):
+    host.run("systemctl stop vprox-server")
+    asked = host.run(f"ip netns exec client3 curl -sk --max-time 20 https://{SERVER}/", check=False)
+    host.run("systemctl start vprox-server")
+    assert asked.returncode == 7, "curl(1): failed to connect to host"
+    assert "-> " in host.output(f"ip netns exec client3 curl -sk --max-time 20 https://{SERVER}/")
+
+
 def test_a_reload_replaces_a_device_and_breaks_no_tunnel(host, wireguard, ipip):
     if not is_embedded(host):
         pytest.skip("the kernel is the data plane")

@@ -170,7 +170,7 @@ static void draining_closes_the_idle_ones_and_tells_when_it_is_empty(void **stat
 	struct connection *connection = TAILQ_LAST(&fixture->set.unanswered, connection_list);
 
 	connection_set_enter(connection, PHASE_LINGERING);
-	admission_drain(&fixture->set);
+	admission_drain(&fixture->set, false);
 	assert_false(is_open(idle));
 	assert_true(is_open(busy));
 	assert_int_equal(fixture->emptied, 0);

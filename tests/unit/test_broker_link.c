@@ -18,7 +18,7 @@ struct fixture {
 	struct broker_link *link;
 	int broker; /* its end of the socket */
 	int lost; /* the error, 0 if it is not lost */
-	unsigned int drains;
+	unsigned int drains, hand_overs;
 	int signer; /* the socket to it; -1: there was none */
 	struct fair_lane lane, other_lane; /* of two sources */
 };
@@ -29,9 +29,10 @@ struct asker {
 	struct ipc_reply reply;
 };
 
-static void on_drain(void *context)
+static void on_drain(void *context, bool hand_over)
 {
 	((struct fixture *)context)->drains++;
+	((struct fixture *)context)->hand_overs += hand_over;
 }
 
 static void on_signer(void *context, int fd)

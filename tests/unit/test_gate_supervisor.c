@@ -320,7 +320,7 @@ static void draining_ends_when_all_gates_have_ended(void **state)
 
 	start(f, ASK);
 	event_base_dispatch(f->base);
-	gate_supervisor_drain(f->supervisor);
+	gate_supervisor_drain(f->supervisor, false);
 	event_base_dispatch(f->base);
 	assert_true(f->drained);
 	assert_int_equal(f->n_requests, 1);

@@ -119,6 +119,17 @@ class Connection:
         return None
 
 
+def is_refused(node, address):
+    """Whether nobody listens there."""
+    try:
+        Connection(node, address, timeout=2).socket.close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass  # it got in line just before the end
+    return False
+
+
 def request_bytes(method, path, body=None, headers=None, password=PASSWORD, host="server"):
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
     if password is not None:

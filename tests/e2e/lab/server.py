@@ -36,14 +36,15 @@ ERROR_LINE = re.compile(r"^\S+ error |^\S+ warning .*: vprox\d+ has vanished, ma
 class Server:
     """One server process and its gates."""
 
-    def __init__(self, host, arguments, environment, expected, program=None):
+    def __init__(self, host, arguments, environment, expected, program=None, descriptors=()):
         self.host = host
         self.expected = list(expected)  # patterns of error lines that the test provokes
         self.log_path = host.state / f"log-{len(host.servers)}"
         self.checked = False
         with open(self.log_path, "wb") as log:
             self.process = host.ns.popen([program or host.options.vprox, *arguments], host.mounts,
-                                         env=environment, stdout=log, stderr=log)
+                                         env=environment, stdout=log, stderr=log,
+                                         pass_fds=descriptors)
 
     @property
     def log(self):
@@ -201,10 +202,10 @@ class Host:
         return process.returncode, said
 
     def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=(),
-               program=None):
+               program=None, descriptors=()):
         """Starts a server, and does not wait for it. gates: None to leave the flag out; one saves
         time. expected: patterns of the error lines that the test provokes. program: what to start
-        instead of vprox."""
+        instead of vprox. descriptors: what it is to have besides."""
         words = ["server"]
         for address in ips or [self.address]:
             words += ["--ip", address]
@@ -212,7 +213,7 @@ class Host:
         words += shlex.split(arguments)
         if gates:
             words.append(f"--gates={gates}")
-        server = Server(self, words, self.environment(environment), expected, program)
+        server = Server(self, words, self.environment(environment), expected, program, descriptors)
         self.servers.append(server)
         return server
 
@@ -286,6 +287,17 @@ class Host:
         pids = [pid for pid in self.ns.processes()
                 if b"\0device\0" in command_line(pid) and command_line(pid).endswith(name)]
         return sorted(pids, key=lambda pid: parent(pid) in pids)
+
+    def listener_holders(self):
+        """The pids of the processes that hold listening sockets for the next server."""
+        return [pid for pid in self.ns.processes()
+                if command_line(pid).split(b"\0")[1:2] == [b"holder"]]
+
+    def free_port(self):
+        """After a server was killed: else another program finds its port taken for some seconds."""
+        for pid in self.listener_holders():
+            os.kill(pid, signal.SIGKILL)
+        wait.until(lambda: not self.listener_holders())
 
     def snapshot(self):
         """All that a server may change on its host, as the tools print it."""
