@@ -27,6 +27,7 @@ def test_by_default_there_is_a_gate_for_each_core(host):
 
 def test_a_gate_has_no_rights(shared_host, server):
     # The sandbox is on once the gate serves; `ready` may come before.
+    assert server.gates()
     for pid in server.gates():
         wait.until(lambda: status(pid)["Seccomp"] == "2", what="seccomp filter")
         found = status(pid)
@@ -42,6 +43,7 @@ def test_a_gate_has_no_rights(shared_host, server):
 def test_a_gate_runs_as_the_user_that_was_named(host):
     server = host.start("--user=daemon")
     user = pwd.getpwnam("daemon")
+    assert server.gates()
     for pid in server.gates():
         wait.until(lambda: status(pid)["Uid"].split()[0] == str(user.pw_uid))
         assert set(status(pid)["Gid"].split()) == {str(user.pw_gid)}
@@ -59,6 +61,7 @@ def test_without_the_user_vprox_a_gate_is_nobodys(shared_host, server):
     """Not the user nobody's, whose other processes could end it."""
     said = server.logged("there is no user vprox: what would run as it runs as user and group "
                          r"(\d+), which are nobody's")
+    assert server.gates()
     for pid in server.gates():
         wait.until(lambda: set(status(pid)["Uid"].split()) == {said.group(1)}, what="its user")
         assert set(status(pid)["Gid"].split()) == {said.group(1)}
@@ -68,6 +71,7 @@ def test_without_the_user_vprox_a_gate_is_nobodys(shared_host, server):
 
 def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
     """The broker's netlink sockets and its lock are not among them."""
+    assert server.gates()
     for pid in server.gates():
         open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         assert not [name for name in open_files if "lock" in name or "server-key" in name]

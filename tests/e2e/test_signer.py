@@ -37,6 +37,7 @@ def test_the_private_key_is_in_the_signer_and_nowhere_else(host, client):
 
 
 def test_it_has_no_rights(shared_host, server):
+    assert server.signers()
     for pid in server.signers():
         found = status(pid)
         assert found["Name"] == "vprox-signer"
