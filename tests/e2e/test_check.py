@@ -8,8 +8,7 @@ import threading
 import pytest
 
 from lab.tunnels import random_key
-
-pytestmark = pytest.mark.plane
+from lib import wait
 
 NEVER = "--reap-interval=1h"
 
@@ -39,6 +38,7 @@ def remove_peer(host, key):
     host.ns.run(f"wg set vprox0 peer {key} remove")
 
 
+@pytest.mark.plane
 def test_a_server_and_its_host_agree(host, client):
     host.start()
     api = host.api(client)
@@ -53,6 +53,7 @@ def test_a_server_and_its_host_agree(host, client):
                       "in_table": 2, "stored": 2, "disagreements": []}
 
 
+@pytest.mark.plane
 def test_what_each_of_them_has_and_the_others_have_not_is_told(host, client):
     """All at once, since it looks for so long before it says so."""
     host.start(NEVER)
@@ -81,6 +82,7 @@ def test_what_each_of_them_has_and_the_others_have_not_is_told(host, client):
     assert all("; " in line for line in lines), "each says what to do"
 
 
+@pytest.mark.plane
 def test_an_interface_that_somebody_has_changed_is_told(host, client):
     host.start(NEVER)
     host.api(client).connect(random_key())
@@ -89,10 +91,19 @@ def test_an_interface_that_somebody_has_changed_is_told(host, client):
         [("vprox0", "has not its alias, the public address")]
 
 
-def test_a_firewall_that_is_changed_is_put_right_and_is_no_disagreement(host, client):
+@pytest.mark.parametrize("change, told", [
+    ("nft add rule ip vprox forward accept",
+     "nftables table ip vprox is not as the server has loaded it; "),
+    ("ip rule del pref 1", 'policy rule "1: to 10.100.0.0/16 lookup 254" is missing; ')])
+def test_what_the_host_has_for_tunnels_is_told_until_it_is_put_right(host, client, change, told):
     host.start()
     host.api(client).connect(random_key())
-    host.ns.run("nft add rule ip vprox forward accept")
+
+    def is_told():
+        """The server may have put it right before it was looked at."""
+        host.ns.try_run(change)
+        return told in check(host, "--wait=1ms")[1]
+    wait.until(is_told, 60, told)
     assert disagreements(host) == []
 
 
@@ -116,6 +127,7 @@ def test_changes_under_way_are_no_disagreement(host, client):
         thread.join()
 
 
+@pytest.mark.plane
 def test_without_a_server_what_is_left_is_compared_with_what_is_promised(host, client):
     assert check(host) == (0, "no server runs, and no tunnels are left of one\n")
     host.start()
