@@ -748,7 +748,8 @@ def test_failed_logins_do_not_flood_the_log(make_gate):
     time.sleep(1.1)
     gate.ask(post("/connect", BODY, bearer="x"))
     lines = [line for line in gate.log().splitlines() if "wrong bearer" in line]
-    assert 2 <= len(lines) <= 20 and "more like it)" in lines[-1]
+    # The last of them tells of the others, or one before, where 40 take longer than a second.
+    assert 2 <= len(lines) <= 20 and any("more like it)" in line for line in lines)
     assert sum(int(n) for n in re.findall(r"and (\d+) more", gate.log())) + len(lines) == 41
 
 
