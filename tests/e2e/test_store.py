@@ -316,6 +316,7 @@ def test_a_store_that_runs_as_another_user_than_before_has_its_files(host, clien
 def test_a_file_that_is_read_only_is_read_and_written_when_it_can_be(host, client):
     host.start()
     addresses = ask_for(host, client, 3)
+    wait.until(lambda: sorted(promised(host)) == sorted(addresses), BACK)  # a busy store is late
     reboot(host)
     (folder(host) / "store.db").chmod(0o400)
     server = host.start("--store-wait=50ms", expected=["cannot write /var/lib/vprox/store"])
