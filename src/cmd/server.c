@@ -87,6 +87,13 @@ static const struct command_option options[] = {
 		.parse = server_add_ip,
 	},
 	{
+		.name = "follow",
+		.argument = "CIDR",
+		.is_repeatable = true,
+		.help = "serve each address inside it while this host has it; none is added",
+		.parse = server_add_followed,
+	},
+	{
 		.name = "wg-block",
 		.argument = "CIDR",
 		.help = "the block that clients get their inner addresses from",
@@ -96,7 +103,7 @@ static const struct command_option options[] = {
 		.name = "wg-block-per-ip",
 		.argument = "/N",
 		.otherwise = "the whole",
-		.help = "cut the block into one of this length for each --ip",
+		.help = "cut the block into one of this length for each address",
 		.parse = server_parse_block_length,
 	},
 	{
@@ -376,6 +383,9 @@ static int check(struct server_config *config)
 			config->tls_key ? "--tls-cert" : "--tls-key");
 	if (server_check_addresses(config) < 0)
 		return -EINVAL;
+	if (config->n_followed > 0 && config->store == STORE_ETCD)
+		return usage_error(&command_server,
+			"--follow: not built yet for --store=etcd; name the addresses with --ip");
 	return server_check_store(config);
 }
 
@@ -400,7 +410,7 @@ static int run_server(void *configuration, const char *operand)
 const struct command command_server = {
 	.name = "server",
 	.summary = "give tunnels to clients, and let them out with this host's addresses",
-	.synopsis = "VPROX_PASSWORD=... vprox server --ip ADDRESS [--ip ADDRESS...] "
+	.synopsis = "VPROX_PASSWORD=... vprox server {--ip ADDRESS | --follow CIDR}... "
 		    "--wg-block CIDR [OPTION...]",
 	.description =
 		"Gives WireGuard and IPIP tunnels to clients that ask for them over HTTPS on "

@@ -17,15 +17,22 @@ static const char *overlapping(struct prefix block, const char *const *others, s
 	return NULL;
 }
 
+static const char *const unusable[] = {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"};
+
+/* One that clients cannot reach. NULL: none. */
+static const char *unusable_part(struct prefix addresses)
+{
+	return overlapping(addresses, unusable, sizeof unusable / sizeof *unusable);
+}
+
 int server_add_ip(const struct option_use *use, void *field)
 {
-	static const char *const unusable[] = {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"};
 	struct server_config *config = field;
 	struct ipv4 address;
 
 	if (ipv4_parse(use->text, &address) < 0)
 		return option_error(use, "not an IPv4 address");
-	if (overlapping((struct prefix){address, 32}, unusable, sizeof unusable / sizeof *unusable))
+	if (unusable_part((struct prefix){address, 32}))
 		return option_error(use, "clients cannot reach such an address");
 	for (size_t i = 0; i < config->n_binds; i++)
 		if (ipv4_equal(config->binds[i], address))
@@ -36,9 +43,26 @@ int server_add_ip(const struct option_use *use, void *field)
 	return 0;
 }
 
+int server_add_followed(const struct option_use *use, void *field)
+{
+	struct server_config *config = field;
+	struct prefix addresses;
+
+	if (prefix_parse(use->text, &addresses) < 0)
+		return option_error(use, "not an IPv4 block such as 203.0.113.0/24");
+	if (unusable_part(addresses))
+		return option_error(use, "overlaps with %s: clients cannot reach such an address",
+			unusable_part(addresses));
+	if (config->n_followed == MAX_FOLLOWED)
+		return option_error(
+			use, "there are %d already, more are not possible", MAX_FOLLOWED);
+	config->followed[config->n_followed++] = addresses;
+	return 0;
+}
+
 int server_parse_block(const struct option_use *use, void *field)
 {
-	static const char *const unusable[] = {
+	static const char *const unroutable[] = {
 		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"};
 	struct server_config *config = field;
 	const char *other;
@@ -48,7 +72,8 @@ int server_parse_block(const struct option_use *use, void *field)
 	if (config->whole_block.length > SHORTEST_BLOCK)
 		return option_error(use, "has no room for a client: a length up to /%d is possible",
 			SHORTEST_BLOCK);
-	other = overlapping(config->whole_block, unusable, sizeof unusable / sizeof *unusable);
+	other = overlapping(
+		config->whole_block, unroutable, sizeof unroutable / sizeof *unroutable);
 	if (other)
 		return option_error(use, "overlaps with %s, which cannot be routed", other);
 	return 0;
@@ -98,16 +123,28 @@ static int check_lengths(const struct server_config *config)
 	return 0;
 }
 
-static int check_block_of(const struct server_config *config, unsigned int index)
+static int check_outside(const struct server_config *config)
 {
 	const struct prefix whole = config->whole_block;
+
+	for (size_t i = 0; i < config->n_binds; i++)
+		if (prefix_contains(whole, config->binds[i]))
+			return usage_error(&command_server,
+				"--ip %s: lies inside --wg-block %s; choose another block",
+				ipv4_text(config->binds[i]).s, prefix_text(whole).s);
+	for (size_t i = 0; i < config->n_followed; i++)
+		if (prefix_overlaps(whole, config->followed[i]))
+			return usage_error(&command_server,
+				"--follow %s: overlaps with --wg-block %s; choose another block",
+				prefix_text(config->followed[i]).s, prefix_text(whole).s);
+	return 0;
+}
+
+static int check_names(const struct server_config *config, unsigned int index)
+{
 	struct prefix block;
 
-	if (prefix_contains(whole, config->binds[index]))
-		return usage_error(&command_server,
-			"--ip %s: lies inside --wg-block %s; choose another block",
-			ipv4_text(config->binds[index]).s, prefix_text(whole).s);
-	prefix_subnet(whole, config->block_length, index, &block);
+	prefix_subnet(config->whole_block, config->block_length, index, &block);
 	if (!plane_names_fit(index, block))
 		return usage_error(&command_server,
 			"--wg-block-per-ip /%u: so large that the names of its interfaces would be "
@@ -120,16 +157,23 @@ int server_check_addresses(struct server_config *config)
 {
 	int error;
 
-	if (config->n_binds == 0)
-		return usage_error(&command_server, "--ip is missing: name an address to serve");
+	if (config->n_binds == 0 && config->n_followed == 0)
+		return usage_error(&command_server, "--ip is missing: name an address to serve, or "
+						    "with --follow those that there may be");
 	if (config->whole_block.length == 0)
 		return usage_error(&command_server, "--wg-block is missing: name the block of the "
 						    "inner addresses, such as 10.100.0.0/16");
 	config->is_block_cut = config->block_length != 0;
+	if (config->block_length == 0 && config->n_followed > 0)
+		return usage_error(&command_server,
+			"--wg-block-per-ip is missing: with --follow, say how large the block of "
+			"each address is, such as /24");
 	if (config->block_length == 0)
 		config->block_length = config->whole_block.length;
 	error = check_lengths(config);
-	for (unsigned int i = 0; error == 0 && i < config->n_binds; i++)
-		error = check_block_of(config, i);
+	if (error == 0)
+		error = check_outside(config);
+	for (unsigned int i = 0; error == 0 && i < server_config_max_endpoints(config); i++)
+		error = check_names(config, i);
 	return error;
 }

@@ -5,8 +5,8 @@
 
 struct server_config;
 
-/* --ip, --wg-block, --wg-block-per-ip. The field is the whole struct server_config. */
-option_parser server_add_ip, server_parse_block, server_parse_block_length;
+/* --ip, --follow, --wg-block, --wg-block-per-ip. The field is the whole struct server_config. */
+option_parser server_add_ip, server_add_followed, server_parse_block, server_parse_block_length;
 
 /* Checks them when all are read, and fills in the length of a block where none is given. Returns 0,
  * or -EINVAL once it has written what is wrong. */

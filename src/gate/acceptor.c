@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,29 +22,34 @@ enum {
 struct listener {
 	struct acceptor *acceptor;
 	struct event *readable;
-	uint16_t endpoint;
+	struct ipv4 bind; /* of its endpoint */
 	uint16_t port;
+	LIST_ENTRY(listener) entry;
 };
 
 struct acceptor {
+	struct event_base *base;
 	struct connection_set *connections;
 	struct event *resume;
 	bool is_paused; /* by the owner */
 	struct log_limit failed;
-	size_t n;
-	struct listener listeners[];
+	LIST_HEAD(, listener) listeners;
 };
 
 static void watch_listeners(struct acceptor *acceptor)
 {
-	for (size_t i = 0; i < acceptor->n; i++)
-		event_add(acceptor->listeners[i].readable, NULL);
+	struct listener *listener;
+
+	LIST_FOREACH(listener, &acceptor->listeners, entry)
+	event_add(listener->readable, NULL);
 }
 
 static void leave_listeners(struct acceptor *acceptor)
 {
-	for (size_t i = 0; i < acceptor->n; i++)
-		event_del(acceptor->listeners[i].readable);
+	struct listener *listener;
+
+	LIST_FOREACH(listener, &acceptor->listeners, entry)
+	event_del(listener->readable);
 }
 
 /* No descriptor or no memory is left. One connection less makes room for the one that waits, and
@@ -95,7 +101,7 @@ static void on_connection(evutil_socket_t listening_fd, short what, void *contex
 		struct sockaddr_storage address;
 		socklen_t length = sizeof address;
 		struct client_address client = {
-			.endpoint = listener->endpoint, .local_port = listener->port};
+			.local = listener->bind, .local_port = listener->port};
 		int fd = accept4(listening_fd, (struct sockaddr *)&address, &length,
 			SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -111,57 +117,83 @@ static void on_connection(evutil_socket_t listening_fd, short what, void *contex
 	}
 }
 
-static int port_of(int fd, uint16_t *port)
+static void close_listener(struct listener *listener)
 {
-	struct sockaddr_storage address;
-	socklen_t length = sizeof address;
-	struct client_address self;
+	int fd = event_get_fd(listener->readable);
 
-	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
-		return -errno;
-	client_address_set(&self, &address);
-	*port = self.port;
+	event_free(listener->readable);
+	close(fd);
+	LIST_REMOVE(listener, entry);
+	free(listener);
+}
+
+/* Whether it accepts now, or will by itself: not while its owner, or a shortage, has it pause. */
+static bool is_accepting(const struct acceptor *acceptor)
+{
+	return !acceptor->is_paused && !event_pending(acceptor->resume, EV_TIMEOUT, NULL);
+}
+
+static struct listener *listener_new(
+	struct acceptor *acceptor, int fd, const struct gate_endpoint *endpoint)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+
+	if (!listener)
+		return NULL;
+	listener->acceptor = acceptor;
+	listener->bind = endpoint->bind;
+	listener->port = endpoint->control_port;
+	listener->readable =
+		event_new(acceptor->base, fd, EV_READ | EV_PERSIST, on_connection, listener);
+	if (listener->readable)
+		return listener;
+	free(listener);
+	return NULL;
+}
+
+int acceptor_add(struct acceptor *acceptor, int fd, const struct gate_endpoint *endpoint)
+{
+	struct listener *listener = listener_new(acceptor, fd, endpoint);
+
+	if (!listener) {
+		close(fd);
+		return -ENOMEM;
+	}
+	acceptor_remove(acceptor, endpoint->bind);
+	LIST_INSERT_HEAD(&acceptor->listeners, listener, entry);
+	if (is_accepting(acceptor) && event_add(listener->readable, NULL) < 0) {
+		close_listener(listener);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
-static int add(struct acceptor *acceptor, struct event_base *base, int fd)
+void acceptor_remove(struct acceptor *acceptor, struct ipv4 bind)
 {
-	struct listener *listener = &acceptor->listeners[acceptor->n];
-	int error = port_of(fd, &listener->port);
+	struct listener *listener;
 
-	if (error < 0)
-		return error;
-	if (evutil_make_socket_nonblocking(fd) < 0 || evutil_make_socket_closeonexec(fd) < 0)
-		return -errno;
-	listener->acceptor = acceptor;
-	listener->endpoint = (uint16_t)acceptor->n;
-	listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_connection, listener);
-	if (!listener->readable)
-		return -ENOMEM;
-	acceptor->n++;
-	return event_add(listener->readable, NULL) < 0 ? -ENOMEM : 0;
+	LIST_FOREACH(listener, &acceptor->listeners, entry)
+	if (ipv4_equal(listener->bind, bind)) {
+		close_listener(listener);
+		return;
+	}
 }
 
-struct acceptor *acceptor_new(
-	struct event_base *base, int first_fd, size_t n, struct connection_set *set)
+struct acceptor *acceptor_new(struct event_base *base, struct connection_set *set)
 {
-	struct acceptor *acceptor = calloc(1, sizeof *acceptor + n * sizeof(struct listener));
-	int error = 0;
+	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
 
 	if (!acceptor)
 		return NULL;
+	LIST_INIT(&acceptor->listeners);
+	acceptor->base = base;
 	acceptor->connections = set;
+	acceptor->is_paused = true;
 	acceptor->resume = evtimer_new(base, on_resume, acceptor);
-	if (!acceptor->resume)
-		error = -ENOMEM;
-	for (int fd = first_fd; fd < first_fd + (int)n && error == 0; fd++)
-		error = add(acceptor, base, fd);
-	if (error < 0) {
-		acceptor_free(acceptor);
-		errno = -error;
-		return NULL;
-	}
-	return acceptor;
+	if (acceptor->resume)
+		return acceptor;
+	free(acceptor);
+	return NULL;
 }
 
 void acceptor_pause(struct acceptor *acceptor)
@@ -180,12 +212,8 @@ void acceptor_free(struct acceptor *acceptor)
 {
 	if (!acceptor)
 		return;
-	for (size_t i = 0; i < acceptor->n; i++) {
-		int fd = event_get_fd(acceptor->listeners[i].readable);
-
-		event_free(acceptor->listeners[i].readable);
-		close(fd);
-	}
+	while (!LIST_EMPTY(&acceptor->listeners))
+		close_listener(LIST_FIRST(&acceptor->listeners));
 	free_event(acceptor->resume);
 	free(acceptor);
 }

@@ -113,6 +113,25 @@ static void on_answer(struct broker_link *link, const struct ipc_reply *reply)
 	flush(link);
 }
 
+static void on_message(struct broker_link *link, const struct ipc_reply *reply, int descriptor)
+{
+	const struct broker_events *events = &link->events;
+
+	switch ((enum ipc_reply_kind)reply->kind) {
+	case IPC_DRAIN:
+	case IPC_HAND_OVER:
+		return events->drain(events->context, reply->kind == IPC_HAND_OVER);
+	case IPC_SIGNER:
+		return events->signer(events->context, descriptor);
+	case IPC_ENDPOINT:
+		return events->endpoint(events->context, &reply->endpoint, descriptor);
+	case IPC_ENDPOINT_GONE:
+		return events->endpoint_gone(events->context, reply->endpoint.bind);
+	default:
+		return on_answer(link, reply);
+	}
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct broker_link *link = context;
@@ -127,12 +146,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 			return;
 		if (error < 0)
 			end(link, error);
-		else if (reply.kind == IPC_DRAIN || reply.kind == IPC_HAND_OVER)
-			link->events.drain(link->events.context, reply.kind == IPC_HAND_OVER);
-		else if (reply.kind == IPC_SIGNER)
-			link->events.signer(link->events.context, descriptor);
 		else
-			on_answer(link, &reply);
+			on_message(link, &reply, descriptor);
 	}
 }
 

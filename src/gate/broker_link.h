@@ -30,6 +30,10 @@ struct broker_events {
 	void (*drain)(void *context, bool hand_over);
 	/* There is a signer: a socket to it, which is the callee's. */
 	void (*signer)(void *context, int fd);
+	/* One more endpoint is to be served, with this listening socket, which is the callee's. */
+	void (*endpoint)(void *context, const struct gate_endpoint *endpoint, int fd);
+	/* The one of this address is not to be served any more. */
+	void (*endpoint_gone)(void *context, struct ipv4 bind);
 	/* It is gone, or what it sends does not decode: a negative errno. Nothing comes after this.
 	 */
 	void (*lost)(void *context, int error);

@@ -11,8 +11,8 @@
 struct client_address {
 	struct in6_addr ip; /* an IPv4 one is mapped: RFC 4291, 2.5.5.2 */
 	uint16_t port;
-	uint16_t endpoint; /* in the configuration's order */
-	uint16_t local_port; /* the listener's */
+	struct ipv4 local; /* the bind address of the endpoint that it came to, */
+	uint16_t local_port; /* and the listener's port */
 };
 
 /* 1.2.3.4:5678 or [2001:db8::1]:5678 */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/event.h"
 #include "base/log.h"
@@ -43,6 +44,7 @@ struct gate_process {
 	struct event *drained; /* the end of the time to drain */
 	struct event *silence; /* the end of that for who says nothing */
 	struct event *log_timer;
+	bool is_open; /* it is confined, and accepts */
 	bool is_over;
 	int exit_status;
 };
@@ -122,13 +124,43 @@ static void on_signer(void *context, int fd)
 	finish(gate, EXIT_FAILURE);
 }
 
+static void on_endpoint(void *context, const struct gate_endpoint *endpoint, int fd)
+{
+	struct gate_process *gate = context;
+
+	if (!gate->acceptor) {
+		close(fd);
+		return;
+	}
+	if (acceptor_add(gate->acceptor, fd, endpoint) == 0 &&
+		served_add(&gate->inherited.routes.served, endpoint) == 0)
+		return;
+	log_error("cannot serve %s: %s", ipv4_text(endpoint->bind).s, strerror(ENOMEM));
+	finish(gate, EXIT_FAILURE);
+}
+
+/* Who is connected to it is answered that it is not served here. */
+static void on_endpoint_gone(void *context, struct ipv4 bind)
+{
+	struct gate_process *gate = context;
+
+	if (gate->acceptor)
+		acceptor_remove(gate->acceptor, bind);
+	served_remove(&gate->inherited.routes.served, bind);
+}
+
+static void accept_if_ready(struct gate_process *gate)
+{
+	if (gate->acceptor && gate->has_signer && gate->is_open)
+		acceptor_resume(gate->acceptor);
+}
+
 static void on_signer_connected(void *context)
 {
 	struct gate_process *gate = context;
 
 	gate->has_signer = true;
-	if (gate->acceptor)
-		acceptor_resume(gate->acceptor);
+	accept_if_ready(gate);
 }
 
 /* Nobody can be served without it. Who comes waits, or is taken by another gate. A signer that has
@@ -164,7 +196,7 @@ static void on_libevent_message(int severity, const char *message)
 /* As many connections as were asked for, or as there can be descriptors for. */
 static unsigned int fit_connections(const struct gate_config *config)
 {
-	unsigned int others = GATE_FD_FIRST_LISTENER + config->n_endpoints + SPARE_FILES;
+	unsigned int others = GATE_FD_FIRST_LISTENER + config->max_endpoints + SPARE_FILES;
 	int files = sandbox_raise_files(config->max_connections + others);
 	unsigned int fit = files > (int)others ? (unsigned int)files - others : 1;
 
@@ -200,12 +232,33 @@ static struct event_base *new_base(void)
 	return base;
 }
 
+/* Those that it begins with. Nothing is accepted yet. */
+static int take_listeners(struct gate_process *gate)
+{
+	const struct gate_settings *settings = &gate->inherited.settings;
+	int error = 0;
+
+	gate->acceptor = acceptor_new(gate->base, &gate->connections);
+	if (!gate->acceptor)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < settings->config.n_endpoints && error == 0; i++) {
+		int fd = GATE_FD_FIRST_LISTENER + (int)i;
+
+		if (evutil_make_socket_nonblocking(fd) < 0 ||
+			evutil_make_socket_closeonexec(fd) < 0)
+			return -errno;
+		error = acceptor_add(gate->acceptor, fd, &settings->endpoints[i]);
+	}
+	return error;
+}
+
 /* Everything that waits for events. */
 static int set_up(struct gate_process *gate)
 {
 	const struct gate_config *config = &gate->inherited.settings.config;
 	struct connection_set *connections = &gate->connections;
-	const struct broker_events events = {on_drain, on_signer, on_lost, gate};
+	const struct broker_events events = {
+		on_drain, on_signer, on_endpoint, on_endpoint_gone, on_lost, gate};
 	const struct signer_events signer_events = {on_signer_connected, on_signer_lost, gate};
 
 	gate->base = new_base();
@@ -241,7 +294,7 @@ static int set_up(struct gate_process *gate)
 	int error = connection_set_init(connections);
 
 	gate->has_connections = error == 0;
-	return error;
+	return error < 0 ? error : take_listeners(gate);
 }
 
 /* Before there are connections: for the broker, or for the signer. False when it is all over. */
@@ -297,19 +350,6 @@ static int warm_up(struct gate_process *gate)
 	return -EIO;
 }
 
-static int open_listeners(struct gate_process *gate)
-{
-	gate->acceptor = acceptor_new(gate->base, GATE_FD_FIRST_LISTENER,
-		gate->inherited.settings.config.n_endpoints, &gate->connections);
-	if (!gate->acceptor) {
-		log_error("cannot listen: %s", strerror(errno));
-		return -errno;
-	}
-	if (!gate->has_signer)
-		acceptor_pause(gate->acceptor);
-	return 0;
-}
-
 static int lock_up(const struct gate_config *config)
 {
 	int error = sandbox_drop_privileges(config->user, config->group);
@@ -348,10 +388,12 @@ static int start(struct gate_process *gate)
 	if (error == 0)
 		error = warm_up(gate);
 	if (error == 0)
-		error = open_listeners(gate);
-	if (error == 0)
 		error = lock_up(&gate->inherited.settings.config);
-	return error < 0 ? error : report_ready();
+	if (error < 0)
+		return error;
+	gate->is_open = true;
+	accept_if_ready(gate);
+	return report_ready();
 }
 
 static void free_all(struct gate_process *gate)

@@ -83,6 +83,16 @@ static int use_certificate(struct inheritance *inheritance)
 	return error;
 }
 
+static int serve_endpoints(struct inheritance *inheritance)
+{
+	const struct gate_settings *settings = &inheritance->settings;
+	int error = 0;
+
+	for (size_t i = 0; i < settings->config.n_endpoints && error == 0; i++)
+		error = served_add(&inheritance->routes.served, &settings->endpoints[i]);
+	return error;
+}
+
 /* Makes what the secrets are for, and wipes them. */
 static int use_secrets(struct inheritance *inheritance)
 {
@@ -107,9 +117,7 @@ static int use_secrets(struct inheritance *inheritance)
 	gate_settings_free(settings);
 	settings->endpoints = endpoints;
 	settings->config = config;
-	inheritance->routes.endpoints = endpoints;
-	inheritance->routes.n_endpoints = config.n_endpoints;
-	return 0;
+	return serve_endpoints(inheritance);
 }
 
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer)
@@ -127,5 +135,6 @@ void inheritance_free(struct inheritance *inheritance)
 	remote_keys_free(inheritance->keys);
 	source_counts_free(&inheritance->counts);
 	gate_settings_free(&inheritance->settings);
+	served_free(&inheritance->routes.served);
 	explicit_bzero(&inheritance->routes.auth, sizeof inheritance->routes.auth);
 }

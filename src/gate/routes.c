@@ -46,10 +46,9 @@ static void refuse_for_now(struct response *response, unsigned int status, const
 static void serve_root(
 	const struct routes *routes, const struct client_address *client, struct response *response)
 {
-	const struct gate_endpoint *endpoint = &routes->endpoints[client->endpoint];
-
+	(void)routes;
 	response_set(response, 200, response_plain, "vprox ok. received %s -> %s:%u\n",
-		client_address_text(client).s, ipv4_text(endpoint->bind).s, client->local_port);
+		client_address_text(client).s, ipv4_text(client->local).s, client->local_port);
 }
 
 static void serve_health(
@@ -113,12 +112,13 @@ static bool is_in_a_tunnel(const struct routes *routes, const struct client_addr
 {
 	struct ipv4 source;
 
-	if (!client_address_ipv4(client, &source))
-		return false;
-	for (size_t i = 0; i < routes->n_endpoints; i++)
-		if (prefix_contains(routes->endpoints[i].block, source))
-			return true;
-	return false;
+	return client_address_ipv4(client, &source) && served_is_inner(&routes->served, source);
+}
+
+/* The client can ask another host, or this one when it has the address again. */
+static void refuse_address(struct response *response)
+{
+	refuse_for_now(response, 503, "this address is not served here any more", SHUTDOWN_RETRY_S);
 }
 
 static bool has_method(const struct http_route *route, const char *method)
@@ -167,6 +167,7 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 	const struct client_address *client, bool draining, const char *body, size_t length,
 	struct response *response, struct ipc_request *request)
 {
+	const struct gate_endpoint *endpoint = served_find(&routes->served, client->local);
 	struct ipv4 source;
 
 	if (route->serve) {
@@ -175,8 +176,11 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 	}
 	*request = (struct ipc_request){
 		.version = IPC_VERSION, .operation = (uint16_t)route->operation};
-	if (route->has_key && !read_key(&routes->endpoints[client->endpoint], body, length,
-				      response, &request->key))
+	if (!endpoint) {
+		refuse_address(response);
+		return false;
+	}
+	if (route->has_key && !read_key(endpoint, body, length, response, &request->key))
 		return false;
 	if (route->needs_ipv4 && !client_address_ipv4(client, &source)) {
 		refuse(response, 400, "ipv4 client address required");
@@ -213,9 +217,13 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 	const struct client_address *client, const struct ipc_reply *reply,
 	struct response *response)
 {
+	const struct gate_endpoint *endpoint = served_find(&routes->served, client->local);
+
+	if (!endpoint)
+		return refuse_address(response);
 	switch (reply->status) {
 	case IPC_OK:
-		return answer_ok(&routes->endpoints[client->endpoint], route, reply, response);
+		return answer_ok(endpoint, route, reply, response);
 	case IPC_TOO_MANY_PEERS:
 		return refuse_for_now(
 			response, 429, "too many peers from this address", POOL_RETRY_S);
@@ -224,6 +232,8 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 			response, 503, "no more IP addresses available", POOL_RETRY_S);
 	case IPC_SHUTTING_DOWN:
 		return refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
+	case IPC_NOT_SERVED:
+		return refuse_address(response);
 	case IPC_INVALID_KEY:
 		return refuse(response, 400, "invalid peer public key");
 	default:

@@ -11,13 +11,12 @@
 #include "gate/client_address.h"
 #include "gate/http.h"
 #include "gate/response.h"
-#include "ipc/gate_config.h"
+#include "gate/served.h"
 #include "ipc/message.h"
 
 /* What the answers depend on. */
 struct routes {
-	const struct gate_endpoint *endpoints;
-	size_t n_endpoints;
+	struct served_set served;
 	struct auth auth;
 };
 

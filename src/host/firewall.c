@@ -77,6 +77,26 @@ bool firewall_can_find_sockets(void)
 	return can;
 }
 
+static int read_back(struct firewall_state *state)
+{
+	/* The generation first: after a change between the two, the next call compares again. */
+	int error = ruleset_generation(&state->generation);
+
+	if (error == 0)
+		error = firewall_digest(state->digest);
+	if (error < 0)
+		log_error("cannot read the firewall back: %s", strerror(-error));
+	return error;
+}
+
+/* Tables that cannot be read are not there. */
+static bool is_as_loaded(const struct firewall_state *state)
+{
+	uint8_t digest[FIREWALL_DIGEST_SIZE];
+
+	return firewall_digest(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0;
+}
+
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
 	auto_free char *text = text_of_tables(config);
@@ -92,19 +112,40 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 		log_error("cannot load the firewall: %s", reason.text);
 		return error;
 	}
-	/* The generation first: after a change between the two, the next call compares again. */
-	error = ruleset_generation(&state->generation);
-	if (error == 0)
-		error = firewall_digest(state->digest);
-	if (error < 0)
-		log_error("cannot read the firewall back: %s", strerror(-error));
-	return error;
+	return read_back(state);
+}
+
+/* By its commands, where the tables are as they should be. */
+static int change(const struct host_config *config, char *commands, struct firewall_state *state)
+{
+	struct nft_error reason = {"another program has changed or removed it"};
+
+	if (commands && is_as_loaded(state) && nft_run(commands, &reason) == 0)
+		return read_back(state);
+	log_warning("loading the nftables table ip vprox anew, as it cannot be changed: %s",
+		commands ? reason.text : strerror(ENOMEM));
+	return firewall_load(config, state);
+}
+
+int firewall_add(const struct host_config *config, const struct host_endpoint *endpoint,
+	struct firewall_state *state)
+{
+	auto_free char *commands = firewall_text_change(endpoint, NULL, has_ipv6());
+
+	return change(config, commands, state);
+}
+
+int firewall_take_out(const struct host_config *config, const struct host_endpoint *endpoint,
+	struct firewall_state *state)
+{
+	auto_free char *commands = firewall_text_change(endpoint, config, has_ipv6());
+
+	return change(config, commands, state);
 }
 
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state)
 {
 	uint32_t generation;
-	uint8_t digest[FIREWALL_DIGEST_SIZE];
 	int error = ruleset_generation(&generation);
 
 	if (error < 0) {
@@ -113,8 +154,7 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 	}
 	if (generation == state->generation)
 		return 0;
-	/* One that cannot be read is not there. */
-	if (firewall_digest(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0) {
+	if (is_as_loaded(state)) {
 		state->generation = generation;
 		return 0;
 	}

@@ -12,6 +12,7 @@
 #include "host/table_digest.h"
 
 struct host_config;
+struct host_endpoint;
 struct ruleset_chain;
 
 enum {
@@ -34,6 +35,16 @@ int firewall_digest(uint8_t digest[FIREWALL_DIGEST_SIZE]);
 
 /* Loads the table, as a whole or not at all. Returns 0 or -errno, logged with nft's reason. */
 int firewall_load(const struct host_config *config, struct firewall_state *state);
+
+/*
+ * Adds an endpoint that is in the configuration already, or takes one out that is in it no more,
+ * and touches nothing of the others. Where another program has changed the tables, they are loaded
+ * anew. Returns 0 or -errno, logged.
+ */
+int firewall_add(const struct host_config *config, const struct host_endpoint *endpoint,
+	struct firewall_state *state);
+int firewall_take_out(const struct host_config *config, const struct host_endpoint *endpoint,
+	struct firewall_state *state);
 
 /*
  * To be called every few seconds: loads the table again, with a warning, if another program has

@@ -17,17 +17,6 @@ static void write_prefixes(FILE *out, const char *name, const struct egress_pref
 	fputs(prefixes->n > 0 ? " }\n\t}\n" : "\t}\n", out);
 }
 
-static void write_gateways(FILE *out, const struct host_config *config)
-{
-	fputs("\tset gateways {\n\t\ttype ipv4_addr\n\t\telements = { ", out);
-	for (size_t i = 0; i < config->n_endpoints; i++) {
-		struct ipv4 gateway = {config->endpoints[i].block.address.value + 1};
-
-		fprintf(out, "%s%s", i > 0 ? ", " : "", ipv4_text(gateway).s);
-	}
-	fputs(" }\n\t}\n", out);
-}
-
 static void write_sets(FILE *out, const struct host_config *config)
 {
 	const struct egress_policy *policy = &config->policy;
@@ -37,7 +26,6 @@ static void write_sets(FILE *out, const struct host_config *config)
 	write_prefixes(out, "closed_to", &closed);
 	write_prefixes(out, "allow_to", &policy->opened);
 	write_prefixes(out, "deny_to", &policy->closed);
-	write_gateways(out, config);
 	firewall_write_set_of_peers(out, config, "refusals", "ipv4_addr", "10s");
 	firewall_write_set_of_peers(out, config, "themselves", "ipv4_addr . ipv4_addr", "10s");
 }

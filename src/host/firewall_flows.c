@@ -45,6 +45,9 @@ uint64_t firewall_peers_room(const struct host_config *config)
 
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		n += prefix_size(config->endpoints[i].block);
+	/* Where more endpoints may come, the blocks of all of them lie in this one. */
+	if (config->max_endpoints > config->n_endpoints)
+		n = prefix_size(config->whole_block);
 	return n < MOST_PEERS ? n : MOST_PEERS;
 }
 

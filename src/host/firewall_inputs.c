@@ -110,8 +110,12 @@ static void report_legacy(const char *open)
 
 void firewall_report_closed_inputs(const struct host_config *config)
 {
-	auto_free char *open = what_has_to_be_open(config);
+	auto_free char *open = NULL;
 	int error;
+
+	if (config->n_endpoints == 0)
+		return;
+	open = what_has_to_be_open(config);
 
 	if (!open) {
 		log_warning("cannot see what the host's firewall lets in: out of memory");

@@ -65,24 +65,57 @@ static void write_elements(FILE *out, const struct host_config *config, endpoint
 	}
 }
 
+/* nft has no word for no elements. */
 static void write_set(FILE *out, const struct host_config *config, const char *name,
 	const char *type, endpoint_fn *write_endpoint)
 {
-	fprintf(out, "\t%s {\n\t\ttype %s\n\t\telements = { ", name, type);
-	write_elements(out, config, write_endpoint);
-	fputs(" }\n\t}\n", out);
+	fprintf(out, "\t%s {\n\t\ttype %s\n", name, type);
+	if (config->n_endpoints > 0) {
+		fputs("\t\telements = { ", out);
+		write_elements(out, config, write_endpoint);
+		fputs(" }\n", out);
+	}
+	fputs("\t}\n", out);
 }
+
+static void write_gateway(FILE *out, const struct host_endpoint *endpoint)
+{
+	const struct ipv4 gateway = {endpoint->block.address.value + 1};
+
+	fputs(ipv4_text(gateway).s, out);
+}
+
+/* What every endpoint has its elements in. */
+static const struct endpoint_set {
+	const char *kind, *name, *type;
+	endpoint_fn *write;
+	/* nft cannot delete a single element with an asterisk, but all of them. */
+	bool is_written_anew;
+} endpoint_sets[] = {
+	{"set", "tunnels", "ifname; flags interval", write_interfaces, true},
+	{"map", "chains", "ifname : verdict; flags interval", write_chains_by_interface, true},
+	{"set", "binds", "ipv4_addr", write_bind, false},
+	{"set", "blocks", "ipv4_addr; flags interval", write_block, false},
+	{"set", "gateways", "ipv4_addr", write_gateway, false},
+	{"set", "listeners", "ipv4_addr . inet_service", write_bind_and_port, false},
+	{"set", "ports", "inet_service", write_port, false},
+	{"map", "bind_of_port", "inet_service : ipv4_addr", write_port_and_bind, false},
+	{"map", "bind_of", "ipv4_addr : ipv4_addr; flags interval", write_block_and_bind, false},
+};
+
+enum {
+	N_ENDPOINT_SETS = sizeof endpoint_sets / sizeof *endpoint_sets,
+};
 
 static void write_sets(FILE *out, const struct host_config *config)
 {
-	write_set(out, config, "set tunnels", "ifname; flags interval", write_interfaces);
-	write_set(out, config, "set binds", "ipv4_addr", write_bind);
-	write_set(out, config, "set blocks", "ipv4_addr; flags interval", write_block);
-	write_set(out, config, "set listeners", "ipv4_addr . inet_service", write_bind_and_port);
-	write_set(out, config, "set ports", "inet_service", write_port);
-	write_set(out, config, "map bind_of_port", "inet_service : ipv4_addr", write_port_and_bind);
-	write_set(out, config, "map bind_of", "ipv4_addr : ipv4_addr; flags interval",
-		write_block_and_bind);
+	for (size_t i = 0; i < N_ENDPOINT_SETS; i++) {
+		const struct endpoint_set *set = &endpoint_sets[i];
+		char name[32];
+
+		snprintf(name, sizeof name, "%s %s", set->kind, set->name);
+		write_set(out, config, name, set->type, set->write);
+	}
 }
 
 /*
@@ -128,13 +161,12 @@ static void write_endpoint_chains(FILE *out, const struct host_endpoint *endpoin
  */
 static void write_prerouting(FILE *out, const struct host_config *config)
 {
-	fputs("\tchain prerouting {\n"
-	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
-	      "\t\tiifname vmap { ",
-		out);
-	write_elements(out, config, write_chains_by_interface);
 	/* lo: the host talking to its own inner address. */
-	fprintf(out, " }\n\t\tiifname != \"lo\" ip saddr %s drop\n",
+	fprintf(out,
+		"\tchain prerouting {\n"
+		"\t\ttype filter hook prerouting priority raw; policy accept;\n"
+		"\t\tiifname vmap @chains\n"
+		"\t\tiifname != \"lo\" ip saddr %s drop\n",
 		prefix_text(config->whole_block).s);
 	fputs("\t\tip daddr @binds ip protocol 4 notrack\n"
 	      "\t\tip daddr @binds tcp dport 443 notrack\n"
@@ -362,4 +394,86 @@ char *firewall_text(const struct host_config *config)
 char *firewall_text_ip6(const struct host_config *config)
 {
 	return text_of(write_table_ip6, config);
+}
+
+static void add_elements(FILE *out, const char *family, const char *name,
+	const struct host_config *endpoints, endpoint_fn *write)
+{
+	if (endpoints->n_endpoints == 0)
+		return;
+	fprintf(out, "add element %s vprox %s { ", family, name);
+	write_elements(out, endpoints, write);
+	fputs(" }\n", out);
+}
+
+static void write_tunnels_anew(FILE *out, const char *family, const struct endpoint_set *set,
+	const struct host_config *remaining)
+{
+	fprintf(out, "flush %s %s vprox %s\n", set->kind, family, set->name);
+	add_elements(out, family, set->name, remaining, set->write);
+}
+
+static void add_chains(FILE *out, const struct host_endpoint *endpoint)
+{
+	fputs("table ip vprox {\n", out);
+	write_endpoint_chains(out, endpoint);
+	fputs("}\n", out);
+}
+
+static void delete_chains(FILE *out, const struct host_endpoint *endpoint)
+{
+	static const char *const names[] = {"ipip", "device"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		fprintf(out, "flush chain ip vprox %s_%u\ndelete chain ip vprox %s_%u\n", names[i],
+			endpoint->index, names[i], endpoint->index);
+}
+
+static void write_addition(FILE *out, const struct host_endpoint *endpoint, bool has_ipv6)
+{
+	const struct host_config one = {.endpoints = endpoint, .n_endpoints = 1};
+
+	add_chains(out, endpoint);
+	for (size_t i = 0; i < N_ENDPOINT_SETS; i++)
+		add_elements(out, "ip", endpoint_sets[i].name, &one, endpoint_sets[i].write);
+	if (has_ipv6)
+		add_elements(out, "ip6", endpoint_sets[0].name, &one, endpoint_sets[0].write);
+}
+
+static void write_removal(FILE *out, const struct host_endpoint *endpoint,
+	const struct host_config *remaining, bool has_ipv6)
+{
+	for (size_t i = 0; i < N_ENDPOINT_SETS; i++) {
+		const struct endpoint_set *set = &endpoint_sets[i];
+
+		if (set->is_written_anew) {
+			write_tunnels_anew(out, "ip", set, remaining);
+			continue;
+		}
+		fprintf(out, "delete element ip vprox %s { ", set->name);
+		set->write(out, endpoint);
+		fputs(" }\n", out);
+	}
+	if (has_ipv6)
+		write_tunnels_anew(out, "ip6", &endpoint_sets[0], remaining);
+	delete_chains(out, endpoint);
+}
+
+char *firewall_text_change(
+	const struct host_endpoint *endpoint, const struct host_config *remaining, bool has_ipv6)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	if (remaining)
+		write_removal(out, endpoint, remaining, has_ipv6);
+	else
+		write_addition(out, endpoint, has_ipv6);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }

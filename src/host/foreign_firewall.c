@@ -313,6 +313,13 @@ void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 	foreign->is_reconciled = true;
 }
 
+void foreign_firewall_endpoints_changed(struct foreign_firewall *foreign)
+{
+	foreign->is_reconciled = false;
+	if (foreign->legacy)
+		legacy_firewall_endpoints_changed(foreign->legacy);
+}
+
 const char *foreign_firewall_legacy(const struct foreign_firewall *foreign)
 {
 	return foreign->legacy ? legacy_firewall_saved(foreign->legacy) : NULL;

@@ -29,6 +29,9 @@ struct foreign_firewall *foreign_firewall_new(
  */
 void foreign_firewall_reconcile(struct foreign_firewall *foreign);
 
+/* The configuration has other endpoints now: the next call writes VPROX anew. */
+void foreign_firewall_endpoints_changed(struct foreign_firewall *foreign);
+
 /* The rules of iptables-legacy as iptables-save prints them; NULL: none, or not known just now. */
 const char *foreign_firewall_legacy(const struct foreign_firewall *foreign);
 

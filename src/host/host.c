@@ -40,8 +40,7 @@ struct host {
 	struct host_config config; /* at the end: the endpoints that stay */
 	struct host_endpoint *endpoints; /* config's */
 	bool *stays; /* of each endpoint */
-	struct bind_address *binds; /* likewise */
-	size_t n_binds;
+	struct bind_address *binds; /* likewise; not used of those that are followed */
 	struct netlink *netlink;
 	struct firewall_state firewall_state;
 	struct foreign_firewall *foreign;
@@ -70,8 +69,10 @@ static int reconcile_bind_addresses(struct host *host)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < host->n_binds; i++) {
-		int error = bind_address_reconcile(host->netlink, &host->binds[i]);
+	for (size_t i = 0; i < host->config.n_endpoints; i++) {
+		int error = host->endpoints[i].is_followed
+				    ? 0
+				    : bind_address_reconcile(host->netlink, &host->binds[i]);
 
 		result = result < 0 ? result : error;
 	}
@@ -105,22 +106,49 @@ static int start_timer(struct host *host, struct event_base *base, event_callbac
 	return *timer && event_add(*timer, &period) == 0 ? 0 : -ENOMEM;
 }
 
+static void append(struct host *host, const struct host_endpoint *endpoint)
+{
+	size_t i = host->config.n_endpoints++;
+
+	host->endpoints[i] = *endpoint;
+	host->stays[i] = false;
+	host->binds[i] = (struct bind_address){.address = endpoint->bind};
+}
+
+/* Closes the gap: the others stay in their order. */
+static void drop(struct host *host, size_t i)
+{
+	size_t n_after = --host->config.n_endpoints - i;
+
+	memmove(&host->endpoints[i], &host->endpoints[i + 1], n_after * sizeof *host->endpoints);
+	memmove(&host->stays[i], &host->stays[i + 1], n_after * sizeof *host->stays);
+	memmove(&host->binds[i], &host->binds[i + 1], n_after * sizeof *host->binds);
+}
+
+/* config.n_endpoints: there is none. */
+static size_t find(const struct host *host, struct ipv4 bind)
+{
+	size_t i = 0;
+
+	while (i < host->config.n_endpoints && !ipv4_equal(host->endpoints[i].bind, bind))
+		i++;
+	return i;
+}
+
 static int copy_config(struct host *host, const struct host_config *config)
 {
-	size_t n = config->n_endpoints;
+	size_t n = config->max_endpoints;
 
 	host->endpoints = calloc(n, sizeof(*host->endpoints));
 	host->stays = calloc(n, sizeof(*host->stays));
 	host->binds = calloc(n, sizeof(*host->binds));
 	if (!host->endpoints || !host->stays || !host->binds)
 		return -ENOMEM;
-	host->n_binds = n;
-	for (size_t i = 0; i < n; i++) {
-		host->endpoints[i] = config->endpoints[i];
-		host->binds[i].address = config->endpoints[i].bind;
-	}
 	host->config = *config;
 	host->config.endpoints = host->endpoints;
+	host->config.n_endpoints = 0;
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		append(host, &config->endpoints[i]);
 	return 0;
 }
 
@@ -206,11 +234,13 @@ static int restore_bind_addresses(struct host *host, bool started)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < host->n_binds; i++) {
+	for (size_t i = 0; i < host->config.n_endpoints; i++) {
 		struct bind_address *bind = &host->binds[i];
 		int error;
 
-		if (!started)
+		if (host->endpoints[i].is_followed)
+			error = 0;
+		else if (!started)
 			error = bind_address_undo(host->netlink, bind);
 		else if (host->stays[i])
 			error = bind_address_keep(host->netlink, bind);
@@ -226,7 +256,7 @@ static void forget_others(struct host *host)
 {
 	size_t n_kept = 0;
 
-	for (size_t i = 0; i < host->n_binds; i++)
+	for (size_t i = 0; i < host->config.n_endpoints; i++)
 		if (host->stays[i])
 			host->endpoints[n_kept++] = host->endpoints[i];
 	host->config.n_endpoints = n_kept;
@@ -254,10 +284,48 @@ const uint8_t *host_firewall(const struct host *host)
 	return host ? host->firewall_state.digest : NULL;
 }
 
-void host_keep_endpoint(struct host *host, size_t i)
+/* In the order of host_prepare(). */
+int host_serve(struct host *host, const struct host_endpoint *endpoint)
 {
+	const size_t i = host->config.n_endpoints;
+	int error;
+
+	if (i == host->config.max_endpoints)
+		return -ENOSPC;
+	append(host, endpoint);
+	error = firewall_add(&host->config, endpoint, &host->firewall_state);
+	foreign_firewall_endpoints_changed(host->foreign);
+	foreign_firewall_reconcile(host->foreign);
+	if (error == 0 && !endpoint->is_followed)
+		error = bind_address_reconcile(host->netlink, &host->binds[i]);
+	if (error == 0)
+		error = policy_rules_reconcile(host->netlink, &host->config);
+	return error < 0 ? error : sysctls_reconcile(host->netlink, &host->config);
+}
+
+void host_serve_no_more(struct host *host, struct ipv4 bind)
+{
+	const size_t i = find(host, bind);
+	struct host_endpoint endpoint;
+
+	if (i == host->config.n_endpoints)
+		return;
+	endpoint = host->endpoints[i];
+	if (!endpoint.is_followed)
+		bind_address_remove(host->netlink, &host->binds[i]);
+	drop(host, i);
+	firewall_take_out(&host->config, &endpoint, &host->firewall_state);
+	foreign_firewall_endpoints_changed(host->foreign);
+	foreign_firewall_reconcile(host->foreign);
+	policy_rules_reconcile(host->netlink, &host->config);
+}
+
+void host_keep_endpoint(struct host *host, struct ipv4 bind)
+{
+	size_t i = host ? find(host, bind) : 0;
+
 	/* None after a start that had no memory for them. */
-	if (host && i < host->n_binds)
+	if (host && i < host->config.n_endpoints)
 		host->stays[i] = true;
 }
 

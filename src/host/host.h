@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ipv4.h"
+
 struct event_base;
 struct host;
 struct host_config;
+struct host_endpoint;
 
 /*
  * Copies the configuration. base runs the timers, and must stay until host_restore(). Logs what
@@ -27,9 +30,18 @@ bool host_is_full(const struct host *host);
 /* What firewall_digest() gave when the server's tables were loaded. NULL: there are none. */
 const uint8_t *host_firewall(const struct host *host);
 
-/* The tunnels of config->endpoints[i] stay after the server's end: so does, at host_restore(), what
- * was made for them. host may be NULL. */
-void host_keep_endpoint(struct host *host, size_t i);
+/*
+ * Prepares the host for one more endpoint, of config->max_endpoints at the most, and takes back
+ * what was made for one, whose tunnels are gone. What is there for others is not touched. The bind
+ * address of one that is followed is left alone. Log. host_serve() returns 0 or -errno, and then
+ * host_serve_no_more() is to be called too.
+ */
+int host_serve(struct host *host, const struct host_endpoint *endpoint);
+void host_serve_no_more(struct host *host, struct ipv4 bind);
+
+/* The tunnels of the endpoint with this address stay after the server's end: so does, at
+ * host_restore(), what was made for them. host may be NULL. */
+void host_keep_endpoint(struct host *host, struct ipv4 bind);
 
 /*
  * Restores what was changed for the other endpoints, and frees. started: false after a start that

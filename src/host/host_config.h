@@ -14,11 +14,13 @@ struct host_endpoint {
 	struct ipv4 bind; /* outer address */
 	struct prefix block;
 	uint16_t port; /* UDP, of WireGuard, host byte order */
+	bool is_followed; /* by --follow: the address is nobody's of ours to add, keep or remove */
 };
 
 struct host_config {
 	const struct host_endpoint *endpoints;
-	size_t n_endpoints; /* at least 1 */
+	size_t n_endpoints;
+	size_t max_endpoints; /* that there can be while the server runs; at least n_endpoints */
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
 	bool allow_peer_to_peer;
 	struct egress_policy policy;

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/job.h"
 #include "base/log.h"
+#include "host/host_config.h"
 #include "host/iptables.h"
 #include "host/legacy_batch.h"
 #include "host/legacy_digest.h"
@@ -26,14 +27,17 @@ struct legacy_firewall {
 	const struct host_config *config;
 	struct job *job; /* NULL: nothing is waited for in a thread */
 	bool is_serving; /* the first call is over */
-	bool is_running; /* the job: the next four are its thread's until it ends */
+	bool is_running; /* the job: the next six are its thread's until it ends */
 
+	struct host_config wanted; /* config, as it was when the job began */
+	struct host_endpoint *endpoints; /* wanted's */
 	char *saved; /* what there was */
 	char *batch; /* what was to be done, "": nothing */
 	bool leads_to_shared; /* RULESET_PLACE_SHARED */
 	struct run_error error;
 
 	/* What was seen last. */
+	bool is_outdated; /* config has changed since it was copied */
 	bool is_known; /* the digest is of a table that is as it should be */
 	uint8_t digest[LEGACY_DIGEST_SIZE];
 	bool is_failing; /* logged */
@@ -111,7 +115,7 @@ static int open_table(void *context)
 	result = read_saved(&state->saved, &state->error);
 	if (result < 0)
 		return result;
-	state->batch = legacy_batch_opening(state->saved, state->config, &state->leads_to_shared);
+	state->batch = legacy_batch_opening(state->saved, &state->wanted, &state->leads_to_shared);
 	return apply(state->batch, &state->error);
 }
 
@@ -141,16 +145,37 @@ static void on_opened(void *context, int result)
 	}
 	if (result > 0)
 		log_change(state->batch);
-	state->is_known = true;
+	state->is_known = !state->is_outdated;
 	state->is_failing = false;
 	state->delay = 0;
+}
+
+static int copy_config(struct legacy_firewall *state)
+{
+	size_t n = state->config->n_endpoints;
+	struct host_endpoint *endpoints = calloc(n + 1, sizeof *endpoints);
+
+	if (!endpoints)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		endpoints[i] = state->config->endpoints[i];
+	free(state->endpoints);
+	state->endpoints = endpoints;
+	state->wanted = *state->config;
+	state->wanted.endpoints = endpoints;
+	state->is_outdated = false;
+	return 0;
 }
 
 /* The digest is of before the change: the next call sees one more, and finds nothing to do. */
 static void open_changed(struct legacy_firewall *state, const uint8_t digest[LEGACY_DIGEST_SIZE])
 {
-	int error;
+	int error = copy_config(state);
 
+	if (error < 0) {
+		fail(state, strerror(-error));
+		return;
+	}
 	memcpy(state->digest, digest, sizeof state->digest);
 	if (!state->job || !state->is_serving) {
 		on_opened(state, open_table(state));
@@ -198,6 +223,12 @@ void legacy_firewall_reconcile(struct legacy_firewall *state)
 	state->is_serving = true;
 }
 
+void legacy_firewall_endpoints_changed(struct legacy_firewall *state)
+{
+	state->is_outdated = true;
+	state->is_known = false;
+}
+
 const char *legacy_firewall_saved(const struct legacy_firewall *state)
 {
 	return state->is_running ? NULL : state->saved;
@@ -224,6 +255,7 @@ void legacy_firewall_free(struct legacy_firewall *state)
 		return;
 	job_free(state->job);
 	forget_texts(state);
+	free(state->endpoints);
 	free(state);
 }
 

@@ -23,6 +23,9 @@ void legacy_firewall_free(struct legacy_firewall *state);
  */
 void legacy_firewall_reconcile(struct legacy_firewall *state);
 
+/* The configuration has other endpoints now: the next call looks whether it is right for them. */
+void legacy_firewall_endpoints_changed(struct legacy_firewall *state);
+
 /* What iptables-save printed when the table was seen to change last; NULL: there is none, or it is
  * being read anew. */
 const char *legacy_firewall_saved(const struct legacy_firewall *state);

@@ -72,14 +72,14 @@ int gate_config_read(int fd, struct gate_settings *settings)
 
 	uint64_t size = sizeof *config + config->n_endpoints * sizeof(*settings->endpoints) +
 			(uint64_t)config->password_length + config->certificate_length;
-	if (config->version != GATE_CONFIG_VERSION || config->n_endpoints == 0 ||
-		config->n_gates == 0 || config->n_gates > GATE_MAX_GATES ||
-		config->n_endpoints > GATE_MAX_ENDPOINTS || size > GATE_CONFIG_MAX_SIZE ||
+	if (config->version != GATE_CONFIG_VERSION || config->n_gates == 0 ||
+		config->n_gates > GATE_MAX_GATES || config->n_endpoints > config->max_endpoints ||
+		config->max_endpoints > GATE_MAX_ENDPOINTS || size > GATE_CONFIG_MAX_SIZE ||
 		(uint64_t)stat.st_size != size) {
 		*settings = (struct gate_settings){0};
 		return -EPROTO;
 	}
-	settings->endpoints = calloc(config->n_endpoints, sizeof(*settings->endpoints));
+	settings->endpoints = calloc(config->n_endpoints + 1, sizeof(*settings->endpoints));
 	error = settings->endpoints ? read_part(fd, &offset, settings->endpoints,
 					      config->n_endpoints * sizeof(*settings->endpoints))
 				    : -ENOMEM;

@@ -9,12 +9,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/ipv4.h"
-#include "base/key.h"
+#include "ipc/gate_endpoint.h"
 #include "ipc/source_counts.h"
 
 enum {
-	GATE_CONFIG_VERSION = 3,
+	GATE_CONFIG_VERSION = 4,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
 	GATE_MAX_GATES = 256,
@@ -26,16 +25,10 @@ enum {
 	/* After these: its sheet of ipc/source_counts.h, and n_gates - 1 of the others. */
 };
 
-struct gate_endpoint {
-	struct ipv4 bind;
-	struct prefix block;
-	struct key public_key; /* the server's, of WireGuard */
-	uint16_t port; /* UDP, of WireGuard */
-};
-
 struct gate_config {
 	uint32_t version; /* GATE_CONFIG_VERSION */
-	uint32_t n_endpoints;
+	uint32_t n_endpoints; /* at its start: IPC_ENDPOINT brings more, up to the next */
+	uint32_t max_endpoints;
 	uint32_t n_gates; /* of the server */
 	uint32_t user; /* uid and gid to run as; the broker's own where it has no right to change
 			  them */

@@ -9,6 +9,10 @@
 #include "base/descriptor.h"
 #include "base/sandbox.h"
 
+enum {
+	IPV4_BITS = 32,
+};
+
 static bool uses_key(uint16_t operation)
 {
 	return operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD;
@@ -27,6 +31,16 @@ int ipc_decode_request(const void *packet, size_t length, struct ipc_request *re
 	return 0;
 }
 
+static bool is_about_endpoint(const struct ipc_reply *reply)
+{
+	return reply->kind == IPC_ENDPOINT || reply->kind == IPC_ENDPOINT_GONE;
+}
+
+static bool has_descriptor(const struct ipc_reply *reply)
+{
+	return reply->kind == IPC_SIGNER || reply->kind == IPC_ENDPOINT;
+}
+
 int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 {
 	if (length != sizeof *reply)
@@ -36,7 +50,9 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 		reply->kind >= IPC_REPLY_KIND_END || reply->status >= IPC_STATUS_END ||
 		reply->reserved != 0)
 		return -EPROTO;
-	if ((reply->kind == IPC_ANSWER) == (reply->status == 0))
+	if ((reply->kind == IPC_ANSWER) == (reply->status == 0) ||
+		is_about_endpoint(reply) == (reply->endpoint.bind.value == 0) ||
+		reply->endpoint.block.length > IPV4_BITS)
 		return -EPROTO;
 	return 0;
 }
@@ -76,7 +92,7 @@ int ipc_receive_reply(int fd, struct ipc_reply *reply, int *passed_on)
 	int error = n < 0 ? n : ipc_decode_reply(buffer, (size_t)n, reply);
 
 	*passed_on = -1;
-	if (error == 0 && (reply->kind == IPC_SIGNER) != (descriptor >= 0))
+	if (error == 0 && has_descriptor(reply) != (descriptor >= 0))
 		error = -EPROTO;
 	if (error < 0)
 		return error;

@@ -15,9 +15,10 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "ipc/gate_endpoint.h"
 
 enum {
-	IPC_VERSION = 2,
+	IPC_VERSION = 3,
 	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
 	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
 	 * that many descriptors are on their way at the most. */
@@ -42,6 +43,7 @@ enum ipc_status {
 	IPC_SHUTTING_DOWN, /* 503 */
 	IPC_INVALID_KEY, /* 400: a key that cannot be a peer's, such as the server's own */
 	IPC_FAILED, /* 500: the data plane refused */
+	IPC_NOT_SERVED, /* 503: the address that the client came to is not served any more */
 	IPC_STATUS_END,
 };
 
@@ -60,6 +62,8 @@ enum ipc_reply_kind {
 	IPC_SIGNER, /* with a socket to a signer (ipc/signing.h), in place of the one before */
 	IPC_HAND_OVER, /* as IPC_DRAIN, but who is connected is still served: others wait at the
 			  listeners for the next server */
+	IPC_ENDPOINT, /* with its listening socket: one more to serve */
+	IPC_ENDPOINT_GONE, /* serve it no more: close its socket */
 	IPC_REPLY_KIND_END,
 };
 
@@ -71,6 +75,7 @@ struct ipc_reply {
 	uint64_t id; /* 0 in all others */
 	struct ipv4 address; /* of CONNECT_*, when IPC_OK: the inner address */
 	uint32_t reserved; /* zero */
+	struct gate_endpoint endpoint; /* of ENDPOINT; its bind address, of ENDPOINT_GONE */
 };
 
 /*
@@ -92,7 +97,7 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 int ipc_send_request(int fd, const struct ipc_request *request, int client);
 int ipc_receive_request(int fd, struct ipc_request *request, int *client);
 
-/* Likewise. With SIGNER, and only with it, there goes a descriptor; else it is -1. The one that is
- * sent stays the sender's, the one that is received is the receiver's. */
+/* Likewise. With SIGNER and ENDPOINT, and only with them, there goes a descriptor; else it is -1.
+ * The one that is sent stays the sender's, the one that is received is the receiver's. */
 int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor);
 int ipc_receive_reply(int fd, struct ipc_reply *reply, int *descriptor);

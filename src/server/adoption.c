@@ -113,6 +113,8 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 {
 	int error = pool_new(endpoint->config.block, &endpoint->pool);
 
+	endpoint->state = ENDPOINT_OPEN;
+
 	if (error == 0)
 		error = peers_init(&endpoint->peers);
 	if (error == 0)
@@ -153,6 +155,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	peers_free(&endpoint->peers);
 	pool_free(endpoint->pool);
 	endpoint->pool = NULL;
+	endpoint->state = ENDPOINT_DESCRIBED;
 	return error;
 }
 

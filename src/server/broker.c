@@ -27,6 +27,7 @@
 #include "server/credentials.h"
 #include "server/data_plane.h"
 #include "server/device_watch.h"
+#include "server/follow.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
 #include "server/host_setup.h"
@@ -38,6 +39,7 @@
 #include "server/possible_client.h"
 #include "server/privileges.h"
 #include "server/requests.h"
+#include "server/serving.h"
 #include "server/signer_supervisor.h"
 #include "server/snapshot.h"
 #include "server/store_setup.h"
@@ -57,7 +59,9 @@ struct broker {
 	struct device_watch *device_watch;
 
 	struct event_base *base;
+	struct follow *follow; /* NULL without --follow */
 	struct gate_settings gate_settings;
+	int *gate_listeners;
 	struct gate_supervisor *supervisor;
 	struct signer_supervisor *signers;
 	struct control_socket *control;
@@ -103,6 +107,8 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	}
 	broker->draining = true;
 	notify_service_manager("STOPPING=1");
+	follow_free(broker->follow);
+	broker->follow = NULL;
 	if (broker->config->keep_on_exit)
 		listener_store_retire(&broker->listener_store);
 	else
@@ -114,11 +120,12 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 static void on_inspect(evutil_socket_t fd, short what, void *context)
 {
 	struct broker *broker = context;
+	struct endpoint *endpoint;
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < broker->config->n_binds; i++)
-		endpoint_inspect(&broker->data_plane.endpoints[i], &broker->config->idle);
+	data_plane_for_each(&broker->data_plane, endpoint)
+		endpoint_inspect(endpoint, &broker->config->idle);
 }
 
 static void answer(
@@ -129,15 +136,26 @@ static void answer(
 	gate_supervisor_answer(broker->supervisor, to, status, address);
 }
 
+/* An address that was ours may be another host's now, but is no client's. */
+static bool can_have_tunnel(const struct broker *broker, struct ipv4 source)
+{
+	return is_possible_client(broker->config, source) &&
+	       !data_plane_endpoint(&broker->data_plane, source);
+}
+
 static void on_request(
 	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
 	struct broker *broker = context;
-	struct endpoint *endpoint = &broker->data_plane.endpoints[request->endpoint];
+	struct endpoint *endpoint = data_plane_endpoint(&broker->data_plane, request->bind);
 	struct log_limit_text more;
 
-	if (request->operation == IPC_CONNECT_IPIP &&
-		!is_possible_client(broker->config, request->source)) {
+	/* It went after its gate was asked. */
+	if (!endpoint || !endpoint->is_served) {
+		answer(broker, reply_to, IPC_NOT_SERVED, (struct ipv4){0});
+		return;
+	}
+	if (request->operation == IPC_CONNECT_IPIP && !can_have_tunnel(broker, request->source)) {
 		if (endpoint_may_log(endpoint, request->source, &more))
 			log_warning("%s: no IPIP tunnel is possible to %s%s",
 				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);
@@ -150,10 +168,10 @@ static void on_request(
 static void on_gate_ended(void *context, unsigned int gate, uint64_t generation)
 {
 	struct broker *broker = context;
+	struct endpoint *endpoint;
 
-	for (size_t i = 0; i < broker->data_plane.n_open; i++)
-		pending_connects_forget_gate(
-			&broker->data_plane.endpoints[i].pending, gate, generation);
+	data_plane_for_each(&broker->data_plane, endpoint)
+		pending_connects_forget_gate(&endpoint->pending, gate, generation);
 }
 
 /* Of the gates: whether they run as somebody else than the broker. */
@@ -174,22 +192,62 @@ static int take_lock(struct broker *broker)
 	return broker->lock;
 }
 
+/* Of the endpoints that are served from the start; the gates are told of them when they start. */
+static int open_listeners(struct broker *broker)
+{
+	struct gate_settings *settings = &broker->gate_settings;
+	const struct endpoint *endpoint;
+	struct ipv4 *binds;
+	int error = gate_setup_describe(settings, broker->config, &broker->credentials.identity);
+	size_t n = 0;
+
+	if (error < 0)
+		return error;
+	broker->gate_listeners =
+		calloc(settings->config.max_endpoints, sizeof *broker->gate_listeners);
+	binds = calloc(settings->config.max_endpoints, sizeof *binds);
+	if (!broker->gate_listeners || !binds) {
+		free(binds);
+		return -ENOMEM;
+	}
+	TAILQ_FOREACH (endpoint, &broker->data_plane.endpoints, entry) {
+		if (!endpoint->is_served)
+			continue;
+		binds[n] = endpoint->config.bind;
+		settings->endpoints[n++] = gate_setup_describe_endpoint(endpoint);
+	}
+	error = listeners_open(&broker->listeners, &broker->listener_store, binds, n, CONTROL_PORT);
+	free(binds);
+	if (error < 0)
+		return error;
+	settings->config.n_endpoints = (uint32_t)n;
+	for (size_t i = 0; i < n; i++)
+		broker->gate_listeners[i] = broker->listeners.fds[i];
+	return 0;
+}
+
 /* The host is made ready first: the firewall must be there before the first packet. */
 static int open_data_plane(struct broker *broker)
 {
 	const struct data_plane_answer to_gates = {answer, broker};
 	struct data_plane *data_plane = &broker->data_plane;
-	int error = data_plane_find(
-		data_plane, broker->config, &broker->credentials.private_key, &to_gates);
+	size_t n;
+	const struct ipv4 *followed = follow_present(broker->follow, &n);
+	int error = data_plane_find(data_plane, broker->config, followed, n,
+		&broker->credentials.private_key, &to_gates);
+
+	if (error == 0)
+		error = open_listeners(broker);
 
 	if (error == 0)
 		error = privileges_give_up(data_plane_starts_processes(data_plane));
 	if (error == 0)
-		error = host_setup(
-			broker->config, data_plane->endpoints, broker->base, &broker->host);
+		error = host_setup(data_plane, broker->base, &broker->host);
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
-	promised_free(&broker->store.promised);
+	/* What was promised at an address that comes later is kept when it comes. */
+	if (!broker->follow)
+		promised_free(&broker->store.promised);
 	return error < 0 ? error
 			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
 				   &broker->device_watch);
@@ -197,9 +255,62 @@ static int open_data_plane(struct broker *broker)
 
 static void announce(void *context)
 {
-	(void)context;
+	const struct broker *broker = context;
+	const struct server_config *config = broker->config;
+
 	notify_service_manager("READY=1");
-	log_info("ready");
+	if (broker->listeners.n > 0)
+		log_info("ready");
+	else
+		log_info("ready, waiting for an address inside %s%s",
+			prefix_text(config->followed[0]).s,
+			config->n_followed > 1 ? " or another --follow" : "");
+}
+
+static struct serving serving_of(struct broker *broker)
+{
+	return (struct serving){
+		.data_plane = &broker->data_plane,
+		.host = broker->host,
+		.listeners = &broker->listeners,
+		.listener_store = &broker->listener_store,
+		.supervisor = broker->supervisor,
+	};
+}
+
+static int on_address_gained(void *context, struct ipv4 bind)
+{
+	struct broker *broker = context;
+	const struct serving serving = serving_of(broker);
+
+	return broker->draining ? -ESHUTDOWN : serving_begin(&serving, bind);
+}
+
+static void on_address_lost(void *context, struct ipv4 bind)
+{
+	const struct serving serving = serving_of(context);
+
+	serving_end(&serving, bind);
+}
+
+static int find_followed(struct broker *broker)
+{
+	const struct follow_config config = {
+		.config = broker->config,
+		.begin = on_address_gained,
+		.end = on_address_lost,
+		.context = broker,
+	};
+
+	return broker->config->n_followed == 0 ? 0
+					       : follow_new(broker->base, &config, &broker->follow);
+}
+
+static bool is_ours(void *context, struct ipv4 bind)
+{
+	const struct broker *broker = context;
+
+	return data_plane_endpoint(&broker->data_plane, bind) != NULL;
 }
 
 static void on_signer_socket(void *context, unsigned int gate, int fd)
@@ -243,8 +354,9 @@ static int start_gates(struct broker *broker)
 	const struct gate_supervisor_config config = {
 		.n_gates = broker->config->n_gates,
 		.settings = &broker->gate_settings,
-		.listeners = broker->listeners.fds,
+		.listeners = broker->gate_listeners,
 		.port = CONTROL_PORT,
+		.is_ours = is_ours,
 		.on_request = on_request,
 		.on_gate_ended = on_gate_ended,
 		.on_started = on_gate_started,
@@ -252,10 +364,9 @@ static int start_gates(struct broker *broker)
 		.on_drained = stop_draining,
 		.context = broker,
 	};
-	int error = gate_setup_describe(&broker->gate_settings, broker->config,
-		&broker->credentials.identity, broker->data_plane.endpoints);
+	int error = gate_supervisor_new(broker->base, &config, &broker->supervisor);
 
-	return error < 0 ? error : gate_supervisor_new(broker->base, &config, &broker->supervisor);
+	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
 }
 
 static int report(void *context, struct evbuffer *out)
@@ -380,8 +491,7 @@ static int start(struct broker *broker)
 	if (error == 0)
 		error = load_credentials(broker);
 	if (error == 0)
-		error = listeners_open(&broker->listeners, &broker->listener_store,
-			broker->config->binds, broker->config->n_binds, CONTROL_PORT);
+		error = find_followed(broker);
 	if (error == 0)
 		error = open_data_plane(broker);
 	if (error < 0)
@@ -402,6 +512,7 @@ static void free_memory(struct broker *broker)
 	if (broker->base)
 		event_base_free(broker->base);
 	free(broker->gate_settings.endpoints);
+	free(broker->gate_listeners);
 	data_plane_free(&broker->data_plane);
 	listeners_close(&broker->listeners);
 	credentials_free(&broker->credentials);
@@ -418,14 +529,14 @@ static int stop(struct broker *broker, bool started)
 	if (!started)
 		stop_listening(broker);
 	control_socket_close(broker->control);
+	follow_free(broker->follow);
 	gate_supervisor_free(broker->supervisor);
 	signer_supervisor_free(broker->signers);
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	store_setup_close(&broker->store);
-	error = host_setup_undo(
-		broker->host, broker->data_plane.endpoints, broker->config->n_binds, started);
+	error = host_setup_undo(broker->host, &broker->data_plane, started);
 	free_memory(broker);
 	return result < 0 ? result : error;
 }

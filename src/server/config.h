@@ -16,6 +16,7 @@ enum {
 	CONTROL_PORT = 443, /* TCP, the control plane */
 	WIREGUARD_PORT = 50227, /* UDP, of endpoint 0 */
 	MAX_BINDS = 1024, /* --ip; GATE_MAX_ENDPOINTS */
+	MAX_FOLLOWED = 64, /* --follow */
 	SHORTEST_BLOCK = 30, /* the smallest block that holds a peer */
 	DRAIN_TIME_MS = 10000, /* for requests in flight when the server is told to stop */
 };
@@ -30,6 +31,8 @@ enum store_choice {
 struct server_config {
 	struct ipv4 binds[MAX_BINDS];
 	size_t n_binds;
+	struct prefix followed[MAX_FOLLOWED]; /* --follow */
+	size_t n_followed;
 	struct prefix whole_block; /* --wg-block */
 	uint8_t block_length; /* --wg-block-per-ip */
 	bool is_block_cut; /* that was given */
@@ -58,3 +61,13 @@ struct server_config {
 	enum log_level log_level;
 	enum log_format log_format;
 };
+
+/* How many endpoints there can be at a time: as many as --ip, or with --follow as many as there are
+ * blocks for. */
+size_t server_config_max_endpoints(const struct server_config *config);
+
+/* Whether the address is one of --ip, or inside a --follow. */
+bool server_config_names(const struct server_config *config, struct ipv4 address);
+
+/* Whether --follow is about this address, and it is none of --ip. */
+bool server_config_follows(const struct server_config *config, struct ipv4 address);

@@ -10,10 +10,12 @@
 
 #include "base/log.h"
 #include "server/adoption.h"
+#include "server/assignment.h"
 #include "server/config.h"
 #include "server/flow_purge.h"
 #include "server/promises.h"
 #include "server/requests.h"
+#include "server/rest.h"
 #include "server/restoration.h"
 #include "server/store_setup.h"
 
@@ -82,80 +84,116 @@ static int keep_leftover(void *context, const struct plane_leftover *leftover)
 	return 0;
 }
 
+static int discover(struct data_plane *data_plane, struct discovery *discovery)
+{
+	int error;
+
+	discovery->leftovers = calloc(MAX_LEFTOVERS, sizeof *discovery->leftovers);
+	if (!discovery->leftovers)
+		return -ENOMEM;
+	error = data_plane->plane->ops->discover(data_plane->plane, keep_leftover, discovery);
+	if (error < 0)
+		log_error("cannot see what an earlier server left: %s",
+			error == -E2BIG ? "too many interfaces" : plane_error(data_plane->plane));
+	return error;
+}
+
 static const char *why_stale(
 	const struct server_config *config, const struct plane_leftover *leftover)
 {
-	for (size_t i = 0; leftover->has_bind && i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], leftover->bind))
-			return "that address has another interface, or --wg-block has no such "
-			       "block now";
+	if (leftover->has_bind && server_config_names(config, leftover->bind))
+		return "that address has another interface, or --wg-block has no such "
+		       "block now";
 	return leftover->has_bind ? "that is none of --ip now" : "no --ip has its place now";
 }
 
-static int remove_stale(struct data_plane *data_plane, const struct discovery *discovery)
-{
-	for (size_t i = 0; i < discovery->n_leftovers; i++) {
-		const struct plane_leftover *leftover = &discovery->leftovers[i];
-		int error;
+/* The addresses that have an endpoint from the start, and which indexes these have. The first
+ * n_present are to be opened. */
+struct assigned {
+	struct ipv4 *binds;
+	struct assignment *assignments;
+	size_t n, n_present;
+};
 
-		if (!assignment_is_stale(
-			    leftover, data_plane->assignments, data_plane->config->n_binds))
-			continue;
-		log_warning("removing %s and its tunnels, left by an earlier server for %s: %s",
-			plane_device_name(leftover->index).s,
-			leftover->has_bind ? ipv4_text(leftover->bind).s : "an unknown address",
-			why_stale(data_plane->config, leftover));
-		error = data_plane->plane->ops->remove_all(data_plane->plane, leftover->index);
-		if (error < 0) {
-			log_error("cannot remove %s: %s", plane_device_name(leftover->index).s,
-				plane_error(data_plane->plane));
-			return error;
+static int remove_leftover(struct data_plane *data_plane, const struct plane_leftover *leftover)
+{
+	int error = data_plane->plane->ops->remove_all(data_plane->plane, leftover->index);
+
+	if (error < 0)
+		log_error("cannot remove %s: %s", plane_device_name(leftover->index).s,
+			plane_error(data_plane->plane));
+	return error;
+}
+
+static int remove_stale(struct data_plane *data_plane, const struct discovery *discovery,
+	const struct assigned *assigned)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < discovery->n_leftovers && error == 0; i++) {
+		const struct plane_leftover *leftover = &discovery->leftovers[i];
+
+		if (assignment_is_stale(leftover, assigned->assignments, assigned->n)) {
+			log_warning("removing %s and its tunnels, left by an earlier server for "
+				    "%s: %s",
+				plane_device_name(leftover->index).s,
+				leftover->has_bind ? ipv4_text(leftover->bind).s
+						   : "an unknown address",
+				why_stale(data_plane->config, leftover));
+			error = remove_leftover(data_plane, leftover);
+		} else if (assignment_is_stale(
+				   leftover, assigned->assignments, assigned->n_present)) {
+			log_info("removing %s and its tunnels, left by an earlier server for %s: "
+				 "this host does not have that address now",
+				plane_device_name(leftover->index).s, ipv4_text(leftover->bind).s);
+			error = remove_leftover(data_plane, leftover);
 		}
 	}
-	return 0;
-}
-
-/* The other hosts of a fleet may have them all. */
-static int check_indexes(const struct data_plane *data_plane, unsigned int n_indexes)
-{
-	const struct server_config *config = data_plane->config;
-
-	for (size_t i = 0; i < config->n_binds; i++) {
-		if (data_plane->assignments[i].index < n_indexes)
-			continue;
-		log_error("no block is left for %s: %s has %u, and others have theirs",
-			ipv4_text(config->binds[i]).s, prefix_text(config->whole_block).s,
-			n_indexes);
-		return -ENOSPC;
-	}
-	return 0;
-}
-
-static int assign(struct data_plane *data_plane)
-{
-	const struct server_config *config = data_plane->config;
-	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
-	unsigned int n_indexes = n_blocks < MAX_BINDS ? (unsigned int)n_blocks : MAX_BINDS;
-	struct discovery discovery = {calloc(MAX_LEFTOVERS, sizeof(*discovery.leftovers)), 0};
-	int error = -ENOMEM;
-
-	data_plane->assignments = calloc(config->n_binds, sizeof(*data_plane->assignments));
-	if (!discovery.leftovers || !data_plane->assignments)
-		goto out;
-	error = data_plane->plane->ops->discover(data_plane->plane, keep_leftover, &discovery);
-	if (error < 0) {
-		log_error("cannot see what an earlier server left: %s",
-			error == -E2BIG ? "too many interfaces" : plane_error(data_plane->plane));
-		goto out;
-	}
-	assign_indexes(config->binds, config->n_binds, discovery.leftovers, discovery.n_leftovers,
-		n_indexes, &data_plane->store->promised, data_plane->assignments);
-	error = check_indexes(data_plane, n_indexes);
-	if (error == 0)
-		error = remove_stale(data_plane, &discovery);
-out:
-	free(discovery.leftovers);
 	return error;
+}
+
+static void add_bind(struct assigned *assigned, size_t max, struct ipv4 bind)
+{
+	for (size_t i = 0; i < assigned->n; i++)
+		if (ipv4_equal(assigned->binds[i], bind))
+			return;
+	if (assigned->n < max)
+		assigned->binds[assigned->n++] = bind;
+}
+
+/* First those that are to be opened, then those that may come: what was promised at them, and what
+ * is there of them, is nobody else's. */
+static int gather_binds(struct data_plane *data_plane, const struct ipv4 *followed, size_t n,
+	const struct discovery *discovery, struct assigned *assigned)
+{
+	const struct server_config *config = data_plane->config;
+	const struct promised *promised = &data_plane->store->promised;
+	size_t max = server_config_max_endpoints(config);
+
+	assigned->binds = calloc(max, sizeof *assigned->binds);
+	assigned->assignments = calloc(max, sizeof *assigned->assignments);
+	if (!assigned->binds || !assigned->assignments)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_binds; i++)
+		add_bind(assigned, max, config->binds[i]);
+	for (size_t i = 0; i < n; i++)
+		add_bind(assigned, max, followed[i]);
+	assigned->n_present = assigned->n;
+	for (size_t i = 0; i < promised->n_endpoints; i++)
+		if (server_config_follows(config, promised->endpoints[i].bind))
+			add_bind(assigned, max, promised->endpoints[i].bind);
+	for (size_t i = 0; i < discovery->n_leftovers; i++)
+		if (discovery->leftovers[i].has_bind &&
+			server_config_follows(config, discovery->leftovers[i].bind))
+			add_bind(assigned, max, discovery->leftovers[i].bind);
+	return 0;
+}
+
+static unsigned int count_blocks(const struct server_config *config)
+{
+	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
+
+	return n_blocks < MAX_BINDS ? (unsigned int)n_blocks : MAX_BINDS;
 }
 
 /* In a fleet an address keeps its key on whichever host it is. */
@@ -168,51 +206,136 @@ static const struct key *choose_key(
 	return stored && !key_is_zero(&stored->private_key) ? &stored->private_key : own;
 }
 
-static int describe_endpoint(struct data_plane *data_plane, size_t i, const struct key *own_key,
-	const struct data_plane_answer *answer)
+static struct endpoint *describe_endpoint(
+	struct data_plane *data_plane, struct ipv4 bind, unsigned int index)
 {
 	const struct server_config *config = data_plane->config;
-	struct endpoint *endpoint = &data_plane->endpoints[i];
-	unsigned int index = data_plane->assignments[i].index;
-	const struct key *private_key =
-		choose_key(&data_plane->store->promised, config->binds[i], own_key);
+	const struct promised *promised = &data_plane->store->promised;
+	const struct key *private_key = choose_key(promised, bind, data_plane->private_key);
+	struct endpoint *endpoint = calloc(1, sizeof *endpoint);
 
+	if (!endpoint)
+		return NULL;
 	*endpoint = (struct endpoint){
 		.config = {.index = index,
-			.bind = config->binds[i],
+			.bind = bind,
 			.port = (uint16_t)(WIREGUARD_PORT + index),
 			.private_key = *private_key},
 		.store = data_plane->store->link,
 		.held = data_plane->store->held,
 		.plane = data_plane->plane,
-		.floor.reserved_s = promised_floor_s(&data_plane->store->promised, private_key),
+		.floor.reserved_s = promised_floor_s(promised, private_key),
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,
-		.answer = answer->answer,
-		.answer_context = answer->context,
+		.answer = data_plane->answer,
+		.answer_context = data_plane->answer_context,
 	};
 	prefix_subnet(config->whole_block, config->block_length, index, &endpoint->config.block);
 	endpoint->config.gateway = pool_gateway(endpoint->config.block);
-	return key_derive_public(private_key, &endpoint->public_key);
+	TAILQ_INSERT_TAIL(&data_plane->endpoints, endpoint, entry);
+	return key_derive_public(private_key, &endpoint->public_key) < 0 ? NULL : endpoint;
+}
+
+static int describe_assigned(struct data_plane *data_plane, const struct assigned *assigned)
+{
+	for (size_t i = 0; i < assigned->n; i++) {
+		struct endpoint *endpoint = describe_endpoint(
+			data_plane, assigned->binds[i], assigned->assignments[i].index);
+
+		if (!endpoint)
+			return -ENOMEM;
+		endpoint->is_served = i < assigned->n_present;
+		endpoint->adopts = assigned->assignments[i].adopts && endpoint->is_served;
+	}
+	return 0;
+}
+
+/* The other hosts of a fleet may have them all. */
+static int check_indexes(const struct server_config *config, const struct assigned *assigned)
+{
+	const unsigned int n_indexes = count_blocks(config);
+
+	for (size_t i = 0; i < assigned->n_present; i++) {
+		if (assigned->assignments[i].index < n_indexes)
+			continue;
+		log_error("no block is left for %s: %s has %u, and others have theirs",
+			ipv4_text(assigned->binds[i]).s, prefix_text(config->whole_block).s,
+			n_indexes);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+static int assign(struct data_plane *data_plane, const struct ipv4 *followed, size_t n)
+{
+	struct discovery discovery = {0};
+	struct assigned assigned = {0};
+	int error = discover(data_plane, &discovery);
+
+	if (error == 0)
+		error = gather_binds(data_plane, followed, n, &discovery, &assigned);
+	if (error == 0) {
+		assign_indexes(assigned.binds, assigned.n, discovery.leftovers,
+			discovery.n_leftovers, count_blocks(data_plane->config),
+			&data_plane->store->promised, assigned.assignments);
+		error = check_indexes(data_plane->config, &assigned);
+	}
+	if (error == 0)
+		error = remove_stale(data_plane, &discovery, &assigned);
+	if (error == 0)
+		error = describe_assigned(data_plane, &assigned);
+	free(discovery.leftovers);
+	free(assigned.binds);
+	free(assigned.assignments);
+	return error;
 }
 
 int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
-	const struct key *private_key, const struct data_plane_answer *answer)
+	const struct ipv4 *followed, size_t n, const struct key *private_key,
+	const struct data_plane_answer *answer)
 {
 	int error;
 
+	TAILQ_INIT(&data_plane->endpoints);
 	data_plane->config = config;
+	data_plane->private_key = private_key;
+	data_plane->answer = answer->answer;
+	data_plane->answer_context = answer->context;
 	error = choose_plane(data_plane);
-	if (error == 0)
-		error = assign(data_plane);
-	if (error < 0)
-		return error;
-	data_plane->endpoints = calloc(config->n_binds, sizeof(*data_plane->endpoints));
-	if (!data_plane->endpoints)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_binds && error == 0; i++)
-		error = describe_endpoint(data_plane, i, private_key, answer);
-	return error;
+	return error < 0 ? error : assign(data_plane, followed, n);
+}
+
+struct endpoint *data_plane_endpoint(const struct data_plane *data_plane, struct ipv4 bind)
+{
+	struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (ipv4_equal(endpoint->config.bind, bind))
+			return endpoint;
+	return NULL;
+}
+
+static bool is_taken(const struct data_plane *data_plane, unsigned int index)
+{
+	const struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->config.index == index)
+			return true;
+	return false;
+}
+
+struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind)
+{
+	unsigned int index = 0, n_blocks = count_blocks(data_plane->config);
+
+	while (index < n_blocks && is_taken(data_plane, index))
+		index++;
+	if (index < n_blocks)
+		return describe_endpoint(data_plane, bind, index);
+	log_error("%s is not served: all %u blocks of --wg-block-per-ip are other addresses'",
+		ipv4_text(bind).s, n_blocks);
+	return NULL;
 }
 
 bool data_plane_starts_processes(const struct data_plane *data_plane)
@@ -227,109 +350,146 @@ static void serve_pending(void *context, struct endpoint *endpoint)
 	endpoint_serve_pending(endpoint);
 }
 
-static int start_flow_purge(struct data_plane *data_plane, struct event_base *base)
+static int start_flow_purge(struct data_plane *data_plane)
 {
 	const struct flow_purge_config config = {
 		.block = data_plane->config->whole_block,
-		.endpoints = data_plane->endpoints,
-		.n_endpoints = data_plane->n_open,
+		.endpoints = &data_plane->endpoints,
 		.delete = conntrack_delete,
 		.freed = serve_pending,
 		.clock = &system_clock,
 		.times = &flow_purge_times,
 	};
-	int error = flow_purge_new(base, &config, &data_plane->flow_purge);
+	int error = flow_purge_new(data_plane->base, &config, &data_plane->flow_purge);
+	struct endpoint *endpoint;
 
 	if (error < 0)
 		log_error("cannot look for connections of addresses that nobody holds: %s",
 			strerror(-error));
-	for (size_t i = 0; i < data_plane->n_open; i++)
-		data_plane->endpoints[i].flow_purge = data_plane->flow_purge;
+	data_plane_for_each(data_plane, endpoint) endpoint->flow_purge = data_plane->flow_purge;
+	return error;
+}
+
+/* For the first time. On failure it is open, to be closed by the caller. */
+static int open_new(struct data_plane *data_plane, struct endpoint *endpoint)
+{
+	int error = endpoint_open(endpoint, data_plane->base);
+
+	if (error < 0)
+		return error;
+	endpoint_keep_promises(endpoint, &data_plane->store->promised);
+	log_info("%s: %s, block %s, WireGuard on UDP port %u", endpoint_text(endpoint).s,
+		plane_device_name(endpoint->config.index).s, prefix_text(endpoint->config.block).s,
+		endpoint->config.port);
+	return 0;
+}
+
+int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *endpoint)
+{
+	int error;
+
+	if (endpoint->state == ENDPOINT_OPEN)
+		return 0;
+	if (endpoint->state == ENDPOINT_AT_REST)
+		return endpoint_wake(endpoint);
+	error = open_new(data_plane, endpoint);
+	if (error < 0)
+		endpoint_close(endpoint, false);
+	else
+		flow_purge_opened(data_plane->flow_purge, endpoint);
 	return error;
 }
 
 int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 {
+	struct endpoint *endpoint;
 	int error = 0;
 
-	for (size_t i = 0; i < data_plane->config->n_binds && error == 0; i++) {
-		const struct endpoint *endpoint = &data_plane->endpoints[i];
-
-		data_plane->n_open++;
-		error = endpoint_open(&data_plane->endpoints[i], base);
-		if (error < 0)
-			break;
-		endpoint_keep_promises(&data_plane->endpoints[i], &data_plane->store->promised);
-		log_info("%s: %s, block %s, WireGuard on UDP port %u", endpoint_text(endpoint).s,
-			plane_device_name(endpoint->config.index).s,
-			prefix_text(endpoint->config.block).s, endpoint->config.port);
-	}
-	return error < 0 ? error : start_flow_purge(data_plane, base);
+	data_plane->base = base;
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->is_served && error == 0)
+			error = open_new(data_plane, endpoint);
+	return error < 0 ? error : start_flow_purge(data_plane);
 }
 
 void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
 {
-	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++) {
-		struct endpoint *endpoint = &data_plane->endpoints[i];
+	struct endpoint *endpoint;
 
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry) {
 		/* A start that failed has broken no promise of an earlier server. */
 		if (!started)
-			endpoint->keep = data_plane->assignments[i].adopts;
+			endpoint->keep = endpoint->adopts;
 		else if (data_plane->config->keep_on_exit)
 			endpoint->keep = true;
-		if (started && !endpoint->keep)
+		if (started && !endpoint->keep && endpoint->state == ENDPOINT_OPEN)
 			promise_nobody(endpoint);
 	}
 }
 
+static void promise_again(struct endpoint *endpoint)
+{
+	promise_nobody(endpoint);
+	promise_endpoint(endpoint);
+	hash_for_each (&endpoint->peers.table, node)
+		promise_peer(endpoint, hash_entry(node, struct peer, node));
+}
+
 void data_plane_promise_all(struct data_plane *data_plane)
 {
-	for (size_t i = 0; i < data_plane->n_open; i++) {
-		struct endpoint *endpoint = &data_plane->endpoints[i];
+	struct endpoint *endpoint;
 
-		promise_nobody(endpoint);
-		promise_endpoint(endpoint);
-		hash_for_each (&endpoint->peers.table, node)
-			promise_peer(endpoint, hash_entry(node, struct peer, node));
-	}
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->state != ENDPOINT_DESCRIBED)
+			promise_again(endpoint);
+}
+
+static int close_endpoint(struct endpoint *endpoint)
+{
+	int error;
+
+	endpoint->flow_purge = NULL;
+	if (endpoint->state == ENDPOINT_DESCRIBED)
+		return 0;
+	error = endpoint_close(endpoint, endpoint->keep);
+	if (error < 0)
+		log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
+			plane_device_name(endpoint->config.index).s, plane_error(endpoint->plane));
+	return error;
 }
 
 void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind)
 {
-	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++)
-		if (ipv4_equal(data_plane->endpoints[i].config.bind, bind))
-			data_plane->endpoints[i].store = NULL;
+	struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
+
+	if (endpoint)
+		endpoint->store = NULL;
 }
 
 int data_plane_close(struct data_plane *data_plane)
 {
+	struct endpoint *endpoint;
 	int result = 0;
 
 	flow_purge_free(data_plane->flow_purge);
 	data_plane->flow_purge = NULL;
-	for (size_t i = 0; i < data_plane->n_open; i++) {
-		struct endpoint *endpoint = &data_plane->endpoints[i];
-		int error;
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry) {
+		int error = close_endpoint(endpoint);
 
-		endpoint->flow_purge = NULL;
-		error = endpoint_close(endpoint, endpoint->keep);
-
-		if (error < 0) {
-			log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
-				plane_device_name(endpoint->config.index).s,
-				plane_error(data_plane->plane));
-			result = error;
-		}
+		result = error < 0 ? error : result;
 	}
 	return result;
 }
 
 void data_plane_free(struct data_plane *data_plane)
 {
-	for (size_t i = 0; data_plane->endpoints && i < data_plane->config->n_binds; i++)
-		key_wipe(&data_plane->endpoints[i].config.private_key);
-	free(data_plane->endpoints);
-	free(data_plane->assignments);
+	struct endpoint *endpoint;
+
+	while ((endpoint = TAILQ_FIRST(&data_plane->endpoints))) {
+		TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
+		key_wipe(&endpoint->config.private_key);
+		free(endpoint);
+	}
 	if (data_plane->plane)
 		data_plane->plane->ops->free(data_plane->plane);
 }

@@ -1,11 +1,14 @@
-/* The data plane as the configuration wants it: one endpoint for each --ip, with what an earlier
- * server left taken over. */
+/*
+ * The data plane as the configuration wants it: an endpoint for each --ip and for each address that
+ * --follow has found, with what an earlier server left taken over. An endpoint that was known once
+ * stays known until the server ends, with its index and block, so that no other address is given
+ * them.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "server/assignment.h"
 #include "server/endpoint.h"
 
 struct event_base;
@@ -16,12 +19,19 @@ struct store_setup;
 struct data_plane {
 	const struct server_config *config;
 	const struct store_setup *store; /* the caller's, set before data_plane_find() */
+	const struct key *private_key; /* the caller's */
+	endpoint_answer_fn *answer; /* who answers requests */
+	void *answer_context;
+	struct event_base *base; /* NULL until data_plane_open() */
 	struct plane *plane;
-	struct endpoint *endpoints; /* in the order of the configuration; NULL until found */
-	struct assignment *assignments;
+	struct endpoint_list endpoints;
 	struct flow_purge *flow_purge; /* NULL until all endpoints are open */
-	size_t n_open; /* endpoints that endpoint_open() was called for */
 };
+
+/* The open ones. */
+#define data_plane_for_each(data_plane, endpoint)                                                  \
+	TAILQ_FOREACH (endpoint, &(data_plane)->endpoints, entry)                                  \
+		if ((endpoint)->state == ENDPOINT_OPEN)
 
 /* Who answers requests. */
 struct data_plane_answer {
@@ -30,23 +40,37 @@ struct data_plane_answer {
 };
 
 /*
- * Chooses a plane, gives every --ip its index, removes what an earlier server left for others, and
- * describes the endpoints; nothing is made yet. Logs. Returns 0 or -errno.
+ * Chooses a plane, gives every --ip and those n followed addresses that the host has an index,
+ * removes what an earlier server left for others, and describes the endpoints; nothing is made yet.
+ * Followed addresses that the store knows and the host has not are known too; for those that there
+ * is no block left for, nothing is described. Logs. Returns 0 or -errno.
  */
 int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
-	const struct key *private_key, const struct data_plane_answer *answer);
+	const struct ipv4 *followed, size_t n, const struct key *private_key,
+	const struct data_plane_answer *answer);
 
 /* Whether the plane that was found starts its devices' processes as children of ours. */
 bool data_plane_starts_processes(const struct data_plane *data_plane);
 
-/* Opens the endpoints' devices, adopts their peers, makes those that were promised and are not
- * there, and has the connections deleted that are left of addresses without a peer. Logs. Returns 0
- * or -errno. */
+/* The endpoint of an address; NULL: there was none yet. */
+struct endpoint *data_plane_endpoint(const struct data_plane *data_plane, struct ipv4 bind);
+
+/* Describes an endpoint for an address that has none yet, at the lowest index that nobody has had.
+ * Logs. Returns NULL if there is no block left for it, or no memory. */
+struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind);
+
+/* Opens those endpoints that are to be served from the start, as data_plane_open_endpoint(), and
+ * has the connections deleted that are left of addresses without a peer. Logs. Returns 0 or -errno.
+ */
 int data_plane_open(struct data_plane *data_plane, struct event_base *base);
 
+/* Opens a device, adopts its peers, and makes those that were promised and are not there; or wakes
+ * it where it rests. Logs. Returns 0 or -errno. */
+int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *endpoint);
+
 /*
- * Sets endpoint->keep; what does not stay is not promised either. After a start that failed, what
- * was there before it stays; else what was relinquished, or all with
+ * Sets endpoint->keep; what does not stay is not promised either, but for what rests. After a start
+ * that failed, what was there before it stays; else what was relinquished, or all with
  * --on-exit=keep.
  */
 void data_plane_decide_what_stays(struct data_plane *data_plane, bool started);

@@ -35,16 +35,14 @@ static void pass_over(void *context, unsigned int ifindex)
 static void on_gone(evutil_socket_t fd, short what, void *context)
 {
 	struct device_watch *watch = context;
+	struct endpoint *endpoint;
 
 	(void)fd;
 	(void)what;
 	link_monitor_read(watch->monitor, pass_over, NULL);
-	for (size_t i = 0; i < watch->data_plane->n_open; i++) {
-		struct endpoint *endpoint = &watch->data_plane->endpoints[i];
-
-		if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
-			endpoint_inspect(endpoint, watch->rule);
-	}
+	data_plane_for_each(watch->data_plane,
+		endpoint) if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
+		endpoint_inspect(endpoint, watch->rule);
 }
 
 int device_watch_new(struct event_base *base, struct data_plane *data_plane,

@@ -41,7 +41,7 @@ struct reply_to {
  * kernel and not from the gate. */
 struct client_request {
 	enum ipc_operation operation;
-	size_t endpoint; /* in the order of the configuration */
+	struct ipv4 bind; /* the address that the client has come to */
 	struct ipv4 source; /* the client's outer address */
 	struct key key; /* the peer, where the operation is about a WireGuard one */
 };
@@ -83,8 +83,22 @@ struct handshake_floor {
 	uint64_t behind_s; /* the clock, behind what was used; 0: it is not */
 };
 
+/*
+ * How far an endpoint is. That its data plane is open, and that it is served (it has a listener,
+ * and requests are answered), are two things: the first can be so without the second.
+ */
+enum endpoint_state {
+	ENDPOINT_DESCRIBED, /* its numbers are known; nothing was made */
+	ENDPOINT_OPEN, /* it has its tables and its device, though that may be lost for a moment */
+	ENDPOINT_AT_REST, /* it has its tables; its device and peers are gone until it is woken */
+};
+
 struct endpoint {
+	TAILQ_ENTRY(endpoint) entry;
 	struct plane_endpoint config;
+	enum endpoint_state state;
+	bool adopts; /* what an earlier server has left under its index is its own */
+	bool is_served;
 	struct key public_key;
 	uint32_t max_peers_per_source; /* once the pool is nearly used up; 0: half of it */
 	bool keep; /* was relinquished: stays when the server goes */
@@ -114,6 +128,9 @@ struct endpoint {
 	endpoint_answer_fn *answer;
 	void *answer_context;
 };
+
+/* In the order in which they came to be known. */
+TAILQ_HEAD(endpoint_list, endpoint);
 
 /* "endpoint <bind address>", for the log. */
 struct endpoint_text {

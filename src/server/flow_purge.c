@@ -56,6 +56,11 @@ struct flow_purge {
 	struct conntrack_result result;
 };
 
+/* Those that have tables, and so addresses. */
+#define for_each_endpoint(purge, endpoint)                                                         \
+	TAILQ_FOREACH (endpoint, (purge)->config.endpoints, entry)                                 \
+		if ((endpoint)->pool)
+
 static uint64_t now_ms(const struct flow_purge *purge)
 {
 	return clock_now_ms(purge->config.clock);
@@ -95,17 +100,17 @@ static bool was_found(void *context, struct ipv4 address)
 /* Whether any pool has addresses that wait for a purge. */
 static bool is_needed(const struct flow_purge *purge)
 {
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		if (pool_needs_purge(purge->config.endpoints[i].pool))
-			return true;
+	const struct endpoint *endpoint;
+
+	for_each_endpoint(purge, endpoint) if (pool_needs_purge(endpoint->pool)) return true;
 	return false;
 }
 
 static bool is_awaited(const struct flow_purge *purge)
 {
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		if (purge->config.endpoints[i].pending.n > 0)
-			return true;
+	const struct endpoint *endpoint;
+
+	for_each_endpoint(purge, endpoint) if (endpoint->pending.n > 0) return true;
 	return false;
 }
 
@@ -131,8 +136,9 @@ static void log_success(struct flow_purge *purge)
 
 static void tell_freed(const struct flow_purge *purge)
 {
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		purge->config.freed(purge->config.context, &purge->config.endpoints[i]);
+	struct endpoint *endpoint;
+
+	for_each_endpoint(purge, endpoint) purge->config.freed(purge->config.context, endpoint);
 }
 
 /* What was released while this purge went on waits for the next one. */
@@ -148,8 +154,10 @@ static void gather_again(struct flow_purge *purge)
 
 static void finish(struct flow_purge *purge)
 {
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		pool_end_purge(purge->config.endpoints[i].pool, was_found, &purge->addresses);
+	struct endpoint *endpoint;
+
+	for_each_endpoint(purge, endpoint)
+		pool_end_purge(endpoint->pool, was_found, &purge->addresses);
 	address_set_free(&purge->addresses);
 	tell_freed(purge);
 	gather_again(purge);
@@ -158,8 +166,9 @@ static void finish(struct flow_purge *purge)
 /* Addresses never used are no reason to refuse anybody: nothing says that they have connections. */
 static void trust_unused(struct flow_purge *purge)
 {
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		pool_trust_unused(purge->config.endpoints[i].pool);
+	struct endpoint *endpoint;
+
+	for_each_endpoint(purge, endpoint) pool_trust_unused(endpoint->pool);
 	tell_freed(purge);
 }
 
@@ -205,11 +214,12 @@ static void start_pass(struct flow_purge *purge)
 static int begin(struct flow_purge *purge)
 {
 	int error = address_set_init(&purge->addresses, purge->config.block);
+	struct endpoint *endpoint;
 
 	if (error < 0)
 		return error;
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		pool_begin_purge(purge->config.endpoints[i].pool, add_address, &purge->addresses);
+	for_each_endpoint(purge, endpoint)
+		pool_begin_purge(endpoint->pool, add_address, &purge->addresses);
 	purge->n_failed = 0;
 	purge->began_ms = now_ms(purge);
 	return 0;
@@ -267,6 +277,15 @@ void flow_purge_hurry(struct flow_purge *purge)
 		begin_and_settle(purge);
 }
 
+void flow_purge_opened(struct flow_purge *purge, struct endpoint *endpoint)
+{
+	endpoint->flow_purge = purge;
+	if (!purge)
+		return;
+	pool_doubt_unused(endpoint->pool);
+	flow_purge_released(purge);
+}
+
 bool flow_purge_works(const struct flow_purge *purge)
 {
 	return !purge || !purge->reported;
@@ -274,6 +293,7 @@ bool flow_purge_works(const struct flow_purge *purge)
 
 static int start(struct event_base *base, struct flow_purge *purge)
 {
+	struct endpoint *endpoint;
 	int error;
 
 	purge->timer = evtimer_new(base, on_timer, purge);
@@ -282,8 +302,7 @@ static int start(struct event_base *base, struct flow_purge *purge)
 	error = job_new(base, run_pass, on_pass_ended, purge, &purge->job);
 	if (error < 0)
 		return error;
-	for (size_t i = 0; i < purge->config.n_endpoints; i++)
-		pool_doubt_unused(purge->config.endpoints[i].pool);
+	for_each_endpoint(purge, endpoint) pool_doubt_unused(endpoint->pool);
 	error = begin(purge);
 	/* Adoption has removed what cannot be right, a moment ago. */
 	if (error == 0)

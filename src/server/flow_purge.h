@@ -22,6 +22,7 @@
 
 struct clock;
 struct endpoint;
+struct endpoint_list;
 struct event_base;
 struct flow_purge;
 
@@ -45,8 +46,7 @@ extern const struct flow_purge_times flow_purge_times;
 
 struct flow_purge_config {
 	struct prefix block; /* that all endpoints' blocks lie in */
-	struct endpoint *endpoints;
-	size_t n_endpoints;
+	struct endpoint_list *endpoints; /* those that have tables when a purge begins */
 	flow_delete_fn *delete; /* called in a thread of its own */
 	/* Addresses of this endpoint can be given out that could not before. */
 	void (*freed)(void *context, struct endpoint *endpoint);
@@ -55,13 +55,17 @@ struct flow_purge_config {
 	const struct flow_purge_times *times;
 };
 
-/* The endpoints must be open. Begins with the addresses that nobody holds. Returns 0 or a negative
+/* Begins with the addresses that nobody holds. Returns 0 or a negative
  * errno. */
 int flow_purge_new(
 	struct event_base *base, const struct flow_purge_config *config, struct flow_purge **purge);
 
 /* Waits for a pass that is under way. NULL is fine. */
 void flow_purge_free(struct flow_purge *purge);
+
+/* An endpoint was opened while the server runs: nobody is given an address of it before a purge has
+ * looked through those that nobody holds. */
+void flow_purge_opened(struct flow_purge *purge, struct endpoint *endpoint);
 
 /* An address was released to its pool. NULL is fine. */
 void flow_purge_released(struct flow_purge *purge);

@@ -65,29 +65,25 @@ static uint32_t share(unsigned int total, unsigned int n)
 	return (total + n - 1) / n;
 }
 
-static int describe_endpoints(
-	struct gate_settings *settings, const struct endpoint *endpoints, size_t n)
+struct gate_endpoint gate_setup_describe_endpoint(const struct endpoint *endpoint)
 {
-	settings->endpoints = calloc(n, sizeof(*settings->endpoints));
-	if (!settings->endpoints)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		settings->endpoints[i] = (struct gate_endpoint){
-			.bind = endpoints[i].config.bind,
-			.block = endpoints[i].config.block,
-			.public_key = endpoints[i].public_key,
-			.port = endpoints[i].config.port,
-		};
-	return 0;
+	return (struct gate_endpoint){
+		.bind = endpoint->config.bind,
+		.block = endpoint->config.block,
+		.public_key = endpoint->public_key,
+		.port = endpoint->config.port,
+		.control_port = CONTROL_PORT,
+	};
 }
 
 int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
-	const struct identity *identity, const struct endpoint *endpoints)
+	const struct identity *identity)
 {
 	struct gate_config *gate = &settings->config;
 
 	gate->version = GATE_CONFIG_VERSION;
-	gate->n_endpoints = (uint32_t)config->n_binds;
+	gate->n_endpoints = 0;
+	gate->max_endpoints = (uint32_t)server_config_max_endpoints(config);
 	gate->n_gates = config->n_gates;
 	gate->max_connections = share(config->max_connections, config->n_gates);
 	gate->max_connections_per_source = config->max_connections_per_source;
@@ -99,5 +95,6 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	settings->certificate = identity->certificate;
 	if (source_counts_new_seed(&gate->seed) < 0)
 		return -EIO;
-	return describe_endpoints(settings, endpoints, config->n_binds);
+	settings->endpoints = calloc(gate->max_endpoints, sizeof *settings->endpoints);
+	return settings->endpoints ? 0 : -ENOMEM;
 }

@@ -22,8 +22,12 @@ void gate_setup_describe_signer(struct signer_config *signer, const struct serve
 	const struct gate_config *gate);
 
 /*
- * Fills in the rest, but for gate_number. The texts stay the configuration's and the identity's;
- * only settings->endpoints is to be freed by the caller. Returns 0 or -ENOMEM.
+ * Fills in the rest, but for gate_number and the endpoints: there are none yet, but room for all
+ * that there can be. The texts stay the configuration's and the identity's; only
+ * settings->endpoints is to be freed by the caller. Returns 0 or -ENOMEM.
  */
 int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
-	const struct identity *identity, const struct endpoint *endpoints);
+	const struct identity *identity);
+
+/* What the gates are told of an endpoint. */
+struct gate_endpoint gate_setup_describe_endpoint(const struct endpoint *endpoint);

@@ -4,6 +4,7 @@
 #include "server/gate_supervisor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "server/child.h"
 #include "server/client_socket.h"
 #include "server/gate_allowance.h"
+#include "server/gate_notices.h"
 #include "server/gate_sheets.h"
 
 _Static_assert((int)GATE_FD_BROKER == (int)CHILD_FD_BROKER, "where a gate looks for its socket");
@@ -28,6 +30,7 @@ struct gate_supervisor {
 	bool were_ready; /* all of them, at least once */
 	struct gate_allowance *allowances; /* one a gate */
 	struct gate_sheets *sheets;
+	struct gate_notices *notices;
 	struct event *check; /* of the sheets */
 };
 
@@ -74,6 +77,7 @@ static int start_gate(void *context, struct child *gate)
 	int error;
 
 	supervisor->allowances[gate->number] = gate_allowance_full(clock_now_ms(&system_clock));
+	gate_notices_forget(supervisor->notices, gate->number);
 	supervisor->config.settings->config.gate_number = gate->number;
 	config_fd = gate_config_write(supervisor->config.settings);
 	error = config_fd < 0 ? config_fd : spawn_gate(supervisor, gate, config_fd);
@@ -100,18 +104,11 @@ static void record_ready(struct gate_supervisor *supervisor, struct child *gate)
 	supervisor->config.on_ready(supervisor->config.context);
 }
 
-/* Which endpoint the client has come to. -EPROTO: none of ours. */
-static int find_endpoint(const struct gate_supervisor *supervisor,
-	const struct client_socket *client, size_t *endpoint)
+/* Whether the client has come to us. */
+static bool is_client(const struct gate_supervisor *supervisor, const struct client_socket *client)
 {
-	const struct gate_settings *settings = supervisor->config.settings;
-
-	if (client->local_port != supervisor->config.port)
-		return -EPROTO;
-	for (*endpoint = 0; *endpoint < settings->config.n_endpoints; ++*endpoint)
-		if (ipv4_equal(settings->endpoints[*endpoint].bind, client->local))
-			return 0;
-	return -EPROTO;
+	return client->local_port == supervisor->config.port &&
+	       supervisor->config.is_ours(supervisor->config.context, client->local);
 }
 
 static int identify_client(const struct gate_supervisor *supervisor, const struct child *gate,
@@ -123,7 +120,8 @@ static int identify_client(const struct gate_supervisor *supervisor, const struc
 	if (error < 0)
 		return error;
 	request->source = client.peer;
-	return find_endpoint(supervisor, &client, &request->endpoint);
+	request->bind = client.local;
+	return is_client(supervisor, &client) ? 0 : -EPROTO;
 }
 
 /* A gate that was taken over has nothing but its clients' sockets to ask with: whom it asks for is
@@ -192,6 +190,7 @@ static void on_gate_ended(void *context, struct child *gate)
 	struct gate_supervisor *supervisor = context;
 
 	gate_sheets_clear(supervisor->sheets, gate->number);
+	gate_notices_forget(supervisor->notices, gate->number);
 	supervisor->config.on_gate_ended(
 		supervisor->config.context, gate->number, gate->generation);
 	report_drained(supervisor);
@@ -225,6 +224,71 @@ void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct rep
 	send_reply(gate, &reply, -1, "it does not take its answers");
 }
 
+/* unix(7): a socket is writable while less than a quarter of it is used. The rest is for answers,
+ * which do not wait. */
+static bool has_room(int fd)
+{
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+	return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
+}
+
+static int send_notice(
+	void *context, unsigned int number, const struct ipc_reply *notice, int descriptor)
+{
+	struct gate_supervisor *supervisor = context;
+	struct child *gate = child_group_get(supervisor->gates, number);
+	int error;
+
+	if (gate->fd < 0)
+		return -EPIPE;
+	if (!has_room(gate->fd))
+		return -EAGAIN;
+	error = ipc_send_reply(gate->fd, notice, descriptor);
+	if (error == -ENOBUFS || error == -ETOOMANYREFS || error == -EINTR)
+		return -EAGAIN;
+	if (error < 0 && error != -EAGAIN && !packet_is_hung_up(error))
+		child_expel(gate, "it cannot be told of an endpoint", error);
+	return error;
+}
+
+static size_t find(const struct gate_settings *settings, struct ipv4 bind)
+{
+	size_t i = 0;
+
+	while (i < settings->config.n_endpoints && !ipv4_equal(settings->endpoints[i].bind, bind))
+		i++;
+	return i;
+}
+
+int gate_supervisor_serve(
+	struct gate_supervisor *supervisor, const struct gate_endpoint *endpoint, int listener)
+{
+	struct gate_settings *settings = supervisor->config.settings;
+
+	if (settings->config.n_endpoints == settings->config.max_endpoints)
+		return -ENOSPC;
+	settings->endpoints[settings->config.n_endpoints] = *endpoint;
+	supervisor->config.listeners[settings->config.n_endpoints++] = listener;
+	return gate_notices_endpoint(supervisor->notices, endpoint, listener);
+}
+
+void gate_supervisor_serve_no_more(struct gate_supervisor *supervisor, struct ipv4 bind)
+{
+	struct gate_settings *settings = supervisor->config.settings;
+	size_t i = find(settings, bind);
+
+	if (i < settings->config.n_endpoints) {
+		size_t last = --settings->config.n_endpoints;
+
+		settings->endpoints[i] = settings->endpoints[last];
+		supervisor->config.listeners[i] = supervisor->config.listeners[last];
+	}
+	if (gate_notices_gone(supervisor->notices, bind) < 0)
+		log_error("cannot tell the gates that %s is served no more: %s", ipv4_text(bind).s,
+			strerror(ENOMEM));
+}
+
 void gate_supervisor_give_signer(
 	struct gate_supervisor *supervisor, unsigned int number, int signer_fd)
 {
@@ -254,6 +318,7 @@ static void free_memory(struct gate_supervisor *supervisor)
 		return;
 	free_event(supervisor->check);
 	gate_sheets_free(supervisor->sheets);
+	gate_notices_free(supervisor->notices);
 	free(supervisor->allowances);
 	free(supervisor);
 }
@@ -285,6 +350,9 @@ int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_co
 		supervisor->allowances = calloc(config->n_gates, sizeof *supervisor->allowances);
 		if (supervisor->allowances)
 			error = gate_sheets_new(config->n_gates, &supervisor->sheets);
+		if (error == 0)
+			error = gate_notices_new(base, config->n_gates, send_notice, supervisor,
+				&supervisor->notices);
 		if (error == 0)
 			error = start_checks(supervisor, base);
 		if (error == 0)

@@ -28,11 +28,14 @@ typedef void gate_supervisor_ended_fn(void *context, unsigned int gate, uint64_t
 
 struct gate_supervisor_config {
 	unsigned int n_gates;
-	/* What every gate is told; gate_number is filled in here. Must stay until the supervisor is
-	 * freed. */
+	/* What every gate is told at its start; gate_number is filled in here. Must stay until the
+	 * supervisor is freed, which keeps the endpoints in it: there is room for max_endpoints. */
 	struct gate_settings *settings;
-	const int *listeners; /* settings->config.n_endpoints of them; the caller's */
+	int *listeners; /* in the order of settings->endpoints, with as much room; the caller's */
 	uint16_t port; /* of all of them */
+	/* Whether the address is, or was, one of the server's endpoints: clients that came to it
+	 * may still be there. */
+	bool (*is_ours)(void *context, struct ipv4 bind);
 	gate_supervisor_request_fn *on_request;
 	gate_supervisor_ended_fn *on_gate_ended;
 	/* A gate was started, and needs a signer. */
@@ -45,6 +48,15 @@ struct gate_supervisor_config {
 /* Starts the gates. Returns 0 or -errno, and logs why. */
 int gate_supervisor_new(struct event_base *base, const struct gate_supervisor_config *config,
 	struct gate_supervisor **supervisor);
+
+/*
+ * Has all gates serve one more endpoint, at its listening socket, which stays the caller's and must
+ * be open until the next call. Returns 0, -ENOSPC or -ENOMEM, and then it is to be taken back too.
+ */
+int gate_supervisor_serve(
+	struct gate_supervisor *supervisor, const struct gate_endpoint *endpoint, int listener);
+/* Has them serve it no more. Logs. */
+void gate_supervisor_serve_no_more(struct gate_supervisor *supervisor, struct ipv4 bind);
 
 /* Gives a gate its socket to a signer, which stays the caller's. A gate that is gone gets nothing.
  */

@@ -131,14 +131,12 @@ static void give_up_device(struct endpoint *endpoint)
 	endpoint->device = NULL;
 }
 
-int endpoint_heal(struct endpoint *endpoint)
+int endpoint_make_device(struct endpoint *endpoint, size_t *n_back)
 {
 	const struct plane_name name = plane_device_name(endpoint->config.index);
-	size_t n_back = 0;
 	int error;
 
-	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
-	give_up_device(endpoint);
+	*n_back = 0;
 	handshake_floor_prepare(endpoint);
 	error = endpoint->plane->ops->open(endpoint->plane, &endpoint->config, &endpoint->device);
 	if (error < 0) {
@@ -147,13 +145,29 @@ int endpoint_heal(struct endpoint *endpoint)
 		endpoint->device = NULL;
 		return error;
 	}
-	error = give_peers_back(endpoint, &n_back);
+	error = give_peers_back(endpoint, n_back);
 	if (error < 0) {
 		log_error("%s: %s was lost again when %zu peers were given back to it: %s",
-			endpoint_text(endpoint).s, name.s, n_back, plane_error(endpoint->plane));
+			endpoint_text(endpoint).s, name.s, *n_back, plane_error(endpoint->plane));
 		give_up_device(endpoint);
-		return error;
 	}
+	return error;
+}
+
+int endpoint_heal(struct endpoint *endpoint)
+{
+	const struct plane_name name = plane_device_name(endpoint->config.index);
+	size_t n_back;
+	int error;
+
+	/* It is not lost: it was given up. */
+	if (endpoint->state == ENDPOINT_AT_REST)
+		return -ENODEV;
+	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
+	give_up_device(endpoint);
+	error = endpoint_make_device(endpoint, &n_back);
+	if (error < 0)
+		return error;
 	log_info("%s: %s is back, %zu peers were given back to it", endpoint_text(endpoint).s,
 		name.s, n_back);
 	return 0;

@@ -1,6 +1,8 @@
 /* Making a lost device of an endpoint again. */
 #pragma once
 
+#include <stddef.h>
+
 struct endpoint;
 
 /*
@@ -9,3 +11,7 @@ struct endpoint;
  * tries again.
  */
 int endpoint_heal(struct endpoint *endpoint);
+
+/* Makes the device of an endpoint that has none, and gives it its peers back, of which *n_back were
+ * not there. Logs what goes wrong. Returns 0 or -errno, and then it has none. */
+int endpoint_make_device(struct endpoint *endpoint, size_t *n_back);

@@ -1,5 +1,4 @@
-/* Tells host/ which endpoints it prepares the host for, and which of them stay. In the broker, at
- * its start and end. */
+/* Tells host/ which endpoints it prepares the host for, and which of them stay. In the broker. */
 #include "server/host_setup.h"
 
 #include <errno.h>
@@ -11,40 +10,60 @@
 #include "host/host.h"
 #include "host/host_config.h"
 #include "server/config.h"
+#include "server/data_plane.h"
 #include "server/endpoint.h"
 
-int host_setup(const struct server_config *config, const struct endpoint *endpoints,
-	struct event_base *base, struct host **host)
+static struct host_endpoint describe(
+	const struct server_config *config, const struct endpoint *endpoint)
 {
-	auto_free struct host_endpoint *served = calloc(config->n_binds, sizeof *served);
-	const struct host_config host_config = {
+	return (struct host_endpoint){
+		.index = endpoint->config.index,
+		.bind = endpoint->config.bind,
+		.block = endpoint->config.block,
+		.port = endpoint->config.port,
+		.is_followed = server_config_follows(config, endpoint->config.bind),
+	};
+}
+
+int host_setup(const struct data_plane *data_plane, struct event_base *base, struct host **host)
+{
+	const struct server_config *config = data_plane->config;
+	size_t max = server_config_max_endpoints(config);
+	auto_free struct host_endpoint *served = calloc(max, sizeof *served);
+	struct host_config host_config = {
 		.endpoints = served,
-		.n_endpoints = config->n_binds,
+		.max_endpoints = max,
 		.whole_block = config->whole_block,
 		.allow_peer_to_peer = config->allow_peer_to_peer,
 		.policy = config->egress,
 	};
+	const struct endpoint *endpoint;
 
 	*host = NULL;
 	if (!served) {
 		log_error("cannot prepare the host: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < config->n_binds; i++)
-		served[i] = (struct host_endpoint){
-			.index = endpoints[i].config.index,
-			.bind = endpoints[i].config.bind,
-			.block = endpoints[i].config.block,
-			.port = endpoints[i].config.port,
-		};
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->is_served)
+			served[host_config.n_endpoints++] = describe(config, endpoint);
 	return host_prepare(&host_config, base, host);
 }
 
-int host_setup_undo(
-	struct host *host, const struct endpoint *endpoints, size_t n_endpoints, bool started)
+int host_setup_endpoint(
+	struct host *host, const struct data_plane *data_plane, const struct endpoint *endpoint)
 {
-	for (size_t i = 0; host && i < n_endpoints; i++)
-		if (endpoints[i].keep)
-			host_keep_endpoint(host, i);
+	const struct host_endpoint described = describe(data_plane->config, endpoint);
+
+	return host_serve(host, &described);
+}
+
+int host_setup_undo(struct host *host, const struct data_plane *data_plane, bool started)
+{
+	const struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->keep && endpoint->is_served)
+			host_keep_endpoint(host, endpoint->config.bind);
 	return host_restore(host, started);
 }

@@ -3,18 +3,19 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
+struct data_plane;
 struct endpoint;
 struct event_base;
 struct host;
-struct server_config;
 
-/* endpoints are config->n_binds of them, with their config set. As host_prepare(). */
-int host_setup(const struct server_config *config, const struct endpoint *endpoints,
-	struct event_base *base, struct host **host);
+/* For those endpoints that are to be served from the start. As host_prepare(). */
+int host_setup(const struct data_plane *data_plane, struct event_base *base, struct host **host);
 
-/* What was made for an endpoint stays where the endpoint does (endpoint->keep). endpoints are those
- * of host_setup(). As host_restore(). */
-int host_setup_undo(
-	struct host *host, const struct endpoint *endpoints, size_t n_endpoints, bool started);
+/* As host_serve(). */
+int host_setup_endpoint(
+	struct host *host, const struct data_plane *data_plane, const struct endpoint *endpoint);
+
+/* What was made for an endpoint stays where the endpoint does (endpoint->keep). As host_restore().
+ */
+int host_setup_undo(struct host *host, const struct data_plane *data_plane, bool started);

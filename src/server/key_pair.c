@@ -100,7 +100,8 @@ static bool add_names(X509 *certificate, const struct ipv4 *addresses, size_t n_
 
 	for (size_t i = 0; i < n_addresses && n < sizeof names - 32; i++)
 		n += (size_t)sprintf(names + n, "%sIP:%s", i ? "," : "", ipv4_text(addresses[i]).s);
-	return add_extension(certificate, NID_subject_alt_name, names);
+	/* Which addresses are followed is not known yet: clients know the key. */
+	return n == 0 || add_extension(certificate, NID_subject_alt_name, names);
 }
 
 static bool fill_certificate(

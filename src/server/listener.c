@@ -1,6 +1,6 @@
 /*
- * Opens the TCP sockets that the gates accept on. Runs in the broker, at its start, which has the
- * right to a port below 1024.
+ * Opens the TCP sockets that the gates accept on. Runs in the broker, which has the right to a port
+ * below 1024.
  */
 #include "server/listener.h"
 
@@ -74,19 +74,39 @@ static int open_one(struct listener_store *store, struct ipv4 address, unsigned 
 	return taken;
 }
 
+/* Takes over what is a socket; logs why it is none. Returns it, or -errno. */
+static int add(struct listeners *listeners, struct ipv4 address, unsigned short port, int fd)
+{
+	size_t n = listeners->n;
+	int *fds = reallocarray(listeners->fds, n + 1, sizeof *fds);
+	struct ipv4 *addresses;
+
+	listeners->fds = fds ? fds : listeners->fds;
+	addresses = reallocarray(listeners->addresses, n + 1, sizeof *addresses);
+	listeners->addresses = addresses ? addresses : listeners->addresses;
+	if (fd >= 0 && (!fds || !addresses)) {
+		close(fd);
+		fd = -ENOMEM;
+	}
+	if (fd < 0) {
+		log_error("cannot listen on %s, TCP port %d: %s%s", ipv4_text(address).s, port,
+			strerror(-fd), fd == -EADDRINUSE ? " by another program" : "");
+		return fd;
+	}
+	fds[n] = fd;
+	addresses[n] = address;
+	listeners->n++;
+	return fd;
+}
+
 static int open_all(struct listeners *listeners, struct listener_store *store,
 	const struct ipv4 *addresses, size_t n, unsigned short port)
 {
 	for (size_t i = 0; i < n; i++) {
-		int fd = open_one(store, addresses[i], port);
+		int fd = add(listeners, addresses[i], port, open_one(store, addresses[i], port));
 
-		if (fd < 0) {
-			log_error("cannot listen on %s, TCP port %d: %s%s",
-				ipv4_text(addresses[i]).s, port, strerror(-fd),
-				fd == -EADDRINUSE ? " by another program" : "");
+		if (fd < 0)
 			return fd;
-		}
-		listeners->fds[listeners->n++] = fd;
 	}
 	return 0;
 }
@@ -94,12 +114,8 @@ static int open_all(struct listeners *listeners, struct listener_store *store,
 int listeners_open(struct listeners *listeners, struct listener_store *store,
 	const struct ipv4 *addresses, size_t n, unsigned short port)
 {
-	int error;
+	int error = open_all(listeners, store, addresses, n, port);
 
-	listeners->fds = calloc(n, sizeof(*listeners->fds));
-	if (!listeners->fds)
-		return -ENOMEM;
-	error = open_all(listeners, store, addresses, n, port);
 	if (error == 0)
 		listener_store_settle(store);
 	/* Also where not all could be opened: what the store has is then to be abandoned. */
@@ -109,10 +125,48 @@ int listeners_open(struct listeners *listeners, struct listener_store *store,
 	return error;
 }
 
+static int open_at_once(struct ipv4 address, unsigned short port)
+{
+	int fd = new_socket();
+	int error = fd < 0 ? fd : bind_to(fd, address, port);
+
+	if (error < 0 && fd >= 0)
+		close(fd);
+	return error < 0 ? error : fd;
+}
+
+int listeners_add(struct listeners *listeners, struct listener_store *store, struct ipv4 address,
+	unsigned short port)
+{
+	int fd = add(listeners, address, port, open_at_once(address, port));
+
+	/* Without it, clients are refused while the server is started again. */
+	if (fd >= 0 && listener_store_keep(store, fd, address, port) < 0)
+		log_warning("the listener of %s is not kept: %s", ipv4_text(address).s,
+			strerror(ENOMEM));
+	return fd;
+}
+
+void listeners_remove(struct listeners *listeners, struct listener_store *store,
+	struct ipv4 address, unsigned short port)
+{
+	for (size_t i = 0; i < listeners->n; i++) {
+		if (!ipv4_equal(listeners->addresses[i], address))
+			continue;
+		listener_store_drop(store, address, port);
+		close(listeners->fds[i]);
+		listeners->n--;
+		listeners->fds[i] = listeners->fds[listeners->n];
+		listeners->addresses[i] = listeners->addresses[listeners->n];
+		return;
+	}
+}
+
 void listeners_close(struct listeners *listeners)
 {
 	for (size_t i = 0; i < listeners->n; i++)
 		close(listeners->fds[i]);
 	free(listeners->fds);
+	free(listeners->addresses);
 	*listeners = (struct listeners){0};
 }

@@ -7,6 +7,7 @@
 
 struct listeners {
 	int *fds; /* close-on-exec, non-blocking */
+	struct ipv4 *addresses; /* of each */
 	size_t n;
 };
 
@@ -20,5 +21,14 @@ struct listener_store;
  */
 int listeners_open(struct listeners *listeners, struct listener_store *store,
 	const struct ipv4 *addresses, size_t n, unsigned short port);
+
+/* Listens on one more, and does not wait where the port is taken; the store keeps it too. Logs.
+ * Returns the socket, which is the listeners', or -errno. */
+int listeners_add(struct listeners *listeners, struct listener_store *store, struct ipv4 address,
+	unsigned short port);
+/* Closes the one of this address, and has the store keep it no longer. None is fine. */
+void listeners_remove(struct listeners *listeners, struct listener_store *store,
+	struct ipv4 address, unsigned short port);
+
 /* Does nothing the second time. */
 void listeners_close(struct listeners *listeners);

@@ -94,13 +94,21 @@ void pending_connects_remove(struct pending_connects *pending, struct pending_co
 	free(connect);
 }
 
-static void refuse(struct pending_connects *pending, struct pending_connect *connect)
+static void refuse(
+	struct pending_connects *pending, struct pending_connect *connect, enum ipc_status status)
 {
 	struct endpoint *endpoint = pending->endpoint;
 
-	endpoint->answer(
-		endpoint->answer_context, &connect->reply_to, IPC_POOL_EXHAUSTED, (struct ipv4){0});
+	endpoint->answer(endpoint->answer_context, &connect->reply_to, status, (struct ipv4){0});
 	pending_connects_remove(pending, connect);
+}
+
+void pending_connects_refuse(struct pending_connects *pending, enum ipc_status status)
+{
+	struct pending_connect *first;
+
+	while ((first = TAILQ_FIRST(&pending->queue)))
+		refuse(pending, first, status);
 }
 
 void pending_connects_expire(struct pending_connects *pending)
@@ -110,7 +118,7 @@ void pending_connects_expire(struct pending_connects *pending)
 	size_t n = 0;
 
 	for (; (first = TAILQ_FIRST(&pending->queue)) && first->deadline_ms <= now; n++)
-		refuse(pending, first);
+		refuse(pending, first, IPC_POOL_EXHAUSTED);
 	if (n > 0)
 		log_warning("%s: no address for %zu new peers: those that were freed last cannot "
 			    "be given out yet",
@@ -135,7 +143,7 @@ void pending_connects_cancel(
 	for (; connect; connect = next) {
 		next = TAILQ_NEXT(connect, entry);
 		if (is_of_peer(connect, disconnect))
-			refuse(pending, connect);
+			refuse(pending, connect, IPC_POOL_EXHAUSTED);
 	}
 }
 

@@ -42,6 +42,9 @@ void pending_connects_remove(struct pending_connects *pending, struct pending_co
 /* Refuses those whose time is up. The timer does this. */
 void pending_connects_expire(struct pending_connects *pending);
 
+/* Refuses them all. */
+void pending_connects_refuse(struct pending_connects *pending, enum ipc_status status);
+
 /* The peer of this /disconnect does not want its tunnel any more: its requests are refused. */
 void pending_connects_cancel(
 	struct pending_connects *pending, const struct client_request *disconnect);

@@ -34,7 +34,8 @@ void privileges_raise_files(const struct server_config *config)
 {
 	struct rlimit limit;
 
-	sandbox_raise_files(config->max_connections + (unsigned int)config->n_binds + SPARE_FILES);
+	sandbox_raise_files(config->max_connections +
+			    (unsigned int)server_config_max_endpoints(config) + SPARE_FILES);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);

@@ -89,11 +89,11 @@ static void describe_store(const struct store_link *store, struct report_store *
 static int write_header(const struct snapshot_source *source, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
+	const struct endpoint *endpoint;
 	struct report_header header = {
 		.version = REPORT_VERSION,
 		.n_gates = source->supervisor ? source->n_gates : 0,
 		.n_signers = source->signers ? signer_supervisor_count(source->signers) : 0,
-		.n_endpoints = (uint32_t)data_plane->n_open,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
 		.whole_block = data_plane->config->whole_block.address,
@@ -101,8 +101,11 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 		.uptime_ms = clock_now_ms(&system_clock) - source->started_ms,
 	};
 
-	for (size_t i = 0; i < data_plane->n_open; i++)
-		header.n_peers += (uint32_t)peers_count(&data_plane->endpoints[i].peers);
+	data_plane_for_each(data_plane, endpoint)
+	{
+		header.n_endpoints++;
+		header.n_peers += (uint32_t)peers_count(&endpoint->peers);
+	}
 	snprintf(header.release, sizeof header.release, "%s", version_number);
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
@@ -200,29 +203,28 @@ static int write_peers(const struct endpoint *endpoint, uint32_t number, struct 
 /* What cannot be read stays as it was, and its age tells; the next inspection logs why. */
 static void refresh(struct data_plane *data_plane)
 {
-	for (size_t i = 0; i < data_plane->n_open; i++) {
-		struct endpoint *endpoint = &data_plane->endpoints[i];
+	struct endpoint *endpoint;
 
-		if (is_refresh_due(endpoint, clock_now_ms(endpoint->clock)) &&
-			usage_read(endpoint) < 0)
-			log_debug("%s: cannot read what its peers have used",
-				endpoint_text(endpoint).s);
-	}
+	data_plane_for_each(
+		data_plane, endpoint) if (is_refresh_due(endpoint, clock_now_ms(endpoint->clock)) &&
+					  usage_read(endpoint) < 0)
+		log_debug("%s: cannot read what its peers have used", endpoint_text(endpoint).s);
 }
 
 int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 {
 	struct data_plane *data_plane = source->data_plane;
+	const struct endpoint *endpoint;
+	uint32_t number = 0;
 	int error;
 
 	refresh(data_plane);
 	error = write_header(source, out);
 	if (error == 0)
 		error = write_processes(source, out);
-	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
-		error = write_endpoint(&data_plane->endpoints[i],
-			data_plane->endpoints[i].keep || data_plane->config->keep_on_exit, out);
-	for (size_t i = 0; i < data_plane->n_open && error == 0; i++)
-		error = write_peers(&data_plane->endpoints[i], (uint32_t)i, out);
+	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
+		write_endpoint(endpoint, endpoint->keep || data_plane->config->keep_on_exit, out);
+	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
+		write_peers(endpoint, number++, out);
 	return error;
 }

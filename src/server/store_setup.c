@@ -197,19 +197,26 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 	return 0;
 }
 
+static bool take_key(const struct stored_endpoint *stored, struct key *key)
+{
+	if (!stored || key_is_zero(&stored->private_key))
+		return false;
+	*key = stored->private_key;
+	return true;
+}
+
 bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 {
 	const struct server_config *config = setup->config;
+	const struct promised *promised = &setup->promised;
 
-	for (size_t i = 0; i < config->n_binds; i++) {
-		const struct stored_endpoint *stored =
-			promised_endpoint(&setup->promised, config->binds[i]);
-
-		if (!stored || key_is_zero(&stored->private_key))
-			continue;
-		*key = stored->private_key;
-		return true;
-	}
+	for (size_t i = 0; i < config->n_binds; i++)
+		if (take_key(promised_endpoint(promised, config->binds[i]), key))
+			return true;
+	for (size_t i = 0; i < promised->n_endpoints; i++)
+		if (server_config_follows(config, promised->endpoints[i].bind) &&
+			take_key(&promised->endpoints[i], key))
+			return true;
 	return false;
 }
 

@@ -14,14 +14,6 @@ enum {
 	DAY_S = 24 * 60 * 60,
 };
 
-static bool is_served(const struct server_config *config, struct ipv4 bind)
-{
-	for (size_t i = 0; i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], bind))
-			return true;
-	return false;
-}
-
 /* When it was served, or one of its peers active, for the last time. What is reserved of
  * handshakes' timestamps goes with the time. */
 static uint64_t last_use_s(const struct promised *promised, const struct stored_endpoint *endpoint)
@@ -58,6 +50,6 @@ void unserved_forget(const struct promised *promised, const struct server_config
 	struct store_link *link)
 {
 	for (size_t i = 0; i < promised->n_endpoints; i++)
-		if (!is_served(config, promised->endpoints[i].bind))
+		if (!server_config_names(config, promised->endpoints[i].bind))
 			judge(promised, &promised->endpoints[i], link);
 }

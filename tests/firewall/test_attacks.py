@@ -367,8 +367,8 @@ def test_while_a_new_tables_sets_are_not_filled_yet_nothing_comes_out_of_a_tunne
         ('elements = { "vprox0", "vp0-*", "vprox1", "vp1-*" }', ""),
         ("elements = { 10.100.0.0/20, 10.100.16.0/20 }", ""),
         ("elements = { 10.100.0.0/20 : 203.0.113.1, 10.100.16.0/20 : 203.0.113.2 }", ""),
-        ('iifname vmap { "vprox0" : goto device_0, "vp0-*" : goto ipip_0',
-         'iifname vmap { "x" : drop')])
+        ('elements = { "vprox0" : goto device_0, "vp0-*" : goto ipip_0, '
+         '"vprox1" : goto device_1, "vp1-*" : goto ipip_1 }', "")])
     assert not echo_leaves(world, "vp0-1", PEER_1)
     assert not echo_is_answered(world, "vp0-1", PEER_1, BIND)
     world.load()

@@ -26,20 +26,20 @@ NOBODY = 65534
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
-ANSWER, DRAIN, SIGNER = 1, 2, 3
+ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE = range(1, 7)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
 Request = namedtuple("Request", "version operation reserved id key source endpoint")
-VERSION = 2
+VERSION = 3
 REQUEST = struct.Struct("=IHHQ32s")
-REPLY = struct.Struct("=IHHQII")
-CONFIG = struct.Struct("=12I2Q")
+REPLY = struct.Struct("=IHHQII48x")
+CONFIG = struct.Struct("=13I4x2Q")
 SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
 SIGNING_VERSION = 2
 SIGNER_NOTICE = struct.Struct("=5I")
 SIGNER_SERVE, SIGNER_PING, SIGNER_READY, SIGNER_ALIVE, SIGNER_DROPPED = range(1, 6)
 SIGNER_CONFIG = struct.Struct("=6I")
-ENDPOINT = struct.Struct("=IIB3x32sH2x")
+ENDPOINT = struct.Struct("=IIB3x32s2H")
 
 
 def ipv4(text):
@@ -53,6 +53,10 @@ class Endpoint:
     length: int = 16
     family: int = socket.AF_INET
     port: int = 50227
+
+    def packed(self, control_port):
+        return ENDPOINT.pack(ipv4(self.bind), ipv4(self.block), self.length, SERVER_KEY, self.port,
+                             control_port)
 
 
 @dataclass
@@ -157,7 +161,7 @@ class Gate:
 
     def __init__(self, certificate, key, folder, endpoints=None, user=None, max_connections=500,
                  max_per_source=500, password=PASSWORD, log_level=3, drop=None,
-                 with_signer=True):
+                 with_signer=True, more_endpoints=0):
         self.endpoints = endpoints or [Endpoint()]
         self.listeners = [self._listen(endpoint) for endpoint in self.endpoints]
         self.ports = [listener.getsockname()[1] for listener in self.listeners]
@@ -168,7 +172,7 @@ class Gate:
         self._key = key
         self.signer = None
         config = self._config(certificate, user, max_connections, max_per_source, password,
-                              log_level)
+                              log_level, more_endpoints)
         sheet = os.memfd_create("sheet")
         os.ftruncate(sheet, SHEET_SIZE)
         fds = [gates_end.fileno(), config, *[listener.fileno() for listener in self.listeners], sheet]
@@ -208,13 +212,13 @@ class Gate:
         return listener
 
     def _config(self, certificate, user, max_connections, max_per_source, password,
-                log_level):
+                log_level, more_endpoints):
         secret = password.encode()
-        data = CONFIG.pack(3, len(self.endpoints), 1, user, user, max_connections, max_per_source,
+        data = CONFIG.pack(4, len(self.endpoints), len(self.endpoints) + more_endpoints, 1, user, user,
+                           max_connections, max_per_source,
                            log_level, 0, 7, len(secret), len(certificate), 0, 0)
-        for endpoint in self.endpoints:
-            data += ENDPOINT.pack(ipv4(endpoint.bind), ipv4(endpoint.block), endpoint.length,
-                                  SERVER_KEY, endpoint.port)
+        for endpoint, control_port in zip(self.endpoints, self.ports):
+            data += endpoint.packed(control_port)
         fd = os.memfd_create("gate")
         os.write(fd, data + secret + certificate)
         return fd
@@ -275,6 +279,21 @@ class Gate:
 
     def drain(self):
         self.broker.send(REPLY.pack(VERSION, DRAIN, 0, 0, 0, 0))
+
+    def serve(self, endpoint):
+        """One more. Returns its number."""
+        listener = self._listen(endpoint)
+        listener.setblocking(False)
+        self.endpoints.append(endpoint)
+        self.ports.append(listener.getsockname()[1])
+        notice = struct.pack("=IHHQII", VERSION, ENDPOINT_COMES, 0, 0, 0, 0)
+        socket.send_fds(self.broker, [notice + endpoint.packed(self.ports[-1])], [listener.fileno()])
+        listener.close()
+        return len(self.ports) - 1
+
+    def serve_no_more(self, endpoint):
+        notice = struct.pack("=IHHQII", VERSION, ENDPOINT_GONE, 0, 0, 0, 0)
+        self.broker.send(notice + ENDPOINT.pack(ipv4(endpoint.bind), 0, 0, bytes(32), 0, 0))
 
     def hang_up(self):
         self.broker.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ import pytest
 
 import harness
 from harness import SANITIZER, Endpoint, chunked, client_hello, head, post, read_answer, read_to_end, wrap
+from lib import wait
 
 KEY = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="  # 32 bytes of 1
 SERVER_KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="  # harness.SERVER_KEY
@@ -97,6 +98,44 @@ def test_each_endpoint_speaks_for_its_own_block(make_gate):
         answer = json.loads(read_answer(client).body)
     assert answer["AssignedAddr"] == "10.101.0.9/24" and answer["ServerListenPort"] == 50228
     assert gate.requests(1)[0].endpoint == 1
+
+
+def test_endpoints_come_and_go_behind_the_filter_of_system_calls(make_gate):
+    gate = make_gate(more_endpoints=1)
+    gate.answer_all(address="10.101.0.9")
+    assert gate.ask(post("/connect", BODY)).status == 200
+    late = Endpoint("127.0.0.2", "10.101.0.0", 24, port=50228)
+    number = gate.serve(late)
+
+    def ask():
+        with wrap(socket.create_connection(("127.0.0.2", gate.ports[number]), 5)) as client:
+            client.sendall(post("/connect", BODY))
+            return read_answer(client)
+    assert json.loads(ask().body) == {"AssignedAddr": "10.101.0.9/24", "ServerListenPort": 50228,
+                                      "ServerPublicKey": SERVER_KEY}
+    assert "127.0.0.2:%d" % gate.ports[number] in ask_root(gate, number)
+    connected = wrap(socket.create_connection(("127.0.0.2", gate.ports[number]), 5))
+    gate.serve_no_more(late)
+    wait.until(lambda: refuses(("127.0.0.2", gate.ports[number])))
+    connected.sendall(post("/connect", BODY))
+    assert_answer(read_answer(connected), 503, "this address is not served here any more\n")
+    assert gate.ask(post("/connect", BODY)).status == 200
+    gate.serve_no_more(late)  # twice does no harm
+    assert gate.ask(post("/connect", BODY)).status == 200
+
+
+def ask_root(gate, number):
+    with wrap(socket.create_connection(("127.0.0.2", gate.ports[number]), 5)) as client:
+        client.sendall(head("GET", "/"))
+        return read_answer(client).body
+
+
+def refuses(address):
+    try:
+        socket.create_connection(address, 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 # The checks and their order. Each request is wrong in more than one way.

@@ -46,6 +46,7 @@ static void too_few_descriptors_make_room_instead_of_a_busy_loop(void **state)
 		.clock = &system_clock,
 		.max = 2 * CLIENTS,
 		.max_per_source = 2 * CLIENTS};
+	const struct gate_endpoint endpoint = {.bind = {INADDR_LOOPBACK}};
 	struct sockaddr_in address;
 	int listening = listen_on_loopback(&address), clients[CLIENTS], turns = 0;
 	struct acceptor *acceptor;
@@ -54,8 +55,11 @@ static void too_few_descriptors_make_room_instead_of_a_busy_loop(void **state)
 	(void)state;
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	assert_int_equal(connection_set_init(&set), 0);
-	acceptor = acceptor_new(set.base, listening, 1, &set);
+	acceptor = acceptor_new(set.base, &set);
 	assert_non_null(acceptor);
+	assert_int_equal(evutil_make_socket_nonblocking(listening), 0);
+	assert_int_equal(acceptor_add(acceptor, listening, &endpoint), 0);
+	acceptor_resume(acceptor);
 	for (int i = 0; i < CLIENTS; i++) {
 		clients[i] = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(

@@ -20,6 +20,9 @@ struct fixture {
 	int lost; /* the error, 0 if it is not lost */
 	unsigned int drains, hand_overs;
 	int signer; /* the socket to it; -1: there was none */
+	struct gate_endpoint endpoint; /* the last one to be served */
+	int listener;
+	struct ipv4 gone; /* the last one that is not */
 	struct fair_lane lane, other_lane; /* of two sources */
 };
 
@@ -38,6 +41,19 @@ static void on_drain(void *context, bool hand_over)
 static void on_signer(void *context, int fd)
 {
 	((struct fixture *)context)->signer = fd;
+}
+
+static void on_endpoint(void *context, const struct gate_endpoint *endpoint, int fd)
+{
+	struct fixture *fixture = context;
+
+	fixture->endpoint = *endpoint;
+	fixture->listener = fd;
+}
+
+static void on_endpoint_gone(void *context, struct ipv4 bind)
+{
+	((struct fixture *)context)->gone = bind;
 }
 
 static void on_lost(void *context, int error)
@@ -66,7 +82,8 @@ static int set_up(void **state)
 	fair_lane_init(&fixture->lane);
 	fair_lane_init(&fixture->other_lane);
 	fixture->link = broker_link_new(fixture->base, ends[0], IPC_OUTSTANDING_MAX,
-		&(struct broker_events){on_drain, on_signer, on_lost, fixture});
+		&(struct broker_events){
+			on_drain, on_signer, on_endpoint, on_endpoint_gone, on_lost, fixture});
 	assert_non_null(fixture->link);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	*state = fixture;

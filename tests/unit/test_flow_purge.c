@@ -46,6 +46,7 @@ struct fixture {
 	struct event_base *base;
 	struct kernel kernel;
 	struct endpoint endpoints[N_ENDPOINTS];
+	struct endpoint_list list;
 	struct flow_purge *purge;
 	unsigned int n_freed; /* calls */
 };
@@ -92,11 +93,13 @@ static int setup(void **state)
 	f = (struct fixture){.base = event_base_new()};
 	the_fixture = &f;
 	*state = &f;
+	TAILQ_INIT(&f.list);
 	for (uint32_t i = 0; i < N_ENDPOINTS; i++) {
 		struct prefix block = {{0x0a000000 + 8 * i}, 29};
 
 		f.endpoints[i].config.block = block;
 		assert_int_equal(pool_new(block, &f.endpoints[i].pool), 0);
+		TAILQ_INSERT_TAIL(&f.list, &f.endpoints[i], entry);
 	}
 	return f.base ? 0 : -1;
 }
@@ -115,8 +118,7 @@ static int teardown(void **state)
 static void start_with_block(struct fixture *f, const char *block)
 {
 	struct flow_purge_config config = {
-		.endpoints = f->endpoints,
-		.n_endpoints = N_ENDPOINTS,
+		.endpoints = &f->list,
 		.delete = pass,
 		.freed = note_freed,
 		.context = f,

@@ -25,6 +25,7 @@ static struct gate_config good(void)
 	return (struct gate_config){
 		.version = GATE_CONFIG_VERSION,
 		.n_endpoints = 2,
+		.max_endpoints = 2,
 		.n_gates = 3,
 		.password_length = sizeof password - 1,
 		.certificate_length = sizeof certificate - 1,
@@ -67,7 +68,7 @@ static void lengths_that_do_not_add_up_are_refused(void **state)
 	for (size_t i = 0; i < 5; i++)
 		bad[i] = good();
 	bad[0].version++;
-	bad[1].n_endpoints = 0;
+	bad[1].max_endpoints = 1;
 	bad[2].n_endpoints = UINT32_MAX;
 	bad[3].password_length = UINT32_MAX;
 	bad[4].certificate_length--;

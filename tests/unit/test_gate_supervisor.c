@@ -122,6 +122,13 @@ static int be_gate(void)
 	return EXIT_SUCCESS;
 }
 
+static bool is_ours(void *context, struct ipv4 bind)
+{
+	const struct fixture *f = context;
+
+	return ipv4_equal(bind, f->endpoints[LISTENER].bind);
+}
+
 static void note_request(
 	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
@@ -173,6 +180,7 @@ static void start(struct fixture *f, char behaviour)
 		.settings = &f->settings,
 		.listeners = f->listeners,
 		.port = ntohs(f->address.sin_port),
+		.is_ours = is_ours,
 		.on_request = note_request,
 		.on_gate_ended = note_ended,
 		.on_started = note_started,
@@ -185,6 +193,7 @@ static void start(struct fixture *f, char behaviour)
 	f->settings = (struct gate_settings){
 		.config = {.version = GATE_CONFIG_VERSION,
 			.n_endpoints = N_ENDPOINTS,
+			.max_endpoints = N_ENDPOINTS,
 			.n_gates = 1,
 			.password_length = 1},
 		.endpoints = f->endpoints,
@@ -267,7 +276,7 @@ static void who_a_client_is_and_where_it_came_to_is_read_from_its_socket(void **
 	start(f, ASK);
 	event_base_dispatch(f->base);
 	assert_int_equal(f->request.operation, IPC_RELINQUISH);
-	assert_int_equal(f->request.endpoint, LISTENER);
+	assert_int_equal(f->request.bind.value, INADDR_LOOPBACK);
 	assert_int_equal(f->request.source.value, INADDR_LOOPBACK);
 }
 

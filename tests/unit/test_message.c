@@ -47,7 +47,7 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
 	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32);
-	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4);
+	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4 + 48);
 }
 
 static void a_request_with_a_field_out_of_range_is_refused(void **state)
@@ -85,6 +85,16 @@ static void a_reply_with_a_field_out_of_range_is_refused(void **state)
 	r = good_reply(), r.status = 0;
 	assert_int_equal(decode_reply(r), -EPROTO);
 	r = good_reply(), r.kind = IPC_DRAIN;
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r = good_reply(), r.endpoint.bind.value = 1;
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r = (struct ipc_reply){.version = IPC_VERSION, .kind = IPC_ENDPOINT_GONE};
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r.endpoint.bind.value = 1;
+	assert_int_equal(decode_reply(r), 0);
+	r.kind = IPC_ENDPOINT;
+	assert_int_equal(decode_reply(r), 0);
+	r.endpoint.block.length = 33;
 	assert_int_equal(decode_reply(r), -EPROTO);
 }
 
@@ -210,6 +220,9 @@ static void a_descriptor_comes_with_a_signer_and_with_nothing_else(void **state)
 {
 	struct ipc_reply answer = good_reply(), received;
 	const struct ipc_reply signer = {.version = IPC_VERSION, .kind = IPC_SIGNER};
+	const struct ipc_reply endpoint = {.version = IPC_VERSION,
+		.kind = IPC_ENDPOINT,
+		.endpoint = {.bind = {1}, .port = 50228}};
 	int ends[2], descriptor;
 
 	(void)state;
@@ -219,6 +232,13 @@ static void a_descriptor_comes_with_a_signer_and_with_nothing_else(void **state)
 	assert_int_equal(received.kind, IPC_SIGNER);
 	assert_true(descriptor > STDERR_FILENO);
 	close(descriptor);
+	assert_int_equal(ipc_send_reply(ends[0], &endpoint, STDIN_FILENO), 0);
+	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), 0);
+	assert_int_equal(received.endpoint.port, 50228);
+	assert_true(descriptor >= 0);
+	close(descriptor);
+	assert_int_equal(ipc_send_reply(ends[0], &endpoint, -1), 0);
+	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), -EPROTO);
 	assert_int_equal(ipc_send_reply(ends[0], &signer, -1), 0);
 	assert_int_equal(ipc_receive_reply(ends[1], &received, &descriptor), -EPROTO);
 	assert_int_equal(ipc_send_reply(ends[0], &answer, STDIN_FILENO), 0);

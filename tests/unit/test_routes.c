@@ -18,12 +18,12 @@ static struct gate_endpoint endpoints[] = {
 	{.bind = {0xcb007108}, .block = {{0x0a650000}, 24}, .port = 50228}, /* 10.101.0.0/24 */
 };
 
-static struct routes routes = {endpoints, sizeof endpoints / sizeof *endpoints};
+static struct routes routes = {.served = {endpoints, sizeof endpoints / sizeof *endpoints}};
 
 static int set_up(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < routes.n_endpoints; i++)
+	for (size_t i = 0; i < routes.served.n; i++)
 		memset(endpoints[i].public_key.bytes, 9, KEY_SIZE);
 	return auth_init(&routes.auth, "secret", strlen("secret"));
 }
@@ -53,7 +53,7 @@ static struct client_address client_at(const char *address)
 struct asked {
 	const char *method, *path, *from, *bearer, *body;
 	bool draining;
-	uint16_t endpoint;
+	uint16_t endpoint; /* one more than there are: one that is gone */
 };
 
 struct outcome {
@@ -71,7 +71,7 @@ static struct outcome ask(struct asked asked)
 	struct outcome outcome = {.client = client_at(asked.from ? asked.from : outside)};
 	const char *body = asked.body ? asked.body : "";
 
-	outcome.client.endpoint = asked.endpoint;
+	outcome.client.local = (struct ipv4){endpoints[0].bind.value + asked.endpoint};
 	if (asked.bearer) {
 		snprintf(authorization, sizeof authorization, "Bearer %s", asked.bearer);
 		head.authorization = authorization;
@@ -267,6 +267,7 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		{"/connect", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect-ipip", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect", IPC_SHUTTING_DOWN, 503, "server shutting down\n"},
+		{"/connect", IPC_NOT_SERVED, 503, "this address is not served here any more\n"},
 		{"/connect", IPC_INVALID_KEY, 400, "invalid peer public key\n"},
 		{"/connect", IPC_FAILED, 500, "failed to configure WireGuard peer\n"},
 		{"/connect-ipip", IPC_FAILED, 500, "failed to create IPIP tunnel\n"},
@@ -289,6 +290,49 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		assert_string_equal(outcome.response.type,
 			answers[i].http == 200 ? "application/json" : "text/plain");
 	}
+}
+
+static void what_is_asked_of_an_endpoint_that_is_gone_is_refused_for_now(void **state)
+{
+	const struct ipc_reply given = {.status = IPC_OK, .address = {0x0a650002}};
+	struct outcome outcome =
+		ask((struct asked){"POST", "/connect", outside, "secret", GOOD, .endpoint = 2});
+
+	(void)state;
+	assert_false(outcome.asks_broker);
+	assert_answer(&outcome, 503, "this address is not served here any more\n");
+	assert_true(outcome.response.retry_after_s > 0);
+	outcome = ask((struct asked){"GET", "/healthz", .endpoint = 2});
+	assert_answer(&outcome, 200, "ok\n");
+
+	/* It went after the broker was asked. */
+	outcome = ask((struct asked){"POST", "/connect-ipip", outside, "secret", NULL});
+	assert_true(outcome.asks_broker);
+	outcome.client.local.value += 2;
+	routes_answer(&routes, outcome.route, &outcome.client, &given, &outcome.response);
+	assert_int_equal(outcome.response.status, 503);
+}
+
+static void an_endpoint_comes_goes_and_comes_with_other_numbers(void **state)
+{
+	struct served_set served = {0};
+	const struct ipv4 inner = {0x0a650005};
+
+	(void)state;
+	assert_int_equal(served_add(&served, &endpoints[0]), 0);
+	assert_false(served_is_inner(&served, inner));
+	assert_int_equal(served_add(&served, &endpoints[1]), 0);
+	assert_true(served_is_inner(&served, inner));
+	served_remove(&served, endpoints[0].bind);
+	served_remove(&served, endpoints[0].bind);
+	assert_null(served_find(&served, endpoints[0].bind));
+	assert_int_equal(served_find(&served, endpoints[1].bind)->port, 50228);
+	endpoints[1].port = 4;
+	assert_int_equal(served_add(&served, &endpoints[1]), 0);
+	endpoints[1].port = 50228;
+	assert_int_equal(served.n, 1);
+	assert_int_equal(served_find(&served, endpoints[1].bind)->port, 4);
+	served_free(&served);
 }
 
 static void every_answer_has_its_length_and_ends_the_connection(void **state)
@@ -328,6 +372,8 @@ int main(void)
 		cmocka_unit_test(the_version_is_for_those_with_the_bearer),
 		cmocka_unit_test(each_post_becomes_one_request_to_the_broker),
 		cmocka_unit_test(what_the_broker_says_becomes_the_answer),
+		cmocka_unit_test(what_is_asked_of_an_endpoint_that_is_gone_is_refused_for_now),
+		cmocka_unit_test(an_endpoint_comes_goes_and_comes_with_other_numbers),
 		cmocka_unit_test(every_answer_has_its_length_and_ends_the_connection),
 	};
 

@@ -69,8 +69,9 @@ static int setup(void **state)
 	prefix_parse("10.0.0.0/24", &f.endpoint.config.block);
 	f.endpoint.config.gateway = pool_gateway(f.endpoint.config.block);
 	assert_int_equal(endpoint_open(&f.endpoint, NULL), 0);
-	f.data_plane = (struct data_plane){
-		.config = &f.config, .plane = &f.fake.plane, .endpoints = &f.endpoint, .n_open = 1};
+	f.data_plane = (struct data_plane){.config = &f.config, .plane = &f.fake.plane};
+	TAILQ_INIT(&f.data_plane.endpoints);
+	TAILQ_INSERT_TAIL(&f.data_plane.endpoints, &f.endpoint, entry);
 	f.source = (struct snapshot_source){.data_plane = &f.data_plane, .pin = "sha256//pin"};
 	request.operation = IPC_CONNECT_WIREGUARD;
 	request.key.bytes[0] = WIREGUARD;

@@ -67,8 +67,7 @@ static int set_up(void **state)
 	assert_int_equal(tls_use_key(fixture->tls, key), 0);
 	EVP_PKEY_free(key);
 	fixture->endpoint.block = (struct prefix){{0x0a000000}, 8};
-	fixture->routes.endpoints = &fixture->endpoint;
-	fixture->routes.n_endpoints = 1;
+	fixture->routes.served = (struct served_set){&fixture->endpoint, 1};
 	assert_int_equal(auth_init(&fixture->routes.auth, "secret", strlen("secret")), 0);
 	/* 192.0.2.1, mapped */
 	fixture->address.ip.s6_addr[10] = fixture->address.ip.s6_addr[11] = 0xff;

@@ -69,7 +69,7 @@ class Server:
         def ready():
             assert self.process.poll() is None, \
                 f"ended with status {self.process.returncode}:\n{self.log}"
-            return re.search(r"\bready$|\"message\":\s*\"ready\"", self.log, re.MULTILINE)
+            return re.search(r"\bready$|\bready, waiting|\"message\":\s*\"ready\"", self.log, re.MULTILINE)
         wait.until(ready, START_SECONDS, lambda: f"ready:\n{self.log}")
         return self
 
@@ -207,7 +207,7 @@ class Host:
         time. expected: patterns of the error lines that the test provokes. program: what to start
         instead of vprox. descriptors: what it is to have besides."""
         words = ["server"]
-        for address in ips or [self.address]:
+        for address in [self.address] if ips is None else ips:
             words += ["--ip", address]
         words += ["--wg-block", block, f"--plane={self.options.plane}", "--log-level=debug"]
         words += shlex.split(arguments)

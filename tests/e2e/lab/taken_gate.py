@@ -9,11 +9,11 @@ import struct
 from lib.inject import take
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
-VERSION = 2
+VERSION = 3
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK = 1
 REQUEST = struct.Struct("=IHHQ32s")  # ipc/message.h
-REPLY = struct.Struct("=IHHQII")
+REPLY = struct.Struct("=IHHQII48x")
 
 
 class TakenGate:

@@ -1,0 +1,32 @@
+/* What follows from a server's configuration. Runs in the broker. */
+#include "server/config.h"
+
+size_t server_config_max_endpoints(const struct server_config *config)
+{
+	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
+
+	if (config->n_followed == 0)
+		return config->n_binds;
+	return n_blocks < MAX_BINDS ? (size_t)n_blocks : MAX_BINDS;
+}
+
+static bool is_bind(const struct server_config *config, struct ipv4 address)
+{
+	for (size_t i = 0; i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], address))
+			return true;
+	return false;
+}
+
+bool server_config_names(const struct server_config *config, struct ipv4 address)
+{
+	return is_bind(config, address) || server_config_follows(config, address);
+}
+
+bool server_config_follows(const struct server_config *config, struct ipv4 address)
+{
+	for (size_t i = 0; i < config->n_followed; i++)
+		if (prefix_contains(config->followed[i], address))
+			return !is_bind(config, address);
+	return false;
+}

@@ -1,0 +1,37 @@
+/*
+ * --follow: which addresses inside some blocks the host has, and that each of them is served for as
+ * long as it has it. An address is never added here, nor removed.
+ *
+ * One that comes is served at once. One that goes is served no more when it has been gone for a
+ * second, or for longer if it came and went often of late: so one that flaps costs nothing.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/ipv4.h"
+
+struct event_base;
+struct follow;
+struct server_config;
+
+struct follow_config {
+	const struct server_config *config;
+	/* Returns 0; -ENOSPC if there is no place for this address; any other error has it tried
+	 * again. */
+	int (*begin)(void *context, struct ipv4 bind);
+	void (*end)(void *context, struct ipv4 bind);
+	void *context;
+};
+
+/* Finds those that the host has now. Logs. Returns 0 or -errno; to be freed in either case. */
+int follow_new(struct event_base *base, const struct follow_config *config, struct follow **follow);
+/* NULL is fine. */
+void follow_free(struct follow *follow);
+
+/* Those that were there in follow_new(), *n of them, for the server's start. */
+const struct ipv4 *follow_present(const struct follow *follow, size_t *n);
+
+/* From now on the callbacks are called. The ones of follow_present() are served already, but for
+ * those that the caller finds no place for. Returns 0 or -errno. */
+int follow_start(struct follow *follow);

@@ -1,0 +1,74 @@
+/* Begins and ends the serving of an endpoint. Runs in the broker's event loop. */
+#include "server/serving.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "host/host.h"
+#include "server/config.h"
+#include "server/data_plane.h"
+#include "server/gate_setup.h"
+#include "server/gate_supervisor.h"
+#include "server/host_setup.h"
+#include "server/listener.h"
+#include "server/rest.h"
+
+/* Clients that come from now on wait at the listener, rather than be refused. */
+static int open_all(const struct serving *serving, struct endpoint *endpoint)
+{
+	const struct gate_endpoint described = gate_setup_describe_endpoint(endpoint);
+	int listener = listeners_add(
+		serving->listeners, serving->listener_store, endpoint->config.bind, CONTROL_PORT);
+	int error = listener < 0 ? listener : 0;
+
+	if (error == 0)
+		error = host_setup_endpoint(serving->host, serving->data_plane, endpoint);
+	if (error == 0)
+		error = data_plane_open_endpoint(serving->data_plane, endpoint);
+	if (error == 0)
+		error = gate_supervisor_serve(serving->supervisor, &described, listener);
+	return error;
+}
+
+/* The gates close their sockets before we do: what they are told of is open. */
+static void close_all(const struct serving *serving, struct endpoint *endpoint)
+{
+	gate_supervisor_serve_no_more(serving->supervisor, endpoint->config.bind);
+	listeners_remove(
+		serving->listeners, serving->listener_store, endpoint->config.bind, CONTROL_PORT);
+	if (endpoint->state == ENDPOINT_OPEN)
+		endpoint_rest(endpoint);
+	host_serve_no_more(serving->host, endpoint->config.bind);
+}
+
+int serving_begin(const struct serving *serving, struct ipv4 bind)
+{
+	struct endpoint *endpoint = data_plane_endpoint(serving->data_plane, bind);
+	int error;
+
+	if (!endpoint)
+		endpoint = data_plane_describe(serving->data_plane, bind);
+	if (!endpoint)
+		return -ENOSPC;
+	if (endpoint->is_served)
+		return 0;
+	error = open_all(serving, endpoint);
+	if (error < 0) {
+		close_all(serving, endpoint);
+		return error;
+	}
+	endpoint->is_served = true;
+	log_info("%s: served from now on", endpoint_text(endpoint).s);
+	return 0;
+}
+
+void serving_end(const struct serving *serving, struct ipv4 bind)
+{
+	struct endpoint *endpoint = data_plane_endpoint(serving->data_plane, bind);
+
+	if (!endpoint || !endpoint->is_served)
+		return;
+	endpoint->is_served = false;
+	log_info("%s: served no more", endpoint_text(endpoint).s);
+	close_all(serving, endpoint);
+}

@@ -1,0 +1,30 @@
+/*
+ * An endpoint begins to be served while the server runs, and ceases to be: the host, its data
+ * plane, its listener and the gates, in an order in which no client is given what is not there. The
+ * others go on meanwhile.
+ */
+#pragma once
+
+#include "base/ipv4.h"
+
+struct data_plane;
+struct gate_supervisor;
+struct host;
+struct listener_store;
+struct listeners;
+
+/* The parts, which are the caller's. */
+struct serving {
+	struct data_plane *data_plane;
+	struct host *host;
+	struct listeners *listeners;
+	struct listener_store *listener_store;
+	struct gate_supervisor *supervisor;
+};
+
+/* Logs. Returns 0, also where it is served already; -ENOSPC if there is no block left for the
+ * address; or another -errno, and then all is as before. */
+int serving_begin(const struct serving *serving, struct ipv4 bind);
+
+/* Its peers keep their addresses. Logs. One that is not served is fine. */
+void serving_end(const struct serving *serving, struct ipv4 bind);
