@@ -6,7 +6,7 @@
 enum {
 	/* For one that was killed. It ends at once, unless it waits in the kernel for a disk or a
 	 * file system that does not answer: that can take for ever. */
-	PROCESS_KILL_MS = 2000,
+	PROCESS_KILL_MS = 5000,
 };
 
 /* Waits for a child at the most so long. Returns 0 with what waitpid() says of it, -ETIMEDOUT, or

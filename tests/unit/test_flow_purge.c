@@ -310,9 +310,6 @@ static void without_connection_tracking_a_freed_address_rests_and_then_is_free(v
 	began = clock_now_ms(&system_clock);
 	release(f, 0, "10.0.0.3");
 	assert_true(flow_purge_works(f->purge));
-	while (flow_purge_works(f->purge))
-		run_ms(f, 1);
-	assert_int_equal(take(f, 0), -EAGAIN);
 	while (take(f, 0) == -EAGAIN)
 		run_ms(f, 1);
 	assert_true(clock_now_ms(&system_clock) - began >= times.rest);
