@@ -9,18 +9,17 @@
 
 int program_find(const char *name, char path[PATH_MAX])
 {
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *end = NULL;
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+	const char *end = NULL;
 
 	if (n > 0) {
-		path[n] = '\0';
-		end = strrchr(path, '/');
+		own[n] = '\0';
+		end = strrchr(own, '/');
 	}
-	if (end && (size_t)(end - path) + 1 + strlen(name) < PATH_MAX) {
-		strcpy(end + 1, name);
-		if (access(path, X_OK) == 0)
-			return 0;
-	}
+	if (end && snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - own), own, name) < PATH_MAX &&
+		access(path, X_OK) == 0)
+		return 0;
 	snprintf(path, PATH_MAX, "%s/%s", LIBEXEC_FOLDER, name);
 	return access(path, X_OK) < 0 ? -errno : 0;
 }
