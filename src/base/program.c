@@ -7,18 +7,29 @@
 #include <string.h>
 #include <unistd.h>
 
-int program_find(const char *name, char path[PATH_MAX])
+/* Beside this one. */
+static int find_beside(const char *name, char *path, size_t size)
 {
 	char own[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
 	const char *end = NULL;
+	int length;
 
 	if (n > 0) {
 		own[n] = '\0';
 		end = strrchr(own, '/');
 	}
-	if (end && snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - own), own, name) < PATH_MAX &&
-		access(path, X_OK) == 0)
+	if (!end)
+		return -ENOENT;
+	length = snprintf(path, size, "%.*s/%s", (int)(end - own), own, name);
+	if (length < 0 || (size_t)length >= size)
+		return -ENAMETOOLONG;
+	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+int program_find(const char *name, char path[PATH_MAX])
+{
+	if (find_beside(name, path, PATH_MAX) == 0)
 		return 0;
 	snprintf(path, PATH_MAX, "%s/%s", LIBEXEC_FOLDER, name);
 	return access(path, X_OK) < 0 ? -errno : 0;
