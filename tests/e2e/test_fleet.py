@@ -107,6 +107,7 @@ def reboot(host):
     """Everything goes but the disk."""
     server = host.servers[-1]
     server.expect("vprox. has vanished")
+    host.free_port()
     for pid in host.device_processes():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
