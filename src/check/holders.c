@@ -5,18 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 int holders_add(struct holder_list *holders, const struct holder *holder)
 {
-	/* Room for one more, of a power of two. */
-	if ((holders->n & (holders->n - 1)) == 0) {
-		size_t room = holders->n == 0 ? 1 : 2 * holders->n;
-		struct holder *grown = reallocarray(holders->list, room, sizeof *grown);
+	struct holder *grown = array_grow(holders->list, holders->n, sizeof *grown);
 
-		if (!grown)
-			return -ENOMEM;
-		holders->list = grown;
-	}
-	holders->list[holders->n++] = *holder;
+	if (!grown)
+		return -ENOMEM;
+	holders->list = grown;
+	grown[holders->n++] = *holder;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <linux/time_types.h>
 #include <linux/wireguard.h>
 
+#include "base/array.h"
 #include "netlink/attribute.h"
 #include "netlink/genetlink.h"
 #include "netlink/request.h"
@@ -188,14 +189,6 @@ int wireguard_set_client_peer(struct netlink *netlink, uint16_t family, unsigned
 	return netlink_execute(netlink, &request);
 }
 
-/* An array with room for n + 1 items of that size: grown whenever n is a power of two. */
-static void *grow(void *items, size_t n, size_t item_size)
-{
-	if (n > 0 && (n & (n - 1)) != 0)
-		return items;
-	return reallocarray(items, n > 0 ? 2 * n : 1, item_size);
-}
-
 static int add_allowed(
 	struct wireguard_device *device, struct wireguard_peer *peer, const struct nlattr *entry)
 {
@@ -214,7 +207,7 @@ static int add_allowed(
 	}
 	if (allowed.length > IPV4_BITS)
 		return -EBADMSG;
-	array = grow(device->allowed, device->n_allowed, sizeof *array);
+	array = array_grow(device->allowed, device->n_allowed, sizeof *array);
 	if (!array)
 		return -ENOMEM;
 	device->allowed = array;
@@ -241,7 +234,7 @@ static struct wireguard_peer *peer_of_key(struct wireguard_device *device, const
 	if (device->n_peers > 0 &&
 		memcmp(&device->peers[device->n_peers - 1].key, key, sizeof *key) == 0)
 		return &device->peers[device->n_peers - 1];
-	peers = grow(device->peers, device->n_peers, sizeof *peers);
+	peers = array_grow(device->peers, device->n_peers, sizeof *peers);
 	if (!peers)
 		return NULL;
 	device->peers = peers;

@@ -5,18 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for one more of an array that has room for a power of two. */
-static void *grow(void *array, size_t n, size_t size)
-{
-	if (n & (n - 1))
-		return array;
-	return reallocarray(array, n == 0 ? 1 : 2 * n, size);
-}
+#include "base/array.h"
 
 static int add_endpoint(struct promised *promised, const struct stored_endpoint *endpoint)
 {
 	struct stored_endpoint *grown =
-		grow(promised->endpoints, promised->n_endpoints, sizeof *grown);
+		array_grow(promised->endpoints, promised->n_endpoints, sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;
@@ -27,7 +21,7 @@ static int add_endpoint(struct promised *promised, const struct stored_endpoint 
 
 static int add_peer(struct stored_peer **peers, size_t *n, const struct stored_peer *peer)
 {
-	struct stored_peer *grown = grow(*peers, *n, sizeof *grown);
+	struct stored_peer *grown = array_grow(*peers, *n, sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "store/database.h"
 #include "store/etcd_kv.h"
@@ -29,17 +30,9 @@ struct merge {
 	const char *why;
 };
 
-/* Room for one more of an array that has room for a power of two. */
-static void *make_room(void *array, size_t n, size_t size)
-{
-	if (n & (n - 1))
-		return array;
-	return reallocarray(array, n == 0 ? 1 : 2 * n, size);
-}
-
 static int add_order(struct merge *merge, const struct storing_message *message, uint32_t operation)
 {
-	struct storing_message *orders = make_room(merge->orders, merge->n, sizeof *orders);
+	struct storing_message *orders = array_grow(merge->orders, merge->n, sizeof *orders);
 
 	if (!orders)
 		return -ENOMEM;
@@ -51,7 +44,7 @@ static int add_order(struct merge *merge, const struct storing_message *message,
 
 static int add_freed(struct merge *merge, struct ipv4 inner, uint64_t place)
 {
-	struct freed_address *freed = make_room(merge->freed, merge->n_freed, sizeof *freed);
+	struct freed_address *freed = array_grow(merge->freed, merge->n_freed, sizeof *freed);
 
 	if (!freed)
 		return -ENOMEM;
