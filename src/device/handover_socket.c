@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/unix_address.h"
@@ -21,35 +20,16 @@ int handover_path(const char *name, char *path, size_t size)
 	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
 }
 
-static int bind_and_listen(int fd, const struct sockaddr_un *address)
-{
-	mode_t before = umask(SOCKET_MASK);
-	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
-
-	umask(before);
-	if (error == 0 && listen(fd, BACKLOG) < 0)
-		error = -errno;
-	return error;
-}
-
 int handover_listen(const char *path)
 {
-	struct sockaddr_un address;
-	int fd, error = unix_address(path, &address);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error = fd < 0 ? -errno : unix_bind_anew(fd, path, SOCKET_MASK);
 
-	if (error < 0)
-		return error;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	error = bind_and_listen(fd, &address);
-	if (error < 0) {
+	if (error == 0 && listen(fd, BACKLOG) < 0)
+		error = -errno;
+	if (error < 0 && fd >= 0)
 		close(fd);
-		return error;
-	}
-	return fd;
+	return error < 0 ? error : fd;
 }
 
 int handover_accept(int listener, uid_t user, pid_t *pid)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -151,26 +150,10 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 		evconnlistener_disable(listener);
 }
 
-static int bind_at(int fd, const char *path)
-{
-	struct sockaddr_un address;
-	mode_t before;
-	int result = unix_address(path, &address);
-
-	if (result < 0)
-		return result;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	before = umask(SOCKET_MASK);
-	result = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
-	umask(before);
-	return result;
-}
-
 static int start(struct control_socket *control)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int error = fd < 0 ? -errno : bind_at(fd, control->path);
+	int error = fd < 0 ? -errno : unix_bind_anew(fd, control->path, SOCKET_MASK);
 
 	if (error == 0) {
 		control->listener = evconnlistener_new(control->base, on_connection, control,

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -42,26 +41,10 @@ struct holder_link {
 	bool is_retired;
 };
 
-static int bind_door(int fd)
-{
-	struct sockaddr_un address;
-	mode_t before;
-	int error = unix_address(HOLDER_SOCKET_NEW, &address);
-
-	if (error < 0)
-		return error;
-	if (unlink(HOLDER_SOCKET_NEW) < 0 && errno != ENOENT)
-		return -errno;
-	before = umask(SOCKET_MASK);
-	error = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
-	umask(before);
-	return error;
-}
-
 static int spawn_holder(int server)
 {
 	auto_close int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int error = door < 0 ? -errno : bind_door(door);
+	int error = door < 0 ? -errno : unix_bind_anew(door, HOLDER_SOCKET_NEW, SOCKET_MASK);
 
 	return error < 0 ? error : spawn_detached("holder", (const int[]){server, door}, 2);
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,27 +38,18 @@ static bool is_alive(const struct sockaddr_un *address)
 	return alive;
 }
 
-static int bind_private(int fd, const struct sockaddr_un *address)
-{
-	mode_t before = umask(SOCKET_MASK);
-	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
-
-	umask(before);
-	return error;
-}
-
 /* A device whose interface was deleted may need a moment to end. */
 static int wait_and_bind(int fd, const struct sockaddr_un *address)
 {
 	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000};
-	int error = bind_private(fd, address);
+	int error = unix_bind(fd, address, SOCKET_MASK);
 
 	for (int ms = 0; error == -EADDRINUSE && ms < WAIT_MS; ms += WAIT_STEP_MS) {
 		if (is_alive(address))
 			nanosleep(&pause, NULL);
 		else if (unlink(address->sun_path) < 0 && errno != ENOENT)
 			return -errno;
-		error = bind_private(fd, address);
+		error = unix_bind(fd, address, SOCKET_MASK);
 	}
 	return error;
 }
