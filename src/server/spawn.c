@@ -51,7 +51,7 @@ static int place_descriptors(const int *sources, int *copies, int n)
 
 /* A new image, not a fork alone: a child must not have the broker's memory, with the keys and
  * tables in it. */
-static void become(const struct spawned *spawned)
+static _Noreturn void become(const struct spawned *spawned)
 {
 	const char *program = spawned->program ? spawned->program : "/proc/self/exe";
 	char *const arguments[] = {"vprox", (char *)spawned->command, NULL};
@@ -89,27 +89,11 @@ static pid_t fork_without_signals(void)
 	pid = fork();
 	if (pid != 0)
 		sigprocmask(SIG_SETMASK, &before, NULL);
-	return pid;
-}
-
-pid_t spawn_process(const char *command, const char *program, const int *descriptors, size_t n)
-{
-	auto_free int *copies = calloc(n, sizeof *copies);
-	const struct spawned spawned = {command, program, descriptors, copies, n};
-	pid_t pid;
-
-	if (!copies)
-		return -ENOMEM;
-	pid = fork_without_signals();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		become(&spawned);
-	return pid;
+	return pid < 0 ? -errno : pid;
 }
 
 /* The second fork() leaves it to the host's first process. */
-static void become_nobodys_child(const struct spawned *spawned)
+static _Noreturn void become_nobodys_child(const struct spawned *spawned)
 {
 	pid_t pid;
 
@@ -120,20 +104,33 @@ static void become_nobodys_child(const struct spawned *spawned)
 	_exit(pid < 0 ? EXEC_FAILED : 0);
 }
 
-int spawn_detached(const char *command, const int *descriptors, size_t n)
+typedef void become_fn(const struct spawned *spawned);
+
+/* Returns the pid of a new process, which calls back, or -errno. */
+static pid_t spawn(become_fn *become_it, const char *command, const char *program,
+	const int *descriptors, size_t n)
 {
 	auto_free int *copies = calloc(n, sizeof *copies);
-	const struct spawned spawned = {command, NULL, descriptors, copies, n};
-	int status, error;
-	pid_t pid;
+	const struct spawned spawned = {command, program, descriptors, copies, n};
+	pid_t pid = copies ? fork_without_signals() : -ENOMEM;
 
-	if (!copies)
-		return -ENOMEM;
-	pid = fork_without_signals();
-	if (pid < 0)
-		return -errno;
 	if (pid == 0)
-		become_nobodys_child(&spawned);
+		become_it(&spawned);
+	return pid;
+}
+
+pid_t spawn_process(const char *command, const char *program, const int *descriptors, size_t n)
+{
+	return spawn(become, command, program, descriptors, n);
+}
+
+int spawn_detached(const char *command, const int *descriptors, size_t n)
+{
+	pid_t pid = spawn(become_nobodys_child, command, NULL, descriptors, n);
+	int status, error;
+
+	if (pid < 0)
+		return pid;
 	error = process_finish(pid, PROCESS_KILL_MS, &status);
 	return error == 0 && status != 0 ? -EAGAIN : error;
 }
