@@ -214,15 +214,23 @@ static int change(struct netlink *netlink, const struct rule *present, size_t n_
 	return first_error;
 }
 
+/* Those that there are, and those that there should be; the caller frees both, also on failure. */
+static int look(struct netlink *netlink, const struct host_config *config, struct rule **present,
+	size_t *n_present, struct rule **wanted, size_t *n_wanted)
+{
+	int error = rule_dump(netlink, present, n_present);
+
+	return error < 0 ? error
+			 : policy_rules_wanted(config, *present, *n_present, wanted, n_wanted);
+}
+
 int policy_rules_reconcile(struct netlink *netlink, const struct host_config *config)
 {
 	auto_free struct rule *present = NULL;
 	auto_free struct rule *wanted = NULL;
 	size_t n_present, n_wanted;
-	int error = rule_dump(netlink, &present, &n_present);
+	int error = look(netlink, config, &present, &n_present, &wanted, &n_wanted);
 
-	if (error == 0)
-		error = policy_rules_wanted(config, present, n_present, &wanted, &n_wanted);
 	if (error < 0) {
 		log_error("cannot look at the policy rules: %s", strerror(-error));
 		return error;
@@ -252,10 +260,8 @@ int policy_rules_compare(struct netlink *netlink, const struct host_config *conf
 	auto_free struct rule *present = NULL;
 	auto_free struct rule *wanted = NULL;
 	size_t n_present, n_wanted;
-	int error = rule_dump(netlink, &present, &n_present);
+	int error = look(netlink, config, &present, &n_present, &wanted, &n_wanted);
 
-	if (error == 0)
-		error = policy_rules_wanted(config, present, n_present, &wanted, &n_wanted);
 	if (error == 0)
 		error = tell_missing(wanted, n_wanted, present, n_present, true, differs, context);
 	return error == 0
