@@ -86,13 +86,14 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (error == -EAGAIN || error == -EINTR)
 		return;
+	/* None is asked for here. */
+	if (error == 0 && passed >= 0)
+		close(passed);
 	if (error == 0 && message.kind == HOLDING_READY) {
 		link->delay_ms = RESTART_MS;
 		link->config.on_ready(link->config.context);
 		return;
 	}
-	if (error == 0 && passed >= 0)
-		close(passed);
 	if (link->is_retired) {
 		disconnect(link);
 		return;
