@@ -4,7 +4,8 @@
 The fixtures, from the widest to the narrowest:
   world   the lab's Internet, for the whole run
   client, other_client    clients with an address each, for the module
-  host    a machine for servers, for one test; what it runs is ended and checked after the test
+  host, other_host    a machine for servers, for one test; what it runs is ended and checked after the test
+  machine    a machine for `vprox connect`, for one test; likewise
   server  a server with default flags that a module's tests share; `shared_host` is its machine
 """
 
@@ -17,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from lab.client import Machine  # noqa: E402
 from lab.ends import ENDS  # noqa: E402
 from lab.server import Host  # noqa: E402
 from lab.tunnels import TUNNELS, Tunnel  # noqa: E402
@@ -108,8 +110,22 @@ def fixture_clients(world):
         world.remove(node)
 
 
+@pytest.fixture(name="machine")
+def fixture_machine(clients, options):
+    machine = Machine(clients(1)[0], options)
+    yield machine
+    machine.close()
+
+
 @pytest.fixture(name="host")
 def fixture_host(world, options):
+    host = Host(world, options)
+    yield host
+    host.close()
+
+
+@pytest.fixture(name="other_host")
+def fixture_other_host(world, options):
     host = Host(world, options)
     yield host
     host.close()

@@ -10,26 +10,10 @@ import time
 import pytest
 
 from lab.api import PASSWORD, PORT
-from lab.client import Machine
-from lab.server import Host
 from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.memory import holds
-from test_store import reboot, stored
-
-
-@pytest.fixture(name="other_host")
-def fixture_other_host(world, options):
-    host = Host(world, options)
-    yield host
-    host.close()
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
+from test_store import stored
 
 
 # That its interface is gone: before a round of echoes, or by its end.
@@ -268,7 +252,7 @@ def test_another_address_is_taken(host, machine, other_client, kind):
 def back_after_reboot(host, client):
     """Whether the tunnel was back before the client noticed that it had gone."""
     n = client.log.count("no echo comes back")
-    reboot(host)
+    host.reboot()
     server = host.start()
     wait.until(lambda: client.visit(seconds=3) == host.address, 40, "the tunnel works again")
     return server, client.log.count("no echo comes back") == n

@@ -7,16 +7,8 @@ import time
 import pytest
 
 from lab.api import PASSWORD
-from lab.client import Machine
 from lab.pretender import GRANT, Pretender, answer, grant
 from lib import wait
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
-
 
 @pytest.fixture(name="pretend")
 def fixture_pretend(host):

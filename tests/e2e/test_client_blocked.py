@@ -7,19 +7,11 @@ import socket
 
 import pytest
 
-from lab.client import Machine
 from lib import wait
 
 OWN6, ROUTER6, VISITED6 = "2001:db8:c::9", "2001:db8:c::1", "2001:db8:1::80"
 OWN_LINK, ROUTER_LINK = "fe80::9", "fe80::1"
 ALL = "--route 0.0.0.0/0"
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
 
 
 @pytest.fixture(name="dual")

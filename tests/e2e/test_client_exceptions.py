@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from lab.client import Machine
 from lab.world import ROUTER_TO_CLIENTS, up, wait_until_running
 from lib import wait
 from lib.netns import Namespace
@@ -33,13 +32,6 @@ class Lan:
     def works(self):
         self.machine.ns.run(f"ping -c 1 -W 10 {NEIGHBOUR}")
         self.neighbour.run(f"ping -c 1 -W 10 {OWN}")
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
 
 
 @pytest.fixture(name="lan")

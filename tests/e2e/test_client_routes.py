@@ -5,27 +5,11 @@ import json
 
 import pytest
 
-from lab.client import Machine
 from lab.echo import VISITED
 from lab.pretender import Pretender, grant
-from lab.server import Host
 from lib import wait
 
 PATHS = {"wireguard": "/connect", "ipip": "/connect-ipip"}
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
-
-
-@pytest.fixture(name="other_host")
-def fixture_other_host(world, options):
-    host = Host(world, options)
-    yield host
-    host.close()
 
 
 @pytest.fixture(name="hostile")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib import wait
-from test_store import reboot, stored
+from test_store import stored
 
 BACK = 30
 AN_HOUR = 3600
@@ -76,11 +76,11 @@ def test_after_a_reboot_with_the_clock_an_hour_back_clients_are_served_at_once(h
     tunnel = host.tunnel("wireguard", client).up()
     assert tunnel.ping()
     wait.until(lambda: known_place(host), BACK)
-    reboot(host)
+    host.reboot()
     # The client has seen a handshake that the server began.
     host.start()
     wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
-    reboot(host)
+    host.reboot()
     server = host.start("--reap-interval=1h", environment=late)
     wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
     peer, = shown(host)["peers"]
@@ -100,7 +100,7 @@ def test_a_clock_that_is_behind_the_latest_handshakes_is_told(host, client, late
     host.start()
     host.tunnel("wireguard", client).up()
     (before,), = stored(host, "SELECT handshake_floor FROM endpoint")
-    reboot(host)
+    host.reboot()
     warned = host.options.plane == "kernel"
     server = host.start(environment=late, expected=["the clock is .* behind"] if warned else [])
     assert server.logged(r"warning .*the clock is 3\d\d\d s behind the latest handshakes: until it has "
@@ -111,7 +111,7 @@ def test_a_clock_that_is_behind_the_latest_handshakes_is_told(host, client, late
     assert "behind the latest handshakes" in host.run("show")[1]
     (after,), = stored(host, "SELECT handshake_floor FROM endpoint")
     assert after >= before, "what was used stays used"
-    reboot(host)
+    host.reboot()
     server = host.start()
     assert not server.logged("the clock is", 0)
     assert shown(host)["clock_behind_s"] == 0

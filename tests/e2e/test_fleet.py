@@ -4,9 +4,7 @@ or makes records; and an etcd that fails keeps nobody from a tunnel."""
 import base64
 import contextlib
 import itertools
-import os
 import re
-import shutil
 import signal
 import sqlite3
 import time
@@ -14,7 +12,6 @@ import time
 import pytest
 
 from lab.etcd import Authority, Etcd, SlowWay, make_fleet_key
-from lab.server import Host
 from lab.tunnels import random_key
 from lib import wait
 
@@ -83,13 +80,6 @@ class Fleet:
         wait.until(are_there, BACK, f"{n} peers in etcd")
 
 
-@pytest.fixture(name="other_host")
-def fixture_other_host(world, options):
-    host = Host(world, options)
-    yield host
-    host.close()
-
-
 def move_address(host, other):
     """The address of a host, whose server is gone, is the other's from now on."""
     world = host.world
@@ -101,24 +91,6 @@ def move_address(host, other):
 def ask_for(host, client, keys, address=None):
     api = host.api(client, address)
     return {key: api.connect(key).inner for key in keys}
-
-
-def reboot(host):
-    """Everything goes but the disk."""
-    server = host.servers[-1]
-    server.expect("vprox. has vanished")
-    host.free_port()
-    for pid in host.device_processes():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for name in host.links():
-        if name.startswith(("vprox", "vp0-")):
-            host.ns.try_run(f"ip link del {name}")
-    host.ns.run("nft flush ruleset")
-    wait.until(lambda: not host.device_processes(), what="the devices are gone")
-    for left in (host.state / "run").iterdir():
-        if left.name != "wireguard":
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def write_peers(host, n):
@@ -312,7 +284,7 @@ def test_a_start_without_etcd_keeps_what_it_held_last_and_catches_up(own_fleet, 
     before = ask_for(host, client, keys)
     server.kill()
     fleet.etcd.kill()
-    reboot(host)
+    host.reboot()
     server = fleet.start(host, "--reap-interval=1h", expected=[CANNOT_ASK])
     assert ask_for(host, client, reversed(keys)) == before
     more = ask_for(host, client, [random_key() for _ in range(3)])

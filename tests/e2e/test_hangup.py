@@ -2,20 +2,10 @@
 
 import signal
 
-import pytest
-
-from lab.client import Machine
 from lib import wait
 from lib.netns import stop
 
 IGNORE = "trap '' HUP"
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
 
 
 def outlives_a_hangup(process, log):

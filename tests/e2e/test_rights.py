@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from lab.client import Machine
 from lib import inject, wait
 from lib.process import status
 
@@ -25,13 +24,6 @@ REFUSED = [("ptrace", PTRACE_ATTACH, "bystander", 0, 0), ("process_vm_readv", "b
            ("unshare", CLONE_NEWNET), ("perf_event_open", 0, 0, -1, -1, 0), ("keyctl", 0, 0, 0),
            ("userfaultfd", 0), ("io_uring_setup", 1, 0), ("pidfd_getfd", -1, 0, 0),
            ("reboot", 0, 0, 0, 0)]
-
-
-@pytest.fixture(name="machine")
-def fixture_machine(clients, options):
-    machine = Machine(clients(1)[0], options)
-    yield machine
-    machine.close()
 
 
 @pytest.fixture(name="bystander")

@@ -49,28 +49,6 @@ def kill_store(server):
     return pid
 
 
-def reboot(host):
-    """Everything goes but the disk."""
-    server = host.servers[-1]
-    server.expect("vprox. has vanished")
-    devices = host.device_processes() if host.options.plane == "embedded" else []
-    server.kill()
-    host.free_port()
-    for pid in devices:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    for name in host.links():
-        if name.startswith(("vprox", "vp0-")):
-            host.ns.try_run(f"ip link del {name}")
-    host.ns.run("nft flush ruleset")
-    wait.until(lambda: not host.device_processes(), what="the devices are gone")
-    for left in (host.state / "run").iterdir():
-        if left.name != "wireguard":
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-
 def ask_for(host, client, n):
     """Addresses of n new WireGuard peers that nobody is behind."""
     api = host.api(client)
@@ -85,7 +63,7 @@ def test_after_a_reboot_tunnels_come_back_by_themselves(host, client, kind):
     if kind == "wireguard":
         # Where it is, is written when it is known.
         wait.until(lambda: stored(host, "SELECT 1 FROM peer WHERE outer_port > 0"), BACK)
-    reboot(host)
+    host.reboot()
     server = host.start("--reap-interval=1h")
     assert server.logged("1 peers that were not there any more have their tunnels again")
     # Not by its health check: the client of this test has none.
@@ -100,13 +78,14 @@ def test_after_a_reboot_who_asks_in_another_order_has_its_address(host, client):
     keys = [random_key() for _ in range(20)]
     api = host.api(client)
     before = {key: api.connect(key).json["AssignedAddr"] for key in keys}
-    reboot(host)
+    host.reboot()
     host.start()
     assert {key: api.connect(key).json["AssignedAddr"] for key in reversed(keys)} == before
     assert api.connect(random_key()).json["AssignedAddr"] not in before.values()
 
 
-@pytest.mark.parametrize("end", [lambda host: host.servers[-1].kill(), reboot], ids=["kill", "reboot"])
+@pytest.mark.parametrize("end", [lambda host: host.servers[-1].kill(), lambda host: host.reboot()],
+                         ids=["kill", "reboot"])
 def test_a_start_writes_nothing_of_clients_who_have_not_changed(host, client, end):
     """Above all not that they were active just now."""
     host.start()
@@ -160,7 +139,7 @@ def test_whoever_dies_all_that_was_answered_is_kept(host, client):
     finally:
         ends.set()
         thread.join()
-    reboot(host)
+    host.reboot()
     host.start()
     assert answered
     assert {key: api.connect(key).inner
@@ -286,7 +265,7 @@ def test_what_an_operator_or_a_death_has_done_to_modes_stops_no_store(host, clie
     """SQLite gives what it makes beside a file the file's mode."""
     host.start()
     ask_for(host, client, 1)
-    reboot(host)
+    host.reboot()
     with edited(host) as database:
         database.execute("PRAGMA journal_mode = DELETE")  # so that they are made again
     (folder(host) / "store.db").chmod(0o644)
@@ -302,7 +281,7 @@ def test_a_store_that_runs_as_another_user_than_before_has_its_files(host, clien
     """Without the right to give files away, which the server's unit has not."""
     host.start()
     addresses = ask_for(host, client, 3)
-    reboot(host)
+    host.reboot()
     former = 60123
     for file in [folder(host), *folder(host).iterdir()]:
         os.chown(file, 0 if file == folder(host) else former, former)
@@ -317,7 +296,7 @@ def test_a_file_that_is_read_only_is_read_and_written_when_it_can_be(host, clien
     host.start()
     addresses = ask_for(host, client, 3)
     wait.until(lambda: sorted(promised(host)) == sorted(addresses), BACK)  # a busy store is late
-    reboot(host)
+    host.reboot()
     (folder(host) / "store.db").chmod(0o400)
     server = host.start("--store-wait=50ms", expected=["cannot write /var/lib/vprox/store"])
     assert sorted(host.holders()) == sorted(addresses)
@@ -377,7 +356,7 @@ def test_the_key_is_that_of_an_endpoint_that_is_served(host, client):
     host.start()
     api = host.api(client)
     before = api.connect(random_key()).json["ServerPublicKey"]
-    reboot(host)
+    host.reboot()
     with edited(host) as database:
         database.execute("INSERT INTO endpoint VALUES ('1.2.3.4', 9, '10.9.0.0/24', 9, ?, 0, 0)",
                          (random_key(),))
@@ -402,7 +381,7 @@ def test_a_file_that_an_older_version_made_is_brought_up_to_date_with_all_that_i
     host.start()
     key = random_key()
     before = host.api(client).connect(key).json
-    reboot(host)
+    host.reboot()
     with edited(host) as database:
         # As version 1 had it; all later versions have added columns alone.
         database.execute("ALTER TABLE endpoint DROP COLUMN handshake_floor")
@@ -420,7 +399,7 @@ def test_a_file_that_an_older_version_made_is_brought_up_to_date_with_all_that_i
 def test_rows_that_make_no_sense_are_ignored(host, client):
     host.start()
     address, = ask_for(host, client, 1)
-    reboot(host)
+    host.reboot()
     with edited(host) as database:
         for inner, kind, key in [("10.100.0.300", "wireguard", random_key()),
                                  ("10.100.0.9", "pigeon", random_key()),
@@ -438,7 +417,7 @@ def test_rows_that_make_no_sense_are_ignored(host, client):
 def test_no_tunnel_is_made_to_an_address_that_is_the_hosts_own_since(host, client):
     host.start()
     address, = ask_for(host, client, 1)
-    reboot(host)
+    host.reboot()
     with edited(host) as database:
         database.execute("INSERT INTO peer VALUES (?, '10.100.0.9', 'ipip', NULL, ?, NULL, 0, 0, 0, '')",
                          (host.address, host.address))
@@ -451,7 +430,7 @@ def test_promises_that_come_too_late_to_be_kept_stay_for_the_next_start(host, cl
     """Somebody holds the file while the server starts."""
     host.start()
     addresses = ask_for(host, client, 3)
-    reboot(host)
+    host.reboot()
     holder = sqlite3.connect(folder(host) / "store.db", isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
@@ -475,7 +454,7 @@ def test_a_server_that_stops_promises_nothing_and_keep_promises_all(host, client
 def test_a_start_that_fails_breaks_no_promise(host, client):
     host.start()
     addresses = ask_for(host, client, 2)
-    reboot(host)
+    host.reboot()
     # Somebody has the port.
     other = host.ns.popen(["/usr/bin/python3", "-c",
                            "import socket, time\n"
@@ -498,7 +477,7 @@ def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
         api.disconnect(keys[i])
     wait.until(lambda: [row[0] for row in stored(
         host, "SELECT inner_address FROM freed ORDER BY place")] == [taken[3], taken[1]], BACK)
-    reboot(host)
+    host.reboot()
     host.start("--max-peers-per-source=5", block="10.100.0.0/29")
     assert [ask_for(host, client, 1)[0] for _ in range(2)] == [taken[3], taken[1]]
 

@@ -299,6 +299,28 @@ class Host:
             os.kill(pid, signal.SIGKILL)
         wait.until(lambda: not self.listener_holders())
 
+    def reboot(self):
+        """As a host whose power fails: everything goes but the disk."""
+        server = self.servers[-1]
+        server.expect("vprox. has vanished")
+        devices = self.device_processes() if self.options.plane == "embedded" else []
+        if server.process.poll() is None:
+            server.kill()
+        self.free_port()
+        for pid in devices:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for name in self.links():
+            if name.startswith(("vprox", "vp0-")):
+                self.ns.try_run(f"ip link del {name}")
+        self.ns.run("nft flush ruleset")
+        wait.until(lambda: not self.device_processes(), what="the devices are gone")
+        for left in (self.state / "run").iterdir():
+            if left.name != "wireguard":
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
     def snapshot(self):
         """All that a server may change on its host, as the tools print it."""
         commands = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save",
