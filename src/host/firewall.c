@@ -14,9 +14,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "host/firewall_text.h"
-#include "host/nft.h"
-#include "host/ruleset.h"
-#include "host/table_digest.h"
+#include "nftables/nft.h"
+#include "nftables/ruleset.h"
+#include "nftables/table_digest.h"
 
 /* firewall_text() has the same. */
 static const char table_name[] = "vprox";

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "host/table_digest.h"
+#include "nftables/table_digest.h"
 
 struct host_config;
 struct host_endpoint;

@@ -15,7 +15,7 @@
 #include "host/host_config.h"
 #include "host/iptables.h"
 #include "host/legacy_ruleset.h"
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 #include "host/ruleset_place.h"
 
 /* "IP protocol 4, UDP 50227, TCP 443 and ICMP to 203.0.113.1, ...": the caller frees it. */

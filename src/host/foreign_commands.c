@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "host/host_config.h"
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 #include "host/ruleset_place.h"
 
 enum {

@@ -16,8 +16,8 @@
 #include "host/firewall.h"
 #include "host/foreign_commands.h"
 #include "host/legacy_firewall.h"
-#include "host/nft.h"
-#include "host/ruleset.h"
+#include "nftables/nft.h"
+#include "nftables/ruleset.h"
 #include "host/ruleset_place.h"
 
 enum {

@@ -13,7 +13,7 @@
 #include "host/firewall.h"
 #include "host/foreign_commands.h"
 #include "host/legacy_ruleset.h"
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 #include "host/ruleset_drops.h"
 
 enum {

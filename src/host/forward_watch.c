@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "host/forward_suspects.h"
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 
 enum {
 	LEAST_LOST = 10, /* packets: fewer may be on their way, or one client's mistake */

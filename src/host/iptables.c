@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 
 enum {
 	NAMES_MAX_SIZE = 4096,

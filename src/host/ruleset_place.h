@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "host/ruleset_decode.h"
+#include "nftables/ruleset_decode.h"
 
 /* The rules of one table, those of a chain one after the other in their order, and its base chains
  * (chains of other tables and chains without a hook may be among them, and do not matter). */

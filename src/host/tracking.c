@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "host/firewall_flows.h"
-#include "host/nft.h"
+#include "nftables/nft.h"
 #include "host/setting.h"
 
 enum {

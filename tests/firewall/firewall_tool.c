@@ -26,7 +26,7 @@
 #include "host/forward_watch.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
-#include "host/nft.h"
+#include "nftables/nft.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
 

@@ -38,7 +38,7 @@ def include(*files):
 
 @pytest.mark.parametrize("room, included", [
     ("gate", "plane/plane.h"), ("gate", "netlink/link.h"), ("gate", "server/pool.h"),
-    ("gate", "client/client.h"), ("gate", "host/nft.h"), ("gate", "uapi_client/ask.h"),
+    ("gate", "client/client.h"), ("gate", "nftables/nft.h"), ("gate", "uapi_client/ask.h"),
     ("device", "ipc/message.h"), ("device", "plane/plane.h"), ("plane", "device/device.h"),
     ("base", "ipc/message.h"), ("netlink", "plane/plane.h"), ("netlink", "server/peers.h"),
     ("host", "server/endpoint.h"), ("http", "client/client.h"), ("uapi_client", "plane/plane.h"),

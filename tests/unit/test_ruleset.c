@@ -8,7 +8,7 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 
 /* The kernel's answers, built as net/netfilter/nf_tables_api.c builds them. */
 struct answer {

@@ -2,7 +2,7 @@
  * Runs commands in nft's language in this process, by libnftables. It blocks until the kernel has
  * answered.
  */
-#include "host/nft.h"
+#include "nftables/nft.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "host/ruleset_decode.h"
+#include "nftables/ruleset_decode.h"
 
 typedef bool ruleset_chain_filter(const struct ruleset_chain *chain);
 

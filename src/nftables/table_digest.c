@@ -1,8 +1,8 @@
 /*
  * Makes a digest of a table: of its flags, chains, rules and sets, and of the elements of those
- * sets that packets do not fill. Runs in the broker.
+ * sets that packets do not fill. Runs in the broker and in clients.
  */
-#include "host/table_digest.h"
+#include "nftables/table_digest.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include <openssl/sha.h>
 
 #include "base/cleanup.h"
-#include "host/ruleset_decode.h"
-#include "host/ruleset_query.h"
+#include "nftables/ruleset_decode.h"
+#include "nftables/ruleset_query.h"
 #include "netlink/attribute.h"
 #include "netlink/socket.h"
 

@@ -1,5 +1,5 @@
-/* Begins and ends questions about the ruleset of nftables. Runs in the broker. */
-#include "host/ruleset_query.h"
+/* Begins and ends questions about the ruleset of nftables. Runs in the broker and in clients. */
+#include "nftables/ruleset_query.h"
 
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>

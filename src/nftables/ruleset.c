@@ -2,7 +2,7 @@
  * Asks the kernel for chains and rules of nftables, by netlink. It opens a socket for each
  * question, and blocks until the answer is there.
  */
-#include "host/ruleset.h"
+#include "nftables/ruleset.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -14,7 +14,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
-#include "host/ruleset_query.h"
+#include "nftables/ruleset_query.h"
 #include "netlink/attribute.h"
 #include "netlink/socket.h"
 

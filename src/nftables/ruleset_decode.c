@@ -2,7 +2,7 @@
  * Decodes what the kernel says of one chain or one rule of nftables. No state, no input but the
  * message.
  */
-#include "host/ruleset_decode.h"
+#include "nftables/ruleset_decode.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
