@@ -22,7 +22,7 @@ enum {
 };
 
 struct show {
-	bool json, metrics;
+	bool json, metrics, wide;
 	uint64_t period_ms; /* 0: once */
 	struct report_choice choice;
 	struct show_output output;
@@ -37,14 +37,32 @@ static int fail(struct show *show, const char *reason)
 	return STATUS_FAILED;
 }
 
+/* The table first, as its columns go by the width; then what is left is made to fit. */
+static int print_for_people(const struct show *show, const struct report *report, FILE *out)
+{
+	auto_free char *text = NULL;
+	size_t length = 0;
+	struct text_style style = output_style();
+	FILE *whole = open_memstream(&text, &length);
+
+	if (!whole)
+		return -ENOMEM;
+	if (show->wide)
+		style.columns = 0;
+	report_print_text(report, (uint64_t)time(NULL), &style, whole);
+	if (fclose(whole) != 0)
+		return -ENOMEM;
+	text_wrap(text, &style, out);
+	return 0;
+}
+
 static int print(const struct show *show, const struct report *report, FILE *out)
 {
 	if (show->json)
 		return report_print_json(report, show->period_ms != 0, out);
-	if (show->metrics)
-		report_print_metrics(report, out);
-	else
-		report_print_text(report, (uint64_t)time(NULL), out);
+	if (!show->metrics)
+		return print_for_people(show, report, out);
+	report_print_metrics(report, out);
 	return 0;
 }
 
@@ -157,6 +175,11 @@ static const struct command_option options[] = {
 		.min = SHORTEST_PERIOD_MS,
 	},
 	{
+		.name = "wide",
+		.help = "all columns and whole keys, however narrow the terminal is",
+		OPTION_FLAG(struct show, wide),
+	},
+	{
 		.name = "endpoint",
 		.argument = "ADDRESS",
 		.help = "only this address of the server",
@@ -175,6 +198,10 @@ static int check(const struct show *show)
 {
 	if (show->json && show->metrics)
 		return usage_error(&command_show, "--json and --metrics cannot be combined");
+	if (show->wide && (show->json || show->metrics))
+		return usage_error(&command_show,
+			"--wide is about the table, and cannot be combined with %s",
+			show->json ? "--json" : "--metrics");
 	if (show->metrics && is_peer_chosen(show))
 		return usage_error(&command_show,
 			"--metrics prints sums only, and cannot be combined with --peer");
@@ -199,8 +226,8 @@ static int run_show(void *configuration, const char *operand)
 const struct command command_show = {
 	.name = "show",
 	.summary = "show the server that runs on this host, and its clients",
-	.synopsis =
-		"vprox show [--json|--metrics] [--watch[=TIME]] [--endpoint ADDRESS] [--peer WHO]",
+	.synopsis = "vprox show [--json|--metrics|--wide] [--watch[=TIME]] [--endpoint ADDRESS] "
+		    "[--peer WHO]",
 	.description =
 		"Shows the server that runs on this host: its endpoints, and the clients that "
 		"have a tunnel.",

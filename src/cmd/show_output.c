@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -11,8 +12,28 @@
 /* Control sequences of terminals: ECMA-48, 8.3. */
 #define CLEAR_SCREEN "\033[2J"
 #define TO_TOP "\033[H"
-#define CLEAR_LINE "\033[K" /* from the cursor on */
+#define CLEAR_LINE "\033[0m\033[K" /* without colour, from the cursor on */
 #define CLEAR_BELOW "\033[J"
+
+enum { COLUMNS_OTHERWISE = 80 };
+
+static bool wants_colour(void)
+{
+	const char *unwanted = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+	return (!unwanted || *unwanted == '\0') && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+struct text_style output_style(void)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO))
+		return (struct text_style){0};
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return (struct text_style){.columns = size.ws_col > 0 ? size.ws_col : COLUMNS_OTHERWISE,
+		.has_colour = wants_colour()};
+}
 
 /* From the top, cut to the size of the terminal. */
 static void draw(const char *text, const struct winsize *size)
@@ -21,10 +42,8 @@ static void draw(const char *text, const struct winsize *size)
 
 	fputs(TO_TOP, stdout);
 	for (; *text && rows < last; rows++) {
-		int length = (int)strcspn(text, "\n");
-
-		printf("%.*s" CLEAR_LINE "\n", length < size->ws_col ? length : size->ws_col, text);
-		text += length;
+		printf("%.*s" CLEAR_LINE "\n", (int)text_cut(text, size->ws_col), text);
+		text += strcspn(text, "\n");
 		text += *text == '\n';
 	}
 	fputs(*text ? "..." CLEAR_LINE CLEAR_BELOW : CLEAR_BELOW, stdout);

@@ -9,6 +9,7 @@
 #include "base/key.h"
 
 struct report;
+struct text_style;
 
 /* What to show; zeroed: all. */
 struct report_choice {
@@ -24,8 +25,10 @@ struct report_choice {
  * order of their endpoints and inner addresses. Returns whether anything is left. */
 bool report_choose(struct report *report, const struct report_choice *choice);
 
-/* For people. now_s: seconds since 1970. */
-void report_print_text(const struct report *report, uint64_t now_s, FILE *out);
+/* For people; its lines may still be wider than the style (text_wrap()). now_s: seconds since 1970.
+ */
+void report_print_text(
+	const struct report *report, uint64_t now_s, const struct text_style *style, FILE *out);
 /* One JSON object: vprox-show(8) describes it. Returns 0 or -ENOMEM. */
 int report_print_json(const struct report *report, bool on_one_line, FILE *out);
 /* Prometheus's text exposition format. */

@@ -43,6 +43,24 @@ struct unit_text unit_rate(uint64_t bytes_per_second)
 	return with_unit(bytes_per_second, "/s");
 }
 
+struct unit_text unit_short(uint64_t bytes)
+{
+	struct unit_text text;
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= STEP - 0.5 && unit + 1 < sizeof names / sizeof *names) {
+		value /= STEP;
+		unit++;
+	}
+	if (unit == 0)
+		snprintf(text.s, sizeof text.s, "%u", (unsigned int)bytes);
+	else /* 9.96 would be written 10.0 */
+		snprintf(text.s, sizeof text.s, "%.*f%c", value < 9.95 ? 1 : 0, value,
+			names[unit][0]);
+	return text;
+}
+
 struct unit_text unit_span(uint64_t milliseconds)
 {
 	unsigned long long s = milliseconds / 1000;

@@ -310,33 +310,79 @@ def test_watching_goes_on_when_the_server_is_started_again(host):
     stop(watcher)
 
 
+def on_terminal(host, arguments, rows, columns, enough, **variables):
+    """What `vprox show ARGUMENTS` writes to a terminal of that size, until enough(bytes)."""
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = host.ns.popen([host.options.vprox, "show", *arguments.split()], host.mounts,
+                            env={**environment, "TERM": "xterm", **variables}, stdout=slave)
+    os.close(slave)
+    seen = b""
+    try:
+        while not enough(seen):
+            seen += os.read(master, 65536)
+    except OSError:
+        pass  # EIO: it has ended
+    stop(process)
+    os.close(master)
+    return seen.decode()
+
+
+def plain(text):
+    return re.sub(r"\033\[[0-9;]*[A-Za-z]", "", text)
+
+
 def test_watching_on_a_terminal_draws_over_what_was_there(host, client):
     host.start()
     for _ in range(30):
         assert host.api(client).connect(random_key()).status == 200
     rows, columns = 20, 60
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    watcher = host.ns.popen([host.options.vprox, "show", "--watch=100ms"], host.mounts,
-                            stdout=slave)
-    os.close(slave)
-    seen = b""
-    while seen.count(b"\033[H") < 4:
-        seen += os.read(master, 65536)
-    stop(watcher)
-    os.close(master)
-    frames = seen.decode().split("\033[H")[1:-1]
+    seen = on_terminal(host, "--watch=100ms", rows, columns, lambda seen: seen.count(b"\033[H") >= 4)
+    frames = seen.split("\033[H")[1:-1]
     assert len(frames) >= 3
     for frame in frames:
-        lines = re.sub(r"\033\[[0-9]*[A-Z]", "", frame).split("\r\n")
+        lines = plain(frame).split("\r\n")
         assert 10 < len(lines) <= rows and all(len(line) <= columns for line in lines)
         assert lines[0].startswith("vprox") and lines[-1] == "..."
+
+
+@pytest.mark.parametrize("arguments", ["", "--watch=100ms"])
+def test_on_a_terminal_of_80_columns_rates_and_keys_are_there(host, client, arguments):
+    host.start()
+    key = random_key()
+    inner = host.api(client).connect(key).inner
+    seen = plain(on_terminal(host, arguments, 40, 80, lambda seen: seen.count(b"\033[H") >= 2))
+    frame = seen.split("vprox ")[1]
+    lines = frame.split("\r\n")
+    assert all(len(line) <= 80 for line in lines), frame
+    assert re.search(r"recv/s +sent/s +key", frame), frame
+    assert re.search(rf"{re.escape(inner)} .* {re.escape(key[:4])}\S*\.\.\.\S*{re.escape(key[-4:])}$",
+                     frame.replace("\r", ""), re.MULTILINE), frame
+
+
+def test_only_a_terminal_gets_colour_and_what_fits_it(host, client):
+    host.start()
+    key = random_key()
+    host.api(client).connect(key)
+
+    def never(_seen):
+        return False
+    assert "\033[1m" in on_terminal(host, "", 40, 80, never)
+    assert "\033[" not in on_terminal(host, "", 40, 80, never, NO_COLOR="1")
+    assert "\033[" not in on_terminal(host, "", 40, 80, never, TERM="dumb")
+    assert key in plain(on_terminal(host, "--wide", 40, 80, never))
+    # A program's output does not depend on the terminal that it was started from.
+    status, text = host.run("show", environment={"COLUMNS": "40", "TERM": "xterm"})
+    assert status == 0 and "\033" not in text and key in text
+    assert re.search(r"inner address +kind +outer address +handshake +active +received +sent +receiving "
+                     r"+sending +public key$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("arguments, named", [
     ("--watch=soon", "--watch soon"), ("--watch=1ms", "--watch 1ms"),
     ("--endpoint=somewhere", "--endpoint somewhere"), ("--peer=me", "--peer me"),
-    ("--json --metrics", "--metrics"), ("--metrics --peer=10.100.0.2", "--peer"), ("now", "now"), ("--frobnicate", "frobnicate"),
+    ("--json --metrics", "--metrics"), ("--json --wide", "--wide"), ("--metrics --peer=10.100.0.2", "--peer"), ("now", "now"), ("--frobnicate", "frobnicate"),
     ("--peer", "peer")])
 def test_bad_input_is_named_and_ends_with_status_2(shared_host, arguments, named):
     status, said = shared_host.run("show " + arguments)

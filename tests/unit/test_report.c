@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "cmd/show_report.h"
+#include "cmd/show_table.h"
+#include "cmd/terminal_text.h"
 #include "ipc/report.h"
 
 enum {
@@ -286,7 +288,7 @@ static char *printed(enum format format)
 	FILE *out = open_memstream(&text, &length);
 
 	if (format == TEXT)
-		report_print_text(&report, NOW_S, out);
+		report_print_text(&report, NOW_S, &(struct text_style){0}, out);
 	else if (format == METRICS)
 		report_print_metrics(&report, out);
 	else
@@ -405,6 +407,112 @@ static void the_text_has_a_line_for_each_peer(void **state)
 	free(text);
 }
 
+/* The table of two peers with as much in each cell as there can be. */
+static char *full_table(size_t columns, bool has_colour)
+{
+	const struct text_style style = {.columns = columns, .has_colour = has_colour};
+	const uint64_t most = UINT64_C(1019) << 20;
+	struct report_peer peers[2] = {{.kind = REPORT_WIREGUARD,
+		.inner = ipv4("172.116.100.102"),
+		.outer = ipv4("198.151.100.102"),
+		.key = {{7}},
+		.handshake_s = NOW_S - 100 * 86400,
+		.idle_ms = 59 * 60000 + 59000,
+		.received = most,
+		.sent = most,
+		.received_rate = most,
+		.sent_rate = most}};
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	peers[1] = peers[0];
+	peers[1].kind = REPORT_IPIP;
+	show_table(peers, 2, NOW_S, &style, out);
+	fclose(out);
+	return text;
+}
+
+static size_t widest_line(const char *text)
+{
+	size_t widest = 0;
+
+	for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+		if (strcspn(text, "\n") > widest)
+			widest = strcspn(text, "\n");
+	return widest;
+}
+
+static void the_fullest_table_fits_80_columns_with_rates_and_keys(void **state)
+{
+	char *text = full_table(80, false);
+
+	(void)state;
+	assert_in_range(widest_line(text), 60, 80);
+	assert_non_null(strstr(text, "  172.116.100.102  WG    198.151.100.102  "));
+	assert_non_null(strstr(text, "   1019M   1019M  BwAA...AAA=\n"));
+	assert_non_null(strstr(text, "  recv/s  sent/s  key\n"));
+	free(text);
+}
+
+static void with_room_for_all_a_table_has_all_and_else_it_fits(void **state)
+{
+	static const size_t widths[] = {200, 140, 120, 100, 80, 70, 60, 45};
+	size_t before = SIZE_MAX;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+		char *text = full_table(widths[i], false);
+
+		assert_in_range(widest_line(text), 1, widths[i]);
+		assert_true(widest_line(text) <= before);
+		assert_true(strstr(text, "receiving") || strstr(text, "recv/s"));
+		before = widest_line(text);
+		if (i == 0)
+			assert_non_null(
+				strstr(text, "BwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"));
+		free(text);
+	}
+}
+
+static void colour_changes_nothing_but_colour(void **state)
+{
+	char *plain = full_table(80, false), *coloured = full_table(80, true);
+	const char *from = coloured;
+	char *to = coloured;
+
+	(void)state;
+	assert_non_null(strstr(coloured, "\033[1m"));
+	assert_null(strchr(plain, '\033'));
+	while (*from) {
+		if (*from == '\033')
+			from += strcspn(from, "m") + 1;
+		else
+			*to++ = *from++;
+	}
+	*to = '\0';
+	assert_string_equal(plain, coloured);
+	free(plain);
+	free(coloured);
+}
+
+static void a_line_that_is_too_wide_goes_on_below(void **state)
+{
+	const struct text_style style = {.columns = 20};
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	(void)state;
+	text_wrap("  gates: \033[1m4711\033[0m 4712 4713 4714\nshort\n"
+		  "abcdefghijklmnopqrstuvwxyz\n",
+		&style, out);
+	fclose(out);
+	assert_string_equal(text, "  gates: \033[1m4711\033[0m 4712 \n      4713 4714\nshort\n"
+				  "abcdefghijklmnopqrst\n      uvwxyz\n");
+	free(text);
+}
+
 static void the_metrics_sum_up_each_endpoint(void **state)
 {
 	static const char *const lines[] = {"vprox_info{version=\"1.2.3\",plane=\"kernel\"} 1\n",
@@ -440,6 +548,10 @@ int main(void)
 		cmocka_unit_test(the_json_object_has_the_fields_that_the_manual_names),
 		cmocka_unit_test(on_one_line_it_is_one_line),
 		cmocka_unit_test(the_text_has_a_line_for_each_peer),
+		cmocka_unit_test(the_fullest_table_fits_80_columns_with_rates_and_keys),
+		cmocka_unit_test(with_room_for_all_a_table_has_all_and_else_it_fits),
+		cmocka_unit_test(colour_changes_nothing_but_colour),
+		cmocka_unit_test(a_line_that_is_too_wide_goes_on_below),
 		cmocka_unit_test(the_metrics_sum_up_each_endpoint),
 	};
 

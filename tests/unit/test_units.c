@@ -29,6 +29,19 @@ static void a_rate_is_bytes_by_the_second(void **state)
 	assert_string_equal(unit_rate(3 << 19).s, "1.50 MiB/s");
 }
 
+static void where_there_is_little_room_a_number_takes_five_columns(void **state)
+{
+	(void)state;
+	assert_string_equal(unit_short(0).s, "0");
+	assert_string_equal(unit_short(1023).s, "1023");
+	assert_string_equal(unit_short(1024).s, "1.0K");
+	assert_string_equal(unit_short(10188).s, "9.9K");
+	assert_string_equal(unit_short(10189).s, "10K");
+	assert_string_equal(unit_short((1 << 20) - 600).s, "1023K");
+	assert_string_equal(unit_short((1 << 20) - 1).s, "1.0M");
+	assert_string_equal(unit_short(UINT64_MAX).s, "16E");
+}
+
 static void a_span_has_its_two_largest_units(void **state)
 {
 	(void)state;
@@ -48,6 +61,7 @@ int main(void)
 		cmocka_unit_test(bytes_are_written_as_wg_writes_them),
 		cmocka_unit_test(no_number_of_a_unit_reaches_the_next_one),
 		cmocka_unit_test(a_rate_is_bytes_by_the_second),
+		cmocka_unit_test(where_there_is_little_room_a_number_takes_five_columns),
 		cmocka_unit_test(a_span_has_its_two_largest_units),
 	};
 
