@@ -1,7 +1,6 @@
 """`vprox connect`: one tunnel, kept up whatever happens to it, and nothing left of it at the end."""
 
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -13,6 +12,7 @@ from lab.api import PASSWORD, PORT
 from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.memory import holds
+from lib.process import command_line, kill, stand_still
 from test_store import stored
 
 
@@ -179,7 +179,7 @@ def test_a_second_signal_does_not_wait_for_the_goodbye(host, machine):
     client = machine.connect(host.address).up()
     server.send_signal(signal.SIGSTOP)
     for pid in server.gates():
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
     client.process.send_signal(signal.SIGTERM)
     client.logged("stopping")
     client.process.send_signal(signal.SIGTERM)
@@ -207,8 +207,8 @@ def test_a_device_process_that_ends_is_started_again(host, machine, kind):
     host.start()
     client = machine.connect(host.address, kind=kind).up()
     for pid in machine.processes():
-        if b"\0device\0" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
+        if b"device" in command_line(pid):
+            kill(pid)
     client.logged(NOTICED)
     client.works(host.address)
 

@@ -12,7 +12,7 @@ import pytest
 from lab.api import PASSWORD
 from lab.tunnels import random_key
 from lib import wait
-from lib.process import status
+from lib.process import stand_still, status
 
 pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
 
@@ -187,7 +187,7 @@ def test_a_device_that_is_late_when_a_server_starts_keeps_its_peers(host, client
     tunnels = pair(host, client)
     host.servers[-1].stop()
     before, (pid, _) = host.holders(), host.device_processes()
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     try:
         server = host.launch()
         time.sleep(LATE)
@@ -239,7 +239,7 @@ def test_a_device_that_drips_holds_the_server_up_for_so_long_and_no_longer(host,
                         expected=["cannot make a tunnel", "cannot", "has vanished"])
     first, second = clients(2)
     (pid, _) = host.device_processes()
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     device = Pretender(host.devices / "vprox0.sock", b"x")
     try:
         response = host.api(first).connect(random_key(), timeout=30)
@@ -257,7 +257,7 @@ def test_a_device_may_say_errno_with_a_sign_or_as_before_without(host, client, a
     """It may have been started by an earlier version."""
     server = host.start("--reap-interval=1h", expected=["cannot", "has vanished"])
     (pid, _) = host.device_processes()
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     device = Pretender(host.devices / "vprox0.sock", answer)
     try:
         assert host.api(client).connect(random_key(), timeout=30).status == 500
@@ -273,7 +273,7 @@ def test_who_was_refused_by_a_device_that_was_late_keeps_no_address(host, client
     host.start("--reap-interval=1s", block="10.9.8.0/30", expected=["cannot"])
     first, second = clients(2)
     (device, _) = host.device_processes()
-    os.kill(device, signal.SIGSTOP)
+    stand_still(device)
     try:
         asked = host.api(first)
         refused = asked.connect(random_key(), timeout=30) if kind == "wireguard" \

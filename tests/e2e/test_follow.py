@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lib import wait
+from lib.process import stand_still
 
 pytestmark = pytest.mark.plane
 
@@ -182,7 +183,7 @@ def test_a_gate_that_dies_while_an_address_comes_is_replaced_by_one_that_serves_
     before = server.gates()
     server.expect("gate")
     for pid in before:
-        os.kill(pid, signal.SIGSTOP)  # they hear of nothing
+        stand_still(pid)  # they hear of nothing
     gain(host, host.absent)
     assert server.logged(rf"endpoint {host.absent}: served from now on", BACK)
     for pid in before:

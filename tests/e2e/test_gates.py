@@ -13,7 +13,7 @@ from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
 from lib import wait
 from lib.netns import stop
-from lib.process import children, status
+from lib.process import children, kill, status
 
 
 @pytest.mark.sanitize
@@ -147,7 +147,7 @@ def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
     end = time.monotonic() + 4
     while time.monotonic() < end:
         for pid in server.gates():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
             deaths += 1
         time.sleep(0.05)
     assert deaths < 10

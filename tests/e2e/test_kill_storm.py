@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from lab.client import Machine
 from lab.storm import Storm
 from lib import wait
+from lib.process import kill
 
 pytestmark = pytest.mark.only("embedded", reason="in the guest it takes minutes")
 
@@ -58,13 +58,6 @@ class Pings:
         return [(before, after - before) for before, after in zip(times, [*times[1:], ended])]
 
 
-def shoot(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it has just gone with another one
-
-
 class Victims:
     """What can be killed, and what must be done about it: nothing but for the broker, which the
     service manager would start again."""
@@ -92,7 +85,7 @@ class Victims:
             return
         pids = self.pids(name)
         if pids:
-            shoot(self.dice.choice(pids))
+            kill(self.dice.choice(pids))
 
     def kill_some(self, names):
         for name in names:

@@ -15,7 +15,7 @@ from lab.tunnels import random_key
 from lib import wait
 from lib.inject import take
 from lib.memory import holds, private_number
-from lib.process import status
+from lib.process import stand_still, status
 from test_show import shown
 
 KILLED = ["signer .* killed"]
@@ -110,7 +110,7 @@ def test_a_signer_that_hangs_is_replaced_while_clients_still_wait(host, client, 
     server = host.start(gates=1, expected=["signer .* does not answer", *KILLED])
     with Connection(client, host.address, timeout=30) as held:
         signer = server.signers()[0]
-        os.kill(signer, signal.SIGSTOP)
+        stand_still(signer)
         waiting = concurrent.futures.ThreadPoolExecutor(1).submit(host.api(other_client).get, "/healthz", timeout=30)
         held.send(request_bytes("POST", "/connect", {"PeerPublicKey": random_key()}))
         assert held.receive().status == 200

@@ -14,7 +14,7 @@ import pytest
 
 from lab.tunnels import random_key
 from lib import inject, wait
-from lib.process import status
+from lib.process import stand_still, status
 
 BACK = 15
 STORE_WAIT = 0.2  # --store-wait, in seconds
@@ -164,7 +164,7 @@ def test_a_store_that_hangs_costs_a_client_its_wait_and_the_others_nothing(host,
     api = host.api(client)
     api.connect(random_key())
     (pid,) = server.stores()
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     try:
         begin = time.monotonic()
         assert api.connect(random_key()).status == 200
@@ -243,7 +243,7 @@ def test_a_file_that_is_lost_with_its_process_is_written_anew(host, client, left
     server = host.start(expected=["store.db is damaged, and is set aside"] if left else [])
     addresses = ask_for(host, client, 3)
     (pid,) = server.stores()
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     for file in folder(host).iterdir():
         file.unlink()
     if left:

@@ -1,4 +1,9 @@
-"""What the kernel says of a process."""
+"""What the kernel says of a process, and how one is stopped."""
+
+import os
+import signal
+
+from lib import wait
 
 
 def status(pid):
@@ -7,7 +12,39 @@ def status(pid):
         return {name: value.strip() for name, value in (line.split(":", 1) for line in file)}
 
 
+def state(pid):
+    """Its letter, as proc(5) has it: T stands still; Z or X has ended, as one has that is not there."""
+    try:
+        return status(pid)["State"][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def command_line(pid):
+    """The words that it was started with; none if it has ended, be it after its file was opened."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().split(b"\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def children(pid):
     """The pids of those that the process started by its first thread."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(child) for child in file.read().split()]
+
+
+def kill(pid):
+    """Ends it at once, if it has not ended by itself meanwhile."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def stand_still(pid):
+    """Until it gets SIGCONT. kill(2) returns before it has stopped, which on a busy machine takes as
+    long as it takes."""
+    os.kill(pid, signal.SIGSTOP)
+    wait.until(lambda: state(pid) in "TZX", what=f"process {pid} stands still")

@@ -67,7 +67,7 @@ def first_process(process):
             try:
                 if namespaces_of(pid)["pid"] != namespaces_of("self")["pid"]:
                     return pid
-            except FileNotFoundError:
+            except OSError:
                 pass  # one of the script's own, that has just ended
         return None
     return wait.until(look, SECONDS, "the demo is in a namespace of its own")

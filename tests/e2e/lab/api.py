@@ -162,10 +162,10 @@ class Api:
     def get(self, path, **kwargs):
         return self.request("GET", path, **kwargs)
 
-    def is_served(self, seconds=10):
+    def is_served(self, seconds=10, **kwargs):
         """Whether the server is there and answers, each step in so many seconds."""
         try:
-            return self.get("/healthz", timeout=seconds).status == 200
+            return self.get("/healthz", timeout=seconds, **kwargs).status == 200
         except OSError:
             return False
 

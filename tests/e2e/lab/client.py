@@ -15,6 +15,7 @@ from lab.echo import visit
 from lab.server import ERROR_LINE, SANITIZER_REPORT
 from lib import wait
 from lib.netns import stop
+from lib.process import kill
 
 UP_SECONDS = 40
 STOP_SECONDS = 20
@@ -119,7 +120,7 @@ class Machine:
                 stop(client.process, STOP_SECONDS)
         reports = [client.log for client in self.clients if SANITIZER_REPORT.search(client.log)]
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         shutil.rmtree(self.state, ignore_errors=True)
         assert not reports, "\n".join(reports)
 

@@ -18,7 +18,7 @@ from lab.ends import ask
 from lab.tunnels import TUNNELS
 from lib import wait
 from lib.netns import stop
-from lib.process import children, status
+from lib.process import children, command_line, kill, status
 from lib.ruleset import lasting
 
 BLOCK = "10.100.0.0/16"
@@ -106,11 +106,9 @@ class Server:
     def children_called(self, command):
         """The pids of those that are `vprox COMMAND`, or the program vprox-COMMAND."""
         def is_one(pid):
-            try:
-                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except FileNotFoundError:
-                return False
-            return words[1:2] == [command.encode()] or words[0].endswith(f"/vprox-{command}".encode())
+            words = command_line(pid)
+            return words[1:2] == [command.encode()] or \
+                any(word.endswith(f"/vprox-{command}".encode()) for word in words[:1])
         return [pid for pid in self.children() if is_one(pid)]
 
     def gates(self):
@@ -283,20 +281,20 @@ class Host:
     def device_processes(self, index=0):
         """The pids of a device of the embedded plane: its own, and that of the process which opens
         sockets for it; none if there is none."""
-        name = f"\0vprox{index}\0".encode()
-        pids = [pid for pid in self.ns.processes()
-                if b"\0device\0" in command_line(pid) and command_line(pid).endswith(name)]
+        def is_its(words):
+            return b"device" in words[1:-1] and words[-1] == f"vprox{index}".encode()
+        pids = [pid for pid in self.ns.processes() if is_its(command_line(pid))]
         return sorted(pids, key=lambda pid: parent(pid) in pids)
 
     def listener_holders(self):
         """The pids of the processes that hold listening sockets for the next server."""
         return [pid for pid in self.ns.processes()
-                if command_line(pid).split(b"\0")[1:2] == [b"holder"]]
+                if command_line(pid)[1:2] == [b"holder"]]
 
     def free_port(self):
         """After a server was killed: else another program finds its port taken for some seconds."""
         for pid in self.listener_holders():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         wait.until(lambda: not self.listener_holders())
 
     def reboot(self):
@@ -308,10 +306,7 @@ class Host:
             server.kill()
         self.free_port()
         for pid in devices:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         for name in self.links():
             if name.startswith(("vprox", "vp0-")):
                 self.ns.try_run(f"ip link del {name}")
@@ -344,13 +339,6 @@ class Host:
         """Fails unless all is as it was at that snapshot()."""
         difference = self.difference(before)
         assert not difference, difference
-
-
-def command_line(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def parent(pid):

@@ -2,11 +2,11 @@
 
 import os
 import select
-import signal
 import socket
 import struct
 
 from lib.inject import take
+from lib.process import stand_still
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
 VERSION = 3
@@ -22,7 +22,7 @@ class TakenGate:
 
     def __init__(self, pid):
         self.pid = pid
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
         self.broker = take(pid, FD_BROKER)
         self.broker.settimeout(10)
         self.last_id = 1 << 32
