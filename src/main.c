@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&command_list,
 	&command_check,
 	&command_clean,
+	&command_fleet,
 	&command_fleet_key,
 };
 

@@ -2,69 +2,18 @@
 #include "check/promised_holders.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/process.h"
-#include "base/program.h"
 #include "ipc/packet.h"
+#include "ipc/store_process.h"
 
 enum {
 	READ_MS = 10000, /* 50,000 peers take well under a second */
-	END_MS = 1000,
 };
-
-/* As the one who made the file, so that what SQLite makes beside it is the server's store's. */
-static int describe(struct store_config *config, bool *is_there)
-{
-	struct stat file;
-
-	*is_there = lstat(STORE_FOLDER "/" STORE_FILE, &file) == 0;
-	if (!*is_there)
-		return errno == ENOENT ? 0 : -errno;
-	*config = (struct store_config){
-		.version = STORING_VERSION,
-		.user = file.st_uid,
-		.group = file.st_gid,
-		.log_level = LOG_LEVEL_WARNING,
-		.log_format = LOG_FORMAT_PLAIN,
-		.only_tells = 1,
-		.folder = STORE_FOLDER,
-	};
-	return 0;
-}
-
-static int spawn(int its_end, pid_t *pid)
-{
-	char path[PATH_MAX];
-	char *const arguments[] = {path, NULL};
-	char *environment[PROGRAM_ENVIRONMENT_SIZE];
-	posix_spawn_file_actions_t actions;
-	int error = program_find("vprox-store", path);
-
-	if (error < 0) {
-		log_error("cannot start %s: %s", path, strerror(-error));
-		return error;
-	}
-	program_pick_environment(environment);
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		return -ENOMEM;
-	error = posix_spawn_file_actions_adddup2(&actions, its_end, STORE_FD_BROKER);
-	if (error == 0)
-		error = posix_spawn(pid, path, &actions, NULL, arguments, environment);
-	posix_spawn_file_actions_destroy(&actions);
-	if (error != 0)
-		log_error("cannot start %s: %s", path, strerror(error));
-	return -error;
-}
 
 static int keep_endpoint(struct promises_read *promises, const struct stored_endpoint *endpoint)
 {
@@ -138,39 +87,17 @@ static int listen_to(struct promises_read *promises, int fd)
 	return error;
 }
 
-static int ask(struct promises_read *promises, const struct store_config *config)
-{
-	auto_close int ours = -1, its = -1;
-	int ends[2], status, error;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
-		return -errno;
-	ours = ends[0];
-	its = ends[1];
-	error = spawn(its, &pid);
-	if (error < 0)
-		return error;
-	close(its);
-	its = -1;
-	error = storing_send_config(ours, config);
-	if (error == 0)
-		error = listen_to(promises, ours);
-	close(ours);
-	ours = -1;
-	process_finish(pid, END_MS, &status);
-	return error;
-}
-
 int promises_read(struct promises_read *promises)
 {
-	struct store_config config;
-	int error;
+	struct store_process process;
+	int error = store_process_start(STORE_TELLS, &process);
 
-	*promises = (struct promises_read){0};
-	error = describe(&config, &promises->is_there);
-	if (error == 0 && promises->is_there)
-		error = ask(promises, &config);
+	*promises = (struct promises_read){.is_there = error != -ENOENT};
+	if (error == -ENOENT)
+		return 0;
+	if (error == 0)
+		error = listen_to(promises, process.fd);
+	store_process_end(&process);
 	if (error == 0)
 		holders_sort(&promises->holders);
 	else if (packet_is_hung_up(error))

@@ -57,6 +57,7 @@ struct command {
 	const char *description, *closing;
 	const struct command_option *options;
 	const char *operand; /* what --help calls the one argument that is no option; NULL: none */
+	const char *choices; /* all that it can be, as "one|other"; NULL: anything */
 	size_t configuration_size;
 	/* Does the work. The configuration was zeroed before the options were written to it.
 	 * Returns the exit status. */
@@ -74,6 +75,7 @@ extern const struct command command_check;
 extern const struct command command_clean;
 extern const struct command command_connect;
 extern const struct command command_device;
+extern const struct command command_fleet;
 extern const struct command command_fleet_key;
 extern const struct command command_list;
 extern const struct command command_server;

@@ -160,6 +160,19 @@ static int parse_options(const struct command *command, int argc, char **argv, v
 	return GOES_ON;
 }
 
+static bool is_choice(const char *choices, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = choices; at; at = strchr(at, '|')) {
+		at += *at == '|';
+		if (length > 0 && strncmp(at, word, length) == 0 &&
+			(at[length] == '|' || at[length] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 /* What is left when the options are taken away: one, or none. */
 static int check_operands(const struct command *command, int n, char **operands)
 {
@@ -170,6 +183,8 @@ static int check_operands(const struct command *command, int n, char **operands)
 	if (n > 1)
 		return usage_error(command, "%s: there is one %s, %s", operands[1],
 			command->operand, operands[0]);
+	if (command->choices && !is_choice(command->choices, operands[0]))
+		return usage_error(command, "%s: not one of %s", operands[0], command->choices);
 	return 0;
 }
 
@@ -205,5 +220,9 @@ void options_print_for_completion(const struct command *command)
 		if (option->letter)
 			printf("-%c\t%s%s%s\n", option->letter, opening, value, closing);
 		printf("--%s\t%s%s%s\n", option->name, opening, value, closing);
+	}
+	for (const char *at = command->choices; at && *at; at += *at == '|') {
+		printf("%.*s\t\n", (int)strcspn(at, "|"), at);
+		at += strcspn(at, "|");
 	}
 }

@@ -40,7 +40,7 @@ int storing_decode_config(const void *packet, size_t length, struct store_config
 	if (length != sizeof *config)
 		return -EPROTO;
 	memcpy(config, packet, sizeof *config);
-	if (config->only_tells > 1 || config->folder[0] != '/' ||
+	if (config->task >= STORE_TASK_END || config->folder[0] != '/' ||
 		!ends(config->folder, sizeof config->folder) || !is_etcd(&config->etcd) ||
 		config->n_served > STORE_MOST_SERVED)
 		return -EPROTO;

@@ -45,15 +45,25 @@ struct store_etcd {
 	char password[STORE_PATH_SIZE];
 };
 
-/* Broker to store, or whoever wants to know what is stored, first of all. */
+/* What a process is started for. */
+enum store_task {
+	STORE_SERVES, /* a server: until it hangs up */
+	STORE_TELLS, /* what is stored, up to STORING_LOADED; it changes nothing, and ends */
+	/* Tells with STORING_COLLIDES which endpoints have kept a server from starting, up to
+	 * STORING_LOADED; then, until the other end hangs up, STORING_FORGET of one of these has it
+	 * be as if it had never been, and is answered by STORING_DURABLE. */
+	STORE_RENUMBERS,
+	STORE_TASK_END,
+};
+
+/* Broker to store, or whoever else has started it, first of all. */
 struct store_config {
 	uint32_t version; /* STORING_VERSION */
 	uint32_t user; /* uid and gid to run as */
 	uint32_t group;
 	uint32_t log_level; /* enum log_level */
 	uint32_t log_format; /* enum log_format */
-	uint32_t
-		only_tells; /* what is stored, up to STORING_LOADED; it changes nothing, and ends */
+	uint32_t task; /* enum store_task */
 	char folder[STORE_FOLDER_SIZE]; /* where its files are */
 	struct store_etcd etcd;
 	uint32_t n_served;

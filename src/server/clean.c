@@ -15,7 +15,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/rights.h"
 #include "base/unix_address.h"
 #include "ipc/holding.h"
 #include "ipc/report.h"
@@ -41,6 +40,8 @@ struct cleaning {
 	size_t n_leftovers;
 	struct ipv4 *binds; /* that a server has served, as far as its interfaces tell */
 	size_t n_binds;
+	const struct ipv4 *only; /* of these endpoints; NULL: all there is */
+	size_t n_only;
 };
 
 /* What one of the parts returned: how many things it found, or what went wrong, logged there. */
@@ -52,13 +53,24 @@ static void record(struct cleaning *cleaning, int result)
 		cleaning->error = result;
 }
 
+static bool is_wanted(const struct cleaning *cleaning, const struct plane_leftover *leftover)
+{
+	for (size_t i = 0; i < cleaning->n_only; i++)
+		if (leftover->has_bind && ipv4_equal(leftover->bind, cleaning->only[i]))
+			return true;
+	return !cleaning->only;
+}
+
 static int keep_leftover(void *context, const struct plane_leftover *leftover)
 {
 	struct cleaning *cleaning = context;
-	struct plane_leftover *leftovers = reallocarray(
-		cleaning->leftovers, cleaning->n_leftovers + 1, sizeof *cleaning->leftovers);
+	struct plane_leftover *leftovers;
 	struct ipv4 *binds;
 
+	if (!is_wanted(cleaning, leftover))
+		return 0;
+	leftovers = reallocarray(
+		cleaning->leftovers, cleaning->n_leftovers + 1, sizeof *cleaning->leftovers);
 	if (!leftovers)
 		return -ENOMEM;
 	cleaning->leftovers = leftovers;
@@ -224,18 +236,20 @@ static int clean_all(bool dry_run)
 	return cleaning.error;
 }
 
+int clean_tunnels(const struct ipv4 *binds, size_t n, bool dry_run)
+{
+	struct cleaning cleaning = {.dry_run = dry_run, .only = binds, .n_only = n};
+
+	clean_plane(&cleaning, plane_kernel_new());
+	clean_plane(&cleaning, plane_embedded_new());
+	free(cleaning.leftovers);
+	free(cleaning.binds);
+	return cleaning.error;
+}
+
 int clean_host(bool dry_run)
 {
-	auto_close int lock = -1;
-	int error = rights_check(false);
+	auto_close int lock = lock_out_servers("stop it, and it clears up itself");
 
-	if (error < 0)
-		return error;
-	/* Held to the end, so that no server starts meanwhile. */
-	lock = lock_take(LOCK_PATH);
-	if (lock == -EWOULDBLOCK)
-		log_error("a vprox server runs on this host: stop it, and it clears up itself");
-	else if (lock < 0)
-		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-lock));
 	return lock < 0 ? lock : clean_all(dry_run);
 }

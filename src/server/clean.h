@@ -2,6 +2,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "base/ipv4.h"
 
 /*
  * Removes the interfaces of both data planes with all their tunnels, the addresses, policy rules
@@ -12,3 +15,7 @@
  * after one.
  */
 int clean_host(bool dry_run);
+
+/* Removes the interfaces of endpoints of these addresses with their tunnels, and nothing else; the
+ * server's lock is the caller's. Returns 0 or the first -errno, which is logged. */
+int clean_tunnels(const struct ipv4 *binds, size_t n, bool dry_run);

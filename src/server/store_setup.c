@@ -126,8 +126,11 @@ static int load(struct store_setup *setup)
 	int error = store_link_load(setup->link,
 		setup->config->store == STORE_ETCD ? LOAD_FLEET_MS : LOAD_MS, keep_record, setup);
 
-	if (error == -EEXIST)
+	if (error == -EEXIST) {
+		log_error("the server does not start: `vprox fleet renumber` gives up what "
+			  "collides; then its clients get other addresses, once");
 		return error;
+	}
 	if (error < 0 && error != -ECANCELED)
 		log_error("what is in the store cannot be read: what was promised before and is "
 			  "not there is not made");

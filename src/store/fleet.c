@@ -46,6 +46,9 @@ static int tell_collision(
 	int error;
 
 	explicit_bzero(&message.endpoint.private_key, sizeof message.endpoint.private_key);
+	/* What its fleet knows it by holds from the next start on. */
+	if (!ipv4_equal(endpoint->bind, whose))
+		outbox_set_collision(fleet->outbox, endpoint->bind, whose);
 	error = fleet->tell(&message);
 	return error < 0 ? error : -EEXIST;
 }
@@ -256,6 +259,8 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 		error = write_claim(fleet, served, seen, &holder, &record);
 	if (error == 0)
 		error = bring_up_to_date(fleet, served, keep);
+	if (error == 0)
+		error = outbox_clear_collision(fleet->outbox, served->bind);
 	if (error == 0) {
 		served->state = SERVED_CLAIMED;
 		served->active_due_ms = clock_now_ms(&system_clock) + ACTIVE_MS;

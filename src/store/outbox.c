@@ -22,6 +22,8 @@ static const char schema[] =
 	" PRIMARY KEY (endpoint, begin)) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS holder (endpoint TEXT PRIMARY KEY, value BLOB, next BLOB)"
 	" STRICT, WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS collision (endpoint TEXT PRIMARY KEY, other TEXT NOT NULL)"
+	" STRICT, WITHOUT ROWID;"
 	"CREATE TEMP TRIGGER peer_put BEFORE INSERT ON main.peer BEGIN"
 	" INSERT OR REPLACE INTO unsent SELECT NEW.endpoint, NEW.inner_address, 1"
 	"  WHERE NOT EXISTS (SELECT 1 FROM peer WHERE endpoint = NEW.endpoint"
@@ -61,6 +63,11 @@ enum outbox_statement {
 	SET_HOLDER,
 	SET_NEXT,
 	KNOWS,
+	SET_COLLISION,
+	CLEAR_COLLISION,
+	NEXT_COLLISION,
+	DELETE_ENDPOINT,
+	DELETE_HOLDER,
 	N_STATEMENTS,
 };
 
@@ -96,6 +103,12 @@ static const char *const texts[N_STATEMENTS] = {
 	[SET_NEXT] = ("INSERT INTO holder VALUES (?1, NULL, ?2)"
 		      " ON CONFLICT DO UPDATE SET next = excluded.next"),
 	[KNOWS] = "SELECT 1 FROM holder WHERE endpoint = ?1 AND (value = ?2 OR next = ?2)",
+	[SET_COLLISION] = "INSERT OR REPLACE INTO collision VALUES (?1, ?2)",
+	[CLEAR_COLLISION] = "DELETE FROM collision WHERE endpoint = ?1",
+	[NEXT_COLLISION] = ("SELECT endpoint, other FROM collision WHERE endpoint > ?1"
+			    " ORDER BY endpoint LIMIT 1"),
+	[DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE address = ?1",
+	[DELETE_HOLDER] = "DELETE FROM holder WHERE endpoint = ?1",
 };
 
 struct outbox {
@@ -225,6 +238,16 @@ int outbox_take(struct outbox *outbox, struct ipv4 bind, struct outbox_entry *en
 	return more < 0 ? more : (int)n;
 }
 
+/* Of a transaction: in whole, or after an error not at all. */
+static int end(struct outbox *outbox, int error)
+{
+	if (error == 0)
+		error = execute(outbox, "COMMIT");
+	if (error < 0 && !sqlite3_get_autocommit(outbox->sqlite))
+		execute(outbox, "ROLLBACK");
+	return error;
+}
+
 int outbox_sent(struct outbox *outbox, const struct outbox_entry *entries, size_t n)
 {
 	int error = execute(outbox, "BEGIN IMMEDIATE");
@@ -232,11 +255,7 @@ int outbox_sent(struct outbox *outbox, const struct outbox_entry *entries, size_
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = run_for_both(
 			outbox, SENT, entries[i].message.peer.bind, entries[i].message.peer.inner);
-	if (error == 0)
-		error = execute(outbox, "COMMIT");
-	if (error < 0 && !sqlite3_get_autocommit(outbox->sqlite))
-		execute(outbox, "ROLLBACK");
-	return error;
+	return end(outbox, error);
 }
 
 static int run_two(struct outbox *outbox, enum outbox_statement first, enum outbox_statement second,
@@ -369,4 +388,48 @@ int outbox_set_next_holder(
 bool outbox_knows_holder(struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size)
 {
 	return run_with_value(outbox, KNOWS, bind, value, size) > 0;
+}
+
+/* Collisions */
+
+int outbox_set_collision(struct outbox *outbox, struct ipv4 bind, struct ipv4 other)
+{
+	return run_for_both(outbox, SET_COLLISION, bind, other);
+}
+
+int outbox_clear_collision(struct outbox *outbox, struct ipv4 bind)
+{
+	return run_for(outbox, CLEAR_COLLISION, bind);
+}
+
+int outbox_next_collision(struct outbox *outbox, struct ipv4 *bind, struct ipv4 *other)
+{
+	sqlite3_stmt *statement = bind_address(outbox, NEXT_COLLISION, 1, *bind);
+	int found = step(statement);
+
+	if (found > 0) {
+		*bind = column_address(statement, 0);
+		*other = column_address(statement, 1);
+	}
+	reset(statement);
+	return found;
+}
+
+int outbox_abandon(struct outbox *outbox, struct ipv4 bind)
+{
+	static const enum outbox_statement statements[] = {
+		EMPTY_PEERS,
+		EMPTY_FREED,
+		DELETE_ENDPOINT,
+		DELETE_HOLDER,
+		CLEAR_COLLISION,
+		/* what the first of these have left to be sent */
+		FORGET,
+		FORGET_ACTIVE,
+	};
+	int error = execute(outbox, "BEGIN IMMEDIATE");
+
+	for (size_t i = 0; i < sizeof statements / sizeof *statements && error == 0; i++)
+		error = run_for(outbox, statements[i], bind);
+	return end(outbox, error);
 }

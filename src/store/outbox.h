@@ -66,6 +66,19 @@ int outbox_find_endpoint(struct outbox *outbox, struct ipv4 bind, struct stored_
 int outbox_set_holder(struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size);
 int outbox_set_next_holder(
 	struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size);
+/*
+ * Endpoints that have collided with what is another's when a server was started: whose numbers they
+ * have. To be asked about as long as nobody has given them up, or claimed them after all. Return 0
+ * or -EIO.
+ */
+int outbox_set_collision(struct outbox *outbox, struct ipv4 bind, struct ipv4 other);
+int outbox_clear_collision(struct outbox *outbox, struct ipv4 bind);
+/* The first of them behind this address in their order, which begins with 0.0.0.0. Returns 1, 0 if
+ * there is none, or -EIO. */
+int outbox_next_collision(struct outbox *outbox, struct ipv4 *bind, struct ipv4 *other);
+/* In one transaction: nothing is kept of this endpoint, as if it had never been. */
+int outbox_abandon(struct outbox *outbox, struct ipv4 bind);
+
 /* Whether it is one of both: no other host has held the address since this file was written. */
 bool outbox_knows_holder(
 	struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size);

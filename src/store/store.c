@@ -27,6 +27,7 @@
 #include "store/fleet.h"
 #include "store/fleet_setup.h"
 #include "store/folder.h"
+#include "store/renumber.h"
 
 enum {
 	BATCH = 256, /* orders in one transaction */
@@ -399,13 +400,23 @@ static int only_tell(struct store *store)
 	return error;
 }
 
-static int work(struct store *store)
+/* There is no server, and the file is as it is. */
+static int renumber(struct store *store)
 {
-	int error;
+	int error = database_open(file_name, &store->database);
 
-	if (store->config.only_tells)
-		return only_tell(store);
-	error = open_database(store);
+	if (error == 0)
+		error = renumber_serve(store->database, tell);
+	if (error < 0)
+		log_error("cannot write %s/%s: %s", store->config.folder, file_name,
+			database_error(store->database));
+	return error;
+}
+
+static int serve_server(struct store *store)
+{
+	int error = open_database(store);
+
 	if (error == 0 && store->fleet) {
 		store->timeout_ms = 0;
 		error = fleet_join(store->fleet);
@@ -413,6 +424,18 @@ static int work(struct store *store)
 	if (error == 0)
 		error = tell_what_is_stored(store);
 	return error == 0 ? serve(store) : error;
+}
+
+static int work(struct store *store)
+{
+	switch ((enum store_task)store->config.task) {
+	case STORE_TELLS:
+		return only_tell(store);
+	case STORE_RENUMBERS:
+		return renumber(store);
+	default:
+		return serve_server(store);
+	}
 }
 
 int store_main(void)

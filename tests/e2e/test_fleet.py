@@ -176,9 +176,45 @@ def test_a_host_that_joins_with_what_is_anothers_does_not_start(host, other_host
     other_host.start(PER_IP).stop()
     fleet.start(host)
     wait.until(lambda: fleet.records("number"), BACK)
-    server = other_host.launch(fleet.arguments(), expected=["belongs to"])
+    server = other_host.launch(fleet.arguments(), expected=["belongs to", "does not start"])
     assert server.wait() == 1
     assert server.logged(rf"{other_host.address}: number 0, block 10.100.0.0/20 belongs to {host.address}")
+
+
+def test_a_host_that_collides_starts_after_renumber_and_its_clients_connect_once_more(host, other_host, client, fleet):
+    """What does not collide stays, on both hosts."""
+    other_host.start(f"{PER_IP} --on-exit=keep", ips=[other_host.address, other_host.second])
+    keys = [random_key() for _ in range(3)]
+    ask_for(other_host, client, keys)
+    kept = ask_for(other_host, client, keys[:1], other_host.second)
+    other_host.servers[-1].stop()
+    fleet.start(host)
+    first = ask_for(host, client, keys)
+    both = [other_host.address, other_host.second]
+    server = other_host.launch(fleet.arguments(), ips=both, expected=["belongs to", "does not start"])
+    assert server.wait() == 1
+    assert server.logged("the server does not start: `vprox fleet renumber`")
+    status, said = other_host.run("fleet renumber --dry-run")
+    assert status == 0 and f"{other_host.address}: number 0, block 10.100.0.0/20, which belongs to {host.address}" in said
+    assert other_host.launch(fleet.arguments(), ips=both, expected=["belongs to", "does not start"]).wait() == 1
+    status, said = other_host.run("fleet renumber")
+    assert status == 0 and "is given up" in said and other_host.second not in said
+    assert "nothing to renumber" in other_host.run("fleet renumber")[1]
+    fleet.start(other_host, ips=both, more="--store-wait=30s")
+    after = ask_for(other_host, client, keys)
+    assert {int(inner.split(".")[2]) // 16 for inner in after.values()} == {2}
+    assert ask_for(other_host, client, keys[:1], other_host.second) == kept
+    assert ask_for(host, client, keys) == first
+    # Nothing is left of what was given up, neither in etcd nor on the host.
+    inner = {name.rsplit("/")[-1] for name in fleet.records("peer") if f"/{other_host.address}/" in name}
+    assert inner == set(after.values())
+    assert sorted(name for name in other_host.links() if name.startswith("vprox")) == ["vprox1", "vprox2"]
+
+
+def test_while_a_server_runs_nothing_is_renumbered(host, fleet):
+    fleet.start(host)
+    status, said = host.run("fleet renumber")
+    assert status == 1 and "a vprox server runs on this host: stop it first" in said
 
 
 def test_etcd_learns_of_no_client(host, client, fleet):

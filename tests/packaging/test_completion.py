@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "packaging/vprox.bash"
-COMMANDS = ["server", "connect", "device", "show", "list", "check", "clean", "fleet-key"]
+COMMANDS = ["server", "connect", "device", "show", "list", "check", "clean", "fleet", "fleet-key"]
 
 
 @pytest.fixture(scope="module", name="programs")
@@ -41,7 +41,7 @@ def table(programs, command):
     """The command's options, as the program's own table has them: what each one's value is called."""
     said = subprocess.run([programs / "vprox", "completion", command], check=True, text=True,
                           capture_output=True).stdout
-    options = dict(line.split("\t") for line in said.splitlines())
+    options = dict(line.split("\t") for line in said.splitlines() if line.startswith("-"))
     assert options
     return options
 
@@ -84,6 +84,11 @@ def test_choices_are_completed(complete, option, values):
     one = min(values)
     assert one in complete("vprox", "server", option, "=", one[:2])
     assert one in complete("vprox", "server", "--ip", "203.0.113.7", option, one[:2])
+
+
+def test_what_a_command_can_do_is_completed(complete):
+    assert complete("vprox", "fleet", "r") == {"renumber"}
+    assert "renumber" in complete("vprox", "fleet", "--dry-run", "")
 
 
 def test_files_are_completed(complete, tmp_path):

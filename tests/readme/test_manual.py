@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 VPROX = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve() / "vprox"
-COMMANDS = {"server", "connect", "device", "show", "list", "check", "clean", "fleet-key"}
+COMMANDS = {"server", "connect", "device", "show", "list", "check", "clean", "fleet", "fleet-key"}
 COLUMNS = 80
 
 
@@ -22,7 +22,7 @@ def table(command):
     """Option to what its value is called, as the program's own table has them."""
     done = run("completion", command)
     assert done.returncode == 0 and done.stdout
-    return dict(line.split("\t") for line in done.stdout.splitlines())
+    return dict(line.split("\t") for line in done.stdout.splitlines() if line.startswith("-"))
 
 
 def help_entries(text):
