@@ -167,9 +167,12 @@ static int read_start(struct holding_message *start)
  * connects can see that root listens, and which process it is. */
 static int open_door(void)
 {
-	if (listen(HOLDER_FD_SOCKET, BACKLOG) < 0 || rename(HOLDER_SOCKET_NEW, HOLDER_SOCKET) < 0)
+	if (listen(HOLDER_FD_SOCKET, BACKLOG) < 0)
 		return -errno;
-	return 0;
+	if (rename(HOLDER_SOCKET_NEW, HOLDER_SOCKET) == 0)
+		return 0;
+	/* A server that does not start after all takes the name away. */
+	return errno == ENOENT ? -EPIPE : -errno;
 }
 
 /* It is to outlive its parent, and who reads the log of its server is not to wait for it. */

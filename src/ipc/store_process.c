@@ -1,5 +1,5 @@
-/* Starts a store that tells what is stored, or forgets a part of it. Runs in `vprox check` and `vprox
- * fleet`. */
+/* Starts a store that tells what is stored, or forgets a part of it. Runs in `vprox check` and
+ * `vprox fleet`. */
 #include "ipc/store_process.h"
 
 #include <errno.h>
