@@ -1,5 +1,6 @@
 """What holds for every suite."""
 
+import os
 import signal
 
 
@@ -14,4 +15,4 @@ def pytest_configure():
 def pytest_runtest_logreport(report):
     """Tells of a failure at once: a run that is cut off would keep it to itself."""
     if report.failed:
-        print(f"\n--- {report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
+        print(f"\n--- {report.nodeid} ({report.when}, load {os.getloadavg()[0]:.1f})\n{report.longreprtext}", flush=True)

@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -15,6 +16,10 @@ DURATIONS = ROOT / "tests/durations"
 END_SECONDS = 10  # for what is told to end
 JOB_SECONDS = 900
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short"]
+TOLD_LINES = 15  # of a failure, at the end of a run
+# A slow machine does none of this, so that once is enough: memory or threads misused, a crash, an address that
+# has gone to somebody else.
+GRAVE = re.compile(r"Sanitizer|runtime error:|by signal (4|6|7|8|11)\b|storm\.moved")
 RUNNING = set()  # processes, each the leader of a session
 ENDING = threading.Event()  # from then on none is started
 
@@ -27,6 +32,7 @@ class Job:
     environment: dict = dataclasses.field(default_factory=dict)
     seconds: int = JOB_SECONDS
     may_skip_all: bool = False  # the whole file is about what may not be there
+    may_try_again: bool = True  # what fails may be the machine's fault
 
 
 @dataclasses.dataclass
@@ -39,6 +45,8 @@ class Outcome:
     failed: list = dataclasses.field(default_factory=list)
     late: list = dataclasses.field(default_factory=list)  # passed, but only at a second try
     wrong: str = ""  # with the job itself
+    why: dict = dataclasses.field(default_factory=dict)  # by the name of what failed at first: a text
+    is_grave: bool = False  # one of these says what no machine is to blame for
 
     def __str__(self):
         line = f"{self.name}: {self.seconds:.0f} s"
@@ -174,6 +182,9 @@ def count(job, wrong):
     outcome.passed = list(kinds.values()).count("passed")
     outcome.skipped = list(kinds.values()).count("skipped")
     outcome.failed = [case for case, kind in kinds.items() if kind == "failed"]
+    for name, text in failure_texts(job.result) if outcome.failed else ():
+        outcome.why.setdefault(name, excerpt(text.splitlines()))
+        outcome.is_grave |= bool(GRAVE.search(text))
     outcome.wrong = wrong if not outcome.failed else ""
     n_run = len(kinds) - (0 if job.may_skip_all else outcome.skipped)
     if not n_run and not wrong:
@@ -193,6 +204,23 @@ def cases(result):
     return sorted(found, key=lambda one: one[1] == "failed")
 
 
+def failure_texts(result):
+    """Yields the name of each test that failed, and what pytest says of it."""
+    for case in xml.etree.ElementTree.parse(result).iter("testcase"):
+        for child in case:
+            if child.tag in ("failure", "error"):
+                yield f"{case.get('classname')}.{case.get('name')}", child.text or child.get("message") or ""
+
+
+def excerpt(lines):
+    """Where a server's log follows, it can be hundreds of lines; the last ones are its end."""
+    first = next((i for i, line in enumerate(lines) if line.startswith("E ")), 0)
+    lines = [line[:300] for line in lines[max(first - 3, 0):]]
+    if len(lines) > TOLD_LINES:
+        lines[TOLD_LINES - 6:-5] = ["..."]
+    return "\n".join(lines)
+
+
 def failures(outcomes):
     """How many there are, a job that broke off being one."""
     return sum(len(one.failed) or bool(one.wrong) for one in outcomes)
@@ -202,12 +230,12 @@ def failures(outcomes):
 
 
 def try_again(jobs, outcomes, limit):
-    """Runs what failed once more, alone, if it is no more than so many tests: an emulated processor
+    """Runs what failed once more, alone, if it is no more than so many tests and nothing grave: a machine
     stands still now and then for as long as a test can wait."""
-    if failures(outcomes) > limit or any(one.wrong for one in outcomes):
+    if failures(outcomes) > limit or any(one.wrong or one.is_grave for one in outcomes):
         return
     for job, outcome in zip(jobs, outcomes):
-        if outcome.failed:
+        if outcome.failed and job.may_try_again:
             again = pathlib.Path(f"{str(job.result).removesuffix('.xml')}-again.xml")
             again.unlink(missing_ok=True)
             execute(f"{job.name}, again", [
