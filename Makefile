@@ -11,8 +11,8 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store check-format \
-	format lint install uninstall deb clean help
+.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store bench-fleet \
+	check-format format lint install uninstall deb clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -70,6 +70,9 @@ bench-device: all ## measure the embedded device, natively (as root)
 
 bench-store: all ## measure what the store costs a grant, natively (as root)
 	@$(PYTHON) -u bench/store.py --build $(BUILD)
+
+bench-fleet: all ## measure what a store in etcd costs, natively (as root)
+	@$(PYTHON) -u bench/fleet.py --build $(BUILD) --tsv $(BUILD)/bench/fleet.tsv
 
 check-format: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(SOURCES)

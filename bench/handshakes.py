@@ -24,8 +24,9 @@ def run(*command):
 class Server:
     """One program, its folders and its network."""
 
-    def __init__(self, name, program, gates, arguments, where=None):
-        """where: a folder for what it keeps in /var/lib, on the file system that is to be measured."""
+    def __init__(self, name, program, gates, arguments, where=None, join=None):
+        """where: a folder for what it keeps in /var/lib, on the file system that is to be measured. join: is called with
+        the server's namespace before it starts, to give it more of a network."""
         self.name = name
         # Not on a disk, where the log would wait for what others have written there.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-", dir="/dev/shm"))
@@ -40,6 +41,8 @@ class Server:
             run("ip", "-n", ns, "address", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", ns, "link", "set", "eth0", "up")
         run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
+        if join:
+            join(self.server_ns)
         (self.folder / "run").mkdir()
         mount = f"mount --bind {self.folder}/run /run && mount --bind {self.kept} /var/lib"
         self.log = open(self.folder / "log", "w+")
@@ -72,12 +75,15 @@ class Server:
         return {**figures, "time": (self.processor_s() - before) / count * 1000}
 
     def memory(self):
-        """Of each process, by its subcommand: proportional KiB."""
-        for pid in self.processes():
+        """Of all processes, also of devices, by the subcommand: proportional KiB."""
+        found = {}
+        pids = subprocess.run(["ip", "netns", "pids", self.server_ns], stdout=subprocess.PIPE, text=True, check=True).stdout
+        for pid in pids.split():
             lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            what = words[1] or os.path.basename(words[0])
-            yield what, next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            what = os.path.basename(words[0]).removeprefix("vprox-") if words[0].endswith("-store") else words[1]
+            found[what] = found.get(what, 0) + next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return found
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
@@ -112,7 +118,7 @@ def main():
         for server in servers:
             rate, time_ms = (statistics.median(column) for column in zip(*figures[server]))
             print(f"{server.name}: {rate:.0f} handshakes a second, {time_ms:.3f} ms of a processor each; memory:",
-                  ", ".join(f"{what} {kib / 1024:.1f} MB" for what, kib in server.memory()))
+                  ", ".join(f"{what} {kib / 1024:.1f} MB" for what, kib in server.memory().items()))
         for column, what in enumerate(("rate", "time")):
             ratios = sorted(after[column] / before[column] for before, after in zip(*figures.values()))
             print(f"{what}, after / before: {statistics.median(ratios):.3f} (from {ratios[0]:.3f} to {ratios[-1]:.3f})")

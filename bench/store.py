@@ -22,14 +22,31 @@ def measure(server, storm, count, threads, first_key):
     return figures
 
 
+def take_turns(servers, storm, turns, count):
+    """Of each server the figures of all turns, with many at a time and with one; a first turn does not count."""
+    together, alone = ({server: [] for server in servers} for _ in range(2))
+    for turn in range(turns + 1):
+        for server in servers if turn % 2 else servers[::-1]:
+            found = (measure(server, storm, count, AT_A_TIME, 0), measure(server, storm, ALONE, 1, 0))
+            if turn > 0:
+                together[server].append(found[0])
+                alone[server].append(found[1])
+    return together, alone
+
+
+def medians(turns, base):
+    """Of each server its figures, and its rate against that of the base in the same turn."""
+    return {server: {**{name: statistics.median(turn[name] for turn in figures) for name in FIGURES},
+                     "ratio": statistics.median(turn["rate"] / other["rate"] for turn, other in zip(figures, turns[base]))}
+            for server, figures in turns.items()}
+
+
 def report(title, turns, base):
     """turns: of each server the figures of all turns."""
     print(f"{title}:")
-    for server, figures in turns.items():
-        medians = {name: statistics.median(turn[name] for turn in figures) for name in FIGURES}
-        ratio = statistics.median(turn["rate"] / other["rate"] for turn, other in zip(figures, turns[base]))
-        print(f"  {server.name:<12}", "  ".join(f"{medians[name]:8.2f} {unit}" for name, unit in FIGURES.items()),
-              f"  rate against {base.name}: {ratio:.3f}")
+    for server, figures in medians(turns, base).items():
+        print(f"  {server.name:<12}", "  ".join(f"{figures[name]:8.2f} {unit}" for name, unit in FIGURES.items()),
+              f"  rate against {base.name}: {figures['ratio']:.3f}")
 
 
 def main():
@@ -48,13 +65,7 @@ def main():
     try:
         for name, store, folder in wanted:
             servers.append(Server(name, program, os.cpu_count(), [f"--store={store}"], folder))
-        together, alone = ({server: [] for server in servers} for _ in range(2))
-        for turn in range(options.turns + 1):
-            for server in servers if turn % 2 else servers[::-1]:
-                found = (measure(server, storm, options.count, AT_A_TIME, 0), measure(server, storm, ALONE, 1, 0))
-                if turn > 0:
-                    together[server].append(found[0])
-                    alone[server].append(found[1])
+        together, alone = take_turns(servers, storm, options.turns, options.count)
         report(f"{AT_A_TIME} at a time", together, servers[0])
         report("one at a time", alone, servers[0])
     finally:

@@ -45,7 +45,7 @@ struct store {
 	bool cannot_write; /* and that was said */
 	uint64_t n_refused; /* orders that were left out */
 	size_t n_last; /* how many the last transaction had, ... */
-	uint64_t took_us; /* ... and how long it took */
+	uint64_t took_us; /* ... and how long it took, etcd's too */
 
 	struct fleet *fleet; /* NULL: what is in the file is stored */
 	uint64_t written, told; /* the last orders that are in the file, and that the broker knows
@@ -228,15 +228,11 @@ static uint64_t now_us(void)
 static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
-	uint64_t start_us = now_us();
 	int error;
 
 	if (store->fleet)
 		fleet_prepare(store->fleet, store->orders, store->n_orders);
 	error = database_write(store->database, store->orders, store->n_orders, on_refused, store);
-	store->took_us = now_us() - start_us;
-	store->n_last = store->n_orders;
-
 	if (error == -EBADMSG)
 		return start_over_without_damaged(store);
 	say_once(store, error < 0);
@@ -292,8 +288,8 @@ static int read_orders(struct store *store)
 /*
  * Where the last transaction had several orders, more are on their way: so long as it took, but not
  * longer than GATHER_MAX_US, they are waited for. A transaction costs a processor more than what is
- * in it, and the clients that wait have other work for the processors. One that is alone waits for
- * nobody.
+ * in it, one of etcd's those of all its members, and the clients that wait have other work for the
+ * processors. One that is alone waits for nobody.
  */
 static void gather(const struct store *store)
 {
@@ -308,12 +304,15 @@ static void gather(const struct store *store)
 static int serve(struct store *store)
 {
 	int error = 0, end = 0;
+	uint64_t start_us;
 
 	while (error == 0 && end == 0) {
 		error = wait_for_broker(POLLIN, store->timeout_ms);
 		gather(store);
 		if (error == 0)
 			end = read_orders(store);
+		start_us = now_us();
+		store->n_last = store->n_orders;
 		/* What came before the end is written too. */
 		if (error == 0 && store->n_orders > 0)
 			error = write_orders(store);
@@ -321,6 +320,7 @@ static int serve(struct store *store)
 			error = write_again(store);
 		if (error == 0 && end == 0 && store->fleet)
 			error = send_to_fleet(store);
+		store->took_us = now_us() - start_us;
 	}
 	if (store->n_orders > 0)
 		log_error("%zu changes are lost: they could not be written to %s/%s",
