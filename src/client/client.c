@@ -8,11 +8,15 @@
  *                -> checking: the tunnel was granted and set up
  *                -> waiting: it was not, this time; or ended, if asking again is of no use
  *   waiting    a while, longer each time -> asking
- *   checking   no echo has come back yet through the tunnel -> up, or waiting if none does
+ *   checking   nothing has come back yet through the tunnel -> up, or waiting if nothing does
+ *                -> explaining, where the server can tell why
  *   up         -> waiting, if no echo comes back, or the interface is gone and cannot be made again
  *                -> left up, with --once
- *   leaving    at a signal, from wherever it was: the tunnel is removed, the server is told ->
- * ended left up    the end, at which the tunnel stays ended      the end, at which everything goes
+ *   explaining the server is asked which address it sees -> waiting
+ *   leaving    at a signal, or if there was no tunnel in time, from wherever it was: the tunnel is
+ *              removed, the server is told -> ended
+ *   left up    the end, at which the tunnel stays
+ *   ended      the end, at which everything goes
  */
 #include "client/client.h"
 
@@ -33,6 +37,7 @@
 #include "base/signals.h"
 #include "base/version.h"
 #include "client/backoff.h"
+#include "client/diagnosis.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
 #include "client/health.h"
@@ -46,6 +51,7 @@
 
 enum {
 	N_SIGNALS = 3,
+	MS_PER_S = 1000,
 };
 
 enum client_phase {
@@ -54,6 +60,7 @@ enum client_phase {
 	CLIENT_WAITING,
 	CLIENT_CHECKING,
 	CLIENT_UP,
+	CLIENT_EXPLAINING,
 	CLIENT_LEAVING,
 	CLIENT_LEFT_UP,
 	CLIENT_ENDED,
@@ -63,6 +70,7 @@ struct client {
 	const struct client_config *config;
 	struct event_base *base;
 	struct event *stop_signals[N_SIGNALS], *retry, *log_timer;
+	struct event *give_up; /* until there was a tunnel */
 	int lock;
 	struct key private_key;
 	struct interface *interface;
@@ -77,7 +85,10 @@ struct client {
 	bool renew; /* the tunnel did not work: set up the next one as new, even if it is the same
 		     */
 	bool by_name; /* the server was not found where it was last: look its name up */
-	int error; /* what client_run() returns */
+	struct diagnosis diagnosis;
+	bool is_mute; /* there is no echo, and that was said */
+	enum client_end end; /* what client_run() returns */
+	enum client_end failure; /* what it would return if it gave up now */
 	struct failure_log failures;
 };
 
@@ -93,6 +104,7 @@ static bool must_go_on(const struct client *client)
 	return client->announced.length != 0 && client->config->n_routes > 0;
 }
 
+/* About the tunnel. */
 static void start_request(
 	struct client *client, const char *path, struct ipv4 server, unsigned int time_ms)
 {
@@ -120,7 +132,9 @@ static void enter(struct client *client, enum client_phase phase)
 	client->phase = phase;
 	switch (phase) {
 	case CLIENT_STARTING:
+		break;
 	case CLIENT_CHECKING:
+		client->failure = CLIENT_NO_HANDSHAKE;
 		break;
 	case CLIENT_ASKING:
 		start_request(client, "/connect",
@@ -130,7 +144,13 @@ static void enter(struct client *client, enum client_phase phase)
 	case CLIENT_WAITING:
 		health_stop(client->health);
 		break;
+	case CLIENT_EXPLAINING:
+		health_stop(client->health);
+		request_supervisor_start(
+			&client->supervisor, REQUEST_ROOT, client->tunnel.server, REQUEST_TIME_MS);
+		break;
 	case CLIENT_UP:
+		event_del(client->give_up);
 		log_info("the tunnel is up");
 		notify_service_manager("READY=1");
 		break;
@@ -146,9 +166,9 @@ static void enter(struct client *client, enum client_phase phase)
 	}
 }
 
-static void finish(struct client *client, int error)
+static void finish(struct client *client, enum client_end end)
 {
-	client->error = error;
+	client->end = end;
 	enter(client, CLIENT_ENDED);
 }
 
@@ -181,28 +201,52 @@ static int set_up(struct client *client, bool renew)
 	return error < 0 ? error : set_routes(client);
 }
 
+static struct health_target health_target_of(const struct client *client)
+{
+	return (struct health_target){.interface = client->config->interface,
+		.gateway = tunnel_gateway(&client->tunnel),
+		.server = client->tunnel.server};
+}
+
+/* Before it is set up: from then on its ends may shake hands. */
+static void begin_diagnosis(struct client *client)
+{
+	if (client->renew || !tunnel_equal(&client->announced, &client->tunnel))
+		client->diagnosis = (struct diagnosis){.kind = client->config->tunnel,
+			.tunnel = client->tunnel,
+			.since_ns = clock_wall_ns()};
+}
+
+static int check_health(struct client *client)
+{
+	const struct health_target target = health_target_of(client);
+
+	/* The first round begins at once, and may end this phase. */
+	enter(client, CLIENT_CHECKING);
+	return health_start(client->health, &target);
+}
+
 static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
 	char why[FAILURE_SIZE] = "";
 	int error = interface_check(client->interface, tunnel, why, sizeof why);
 
 	client->by_name = false;
+	client->failure = CLIENT_FAILED;
 	if (error == -EADDRINUSE)
 		failure_log_address(&client->failures, tunnel, why);
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
+	begin_diagnosis(client);
 	error = set_up(client, client->renew);
 	if (error == -EEXIST && !must_go_on(client))
-		return finish(client, error);
+		return finish(client, CLIENT_FAILED);
 	if (error == 0) {
 		if (!tunnel_equal(&client->announced, tunnel))
 			grant_report(client->config, tunnel, interface_plane(client->interface));
 		client->announced = *tunnel;
-		/* The first round begins at once, and may end this phase. */
-		enter(client, CLIENT_CHECKING);
-		error = health_start(
-			client->health, client->config->interface, tunnel_gateway(tunnel));
+		error = check_health(client);
 	}
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
@@ -213,10 +257,11 @@ static void on_answered(struct client *client, const struct request_result *resu
 {
 	char text[FAILURE_SIZE];
 
+	client->failure = CLIENT_REFUSED;
 	refusal_write(result, must_go_on(client), text, sizeof text);
 	if (refusal_is_final(result, was_granted(client), must_go_on(client))) {
 		log_error("%s: %s", client->config->server, text);
-		return finish(client, -EACCES);
+		return finish(client, CLIENT_REFUSED);
 	}
 	failure_log_say(&client->failures, text);
 	ask_later(client, refusal_pause(result, &client->backoff));
@@ -230,12 +275,32 @@ static void ask_elsewhere_later(struct client *client)
 	ask_later(client, backoff_next(&client->backoff));
 }
 
+static void fail_check(struct client *client)
+{
+	char text[FAILURE_SIZE];
+
+	diagnosis_write(&client->diagnosis, text, sizeof text);
+	failure_log_say(&client->failures, text);
+	client->renew = true;
+	ask_later(client, backoff_next(&client->backoff));
+}
+
+static void on_explained(struct client *client, const struct request_result *result)
+{
+	if (result->outcome == REQUEST_ANSWERED)
+		client->diagnosis.seen = diagnosis_parse_seen(result->text);
+	fail_check(client);
+}
+
 static void on_result(void *context, const struct request_result *result)
 {
 	struct client *client = context;
 
 	if (client->phase == CLIENT_LEAVING)
-		return finish(client, 0);
+		return finish(client, client->end);
+	if (client->phase == CLIENT_EXPLAINING)
+		return on_explained(client, result);
+	client->failure = CLIENT_UNREACHABLE;
 	switch (result->outcome) {
 	case REQUEST_GRANTED:
 		/* checked once more: the process that asked may be anybody's by now */
@@ -248,7 +313,7 @@ static void on_result(void *context, const struct request_result *result)
 	case REQUEST_REFUSED:
 		/* why has been logged; a server that was good before may come back */
 		if (!was_granted(client))
-			return finish(client, -EPERM);
+			return finish(client, CLIENT_REFUSED);
 		break;
 	default:
 		failure_log_say(&client->failures, result->text);
@@ -258,13 +323,12 @@ static void on_result(void *context, const struct request_result *result)
 
 static int make_again(struct client *client)
 {
+	const struct health_target target = health_target_of(client);
 	int error;
 
 	log_warning("%s is gone or down: making it again", client->config->interface);
 	error = set_up(client, false);
-	return error < 0 ? error
-			 : health_reopen(client->health, client->config->interface,
-				   tunnel_gateway(&client->tunnel));
+	return error < 0 ? error : health_reopen(client->health, &target);
 }
 
 /* Before each round. Whatever took the interface away, or down, it is made again. */
@@ -274,9 +338,18 @@ static void on_tick(void *context)
 	int error = interface_is_up(client->interface) ? set_routes(client) : make_again(client);
 
 	if (error == -EEXIST && !must_go_on(client))
-		finish(client, error);
+		finish(client, CLIENT_FAILED);
 	else if (error < 0)
 		ask_later(client, backoff_next(&client->backoff));
+}
+
+static void say_mute(struct client *client, const char *otherwise)
+{
+	if (!client->is_mute)
+		log_warning("no echo of %s comes back, but %s: the tunnel counts as up; is ICMP "
+			    "echo filtered at the server?",
+			ipv4_text(tunnel_gateway(&client->tunnel)).s, otherwise);
+	client->is_mute = true;
 }
 
 static void on_healthy(struct client *client)
@@ -289,15 +362,48 @@ static void on_healthy(struct client *client)
 		enter(client, CLIENT_LEFT_UP);
 }
 
-static void on_health(void *context, bool healthy)
+static void on_silence(struct client *client)
+{
+	struct diagnosis *diagnosis = &client->diagnosis;
+
+	diagnosis->handshake_ns = interface_handshake(client->interface);
+	if (diagnosis_is_alive(diagnosis, clock_wall_ns())) {
+		say_mute(client, "the handshake is done");
+		return on_healthy(client);
+	}
+	if (!diagnosis_wants_to_ask(diagnosis))
+		return fail_check(client);
+	diagnosis->was_asked = true;
+	enter(client, CLIENT_EXPLAINING);
+}
+
+static void on_health(void *context, enum health_sign sign)
 {
 	struct client *client = context;
 
-	if (healthy)
-		return on_healthy(client);
-	failure_log_say(&client->failures, "no echo comes back through the tunnel");
-	client->renew = true;
-	ask_later(client, backoff_next(&client->backoff));
+	if (sign == HEALTH_NOTHING)
+		return on_silence(client);
+	client->diagnosis.has_answered = true;
+	if (sign == HEALTH_CONNECTION)
+		say_mute(client, "a connection through the tunnel is answered");
+	else
+		client->is_mute = false;
+	on_healthy(client);
+}
+
+static void on_give_up(evutil_socket_t fd, short what, void *context)
+{
+	struct client *client = context;
+
+	(void)fd;
+	(void)what;
+	if (client->phase == CLIENT_LEAVING)
+		return;
+	log_error("%s: there was no tunnel within %g s%s%s", client->config->server,
+		(double)client->config->timeout_ms / MS_PER_S, *client->failures.last ? ": " : "",
+		client->failures.last);
+	client->end = client->failure;
+	enter(client, CLIENT_LEAVING);
 }
 
 /* A second signal does not wait for the server. */
@@ -308,7 +414,7 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	(void)what;
 	log_info("stopping: %s", strsignal((int)signal));
 	if (client->phase == CLIENT_LEAVING)
-		finish(client, 0);
+		finish(client, client->end);
 	else
 		enter(client, CLIENT_LEAVING);
 }
@@ -326,9 +432,10 @@ static int add_events(struct client *client)
 		ok = client->stop_signals[i] && event_add(client->stop_signals[i], NULL) == 0;
 	}
 	client->retry = evtimer_new(client->base, on_retry, client);
+	client->give_up = evtimer_new(client->base, on_give_up, client);
 	client->health = health_new(client->base, on_tick, on_health, client);
 	client->log_timer = log_timer_new(client->base);
-	if (ok && client->retry && client->health && client->log_timer)
+	if (ok && client->retry && client->give_up && client->health && client->log_timer)
 		return 0;
 	log_error("cannot set up the event loop");
 	return -ENOMEM;
@@ -371,6 +478,7 @@ static void stop(struct client *client)
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		free_event(client->stop_signals[i]);
 	free_event(client->retry);
+	free_event(client->give_up);
 	free_event(client->log_timer);
 	event_base_free(client->base);
 	key_wipe(&client->private_key);
@@ -378,10 +486,23 @@ static void stop(struct client *client)
 		close(client->lock);
 }
 
-int client_run(const struct client_config *config)
+static void limit_first_tunnel(struct client *client)
+{
+	struct timeval time = timeval_from_ms(client->config->timeout_ms);
+
+	if (client->config->timeout_ms == 0)
+		return;
+	log_debug("giving up if there is no tunnel within %g s",
+		(double)client->config->timeout_ms / MS_PER_S);
+	event_add(client->give_up, &time);
+}
+
+enum client_end client_run(const struct client_config *config)
 {
 	struct client client = {.config = config,
 		.lock = -1,
+		.end = CLIENT_DONE,
+		.failure = CLIENT_UNREACHABLE,
 		.backoff.random = backoff_random,
 		.failures.server = config->server};
 
@@ -395,7 +516,7 @@ int client_run(const struct client_config *config)
 	client.base = event_base_new();
 	if (!client.base) {
 		log_error("cannot make an event loop");
-		return -ENOMEM;
+		return CLIENT_FAILED;
 	}
 	client.supervisor = (struct request_supervisor){.config = config,
 		.base = client.base,
@@ -403,11 +524,13 @@ int client_run(const struct client_config *config)
 		.context = &client,
 		.mark = CLIENT_FWMARK,
 		.fd = -1};
-	client.error = start(&client);
-	if (client.error == 0) {
+	if (start(&client) < 0) {
+		client.end = CLIENT_FAILED;
+	} else {
+		limit_first_tunnel(&client);
 		enter(&client, CLIENT_ASKING);
 		event_base_dispatch(client.base);
 	}
 	stop(&client);
-	return client.error;
+	return client.end;
 }

@@ -3,6 +3,16 @@
 
 #include "client/config.h"
 
-/* Runs until a signal stops it, or until trying again is of no use. Logs what goes wrong. Returns 0
- * or a negative errno. */
-int client_run(const struct client_config *config);
+/* How it ended. */
+enum client_end {
+	CLIENT_DONE, /* by a signal or, with --once, as the tunnel was up */
+	CLIENT_FAILED, /* this machine was in the way */
+	CLIENT_REFUSED, /* the server refuses, or is not the one that it should be */
+	CLIENT_UNREACHABLE, /* nobody has answered in time */
+	CLIENT_NO_HANDSHAKE, /* there was a grant, but nothing has come through the tunnel in time
+			      */
+};
+
+/* Runs until a signal stops it, until trying again is of no use, or until there was no tunnel in
+ * time. Logs what goes wrong. */
+enum client_end client_run(const struct client_config *config);

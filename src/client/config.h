@@ -16,6 +16,7 @@ enum {
 	MAX_PINS = 64, /* --pin */
 	REQUEST_TIME_MS = 10000, /* for one request, the server's name and TLS included */
 	GOODBYE_TIME_MS = 2000, /* for the last one */
+	ONCE_TIME_MS = 60000, /* --timeout where --once is given and it is not */
 };
 
 #define KNOWN_SERVERS "/var/lib/vprox/known-servers"
@@ -48,6 +49,7 @@ struct client_config {
 	const char *known_servers; /* a path */
 
 	bool once; /* end when the tunnel is up, and leave it */
+	uint64_t timeout_ms; /* for the first tunnel; 0: any time */
 	bool json; /* print what was assigned */
 	enum log_level log_level;
 	enum log_format log_format;

@@ -18,6 +18,7 @@
 #include "base/checksum.h"
 #include "base/clock.h"
 #include "base/event.h"
+#include "client/connection_probe.h"
 
 enum {
 	TOKEN_SIZE = 16,
@@ -40,8 +41,9 @@ struct health {
 	void *context;
 
 	int fd; /* -1: stopped */
-	struct ipv4 gateway;
-	struct event *readable, *next_echo, *next_round, *timeout;
+	struct health_target target;
+	struct event *readable, *next_echo, *next_round, *timeout, *no_echo;
+	struct connection_probe *probe;
 	uint16_t sequence;
 	unsigned int sent; /* in this round */
 	uint8_t token[TOKEN_SIZE]; /* of this round */
@@ -58,7 +60,7 @@ static void add_timer(struct event *timer, unsigned int ms)
 static void send_echo(struct health *health)
 {
 	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_addr.s_addr = ipv4_to_net(health->gateway)};
+		.sin_family = AF_INET, .sin_addr.s_addr = ipv4_to_net(health->target.gateway)};
 	struct echo echo = {.type = ICMP_ECHO, .sequence = htons(health->sequence++)};
 
 	memcpy(echo.token, health->token, TOKEN_SIZE);
@@ -85,6 +87,7 @@ static void begin_round(struct health *health)
 		memset(health->token, 0, TOKEN_SIZE);
 	add_timer(health->next_round, HEALTH_PERIOD_MS);
 	add_timer(health->timeout, HEALTH_TIMEOUT_MS);
+	add_timer(health->no_echo, HEALTH_CONNECT_AFTER_MS);
 	event_add(health->readable, NULL);
 	send_echo(health);
 }
@@ -106,9 +109,38 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	health->result(health->context, false);
+	connection_probe_stop(health->probe);
+	health->result(health->context, HEALTH_NOTHING);
 	if (health->fd >= 0)
 		begin_round(health);
+}
+
+static void end_round(struct health *health, enum health_sign sign)
+{
+	event_del(health->timeout);
+	event_del(health->next_echo);
+	event_del(health->no_echo);
+	event_del(health->readable);
+	connection_probe_stop(health->probe);
+	if (sign == HEALTH_CONNECTION)
+		add_timer(health->next_round, HEALTH_CONNECT_PERIOD_MS);
+	else if (!evtimer_pending(health->next_round, NULL))
+		add_timer(health->next_round, 0);
+	health->result(health->context, sign);
+}
+
+static void on_no_echo(evutil_socket_t fd, short what, void *context)
+{
+	struct health *health = context;
+
+	(void)fd;
+	(void)what;
+	connection_probe_start(health->probe, health->target.interface, health->target.server);
+}
+
+static void on_connection(void *context)
+{
+	end_round(context, HEALTH_CONNECTION);
 }
 
 /* A raw socket hands over the IP header too. */
@@ -122,7 +154,7 @@ static bool is_answer(const struct health *health, const uint8_t *packet, size_t
 		return false;
 	memcpy(&ip, packet, sizeof ip);
 	memcpy(&echo, packet + header, sizeof echo);
-	return ip.saddr == ipv4_to_net(health->gateway) && echo.type == ICMP_ECHOREPLY &&
+	return ip.saddr == ipv4_to_net(health->target.gateway) && echo.type == ICMP_ECHOREPLY &&
 	       memcmp(echo.token, health->token, TOKEN_SIZE) == 0;
 }
 
@@ -140,12 +172,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		if (!is_answer(health, packet, (size_t)n) ||
 			!evtimer_pending(health->timeout, NULL))
 			continue;
-		event_del(health->timeout);
-		event_del(health->next_echo);
-		event_del(health->readable);
-		if (!evtimer_pending(health->next_round, NULL))
-			add_timer(health->next_round, 0);
-		health->result(health->context, true);
+		end_round(health, HEALTH_ECHO);
 		return;
 	}
 }
@@ -178,7 +205,10 @@ struct health *health_new(
 	health->next_echo = evtimer_new(base, on_next_echo, health);
 	health->next_round = evtimer_new(base, on_next_round, health);
 	health->timeout = evtimer_new(base, on_timeout, health);
-	if (health->next_echo && health->next_round && health->timeout)
+	health->no_echo = evtimer_new(base, on_no_echo, health);
+	health->probe = connection_probe_new(base, on_connection, health);
+	if (health->next_echo && health->next_round && health->timeout && health->no_echo &&
+		health->probe)
 		return health;
 	health_free(health);
 	return NULL;
@@ -193,11 +223,11 @@ static void close_socket(struct health *health)
 	health->fd = -1;
 }
 
-int health_reopen(struct health *health, const char *interface, struct ipv4 gateway)
+int health_reopen(struct health *health, const struct health_target *target)
 {
 	close_socket(health);
-	health->gateway = gateway;
-	health->fd = open_socket(interface);
+	health->target = *target;
+	health->fd = open_socket(target->interface);
 	if (health->fd < 0)
 		return health->fd;
 	health->readable =
@@ -205,12 +235,12 @@ int health_reopen(struct health *health, const char *interface, struct ipv4 gate
 	return health->readable && event_add(health->readable, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int health_start(struct health *health, const char *interface, struct ipv4 gateway)
+int health_start(struct health *health, const struct health_target *target)
 {
 	int error;
 
 	health_stop(health);
-	error = health_reopen(health, interface, gateway);
+	error = health_reopen(health, target);
 	if (error == 0)
 		begin_round(health);
 	return error;
@@ -222,6 +252,8 @@ void health_stop(struct health *health)
 	event_del(health->next_echo);
 	event_del(health->next_round);
 	event_del(health->timeout);
+	event_del(health->no_echo);
+	connection_probe_stop(health->probe);
 }
 
 void health_free(struct health *health)
@@ -232,5 +264,7 @@ void health_free(struct health *health)
 	free_event(health->next_echo);
 	free_event(health->next_round);
 	free_event(health->timeout);
+	free_event(health->no_echo);
+	connection_probe_free(health->probe);
 	free(health);
 }

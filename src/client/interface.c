@@ -275,6 +275,15 @@ bool interface_is_up(const struct interface *interface)
 	       link.ifindex == interface->ifindex && (link.flags & IFF_UP) != 0;
 }
 
+uint64_t interface_handshake(struct interface *interface)
+{
+	uint64_t ns = 0;
+
+	if (!interface->kind->handshake || interface->kind->handshake(interface, &ns) < 0)
+		return 0;
+	return ns;
+}
+
 unsigned int interface_ifindex(const struct interface *interface)
 {
 	return interface->ifindex;

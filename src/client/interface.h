@@ -32,6 +32,10 @@ int interface_check(
 /* Whether it is still there as interface_set() left it, and up. */
 bool interface_is_up(const struct interface *interface);
 
+/* When the tunnel's two ends have last shaken hands, ns since 1970; 0: never, it cannot be found
+ * out, or a tunnel of this kind has no handshake. */
+uint64_t interface_handshake(struct interface *interface);
+
 unsigned int interface_ifindex(const struct interface *interface);
 /* "kernel", "embedded" */
 const char *interface_plane(const struct interface *interface);

@@ -65,6 +65,12 @@ static int configure_ipip(struct interface *interface, const struct tunnel *tunn
 	return client_peer_set(interface->config->interface, &peer, renew || !same);
 }
 
+static int get_handshake(struct interface *interface, uint64_t *ns)
+{
+	return client_peer_get_handshake(
+		interface->config->interface, &interface->tunnel.server_key, ns);
+}
+
 const struct interface_kind interface_embedded_wireguard = {
 	.plane = "embedded",
 	.link_kind = "tun",
@@ -72,6 +78,7 @@ const struct interface_kind interface_embedded_wireguard = {
 	.make = make,
 	.fits = fits,
 	.configure = configure_wireguard,
+	.handshake = get_handshake,
 	.check_own = check_own,
 };
 

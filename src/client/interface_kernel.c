@@ -81,6 +81,21 @@ static int configure_wireguard(struct interface *interface, const struct tunnel 
 				   interface->ifindex, &tunnel->server_key, &endpoint, alone);
 }
 
+static int get_handshake(struct interface *interface, uint64_t *ns)
+{
+	struct wireguard_device device;
+	int error = wireguard_get(
+		interface->generic, interface->wireguard, interface->ifindex, &device);
+
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < device.n_peers; i++)
+		if (key_equal(&device.peers[i].key, &interface->tunnel.server_key))
+			*ns = device.peers[i].handshake_ns;
+	wireguard_free(&device);
+	return 0;
+}
+
 static int probe_ipip(struct interface *interface)
 {
 	return link_probe_ipip(interface->route);
@@ -120,6 +135,7 @@ const struct interface_kind interface_kernel_wireguard = {
 	.make = make_wireguard,
 	.fits = fits_always,
 	.configure = configure_wireguard,
+	.handshake = get_handshake,
 	.check_own = check_wireguard,
 };
 

@@ -42,5 +42,8 @@ struct interface_kind {
 	int (*configure)(struct interface *interface, const struct tunnel *tunnel, bool renew);
 	/* Whether a link of link_kind is this client's: 0, -ENOENT if not, or -errno. */
 	int (*check_own)(struct interface *interface, const struct link *link);
+	/* When the server has last shaken hands, ns since 1970; 0: never. NULL: there is no
+	 * handshake. */
+	int (*handshake)(struct interface *interface, uint64_t *ns);
 	uint32_t mtu; /* 0: as it is made */
 };

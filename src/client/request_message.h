@@ -22,6 +22,9 @@ enum {
 	REQUEST_TEXT_MAX = 256,
 };
 
+/* The path that is asked by GET: docs/api.md. It answers, with 200, what the server sees. */
+#define REQUEST_ROOT "/"
+
 /* 1. Client to process: what to ask whom for. Texts end in a NUL. */
 struct request_order {
 	char server[REQUEST_SERVER_MAX]; /* a name, or an address */
@@ -52,7 +55,7 @@ struct request_verdict {
 
 enum request_outcome {
 	REQUEST_GRANTED = 1, /* a 200 with a valid grant */
-	REQUEST_ANSWERED, /* any other status */
+	REQUEST_ANSWERED, /* any other status, or REQUEST_ROOT's */
 	REQUEST_FAILED, /* no answer; text says why */
 	REQUEST_REFUSED, /* by the client, which did not trust the server; text says why */
 };

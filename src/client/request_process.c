@@ -200,6 +200,11 @@ static int await_verdict(struct request_process *process)
 	return 0;
 }
 
+static bool is_root(const struct request_order *order)
+{
+	return strcmp(order->path, REQUEST_ROOT) == 0;
+}
+
 static int send_request(struct request_process *process)
 {
 	const struct request_order *order = &process->order;
@@ -210,7 +215,7 @@ static int send_request(struct request_process *process)
 		snprintf(body, sizeof body, "{\"PeerPublicKey\":\"%s\"}",
 			key_text(&order->public_key).s);
 	n = snprintf(text, sizeof text,
-		"POST %s HTTP/1.1\r\n"
+		"%s %s HTTP/1.1\r\n"
 		"Host: %s\r\n"
 		"User-Agent: vprox/%s\r\n"
 		"Authorization: Bearer %s\r\n"
@@ -218,8 +223,8 @@ static int send_request(struct request_process *process)
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
 		"\r\n%s",
-		order->path, order->server, version_number, process->verdict.password, strlen(body),
-		body);
+		is_root(order) ? "GET" : "POST", order->path, order->server, version_number,
+		process->verdict.password, strlen(body), body);
 	if (n >= (int)sizeof text)
 		error = fail(process, "the request is too long");
 	else if (SSL_write(process->ssl, text, n) != n)
@@ -257,7 +262,7 @@ static void on_answer(struct request_process *process, const struct http_answer 
 	result->status = answer->status;
 	result->has_retry_after = answer->has_retry_after;
 	result->retry_after_s = answer->retry_after_s;
-	if (answer->status != 200) {
+	if (answer->status != 200 || is_root(&process->order)) {
 		size_t line = strcspn(answer->body, "\r\n");
 
 		if (line > answer->body_length)

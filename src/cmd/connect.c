@@ -13,6 +13,13 @@
 #include "cmd/usage.h"
 #include "cmd/values.h"
 
+/* Beside those that all commands have. */
+enum {
+	STATUS_REFUSED = 3,
+	STATUS_UNREACHABLE = 4,
+	STATUS_NO_HANDSHAKE = 5,
+};
+
 /* What the kernel takes as a name, and no part of a path: it becomes one. */
 static int parse_interface(const struct option_use *use, void *field)
 {
@@ -148,6 +155,13 @@ static const struct command_option options[] = {
 		OPTION_FLAG(struct client_config, once),
 	},
 	{
+		.name = "timeout",
+		.argument = "TIME",
+		.otherwise = "60s with --once, else for as long as it takes",
+		.help = "give up if there was no tunnel in that time",
+		OPTION_TIME(struct client_config, timeout_ms),
+	},
+	{
 		.name = "json",
 		.help = "print what was assigned, an object a line",
 		OPTION_FLAG(struct client_config, json),
@@ -205,6 +219,19 @@ static int check_trust(const struct client_config *config)
 	return 0;
 }
 
+static int exit_status(enum client_end end)
+{
+	static const int statuses[] = {
+		[CLIENT_DONE] = STATUS_OK,
+		[CLIENT_FAILED] = STATUS_FAILED,
+		[CLIENT_REFUSED] = STATUS_REFUSED,
+		[CLIENT_UNREACHABLE] = STATUS_UNREACHABLE,
+		[CLIENT_NO_HANDSHAKE] = STATUS_NO_HANDSHAKE,
+	};
+
+	return statuses[end];
+}
+
 static int run_connect(void *configuration, const char *server)
 {
 	struct client_config *config = configuration;
@@ -221,7 +248,9 @@ static int run_connect(void *configuration, const char *server)
 	}
 	config->password = password;
 	log_setup(config->log_level, config->log_format, "connect");
-	status = client_run(config) < 0 ? STATUS_FAILED : STATUS_OK;
+	if (config->once && config->timeout_ms == 0)
+		config->timeout_ms = ONCE_TIME_MS;
+	status = exit_status(client_run(config));
 	password_free(password);
 	return status;
 }
@@ -235,7 +264,13 @@ const struct command command_connect = {
 		"What is sent into the tunnel's interface leaves with the server's address: "
 		"try `curl --interface vprox0 URL`. The default route stays as it is.",
 	.options = options,
-	.closing = "The server's password is read from the environment, VPROX_PASSWORD.",
+	.closing =
+		"The server's password is read from the environment, VPROX_PASSWORD.\n\n"
+		"Exit status: 0, stopped, or up with --once; 1, something of this machine is in "
+		"the way; 2, the command line is wrong; 3, the server refuses, or is not the "
+		"expected one; 4, the server did not answer in time; 5, it did, but nothing came "
+		"through the tunnel.\n\n"
+		"A TIME is a number with ms, s, m or h behind it; without, it is in seconds.",
 	.operand = "SERVER",
 	.configuration_size = sizeof(struct client_config),
 	.run = run_connect,

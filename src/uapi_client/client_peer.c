@@ -13,6 +13,8 @@
 #include "base/hex.h"
 #include "uapi_client/ask.h"
 
+enum { NS_PER_S = 1000000000 };
+
 static const char get[] = "get=1\n\n";
 
 static void write_wireguard(const struct client_peer *peer, bool alone, char *text, size_t size)
@@ -125,4 +127,32 @@ int client_peer_check_only_key(const char *name, const struct key *public_key)
 	int error = for_each_line(name, count_peer, &count);
 
 	return error < 0 ? error : count.n_wanted == 1 && count.n_others == 0 ? 0 : -ENOENT;
+}
+
+struct handshake_search {
+	struct hex_text wanted;
+	bool here; /* the lines are the wanted peer's */
+	uint64_t ns;
+};
+
+static int read_handshake(void *context, const char *key, const char *value)
+{
+	struct handshake_search *search = context;
+
+	if (strcmp(key, "public_key") == 0)
+		search->here = strcmp(value, search->wanted.s) == 0;
+	else if (search->here && strcmp(key, "last_handshake_time_sec") == 0)
+		search->ns += strtoull(value, NULL, 10) * NS_PER_S;
+	else if (search->here && strcmp(key, "last_handshake_time_nsec") == 0)
+		search->ns += strtoull(value, NULL, 10);
+	return 0;
+}
+
+int client_peer_get_handshake(const char *name, const struct key *public_key, uint64_t *ns)
+{
+	struct handshake_search search = {.wanted = hex_key(public_key)};
+	int error = for_each_line(name, read_handshake, &search);
+
+	*ns = search.ns;
+	return error;
 }

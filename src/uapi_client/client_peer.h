@@ -31,3 +31,7 @@ int client_peer_set(const char *name, const struct client_peer *peer, bool alone
  * -errno. */
 int client_peer_check_private_key(const char *name, const struct key *private_key);
 int client_peer_check_only_key(const char *name, const struct key *public_key);
+
+/* When the peer has last shaken hands, ns since 1970; 0: never, or there is no such peer. Returns 0
+ * or -errno. */
+int client_peer_get_handshake(const char *name, const struct key *public_key, uint64_t *ns);

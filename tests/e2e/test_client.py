@@ -9,6 +9,7 @@ import time
 import pytest
 
 from lab.api import PASSWORD, PORT
+from lab.client import REFUSED
 from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.memory import holds
@@ -321,7 +322,7 @@ def test_the_first_time_is_remembered_and_a_change_refused(host, machine):
         (host.state / "lib/vprox" / name).unlink()
     server = host.start()
     client = machine.connect(host.address)
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert "has another TLS key than before" in client.log
     assert pins_of(server)[0] in client.log and str("/var/lib/vprox/known-servers") in client.log
     assert machine.known_servers.read_text() == f"{host.address} {pin}\n"
@@ -373,7 +374,7 @@ def test_a_wrong_pin_is_refused_before_the_password_goes_out(host, machine):
     server = host.start()
     wrong = "sha256//" + "A" * 43 + "="
     client = machine.connect(host.address, f"--pin {wrong}")
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert "which no --pin names" in client.log and pins_of(server)[0] in client.log
     assert not server.logged("has a tunnel|wrong bearer")
     assert not machine.known_servers.exists()
@@ -390,7 +391,7 @@ def test_a_certificate_authority_vouches_for_a_server(host, machine):
     hosts.write_text(f"{host.address} elsewhere.example\n")
     machine.mounts.append((hosts, "/etc/hosts"))
     client = machine.connect("elsewhere.example", f"--cacert {certificate}")
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert "is not good by --cacert" in client.log
 
 
@@ -432,7 +433,7 @@ def test_a_server_that_is_known_needs_nothing_written(host, machine):
     machine.connect(host.address, program=read_only).up().stop()
     machine.known_servers.write_text("")
     client = machine.connect(host.address, program=read_only)
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert "Read-only file system" in client.log
 
 
@@ -440,7 +441,7 @@ def test_a_wrong_password_ends_the_client(host, machine):
     host.start()
     before = machine.snapshot()
     client = machine.connect(host.address, password="wrong")
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert "VPROX_PASSWORD is not the server's password" in client.log
     assert machine.snapshot() == before
 
@@ -451,7 +452,7 @@ def test_a_password_that_is_changed_ends_a_running_client(host, machine):
     client = machine.connect(host.address).up()
     server.stop()
     host.start(environment={"VPROX_PASSWORD": "another"})
-    assert client.wait(60) == 1
+    assert client.wait(60) == REFUSED
     assert machine.snapshot() == before
 
 

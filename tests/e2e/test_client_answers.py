@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lab.api import PASSWORD
+from lab.client import REFUSED
 from lab.pretender import GRANT, Pretender, answer, grant
 from lib import wait
 
@@ -37,7 +38,7 @@ def be_silent(connection):
 def test_a_request_is_as_the_go_servers_want_it(host, machine, pretend):
     pretender = pretend({"*": answer(401)})
     client = machine.connect(host.address)
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     [(_, request)] = pretender.requests
     lines = request.split("\r\n")
     assert lines[0] == "POST /connect HTTP/1.1"
@@ -53,7 +54,7 @@ def test_answers_that_asking_again_cannot_change_end_a_client_that_starts(
     pretender = pretend({"*": answer(status, b"because of this\nand that\n")})
     before = machine.snapshot()
     client = machine.connect(host.address)
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     assert f"because of this (HTTP status {status})" in client.log
     assert len(pretender.requests) == 1
     assert machine.snapshot() == before
@@ -163,13 +164,13 @@ def test_a_running_client_outlives_other_answers_but_a_wrong_password(host, mach
         client.logged(rf"\(HTTP status {status}\)", 60)
     assert client.process.poll() is None
     pretender.answers["/connect"] = answer(401)
-    assert client.wait(60) == 1
+    assert client.wait(60) == REFUSED
 
 
 def test_a_server_that_is_refused_is_told_nothing(host, machine, pretend):
     pretender = pretend({"*": answer(401)})
     client = machine.connect(host.address, "--pin sha256//" + "A" * 43 + "=")
-    assert client.wait() == 1
+    assert client.wait() == REFUSED
     wait.until(lambda: pretender.protocols, 10, "it has shaken hands")
     assert not pretender.requests
 

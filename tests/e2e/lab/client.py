@@ -20,6 +20,9 @@ from lib.process import kill
 UP_SECONDS = 40
 STOP_SECONDS = 20
 
+# Exit statuses of their own
+REFUSED, UNREACHABLE, NO_HANDSHAKE = 3, 4, 5
+
 
 class Client:
     """One `vprox connect`."""

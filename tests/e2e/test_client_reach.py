@@ -1,0 +1,147 @@
+"""`vprox connect` where not all that a tunnel needs gets through: what still counts as a tunnel, what
+is said of the others, and when it gives up."""
+
+import time
+
+import pytest
+
+from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE
+from lab.pretender import Pretender, answer
+from lab.world import ROUTER_TO_HOSTS
+from lib import wait
+
+
+@pytest.fixture(name="drop")
+def fixture_drop(world):
+    """Has a namespace drop what matches, as a firewall in its way would: drop(namespace, hook,
+    match)."""
+    tables = []
+
+    def add(namespace, hook, match):
+        name = f"dropped{len(tables)}"
+        tables.append((namespace, name))
+        namespace.run(["nft", f"table ip {name} {{ chain c {{ type filter hook {hook} priority "
+                       f"-450; {match} drop; }}; }}"])
+    yield add
+    for namespace, name in tables:
+        if namespace is world.internet:
+            namespace.run(f"nft delete table ip {name}")
+
+
+# What counts as a tunnel
+
+@pytest.mark.plane
+@pytest.mark.sanitize
+def test_a_tunnel_without_echoes_is_up_as_a_connection_through_it_is_answered(host, machine, kind):
+    host.ns.sysctl(net__ipv4__icmp_echo_ignore_all=1)
+    server = host.start()
+    client = machine.connect(host.address, kind=kind).up()
+    client.logged("no echo of 10.100.0.1 comes back, but a connection through the tunnel")
+    assert client.visit() == host.address
+    time.sleep(12)  # the next round's connection, and the end of its time
+    assert client.visit() == host.address
+    assert client.count("no echo") == 1, client.log
+    assert client.count("asking again") == 0, client.log
+    client.stop()
+
+
+@pytest.mark.plane
+def test_a_tunnel_without_any_answer_is_up_by_its_handshake(host, machine, drop):
+    drop(host.ns, "input", "iifname \"vp*\" ip protocol { icmp, tcp }")
+    server = host.start()
+    client = machine.connect(host.address).up()
+    client.logged("no echo of 10.100.0.1 comes back, but the handshake is done")
+    assert client.visit() == host.address
+    time.sleep(6)  # another round
+    assert client.count("the tunnel is up") == 1, client.log
+    assert client.count("asking again") == 0, client.log
+    client.stop()
+
+
+def test_what_once_has_answered_is_renewed_when_it_does_not_any_more(host, machine):
+    """Its handshake is of the last three minutes all the same."""
+    host.ns.sysctl(net__ipv4__icmp_echo_ignore_all=1)
+    server = host.start()
+    client = machine.connect(host.address).up()
+    server.stop()
+    client.logged("no echo comes back", 60)
+    host.start()
+    client.up(times=2, seconds=60)
+    client.works(host.address)
+
+
+# What is said of one that is none
+
+def test_a_filtered_udp_port_is_named(host, machine, drop):
+    drop(host.ns, "prerouting", "udp dport 50227")
+    host.start()
+    before = machine.snapshot()
+    client = machine.connect(host.address, "--timeout=7s")
+    assert client.wait(40) == NO_HANDSHAKE, client.log
+    assert client.count(f"is UDP port 50227 of {host.address} open") > 0, client.log
+    assert client.count("there was no tunnel within 7 s: no echo comes back") == 1, client.log
+    wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+
+
+def test_a_filtered_protocol_4_is_named(world, host, machine, drop):
+    drop(world.internet, "forward", "ip protocol 4")
+    host.start()
+    client = machine.connect(host.address, "--timeout=7s", kind="ipip")
+    assert client.wait(40) == NO_HANDSHAKE, client.log
+    assert client.count(f"is IP protocol 4 open from {machine.node.address} to {host.address}"), \
+        client.log
+
+
+def test_a_nat_in_the_way_of_ipip_is_named(world, host, machine, drop):
+    drop(world.internet, "forward", "ip protocol 4")
+    world.internet.run(["nft", "table ip nat { chain c { type nat hook postrouting priority 100; "
+                        f"ip saddr {machine.node.address} snat to {ROUTER_TO_HOSTS}; }}; }}"])
+    try:
+        host.start()
+        client = machine.connect(host.address, "--timeout=9s", kind="ipip")
+        assert client.wait(40) == NO_HANDSHAKE, client.log
+        assert client.count(rf"{host.address} sees {ROUTER_TO_HOSTS}, not {machine.node.address}\)"
+                            "; use --tunnel=wireguard"), client.log
+    finally:
+        world.internet.run("nft delete table ip nat")
+
+
+# When it gives up
+
+@pytest.mark.parametrize("once", ["", "--once"])
+def test_a_server_that_cannot_be_reached_in_time_ends_the_client(host, machine, once):
+    before = machine.snapshot()
+    client = machine.connect(host.address, f"--timeout=2s {once}")
+    assert client.wait() == UNREACHABLE, client.log
+    assert client.count("there was no tunnel within 2 s: cannot connect") == 1, client.log
+    assert machine.snapshot() == before
+
+
+def test_a_server_that_refuses_for_all_the_time_ends_the_client(host, machine):
+    pretender = Pretender(host, {"*": answer(503, b"full\n")})
+    try:
+        client = machine.connect(host.address, "--timeout=4s")
+        assert client.wait() == REFUSED, client.log
+        assert client.count(r"within 4 s: full \(HTTP status 503\)") == 1, client.log
+    finally:
+        pretender.close()
+
+
+def test_the_time_is_that_of_the_first_tunnel_alone(host, machine):
+    server = host.start()
+    client = machine.connect(host.address, "--timeout=10s").up()
+    server.stop()
+    client.logged("no echo comes back")
+    time.sleep(10)
+    assert client.process.poll() is None, client.log
+    host.start()
+    client.up(times=2, seconds=60)
+
+
+def test_once_gives_up_after_a_minute_by_itself(host, machine):
+    client = machine.connect(host.address, "--once")
+    client.logged("giving up if there is no tunnel within 60 s")
+    client.kill()
+    client = machine.connect(host.address)
+    client.logged("cannot connect")
+    assert "giving up" not in client.log
