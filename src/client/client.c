@@ -337,6 +337,8 @@ static void on_tick(void *context)
 	struct client *client = context;
 	int error = interface_is_up(client->interface) ? set_routes(client) : make_again(client);
 
+	if (error == 0)
+		interface_set_mtu(client->interface);
 	if (error == -EEXIST && !must_go_on(client))
 		finish(client, CLIENT_FAILED);
 	else if (error < 0)

@@ -40,6 +40,7 @@ struct client_config {
 	size_t n_exceptions;
 	bool no_default_exceptions;
 	enum ipv6_choice ipv6;
+	unsigned int mtu; /* of the interface; 0: by the way to the server */
 
 	/* Who the server is. If none of the first three is given, whoever it was the first time. */
 	struct pin pins[MAX_PINS];

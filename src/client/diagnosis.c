@@ -56,7 +56,8 @@ static void write_ipip(const struct diagnosis *diagnosis, char *text, size_t siz
 			server.s, ipv4_text(diagnosis->seen).s, local.s);
 	else
 		snprintf(text, size,
-			"no echo comes back through the tunnel, nor anything else: is IP protocol 4 "
+			"no echo comes back through the tunnel, nor anything else: is IP protocol "
+			"4 "
 			"open from %s to %s, and back?",
 			local.s, server.s);
 }

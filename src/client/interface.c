@@ -14,6 +14,7 @@
 #include "client/creation_marker.h"
 #include "client/interface_embedded.h"
 #include "client/interface_kernel.h"
+#include "client/tunnel_mtu.h"
 #include "plane/client_link.h"
 
 static const struct interface_kind *const all_kinds[] = {&interface_kernel_wireguard,
@@ -190,7 +191,7 @@ static int find(struct interface *interface, const struct tunnel *tunnel)
 
 static int make(struct interface *interface, const struct tunnel *tunnel)
 {
-	const struct link_change change = {.alias = interface->alias, .mtu = interface->kind->mtu};
+	const struct link_change change = {.alias = interface->alias};
 	struct link link;
 	int error = creation_marker_write(interface->config->interface);
 
@@ -210,6 +211,7 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 		return fail(interface, error, "make the interface");
 	interface->ifindex = link.ifindex;
 	interface->tunnel = (struct tunnel){0};
+	interface->mtu = 0;
 	return fail(interface, link_set(interface->route, link.ifindex, &change),
 		"set up the interface");
 }
@@ -254,9 +256,44 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 		error = fail(interface,
 			addressing_set_route(interface->route, interface->ifindex, tunnel),
 			"set the route to the gateway");
-	if (error == 0)
-		interface->tunnel = *tunnel;
-	return error;
+	if (error < 0)
+		return error;
+	interface->tunnel = *tunnel;
+	interface_set_mtu(interface);
+	return 0;
+}
+
+/* Below the usual least one it is said, as something will not work. */
+static void report_mtu(const struct interface *interface, uint32_t way, uint32_t mtu)
+{
+	const char *name = interface->config->interface;
+
+	if (way == 0)
+		log_info("%s: the MTU is %u", name, mtu);
+	else if (mtu < MTU_USUAL_MIN)
+		log_warning(
+			"%s: the MTU is %u, less than %d, as the way to %s has no room for more "
+			"than %u bytes",
+			name, mtu, MTU_USUAL_MIN, ipv4_text(interface->tunnel.server).s, way);
+	else
+		log_info("%s: the MTU is %u, as the way to %s has room for %u bytes", name, mtu,
+			ipv4_text(interface->tunnel.server).s, way);
+}
+
+void interface_set_mtu(struct interface *interface)
+{
+	uint32_t way = 0, mtu = interface->config->mtu;
+	struct link_change change = {0};
+
+	if (mtu == 0 && tunnel_mtu_find(interface->route, &interface->tunnel,
+				interface->config->tunnel, &way, &mtu) < 0)
+		return;
+	if (mtu == interface->mtu)
+		return;
+	report_mtu(interface, way, mtu);
+	interface->mtu = mtu;
+	change.mtu = mtu;
+	fail(interface, link_set(interface->route, interface->ifindex, &change), "set the MTU");
 }
 
 int interface_check(

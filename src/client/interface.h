@@ -29,6 +29,12 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 int interface_check(
 	const struct interface *interface, const struct tunnel *tunnel, char *why, size_t size);
 
+/*
+ * Sets the MTU that --mtu names or, without it, that the way to the server has room for; where that
+ * is as before, another program's choice stays. What cannot be set is logged, and no obstacle.
+ */
+void interface_set_mtu(struct interface *interface);
+
 /* Whether it is still there as interface_set() left it, and up. */
 bool interface_is_up(const struct interface *interface);
 

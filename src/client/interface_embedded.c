@@ -90,5 +90,4 @@ const struct interface_kind interface_embedded_ipip = {
 	.fits = fits,
 	.configure = configure_ipip,
 	.check_own = check_own,
-	.mtu = IPIP_MTU,
 };

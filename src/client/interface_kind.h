@@ -15,7 +15,6 @@
 
 enum {
 	KEEPALIVE_S = 25, /* as the Go client has it */
-	IPIP_MTU = 1480, /* of Ethernet's 1500 */
 };
 
 struct interface {
@@ -26,6 +25,7 @@ struct interface {
 	uint16_t wireguard; /* generic netlink's family */
 	char alias[LINK_ALIAS_SIZE];
 	unsigned int ifindex; /* 0: there is none yet */
+	uint32_t mtu; /* as it was set; 0: not yet */
 	struct tunnel tunnel; /* as it was set; zero: not yet */
 };
 
@@ -45,5 +45,4 @@ struct interface_kind {
 	/* When the server has last shaken hands, ns since 1970; 0: never. NULL: there is no
 	 * handshake. */
 	int (*handshake)(struct interface *interface, uint64_t *ns);
-	uint32_t mtu; /* 0: as it is made */
 };

@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "client/config.h"
 #include "client/request_message.h"
+#include "client/tunnel_mtu.h"
 #include "cmd/command.h"
 #include "cmd/password.h"
 #include "cmd/usage.h"
@@ -96,6 +97,15 @@ static const struct command_option options[] = {
 		.initial = "auto",
 		.help = "what carries the traffic",
 		OPTION_CHOICE(struct client_config, plane),
+	},
+	{
+		.name = "mtu",
+		.argument = "BYTES",
+		.otherwise = "what the way to the server has room for",
+		.help = "the interface's MTU",
+		OPTION_COUNT(struct client_config, mtu),
+		.min = MTU_MIN,
+		.max = MTU_MAX,
 	},
 	{
 		.name = "route",

@@ -65,6 +65,7 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 	peer->connected_ms = now_ms;
 	peer->active_ms = now_ms;
 	peer->rate.since_ms = now_ms;
+	peer->silence.heard_ms = now_ms;
 	hash_insert(&peers->table, &peer->node, &identity, sizeof identity);
 	return peer;
 }
@@ -128,6 +129,9 @@ void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint6
 			     : usage->received != peer->usage.received ||
 				       usage->sent != peer->usage.sent;
 
+	if (usage->received != peer->usage.received ||
+		usage->handshake_ns != peer->usage.handshake_ns)
+		peer->silence.heard_ms = now_ms;
 	peer->usage = *usage;
 	if (alive) {
 		peer->active_ms = now_ms;

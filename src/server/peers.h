@@ -35,6 +35,13 @@ struct peer_promise {
 	uint16_t outer_port;
 };
 
+/* Of a WireGuard peer, for silence.c. */
+struct peer_silence {
+	uint64_t heard_ms; /* when a handshake of it, or a byte, was last seen to have come, or it
+			      was made; kept here */
+	uint64_t asked_ms; /* its last /connect; 0: none */
+};
+
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
@@ -45,6 +52,7 @@ struct peer {
 	struct peer_rate rate;
 	uint64_t made_s; /* when its tunnel was made, s since 1970; 0: not known */
 	struct peer_promise promise;
+	struct peer_silence silence;
 	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
 	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
 	uint64_t last_reading; /* number of the last one that found it in the plane */

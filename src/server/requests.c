@@ -15,6 +15,7 @@
 #include "server/pending_connects.h"
 #include "server/promises.h"
 #include "server/removals.h"
+#include "server/silence.h"
 
 enum {
 	HEAL_TRIES = 3,
@@ -173,6 +174,26 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int err
 		removals_forget(endpoint, peer);
 }
 
+/* Whatever becomes of a peer that is made anew, writing it again comes after it. */
+static void heed_silence(struct endpoint *endpoint, struct peer *peer, struct ipv4 source)
+{
+	struct log_limit_text more;
+	int error;
+
+	if (!silence_is_over(endpoint, peer))
+		return;
+	error = silence_end(endpoint, peer);
+	if (!endpoint_may_log(endpoint, source, &more))
+		return;
+	if (error < 0)
+		log_warning("%s: cannot make %s anew: %s%s", endpoint_text(endpoint).s,
+			peer_text(&peer->id).s, plane_error(endpoint->plane), more.s);
+	else
+		log_info("%s: %s asks again, and was not heard for %d s: made anew%s",
+			endpoint_text(endpoint).s, peer_text(&peer->id).s, SILENCE_MS / 1000,
+			more.s);
+}
+
 static enum ipc_status connect_again(
 	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct given *given)
 {
@@ -180,6 +201,7 @@ static enum ipc_status connect_again(
 
 	given->address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
+	heed_silence(endpoint, peer, source);
 	if (needs_writing(endpoint, peer, source)) {
 		int error = write_peer(endpoint, &peer->id);
 

@@ -2,6 +2,7 @@
 has seen of the server's key."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -128,3 +129,39 @@ def test_a_server_that_is_restarted_or_killed_does_not_run_ahead_of_its_clock(ho
         host.start("--on-exit=keep")
     (last,), = stored(host, "SELECT handshake_floor FROM endpoint")
     assert last - first < 60 + time.monotonic() - began
+
+
+@pytest.mark.plane
+def test_a_client_whose_clock_went_back_is_heard_again_and_who_works_keeps_its_session(
+        host, client, machine, late):
+    """The server takes its handshakes for replays, until it makes the peer anew. A Go client that
+    asks as often, since its echoes are lost, goes on with the session that it has."""
+    server = host.start()
+    works = host.tunnel("wireguard", client).up()
+    assert works.ping()
+    # A device of our own, whose clock can be moved, on either plane.
+    arguments = "--json --plane=embedded"
+    before = machine.connect(host.address, arguments).up()
+    assigned = before.said[0]["address"]
+    before.kill()
+    machine.ns.run("ip link del vprox0")
+    host.ns.run(["nft", "table ip deaf { chain c { type filter hook input priority -450; "
+                 "iifname \"vp*\" icmp type echo-request drop; }; }"])
+    session = handshake_of(works)
+    back = machine.connect(host.address, arguments,
+                           program=machine.script(f"export LD_PRELOAD={late['LD_PRELOAD']}"))
+    end = time.monotonic() + 90
+    while not server.logged("asks again, and was not heard for 30 s: made anew"):
+        assert time.monotonic() < end, back.log
+        assert works.request().status == 200
+        time.sleep(2)
+    back.up()
+    assert back.said[0]["address"] == assigned, "it keeps its address"
+    assert back.visit() == host.address
+    assert len(re.findall("made anew", server.log)) == 1 and works.public_key not in re.search(
+        ".*made anew", server.log).group()
+    assert handshake_of(works) == session and works.visit() == host.address
+
+
+def handshake_of(tunnel):
+    return tunnel.ns.run(["wg", "show", tunnel.device, "latest-handshakes"])

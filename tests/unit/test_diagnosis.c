@@ -55,7 +55,8 @@ static void the_address_is_read_from_what_the_server_says_and_from_nothing_else(
 
 	(void)state;
 	assert_int_equal(
-		diagnosis_parse_seen("vprox ok. received 192.0.2.11:40000 -> 203.0.113.7:443").value,
+		diagnosis_parse_seen("vprox ok. received 192.0.2.11:40000 -> 203.0.113.7:443")
+			.value,
 		0xc000020b);
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		assert_int_equal(diagnosis_parse_seen(others[i]).value, 0);
@@ -80,7 +81,8 @@ static void each_case_is_told_from_the_others(void **state)
 	diagnosis = wireguard(1000, 0);
 	diagnosis.kind = TUNNEL_IPIP;
 	assert_true(diagnosis_wants_to_ask(&diagnosis));
-	assert_non_null(strstr(text_of(&diagnosis), "protocol 4 open from 192.0.2.11 to 203.0.113.7"));
+	assert_non_null(
+		strstr(text_of(&diagnosis), "protocol 4 open from 192.0.2.11 to 203.0.113.7"));
 	diagnosis.seen = diagnosis.tunnel.local;
 	assert_non_null(strstr(text_of(&diagnosis), "protocol 4 open"));
 	diagnosis.seen = (struct ipv4){0xc6336409};
@@ -97,7 +99,8 @@ int main(void)
 			a_handshake_of_this_tunnel_is_a_sign_of_life_for_as_long_as_its_keys_are_good),
 		cmocka_unit_test(a_handshake_of_the_tunnel_before_or_of_a_time_to_come_is_none),
 		cmocka_unit_test(where_something_has_answered_a_handshake_does_not_do),
-		cmocka_unit_test(the_address_is_read_from_what_the_server_says_and_from_nothing_else),
+		cmocka_unit_test(
+			the_address_is_read_from_what_the_server_says_and_from_nothing_else),
 		cmocka_unit_test(each_case_is_told_from_the_others),
 	};
 

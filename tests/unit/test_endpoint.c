@@ -18,6 +18,7 @@
 #include "server/removals.h"
 #include "server/requests.h"
 #include "server/restoration.h"
+#include "server/silence.h"
 #include "server/store_link.h"
 
 enum {
@@ -488,6 +489,107 @@ static void each_wireguard_connect_writes_the_peer_again(void **state)
 	fake_plane_lose(&f->fake, address);
 	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
 	assert_non_null(fake_plane_usage(&f->fake, address));
+}
+
+/* A client that has shaken hands, and its place in the plane. */
+static struct plane_usage *work(struct fixture *f)
+{
+	struct plane_usage *usage =
+		fake_plane_usage(&f->fake, connect_as(f, IPC_CONNECT_WIREGUARD, 1));
+
+	*usage = (struct plane_usage){.received = 1000, .handshake_ns = 1, .outer_port = 40000};
+	inspect(f);
+	return usage;
+}
+
+/* Time passes, with an inspection at its end. */
+static void pass(struct fixture *f, uint64_t ms)
+{
+	f->clock.ms += ms;
+	inspect(f);
+}
+
+/* Whether a peer was made anew: its counters begin at 0. */
+static bool asks_and_is_made_anew(struct fixture *f, struct plane_usage *usage)
+{
+	usage->sent = 1;
+	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
+	return usage->sent == 0;
+}
+
+static void who_asks_twice_and_is_not_heard_for_half_a_minute_is_made_anew_where_it_was(
+	void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage = work(f);
+	struct ipv4 address = f->answers.address[0];
+
+	pass(f, SILENCE_MS - 1000);
+	assert_false(asks_and_is_made_anew(f, usage));
+	pass(f, 999);
+	assert_false(asks_and_is_made_anew(f, usage));
+	pass(f, 1);
+	assert_true(asks_and_is_made_anew(f, usage));
+	assert_int_equal(f->answers.address[0].value, address.value);
+	assert_int_equal(f->fake.n_restored, 1);
+	assert_int_equal(f->fake.restored_at.outer_port, 40000);
+}
+
+static void once_is_not_enough_however_long_the_silence(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage = work(f);
+
+	pass(f, 3 * SILENCE_MS);
+	assert_false(asks_and_is_made_anew(f, usage));
+	/* Before the plane is read again it may have been heard meanwhile. */
+	assert_false(asks_and_is_made_anew(f, usage));
+	pass(f, 1);
+	assert_true(asks_and_is_made_anew(f, usage));
+}
+
+static void who_sends_a_byte_or_shakes_hands_keeps_its_session_however_often_it_asks(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage = work(f);
+
+	/* The Go client, whose echoes are lost: every 2 s, and a keepalive every 25 s. */
+	for (unsigned int s = 2; s <= 200; s += 2) {
+		usage->received += s % 25 < 2 ? 32 : 0;
+		pass(f, 2000);
+		assert_false(asks_and_is_made_anew(f, usage));
+	}
+	for (unsigned int s = 2; s <= 200; s += 2) {
+		usage->handshake_ns += s % 25 < 2;
+		pass(f, 2000);
+		assert_false(asks_and_is_made_anew(f, usage));
+	}
+}
+
+static void who_stays_silent_is_made_anew_every_half_minute_and_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage = work(f);
+	unsigned int n = 0;
+
+	for (unsigned int s = 1; s <= 300; s++) {
+		pass(f, 1000);
+		n += asks_and_is_made_anew(f, usage);
+	}
+	/* Counters that begin at 0 again look like a byte, at the first reading. */
+	assert_in_range(n, 9, 10);
+}
+
+static void while_the_plane_cannot_be_read_nobody_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage = work(f);
+
+	f->fake.dump_error = -EIO;
+	for (unsigned int i = 0; i < 5; i++) {
+		pass(f, SILENCE_MS);
+		assert_false(asks_and_is_made_anew(f, usage));
+	}
 }
 
 static void only_no_such_device_counts_as_vanished(void **state)
@@ -1202,6 +1304,11 @@ int main(void)
 		RULE(the_servers_own_key_is_no_peers_key),
 		RULE(a_key_of_low_order_is_no_peers_key),
 		RULE(each_wireguard_connect_writes_the_peer_again),
+		RULE(who_asks_twice_and_is_not_heard_for_half_a_minute_is_made_anew_where_it_was),
+		RULE(once_is_not_enough_however_long_the_silence),
+		RULE(who_sends_a_byte_or_shakes_hands_keeps_its_session_however_often_it_asks),
+		RULE(who_stays_silent_is_made_anew_every_half_minute_and_no_more),
+		RULE(while_the_plane_cannot_be_read_nobody_is_made_anew),
 		RULE(only_no_such_device_counts_as_vanished),
 		RULE(a_vanished_tunnel_that_cannot_be_made_again_frees_its_address),
 		RULE(disconnecting_is_answered_when_the_peer_is_gone),
