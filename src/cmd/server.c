@@ -383,9 +383,6 @@ static int check(struct server_config *config)
 			config->tls_key ? "--tls-cert" : "--tls-key");
 	if (server_check_addresses(config) < 0)
 		return -EINVAL;
-	if (config->n_followed > 0 && config->store == STORE_ETCD)
-		return usage_error(&command_server,
-			"--follow: not built yet for --store=etcd; name the addresses with --ip");
 	return server_check_store(config);
 }
 

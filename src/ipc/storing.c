@@ -76,6 +76,10 @@ static bool is_sound(const struct storing_message *message)
 		return message->peer.bind.value != 0 && message->peer.inner.value != 0;
 	case STORING_FREE_ALL:
 	case STORING_FORGET:
+	case STORING_CLAIM:
+	case STORING_CLAIM_IF_LEFT:
+	case STORING_RELEASE:
+	case STORING_CLAIMED:
 		return message->peer.bind.value != 0;
 	case STORING_SUPERSEDED:
 		return message->endpoint.bind.value != 0;
@@ -91,7 +95,7 @@ static bool is_sound(const struct storing_message *message)
 
 static bool is_order(uint32_t operation)
 {
-	return operation >= STORING_PUT_ENDPOINT && operation <= STORING_FORGET;
+	return operation >= STORING_PUT_ENDPOINT && operation <= STORING_RELEASE;
 }
 
 static int decode(const void *packet, size_t length, bool order, struct storing_message *message)

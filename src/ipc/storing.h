@@ -19,7 +19,7 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 4,
+	STORING_VERSION = 5,
 	STORED_NAME_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
@@ -77,13 +77,22 @@ enum storing_operation {
 	STORING_FREE_ADDRESS, /* peer.bind and peer.inner: nobody holds it any more */
 	STORING_FREE_ALL, /* peer.bind: of no address of this endpoint */
 	STORING_FORGET, /* peer.bind: all that is stored of this endpoint */
+	/* peer.bind: this host has the address since. In a fleet it is claimed; what is stored of
+	 * it is told, and then STORING_CLAIMED. */
+	STORING_CLAIM,
+	/* peer.bind: likewise, but only if the host that has claimed it before does not say any
+	 * more that it serves it. Else STORING_SUPERSEDED is told. */
+	STORING_CLAIM_IF_LEFT,
+	STORING_RELEASE, /* peer.bind: this host has this address no more */
 
-	/* Store to broker, once at its start: all that is stored, and an end. Of a fleet the other
-	 * hosts' endpoints are among them. */
+	/* Store to broker, at its start: all that is stored, and an end. Of a fleet the other
+	 * hosts' endpoints are among them. After a claim: likewise, but of peers and freed
+	 * addresses only those of its endpoint. */
 	STORING_ENDPOINT, /* endpoint */
 	STORING_PEER, /* peer */
 	STORING_FREED, /* peer.bind and peer.inner; the one freed longest ago comes first */
 	STORING_LOADED, /* that was all */
+	STORING_CLAIMED, /* peer.bind: that was all of it, as a claim has asked */
 	/* Store to broker: all messages up to this sequence number are on the disk. */
 	STORING_DURABLE,
 	/* Store to broker: nothing is stored, or nothing any more: the file is new, or was damaged.

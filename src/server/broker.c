@@ -282,15 +282,45 @@ static int on_address_gained(void *context, struct ipv4 bind)
 {
 	struct broker *broker = context;
 	const struct serving serving = serving_of(broker);
+	int error = store_setup_gain(&broker->store, bind);
 
-	return broker->draining ? -ESHUTDOWN : serving_begin(&serving, bind);
+	if (error == 0)
+		error = serving_begin(&serving, bind);
+	if (error == 0)
+		store_setup_kept(&broker->store, bind);
+	return error;
 }
 
 static void on_address_lost(void *context, struct ipv4 bind)
 {
-	const struct serving serving = serving_of(context);
+	struct broker *broker = context;
+	const struct serving serving = serving_of(broker);
 
 	serving_end(&serving, bind);
+	if (store_setup_lose(&broker->store, bind))
+		data_plane_forget(&broker->data_plane, bind);
+}
+
+/* What comes so late that the address is served already is made up for. */
+static void on_claimed(void *context, struct ipv4 bind)
+{
+	struct broker *broker = context;
+
+	if (data_plane_keep_promises(&broker->data_plane, bind))
+		store_setup_kept(&broker->store, bind);
+	else
+		follow_go_on(broker->follow, bind);
+}
+
+static void on_superseded(void *context, struct ipv4 bind)
+{
+	struct broker *broker = context;
+	const struct serving serving = serving_of(broker);
+
+	data_plane_forsake(&broker->data_plane, bind);
+	serving_end(&serving, bind);
+	data_plane_forget(&broker->data_plane, bind);
+	follow_yield(broker->follow, bind);
 }
 
 static int find_followed(struct broker *broker)
@@ -443,12 +473,17 @@ static void forsake(void *context, struct ipv4 bind)
 
 static int open_store(struct broker *broker)
 {
+	size_t n;
+	const struct ipv4 *followed = follow_present(broker->follow, &n);
+
 	broker->store.order_all = promise_all;
 	broker->store.forsake = forsake;
+	broker->store.superseded = on_superseded;
+	broker->store.claimed = on_claimed;
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	return store_setup_open(&broker->store, broker->base, broker->config,
-		&broker->gate_settings.config, answer);
+		&broker->gate_settings.config, followed, n, answer);
 }
 
 static int load_credentials(struct broker *broker)
@@ -487,11 +522,11 @@ static int start(struct broker *broker)
 	if (error == 0)
 		start_listener_store(broker);
 	if (error == 0)
+		error = find_followed(broker);
+	if (error == 0)
 		error = open_store(broker);
 	if (error == 0)
 		error = load_credentials(broker);
-	if (error == 0)
-		error = find_followed(broker);
 	if (error == 0)
 		error = open_data_plane(broker);
 	if (error < 0)

@@ -315,7 +315,7 @@ struct endpoint *data_plane_endpoint(const struct data_plane *data_plane, struct
 	return NULL;
 }
 
-static bool is_taken(const struct data_plane *data_plane, unsigned int index)
+static bool is_used(const struct data_plane *data_plane, unsigned int index)
 {
 	const struct endpoint *endpoint;
 
@@ -325,12 +325,40 @@ static bool is_taken(const struct data_plane *data_plane, unsigned int index)
 	return false;
 }
 
-struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind)
+static bool is_taken(const struct data_plane *data_plane, unsigned int index)
 {
-	unsigned int index = 0, n_blocks = count_blocks(data_plane->config);
+	const struct promised *promised = &data_plane->store->promised;
 
+	if (is_used(data_plane, index))
+		return true;
+	for (size_t i = 0; promised->is_of_fleet && i < promised->n_endpoints; i++)
+		if (promised->endpoints[i].index == index)
+			return true;
+	return false;
+}
+
+/* As it was promised, on whichever host, or the lowest that nobody has: also where another address
+ * was given that while its fleet could not be asked, which will be told. */
+static unsigned int choose_index(
+	const struct data_plane *data_plane, struct ipv4 bind, unsigned int n_blocks)
+{
+	const struct stored_endpoint *stored =
+		promised_endpoint(&data_plane->store->promised, bind);
+	unsigned int index = 0;
+
+	if (stored && data_plane->store->promised.is_of_fleet &&
+		!is_used(data_plane, stored->index))
+		return stored->index;
 	while (index < n_blocks && is_taken(data_plane, index))
 		index++;
+	return index;
+}
+
+struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind)
+{
+	unsigned int n_blocks = count_blocks(data_plane->config);
+	unsigned int index = choose_index(data_plane, bind, n_blocks);
+
 	if (index < n_blocks)
 		return describe_endpoint(data_plane, bind, index);
 	log_error("%s is not served: all %u blocks of --wg-block-per-ip are other addresses'",
@@ -444,6 +472,12 @@ void data_plane_promise_all(struct data_plane *data_plane)
 			promise_again(endpoint);
 }
 
+static void free_endpoint(struct endpoint *endpoint)
+{
+	key_wipe(&endpoint->config.private_key);
+	free(endpoint);
+}
+
 static int close_endpoint(struct endpoint *endpoint)
 {
 	int error;
@@ -456,6 +490,28 @@ static int close_endpoint(struct endpoint *endpoint)
 		log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
 			plane_device_name(endpoint->config.index).s, plane_error(endpoint->plane));
 	return error;
+}
+
+void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind)
+{
+	struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
+
+	if (!endpoint)
+		return;
+	if (endpoint->state != ENDPOINT_DESCRIBED)
+		endpoint_close(endpoint, false);
+	TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
+	free_endpoint(endpoint);
+}
+
+bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind)
+{
+	struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
+
+	if (!endpoint || !endpoint->is_served)
+		return false;
+	endpoint_keep_promises(endpoint, &data_plane->store->promised);
+	return true;
 }
 
 void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind)
@@ -487,8 +543,7 @@ void data_plane_free(struct data_plane *data_plane)
 
 	while ((endpoint = TAILQ_FIRST(&data_plane->endpoints))) {
 		TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
-		key_wipe(&endpoint->config.private_key);
-		free(endpoint);
+		free_endpoint(endpoint);
 	}
 	if (data_plane->plane)
 		data_plane->plane->ops->free(data_plane->plane);

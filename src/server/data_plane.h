@@ -2,7 +2,7 @@
  * The data plane as the configuration wants it: an endpoint for each --ip and for each address that
  * --follow has found, with what an earlier server left taken over. An endpoint that was known once
  * stays known until the server ends, with its index and block, so that no other address is given
- * them.
+ * them; in a fleet the store knows them.
  */
 #pragma once
 
@@ -80,6 +80,12 @@ void data_plane_promise_all(struct data_plane *data_plane);
 
 /* Nothing of this address is told to the store any more. */
 void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind);
+/* Makes what was promised at this address, if it is served: it has come late. Returns whether it
+ * is. */
+bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind);
+/* Forgets an endpoint that is not served, with its tables: another host may have changed what holds
+ * of it. One that is not there is fine. */
+void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind);
 
 /* Closes what is open; what does not stay is removed. Logs. Returns 0 or the last error. */
 int data_plane_close(struct data_plane *data_plane);

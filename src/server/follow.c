@@ -28,13 +28,17 @@ enum {
 	MOST_HOLD_MS = 30 * 1000, /* and for this long if it comes and goes all the time */
 	QUIET_MS = 60 * 1000, /* served for so long, it is one that stays */
 	RETRY_MS = 5 * 1000, /* of one that could not be served */
+	WAIT_MS = 1000, /* for what begin() waits for, which says so itself */
+	OTHERS_MS = 3 * 1000, /* likewise, of one that another host serves */
 };
 
 struct followed {
 	struct ipv4 bind;
 	bool is_there, is_served;
+	bool is_begun; /* begin() was called since it came */
 	bool has_no_place; /* there is no block left for it */
-	uint64_t due_ms; /* is_there: not to be tried before; else when it is gone; 0: not known */
+	uint64_t due_ms; /* it is not to be tried before */
+	uint64_t gone_ms; /* when it is gone; 0: it is there */
 	uint64_t since_ms; /* it is served */
 	uint64_t hold_ms;
 };
@@ -93,17 +97,32 @@ static int look(struct follow *follow)
 	return error;
 }
 
+/* Until it is tried again. What is waited for is told in the log by who knows it. */
+static uint64_t delay_after(const struct followed *followed, int error)
+{
+	switch (error) {
+	case -EINPROGRESS:
+		return WAIT_MS;
+	case -EBUSY:
+		return OTHERS_MS;
+	case -ENOSPC:
+		return 0;
+	default:
+		log_error("endpoint %s: cannot be served, will try again: %s",
+			ipv4_text(followed->bind).s, strerror(-error));
+		return RETRY_MS;
+	}
+}
+
 static void begin(struct follow *follow, struct followed *followed, uint64_t now_ms)
 {
 	int error = follow->config.begin(follow->config.context, followed->bind);
 
+	followed->is_begun = true;
 	followed->has_no_place = error == -ENOSPC;
 	followed->is_served = error == 0;
 	followed->since_ms = now_ms;
-	followed->due_ms = error == 0 ? 0 : now_ms + RETRY_MS;
-	if (error < 0 && !followed->has_no_place)
-		log_error("endpoint %s: cannot be served, will try again: %s",
-			ipv4_text(followed->bind).s, strerror(-error));
+	followed->due_ms = error == 0 ? 0 : now_ms + delay_after(followed, error);
 }
 
 static void end(struct follow *follow, struct followed *followed, uint64_t now_ms)
@@ -111,30 +130,41 @@ static void end(struct follow *follow, struct followed *followed, uint64_t now_m
 	bool was_short = now_ms - followed->since_ms < QUIET_MS;
 
 	follow->config.end(follow->config.context, followed->bind);
-	followed->is_served = false;
-	followed->due_ms = 0;
+	followed->is_begun = followed->is_served = false;
+	followed->due_ms = followed->gone_ms = 0;
 	followed->hold_ms = was_short ? 2 * followed->hold_ms : LEAST_HOLD_MS;
 	if (followed->hold_ms > MOST_HOLD_MS)
 		followed->hold_ms = MOST_HOLD_MS;
 }
 
-/* Returns when there is something to do about it next; 0: not by itself. */
+/* These return when there is something to do about it next; 0: not by itself. */
+
+static uint64_t follow_present_one(
+	struct follow *follow, struct followed *followed, uint64_t now_ms)
+{
+	followed->gone_ms = 0;
+	if (followed->is_served || followed->has_no_place)
+		return 0;
+	if (now_ms >= followed->due_ms)
+		begin(follow, followed, now_ms);
+	return followed->is_served || followed->has_no_place ? 0 : followed->due_ms;
+}
+
+static uint64_t follow_absent_one(struct follow *follow, struct followed *followed, uint64_t now_ms)
+{
+	if (!followed->is_begun)
+		return 0;
+	if (followed->gone_ms == 0)
+		followed->gone_ms = now_ms + followed->hold_ms;
+	if (now_ms >= followed->gone_ms)
+		end(follow, followed, now_ms);
+	return followed->gone_ms;
+}
+
 static uint64_t follow_one(struct follow *follow, struct followed *followed, uint64_t now_ms)
 {
-	if (followed->is_there && followed->is_served) {
-		followed->due_ms = 0;
-	} else if (followed->is_there) {
-		if (!followed->has_no_place && now_ms >= followed->due_ms)
-			begin(follow, followed, now_ms);
-	} else if (followed->is_served) {
-		if (followed->due_ms == 0)
-			followed->due_ms = now_ms + followed->hold_ms;
-		if (now_ms >= followed->due_ms)
-			end(follow, followed, now_ms);
-	} else {
-		followed->due_ms = 0;
-	}
-	return followed->has_no_place ? 0 : followed->due_ms;
+	return followed->is_there ? follow_present_one(follow, followed, now_ms)
+				  : follow_absent_one(follow, followed, now_ms);
 }
 
 static void wait_until(struct follow *follow, uint64_t due_ms)
@@ -264,4 +294,25 @@ int follow_start(struct follow *follow)
 		return -ENOMEM;
 	update(follow);
 	return 0;
+}
+
+void follow_go_on(struct follow *follow, struct ipv4 bind)
+{
+	struct followed *followed = follow ? find(follow, bind) : NULL;
+
+	if (!followed || followed->is_served)
+		return;
+	followed->due_ms = 0;
+	update(follow);
+}
+
+void follow_yield(struct follow *follow, struct ipv4 bind)
+{
+	struct followed *followed = follow ? find(follow, bind) : NULL;
+
+	if (!followed || !followed->is_served)
+		return;
+	followed->is_served = false;
+	followed->due_ms = clock_now_ms(&system_clock) + OTHERS_MS;
+	update(follow);
 }

@@ -17,9 +17,11 @@ struct server_config;
 
 struct follow_config {
 	const struct server_config *config;
-	/* Returns 0; -ENOSPC if there is no place for this address; any other error has it tried
-	 * again. */
+	/* Returns 0; -ENOSPC if there is no place for this address; -EINPROGRESS if there is
+	 * something to wait for, or -EBUSY if another host serves it by right: it is called again
+	 * soon, as after any other error. */
 	int (*begin)(void *context, struct ipv4 bind);
+	/* Of one that begin() was called for, whatever that has returned. */
 	void (*end)(void *context, struct ipv4 bind);
 	void *context;
 };
@@ -35,3 +37,9 @@ const struct ipv4 *follow_present(const struct follow *follow, size_t *n);
 /* From now on the callbacks are called. The ones of follow_present() are served already, but for
  * those that the caller finds no place for. Returns 0 or -errno. */
 int follow_start(struct follow *follow);
+
+/* What begin() had to wait for is there: it is called again. NULL is fine. */
+void follow_go_on(struct follow *follow, struct ipv4 bind);
+/* It is served no more, though the host has it, since another host serves it by right: begin() is
+ * called again soon. NULL is fine. */
+void follow_yield(struct follow *follow, struct ipv4 bind);

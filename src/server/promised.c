@@ -9,9 +9,14 @@
 
 static int add_endpoint(struct promised *promised, const struct stored_endpoint *endpoint)
 {
-	struct stored_endpoint *grown =
-		array_grow(promised->endpoints, promised->n_endpoints, sizeof *grown);
+	struct stored_endpoint *grown;
 
+	for (size_t i = 0; i < promised->n_endpoints; i++)
+		if (ipv4_equal(promised->endpoints[i].bind, endpoint->bind)) {
+			promised->endpoints[i] = *endpoint;
+			return 0;
+		}
+	grown = array_grow(promised->endpoints, promised->n_endpoints, sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	promised->endpoints = grown;
@@ -42,7 +47,7 @@ int promised_add(struct promised *promised, const struct storing_message *record
 		return add_peer(&promised->freed, &promised->n_freed,
 			&(struct stored_peer){.bind = record->peer.bind,
 				.inner = record->peer.inner,
-				.active_s = promised->n_freed});
+				.active_s = promised->n_told++});
 	default:
 		return 0;
 	}
@@ -128,6 +133,23 @@ const struct stored_peer *promised_freed(
 	const struct promised *promised, struct ipv4 bind, size_t *n)
 {
 	return of_endpoint(promised->freed, promised->n_freed, bind, n);
+}
+
+/* Their order stays. */
+static size_t remove_peers(struct stored_peer *peers, size_t n, struct ipv4 bind)
+{
+	size_t n_left = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!ipv4_equal(peers[i].bind, bind))
+			peers[n_left++] = peers[i];
+	return n_left;
+}
+
+void promised_forget(struct promised *promised, struct ipv4 bind)
+{
+	promised->n_peers = remove_peers(promised->peers, promised->n_peers, bind);
+	promised->n_freed = remove_peers(promised->freed, promised->n_freed, bind);
 }
 
 void promised_free(struct promised *promised)

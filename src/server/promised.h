@@ -12,10 +12,12 @@ struct promised {
 	struct stored_peer *freed; /* bind and inner; by endpoint, the one freed longest ago first
 				    */
 	size_t n_endpoints, n_peers, n_freed;
+	uint64_t n_told; /* freed addresses that have come, in their order */
 	bool is_of_fleet; /* endpoints of other hosts are among them */
 };
 
-/* Adds a record of the store's, as it comes; others are passed over. Returns 0 or -ENOMEM. */
+/* Adds a record of the store's, as it comes; others are passed over. One of an endpoint takes the
+ * place of the one before. Returns 0 or -ENOMEM. */
 int promised_add(struct promised *promised, const struct storing_message *record);
 /* When all have come, and before any of these is called. */
 void promised_sort(struct promised *promised);
@@ -30,6 +32,9 @@ const struct stored_peer *promised_peers(
 	const struct promised *promised, struct ipv4 bind, size_t *n);
 const struct stored_peer *promised_freed(
 	const struct promised *promised, struct ipv4 bind, size_t *n);
+
+/* Forgets the peers and freed addresses of one endpoint. */
+void promised_forget(struct promised *promised, struct ipv4 bind);
 
 /* Wipes and frees all of it, and leaves it empty. */
 void promised_free(struct promised *promised);

@@ -111,7 +111,9 @@ static void keep_apart(struct store_link *link)
 
 static bool is_about_all(const struct storing_message *message)
 {
-	return message->operation == STORING_FREE_ALL || message->operation == STORING_FORGET;
+	return message->operation == STORING_FREE_ALL || message->operation == STORING_FORGET ||
+	       message->operation == STORING_CLAIM || message->operation == STORING_CLAIM_IF_LEFT ||
+	       message->operation == STORING_RELEASE;
 }
 
 static struct order *find_unsent(struct store_link *link, const struct subject *subject)
@@ -197,6 +199,55 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 	return order->message.sequence;
 }
 
+static uint32_t find_served(const struct store_config *store, struct ipv4 bind)
+{
+	uint32_t i = 0;
+
+	while (i < store->n_served && !ipv4_equal(store->served[i], bind))
+		i++;
+	return i;
+}
+
+static void remove_served(struct store_config *store, struct ipv4 bind)
+{
+	uint32_t i = find_served(store, bind);
+
+	if (i < store->n_served)
+		store->served[i] = store->served[--store->n_served];
+}
+
+static int order_about(struct store_link *link, enum storing_operation operation, struct ipv4 bind)
+{
+	const struct storing_message order = {.operation = operation, .peer = {.bind = bind}};
+
+	return store_link_order(link, &order) > 0 ? 0 : -ENOTCONN;
+}
+
+int store_link_claim(struct store_link *link, struct ipv4 bind)
+{
+	return order_about(link, STORING_CLAIM, bind);
+}
+
+int store_link_claim_if_left(struct store_link *link, struct ipv4 bind)
+{
+	return order_about(link, STORING_CLAIM_IF_LEFT, bind);
+}
+
+void store_link_hold(struct store_link *link, struct ipv4 bind)
+{
+	struct store_config *store = &link->config.store;
+	uint32_t i = find_served(store, bind);
+
+	if (i == store->n_served && i < STORE_MOST_SERVED)
+		store->served[store->n_served++] = bind;
+}
+
+void store_link_release(struct store_link *link, struct ipv4 bind)
+{
+	remove_served(&link->config.store, bind);
+	order_about(link, STORING_RELEASE, bind);
+}
+
 uint64_t store_link_newest(const struct store_link *link)
 {
 	return link->last_sequence;
@@ -238,9 +289,14 @@ static void handle(
 	case STORING_ENDPOINT:
 	case STORING_PEER:
 	case STORING_FREED:
-		/* From one that was started again it is what we know. */
+		/* From one that was started again it is what we know, until it has told all. */
 		if (link->record)
 			link->record(link->record_context, message);
+		else if (child->is_ready)
+			link->config.on_record(link->config.context, message);
+		break;
+	case STORING_CLAIMED:
+		link->config.on_claimed(link->config.context, message->peer.bind);
 		break;
 	case STORING_LOADED:
 		on_loaded(link, child);
@@ -252,6 +308,8 @@ static void handle(
 		link->config.on_lost(link->config.context);
 		break;
 	case STORING_SUPERSEDED:
+		/* A store that is started again is not to claim it back. */
+		remove_served(&link->config.store, message->endpoint.bind);
 		link->config.on_superseded(
 			link->config.context, message->endpoint.bind, message->peer.name);
 		break;

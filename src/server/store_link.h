@@ -21,12 +21,16 @@ struct store_link_config {
 	/* The store has nothing: all that is promised is to be ordered again. */
 	void (*on_lost)(void *context);
 	/* Another host, which has named itself so, serves this address since: no order about it is
-	 * stored. */
+	 * stored. After store_link_claim_if_left() the name may be missing. */
 	void (*on_superseded)(void *context, struct ipv4 bind, const char *host);
 	/* What this endpoint has belongs to that of another address, or it has other numbers itself
 	 * in its fleet: no order about it is stored. */
 	void (*on_collides)(
 		void *context, const struct stored_endpoint *endpoint, struct ipv4 other);
+	/* What is stored of an address that store_link_claim() was called for, and then that this
+	 * was all. Where the store dies in between, some comes twice. */
+	void (*on_record)(void *context, const struct storing_message *record);
+	void (*on_claimed)(void *context, struct ipv4 bind);
 	void *context;
 };
 
@@ -52,6 +56,17 @@ int store_link_load(
  * this server, which was logged.
  */
 uint64_t store_link_order(struct store_link *link, const struct storing_message *order);
+
+/* This host has this address since: has it claimed, and what is stored of it told. Returns 0, or
+ * -ENOTCONN if the store can be of no use to this server. */
+int store_link_claim(struct store_link *link, struct ipv4 bind);
+/* Likewise, of one that another host has claimed, and only if that host serves it no more. If it
+ * does, on_superseded() is called again. Returns likewise. */
+int store_link_claim_if_left(struct store_link *link, struct ipv4 bind);
+/* It is claimed: a store that is started again claims it, too. */
+void store_link_hold(struct store_link *link, struct ipv4 bind);
+/* This host has it no more. */
+void store_link_release(struct store_link *link, struct ipv4 bind);
 
 /* Forgets all orders that are not confirmed. */
 void store_link_forget(struct store_link *link);

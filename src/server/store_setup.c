@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "server/claims.h"
 #include "server/config.h"
 #include "server/gate_setup.h"
 #include "server/held_answers.h"
@@ -43,6 +44,8 @@ static void on_lost(void *context)
 		return;
 	store_link_forget(setup->link);
 	setup->order_all(setup->context);
+	if (setup->claims)
+		claims_lost(setup->claims);
 	if (setup->held)
 		held_answers_lost(setup->held, store_link_newest(setup->link));
 }
@@ -53,12 +56,30 @@ static void forsake(struct store_setup *setup, struct ipv4 bind)
 		setup->forsake(setup->context, bind);
 }
 
+static bool is_configured(const struct server_config *config, struct ipv4 bind)
+{
+	for (size_t i = 0; i < config->n_binds; i++)
+		if (ipv4_equal(config->binds[i], bind))
+			return true;
+	return false;
+}
+
 static void on_superseded(void *context, struct ipv4 bind, const char *host)
 {
-	log_error("endpoint %s: host %s has claimed it: what is promised of it here is stored no "
-		  "more",
-		ipv4_text(bind).s, host);
-	forsake(context, bind);
+	struct store_setup *setup = context;
+	bool was_ours = setup->claims && claims_superseded(setup->claims, bind);
+
+	if (was_ours || is_configured(setup->config, bind))
+		log_error("endpoint %s: host %s has claimed it: what is promised of it here is "
+			  "stored no more",
+			ipv4_text(bind).s, host);
+	/* As it should be: this host has the address no more. */
+	else if (host[0] != '\0')
+		log_info("endpoint %s: host %s has claimed it", ipv4_text(bind).s, host);
+	if (was_ours)
+		setup->superseded(setup->context, bind);
+	else if (is_configured(setup->config, bind))
+		forsake(setup, bind);
 }
 
 static void on_collides(void *context, const struct stored_endpoint *endpoint, struct ipv4 other)
@@ -83,6 +104,12 @@ static void copy_path(char field[STORE_PATH_SIZE], const char *path)
 	snprintf(field, STORE_PATH_SIZE, "%s", path ? path : "");
 }
 
+static void add_served(struct store_config *store, const struct ipv4 *binds, size_t n)
+{
+	for (size_t i = 0; i < n && store->n_served < STORE_MOST_SERVED; i++)
+		store->served[store->n_served++] = binds[i];
+}
+
 static void describe_etcd(struct store_setup *setup, struct store_config *store)
 {
 	const struct server_config *config = setup->config;
@@ -96,8 +123,7 @@ static void describe_etcd(struct store_setup *setup, struct store_config *store)
 	copy_path(etcd->key, config->etcd_key);
 	copy_path(etcd->password, config->etcd_password);
 	setup->promised.is_of_fleet = true;
-	store->n_served = (uint32_t)config->n_binds;
-	memcpy(store->served, config->binds, config->n_binds * sizeof *config->binds);
+	add_served(store, config->binds, config->n_binds);
 }
 
 static void keep_record(void *context, const struct storing_message *record)
@@ -121,6 +147,26 @@ static void keep_record(void *context, const struct storing_message *record)
 		log_error("cannot read all that is stored: %s", strerror(ENOMEM));
 }
 
+static void on_record(void *context, const struct storing_message *record)
+{
+	struct store_setup *setup = context;
+
+	if (record->operation == STORING_ENDPOINT && setup->claims &&
+		claims_heard(setup->claims, record->endpoint.bind))
+		promised_forget(&setup->promised, record->endpoint.bind);
+	keep_record(setup, record);
+}
+
+static void on_claimed(void *context, struct ipv4 bind)
+{
+	struct store_setup *setup = context;
+
+	if (!setup->claims || !claims_answered(setup->claims, bind))
+		return;
+	promised_sort(&setup->promised);
+	setup->claimed(setup->context, bind);
+}
+
 static int load(struct store_setup *setup)
 {
 	int error = store_link_load(setup->link,
@@ -141,6 +187,16 @@ static int load(struct store_setup *setup)
 	return 0;
 }
 
+/* Those that are there at the start are claimed when the store starts. */
+static int make_claims(struct store_setup *setup, const struct ipv4 *followed, size_t n)
+{
+	int error = claims_new(setup->link, &system_clock, &setup->claims);
+
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = claims_add(setup->claims, followed[i]);
+	return error;
+}
+
 static int start(struct store_setup *setup, struct event_base *base,
 	const struct store_link_config *link, const struct held_answers_config *held)
 {
@@ -157,7 +213,7 @@ static int start(struct store_setup *setup, struct event_base *base,
 
 int store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
-	endpoint_answer_fn *answer)
+	const struct ipv4 *followed, size_t n, endpoint_answer_fn *answer)
 {
 	const struct held_answers_config held = {
 		.wait_ms = config->store_wait_ms,
@@ -175,6 +231,8 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 		.on_lost = on_lost,
 		.on_superseded = on_superseded,
 		.on_collides = on_collides,
+		.on_record = on_record,
+		.on_claimed = on_claimed,
 		.context = setup,
 	};
 	const char *what = setup->program;
@@ -183,8 +241,10 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 	setup->config = config;
 	if (config->store == STORE_NONE)
 		return 0;
-	if (config->store == STORE_ETCD)
+	if (config->store == STORE_ETCD) {
 		describe_etcd(setup, &link.store);
+		add_served(&link.store, followed, n);
+	}
 	gate_setup_choose_user(store_user, gates, &link.store.user, &link.store.group);
 	error = program_find("vprox-store", setup->program);
 	if (error == 0) {
@@ -193,6 +253,8 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 	}
 	if (error == 0)
 		error = start(setup, base, &link, &held);
+	if (error == 0 && config->store == STORE_ETCD)
+		error = make_claims(setup, followed, n);
 	if (error == 0)
 		return load(setup);
 	log_error("no store, %s: %s: tunnels work, and are forgotten if this host fails", what,
@@ -223,11 +285,36 @@ bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 	return false;
 }
 
+int store_setup_gain(struct store_setup *setup, struct ipv4 bind)
+{
+	if (!setup->claims)
+		return 0;
+	/* Some may have come of others, which are not all there yet. */
+	promised_sort(&setup->promised);
+	return claims_ask(setup->claims, bind);
+}
+
+void store_setup_kept(struct store_setup *setup, struct ipv4 bind)
+{
+	promised_forget(&setup->promised, bind);
+}
+
+bool store_setup_lose(struct store_setup *setup, struct ipv4 bind)
+{
+	if (!setup->claims)
+		return false;
+	claims_release(setup->claims, bind);
+	promised_forget(&setup->promised, bind);
+	return true;
+}
+
 void store_setup_close(struct store_setup *setup)
 {
 	setup->is_closing = true;
 	held_answers_free(setup->held);
 	setup->held = NULL;
+	claims_free(setup->claims);
+	setup->claims = NULL;
 	store_link_free(setup->link);
 	setup->link = NULL;
 	promised_free(&setup->promised);

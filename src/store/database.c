@@ -337,6 +337,10 @@ static int write_order(struct database *database, const struct storing_message *
 		return run_both(database, FREE_ALL, DELETE_ALL, &order->peer);
 	case STORING_FORGET:
 		return forget(database, &order->peer);
+	case STORING_CLAIM:
+	case STORING_CLAIM_IF_LEFT:
+	case STORING_RELEASE:
+		return 0; /* they change nothing here */
 	default:
 		return -EPROTO;
 	}
@@ -452,13 +456,16 @@ struct table {
 	void (*read)(sqlite3_stmt *row, struct storing_message *message);
 };
 
-static int load_table(struct database *database, const struct table *table, database_row_fn *row,
-	void *context, size_t *n_invalid)
+/* bind: NULL, or of which endpoint. */
+static int load_table(struct database *database, const struct table *table, const struct ipv4 *bind,
+	database_row_fn *row, void *context, size_t *n_invalid)
 {
 	sqlite3_stmt *statement = NULL;
 	int result = sqlite3_prepare_v2(database->sqlite, table->text, -1, &statement, NULL);
 	int error = error_of(database, result);
 
+	if (error == 0 && bind)
+		bind_address(statement, 1, *bind);
 	while (error == 0 && (result = sqlite3_step(statement)) == SQLITE_ROW) {
 		struct storing_message message = {.version = STORING_VERSION}, checked;
 
@@ -474,21 +481,41 @@ static int load_table(struct database *database, const struct table *table, data
 	return error;
 }
 
+#define ENDPOINTS                                                                                  \
+	"SELECT address, number, block, port, private_key, epoch, handshake_floor FROM endpoint"
+#define PEERS                                                                                      \
+	"SELECT endpoint, inner_address, kind, public_key, remote_address, outer_address,"         \
+	" outer_port, made, active, name FROM peer"
+#define FREED "SELECT endpoint, inner_address FROM freed"
+#define OF_ONE " WHERE endpoint = ?1"
+#define IN_ORDER " ORDER BY place"
+
 int database_load(struct database *database, database_row_fn *row, void *context, size_t *n_invalid)
 {
 	static const struct table tables[] = {
-		{"SELECT address, number, block, port, private_key, epoch, handshake_floor"
-		 " FROM endpoint",
-			database_read_endpoint},
-		{"SELECT endpoint, inner_address, kind, public_key, remote_address, outer_address,"
-		 " outer_port, made, active, name FROM peer",
-			database_read_peer},
-		{"SELECT endpoint, inner_address FROM freed ORDER BY place", read_freed},
+		{ENDPOINTS, database_read_endpoint},
+		{PEERS, database_read_peer},
+		{FREED IN_ORDER, read_freed},
 	};
 	int error = 0;
 
 	*n_invalid = 0;
 	for (size_t i = 0; i < sizeof tables / sizeof *tables && error == 0; i++)
-		error = load_table(database, &tables[i], row, context, n_invalid);
+		error = load_table(database, &tables[i], NULL, row, context, n_invalid);
 	return error;
+}
+
+int database_load_one(struct database *database, struct ipv4 bind, database_row_fn *row,
+	void *context, size_t *n_invalid)
+{
+	static const struct table endpoints = {ENDPOINTS, database_read_endpoint};
+	static const struct table peers = {PEERS OF_ONE, database_read_peer};
+	static const struct table freed = {FREED OF_ONE IN_ORDER, read_freed};
+	int error;
+
+	*n_invalid = 0;
+	error = load_table(database, &endpoints, NULL, row, context, n_invalid);
+	if (error == 0)
+		error = load_table(database, &peers, &bind, row, context, n_invalid);
+	return error < 0 ? error : load_table(database, &freed, &bind, row, context, n_invalid);
 }

@@ -33,6 +33,9 @@ typedef int database_row_fn(void *context, const struct storing_message *message
  * ends it and is returned. Else 0 or as database_open(). */
 int database_load(
 	struct database *database, database_row_fn *row, void *context, size_t *n_invalid);
+/* Likewise, but of peers and freed addresses only those of one endpoint. */
+int database_load_one(struct database *database, struct ipv4 bind, database_row_fn *row,
+	void *context, size_t *n_invalid);
 
 /* The file does not take this one, whenever it is tried: a rule of its tables is against it, such
  * as one that an operator has added. Why is in database_error(). */

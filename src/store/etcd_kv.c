@@ -155,6 +155,12 @@ void kv_put(struct kv_transaction *transaction, const char *key, const uint8_t *
 			bytes_to_json(value, size)));
 }
 
+void kv_delete(struct kv_transaction *transaction, const char *key)
+{
+	append(transaction, transaction->success,
+		json_pack("{s:{s:o}}", "request_delete_range", "key", text_to_json(key)));
+}
+
 int kv_commit(struct etcd *etcd, struct kv_transaction *transaction, bool *done)
 {
 	json_t *question = json_pack(

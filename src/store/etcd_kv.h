@@ -40,6 +40,8 @@ void kv_compare_revision(struct kv_transaction *transaction, const char *key, ui
 void kv_compare_value(
 	struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size);
 void kv_put(struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size);
+/* One that is not there is fine. */
+void kv_delete(struct kv_transaction *transaction, const char *key);
 
 /* Ends it. *done: all comparisons held, and all is written. Returns 0 or as etcd_ask(): then it may
  * have been done all the same. */

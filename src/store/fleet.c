@@ -11,26 +11,18 @@
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
 #include "store/fleet_merge.h"
+#include "store/fleet_watch.h"
 #include "store/outbox.h"
 
 enum {
 	JOIN_MS = 7000, /* at the start, for its first answer; the broker waits longer */
 	READ_MS = 30000, /* for all there is, from one that answers */
+	CLAIM_MS = 2000, /* likewise, when an address has just come; the broker waits longer */
 	RETRY_MS = 1000,
 	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
 	/* With the comparison, and the endpoint's own record, they are one transaction. */
 	MOST_PEERS = KV_MOST_OPERATIONS - 8,
 };
-
-_Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_NAME_SIZE, "a host's name is told as a peer's");
-
-static struct served *find_served(struct fleet *fleet, struct ipv4 bind)
-{
-	for (size_t i = 0; i < fleet->n_served; i++)
-		if (ipv4_equal(fleet->served[i].bind, bind))
-			return &fleet->served[i];
-	return NULL;
-}
 
 /* What is said */
 
@@ -53,74 +45,16 @@ static int tell_collision(
 	return error < 0 ? error : -EEXIST;
 }
 
-static int supersede(struct fleet *fleet, struct served *served, const struct seen_address *seen)
-{
-	struct storing_message message = {
-		.version = STORING_VERSION,
-		.operation = STORING_SUPERSEDED,
-		.endpoint = {.bind = served->bind, .epoch = seen->holder.epoch},
-	};
-
-	served->state = SERVED_SUPERSEDED;
-	memcpy(message.peer.name, seen->holder.host, sizeof message.peer.name);
-	outbox_forget(fleet->outbox, served->bind);
-	return fleet->tell(&message);
-}
-
-static const char *why(const struct fleet *fleet, int error)
-{
-	switch (error) {
-	case -EAGAIN:
-		return "others write at the same time";
-	case -ENOKEY:
-		return "what is there is sealed under another key";
-	default:
-		return etcd_error(fleet->etcd);
-	}
-}
-
 static void say_once(struct fleet *fleet, int error)
 {
 	const bool cannot_write = error < 0;
 
 	if (cannot_write && !fleet->cannot_write)
-		log_error(
-			"cannot write to etcd, will try again every second: %s", why(fleet, error));
+		log_error("cannot write to etcd, will try again every second: %s",
+			fleet_why(fleet, error));
 	else if (!cannot_write && fleet->cannot_write)
 		log_info("etcd can be written again");
 	fleet->cannot_write = cannot_write;
-}
-
-/* The view of the fleet */
-
-/* The others' endpoints are kept too: their numbers are not ours to give. */
-static int copy_endpoints(struct fleet *fleet)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < fleet->view.n && error == 0; i++) {
-		const struct seen_address *seen = &fleet->view.addresses[i];
-
-		if (seen->has_endpoint && !find_served(fleet, seen->bind))
-			error = database_put_endpoint(fleet->database, &seen->endpoint);
-	}
-	return error;
-}
-
-static int read_view(struct fleet *fleet)
-{
-	struct fleet_view *view = &fleet->view;
-	int error = fleet_view_read(view, fleet->etcd, &fleet->maker);
-
-	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
-		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
-			view->ignored.s,
-			view->why == -ENOKEY ? "it is sealed under another key"
-					     : "it does not open under the fleet's key");
-	if (error < 0)
-		return error;
-	fleet->n_ignored = view->n_ignored;
-	return copy_endpoints(fleet);
 }
 
 /* Claims */
@@ -282,7 +216,7 @@ static bool is_unclaimed(const struct fleet *fleet)
 static int claim_all(struct fleet *fleet, bool is_joining)
 {
 	bool collides = false;
-	int error = read_view(fleet);
+	int error = fleet_read_view(fleet);
 
 	/* It is there: what it has is worth more time than a copy that may be older. */
 	if (error == 0 && is_joining)
@@ -310,6 +244,15 @@ void fleet_close_copy(struct fleet *fleet)
 	fleet->outbox = NULL;
 }
 
+/* Without etcd: what is to be claimed is claimed when it is back. */
+static void go_on_without(struct fleet *fleet, int error)
+{
+	log_error("etcd cannot be asked, what it held last is taken instead: %s",
+		fleet_why(fleet, error));
+	fleet->cannot_write = true;
+	fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
+}
+
 int fleet_join(struct fleet *fleet)
 {
 	int error;
@@ -321,23 +264,115 @@ int fleet_join(struct fleet *fleet)
 	etcd_set_deadline(fleet->etcd, 0);
 	if (error == 0 || error == -EEXIST || error == -EPIPE)
 		return error;
-	log_error(
-		"etcd cannot be asked, what it held last is taken instead: %s", why(fleet, error));
-	fleet->cannot_write = true;
-	fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
+	go_on_without(fleet, error);
 	return 0;
+}
+
+/* NULL: there is no room for another one. */
+static struct served *find_or_add_served(struct fleet *fleet, struct ipv4 bind)
+{
+	struct served *served = fleet_find_served(fleet, bind);
+
+	if (served || fleet->n_served == STORE_MOST_SERVED)
+		return served;
+	served = &fleet->served[fleet->n_served++];
+	*served = (struct served){.bind = bind};
+	return served;
+}
+
+/* With what the copy has; it is made up for later. Returns 0 or -EPIPE. */
+static int claim_without(struct fleet *fleet, int error)
+{
+	if (error == -EPIPE)
+		return error;
+	if (error < 0 && error != -EEXIST)
+		go_on_without(fleet, error);
+	return 0;
+}
+
+/* That there is something to be waited for; the peers may take a while. */
+static int tell_endpoint(const struct fleet *fleet, struct ipv4 bind)
+{
+	const struct seen_address *seen = fleet_view_find(&fleet->view, bind);
+	struct storing_message message = {
+		.version = STORING_VERSION, .operation = STORING_ENDPOINT};
+	int error;
+
+	if (!seen || !seen->has_endpoint)
+		return 0;
+	message.endpoint = seen->endpoint;
+	error = fleet->tell(&message);
+	explicit_bzero(&message, sizeof message);
+	return error;
+}
+
+int fleet_claim(struct fleet *fleet, struct ipv4 bind)
+{
+	struct served *served = find_or_add_served(fleet, bind);
+	int error;
+
+	if (!served)
+		return 0;
+	explicit_bzero(served, sizeof *served);
+	served->bind = bind;
+	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + CLAIM_MS);
+	do {
+		error = fleet_read_view(fleet);
+		if (error == 0)
+			error = tell_endpoint(fleet, bind);
+		/* It is there: what it has is worth more time. */
+		etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + READ_MS);
+		if (error == 0)
+			error = claim(fleet, served, true);
+	} while (error == -EAGAIN);
+	etcd_set_deadline(fleet->etcd, 0);
+	return claim_without(fleet, error);
+}
+
+int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours)
+{
+	struct served *served = find_or_add_served(fleet, bind);
+	const struct seen_address *seen;
+	bool is_left = true;
+	int error;
+
+	*is_ours = true;
+	/* It was claimed, or is to be, by a store that was started again. */
+	if (!served || served->state == SERVED_CLAIMED)
+		return 0;
+	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + CLAIM_MS);
+	error = fleet_read_view(fleet);
+	seen = fleet_view_find(&fleet->view, bind);
+	if (error == 0 && seen && seen->holder.epoch > 0)
+		error = fleet_ask_holder(fleet, served, &is_left);
+	etcd_set_deadline(fleet->etcd, 0);
+	if (error == 0 && is_left)
+		return fleet_claim(fleet, bind);
+	*is_ours = false;
+	served->state = SERVED_SUPERSEDED;
+	return error == -EPIPE ? error : 0;
+}
+
+void fleet_release(struct fleet *fleet, struct ipv4 bind)
+{
+	struct served *served = fleet_find_served(fleet, bind);
+
+	if (!served)
+		return;
+	/* Who was active last comes first at the next host. */
+	served->active_due_ms = 0;
+	if (served->state == SERVED_CLAIMED)
+		served->state = SERVED_RELEASED;
+	else if (served->state == SERVED_UNCLAIMED)
+		served->state = SERVED_SUPERSEDED;
 }
 
 /* Orders */
 
 static void prepare_endpoint(struct fleet *fleet, struct stored_endpoint *endpoint)
 {
-	struct served *served = find_served(fleet, endpoint->bind);
+	struct served *served = find_or_add_served(fleet, endpoint->bind);
 
-	if (!served && fleet->n_served < STORE_MOST_SERVED) {
-		served = &fleet->served[fleet->n_served++];
-		*served = (struct served){.bind = endpoint->bind};
-	}
 	if (!served || served->state != SERVED_CLAIMED)
 		return;
 	endpoint->epoch = served->endpoint.epoch;
@@ -369,13 +404,17 @@ void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n
 static int find_new_holder(struct fleet *fleet, struct served *served)
 {
 	const struct seen_address *seen;
-	int error = read_view(fleet);
+	int error = fleet_read_view(fleet);
 
 	if (error < 0)
 		return error;
 	seen = fleet_view_find(&fleet->view, served->bind);
 	if (seen && seen->holder.epoch > served->holder.epoch)
-		return supersede(fleet, served, seen);
+		return fleet_supersede(fleet, served, seen);
+	if (served->state == SERVED_RELEASED) {
+		served->state = SERVED_SUPERSEDED;
+		return 0;
+	}
 	/* No host has: it was removed, or is no record. */
 	log_warning(
 		"endpoint %s: its holder's record in etcd was changed by no host, and is claimed "
@@ -383,6 +422,12 @@ static int find_new_holder(struct fleet *fleet, struct served *served)
 		ipv4_text(served->bind).s);
 	served->state = SERVED_UNCLAIMED;
 	return 0;
+}
+
+/* What this host has to say of an address that it has no more is sent too. */
+static bool is_held(const struct served *served)
+{
+	return served->state == SERVED_CLAIMED || served->state == SERVED_RELEASED;
 }
 
 static void begin_as_holder(const struct served *served, struct kv_transaction *transaction)
@@ -532,8 +577,10 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 	if (is_unclaimed(fleet))
 		error = claim_all(fleet, false);
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
-		if (fleet->served[i].state == SERVED_CLAIMED)
+		if (is_held(&fleet->served[i]))
 			error = send_of(fleet, &fleet->served[i], is_stored, more);
+	if (error == 0)
+		error = fleet_watch(fleet);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
 	if (error != -EPIPE)

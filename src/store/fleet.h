@@ -27,6 +27,15 @@ void fleet_close_copy(struct fleet *fleet);
  */
 int fleet_join(struct fleet *fleet);
 
+/* Claims an address that this host has just got, as fleet_join() does. Returns 0, also where it
+ * collides or etcd cannot be reached, or -EPIPE. */
+int fleet_claim(struct fleet *fleet, struct ipv4 bind);
+/* Likewise, but only if the host that has claimed it before does not say for a while that it still
+ * serves it. To be called every few seconds; *is_ours is false until then. */
+int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours);
+/* This host has the address no more: what is unsent is sent as long as nobody else claims it. */
+void fleet_release(struct fleet *fleet, struct ipv4 bind);
+
 /* Before orders are written to the local copy: what they say of endpoints is compared with what the
  * fleet has. */
 void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n);

@@ -17,6 +17,7 @@ struct outbox;
 enum served_state {
 	SERVED_UNCLAIMED, /* to be claimed, when there is something to claim it with */
 	SERVED_CLAIMED, /* ours: our epoch holds */
+	SERVED_RELEASED, /* likewise, but this host has the address no more */
 	SERVED_SUPERSEDED, /* another host has claimed it since */
 	SERVED_COLLIDES, /* what it has belongs to another endpoint */
 };
@@ -30,6 +31,9 @@ struct served {
 	struct record record; /* of it, as etcd has it: each transaction compares it */
 	bool is_changed; /* the endpoint's record is to be written again */
 	uint64_t active_due_ms; /* when activity is written next */
+	/* SERVED_SUPERSEDED: the question that its holder has not answered yet, 0: none; since when
+	 */
+	uint64_t asked_revision, asked_ms;
 };
 
 typedef int fleet_tell_fn(const struct storing_message *message);
@@ -47,5 +51,16 @@ struct fleet {
 	fleet_tell_fn *tell;
 	bool cannot_write; /* and that was said */
 	uint64_t retry_ms; /* when etcd is asked again */
+	uint64_t watch_due_ms; /* when it is asked whether what is ours still is */
 	size_t n_ignored; /* records of addresses, said */
 };
+
+/* NULL: it is none of this host's. */
+struct served *fleet_find_served(struct fleet *fleet, struct ipv4 bind);
+/* It is another host's since, of which the broker is told. Returns 0 or -EPIPE. */
+int fleet_supersede(struct fleet *fleet, struct served *served, const struct seen_address *seen);
+/* Reads the view anew; the others' endpoints are put into the copy. Returns 0 or as etcd_ask() or
+ * database_put_endpoint(). */
+int fleet_read_view(struct fleet *fleet);
+/* Why etcd could not be asked, for the log. */
+const char *fleet_why(const struct fleet *fleet, int error);

@@ -24,6 +24,7 @@ static const char *const kinds[] = {
 	[RECORD_NUMBER] = "number",
 	[RECORD_PEER] = "peer",
 	[RECORD_ACTIVE] = "active",
+	[RECORD_QUESTION] = "asked",
 };
 
 /* Integers lie in a record in network byte order, one behind the other. */

@@ -7,6 +7,8 @@
  *     /vprox/FLEET/number/INDEX            whose index it is: each is given once
  *     /vprox/FLEET/peer/ADDRESS/INNER      who has an inner address, or that it was freed
  *     /vprox/FLEET/active/ADDRESS/A.B.C.0  when the peers of 256 inner addresses were active
+ *     /vprox/FLEET/asked/ADDRESS/          somebody asks whether its holder still serves it; that
+ *                                          it is there is all, and it is not sealed
  *
  * A record is sealed with the epoch of who held the address when it was written. Below the floor of
  * the address records of its peers are no longer valid: each holder seals all of them anew under
@@ -55,6 +57,7 @@ enum record_kind {
 	RECORD_NUMBER,
 	RECORD_PEER,
 	RECORD_ACTIVE,
+	RECORD_QUESTION,
 };
 
 /* What all records of a kind begin with; of those of one address, if bind is not 0.0.0.0. */

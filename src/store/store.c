@@ -53,9 +53,10 @@ struct store {
 	int timeout_ms; /* when there is something to be done besides orders; -1: never */
 };
 
-/* What a fleet's host waits before it looks again whether activity is to be written. */
+/* What a fleet's host waits before it looks again whether there is something to write, and who
+ * holds its addresses. */
 enum {
-	IDLE_MS = 10000,
+	IDLE_MS = 2000,
 };
 
 static bool has_hung_up(void)
@@ -225,9 +226,65 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static int tell_about(enum storing_operation operation, struct ipv4 bind)
+{
+	const struct storing_message message = {.version = STORING_VERSION,
+		.operation = operation,
+		.endpoint = {.bind = bind},
+		.peer = {.bind = bind}};
+
+	return tell(&message);
+}
+
+/* What cannot be read is as if there was nothing: the address is served all the same. */
+static int tell_claimed(struct store *store, struct ipv4 bind)
+{
+	size_t n_invalid;
+	int error = database_load_one(store->database, bind, tell_row, NULL, &n_invalid);
+
+	return packet_is_hung_up(error) ? error : tell_about(STORING_CLAIMED, bind);
+}
+
+static int answer_claim(struct store *store, const struct storing_message *order)
+{
+	const struct ipv4 bind = order->peer.bind;
+	bool is_ours = true;
+	int error = 0;
+
+	if (store->fleet)
+		error = order->operation == STORING_CLAIM
+				? fleet_claim(store->fleet, bind)
+				: fleet_claim_if_left(store->fleet, bind, &is_ours);
+	if (error < 0)
+		return error;
+	return is_ours ? tell_claimed(store, bind) : tell_about(STORING_SUPERSEDED, bind);
+}
+
+static bool is_claim(const struct storing_message *order)
+{
+	return order->operation == STORING_CLAIM || order->operation == STORING_CLAIM_IF_LEFT;
+}
+
+/* What was promised before of an address that is claimed is written by now. */
+static int answer_claims(struct store *store, size_t n)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < n && error == 0; i++) {
+		const struct storing_message *order = &store->orders[i];
+
+		if (is_claim(order))
+			error = answer_claim(store, order);
+		else if (order->operation == STORING_RELEASE && store->fleet)
+			fleet_release(store->fleet, order->peer.bind);
+	}
+	return error;
+}
+
 static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
+	size_t n;
 	int error;
 
 	if (store->fleet)
@@ -238,9 +295,13 @@ static int write_orders(struct store *store)
 	say_once(store, error < 0);
 	if (error < 0)
 		return 0;
+	n = store->n_orders;
 	store->n_orders = 0;
 	store->written = last;
-	return store->fleet ? 0 : tell_event(STORING_DURABLE, last);
+	error = answer_claims(store, n);
+	if (error < 0 || store->fleet)
+		return error;
+	return tell_event(STORING_DURABLE, last);
 }
 
 /* What is in the copy is stored when etcd has it. */
@@ -273,12 +334,19 @@ static int write_again(struct store *store)
 	return error < 0 ? 0 : write_orders(store);
 }
 
-/* Returns 0 when there are no more for now, or as many as one transaction takes. */
+static bool is_full(const struct store *store)
+{
+	return store->n_orders == BATCH ||
+	       (store->n_orders > 0 && is_claim(&store->orders[store->n_orders - 1]));
+}
+
+/* Returns 0 when there are no more for now, or as many as one transaction takes: what comes behind
+ * a claim is written when it is done, since that puts all there is in place of what was here. */
 static int read_orders(struct store *store)
 {
 	int error = 0;
 
-	while (error == 0 && store->n_orders < BATCH) {
+	while (error == 0 && !is_full(store)) {
 		error = storing_receive_order(STORE_FD_BROKER, &store->orders[store->n_orders]);
 		store->n_orders += error == 0;
 	}

@@ -224,8 +224,6 @@ def test_many_addresses_at_once_are_all_served_and_all_closed(host, client):
     ("--follow=203.0.113.0/24", "--wg-block-per-ip is missing"),
     ("--follow=203.0.113.0 --wg-block-per-ip=/24", "not an IPv4 block"),
     ("--follow=0.0.0.0/0 --wg-block-per-ip=/24", "clients cannot reach"),
-    ("--follow=203.0.113.0/24 --wg-block-per-ip=/24 --store=etcd://192.0.2.1:2379/fleet",
-     "--follow: not built yet for --store=etcd"),
     ("--follow=10.100.5.0/24 --wg-block-per-ip=/24", "overlaps with --wg-block"),
 ])
 def test_a_follow_that_cannot_be_meant_is_refused(host, arguments, complaint):

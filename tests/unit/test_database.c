@@ -182,6 +182,30 @@ static void freed_addresses_come_in_the_order_in_which_they_were_freed_last(void
 	database_close(database);
 }
 
+static void what_is_read_of_one_endpoint_has_no_others_peers(void **state)
+{
+	struct database *database = open_in(*state);
+	struct storing_message peer = about(STORING_PUT_PEER, bind_address, 2),
+			       of_other = about(STORING_PUT_PEER, other, 3),
+			       freed = about(STORING_FREE_ADDRESS, bind_address, 4),
+			       freed_of_other = about(STORING_FREE_ADDRESS, other, 5);
+	static struct rows rows;
+
+	write_one(database, &peer);
+	write_one(database, &of_other);
+	write_one(database, &freed);
+	write_one(database, &freed_of_other);
+	rows.n = 0;
+	assert_int_equal(
+		database_load_one(database, bind_address, keep, &rows, &rows.n_invalid), 0);
+	assert_int_equal(rows.n, 2);
+	assert_int_equal(rows.messages[0].operation, STORING_PEER);
+	assert_int_equal(rows.messages[0].peer.inner.value, peer.peer.inner.value);
+	assert_int_equal(rows.messages[1].operation, STORING_FREED);
+	assert_int_equal(rows.messages[1].peer.inner.value, freed.peer.inner.value);
+	database_close(database);
+}
+
 static void freeing_all_is_of_one_endpoint(void **state)
 {
 	struct database *database = open_in(*state);
@@ -335,6 +359,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_forgotten_is_all_of_one_endpoint, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_read_of_one_endpoint_has_no_others_peers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(freeing_all_is_of_one_endpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_several_orders_all_are_written_or_none, set_up, tear_down),

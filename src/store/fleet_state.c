@@ -1,0 +1,78 @@
+/* What the parts of a fleet's store share: whom it serves, and what etcd says of all. Runs in the
+ * store's process. */
+#include "store/fleet_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/database.h"
+#include "store/etcd.h"
+#include "store/outbox.h"
+
+_Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_NAME_SIZE, "a host's name is told as a peer's");
+
+struct served *fleet_find_served(struct fleet *fleet, struct ipv4 bind)
+{
+	for (size_t i = 0; i < fleet->n_served; i++)
+		if (ipv4_equal(fleet->served[i].bind, bind))
+			return &fleet->served[i];
+	return NULL;
+}
+
+int fleet_supersede(struct fleet *fleet, struct served *served, const struct seen_address *seen)
+{
+	struct storing_message message = {
+		.version = STORING_VERSION,
+		.operation = STORING_SUPERSEDED,
+		.endpoint = {.bind = served->bind, .epoch = seen->holder.epoch},
+	};
+
+	served->state = SERVED_SUPERSEDED;
+	served->asked_revision = 0;
+	memcpy(message.peer.name, seen->holder.host, sizeof message.peer.name);
+	outbox_forget(fleet->outbox, served->bind);
+	return fleet->tell(&message);
+}
+
+const char *fleet_why(const struct fleet *fleet, int error)
+{
+	switch (error) {
+	case -EAGAIN:
+		return "others write at the same time";
+	case -ENOKEY:
+		return "what is there is sealed under another key";
+	default:
+		return etcd_error(fleet->etcd);
+	}
+}
+
+/* The others' endpoints are kept too: their numbers are not ours to give. */
+static int copy_endpoints(struct fleet *fleet)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < fleet->view.n && error == 0; i++) {
+		const struct seen_address *seen = &fleet->view.addresses[i];
+
+		if (seen->has_endpoint && !fleet_find_served(fleet, seen->bind))
+			error = database_put_endpoint(fleet->database, &seen->endpoint);
+	}
+	return error;
+}
+
+int fleet_read_view(struct fleet *fleet)
+{
+	struct fleet_view *view = &fleet->view;
+	int error = fleet_view_read(view, fleet->etcd, &fleet->maker);
+
+	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
+		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
+			view->ignored.s,
+			view->why == -ENOKEY ? "it is sealed under another key"
+					     : "it does not open under the fleet's key");
+	if (error < 0)
+		return error;
+	fleet->n_ignored = view->n_ignored;
+	return copy_endpoints(fleet);
+}

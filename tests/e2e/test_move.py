@@ -1,0 +1,188 @@
+"""An address moves from host to host, and its clients with it: the hosts of a fleet follow it, and whoever gains it
+claims it."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+
+import pytest
+
+from lab.etcd import Etcd, make_fleet_key
+from lab.tunnels import random_key
+from lib import wait
+
+PER_IP = "--wg-block-per-ip=/20"
+BACK = 30  # seconds for a tunnel to work again
+HAS_CLAIMED = r"host .* has claimed it: what is promised of it here is stored no more"
+
+
+@pytest.fixture(scope="module", name="etcd")
+def fixture_etcd(world):
+    node = world.add_client()
+    etcd = Etcd(node).start()
+    yield etcd
+    etcd.close()
+    world.remove(node)
+
+
+@pytest.fixture(name="fleet")
+def fixture_fleet(request):
+    """The name of the test's own."""
+    return "".join(filter(str.isalnum, request.node.name))[-40:]
+
+
+@pytest.fixture(name="start")
+def fixture_start(etcd, fleet, options, tmp_path):
+    """Returns a function that starts a server of the fleet, which follows an address."""
+    key = make_fleet_key(options.vprox, tmp_path)
+
+    def start(host, address, expected=()):
+        return host.start(f"--store={etcd.store(fleet)} --fleet-key={key} {PER_IP} --follow={address}/32",
+                          ips=[], expected=expected)
+    return start
+
+
+def give(host, address):
+    host.ns.ip(f"addr add {address}/32 dev wan0")
+    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
+
+
+def take(host, address):
+    host.ns.ip(f"addr del {address}/32 dev wan0")
+
+
+def times_served(server, address):
+    return server.log.count(f"endpoint {address}: served from now on")
+
+
+def wait_served(server, address, times=1):
+    wait.until(lambda: times_served(server, address) == times, BACK,
+               lambda: f"{address} is served:\n{server.log}")
+
+
+def wait_stored_places(host, n):
+    """Until the store knows of n WireGuard peers where they are: the next host begins the handshakes there."""
+    def are_stored():
+        with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database:
+            return database.execute("SELECT count(*) FROM peer WHERE outer_address IS NOT NULL").fetchone() == (n,)
+    wait.until(are_stored, BACK, "the store knows where the peers are")
+
+
+def works(tunnel, *servers):
+    wait.until(lambda: tunnel.ping(seconds=1), BACK, lambda: "the tunnel works:\n" + "\n".join(server.log for server in servers))
+
+
+def is_asked(etcd, fleet):
+    return bool(etcd.records(f"/vprox/{fleet}/asked/"))
+
+
+@pytest.mark.plane
+def test_an_address_that_comes_to_a_host_brings_its_clients(host, other_host, start, clients, client):
+    """There and back: what the other one has granted meanwhile is known too."""
+    address = host.absent
+    first, second = start(host, address), start(other_host, address)
+    give(host, address)
+    wait_served(first, address)
+    tunnels = [host.tunnel(kind, node, address).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
+    inner = [tunnel.inner for tunnel in tunnels]
+    server_key = host.api(client, address).connect(random_key()).json["ServerPublicKey"]
+    wait_stored_places(host, 1)
+
+    take(host, address)
+    give(other_host, address)
+    wait_served(second, address)
+    for tunnel in tunnels:
+        works(tunnel, first, second)
+        assert tunnel.visit() == address
+    key = random_key()
+    answer = host.api(client, address).connect(key)
+    assert answer.json["ServerPublicKey"] == server_key and answer.inner not in inner
+    assert first.logged(f"info .*endpoint {address}: host .* has claimed it$", BACK)
+    wait_stored_places(other_host, 1)
+
+    take(other_host, address)
+    give(host, address)
+    wait_served(first, address, 2)
+    for tunnel in tunnels:
+        works(tunnel, first, second)
+    assert host.api(client, address).connect(key).inner == answer.inner
+    assert set(inner) <= set(host.holders())
+    assert second.logged(rf"endpoint {address}: closed; \d peers", BACK)
+
+
+def test_of_two_hosts_with_an_address_the_later_one_serves_it(host, other_host, start, etcd, fleet, clients):
+    """The other one says who has it, and leaves it alone as long as that one serves it, whatever becomes of its own
+    store; and serves it again when that one does so no more."""
+    address = host.absent
+    first = start(host, address, [HAS_CLAIMED])
+    give(host, address)
+    wait_served(first, address)
+    tunnels = [host.tunnel(kind, node, address).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
+    wait_stored_places(host, 1)
+
+    second = start(other_host, address)
+    give(other_host, address)
+    wait_served(second, address)
+    assert first.logged(f"endpoint {address}: {HAS_CLAIMED}", BACK)
+    assert first.logged(f"endpoint {address}: served no more", BACK)
+    for tunnel in tunnels:
+        works(tunnel, first, second)
+    wait.until(lambda: "vprox0" not in host.links(), what="the first host has no tunnels of it")
+
+    first.expect("store 0, process .* killed")
+    os.kill(first.stores()[0], signal.SIGKILL)
+    for _ in range(2):
+        wait.until(lambda: is_asked(etcd, fleet), BACK, lambda: f"the first asks:\n{first.log}")
+        wait.until(lambda: not is_asked(etcd, fleet), BACK, lambda: f"the second answers:\n{second.log}")
+    assert times_served(first, address) == times_served(second, address) == 1
+    wait_stored_places(other_host, 1)
+
+    take(other_host, address)
+    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
+    wait_served(first, address, 2)
+    for tunnel in tunnels:
+        works(tunnel, first, second)
+        assert tunnel.visit() == address
+
+
+def test_having_the_address_is_enough_without_etcd(host, start, etcd, client):
+    address = host.absent
+    server = start(host, address, ["etcd"])
+    etcd.kill()
+    try:
+        give(host, address)
+        wait_served(server, address)
+        assert host.tunnel("ipip", client, address).up().visit() == address
+    finally:
+        etcd.members[0].start()
+        etcd.wait()
+    assert server.logged(f"endpoint {address}: claimed in etcd", BACK)
+
+
+def test_what_a_store_says_late_is_made_up_for(host, other_host, start, client, clients):
+    """The address is served meanwhile; what was granted then stays, and what was promised before comes back beside
+    it."""
+    address = host.absent
+    first, second = start(host, address), start(other_host, address)
+    give(host, address)
+    wait_served(first, address)
+    before = host.api(client, address).connect(random_key()).inner
+    tunnel = host.tunnel("ipip", client, address).up()
+    assert tunnel.ping()
+    take(host, address)
+
+    store = second.stores()[0]
+    os.kill(store, signal.SIGSTOP)
+    try:
+        give(other_host, address)
+        wait_served(second, address)
+        assert second.logged("the store does not say what was promised")
+        second.expect("the store")
+        new = other_host.tunnel("ipip", clients(1)[0], address).up()
+        assert new.inner == before and new.visit() == address
+    finally:
+        os.kill(store, signal.SIGCONT)
+    works(tunnel, first, second)
+    assert set(other_host.holders()) == {new.inner, tunnel.inner}
+    assert new.visit() == address
