@@ -46,7 +46,7 @@ def test_a_client_gets_a_tunnel_and_leaves_nothing_behind(host, machine, kind):
     assert (assigned["interface"], assigned["tunnel"]) == ("vprox0", kind)
     assert (assigned["gateway"], assigned["server"]) == ("10.100.0.1", host.address)
     client.stop()
-    wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+    wait.until(lambda: machine.snapshot() == before, what="as it was before")
     wait.until(lambda: not machine.processes(), 10, "no process is left")
     assert server.logged(f"removed .* address {assigned['address']} is free", 10), "it was told"
     assert not client.errors(), client.log
@@ -467,7 +467,7 @@ def test_a_route_leads_through_the_tunnel_and_is_taken_back(host, machine, kind)
                              kind=kind).up()
     is_seen_as(machine, host.address)
     client.stop()
-    wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+    wait.until(lambda: machine.snapshot() == before, what="as it was before")
     assert machine.visit() == machine.node.address
 
 
@@ -485,7 +485,7 @@ def test_the_default_route_does_not_cut_off_the_tunnel_itself(host, machine, kin
     client.up(times=2, seconds=60)
     is_seen_as(machine, host.address)
     client.stop()
-    wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+    wait.until(lambda: machine.snapshot() == before, what="as it was before")
 
 
 @pytest.mark.parametrize("rp_filter", [0, pytest.param(1, marks=pytest.mark.plane)])
@@ -510,7 +510,7 @@ def test_routes_that_a_killed_client_left_are_taken_over_and_taken_back(host, ma
     client = machine.connect(host.address, "--route 198.51.100.0/24").up()
     is_seen_as(machine, host.address)
     client.stop()
-    wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+    wait.until(lambda: machine.snapshot() == before, what="as it was before")
 
 
 def test_rules_that_are_flushed_come_back(host, machine):

@@ -29,7 +29,7 @@ BUSY = int(os.environ.get("KILL_STORM_BUSY", "0"))
 BACK = 90
 BLOCK = "10.100.0.0/24"  # small enough that freed addresses are given out again
 CLIENTS_OF_A_NODE = 40
-OPTIONS = "--reap-interval=1s --idle-timeout=2h --connect-grace=2h"
+OPTIONS = "--reap-interval=1s --idle-timeout=2h --connect-grace=2h --store-wait=200ms"
 EXPECTED = [r"was killed", r"vprox. has vanished", r"has not its tunnel", r"cannot",
             r"the broker is gone", r"was lost", r"the store has not answered"]
 PING_SECONDS = 0.02

@@ -22,6 +22,9 @@ from lib.process import children, command_line, kill, status
 from lib.ruleset import lasting
 
 BLOCK = "10.100.0.0/16"
+# A disk that is busy for longer than the server waits for it by default would be tested, and not what the test is
+# about. A store that is slow or gone for good is waited for in vain all the same.
+PATIENT = "--store-wait=30s"
 START_SECONDS = 60
 STOP_SECONDS = 60
 SIOCOUTQ = 0x5411  # linux/sockios.h
@@ -201,7 +204,8 @@ class Host:
 
     def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=(),
                program=None, descriptors=()):
-        """Starts a server, and does not wait for it. gates: None to leave the flag out; one saves
+        """Starts a server, and does not wait for it. It waits for a store of its own, unless the
+        arguments say of the store what they want. gates: None to leave the flag out; one saves
         time. expected: patterns of the error lines that the test provokes. program: what to start
         instead of vprox. descriptors: what it is to have besides."""
         words = ["server"]
@@ -209,6 +213,8 @@ class Host:
             words += ["--ip", address]
         words += ["--wg-block", block, f"--plane={self.options.plane}", "--log-level=debug"]
         words += shlex.split(arguments)
+        if "--store" not in arguments:
+            words.append(PATIENT)
         if gates:
             words.append(f"--gates={gates}")
         server = Server(self, words, self.environment(environment), expected, program, descriptors)
