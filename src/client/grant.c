@@ -51,3 +51,19 @@ int grant_parse(const char *body, size_t length, enum tunnel_kind kind, struct t
 	json_decref(object);
 	return error;
 }
+
+void grant_parse_resolvers(const char *body, size_t length, struct resolvers *resolvers)
+{
+	json_t *object = json_loadb(body, length, 0, NULL);
+	const json_t *list = json_object_get(object, "DNS");
+
+	*resolvers = (struct resolvers){0};
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		struct ipv4 address;
+
+		if (text && ipv4_parse(text, &address) == 0)
+			resolvers_add(resolvers, address);
+	}
+	json_decref(object);
+}

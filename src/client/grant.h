@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/resolvers.h"
 #include "client/tunnel.h"
 
 /*
@@ -10,3 +11,7 @@
  * it is. Returns 0 or -EBADMSG. tunnel_fault() checks whether the values make sense.
  */
 int grant_parse(const char *body, size_t length, enum tunnel_kind kind, struct tunnel *tunnel);
+
+/* Reads the name servers that the server announces; what is none is left out. Nothing announced
+ * leaves the list empty. */
+void grant_parse_resolvers(const char *body, size_t length, struct resolvers *resolvers);

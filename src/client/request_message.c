@@ -29,6 +29,7 @@ int request_decode_result(const void *packet, size_t length, struct request_resu
 		return -EPROTO;
 	memcpy(result, packet, sizeof *result);
 	tame(result->text, sizeof result->text);
+	resolvers_check(&result->resolvers);
 	/* REQUEST_REFUSED is the client's own */
 	if (result->outcome < REQUEST_GRANTED || result->outcome > REQUEST_FAILED ||
 		result->has_retry_after > 1)

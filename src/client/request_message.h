@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/resolvers.h"
 #include "client/tunnel.h"
 #include "http/pin.h"
 
@@ -67,6 +68,7 @@ struct request_result {
 	uint32_t has_retry_after;
 	uint32_t retry_after_s;
 	struct tunnel tunnel; /* server and local also without a grant, if there was a connection */
+	struct resolvers resolvers; /* that the server announces */
 	char text[REQUEST_TEXT_MAX]; /* the answer's first line, or what failed */
 };
 

@@ -280,6 +280,7 @@ static void on_answer(struct request_process *process, const struct http_answer 
 			ipv4_text(result->tunnel.inner).s, result->tunnel.length, fault);
 	else
 		result->outcome = REQUEST_GRANTED;
+	grant_parse_resolvers(answer->body, answer->body_length, &result->resolvers);
 }
 
 static int ask(struct request_process *process)

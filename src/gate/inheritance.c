@@ -113,6 +113,7 @@ static int use_secrets(struct inheritance *inheritance)
 	struct gate_endpoint *endpoints = settings->endpoints;
 	struct gate_config config = settings->config;
 
+	inheritance->routes.announced = config.announced;
 	settings->endpoints = NULL;
 	gate_settings_free(settings);
 	settings->endpoints = endpoints;

@@ -3,6 +3,7 @@
 #include "gate/routes.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -191,8 +192,26 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 	return !draining;
 }
 
-static void answer_ok(const struct gate_endpoint *endpoint, const struct http_route *route,
-	const struct ipc_reply *reply, struct response *response)
+/* A field of JSON and the comma before it; "" where nothing is announced, and the answer is as it
+ * was before there was such a field. */
+struct announcement {
+	char s[sizeof ",\"DNS\":[]" + RESOLVERS_MAX * sizeof "\"255.255.255.255\","];
+};
+
+static struct announcement announcement(const struct resolvers *announced)
+{
+	struct announcement text = {""};
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < announced->n; i++)
+		used += (size_t)snprintf(text.s + used, sizeof text.s - used, "%s\"%s\"%s",
+			i == 0 ? ",\"DNS\":[" : ",", ipv4_text(announced->addresses[i]).s,
+			i + 1 == announced->n ? "]" : "");
+	return text;
+}
+
+static void answer_ok(const struct routes *routes, const struct gate_endpoint *endpoint,
+	const struct http_route *route, const struct ipc_reply *reply, struct response *response)
 {
 	struct ipv4_text inner = ipv4_text(reply->address);
 	unsigned int length = endpoint->block.length;
@@ -201,11 +220,12 @@ static void answer_ok(const struct gate_endpoint *endpoint, const struct http_ro
 	case IPC_CONNECT_WIREGUARD:
 		return response_set(response, 200, response_json,
 			"{\"AssignedAddr\":\"%s/%u\",\"ServerPublicKey\":\"%s\","
-			"\"ServerListenPort\":%u}",
-			inner.s, length, key_text(&endpoint->public_key).s, endpoint->port);
+			"\"ServerListenPort\":%u%s}",
+			inner.s, length, key_text(&endpoint->public_key).s, endpoint->port,
+			announcement(&routes->announced).s);
 	case IPC_CONNECT_IPIP:
-		return response_set(response, 200, response_json, "{\"AssignedAddr\":\"%s/%u\"}",
-			inner.s, length);
+		return response_set(response, 200, response_json, "{\"AssignedAddr\":\"%s/%u\"%s}",
+			inner.s, length, announcement(&routes->announced).s);
 	case IPC_RELINQUISH:
 		return response_set(response, 200, response_json, "{\"Status\":\"relinquished\"}");
 	default:
@@ -223,7 +243,7 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 		return refuse_address(response);
 	switch (reply->status) {
 	case IPC_OK:
-		return answer_ok(endpoint, route, reply, response);
+		return answer_ok(routes, endpoint, route, reply, response);
 	case IPC_TOO_MANY_PEERS:
 		return refuse_for_now(
 			response, 429, "too many peers from this address", POOL_RETRY_S);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/resolvers.h"
 #include "gate/auth.h"
 #include "gate/client_address.h"
 #include "gate/http.h"
@@ -18,6 +19,7 @@
 struct routes {
 	struct served_set served;
 	struct auth auth;
+	struct resolvers announced; /* with each tunnel */
 };
 
 struct http_route;

@@ -9,11 +9,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/resolvers.h"
 #include "ipc/gate_endpoint.h"
 #include "ipc/source_counts.h"
 
 enum {
-	GATE_CONFIG_VERSION = 4,
+	GATE_CONFIG_VERSION = 5,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
 	GATE_MAX_GATES = 256,
@@ -40,6 +41,7 @@ struct gate_config {
 	uint32_t gate_number; /* from 0, for the log */
 	uint32_t password_length;
 	uint32_t certificate_length;
+	struct resolvers announced; /* --announce-dns */
 	struct source_counts_seed seed;
 };
 

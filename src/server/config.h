@@ -7,6 +7,7 @@
 
 #include "base/ipv4.h"
 #include "base/log.h"
+#include "base/resolvers.h"
 #include "plane/plane.h"
 #include "host/egress_policy.h"
 #include "ipc/storing.h"
@@ -37,6 +38,7 @@ struct server_config {
 	uint8_t block_length; /* --wg-block-per-ip */
 	bool is_block_cut; /* that was given */
 	const char *password; /* the caller's */
+	struct resolvers announced; /* --announce-dns */
 
 	enum plane_choice plane;
 	const char *device_unit; /* systemd's, for the embedded plane's devices; NULL: none */

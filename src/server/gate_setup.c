@@ -87,6 +87,7 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	gate->n_gates = config->n_gates;
 	gate->max_connections = share(config->max_connections, config->n_gates);
 	gate->max_connections_per_source = config->max_connections_per_source;
+	gate->announced = config->announced;
 	gate->log_level = config->log_level;
 	gate->log_format = config->log_format;
 	gate->password_length = (uint32_t)strlen(config->password);

@@ -45,6 +45,15 @@ def test_get_healthz_says_ok(api):
     assert (response.status, response.text) == (200, "ok\n")
 
 
+def test_name_servers_that_are_announced_come_with_each_tunnel(host, client):
+    host.start("--announce-dns 9.9.9.9 --announce-dns 149.112.112.112")
+    api = host.api(client)
+    for response in api.connect(random_key()), api.connect_ipip():
+        assert response.json["DNS"] == ["9.9.9.9", "149.112.112.112"]
+    status, said = host.run("server --ip 192.0.2.1 --wg-block 10.9.0.0/16 --announce-dns 127.0.0.53")
+    assert status == 2 and "--announce-dns 127.0.0.53: clients cannot reach" in said
+
+
 @pytest.mark.plane
 @pytest.mark.sanitize
 def test_connect_answers_address_key_and_port(api, shared_host):

@@ -36,6 +36,24 @@ static void an_ipip_grant_has_an_address(void **state)
 	assert_int_equal(tunnel.port, 0);
 }
 
+static void name_servers_are_read_but_for_what_can_be_none(void **state)
+{
+	static const char text[] =
+		"{\"AssignedAddr\":\"10.0.0.2/16\",\"DNS\":[\"127.0.0.1\",\"9.9.9.9\",17,"
+		"\"169.254.169.254\",\"9.9.9.9\",\"224.0.0.251\",\"0.0.0.0\",\"name\",\"::1\","
+		"\"10.0.0.1\",\"1.1.1.1\",\"8.8.8.8\"]}";
+	static const char *const none[] = {"{}", "", "{\"DNS\":\"9.9.9.9\"}", "{\"DNS\":{}}"};
+	struct resolvers resolvers;
+
+	(void)state;
+	grant_parse_resolvers(text, strlen(text), &resolvers);
+	assert_string_equal(resolvers_text(&resolvers).s, "9.9.9.9 10.0.0.1 1.1.1.1");
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		grant_parse_resolvers(none[i], strlen(none[i]), &resolvers);
+		assert_int_equal(resolvers.n, 0);
+	}
+}
+
 static void what_is_no_grant_is_refused(void **state)
 {
 	static const char *const bad[] = {"", "null", "[]", "{}", "{\"AssignedAddr\":1}",
@@ -67,6 +85,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wireguard_grant_has_address_key_and_port),
 		cmocka_unit_test(an_ipip_grant_has_an_address),
+		cmocka_unit_test(name_servers_are_read_but_for_what_can_be_none),
 		cmocka_unit_test(what_is_no_grant_is_refused),
 	};
 

@@ -27,6 +27,17 @@ static void what_is_no_message_is_refused(void **state)
 	}
 }
 
+static void name_servers_that_can_be_none_are_left_out(void **state)
+{
+	struct request_result result = {.outcome = REQUEST_GRANTED,
+		.resolvers = {2000000000, {{0x7f000035}, {0x09090909}, {0xa9fea9fe}}}};
+	struct request_result copy;
+
+	(void)state;
+	assert_int_equal(request_decode_result(&result, sizeof result, &copy), 0);
+	assert_string_equal(resolvers_text(&copy.resolvers).s, "9.9.9.9");
+}
+
 static void texts_have_an_end(void **state)
 {
 	struct request_result result = {.outcome = REQUEST_FAILED}, copy;
@@ -62,6 +73,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_message_is_refused),
+		cmocka_unit_test(name_servers_that_can_be_none_are_left_out),
 		cmocka_unit_test(texts_have_an_end),
 		cmocka_unit_test(texts_are_fit_for_a_terminal),
 	};

@@ -292,6 +292,27 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 	}
 }
 
+static void what_is_announced_comes_with_each_tunnel_and_with_nothing_else(void **state)
+{
+	static const char *const paths[] = {
+		"/connect", "/connect-ipip", "/disconnect", "/disconnect-ipip", "/relinquish"};
+	const struct ipc_reply reply = {.status = IPC_OK, .address = {0x0a650002}};
+
+	(void)state;
+	routes.announced = (struct resolvers){3, {{0x09090909}, {0xdededede}, {0xdededee0}}};
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		struct outcome outcome = ask(
+			(struct asked){"POST", paths[i], outside, "secret", GOOD, .endpoint = 1});
+		const char *found;
+
+		routes_answer(&routes, outcome.route, &outcome.client, &reply, &outcome.response);
+		found = strstr(outcome.response.body,
+			",\"DNS\":[\"9.9.9.9\",\"222.222.222.222\",\"222.222.222.224\"]}");
+		assert_int_equal(found != NULL, strncmp(paths[i], "/connect", 8) == 0);
+	}
+	routes.announced = (struct resolvers){0};
+}
+
 static void what_is_asked_of_an_endpoint_that_is_gone_is_refused_for_now(void **state)
 {
 	const struct ipc_reply given = {.status = IPC_OK, .address = {0x0a650002}};
@@ -372,6 +393,7 @@ int main(void)
 		cmocka_unit_test(the_version_is_for_those_with_the_bearer),
 		cmocka_unit_test(each_post_becomes_one_request_to_the_broker),
 		cmocka_unit_test(what_the_broker_says_becomes_the_answer),
+		cmocka_unit_test(what_is_announced_comes_with_each_tunnel_and_with_nothing_else),
 		cmocka_unit_test(what_is_asked_of_an_endpoint_that_is_gone_is_refused_for_now),
 		cmocka_unit_test(an_endpoint_comes_goes_and_comes_with_other_numbers),
 		cmocka_unit_test(every_answer_has_its_length_and_ends_the_connection),
