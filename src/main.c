@@ -13,6 +13,7 @@
 static const struct command *const commands[] = {
 	&command_server,
 	&command_connect,
+	&command_exec,
 	&command_device,
 	&command_show,
 	&command_list,

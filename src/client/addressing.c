@@ -163,3 +163,10 @@ int addressing_set_route(struct netlink *netlink, unsigned int ifindex, const st
 		error = route_set(netlink, &route);
 	return error;
 }
+
+int addressing_set_default_route(struct netlink *netlink, unsigned int ifindex)
+{
+	const struct route route = route_of_link((struct prefix){{0}, 0}, ifindex);
+
+	return route_set(netlink, &route);
+}

@@ -30,3 +30,6 @@ int addressing_set_address(
  */
 int addressing_set_route(
 	struct netlink *netlink, unsigned int ifindex, const struct tunnel *tunnel);
+
+/* The default route, of an interface that has a namespace to itself. Returns 0 or -errno. */
+int addressing_set_default_route(struct netlink *netlink, unsigned int ifindex);

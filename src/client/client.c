@@ -37,6 +37,7 @@
 #include "base/signals.h"
 #include "base/version.h"
 #include "client/backoff.h"
+#include "client/command_netns.h"
 #include "client/diagnosis.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
@@ -90,6 +91,7 @@ struct client {
 	enum client_end end; /* what client_run() returns */
 	enum client_end failure; /* what it would return if it gave up now */
 	struct failure_log failures;
+	struct resolvers resolvers; /* that the server has announced last */
 };
 
 static bool was_granted(const struct client *client)
@@ -101,7 +103,8 @@ static bool was_granted(const struct client *client)
  * routes would leave with the host's own address. */
 static bool must_go_on(const struct client *client)
 {
-	return client->announced.length != 0 && client->config->n_routes > 0;
+	return client->announced.length != 0 &&
+	       (client->config->n_routes > 0 || client->config->netns);
 }
 
 /* About the tunnel. */
@@ -199,6 +202,19 @@ static int set_up(struct client *client, bool renew)
 	int error = interface_set(client->interface, &client->tunnel, renew);
 
 	return error < 0 ? error : set_routes(client);
+}
+
+/* Without a name server that is asked through the tunnel, it would have none. */
+static int start_command(struct client *client)
+{
+	const struct client_config *config = client->config;
+	const struct resolvers *resolvers = config->dns.n > 0 ? &config->dns : &client->resolvers;
+
+	if (resolvers->n > 0)
+		return command_netns_start(config->netns, resolvers);
+	log_error("%s announces no name server (--announce-dns): name one with --dns",
+		config->server);
+	return -ENOENT;
 }
 
 static struct health_target health_target_of(const struct client *client)
@@ -303,6 +319,7 @@ static void on_result(void *context, const struct request_result *result)
 	client->failure = CLIENT_UNREACHABLE;
 	switch (result->outcome) {
 	case REQUEST_GRANTED:
+		client->resolvers = result->resolvers;
 		/* checked once more: the process that asked may be anybody's by now */
 		if (!tunnel_fault(&result->tunnel, client->config->tunnel))
 			return on_granted(client, &result->tunnel);
@@ -360,6 +377,8 @@ static void on_healthy(struct client *client)
 		enter(client, CLIENT_UP);
 	backoff_reset(&client->backoff);
 	failure_log_forget(&client->failures);
+	if (client->config->netns && start_command(client) < 0)
+		return enter(client, CLIENT_LEAVING);
 	if (client->config->once)
 		enter(client, CLIENT_LEFT_UP);
 }
@@ -421,11 +440,28 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 		enter(client, CLIENT_LEAVING);
 }
 
-static int add_events(struct client *client)
+static void on_command_signal(void *context, int signal)
+{
+	on_signal(signal, 0, context);
+}
+
+static void on_command_end(void *context)
+{
+	struct client *client = context;
+
+	if (client->phase != CLIENT_LEAVING)
+		enter(client, CLIENT_LEAVING);
+}
+
+/* A command decides for itself what a signal means. */
+static int add_signals(struct client *client)
 {
 	static const int stop_signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 	bool ok = true;
 
+	if (client->config->netns)
+		return command_netns_watch(client->config->netns, client->base, on_command_end,
+			on_command_signal, client);
 	for (size_t i = 0; i < N_SIGNALS && ok; i++) {
 		if (stop_signals[i] == SIGHUP && signals_is_ignored(SIGHUP))
 			continue; /* under nohup(1) */
@@ -433,10 +469,20 @@ static int add_events(struct client *client)
 			evsignal_new(client->base, stop_signals[i], on_signal, client);
 		ok = client->stop_signals[i] && event_add(client->stop_signals[i], NULL) == 0;
 	}
+	return ok ? 0 : -ENOMEM;
+}
+
+static int add_events(struct client *client)
+{
+	bool ok = add_signals(client) == 0;
+
 	client->retry = evtimer_new(client->base, on_retry, client);
 	client->give_up = evtimer_new(client->base, on_give_up, client);
 	client->health = health_new(client->base, on_tick, on_health, client);
 	client->log_timer = log_timer_new(client->base);
+	if (client->health && client->config->netns)
+		health_use_sockets(client->health, command_netns_echo_socket(client->config->netns),
+			command_netns_stream_socket(client->config->netns));
 	if (ok && client->retry && client->give_up && client->health && client->log_timer)
 		return 0;
 	log_error("cannot set up the event loop");
@@ -455,7 +501,8 @@ static int start(struct client *client)
 		error = rights_check(
 			supervisor->user != geteuid() || supervisor->group != getegid());
 	if (error == 0) {
-		client->lock = instance_lock(name);
+		client->lock =
+			client->config->lock >= 0 ? client->config->lock : instance_lock(name);
 		error = client->lock < 0 ? client->lock : 0;
 	}
 	if (error == 0)
@@ -474,6 +521,7 @@ static void stop(struct client *client)
 	bool keep = client->phase == CLIENT_LEFT_UP;
 
 	request_supervisor_cancel(&client->supervisor);
+	command_netns_close(client->config->netns);
 	health_free(client->health);
 	ip_routes_close(client->routes, keep);
 	interface_close(client->interface, keep);

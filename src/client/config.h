@@ -7,6 +7,7 @@
 
 #include "base/ipv4.h"
 #include "base/log.h"
+#include "base/resolvers.h"
 #include "http/pin.h"
 #include "client/tunnel.h"
 #include "plane/plane.h"
@@ -26,6 +27,8 @@ enum ipv6_choice {
 	IPV6_BLOCK,
 	IPV6_LEAVE,
 };
+
+struct command_netns;
 
 struct client_config {
 	const char *server; /* a name, or an address */
@@ -48,6 +51,12 @@ struct client_config {
 	const char *ca_file; /* a path */
 	bool insecure;
 	const char *known_servers; /* a path */
+
+	/* vprox exec: the interface goes there, and the command starts when the tunnel is up; NULL:
+	 * there is none, and it is the host's. */
+	struct command_netns *netns;
+	int lock; /* on the interface's name; -1: to be taken */
+	struct resolvers dns; /* --dns */
 
 	bool once; /* end when the tunnel is up, and leave it */
 	uint64_t timeout_ms; /* for the first tunnel; 0: any time */

@@ -3,6 +3,7 @@
 #include "client/connection_probe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct connection_probe {
 	struct event_base *base;
 	connection_probe_fn *answered;
 	void *context;
+	int given; /* a socket to use; -1: one is made */
 	int fd; /* -1: none is under way */
 	struct event *writable;
 };
@@ -29,15 +31,35 @@ struct connection_probe *connection_probe_new(
 	struct connection_probe *probe = calloc(1, sizeof *probe);
 
 	if (probe)
-		*probe = (struct connection_probe){
-			.base = base, .answered = answered, .context = context, .fd = -1};
+		*probe = (struct connection_probe){.base = base,
+			.answered = answered,
+			.context = context,
+			.given = -1,
+			.fd = -1};
 	return probe;
+}
+
+void connection_probe_use_socket(struct connection_probe *probe, int socket)
+{
+	probe->given = socket;
+}
+
+/* A copy is closed when the last one is: the connection is ended by hand (connect(2)). */
+static void disconnect(int fd)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	if (connect(fd, &nowhere, sizeof nowhere) < 0) {
+		/* it has never begun */
+	}
 }
 
 void connection_probe_stop(struct connection_probe *probe)
 {
 	free_event(probe->writable);
 	probe->writable = NULL;
+	if (probe->fd >= 0 && probe->given >= 0)
+		disconnect(probe->fd);
 	if (probe->fd >= 0)
 		close(probe->fd);
 	probe->fd = -1;
@@ -66,10 +88,11 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 }
 
 /* When it is closed, the server is told by a reset, and has nothing left of it. */
-static int open_socket(const char *interface)
+static int open_socket(int given, const char *interface)
 {
 	static const struct linger reset = {.l_onoff = 1};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = given >= 0 ? fcntl(given, F_DUPFD_CLOEXEC, 0)
+			    : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -1;
@@ -89,7 +112,7 @@ void connection_probe_start(
 		.sin_addr.s_addr = ipv4_to_net(server)};
 
 	connection_probe_stop(probe);
-	probe->fd = open_socket(interface);
+	probe->fd = open_socket(probe->given, interface);
 	if (probe->fd < 0)
 		return;
 	probe->writable = event_new(probe->base, probe->fd, EV_WRITE, on_writable, probe);

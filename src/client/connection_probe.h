@@ -15,6 +15,8 @@ typedef void connection_probe_fn(void *context);
 /* NULL if there is no memory. */
 struct connection_probe *connection_probe_new(
 	struct event_base *base, connection_probe_fn *answered, void *context);
+/* Connections are made with a copy of this TCP socket, in whatever namespace it is. */
+void connection_probe_use_socket(struct connection_probe *probe, int socket);
 /* NULL is fine. */
 void connection_probe_free(struct connection_probe *probe);
 

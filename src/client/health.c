@@ -3,6 +3,7 @@
 #include "client/health.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -40,6 +41,7 @@ struct health {
 	health_result_fn *result;
 	void *context;
 
+	int given; /* a socket to use; -1: one is made */
 	int fd; /* -1: stopped */
 	struct health_target target;
 	struct event *readable, *next_echo, *next_round, *timeout, *no_echo;
@@ -177,10 +179,12 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-static int open_socket(const char *interface)
+static int open_socket(int given, const char *interface)
 {
 	struct icmp_filter filter = {~(1u << ICMP_ECHOREPLY)};
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), error;
+	int fd = given >= 0 ? fcntl(given, F_DUPFD_CLOEXEC, 0)
+			    : socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	int error;
 
 	if (fd < 0)
 		return -errno;
@@ -200,8 +204,12 @@ struct health *health_new(
 
 	if (!health)
 		return NULL;
-	*health = (struct health){
-		.base = base, .tick = tick, .result = result, .context = context, .fd = -1};
+	*health = (struct health){.base = base,
+		.tick = tick,
+		.result = result,
+		.context = context,
+		.given = -1,
+		.fd = -1};
 	health->next_echo = evtimer_new(base, on_next_echo, health);
 	health->next_round = evtimer_new(base, on_next_round, health);
 	health->timeout = evtimer_new(base, on_timeout, health);
@@ -212,6 +220,12 @@ struct health *health_new(
 		return health;
 	health_free(health);
 	return NULL;
+}
+
+void health_use_sockets(struct health *health, int echo, int stream)
+{
+	health->given = echo;
+	connection_probe_use_socket(health->probe, stream);
 }
 
 static void close_socket(struct health *health)
@@ -227,7 +241,7 @@ int health_reopen(struct health *health, const struct health_target *target)
 {
 	close_socket(health);
 	health->target = *target;
-	health->fd = open_socket(target->interface);
+	health->fd = open_socket(health->given, target->interface);
 	if (health->fd < 0)
 		return health->fd;
 	health->readable =

@@ -35,6 +35,9 @@ typedef void health_result_fn(void *context, enum health_sign sign);
 
 struct health *health_new(
 	struct event_base *base, health_tick_fn *tick, health_result_fn *result, void *context);
+/* Echoes go out of a copy of a raw ICMP socket, and connections out of one of a TCP socket that
+ * does not block, in whatever namespace these are. */
+void health_use_sockets(struct health *health, int echo, int stream);
 /* NULL is fine. */
 void health_free(struct health *health);
 

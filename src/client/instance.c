@@ -34,6 +34,21 @@ int instance_lock(const char *interface)
 	return lock;
 }
 
+int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAME_SIZE])
+{
+	char path[PATH_SIZE];
+	int lock = -EWOULDBLOCK;
+
+	for (unsigned int i = 0; i < n && lock == -EWOULDBLOCK; i++) {
+		snprintf(name, INSTANCE_NAME_SIZE, "%s%u", prefix, i);
+		snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, name);
+		lock = lock_take(path);
+	}
+	if (lock < 0 && lock != -EWOULDBLOCK)
+		log_error("cannot take the lock %s: %s", path, strerror(-lock));
+	return lock;
+}
+
 int instance_load_key(const char *interface, struct key *private_key, struct key *public_key)
 {
 	char path[PATH_SIZE];

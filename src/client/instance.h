@@ -7,6 +7,12 @@
 /* Returns the lock, to be closed, or -errno, logged. */
 int instance_lock(const char *interface);
 
+enum { INSTANCE_NAME_SIZE = 16 }; /* IFNAMSIZ */
+
+/* The same for the first of the names PREFIX0, PREFIX1, ... that is free, of n; it is written to
+ * name. -EWOULDBLOCK, not logged: none is. */
+int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAME_SIZE]);
+
 /* Loads the key, or makes it. Returns 0 or -errno, logged. The private key is for the caller to
  * wipe.
  */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sysctl.h"
 #include "client/addressing.h"
+#include "client/command_netns.h"
 #include "client/creation_marker.h"
 #include "client/interface_embedded.h"
 #include "client/interface_kernel.h"
@@ -24,6 +25,9 @@ static const struct interface_kind *const all_kinds[] = {&interface_kernel_wireg
 static int fail(const struct interface *interface, int error, const char *tried)
 {
 	const char *more = netlink_error(interface->route);
+
+	if (!*more)
+		more = netlink_error(interface->outside);
 
 	if (error < 0)
 		log_error("%s: cannot %s: %s%s%s", interface->config->interface, tried,
@@ -135,6 +139,42 @@ static int write_alias(struct interface *interface)
 	return error;
 }
 
+static bool has_own_namespace(const struct interface *interface)
+{
+	return interface->config->netns != NULL;
+}
+
+static int open_netlinks(struct interface *interface)
+{
+	int error;
+
+	if (has_own_namespace(interface)) {
+		command_netns_take_netlink(
+			interface->config->netns, &interface->route, &interface->generic);
+		return netlink_open(NETLINK_ROUTE, &interface->outside);
+	}
+	error = netlink_open(NETLINK_ROUTE, &interface->route);
+	interface->outside = interface->route;
+	return error < 0 ? error : netlink_open(NETLINK_GENERIC, &interface->generic);
+}
+
+/* Of one that is to be moved away, the host has at the most what a client left that was killed
+ * before it had moved it. */
+static int claim_outside(struct interface *interface)
+{
+	struct link link;
+	int error = link_get(interface->outside, interface->config->interface, &link);
+
+	if (error == -ENODEV)
+		return 0;
+	if (error < 0)
+		return fail(interface, error, "inspect the interface of that name");
+	if (is_half_made(interface, &link))
+		return fail(interface, link_delete(interface->outside, link.ifindex), "remove it");
+	log_error("there is an interface %s already, which is in the way", link.name);
+	return -EEXIST;
+}
+
 int interface_open(const struct client_config *config, const struct key *private_key,
 	struct interface **result)
 {
@@ -145,9 +185,7 @@ int interface_open(const struct client_config *config, const struct key *private
 		return -ENOMEM;
 	interface->config = config;
 	interface->private_key = private_key;
-	error = netlink_open(NETLINK_ROUTE, &interface->route);
-	if (error == 0)
-		error = netlink_open(NETLINK_GENERIC, &interface->generic);
+	error = open_netlinks(interface);
 	if (error == 0)
 		error = write_alias(interface);
 	if (error < 0)
@@ -155,7 +193,7 @@ int interface_open(const struct client_config *config, const struct key *private
 	if (error == 0)
 		error = choose_kind(interface);
 	if (error == 0)
-		error = claim(interface);
+		error = has_own_namespace(interface) ? claim_outside(interface) : claim(interface);
 	if (error < 0) {
 		interface_close(interface, true);
 		return error;
@@ -189,9 +227,31 @@ static int find(struct interface *interface, const struct tunnel *tunnel)
 	return fail(interface, error, "find the interface");
 }
 
+/* way: as tunnel_mtu_find() has it. 0 if it cannot be found out. */
+static uint32_t mtu_for(
+	const struct interface *interface, const struct tunnel *tunnel, uint32_t *way)
+{
+	uint32_t mtu = interface->config->mtu;
+
+	if (mtu == 0 && tunnel_mtu_find(interface->outside, tunnel, interface->config->tunnel, way,
+				&mtu) < 0)
+		return 0;
+	return mtu;
+}
+
+/* From the namespace in which it was made. */
+static int move_in(struct interface *interface, struct link *link)
+{
+	const struct link_change move = {
+		.namespace_of = command_netns_pid(interface->config->netns)};
+	int error = link_set(interface->outside, link->ifindex, &move);
+
+	return error < 0 ? error : link_get(interface->route, interface->config->interface, link);
+}
+
 static int make(struct interface *interface, const struct tunnel *tunnel)
 {
-	const struct link_change change = {.alias = interface->alias};
+	struct link_change change = {.alias = interface->alias};
 	struct link link;
 	int error = creation_marker_write(interface->config->interface);
 
@@ -206,14 +266,20 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 		return error;
 	}
 	if (error == 0)
-		error = link_get(interface->route, interface->config->interface, &link);
+		error = link_get(interface->outside, interface->config->interface, &link);
+	/* a device does not see what becomes of its interface in another namespace */
+	if (has_own_namespace(interface))
+		change.mtu = mtu_for(interface, tunnel, &(uint32_t){0});
+	if (error == 0)
+		error = link_set(interface->outside, link.ifindex, &change);
+	if (error == 0 && has_own_namespace(interface))
+		error = move_in(interface, &link);
 	if (error < 0)
 		return fail(interface, error, "make the interface");
 	interface->ifindex = link.ifindex;
 	interface->tunnel = (struct tunnel){0};
 	interface->mtu = 0;
-	return fail(interface, link_set(interface->route, link.ifindex, &change),
-		"set up the interface");
+	return 0;
 }
 
 /* What comes out of the tunnel comes from everywhere, which the strict check would not let by: the
@@ -240,7 +306,8 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 		error = make(interface, tunnel);
 	if (error < 0)
 		return error;
-	prepare_settings(interface);
+	if (!has_own_namespace(interface))
+		prepare_settings(interface);
 	error = fail(interface, interface->kind->configure(interface, tunnel, renew),
 		"configure the tunnel");
 	if (error == 0)
@@ -256,6 +323,10 @@ int interface_set(struct interface *interface, const struct tunnel *tunnel, bool
 		error = fail(interface,
 			addressing_set_route(interface->route, interface->ifindex, tunnel),
 			"set the route to the gateway");
+	if (error == 0 && has_own_namespace(interface))
+		error = fail(interface,
+			addressing_set_default_route(interface->route, interface->ifindex),
+			"set the default route");
 	if (error < 0)
 		return error;
 	interface->tunnel = *tunnel;
@@ -282,13 +353,10 @@ static void report_mtu(const struct interface *interface, uint32_t way, uint32_t
 
 void interface_set_mtu(struct interface *interface)
 {
-	uint32_t way = 0, mtu = interface->config->mtu;
+	uint32_t way = 0, mtu = mtu_for(interface, &interface->tunnel, &way);
 	struct link_change change = {0};
 
-	if (mtu == 0 && tunnel_mtu_find(interface->route, &interface->tunnel,
-				interface->config->tunnel, &way, &mtu) < 0)
-		return;
-	if (mtu == interface->mtu)
+	if (mtu == 0 || mtu == interface->mtu)
 		return;
 	report_mtu(interface, way, mtu);
 	interface->mtu = mtu;
@@ -346,6 +414,8 @@ void interface_close(struct interface *interface, bool keep)
 		if (error < 0 && error != -ENODEV)
 			fail(interface, error, "remove the interface");
 	}
+	if (interface->outside != interface->route)
+		netlink_close(interface->outside);
 	netlink_close(interface->route);
 	netlink_close(interface->generic);
 	free(interface);

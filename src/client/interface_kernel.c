@@ -22,7 +22,7 @@ static int make_wireguard(struct interface *interface, const struct tunnel *tunn
 	(void)tunnel;
 	netlink_request_init(&request);
 	link_put_new(&request, interface->config->interface, "wireguard");
-	return netlink_execute(interface->route, &request);
+	return netlink_execute(interface->outside, &request);
 }
 
 static bool fits_always(const struct link *link, const struct tunnel *tunnel)
@@ -107,7 +107,7 @@ static int make_ipip(struct interface *interface, const struct tunnel *tunnel)
 
 	netlink_request_init(&request);
 	link_put_new_ipip(&request, interface->config->interface, tunnel->local, tunnel->server);
-	return netlink_execute(interface->route, &request);
+	return netlink_execute(interface->outside, &request);
 }
 
 static bool fits_ipip(const struct link *link, const struct tunnel *tunnel)

@@ -21,7 +21,8 @@ struct interface {
 	const struct client_config *config;
 	const struct interface_kind *kind;
 	const struct key *private_key;
-	struct netlink *route, *generic;
+	struct netlink *route, *generic; /* where it is */
+	struct netlink *outside; /* where it is made, and its packets go: the same, or the host */
 	uint16_t wireguard; /* generic netlink's family */
 	char alias[LINK_ALIAS_SIZE];
 	unsigned int ifindex; /* 0: there is none yet */

@@ -58,6 +58,10 @@ struct command {
 	const struct command_option *options;
 	const char *operand; /* what --help calls the one argument that is no option; NULL: none */
 	const char *choices; /* all that it can be, as "one|other"; NULL: anything */
+	/* What it calls the words that come after that one, at least one: a command with its
+	 * arguments; NULL: there are none. */
+	const char *words;
+	size_t words_offset; /* of the char ** in the configuration that is set to them */
 	size_t configuration_size;
 	/* Does the work. The configuration was zeroed before the options were written to it.
 	 * Returns the exit status. */
@@ -76,6 +80,7 @@ extern const struct command command_clean;
 extern const struct command command_connect;
 extern const struct command command_device;
 extern const struct command command_fleet;
+extern const struct command command_exec;
 extern const struct command command_fleet_key;
 extern const struct command command_list;
 extern const struct command command_server;

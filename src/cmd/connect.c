@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "client/config.h"
 #include "client/request_message.h"
+#include "cmd/client_server.h"
 #include "client/tunnel_mtu.h"
 #include "cmd/command.h"
 #include "cmd/password.h"
@@ -59,19 +60,6 @@ static int add_exception(const struct option_use *use, void *field)
 	if (prefix_parse(use->text, &config->exceptions[config->n_exceptions]) < 0)
 		return option_error(use, "not a block such as 10.0.0.0/8, nor none");
 	config->n_exceptions++;
-	return 0;
-}
-
-static int add_pin(const struct option_use *use, void *field)
-{
-	struct client_config *config = field;
-
-	if (config->n_pins == MAX_PINS)
-		return option_error(use, "there are %d already, more are not possible", MAX_PINS);
-	if (pin_parse(use->text, &config->pins[config->n_pins]) < 0)
-		return option_error(use, "not sha256// and the 44 characters of a SHA-256 in "
-					 "base64, as the server prints it");
-	config->n_pins++;
 	return 0;
 }
 
@@ -136,7 +124,7 @@ static const struct command_option options[] = {
 		.is_repeatable = true,
 		.help = "its TLS public key, as the server prints it at start; several for hosts "
 			"that share an address",
-		.parse = add_pin,
+		.parse = client_add_pin,
 	},
 	{
 		.name = "cacert",
@@ -193,42 +181,6 @@ static const struct command_option options[] = {
 	{0},
 };
 
-static int usage_fault(const char *text, const char *fault)
-{
-	return usage_error(&command_connect, "%s: %s", text, fault);
-}
-
-/* An IPv4 address, or a name: RFC 1123, 2.1. */
-static int set_server(struct client_config *config, const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	struct ipv4 address;
-	size_t n = strlen(text);
-
-	config->server = text;
-	if (ipv4_parse(text, &address) == 0)
-		return address.value != 0 ? 0 : usage_fault(text, "not a server's address");
-	if (n == 0 || n >= REQUEST_SERVER_MAX || text[0] == '-' || text[0] == '.')
-		return usage_fault(text, "not an IPv4 address or a name");
-	for (size_t i = 0; i < n; i++)
-		if (!strchr(letters, text[i]) && !strchr("0123456789-._", text[i]))
-			return usage_fault(text, "not an IPv4 address or a name");
-	if (!strpbrk(text, letters))
-		return usage_fault(text, "not an IPv4 address");
-	return 0;
-}
-
-static int check_trust(const struct client_config *config)
-{
-	if (config->insecure && (config->n_pins > 0 || config->ca_file))
-		return usage_error(&command_connect,
-			"--insecure does not go together with --pin and --cacert");
-	if (config->ca_file && access(config->ca_file, R_OK) < 0)
-		return usage_error(
-			&command_connect, "--cacert %s: %s", config->ca_file, strerror(errno));
-	return 0;
-}
-
 static int exit_status(enum client_end end)
 {
 	static const int statuses[] = {
@@ -249,7 +201,8 @@ static int run_connect(void *configuration, const char *server)
 	const char *fault;
 	int status;
 
-	if (check_trust(config) < 0 || set_server(config, server) < 0)
+	if (client_check_trust(&command_connect, config) < 0 ||
+		client_set_server(&command_connect, config, server) < 0)
 		return STATUS_USAGE;
 	fault = password_from_environment(&password);
 	if (fault) {
@@ -257,6 +210,7 @@ static int run_connect(void *configuration, const char *server)
 		return STATUS_USAGE;
 	}
 	config->password = password;
+	config->lock = -1;
 	log_setup(config->log_level, config->log_format, "connect");
 	if (config->once && config->timeout_ms == 0)
 		config->timeout_ms = ONCE_TIME_MS;

@@ -180,7 +180,9 @@ static int check_operands(const struct command *command, int n, char **operands)
 		return n == 0 ? 0 : usage_error(command, "%s: unexpected argument", operands[0]);
 	if (n == 0)
 		return usage_error(command, "%s is missing", command->operand);
-	if (n > 1)
+	if (n == 1 && command->words)
+		return usage_error(command, "%s is missing", command->words);
+	if (n > 1 && !command->words)
 		return usage_error(command, "%s: there is one %s, %s", operands[1],
 			command->operand, operands[0]);
 	if (command->choices && !is_choice(command->choices, operands[0]))
@@ -204,6 +206,9 @@ int command_main(const struct command *command, int argc, char **argv)
 		return status;
 	if (check_operands(command, argc - optind, argv + optind) < 0)
 		return STATUS_USAGE;
+	if (command->words)
+		*(char ***)(void *)((char *)configuration + command->words_offset) =
+			argv + optind + 1;
 	return command->run(configuration, argv[optind]);
 }
 

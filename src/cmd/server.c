@@ -48,23 +48,6 @@ static int parse_on_exit(const struct option_use *use, void *field)
 	return error;
 }
 
-static int add_announced(const struct option_use *use, void *field)
-{
-	struct ipv4 address;
-	int error = ipv4_parse(use->text, &address);
-
-	if (error < 0)
-		return option_error(use, "not an IPv4 address");
-	error = resolvers_add(field, address);
-	if (error == -EINVAL)
-		return option_error(use, "clients cannot reach such an address");
-	if (error == -EEXIST)
-		return option_error(use, "given twice");
-	if (error < 0)
-		return option_error(use, "there are %d already, more are not asked", RESOLVERS_MAX);
-	return 0;
-}
-
 static int ignore(const struct option_use *use, void *field)
 {
 	(void)use;
@@ -242,7 +225,7 @@ static const struct command_option options[] = {
 		.argument = "ADDRESS",
 		.is_repeatable = true,
 		.help = "a name server that clients are to ask through the tunnel",
-		OPTION_FIELD(struct server_config, announced, struct resolvers, add_announced),
+		OPTION_RESOLVER(struct server_config, announced),
 	},
 	{
 		.group = "What clients reach",

@@ -130,3 +130,20 @@ int option_text(const struct option_use *use, void *field)
 	*(const char **)field = use->text;
 	return 0;
 }
+
+int option_resolver(const struct option_use *use, void *field)
+{
+	struct ipv4 address;
+	int error = ipv4_parse(use->text, &address);
+
+	if (error < 0)
+		return option_error(use, "not an IPv4 address");
+	error = resolvers_add(field, address);
+	if (error == -EINVAL)
+		return option_error(use, "no name server can be reached at such an address");
+	if (error == -EEXIST)
+		return option_error(use, "given twice");
+	if (error < 0)
+		return option_error(use, "there are %d already, more are not asked", RESOLVERS_MAX);
+	return 0;
+}

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/resolvers.h"
 #include "cmd/command.h"
 
 /* For a table: an option whose value is of this type, and the field of the configuration that it
@@ -23,6 +24,11 @@
 #define OPTION_TEXT(configuration, field)                                                          \
 	OPTION_FIELD(configuration, field, const char *, option_text)
 
+/* One more name server of a list. */
+#define OPTION_RESOLVER(configuration, field)                                                      \
+	OPTION_FIELD(configuration, field, struct resolvers, option_resolver)
+
+option_parser option_resolver;
 option_parser option_flag, option_choice, option_count, option_time, option_path, option_text;
 
 /* "5m", "90s", "500ms", "2h", "2" (seconds). At least 1 ms, at most a year. Returns 0 or -EINVAL.

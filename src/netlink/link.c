@@ -57,6 +57,8 @@ void link_put_set(
 		netlink_put_u32(request, IFLA_GROUP, change->group);
 	if (change->alias)
 		netlink_put(request, IFLA_IFALIAS, change->alias, strlen(change->alias));
+	if (change->namespace_of != 0)
+		netlink_put_u32(request, IFLA_NET_NS_PID, (uint32_t)change->namespace_of);
 	if (change->mtu != 0)
 		netlink_put_u32(request, IFLA_MTU, change->mtu);
 	if (change->gso_max_size != 0) {

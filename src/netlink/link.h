@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/ipv4.h"
 
@@ -51,6 +52,7 @@ struct link_change {
 	const char *alias; /* NULL: as it is */
 	uint32_t mtu; /* 0: as it is */
 	uint32_t gso_max_size; /* bytes of a super-packet, of IPv4 too; 0: as it is */
+	pid_t namespace_of; /* into the network namespace of this process; 0: stays */
 };
 int link_set(struct netlink *netlink, unsigned int ifindex, const struct link_change *change);
 

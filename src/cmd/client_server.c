@@ -1,0 +1,61 @@
+/* Checks which server a client is to connect to, and by what it is known, of the commands that are
+ * clients. Runs in the client, before it does anything. */
+#include "cmd/client_server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/config.h"
+#include "client/request_message.h"
+#include "cmd/usage.h"
+#include "cmd/values.h"
+
+int client_add_pin(const struct option_use *use, void *field)
+{
+	struct client_config *config = field;
+
+	if (config->n_pins == MAX_PINS)
+		return option_error(use, "there are %d already, more are not possible", MAX_PINS);
+	if (pin_parse(use->text, &config->pins[config->n_pins]) < 0)
+		return option_error(use, "not sha256// and the 44 characters of a SHA-256 in "
+					 "base64, as the server prints it");
+	config->n_pins++;
+	return 0;
+}
+
+static int usage_fault(const struct command *command, const char *text, const char *fault)
+{
+	return usage_error(command, "%s: %s", text, fault);
+}
+
+/* An IPv4 address, or a name: RFC 1123, 2.1. */
+int client_set_server(const struct command *command, struct client_config *config, const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct ipv4 address;
+	size_t n = strlen(text);
+
+	config->server = text;
+	if (ipv4_parse(text, &address) == 0)
+		return address.value != 0 ? 0
+					  : usage_fault(command, text, "not a server's address");
+	if (n == 0 || n >= REQUEST_SERVER_MAX || text[0] == '-' || text[0] == '.')
+		return usage_fault(command, text, "not an IPv4 address or a name");
+	for (size_t i = 0; i < n; i++)
+		if (!strchr(letters, text[i]) && !strchr("0123456789-._", text[i]))
+			return usage_fault(command, text, "not an IPv4 address or a name");
+	if (!strpbrk(text, letters))
+		return usage_fault(command, text, "not an IPv4 address");
+	return 0;
+}
+
+int client_check_trust(const struct command *command, const struct client_config *config)
+{
+	if (config->insecure && (config->n_pins > 0 || config->ca_file))
+		return usage_error(
+			command, "--insecure does not go together with --pin and --cacert");
+	if (config->ca_file && access(config->ca_file, R_OK) < 0)
+		return usage_error(command, "--cacert %s: %s", config->ca_file, strerror(errno));
+	return 0;
+}
