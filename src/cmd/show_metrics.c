@@ -126,6 +126,16 @@ static void print_store(const struct report_store *store, FILE *out)
 		out, "vprox_store_behind", "Changes that are not stored yet.", store->n_behind);
 	describe(out, "vprox_store_restarts_total", "counter", "How often the store was replaced.");
 	fprintf(out, "vprox_store_restarts_total %" PRIu32 "\n", store->process.n_restarts);
+	describe(out, "vprox_store_refused_total", "counter",
+		"Changes that the store's file did not take, of this process of it.");
+	fprintf(out, "vprox_store_refused_total %" PRIu64 "\n", store->n_refused);
+	describe(out, "vprox_store_clock_ahead_seconds", "gauge",
+		"How far the clock is ahead of the fleet's, if by more than a minute.");
+	fprintf(out, "vprox_store_clock_ahead_seconds %" PRIu64 "\n", store->clock_ahead_s);
+	if (store->n_addresses > 0)
+		print_number(out, "vprox_store_second_key_addresses",
+			"Addresses with records that only the second fleet key opens.",
+			store->n_need_second_key);
 }
 
 static void print_firewall(const struct report_header *header, FILE *out)

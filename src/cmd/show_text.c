@@ -42,6 +42,22 @@ static void print_store(const struct report_store *store, const struct text_styl
 	if (store->n_behind > 0)
 		fprintf(out, "    %" PRIu32 "%s changes are not stored yet%s\n", store->n_behind,
 			text_colour(style, TEXT_RED), text_colour(style, TEXT_PLAIN));
+	if (store->n_refused > 0)
+		fprintf(out, "    %s%" PRIu64 " changes were not taken: see the log%s\n",
+			text_colour(style, TEXT_RED), store->n_refused,
+			text_colour(style, TEXT_PLAIN));
+	if (store->clock_ahead_s > 0)
+		fprintf(out, "    %sclock: %s ahead of the fleet's%s\n",
+			text_colour(style, TEXT_RED), unit_span(store->clock_ahead_s * 1000).s,
+			text_colour(style, TEXT_PLAIN));
+	if (store->n_need_second_key > 0)
+		fprintf(out,
+			"    second fleet key: needed by %" PRIu32 " of %" PRIu32
+			" addresses, such as %s\n",
+			store->n_need_second_key, store->n_addresses,
+			ipv4_text(store->needs_second_key).s);
+	else if (store->n_addresses > 0)
+		fprintf(out, "    second fleet key: not needed\n");
 }
 
 static void print_firewall(

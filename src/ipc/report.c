@@ -9,7 +9,8 @@ _Static_assert(sizeof(struct report_header) ==
 		       12 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
-_Static_assert(sizeof(struct report_store) == 2 * 4 + sizeof(struct report_process), "no padding");
+_Static_assert(
+	sizeof(struct report_store) == 6 * 4 + 2 * 8 + sizeof(struct report_process), "no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
 _Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 4 * 8,
 	"no padding");

@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 5,
+	REPORT_VERSION = 6,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
@@ -68,6 +68,13 @@ struct report_store {
 	uint32_t is_there; /* 0: there is none, and the rest is zero */
 	uint32_t n_behind; /* changes that are not on the disk yet */
 	struct report_process process;
+	uint64_t n_refused; /* changes that its file does not take, since the process was started */
+	/* Of a fleet, while it has two keys: how many addresses it has, how many of these have
+	 * records that only the second one opens, and one of them. */
+	uint32_t n_addresses, n_need_second_key;
+	struct ipv4 needs_second_key;
+	uint32_t reserved; /* zero */
+	uint64_t clock_ahead_s; /* of the fleet's; 0: not by what matters */
 };
 
 struct report_header {

@@ -87,6 +87,9 @@ static bool is_sound(const struct storing_message *message)
 	case STORING_DURABLE:
 	case STORING_LOST:
 		return true;
+	case STORING_STATE:
+		return message->state.n_need_second_key <= message->state.n_addresses &&
+		       message->state.reserved == 0;
 	case STORING_OPERATION_END:
 		break;
 	}

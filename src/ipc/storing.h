@@ -105,6 +105,8 @@ enum storing_operation {
 	 * the one of peer.bind, or it has others itself (peer.bind is its own): it is not stored.
 	 */
 	STORING_COLLIDES,
+	/* Store to broker, at its start and when any of it has changed: state. */
+	STORING_STATE,
 	STORING_OPERATION_END,
 };
 
@@ -141,6 +143,17 @@ struct stored_peer {
 	char name[STORED_NAME_SIZE]; /* whom it has named itself as; "": nobody */
 };
 
+/* What an operator is to see of a store's process. */
+struct stored_state {
+	uint64_t n_refused; /* orders that its file does not take, and that were left out */
+	/* Of a fleet, while the file of its key has two: how many addresses it has, and how many of
+	 * these have records that only the second key opens. Else 0. */
+	uint32_t n_addresses, n_need_second_key;
+	struct ipv4 needs_second_key; /* one of them */
+	uint32_t reserved; /* zero */
+	uint64_t clock_ahead_s; /* this host's, of the fleet's; 0: not by what matters */
+};
+
 struct storing_message {
 	uint32_t version; /* STORING_VERSION */
 	uint32_t operation; /* enum storing_operation */
@@ -149,6 +162,7 @@ struct storing_message {
 	/* What the operation is not about is zero. */
 	struct stored_endpoint endpoint;
 	struct stored_peer peer;
+	struct stored_state state;
 };
 
 /* Check what was received: the size and every field's range; what comes from the broker, and what

@@ -77,12 +77,20 @@ static struct report_process describe_process(const struct child *child)
 
 static void describe_store(const struct store_link *store, struct report_store *reported)
 {
+	const struct stored_state *state;
+
 	if (!store)
 		return;
+	state = store_link_state(store);
 	*reported = (struct report_store){
 		.is_there = 1,
 		.n_behind = (uint32_t)store_link_behind(store),
 		.process = describe_process(store_link_process(store)),
+		.n_refused = state->n_refused,
+		.n_addresses = state->n_addresses,
+		.n_need_second_key = state->n_need_second_key,
+		.needs_second_key = state->needs_second_key,
+		.clock_ahead_s = state->clock_ahead_s,
 	};
 }
 

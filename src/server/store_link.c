@@ -53,6 +53,7 @@ struct store_link {
 	struct hash_table unsent; /* by subject */
 	size_t n;
 	uint64_t last_sequence;
+	struct stored_state state;
 
 	store_record_fn *record; /* while loading */
 	void *record_context;
@@ -318,6 +319,9 @@ static void handle(
 		link->config.on_collides(
 			link->config.context, &message->endpoint, message->peer.bind);
 		break;
+	case STORING_STATE:
+		link->state = message->state;
+		break;
 	default:
 		break;
 	}
@@ -471,6 +475,11 @@ int store_link_new(
 const struct child *store_link_process(const struct store_link *link)
 {
 	return child_group_get(link->group, 0);
+}
+
+const struct stored_state *store_link_state(const struct store_link *link)
+{
+	return &link->state;
 }
 
 /* What does not fit into the socket goes as it reads. */

@@ -10,6 +10,7 @@
 #include "store/database.h"
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
+#include "store/fleet_health.h"
 #include "store/fleet_merge.h"
 #include "store/fleet_watch.h"
 #include "store/outbox.h"
@@ -19,6 +20,7 @@ enum {
 	READ_MS = 30000, /* for all there is, from one that answers */
 	CLAIM_MS = 2000, /* likewise, when an address has just come; the broker waits longer */
 	RETRY_MS = 1000,
+	KEYS_MS = 2000, /* while there are two, between two looks at which are needed */
 	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
 	/* With the comparison, and the endpoint's own record, they are one transaction. */
 	MOST_PEERS = KV_MOST_OPERATIONS - 8,
@@ -467,26 +469,41 @@ static int send_peers(
 	return result > 0 ? outbox_sent(fleet->outbox, entries, n) : result;
 }
 
-static int send_endpoint(struct fleet *fleet, struct served *served)
+/* The endpoint and its number, sealed by us. */
+static int put_endpoint(
+	struct fleet *fleet, const struct served *served, struct kv_transaction *transaction)
 {
 	struct stored_endpoint endpoint = served->endpoint;
-	struct kv_transaction transaction;
-	struct record record;
-	int result;
+	struct record record, number;
+	int error;
 
 	endpoint.epoch = served->holder.epoch;
-	result = record_of_endpoint(&fleet->maker, &endpoint, &record);
-	if (result < 0)
-		return result;
+	error = record_of_endpoint(&fleet->maker, &endpoint, &record);
+	if (error == 0)
+		error = record_of_number(&fleet->maker, &endpoint, &number);
+	explicit_bzero(&endpoint, sizeof endpoint);
+	if (error < 0)
+		return error;
+	put(transaction, &record);
+	put(transaction, &number);
+	return 0;
+}
+
+static int send_endpoint(struct fleet *fleet, struct served *served)
+{
+	struct kv_transaction transaction;
+	int result;
+
 	begin_as_holder(served, &transaction);
-	put(&transaction, &record);
+	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
 	result = commit_as_holder(fleet, served, &transaction);
 	if (result > 0)
 		served->is_changed = false;
 	return result < 0 ? result : 0;
 }
 
-/* All peers are sealed under our epoch: what is older is no longer valid. */
+/* All that there is of it is sealed under our epoch, and our key: peers that are older are no
+ * longer valid. */
 static int raise_floor(struct fleet *fleet, struct served *served)
 {
 	struct kv_transaction transaction;
@@ -503,9 +520,11 @@ static int raise_floor(struct fleet *fleet, struct served *served)
 		return result;
 	begin_as_holder(served, &transaction);
 	put(&transaction, &record);
+	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
 	result = commit_as_holder(fleet, served, &transaction);
 	if (result <= 0)
 		return result;
+	served->is_changed = false;
 	served->holder = holder;
 	served->record = record;
 	log_debug("endpoint %s: all records in etcd are of epoch %llu", ipv4_text(served->bind).s,
@@ -523,8 +542,6 @@ static int send_active(struct fleet *fleet, struct served *served, bool *more)
 	struct ipv4 first;
 	int result;
 
-	if (now < served->active_due_ms)
-		return 0;
 	result = outbox_take_active(fleet->outbox, served->bind, &first, active_s);
 	if (result == 0)
 		served->active_due_ms = now + ACTIVE_MS;
@@ -538,13 +555,32 @@ static int send_active(struct fleet *fleet, struct served *served, bool *more)
 	begin_as_holder(served, &transaction);
 	put(&transaction, &record);
 	result = commit_as_holder(fleet, served, &transaction);
-	return result > 0 ? outbox_sent_active(fleet->outbox, served->bind, first) : result;
+	result = result > 0 ? outbox_sent_active(fleet->outbox, served->bind, first) : result;
+	return result < 0 ? result : 1;
+}
+
+static bool is_raised(const struct served *served)
+{
+	return served->holder.floor == served->holder.epoch;
+}
+
+/* What is not urgent, a step at a time. */
+static int send_rest(struct fleet *fleet, struct served *served, bool *more)
+{
+	int result = 0;
+
+	if (served->is_changed)
+		return send_endpoint(fleet, served);
+	/* All is sealed anew before the floor is raised. */
+	if (!is_raised(served) || clock_now_ms(&system_clock) >= served->active_due_ms)
+		result = send_active(fleet, served, more);
+	return result == 0 && !is_raised(served) ? raise_floor(fleet, served) : result;
 }
 
 static int send_of(struct fleet *fleet, struct served *served, bool *is_stored, bool *more)
 {
 	struct outbox_entry entries[MOST_PEERS];
-	int n = outbox_take(fleet->outbox, served->bind, entries, MOST_PEERS);
+	int n = outbox_take(fleet->outbox, served->bind, entries, MOST_PEERS), result;
 
 	if (n < 0)
 		return n;
@@ -554,15 +590,35 @@ static int send_of(struct fleet *fleet, struct served *served, bool *is_stored, 
 			*is_stored = false;
 	}
 	/* What comes after the peers is not to wait until something changes. */
-	if (n > 0 && (served->is_changed || served->holder.floor < served->holder.epoch))
+	if (n > 0 && (served->is_changed || !is_raised(served)))
 		*more = true;
 	if (n > 0)
 		return send_peers(fleet, served, entries, (size_t)n);
-	if (served->is_changed)
-		return send_endpoint(fleet, served);
-	if (served->holder.floor < served->holder.epoch)
-		return raise_floor(fleet, served);
-	return send_active(fleet, served, more);
+	/* Likewise what comes after the endpoint. */
+	if (served->is_changed && !is_raised(served))
+		*more = true;
+	result = send_rest(fleet, served, more);
+	return result < 0 ? result : 0;
+}
+
+/* Others seal their addresses anew at their own time. */
+static int look_at_keys(struct fleet *fleet)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+	int error;
+
+	if (!sealer_has_second_key(fleet->maker.sealer) || now < fleet->look_due_ms)
+		return 0;
+	fleet->look_due_ms = now + KEYS_MS;
+	error = fleet_read_view(fleet);
+	if (error == 0)
+		fleet_health_judge(fleet);
+	return error;
+}
+
+const struct stored_state *fleet_health(const struct fleet *fleet)
+{
+	return &fleet->state;
 }
 
 int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
@@ -581,6 +637,8 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 			error = send_of(fleet, &fleet->served[i], is_stored, more);
 	if (error == 0)
 		error = fleet_watch(fleet);
+	if (error == 0)
+		error = look_at_keys(fleet);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
 	if (error != -EPIPE)

@@ -46,3 +46,6 @@ void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n
  * *is_stored: all that has changed by now is in etcd; *more: there is something left to be sent.
  */
 int fleet_send(struct fleet *fleet, bool *is_stored, bool *more);
+
+/* What is to be shown of it. */
+const struct stored_state *fleet_health(const struct fleet *fleet);

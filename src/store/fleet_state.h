@@ -53,6 +53,9 @@ struct fleet {
 	uint64_t retry_ms; /* when etcd is asked again */
 	uint64_t watch_due_ms; /* when it is asked whether what is ours still is */
 	size_t n_ignored; /* records of addresses, said */
+	struct stored_state state; /* and what of it was said */
+	uint64_t look_due_ms; /* at which key the fleet's addresses are sealed under */
+	bool knows_keys; /* that was seen, and said */
 };
 
 /* NULL: it is none of this host's. */

@@ -47,6 +47,17 @@ static void ignore(struct fleet_view *view, const struct kv *kv, int why)
 	view->why = why;
 }
 
+/* Who raises the floor of an address has sealed all of it, under the key of this very record. */
+static void count_key(
+	struct fleet_view *view, const struct record_maker *maker, const struct seen_address *seen)
+{
+	if (sealer_is_first_key(maker->sealer, seen->value, seen->size) &&
+		seen->holder.floor == seen->holder.epoch)
+		return;
+	view->needs_second_key = seen->bind;
+	view->n_need_second_key++;
+}
+
 static int keep_holder(void *context, const struct kv *kv)
 {
 	struct view_reading *reading = context;
@@ -71,6 +82,7 @@ static int keep_holder(void *context, const struct kv *kv)
 	}
 	seen->size = kv->size;
 	memcpy(seen->value, kv->value, kv->size);
+	count_key(reading->view, reading->maker, seen);
 	return 0;
 }
 

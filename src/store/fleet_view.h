@@ -28,6 +28,9 @@ struct fleet_view {
 	size_t n_ignored;
 	struct record_name ignored;
 	int why; /* -ENOKEY or -EBADMSG */
+	/* addresses whose holder has not sealed all records under the first key, and one of them */
+	size_t n_need_second_key;
+	struct ipv4 needs_second_key;
 };
 
 /* Reads it anew. Returns 0 or as etcd_ask(). */

@@ -57,6 +57,7 @@ enum outbox_statement {
 	READ_ACTIVE,
 	SENT_ACTIVE,
 	SET_ACTIVE,
+	ADD_ACTIVE,
 	EMPTY_PEERS,
 	EMPTY_FREED,
 	FIND_ENDPOINT,
@@ -94,6 +95,8 @@ static const char *const texts[N_STATEMENTS] = {
 			 " WHERE endpoint = ?1 AND begin = rtrim(?2, '0123456789')"),
 	[SET_ACTIVE] = ("UPDATE peer SET active = ?3"
 			" WHERE endpoint = ?1 AND inner_address = ?2 AND active < ?3"),
+	[ADD_ACTIVE] = ("INSERT OR IGNORE INTO unsent_active"
+			" VALUES (?1, rtrim(?2, '0123456789'))"),
 	[EMPTY_PEERS] = "DELETE FROM peer WHERE endpoint = ?1",
 	[EMPTY_FREED] = "DELETE FROM freed WHERE endpoint = ?1",
 	[FIND_ENDPOINT] = ("SELECT address, number, block, port, private_key, epoch,"
@@ -331,7 +334,7 @@ int outbox_sent_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 firs
 int outbox_set_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 first,
 	const uint32_t active_s[OUTBOX_GROUP])
 {
-	int error = 0;
+	int error = run_for_both(outbox, ADD_ACTIVE, bind, first);
 
 	for (uint32_t i = 0; i < OUTBOX_GROUP && error >= 0; i++) {
 		if (active_s[i] == 0)

@@ -34,7 +34,7 @@ void outbox_close(struct outbox *outbox);
 int outbox_take(struct outbox *outbox, struct ipv4 bind, struct outbox_entry *entries, size_t max);
 /* These have been sent. Returns 0 or -EIO. */
 int outbox_sent(struct outbox *outbox, const struct outbox_entry *entries, size_t n);
-/* Everything of an endpoint is to be sealed anew, without haste. */
+/* All its peers and freed addresses are to be sealed anew, without haste. */
 int outbox_add_all(struct outbox *outbox, struct ipv4 bind);
 /* What is unsent of it has come from etcd: there is no haste. */
 int outbox_calm(struct outbox *outbox, struct ipv4 bind);
@@ -50,7 +50,7 @@ bool outbox_is_freed(struct outbox *outbox, struct ipv4 bind, struct ipv4 inner)
 int outbox_take_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 *first,
 	uint32_t active_s[OUTBOX_GROUP]);
 int outbox_sent_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 first);
-/* What another host wrote of it. */
+/* What another host wrote of it. It is to be sealed anew. */
 int outbox_set_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 first,
 	const uint32_t active_s[OUTBOX_GROUP]);
 

@@ -2,7 +2,6 @@
 #include "store/seal.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +140,16 @@ int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const v
 			sealer->cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_SIZE, text + n) == 1)
 		return 0;
 	return -EIO;
+}
+
+bool sealer_has_second_key(const struct sealer *sealer)
+{
+	return sealer->keys.n > 1;
+}
+
+bool sealer_is_first_key(const struct sealer *sealer, const uint8_t *sealed, size_t size)
+{
+	return size >= SEAL_OVERHEAD && get(sealed + AT_KEY_ID, 4) == sealer->own.key_id;
 }
 
 /* Of the header; it stays in sealer->last. */

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,11 @@ void sealer_free(struct sealer *sealer);
  */
 int sealer_seal(struct sealer *sealer, const char *name, uint64_t epoch, const void *plain,
 	size_t n, uint8_t *sealed);
+
+/* Whether there is a second key, which only opens. */
+bool sealer_has_second_key(const struct sealer *sealer);
+/* Whether a record says that it was sealed under the first. */
+bool sealer_is_first_key(const struct sealer *sealer, const uint8_t *sealed, size_t size);
 
 /*
  * Opens n + SEAL_OVERHEAD bytes into n. Returns 0, -ENOKEY if it was sealed under another key than

@@ -50,6 +50,7 @@ struct store {
 	struct fleet *fleet; /* NULL: what is in the file is stored */
 	uint64_t written, told; /* the last orders that are in the file, and that the broker knows
 				   to be stored */
+	struct stored_state state; /* what the broker knows of it */
 	int timeout_ms; /* when there is something to be done besides orders; -1: never */
 };
 
@@ -319,6 +320,19 @@ static int send_to_fleet(struct store *store)
 	return tell_event(STORING_DURABLE, store->told);
 }
 
+static int tell_state(struct store *store, bool always)
+{
+	struct storing_message message = {.version = STORING_VERSION, .operation = STORING_STATE};
+
+	if (store->fleet)
+		message.state = *fleet_health(store->fleet);
+	message.state.n_refused = store->n_refused;
+	if (!always && memcmp(&message.state, &store->state, sizeof store->state) == 0)
+		return 0;
+	store->state = message.state;
+	return tell(&message);
+}
+
 /* A file that was read-only stays so for who has it open. */
 static int write_again(struct store *store)
 {
@@ -371,7 +385,7 @@ static void gather(const struct store *store)
 /* Until the broker hangs up. Returns 0 or -errno. */
 static int serve(struct store *store)
 {
-	int error = 0, end = 0;
+	int error = tell_state(store, true), end = 0;
 	uint64_t start_us;
 
 	while (error == 0 && end == 0) {
@@ -389,6 +403,8 @@ static int serve(struct store *store)
 		if (error == 0 && end == 0 && store->fleet)
 			error = send_to_fleet(store);
 		store->took_us = now_us() - start_us;
+		if (error == 0 && end == 0)
+			error = tell_state(store, false);
 	}
 	if (store->n_orders > 0)
 		log_error("%zu changes are lost: they could not be written to %s/%s",

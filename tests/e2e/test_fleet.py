@@ -3,7 +3,6 @@ or makes records; and an etcd that fails keeps nobody from a tunnel."""
 
 import base64
 import contextlib
-import itertools
 import re
 import signal
 import sqlite3
@@ -12,13 +11,13 @@ import time
 import pytest
 
 from lab.etcd import Authority, Etcd, SlowWay, make_fleet_key
+from lab.fleet import PER_IP, Fleet, move_address
 from lab.tunnels import random_key
 from lib import wait
 
 BACK = 30
 CANNOT_WRITE = "cannot write to etcd"
 CANNOT_ASK = "etcd cannot be asked"
-PER_IP = "--wg-block-per-ip=/20"
 
 
 @pytest.fixture(scope="module", name="node")
@@ -48,44 +47,9 @@ def fixture_slow_way(node):
         way.close()
 
 
-numbers = itertools.count()
-
-
 @pytest.fixture(name="fleet")
 def fixture_fleet(etcd, options, tmp_path):
     return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
-
-
-class Fleet:
-    """A name in an etcd, and a key."""
-
-    def __init__(self, etcd, key, name=None):
-        self.etcd, self.key = etcd, key
-        self.name = name or f"fleet-{next(numbers)}"
-
-    def arguments(self, more="", store=None):
-        return f"--store={store or self.etcd.store(self.name)} --fleet-key={self.key} {PER_IP} {more}"
-
-    def start(self, host, more="", store=None, **kwargs):
-        return host.start(self.arguments(more, store), **kwargs)
-
-    def records(self, kind):
-        return self.etcd.records(f"/vprox/{self.name}/{kind}/")
-
-    def wait_for_peers(self, n):
-        def are_there():
-            # While it has no leader it refuses.
-            with contextlib.suppress(OSError):
-                return len(self.records("peer")) == n
-        wait.until(are_there, BACK, f"{n} peers in etcd")
-
-
-def move_address(host, other):
-    """The address of a host, whose server is gone, is the other's from now on."""
-    world = host.world
-    host.ns.run(f"ip addr del {host.address}/32 dev wan0")
-    other.ns.run(f"ip addr add {host.address}/32 dev wan0")
-    world.internet.ip(f"route replace {host.address}/32 dev {other.node.name}")
 
 
 def ask_for(host, client, keys, address=None):
@@ -395,6 +359,7 @@ def fixture_tls(tmp_path, node):
 
 def with_password(folder, password):
     (folder / "password").write_text(password + "\n")
+    (folder / "password").chmod(0o600)
     return f"--etcd-ca={folder}/ca.pem --etcd-user=vprox --etcd-password-file={folder}/password"
 
 
@@ -434,7 +399,7 @@ def test_an_etcd_whose_certificate_has_expired_learns_nothing(own_fleet, host, c
     server = fleet.start(host, with_password(tls, "secret"), expected=[CANNOT_ASK, "could not be stored"])
     assert server.logged("etcd cannot be asked, .*certificate")
     assert ask_for(host, client, [random_key()])
-    assert not fleet.records("")
+    assert not fleet.everything()
     server.kill()
 
 

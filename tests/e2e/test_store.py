@@ -2,6 +2,7 @@
 after any death; and a store that fails keeps nobody from a tunnel."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -317,6 +318,9 @@ def test_what_the_file_does_not_take_is_named_and_holds_nothing_up(host, client)
     assert server.logged(f"does not take what endpoint {host.address} has promised about 10.100.0.3: "
                          "no more of these; it is left out, 1 so far")
     assert sorted(promised(host)) == ["10.100.0.2", "10.100.0.4"]
+    assert json.loads(host.run("show --json")[1])["store"]["refused"] == 1
+    assert "1 changes were not taken" in host.run("show")[1]
+    assert "vprox_store_refused_total 1\n" in host.run("show --metrics")[1]
 
 
 def test_an_address_that_is_served_no_more_keeps_its_promises_for_a_month(host, client):

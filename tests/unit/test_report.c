@@ -66,7 +66,12 @@ static struct answer answer(void)
 			.n_signers = 1,
 			.store = {.is_there = 1,
 				.n_behind = 2,
-				.process = {.pid = 4714, .is_ready = 1}},
+				.process = {.pid = 4714, .is_ready = 1},
+				.n_refused = 5,
+				.n_addresses = 7,
+				.n_need_second_key = 3,
+				.needs_second_key = {0xcb007109},
+				.clock_ahead_s = 90},
 			.n_endpoints = N_ENDPOINTS,
 			.n_peers = N_PEERS,
 			.pid = 4711,
@@ -306,7 +311,7 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	const char *address, *interface, *block, *gateway, *key, *release, *plane, *pin;
 	const char *store;
 	json_t *process;
-	int behind;
+	int behind, not_taken, ahead, needed, addresses;
 	int pid, capacity, taken, port, index, stays, lost, stopping;
 	int tracked, max_tracked, full, refused[REPORT_N_REFUSALS];
 	json_int_t uptime, received, sent, age, late;
@@ -316,7 +321,8 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(
 		json_unpack_ex(all, &error, JSON_STRICT,
 			"{s:s, s:i, s:I, s:s, s:s, s:b, s:[{s:i, s:i, s:b, s:i, s:i}, {s:i, "
-			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:{s:s, s:i, s:o}, "
+			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:{s:s, s:i, s:o, "
+			"s:i, s:i, s:{s:i, s:i}}, "
 			"s:[o, *], s:{s:i, "
 			"s:i, s:b}, "
 			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
@@ -327,14 +333,19 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			&(int){0}, "uptime_ms", &(int){0}, "signers", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
 			&(int){0}, "store", "kind", &store, "behind", &behind, "process", &process,
-			"endpoints", &endpoint_0, "tracking", "connections", &tracked, "max",
-			&max_tracked, "full", &full, "refused_packets", "destination", &refused[0],
-			"host", &refused[1], "protocol", &refused[2], "error", &refused[3], "rate",
-			&refused[4], "flows", &refused[5], "full", &refused[6], "ipv6",
-			&refused[7]),
+			"refused", &not_taken, "clock_ahead_s", &ahead, "second_key", "needed_by",
+			&needed, "addresses", &addresses, "endpoints", &endpoint_0, "tracking",
+			"connections", &tracked, "max", &max_tracked, "full", &full,
+			"refused_packets", "destination", &refused[0], "host", &refused[1],
+			"protocol", &refused[2], "error", &refused[3], "rate", &refused[4], "flows",
+			&refused[5], "full", &refused[6], "ipv6", &refused[7]),
 		0);
 	assert_string_equal(store, "local");
 	assert_int_equal(behind, 2);
+	assert_int_equal(not_taken, 5);
+	assert_int_equal(ahead, 90);
+	assert_int_equal(needed, 3);
+	assert_int_equal(addresses, 7);
 	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 4714);
 	assert_int_equal(tracked, 1733);
 	assert_int_equal(max_tracked, 262144);

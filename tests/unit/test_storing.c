@@ -29,7 +29,9 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 	assert_int_equal(sizeof(struct stored_endpoint), 6 * 4 + KEY_SIZE + 2 * 8);
 	assert_int_equal(sizeof(struct stored_peer), 6 * 4 + KEY_SIZE + 2 * 8 + STORED_NAME_SIZE);
 	assert_int_equal(sizeof(struct storing_message),
-		2 * 4 + 8 + sizeof(struct stored_endpoint) + sizeof(struct stored_peer));
+		2 * 4 + 8 + sizeof(struct stored_endpoint) + sizeof(struct stored_peer) +
+			sizeof(struct stored_state));
+	assert_int_equal(sizeof(struct stored_state), 2 * 8 + 4 * 4);
 }
 
 static int decode(const struct storing_message *message)
@@ -55,7 +57,7 @@ static void a_peer_has_what_its_kind_has(void **state)
 
 static void what_is_out_of_range_is_refused(void **state)
 {
-	struct storing_message message = peer_message(STORING_PUT_PEER, STORED_IPIP);
+	struct storing_message message = peer_message(STORING_PUT_PEER, STORED_IPIP), decoded;
 
 	(void)state;
 	message.peer.kind = STORED_KIND_END;
@@ -73,6 +75,12 @@ static void what_is_out_of_range_is_refused(void **state)
 		.operation = STORING_PUT_ENDPOINT,
 		.endpoint = {.bind = bind_address, .length = 33}};
 	assert_int_equal(decode(&message), -EPROTO);
+	message = (struct storing_message){.version = STORING_VERSION,
+		.operation = STORING_STATE,
+		.state = {.n_addresses = 2, .n_need_second_key = 2}};
+	assert_int_equal(storing_decode_report(&message, sizeof message, &decoded), 0);
+	message.state.n_need_second_key = 3;
+	assert_int_equal(storing_decode_report(&message, sizeof message, &decoded), -EPROTO);
 }
 
 static void neither_end_takes_what_only_the_other_may_say(void **state)

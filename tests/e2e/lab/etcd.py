@@ -251,3 +251,4 @@ class Authority:
 
     def write(self, name, data):
         (self.folder / name).write_bytes(data)
+        (self.folder / name).chmod(0o600)

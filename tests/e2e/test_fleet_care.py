@@ -1,0 +1,110 @@
+"""What operators do to a fleet that runs, and what it says of itself: its key is changed, clocks are wrong."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from lab.etcd import Etcd, make_fleet_key
+from lab.fleet import Fleet, move_address
+from lab.tunnels import random_key
+from lib import wait
+
+BACK = 30
+KEY_ID = slice(4, 8)  # of a record
+IGNORED = "are ignored|another key|cannot be asked|cannot write"
+
+
+@pytest.fixture(scope="module", name="etcd")
+def fixture_etcd(world):
+    node = world.add_client()
+    etcd = Etcd(node).start()
+    yield etcd
+    etcd.close()
+    world.remove(node)
+
+
+@pytest.fixture(name="fleet")
+def fixture_fleet(etcd, options, tmp_path):
+    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
+
+
+def shown(host):
+    return json.loads(host.run("show --json")[1])["store"]
+
+
+class HostOfFleet:
+    """A host with a copy of the key's file, and one client."""
+
+    def __init__(self, fleet, host, client, folder):
+        self.fleet, self.host, self.client = fleet, host, client
+        self.copy = folder / f"key-of-{host.node.name}"
+        self.key = random_key()
+        self.bring_key()
+        self.inner = None
+
+    def bring_key(self):
+        shutil.copy(self.fleet.key, self.copy)
+
+    def start(self, ips=None):
+        """Also again: with what is there, and nothing of it is unreadable."""
+        if self.host.servers and self.host.servers[-1].process.poll() is None:
+            self.host.servers[-1].stop()
+        server = self.host.start(f"{self.fleet.arguments()} --on-exit=keep --fleet-key={self.copy}", ips=ips)
+        inner = self.host.api(self.client).connect(self.key).inner
+        assert self.inner in (None, inner)
+        self.inner = inner
+        assert not server.logged(IGNORED, 0)
+        return server
+
+
+def key_ids(fleet):
+    return {value[KEY_ID] for value in fleet.everything().values()}
+
+
+def test_the_key_of_a_fleet_that_runs_is_changed(host, other_host, client, fleet, options, tmp_path):
+    """At no step is a record unreadable or does a host refuse, and what is shown says when the old key can go."""
+    hosts = [HostOfFleet(fleet, each, client, tmp_path) for each in (host, other_host)]
+    hosts[0].start(ips=[host.address, host.second])
+    hosts[1].start()
+    wait.until(lambda: len(fleet.records("peer")) == 2, BACK)
+    old, = key_ids(fleet)
+    # An address that is not served any more has records too.
+    hosts[0].start()
+
+    def change(step):
+        subprocess.run([options.vprox, "fleet-key", step, fleet.key], check=True)
+        for each in hosts:
+            each.bring_key()
+            server = each.start()
+        return server
+    server = change("--add")
+    assert server.logged("the fleet's key: no record needs the second key of its file", BACK)
+    assert key_ids(fleet) == {old}
+    server = change("--swap")
+    assert server.logged(f"the fleet's key: of 3 addresses . have records under the second key of its file", BACK)
+    wait.until(lambda: all(shown(each.host)["second_key"] == {"needed_by": 1, "addresses": 3} for each in hosts), BACK)
+    assert f"second fleet key: needed by 1 of 3 addresses, such as {host.second}" in host.run("show")[1]
+    assert "vprox_store_second_key_addresses 1\n" in host.run("show --metrics")[1]
+    assert old in key_ids(fleet)
+    server = hosts[0].start(ips=[host.address, host.second])
+    assert server.logged("the fleet's key: no record needs the second key of its file", BACK)
+    wait.until(lambda: all(shown(each.host)["second_key"]["needed_by"] == 0 for each in hosts), BACK)
+    assert "second fleet key: not needed" in other_host.run("show")[1]
+    # So it is: of no kind, of no address.
+    assert len(key_ids(fleet)) == 1 and old not in key_ids(fleet)
+    change("--drop")
+    assert shown(host)["second_key"] is None
+    # And what is under the new one moves.
+    host.servers[-1].kill()
+    move_address(host, other_host)
+    other_host.servers[-1].stop()
+    other_host.start(f"{fleet.arguments()} --fleet-key={hosts[1].copy}", ips=[host.address])
+    assert other_host.api(client, host.address).connect(hosts[0].key).inner == hosts[0].inner
+
+
+def test_a_key_or_password_that_others_can_read_is_told(host, fleet):
+    fleet.key.chmod(0o640)
+    server = fleet.start(host)
+    assert server.logged(f"warning .*{fleet.key} is exposed: it should be root's, with mode 0600", 0)
