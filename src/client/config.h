@@ -33,6 +33,7 @@ struct command_netns;
 struct client_config {
 	const char *server; /* a name, or an address */
 	const char *interface;
+	const char *password_file; /* a path; NULL: none */
 	const char *password;
 	enum tunnel_kind tunnel;
 	enum plane_choice plane;

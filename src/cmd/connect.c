@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "client/client.h"
 #include "client/config.h"
 #include "client/request_message.h"
@@ -148,6 +149,13 @@ static const struct command_option options[] = {
 	},
 	{
 		.group = "Others",
+		.name = "password-file",
+		.argument = "FILE",
+		.otherwise = "that of VPROX_PASSWORD",
+		.help = "a file with the server's password on its first line",
+		OPTION_PATH(struct client_config, password_file),
+	},
+	{
 		.name = "once",
 		.help = "exit when the tunnel is up, and leave it there",
 		OPTION_FLAG(struct client_config, once),
@@ -197,25 +205,26 @@ static int exit_status(enum client_end end)
 static int run_connect(void *configuration, const char *server)
 {
 	struct client_config *config = configuration;
-	char *password = NULL;
-	const char *fault;
+	auto_free char *credential = passwords_find_credential();
+	struct passwords passwords;
 	int status;
 
 	if (client_check_trust(&command_connect, config) < 0 ||
 		client_set_server(&command_connect, config, server) < 0)
 		return STATUS_USAGE;
-	fault = password_from_environment(&password);
-	if (fault) {
-		usage_error(&command_connect, "VPROX_PASSWORD %s", fault);
+	if (!config->password_file)
+		config->password_file = credential;
+	if (passwords_load(&command_connect, config->password_file, &passwords) < 0)
 		return STATUS_USAGE;
-	}
-	config->password = password;
+	config->password = passwords.current;
 	config->lock = -1;
 	log_setup(config->log_level, config->log_format, "connect");
+	if (config->password_file)
+		passwords_check(&passwords, config->password_file);
 	if (config->once && config->timeout_ms == 0)
 		config->timeout_ms = ONCE_TIME_MS;
 	status = exit_status(client_run(config));
-	password_free(password);
+	passwords_free(&passwords);
 	return status;
 }
 
@@ -229,7 +238,8 @@ const struct command command_connect = {
 		"try `curl --interface vprox0 URL`. The default route stays as it is.",
 	.options = options,
 	.closing =
-		"The server's password is read from the environment, VPROX_PASSWORD.\n\n"
+		"The server's password is read from the file, or from the environment, "
+		"VPROX_PASSWORD.\n\n"
 		"Exit status: 0, stopped, or up with --once; 1, something of this machine is in "
 		"the way; 2, the command line is wrong; 3, the server refuses, or is not the "
 		"expected one; 4, the server did not answer in time; 5, it did, but nothing came "

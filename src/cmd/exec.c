@@ -90,6 +90,13 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct exec_config, client.known_servers),
 	},
 	{
+		.name = "password-file",
+		.argument = "FILE",
+		.otherwise = "that of VPROX_PASSWORD",
+		.help = "a file with the server's password on its first line",
+		OPTION_PATH(struct exec_config, client.password_file),
+	},
+	{
 		.group = "Log",
 		.name = "log-level",
 		.argument = "error|warning|info|debug",
@@ -158,22 +165,20 @@ static int run(struct exec_config *config, char *password)
 static int run_exec(void *configuration, const char *server)
 {
 	struct exec_config *config = configuration;
-	char *password = NULL;
-	const char *fault;
+	struct passwords passwords;
 	int status;
 
 	if (client_check_trust(&command_exec, &config->client) < 0 ||
 		client_set_server(&command_exec, &config->client, server) < 0)
 		return STATUS_USAGE;
-	fault = password_from_environment(&password);
-	if (fault) {
-		usage_error(&command_exec, "VPROX_PASSWORD %s", fault);
+	if (passwords_load(&command_exec, config->client.password_file, &passwords) < 0)
 		return STATUS_USAGE;
-	}
-	config->client.password = password;
+	config->client.password = passwords.current;
 	log_setup(config->client.log_level, config->client.log_format, "exec");
-	status = run(config, password);
-	password_free(password);
+	if (config->client.password_file)
+		passwords_check(&passwords, config->client.password_file);
+	status = run(config, passwords.current);
+	passwords_free(&passwords);
 	return status;
 }
 
@@ -190,8 +195,8 @@ const struct command command_exec = {
 		   "\n"
 		   "The exit status is the command's; 125: it was not run.\n"
 		   "\n"
-		   "The server's password is read from the environment, VPROX_PASSWORD, which "
-		   "the command does not get.",
+		   "The server's password is read from the file, or from the environment, "
+		   "VPROX_PASSWORD, which the command does not get.",
 	.operand = "SERVER",
 	.words = "COMMAND",
 	.words_offset = offsetof(struct exec_config, words),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cmd/nearest.h"
 #include "cmd/usage.h"
 
@@ -195,8 +196,9 @@ int command_main(const struct command *command, int argc, char **argv)
 	auto_free void *configuration = calloc(1, command->configuration_size + 1);
 	int status;
 
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, command->name);
 	if (!configuration) {
-		fprintf(stderr, "vprox %s: %s\n", command->name, strerror(ENOMEM));
+		log_error("%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
 	if (parse_initial_values(command, configuration) < 0)

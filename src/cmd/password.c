@@ -1,10 +1,26 @@
-/* The password of the server and the client, out of the environment: read and checked once, at
- * start, by the process that the user has started. */
+/* The passwords of the server and the client, out of a file or the environment: read and checked by
+ * the process that the user has started, at its start and when the server is told to read its
+ * configuration again. */
 #include "cmd/password.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cmd/usage.h"
+
+enum {
+	SHORTEST_GOOD_PASSWORD = 16, /* characters */
+	FILE_MAX = 2 * (PASSWORD_MAX + 1),
+};
+
+static const char variable[] = "VPROX_PASSWORD", variable_of_previous[] = "VPROX_PASSWORD_PREVIOUS";
 
 /* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
 static bool can_be_sent(const char *password)
@@ -17,29 +33,146 @@ static bool can_be_sent(const char *password)
 	return *password != ' ' && *last != ' ';
 }
 
-const char *password_from_environment(char **password)
+/* Copies a password. Returns NULL, or what is wrong with it, for people, to follow its name. */
+static const char *keep(const char *text, char **password)
 {
-	char *value = getenv("VPROX_PASSWORD");
-
-	if (!value || !*value)
-		return "is not set: put the password that clients and server share into the "
-		       "environment";
-	if (!can_be_sent(value))
+	if (!can_be_sent(text))
 		return "has a control character (such as a line break) in it, or a blank at its "
 		       "beginning or end: no client could send it";
-	if (strlen(value) > PASSWORD_MAX)
+	if (strlen(text) > PASSWORD_MAX)
 		return "is longer than 4096 bytes";
-	*password = strdup(value);
-	if (!*password)
-		return "cannot be kept: out of memory";
-	explicit_bzero(value, strlen(value));
-	unsetenv("VPROX_PASSWORD");
+	*password = strdup(text);
+	return *password ? NULL : "cannot be kept: out of memory";
+}
+
+/* Takes a variable out of the environment, whose copy is wiped. */
+static const char *take(const char *name, char **password)
+{
+	char *value = getenv(name);
+	const char *fault = value && *value ? keep(value, password) : NULL;
+
+	if (value)
+		explicit_bzero(value, strlen(value));
+	unsetenv(name);
+	return fault;
+}
+
+static int take_from_environment(const struct command *command, struct passwords *passwords)
+{
+	const char *fault = take(variable, &passwords->current);
+	const char *fault_of_previous = take(variable_of_previous, &passwords->previous);
+
+	if (fault)
+		return usage_error(command, "%s %s", variable, fault);
+	if (fault_of_previous)
+		return usage_error(command, "%s %s", variable_of_previous, fault_of_previous);
+	return 0;
+}
+
+static int keep_line(const struct command *command, const char *path, int number, const char *line,
+	char **password)
+{
+	const char *fault = *line ? keep(line, password) : "is empty";
+
+	return fault ? usage_error(command, "%s: line %d %s", path, number, fault) : 0;
+}
+
+static int take_lines(
+	const struct command *command, const char *path, char *text, struct passwords *passwords)
+{
+	char *first = strsep(&text, "\n"), *second = strsep(&text, "\n");
+	int error = keep_line(command, path, 1, first, &passwords->current);
+
+	if (error == 0 && second && *second)
+		error = keep_line(command, path, 2, second, &passwords->previous);
+	if (error == 0 && text && *text)
+		error = usage_error(command,
+			"%s: has more than two lines: the password, and the one before", path);
+	return error;
+}
+
+static int take_from_file(
+	const struct command *command, const char *path, struct passwords *passwords)
+{
+	auto_free char *text = NULL;
+	size_t length;
+	int error = file_read(path, FILE_MAX, &text, &length);
+
+	if (error < 0)
+		return usage_error(
+			command, "cannot read the password's file %s: %s", path, strerror(-error));
+	error = strlen(text) == length ? take_lines(command, path, text, passwords)
+				       : usage_error(command, "%s: is no text", path);
+	explicit_bzero(text, length);
+	return error;
+}
+
+char *passwords_find_credential(void)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY"), *value = getenv(variable);
+	char *path = NULL;
+
+	if (!folder || (value && *value) ||
+		asprintf(&path, "%s/%s", folder, PASSWORD_CREDENTIAL) < 0)
+		return NULL;
+	if (access(path, F_OK) == 0)
+		return path;
+	free(path);
 	return NULL;
 }
 
-void password_free(char *password)
+/* What is in there is as the service manager made it. */
+static bool is_credential(const char *file)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+	return folder && strncmp(file, folder, strlen(folder)) == 0;
+}
+
+int passwords_load(const struct command *command, const char *file, struct passwords *passwords)
+{
+	struct passwords found = {0};
+	int error = take_from_environment(command, &found);
+
+	if (error == 0 && file) {
+		passwords_free(&found);
+		error = take_from_file(command, file, &found);
+	} else if (error == 0 && !found.current && found.previous) {
+		error = usage_error(
+			command, "%s is set, and %s is not", variable_of_previous, variable);
+	} else if (error == 0 && !found.current) {
+		error = usage_error(command,
+			"%s is not set: put the password that clients and server share into the "
+			"environment, or into a file, and name that with --password-file",
+			variable);
+	}
+	if (error < 0)
+		passwords_free(&found);
+	*passwords = found;
+	return error;
+}
+
+/* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
+void passwords_check(const struct passwords *passwords, const char *file)
+{
+	if (file && !is_credential(file) && file_is_exposed(file))
+		log_warning("%s is exposed: it should be root's, with mode 0600", file);
+	if (strlen(passwords->current) < SHORTEST_GOOD_PASSWORD)
+		log_warning("the password has less than %d characters, and can be guessed: make "
+			    "one with `openssl rand -base64 24`",
+			SHORTEST_GOOD_PASSWORD);
+}
+
+static void wipe(char *password)
 {
 	if (password)
 		explicit_bzero(password, strlen(password));
 	free(password);
+}
+
+void passwords_free(struct passwords *passwords)
+{
+	wipe(passwords->current);
+	wipe(passwords->previous);
+	*passwords = (struct passwords){0};
 }

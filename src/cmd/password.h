@@ -1,16 +1,35 @@
-/* The password that clients must know: the environment's VPROX_PASSWORD. */
+/* The password that clients must know, and on the server for a time the one before it. */
 #pragma once
+
+struct command;
 
 enum {
 	PASSWORD_MAX = 4096, /* with its header it must fit into a request's 8 KiB */
 };
 
-/*
- * Takes the password out of the environment, whose copy, readable for root in /proc, is wiped.
- * Returns NULL, or what is wrong with it, for people, to follow its name. To be freed with
- * password_free().
- */
-const char *password_from_environment(char **password);
+/* The name that systemd.exec(5) knows it by: LoadCredential=. */
+#define PASSWORD_CREDENTIAL "vprox-password"
 
-/* Wipes and frees. NULL is fine. */
-void password_free(char *password);
+struct passwords {
+	char *current;
+	char *previous; /* NULL: there is none */
+};
+
+/* The path of the service's credential, to be freed; NULL if there is none, or the environment has
+ * a password, which comes before it. */
+char *passwords_find_credential(void);
+
+/*
+ * Takes them from the file, unless it is NULL; else from the environment, VPROX_PASSWORD and
+ * VPROX_PASSWORD_PREVIOUS, whose copy, readable for root in /proc, is wiped in any case. A file has
+ * one on each of its one or two lines. Returns 0 or -EINVAL, and writes what is wrong like
+ * usage_error(). To be freed with passwords_free().
+ */
+int passwords_load(const struct command *command, const char *file, struct passwords *passwords);
+
+/* Warns of a file that others can read, unless it is NULL or a credential, and of a password that
+ * can be guessed. */
+void passwords_check(const struct passwords *passwords, const char *file);
+
+/* Wipes and frees. */
+void passwords_free(struct passwords *passwords);

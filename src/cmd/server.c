@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "cmd/command.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
@@ -15,6 +16,7 @@
 #include "cmd/values.h"
 #include "server/broker.h"
 #include "server/config.h"
+#include "server/config_source.h"
 
 enum {
 	MOST_CONNECTIONS = 1000 * 1000,
@@ -288,6 +290,13 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct server_config, tls_key),
 	},
 	{
+		.name = "password-file",
+		.argument = "FILE",
+		.otherwise = "that of VPROX_PASSWORD",
+		.help = "a file with the password, and on a second line the one before it",
+		OPTION_PATH(struct server_config, password_file),
+	},
+	{
 		.name = "gates",
 		.argument = "N",
 		.otherwise = "one a core",
@@ -370,16 +379,42 @@ static unsigned int one_gate_a_core(void)
 	return n_cores < 1 ? 1 : n_cores > MOST_GATES ? MOST_GATES : (unsigned int)n_cores;
 }
 
-static int read_password(char **password)
+static int check_mode(void)
 {
 	const char *mode = getenv("VPROX_AUTH_MODE");
-	const char *fault;
 
-	if (mode && strcmp(mode, "oidc-modal") == 0)
-		return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
-						    "unset it to use VPROX_PASSWORD");
-	fault = password_from_environment(password);
-	return fault ? usage_error(&command_server, "VPROX_PASSWORD %s", fault) : 0;
+	if (!mode || strcmp(mode, "oidc-modal") != 0)
+		return 0;
+	return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
+					    "unset it to use VPROX_PASSWORD");
+}
+
+static int use_passwords(const struct passwords *passwords, struct server_config *config)
+{
+	passwords_check(passwords, config->password_file);
+	return bearer_make(&config->bearer, passwords->current, passwords->previous);
+}
+
+static int read_again(void *context, struct server_config *config)
+{
+	const struct bearer before = config->bearer;
+	struct passwords passwords;
+	int error;
+
+	(void)context;
+	if (!config->password_file)
+		return -EALREADY;
+	error = passwords_load(&command_server, config->password_file, &passwords);
+	if (error < 0)
+		return error;
+	error = use_passwords(&passwords, config);
+	passwords_free(&passwords);
+	if (error == 0)
+		log_info("configuration read again: %s",
+			memcmp(&before, &config->bearer, sizeof before) == 0
+				? "nothing has changed"
+				: "the passwords have changed");
+	return error;
 }
 
 static int check(struct server_config *config)
@@ -396,19 +431,25 @@ static int check(struct server_config *config)
 static int run_server(void *configuration, const char *operand)
 {
 	struct server_config *config = configuration;
-	char *password = NULL;
-	int status;
+	const struct config_source source = {.read = read_again};
+	auto_free char *credential = passwords_find_credential();
+	struct passwords passwords;
+	int error;
 
 	(void)operand;
-	if (check(config) < 0 || read_password(&password) < 0)
+	if (!config->password_file)
+		config->password_file = credential;
+	if (check(config) < 0 || check_mode() < 0 ||
+		passwords_load(&command_server, config->password_file, &passwords) < 0)
 		return STATUS_USAGE;
-	config->password = password;
 	if (config->n_gates == 0)
 		config->n_gates = one_gate_a_core();
 	log_setup(config->log_level, config->log_format, "server");
-	status = broker_run(config) < 0 ? STATUS_FAILED : STATUS_OK;
-	password_free(password);
-	return status;
+	error = use_passwords(&passwords, config);
+	passwords_free(&passwords);
+	if (error == 0)
+		error = broker_run(config, &source);
+	return error < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 const struct command command_server = {
@@ -422,8 +463,9 @@ const struct command command_server = {
 	.options = options,
 	.closing = "A TIME is a number with ms, s, m or h behind it; without, it is in seconds.\n"
 		   "\n"
-		   "The password that clients must know is read from the environment, "
-		   "VPROX_PASSWORD.",
+		   "The password that clients must know is read from the file, or from the "
+		   "environment: VPROX_PASSWORD, and VPROX_PASSWORD_PREVIOUS for the one before "
+		   "it, which is good too. With SIGHUP the file is read again.",
 	.configuration_size = sizeof(struct server_config),
 	.run = run_server,
 };

@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/version.h"
 
 enum {
 	NAME_SIZE = 128,
+	FAULT_SIZE = 512,
 	NAMES_COLUMN = 2,
 	LETTER_WIDTH = 4, /* "-f, " */
 	GAP = 2, /* between a name and its text, at least */
@@ -155,15 +157,19 @@ void usage_print_version(void)
 static int print_error(const struct command *command, const struct option_use *use,
 	const char *format, va_list args)
 {
-	const char *space = command ? " " : "", *name = command ? command->name : "";
+	char fault[FAULT_SIZE];
 
-	fprintf(stderr, "vprox%s%s: ", space, name);
-	if (use && use->text)
-		fprintf(stderr, "--%s %s: ", use->option->name, *use->text ? use->text : "\"\"");
+	vsnprintf(fault, sizeof fault, format, args);
+	if (!command)
+		fprintf(stderr, "vprox: %s (see `vprox --help`)\n", fault);
+	else if (use && use->text)
+		log_error("--%s %s: %s (see `vprox %s --help`)", use->option->name,
+			*use->text ? use->text : "\"\"", fault, command->name);
 	else if (use)
-		fprintf(stderr, "--%s: ", use->option->name);
-	vfprintf(stderr, format, args);
-	fprintf(stderr, " (see `vprox%s%s --help`)\n", space, name);
+		log_error("--%s: %s (see `vprox %s --help`)", use->option->name, fault,
+			command->name);
+	else
+		log_error("%s (see `vprox %s --help`)", fault, command->name);
 	return -EINVAL;
 }
 

@@ -23,8 +23,9 @@ void usage_print_entry(const char *name, const char *text, size_t column, FILE *
 void usage_print_version(void);
 
 /*
- * Writes in one line to standard error what is wrong with the command line, and where the help is.
- * The command is NULL where there is none. Always -EINVAL.
+ * Writes in one line to the log, which is standard error and plain before the command runs, what is
+ * wrong with the command line, and where the help is. The command is NULL where there is none.
+ * Always -EINVAL.
  */
 __attribute__((format(printf, 2, 3))) int usage_error(
 	const struct command *command, const char *format, ...);

@@ -34,6 +34,8 @@ struct broker_events {
 	void (*endpoint)(void *context, const struct gate_endpoint *endpoint, int fd);
 	/* The one of this address is not to be served any more. */
 	void (*endpoint_gone)(void *context, struct ipv4 bind);
+	/* Other settings are in force. */
+	void (*live_settings)(void *context, const struct live_settings *live);
 	/* It is gone, or what it sends does not decode: a negative errno. Nothing comes after this.
 	 */
 	void (*lost)(void *context, int error);

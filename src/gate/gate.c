@@ -149,6 +149,14 @@ static void on_endpoint_gone(void *context, struct ipv4 bind)
 	served_remove(&gate->inherited.routes.served, bind);
 }
 
+static void on_live_settings(void *context, const struct live_settings *live)
+{
+	struct gate_process *gate = context;
+
+	inheritance_change(&gate->inherited, live);
+	gate->connections.max_per_source = live->max_connections_per_source;
+}
+
 static void accept_if_ready(struct gate_process *gate)
 {
 	if (gate->acceptor && gate->has_signer && gate->is_open)
@@ -257,8 +265,8 @@ static int set_up(struct gate_process *gate)
 {
 	const struct gate_config *config = &gate->inherited.settings.config;
 	struct connection_set *connections = &gate->connections;
-	const struct broker_events events = {
-		on_drain, on_signer, on_endpoint, on_endpoint_gone, on_lost, gate};
+	const struct broker_events events = {on_drain, on_signer, on_endpoint, on_endpoint_gone,
+		on_live_settings, on_lost, gate};
 	const struct signer_events signer_events = {on_signer_connected, on_signer_lost, gate};
 
 	gate->base = new_base();
@@ -285,7 +293,7 @@ static int set_up(struct gate_process *gate)
 		.signer = gate->signer,
 		.clock = &system_clock,
 		.max = fit_connections(config),
-		.max_per_source = config->max_connections_per_source,
+		.max_per_source = config->live.max_connections_per_source,
 		.emptied = on_emptied,
 		.context = gate,
 	};

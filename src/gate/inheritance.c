@@ -50,10 +50,10 @@ static int read_settings(struct inheritance *inheritance)
 	}
 	snprintf(inheritance->name, sizeof inheritance->name, "gate %u",
 		settings->config.gate_number);
-	log_setup((enum log_level)settings->config.log_level,
-		(enum log_format)settings->config.log_format, inheritance->name);
+	log_setup((enum log_level)settings->config.live.log_level,
+		(enum log_format)settings->config.live.log_format, inheritance->name);
 	if (settings->config.max_connections == 0 ||
-		settings->config.max_connections_per_source == 0) {
+		settings->config.live.max_connections_per_source == 0) {
 		log_error("the configuration allows no connections");
 		return -EINVAL;
 	}
@@ -93,32 +93,27 @@ static int serve_endpoints(struct inheritance *inheritance)
 	return error;
 }
 
-/* Makes what the secrets are for, and wipes them. */
-static int use_secrets(struct inheritance *inheritance)
+/* Makes what the gate works with. The digests of the passwords stay in one place. */
+static int use_settings(struct inheritance *inheritance)
 {
 	struct gate_settings *settings = &inheritance->settings;
-	int error = auth_init(
-		&inheritance->routes.auth, settings->password, settings->config.password_length);
+	int error = use_certificate(inheritance);
 
-	if (error < 0) {
-		log_error("cannot use the password: %s", strerror(-error));
-		return error;
-	}
-	error = use_certificate(inheritance);
 	if (error < 0) {
 		log_error("cannot use the certificate: %s", tls_error());
 		return error;
 	}
-
-	struct gate_endpoint *endpoints = settings->endpoints;
-	struct gate_config config = settings->config;
-
-	inheritance->routes.announced = config.announced;
-	settings->endpoints = NULL;
-	gate_settings_free(settings);
-	settings->endpoints = endpoints;
-	settings->config = config;
+	inheritance->routes.announced = settings->config.announced;
+	inheritance->routes.bearer = settings->config.live.bearer;
+	explicit_bzero(&settings->config.live.bearer, sizeof settings->config.live.bearer);
 	return serve_endpoints(inheritance);
+}
+
+void inheritance_change(struct inheritance *inheritance, const struct live_settings *live)
+{
+	log_setup((enum log_level)live->log_level, (enum log_format)live->log_format,
+		inheritance->name);
+	inheritance->routes.bearer = live->bearer;
 }
 
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer)
@@ -127,7 +122,7 @@ int inheritance_take(struct inheritance *inheritance, const struct remote_signer
 
 	inheritance->signer = *signer;
 	error = read_settings(inheritance);
-	return error < 0 ? error : use_secrets(inheritance);
+	return error < 0 ? error : use_settings(inheritance);
 }
 
 void inheritance_free(struct inheritance *inheritance)
@@ -137,5 +132,5 @@ void inheritance_free(struct inheritance *inheritance)
 	source_counts_free(&inheritance->counts);
 	gate_settings_free(&inheritance->settings);
 	served_free(&inheritance->routes.served);
-	explicit_bzero(&inheritance->routes.auth, sizeof inheritance->routes.auth);
+	explicit_bzero(&inheritance->routes.bearer, sizeof inheritance->routes.bearer);
 }

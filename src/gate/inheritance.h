@@ -1,6 +1,6 @@
 /*
- * What a gate has from the broker: its configuration, the certificate, the password, of which it
- * keeps a digest, and the memory in which the gates count.
+ * What a gate has from the broker: its configuration, the certificate, the digests of the
+ * passwords, and the memory in which the gates count.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ enum {
 
 struct inheritance {
 	char name[INHERITANCE_NAME_SIZE]; /* "gate 0", for the log */
-	struct gate_settings settings; /* without its secrets */
+	struct gate_settings settings; /* without the digests, which are in routes */
 	struct source_counts counts;
 	struct routes routes;
 	SSL_CTX *tls; /* with a key that the signer has */
@@ -33,4 +33,6 @@ struct inheritance {
  * the private key. Returns 0 or -errno, and logs why; to be freed in either case.
  */
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer);
+/* The broker has other settings. */
+void inheritance_change(struct inheritance *inheritance, const struct live_settings *live);
 void inheritance_free(struct inheritance *inheritance);

@@ -141,7 +141,7 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 	} else if (!right_method) {
 		refuse(response, 405, "method not allowed");
 		response->allow = route->also_head ? "GET, HEAD" : route->method;
-	} else if (route->needs_bearer && !auth_check(&routes->auth, head->authorization)) {
+	} else if (route->needs_bearer && !auth_check(&routes->bearer, head->authorization)) {
 		refuse(response, 401, "unauthorized");
 	} else {
 		return route;

@@ -18,7 +18,7 @@
 /* What the answers depend on. */
 struct routes {
 	struct served_set served;
-	struct auth auth;
+	struct bearer bearer;
 	struct resolvers announced; /* with each tunnel */
 };
 

@@ -20,7 +20,6 @@ int gate_config_write(const struct gate_settings *settings)
 	} parts[] = {
 		{config, sizeof *config},
 		{settings->endpoints, config->n_endpoints * sizeof(*settings->endpoints)},
-		{settings->password, config->password_length},
 		{settings->certificate, config->certificate_length},
 	};
 	int error = 0;
@@ -71,7 +70,7 @@ int gate_config_read(int fd, struct gate_settings *settings)
 		return error;
 
 	uint64_t size = sizeof *config + config->n_endpoints * sizeof(*settings->endpoints) +
-			(uint64_t)config->password_length + config->certificate_length;
+			(uint64_t)config->certificate_length;
 	if (config->version != GATE_CONFIG_VERSION || config->n_gates == 0 ||
 		config->n_gates > GATE_MAX_GATES || config->n_endpoints > config->max_endpoints ||
 		config->max_endpoints > GATE_MAX_ENDPOINTS || config->announced.n > RESOLVERS_MAX ||
@@ -84,25 +83,15 @@ int gate_config_read(int fd, struct gate_settings *settings)
 					      config->n_endpoints * sizeof(*settings->endpoints))
 				    : -ENOMEM;
 	if (error == 0)
-		error = read_text(fd, &offset, &settings->password, config->password_length);
-	if (error == 0)
 		error = read_text(fd, &offset, &settings->certificate, config->certificate_length);
 	if (error < 0)
 		gate_settings_free(settings);
 	return error;
 }
 
-static void free_secret(char *secret, size_t length)
-{
-	if (secret)
-		explicit_bzero(secret, length);
-	free(secret);
-}
-
 void gate_settings_free(struct gate_settings *settings)
 {
 	free(settings->endpoints);
 	free(settings->certificate);
-	free_secret(settings->password, settings->config.password_length);
-	*settings = (struct gate_settings){0};
+	explicit_bzero(settings, sizeof *settings);
 }

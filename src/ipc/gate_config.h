@@ -1,7 +1,7 @@
 /*
  * A gate's configuration, from the broker: a file in memory (memfd), sealed, that the gate
- * reads once. In it are this header, n_endpoints struct gate_endpoint, the password and the
- * certificate chain in PEM, end to end. The private key is the signer's alone (ipc/signing.h).
+ * reads once. In it are this header, n_endpoints struct gate_endpoint, and the certificate chain
+ * in PEM, end to end. The private key is the signer's alone (ipc/signing.h).
  */
 #pragma once
 
@@ -11,10 +11,11 @@
 
 #include "base/resolvers.h"
 #include "ipc/gate_endpoint.h"
+#include "ipc/live_settings.h"
 #include "ipc/source_counts.h"
 
 enum {
-	GATE_CONFIG_VERSION = 5,
+	GATE_CONFIG_VERSION = 6,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
 	GATE_MAX_GATES = 256,
@@ -35,21 +36,17 @@ struct gate_config {
 			  them */
 	uint32_t group;
 	uint32_t max_connections; /* of this gate */
-	uint32_t max_connections_per_source; /* of all gates */
-	uint32_t log_level; /* enum log_level */
-	uint32_t log_format; /* enum log_format */
 	uint32_t gate_number; /* from 0, for the log */
-	uint32_t password_length;
 	uint32_t certificate_length;
 	struct resolvers announced; /* --announce-dns */
+	struct live_settings live; /* at its start: IPC_LIVE_SETTINGS brings others */
 	struct source_counts_seed seed;
 };
 
-/* A gate's configuration, decoded. The texts end in a NUL that their length does not count. */
+/* A gate's configuration, decoded. The text ends in a NUL that its length does not count. */
 struct gate_settings {
 	struct gate_config config;
 	struct gate_endpoint *endpoints;
-	char *password;
 	char *certificate;
 };
 
@@ -60,5 +57,5 @@ int gate_config_write(const struct gate_settings *settings);
  * gate_settings_free(). */
 int gate_config_read(int fd, struct gate_settings *settings);
 
-/* Wipes the secrets and frees. */
+/* Wipes the digests and frees. */
 void gate_settings_free(struct gate_settings *settings);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/descriptor.h"
+#include "base/log.h"
 #include "base/sandbox.h"
 
 enum {
@@ -41,6 +42,17 @@ static bool has_descriptor(const struct ipc_reply *reply)
 	return reply->kind == IPC_SIGNER || reply->kind == IPC_ENDPOINT;
 }
 
+/* Others have none. */
+static bool are_live_settings_right(const struct ipc_reply *reply)
+{
+	const struct live_settings *live = &reply->live;
+
+	if (reply->kind != IPC_LIVE_SETTINGS)
+		return live->max_connections_per_source == 0;
+	return live->max_connections_per_source > 0 && live->log_level <= LOG_LEVEL_DEBUG &&
+	       live->log_format <= LOG_FORMAT_JSON;
+}
+
 int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 {
 	if (length != sizeof *reply)
@@ -52,7 +64,7 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 		return -EPROTO;
 	if ((reply->kind == IPC_ANSWER) == (reply->status == 0) ||
 		is_about_endpoint(reply) == (reply->endpoint.bind.value == 0) ||
-		reply->endpoint.block.length > IPV4_BITS)
+		reply->endpoint.block.length > IPV4_BITS || !are_live_settings_right(reply))
 		return -EPROTO;
 	return 0;
 }

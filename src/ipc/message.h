@@ -16,9 +16,10 @@
 #include "base/ipv4.h"
 #include "base/key.h"
 #include "ipc/gate_endpoint.h"
+#include "ipc/live_settings.h"
 
 enum {
-	IPC_VERSION = 3,
+	IPC_VERSION = 4,
 	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
 	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
 	 * that many descriptors are on their way at the most. */
@@ -64,6 +65,7 @@ enum ipc_reply_kind {
 			  listeners for the next server */
 	IPC_ENDPOINT, /* with its listening socket: one more to serve */
 	IPC_ENDPOINT_GONE, /* serve it no more: close its socket */
+	IPC_LIVE_SETTINGS, /* in place of those before */
 	IPC_REPLY_KIND_END,
 };
 
@@ -76,6 +78,7 @@ struct ipc_reply {
 	struct ipv4 address; /* of CONNECT_*, when IPC_OK: the inner address */
 	uint32_t reserved; /* zero */
 	struct gate_endpoint endpoint; /* of ENDPOINT; its bind address, of ENDPOINT_GONE */
+	struct live_settings live; /* of LIVE_SETTINGS; all zero else */
 };
 
 /*

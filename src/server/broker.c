@@ -38,6 +38,7 @@
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
 #include "server/privileges.h"
+#include "server/reload.h"
 #include "server/requests.h"
 #include "server/serving.h"
 #include "server/signer_supervisor.h"
@@ -48,7 +49,8 @@
 static const char holder_user[] = "vprox-holder";
 
 struct broker {
-	const struct server_config *config;
+	struct server_config *config;
+	const struct config_source *source;
 	int lock;
 	struct credentials credentials;
 	struct listener_store listener_store;
@@ -66,7 +68,7 @@ struct broker {
 	struct signer_supervisor *signers;
 	struct control_socket *control;
 	uint64_t started_ms;
-	struct event *stop_signals[3]; /* SIGTERM, SIGINT, SIGHUP */
+	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *inspect, *drain_timeout, *log_timer;
 	bool draining;
 };
@@ -115,6 +117,19 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 		stop_listening(broker);
 	event_add(broker->drain_timeout, &timeout);
 	gate_supervisor_drain(broker->supervisor, broker->config->keep_on_exit);
+}
+
+static void on_hangup(evutil_socket_t signal, short what, void *context)
+{
+	struct broker *broker = context;
+	const struct reload reload = {
+		.source = broker->source,
+		.config = broker->config,
+		.supervisor = broker->supervisor,
+	};
+
+	if (!broker->draining && reload_configuration(&reload) == -EALREADY)
+		on_signal(signal, what, context);
 }
 
 static void on_inspect(evutil_socket_t fd, short what, void *context)
@@ -435,16 +450,19 @@ static void open_control_socket(struct broker *broker)
 
 static int add_events(struct broker *broker)
 {
-	static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+	static const struct {
+		int signal;
+		event_callback_fn on_signal;
+	} signals[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
 	struct timeval interval = timeval_from_ms(broker->config->reap_interval_ms);
 	bool ok = true;
 
-	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals && ok; i++) {
-		if (stop_signals[i] == SIGHUP && signals_is_ignored(SIGHUP))
+	for (size_t i = 0; i < sizeof signals / sizeof *signals && ok; i++) {
+		if (signals[i].signal == SIGHUP && signals_is_ignored(SIGHUP))
 			continue; /* under nohup(1) */
-		broker->stop_signals[i] =
-			evsignal_new(broker->base, stop_signals[i], on_signal, broker);
-		ok = broker->stop_signals[i] && event_add(broker->stop_signals[i], NULL) == 0;
+		broker->signals[i] =
+			evsignal_new(broker->base, signals[i].signal, signals[i].on_signal, broker);
+		ok = broker->signals[i] && event_add(broker->signals[i], NULL) == 0;
 	}
 	broker->inspect = event_new(broker->base, -1, EV_PERSIST, on_inspect, broker);
 	broker->drain_timeout = evtimer_new(broker->base, on_drain_timeout, broker);
@@ -509,7 +527,7 @@ static void start_listener_store(struct broker *broker)
 static int start(struct broker *broker)
 {
 	/* From here on a signal waits until the start is through, and then ends the server in
-	 * order. */
+	 * order, or has the configuration read again. */
 	int error = add_events(broker);
 
 	if (error == 0)
@@ -538,8 +556,8 @@ static int start(struct broker *broker)
 
 static void free_memory(struct broker *broker)
 {
-	for (size_t i = 0; i < sizeof broker->stop_signals / sizeof *broker->stop_signals; i++)
-		free_event(broker->stop_signals[i]);
+	for (size_t i = 0; i < sizeof broker->signals / sizeof *broker->signals; i++)
+		free_event(broker->signals[i]);
 	free_event(broker->inspect);
 	free_event(broker->drain_timeout);
 	free_event(broker->log_timer);
@@ -576,9 +594,10 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
-int broker_run(const struct server_config *config)
+int broker_run(struct server_config *config, const struct config_source *source)
 {
 	struct broker broker = {.config = config,
+		.source = source,
 		.lock = -1,
 		.listener_store = {.manager = -1, .earlier.fd = -1},
 		.credentials.identity.key_fd = -1,
@@ -594,7 +613,6 @@ int broker_run(const struct server_config *config)
 	privileges_raise_files(config);
 	log_open();
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
-	credentials_check_password(config->password);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

@@ -1,5 +1,5 @@
-/* What the server was told to do: filled in from the command line, checked there, never changed
- * after. */
+/* What the server was told to do: filled in from the command line, and checked there. While it runs
+ * only reload.c changes it. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 #include "base/resolvers.h"
 #include "plane/plane.h"
 #include "host/egress_policy.h"
+#include "ipc/bearer.h"
 #include "ipc/storing.h"
 #include "server/peers.h"
 
@@ -37,7 +38,8 @@ struct server_config {
 	struct prefix whole_block; /* --wg-block */
 	uint8_t block_length; /* --wg-block-per-ip */
 	bool is_block_cut; /* that was given */
-	const char *password; /* the caller's */
+	const char *password_file; /* a path; NULL: none */
+	struct bearer bearer;
 	struct resolvers announced; /* --announce-dns */
 
 	enum plane_choice plane;

@@ -12,10 +12,6 @@
 #include "server/config.h"
 #include "server/key_pair.h"
 
-enum {
-	SHORTEST_GOOD_PASSWORD = 16, /* characters */
-};
-
 static const char server_key_path[] = RUN_FOLDER "/server-key";
 
 /* What clients take us for, and how another host becomes the same to them. */
@@ -28,15 +24,6 @@ static void report_identity(const struct identity *identity, const char *given)
 		log_info("hosts that an address moves between need this TLS key: on the other one, "
 			 "`scp -p THIS-HOST:" KEY_PAIR_KEY " " KEY_PAIR_KEY
 			 "`, remove " KEY_PAIR_CERTIFICATE " there, and start");
-}
-
-/* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
-void credentials_check_password(const char *password)
-{
-	if (strlen(password) < SHORTEST_GOOD_PASSWORD)
-		log_warning("the password has less than %d characters, and can be guessed: make "
-			    "one with `openssl rand -base64 24`",
-			SHORTEST_GOOD_PASSWORD);
 }
 
 int credentials_load(struct credentials *credentials, const struct server_config *config,

@@ -11,9 +11,6 @@ struct credentials {
 	struct identity identity; /* of TLS */
 };
 
-/* Warns of a password that can be guessed. */
-void credentials_check_password(const char *password);
-
 /* Loads both, or makes them where there are none: that of WireGuard as it was promised to clients,
  * if `promised` is not NULL, for after a reboot /run is empty. Says by which fingerprint clients
  * know the server, and logs what goes wrong. Returns 0 or -errno. */

@@ -1,9 +1,10 @@
-/* The queues of what gates are told of endpoints. Runs in the broker's event loop. */
+/* The queues of what gates are told of endpoints and settings. Runs in the broker's event loop. */
 #include "server/gate_notices.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <event2/event.h>
@@ -19,7 +20,7 @@ enum {
 
 struct notice {
 	struct ipc_reply reply;
-	int listener; /* -1: it goes */
+	int listener; /* -1: none goes along */
 	TAILQ_ENTRY(notice) entry;
 };
 
@@ -36,6 +37,7 @@ struct gate_notices {
 static void drop(struct notice_queue *queue, struct notice *notice)
 {
 	TAILQ_REMOVE(queue, notice, entry);
+	explicit_bzero(notice, sizeof *notice); /* there may be digests in it */
 	free(notice);
 }
 
@@ -152,6 +154,31 @@ int gate_notices_gone(struct gate_notices *notices, struct ipv4 bind)
 		if (!take_back(queue, bind) && error == 0)
 			error = append(queue, &reply, -1);
 	}
+	send_all(notices);
+	return error;
+}
+
+static void take_back_live(struct notice_queue *queue)
+{
+	struct notice *notice;
+
+	TAILQ_FOREACH (notice, queue, entry)
+		if (notice->reply.kind == IPC_LIVE_SETTINGS) {
+			drop(queue, notice);
+			return;
+		}
+}
+
+int gate_notices_live(struct gate_notices *notices, const struct live_settings *live)
+{
+	struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_LIVE_SETTINGS, .live = *live};
+	int error = 0;
+
+	for (unsigned int gate = 0; gate < notices->n_gates && error == 0; gate++) {
+		take_back_live(&notices->queues[gate]);
+		error = append(&notices->queues[gate], &reply, -1);
+	}
+	explicit_bzero(&reply, sizeof reply);
 	send_all(notices);
 	return error;
 }

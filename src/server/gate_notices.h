@@ -1,12 +1,13 @@
 /*
- * What the gates that run are told of endpoints that come and go. A gate that is busy has little
- * room in its socket, and the answers to its requests come first: what finds no room waits here,
- * for each gate in its order.
+ * What the gates that run are told of endpoints that come and go, and of other settings. A gate
+ * that is busy has little room in its socket, and the answers to its requests come first: what
+ * finds no room waits here, for each gate in its order.
  */
 #pragma once
 
 #include "base/ipv4.h"
 #include "ipc/gate_endpoint.h"
+#include "ipc/live_settings.h"
 
 struct event_base;
 struct gate_notices;
@@ -28,6 +29,10 @@ int gate_notices_endpoint(
 	struct gate_notices *notices, const struct gate_endpoint *endpoint, int listener);
 /* Likewise of one that is not to be served any more. */
 int gate_notices_gone(struct gate_notices *notices, struct ipv4 bind);
+
+/* Tells each gate of other settings, in place of those that it has not been told of yet. Returns as
+ * those. */
+int gate_notices_live(struct gate_notices *notices, const struct live_settings *live);
 
 /* A gate has ended, or begins anew: what waits for it is none of its business. */
 void gate_notices_forget(struct gate_notices *notices, unsigned int gate);

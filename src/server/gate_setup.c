@@ -76,6 +76,16 @@ struct gate_endpoint gate_setup_describe_endpoint(const struct endpoint *endpoin
 	};
 }
 
+struct live_settings gate_setup_describe_live(const struct server_config *config)
+{
+	return (struct live_settings){
+		.bearer = config->bearer,
+		.max_connections_per_source = config->max_connections_per_source,
+		.log_level = config->log_level,
+		.log_format = config->log_format,
+	};
+}
+
 int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
 	const struct identity *identity)
 {
@@ -86,13 +96,9 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	gate->max_endpoints = (uint32_t)server_config_max_endpoints(config);
 	gate->n_gates = config->n_gates;
 	gate->max_connections = share(config->max_connections, config->n_gates);
-	gate->max_connections_per_source = config->max_connections_per_source;
 	gate->announced = config->announced;
-	gate->log_level = config->log_level;
-	gate->log_format = config->log_format;
-	gate->password_length = (uint32_t)strlen(config->password);
+	gate->live = gate_setup_describe_live(config);
 	gate->certificate_length = (uint32_t)identity->certificate_length;
-	settings->password = (char *)config->password;
 	settings->certificate = identity->certificate;
 	if (source_counts_new_seed(&gate->seed) < 0)
 		return -EIO;

@@ -23,11 +23,14 @@ void gate_setup_describe_signer(struct signer_config *signer, const struct serve
 
 /*
  * Fills in the rest, but for gate_number and the endpoints: there are none yet, but room for all
- * that there can be. The texts stay the configuration's and the identity's; only
+ * that there can be. The certificate stays the identity's; only
  * settings->endpoints is to be freed by the caller. Returns 0 or -ENOMEM.
  */
 int gate_setup_describe(struct gate_settings *settings, const struct server_config *config,
 	const struct identity *identity);
+
+/* What the gates are told of the configuration that can change while they run. */
+struct live_settings gate_setup_describe_live(const struct server_config *config);
 
 /* What the gates are told of an endpoint. */
 struct gate_endpoint gate_setup_describe_endpoint(const struct endpoint *endpoint);

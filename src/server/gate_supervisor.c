@@ -248,7 +248,7 @@ static int send_notice(
 	if (error == -ENOBUFS || error == -ETOOMANYREFS || error == -EINTR)
 		return -EAGAIN;
 	if (error < 0 && error != -EAGAIN && !packet_is_hung_up(error))
-		child_expel(gate, "it cannot be told of an endpoint", error);
+		child_expel(gate, "it cannot be told what has changed", error);
 	return error;
 }
 
@@ -287,6 +287,12 @@ void gate_supervisor_serve_no_more(struct gate_supervisor *supervisor, struct ip
 	if (gate_notices_gone(supervisor->notices, bind) < 0)
 		log_error("cannot tell the gates that %s is served no more: %s", ipv4_text(bind).s,
 			strerror(ENOMEM));
+}
+
+int gate_supervisor_change(struct gate_supervisor *supervisor, const struct live_settings *live)
+{
+	supervisor->config.settings->config.live = *live;
+	return gate_notices_live(supervisor->notices, live);
 }
 
 void gate_supervisor_give_signer(

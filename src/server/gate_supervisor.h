@@ -58,6 +58,10 @@ int gate_supervisor_serve(
 /* Has them serve it no more. Logs. */
 void gate_supervisor_serve_no_more(struct gate_supervisor *supervisor, struct ipv4 bind);
 
+/* Has all gates, and those that are started later, work with other settings. Returns 0 or -ENOMEM:
+ * not all of those that run will know. */
+int gate_supervisor_change(struct gate_supervisor *supervisor, const struct live_settings *live);
+
 /* Gives a gate its socket to a signer, which stays the caller's. A gate that is gone gets nothing.
  */
 void gate_supervisor_give_signer(

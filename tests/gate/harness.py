@@ -1,6 +1,7 @@
 """A broker in Python that starts one gate, and clients that say exactly what they are told to."""
 
 import fcntl
+import hashlib
 import os
 import pathlib
 import signal
@@ -26,14 +27,17 @@ NOBODY = 65534
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
-ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE = range(1, 7)
+ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS = range(1, 8)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
 Request = namedtuple("Request", "version operation reserved id key source endpoint")
-VERSION = 3
+VERSION = 4
 REQUEST = struct.Struct("=IHHQ32s")
-REPLY = struct.Struct("=IHHQII48x")
-CONFIG = struct.Struct("=13I4x2Q")
+LIVE = struct.Struct("=64s3I4x")  # struct live_settings
+REPLY = struct.Struct("=IHHQII48x80x")
+NO_LIVE = bytes(80)  # struct live_settings of all other replies, and the end of the struct
+LIVE_REPLY = struct.Struct("=IHHQII48x80s")
+CONFIG = struct.Struct("=9I16x80s4x2Q")
 SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
 SIGNING_VERSION = 2
 SIGNER_NOTICE = struct.Struct("=5I")
@@ -70,6 +74,11 @@ class Answer:
 
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 RSA = ("-newkey", "rsa:2048")
+
+
+def live(max_per_source, log_level, password, previous=None):
+    digests = b"".join(hashlib.sha256(each.encode()).digest() for each in (password, previous or password))
+    return LIVE.pack(digests, max_per_source, log_level, 0)
 
 
 def make_certificate(folder, kind=EC):
@@ -213,14 +222,13 @@ class Gate:
 
     def _config(self, certificate, user, max_connections, max_per_source, password,
                 log_level, more_endpoints):
-        secret = password.encode()
-        data = CONFIG.pack(4, len(self.endpoints), len(self.endpoints) + more_endpoints, 1, user, user,
-                           max_connections, max_per_source,
-                           log_level, 0, 7, len(secret), len(certificate), 0, 0)
+        data = CONFIG.pack(6, len(self.endpoints), len(self.endpoints) + more_endpoints, 1, user, user,
+                           max_connections, 7, len(certificate),
+                           live(max_per_source, log_level, password), 0, 0)
         for endpoint, control_port in zip(self.endpoints, self.ports):
             data += endpoint.packed(control_port)
         fd = os.memfd_create("gate")
-        os.write(fd, data + secret + certificate)
+        os.write(fd, data + certificate)
         return fd
 
     # The broker.
@@ -277,6 +285,10 @@ class Gate:
         with self._arrived:
             return len(self._requests)
 
+    def change(self, password=PASSWORD, previous=None, max_per_source=500, log_level=3):
+        self.broker.send(LIVE_REPLY.pack(VERSION, LIVE_SETTINGS, 0, 0, 0, 0,
+                                         live(max_per_source, log_level, password, previous)))
+
     def drain(self):
         self.broker.send(REPLY.pack(VERSION, DRAIN, 0, 0, 0, 0))
 
@@ -287,13 +299,13 @@ class Gate:
         self.endpoints.append(endpoint)
         self.ports.append(listener.getsockname()[1])
         notice = struct.pack("=IHHQII", VERSION, ENDPOINT_COMES, 0, 0, 0, 0)
-        socket.send_fds(self.broker, [notice + endpoint.packed(self.ports[-1])], [listener.fileno()])
+        socket.send_fds(self.broker, [notice + endpoint.packed(self.ports[-1]) + NO_LIVE], [listener.fileno()])
         listener.close()
         return len(self.ports) - 1
 
     def serve_no_more(self, endpoint):
         notice = struct.pack("=IHHQII", VERSION, ENDPOINT_GONE, 0, 0, 0, 0)
-        self.broker.send(notice + ENDPOINT.pack(ipv4(endpoint.bind), 0, 0, bytes(32), 0, 0))
+        self.broker.send(notice + ENDPOINT.pack(ipv4(endpoint.bind), 0, 0, bytes(32), 0, 0) + NO_LIVE)
 
     def hang_up(self):
         self.broker.shutdown(socket.SHUT_RDWR)

@@ -808,7 +808,6 @@ def test_one_source_with_many_failed_logins_does_not_hide_those_of_others(make_g
 
 
 @pytest.mark.parametrize("option, text", [
-    ({"password": ""}, "cannot use the password"),
     ({"max_connections": 0}, "allows no connections"),
 ])
 def test_a_configuration_that_makes_no_sense_is_refused(make_gate, option, text):
@@ -851,3 +850,19 @@ def test_a_gate_says_that_it_is_ready_once_it_is_confined(gate):
     assert gate.is_ready.wait(20)
     assert gate.status()["Seccomp"] == "2"
     assert gate.status()["CapEff"] == "0000000000000000"
+
+
+def test_other_passwords_hold_from_the_next_request_on_and_close_no_connection(gate):
+    def status(bearer):
+        return gate.ask(post("/connect", BODY, bearer=bearer)).status
+    gate.answer_all()
+    with gate.tls() as client:
+        gate.change(password="the next", previous=harness.PASSWORD)
+        assert status("the next") == status(harness.PASSWORD) == 200
+        gate.change(password="the next")
+        assert status(harness.PASSWORD) == 401
+        assert status("the next") == 200
+        client.sendall(post("/connect", BODY, bearer="the next"))
+        assert read_answer(client).status == 200
+    gate.change()
+    assert status("the next") == 401 and status(harness.PASSWORD) == 200

@@ -165,6 +165,17 @@ def test_the_password_is_in_no_environment_and_no_command_line(host):
         assert PASSWORD not in shown
 
 
+def test_the_password_may_be_a_credential(host):
+    host.run("umask 077; mkdir -p /etc/credstore; cat >/etc/credstore/vprox-password", stdin=f"{PASSWORD}\n")
+    try:
+        host.run("sed -i /^VPROX_PASSWORD=/d /etc/vprox/server.conf && systemctl restart vprox-server")
+        assert ask(host, "client3", "/disconnect-ipip") == {"Status": "success"}
+        assert "exposed" not in host.journal("vprox-server")
+    finally:
+        host.run("rm /etc/credstore/vprox-password; cat >/etc/vprox/server.conf", stdin=SETTINGS)
+        host.run("systemctl restart vprox-server")
+
+
 def test_the_server_writes_nowhere_but_where_it_must(host):
     """In its view of the files."""
     main, _ = processes(host)

@@ -4,12 +4,12 @@
 
 #include "gate/auth.h"
 
-static struct auth auth_for(const char *password)
+static struct bearer bearer_of(const char *current, const char *previous)
 {
-	struct auth auth;
+	struct bearer bearer;
 
-	assert_int_equal(auth_init(&auth, password, strlen(password)), 0);
-	return auth;
+	assert_int_equal(bearer_make(&bearer, current, previous), 0);
+	return bearer;
 }
 
 static void only_the_right_bearer_is_let_in(void **state)
@@ -18,7 +18,7 @@ static void only_the_right_bearer_is_let_in(void **state)
 		"Bearer secrets", "Bearer Secret", "bearer secret", "BEARER secret",
 		"Bearer  secret", "Bearer\tsecret", "Basic secret", "secret",
 		"Bearer Bearer secret", "Bearer secret, Bearer secret"};
-	struct auth auth = auth_for("secret");
+	struct bearer auth = bearer_of("secret", NULL);
 
 	(void)state;
 	assert_true(auth_check(&auth, "Bearer secret"));
@@ -29,7 +29,7 @@ static void only_the_right_bearer_is_let_in(void **state)
 
 static void a_password_may_have_blanks_and_any_bytes(void **state)
 {
-	struct auth auth = auth_for(" two words \xc3\xa9");
+	struct bearer auth = bearer_of(" two words \xc3\xa9", NULL);
 
 	(void)state;
 	assert_true(auth_check(&auth, "Bearer  two words \xc3\xa9"));
@@ -38,10 +38,25 @@ static void a_password_may_have_blanks_and_any_bytes(void **state)
 
 static void an_empty_password_is_none(void **state)
 {
-	struct auth auth;
+	struct bearer bearer;
 
 	(void)state;
-	assert_int_equal(auth_init(&auth, "", 0), -EINVAL);
+	assert_int_equal(bearer_make(&bearer, "", NULL), -EINVAL);
+	assert_int_equal(bearer_make(&bearer, "secret", ""), -EINVAL);
+}
+
+static void for_a_time_two_passwords_are_good_and_no_third(void **state)
+{
+	struct bearer both = bearer_of("new", "old"), one = bearer_of("new", NULL);
+
+	(void)state;
+	assert_true(auth_check(&both, "Bearer new"));
+	assert_true(auth_check(&both, "Bearer old"));
+	assert_false(auth_check(&both, "Bearer newold"));
+	assert_false(auth_check(&both, "Bearer "));
+	assert_true(auth_check(&one, "Bearer new"));
+	assert_false(auth_check(&one, "Bearer old"));
+	assert_false(auth_check(&one, "Bearer "));
 }
 
 int main(void)
@@ -50,6 +65,7 @@ int main(void)
 		cmocka_unit_test(only_the_right_bearer_is_let_in),
 		cmocka_unit_test(a_password_may_have_blanks_and_any_bytes),
 		cmocka_unit_test(an_empty_password_is_none),
+		cmocka_unit_test(for_a_time_two_passwords_are_good_and_no_third),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #include "ipc/gate_config.h"
 
-static char password[] = "secret", certificate[] = "certificate";
+static char certificate[] = "certificate";
 
 static int write_config(struct gate_config config)
 {
@@ -15,7 +15,7 @@ static int write_config(struct gate_config config)
 		{.bind = {1}, .block = {{0x0a000000}, 8}, .public_key = {{7}}, .port = 50227},
 		{.bind = {2}, .block = {{0x0b000000}, 8}, .public_key = {{7}}, .port = 50228},
 	};
-	const struct gate_settings settings = {config, endpoints, password, certificate};
+	const struct gate_settings settings = {config, endpoints, certificate};
 
 	return gate_config_write(&settings);
 }
@@ -27,8 +27,8 @@ static struct gate_config good(void)
 		.n_endpoints = 2,
 		.max_endpoints = 2,
 		.n_gates = 3,
-		.password_length = sizeof password - 1,
 		.certificate_length = sizeof certificate - 1,
+		.live = {.log_level = 2},
 	};
 }
 
@@ -40,7 +40,7 @@ static void a_gate_reads_what_the_broker_wrote(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(gate_config_read(fd, &settings), 0);
-	assert_string_equal(settings.password, password);
+	assert_int_equal(settings.config.live.log_level, 2);
 	assert_string_equal(settings.certificate, certificate);
 	assert_int_equal(settings.endpoints[1].port, 50228);
 	gate_settings_free(&settings);
@@ -70,7 +70,7 @@ static void lengths_that_do_not_add_up_are_refused(void **state)
 	bad[0].version++;
 	bad[1].max_endpoints = 1;
 	bad[2].n_endpoints = UINT32_MAX;
-	bad[3].password_length = UINT32_MAX;
+	bad[3].certificate_length = UINT32_MAX;
 	bad[4].certificate_length--;
 	for (size_t i = 0; i < 5; i++) {
 		int source = write_config(good());

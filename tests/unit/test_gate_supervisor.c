@@ -16,7 +16,8 @@
 
 enum {
 	TIMEOUT_S = 20,
-	/* What a gate's first life does, as the password tells it; all others ask and wait. */
+	/* What a gate's first life does, as its password's digest tells it; all others ask and
+	   wait. */
 	HANG_UP = '1',
 	TALK_NONSENSE,
 	ASK_FOR_NOBODY,
@@ -34,7 +35,6 @@ struct fixture {
 	struct gate_supervisor *supervisor;
 	struct gate_settings settings;
 	struct gate_endpoint endpoints[N_ENDPOINTS];
-	char password[2];
 	int listeners[N_ENDPOINTS]; /* the first is an eventfd that only one gate can read */
 	struct sockaddr_in address; /* of the second */
 	struct client_request request;
@@ -104,7 +104,7 @@ static int be_gate(void)
 
 	if (gate_config_read(GATE_FD_CONFIG, &settings) < 0)
 		return EXIT_FAILURE;
-	behaviour = settings.password[0];
+	behaviour = (char)settings.config.live.bearer.digests[0][0];
 	gate_settings_free(&settings);
 	if (read(GATE_FD_FIRST_LISTENER, &ticket, sizeof ticket) < 0)
 		behaviour = ASK;
@@ -189,15 +189,13 @@ static void start(struct fixture *f, char behaviour)
 		.context = f,
 	};
 
-	f->password[0] = behaviour;
 	f->settings = (struct gate_settings){
 		.config = {.version = GATE_CONFIG_VERSION,
 			.n_endpoints = N_ENDPOINTS,
 			.max_endpoints = N_ENDPOINTS,
 			.n_gates = 1,
-			.password_length = 1},
+			.live.bearer.digests = {{(uint8_t)behaviour}}},
 		.endpoints = f->endpoints,
-		.password = f->password,
 	};
 	assert_int_equal(gate_supervisor_new(f->base, &config, &f->supervisor), 0);
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "ipc/message.h"
 
 enum {
@@ -47,7 +48,7 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
 	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32);
-	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4 + 48);
+	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4 + 48 + 80);
 }
 
 static void a_request_with_a_field_out_of_range_is_refused(void **state)
@@ -95,6 +96,14 @@ static void a_reply_with_a_field_out_of_range_is_refused(void **state)
 	r.kind = IPC_ENDPOINT;
 	assert_int_equal(decode_reply(r), 0);
 	r.endpoint.block.length = 33;
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r = (struct ipc_reply){.version = IPC_VERSION, .kind = IPC_LIVE_SETTINGS};
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r.live.max_connections_per_source = 1;
+	assert_int_equal(decode_reply(r), 0);
+	r.live.log_level = LOG_LEVEL_DEBUG + 1;
+	assert_int_equal(decode_reply(r), -EPROTO);
+	r = good_reply(), r.live.max_connections_per_source = 1;
 	assert_int_equal(decode_reply(r), -EPROTO);
 }
 

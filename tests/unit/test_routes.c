@@ -25,7 +25,7 @@ static int set_up(void **state)
 	(void)state;
 	for (size_t i = 0; i < routes.served.n; i++)
 		memset(endpoints[i].public_key.bytes, 9, KEY_SIZE);
-	return auth_init(&routes.auth, "secret", strlen("secret"));
+	return bearer_make(&routes.bearer, "secret", NULL);
 }
 
 static struct client_address client_at(const char *address)

@@ -9,11 +9,11 @@ from lib.inject import take
 from lib.process import stand_still
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
-VERSION = 3
+VERSION = 4
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK = 1
 REQUEST = struct.Struct("=IHHQ32s")  # ipc/message.h
-REPLY = struct.Struct("=IHHQII48x")
+REPLY = struct.Struct("=IHHQII48x80x")
 
 
 class TakenGate:
