@@ -22,6 +22,8 @@ enum {
 	MEMBER_SIZE = 256,
 	ERROR_SIZE = 256,
 	URL_SIZE = 512,
+	DATE_SIZE = 64,
+	NS_PER_S = 1000000000,
 	/* With those that are slow by a second, TLS's handshake and the answer come within it. */
 	CONNECT_MS = 4000,
 	ANSWER_MS = 8000,
@@ -50,6 +52,7 @@ struct etcd {
 	char *body;
 	size_t body_length;
 	char error[ERROR_SIZE];
+	int64_t clock_ahead_s;
 };
 
 static int fail(struct etcd *etcd, int error, const char *text)
@@ -86,6 +89,30 @@ static size_t keep_body(char *data, size_t size, size_t n, void *context)
 	etcd->body_length += length;
 	grown[etcd->body_length] = '\0';
 	return length;
+}
+
+/* The time at which it answers: RFC 9110, 6.6.1. */
+static size_t read_header(char *data, size_t size, size_t n, void *context)
+{
+	static const char name[] = "date:";
+	struct etcd *etcd = context;
+	char text[DATE_SIZE];
+	time_t date;
+
+	if (size * n <= sizeof name || size * n >= sizeof text ||
+		strncasecmp(data, name, sizeof name - 1) != 0)
+		return size * n;
+	snprintf(text, sizeof text, "%.*s", (int)(size * n - sizeof name + 1),
+		data + sizeof name - 1);
+	date = curl_getdate(text, NULL);
+	if (date > 0)
+		etcd->clock_ahead_s = (int64_t)(clock_wall_ns() / NS_PER_S) - (int64_t)date;
+	return size * n;
+}
+
+int64_t etcd_clock_ahead_s(const struct etcd *etcd)
+{
+	return etcd->clock_ahead_s;
 }
 
 static long time_left(const struct etcd *etcd, long most)
@@ -334,6 +361,8 @@ static int set_up_curl(struct etcd *etcd)
 	curl_easy_setopt(etcd->easy, CURLOPT_RESOLVE, etcd->addresses);
 	curl_easy_setopt(etcd->easy, CURLOPT_WRITEFUNCTION, keep_body);
 	curl_easy_setopt(etcd->easy, CURLOPT_WRITEDATA, etcd);
+	curl_easy_setopt(etcd->easy, CURLOPT_HEADERFUNCTION, read_header);
+	curl_easy_setopt(etcd->easy, CURLOPT_HEADERDATA, etcd);
 	curl_easy_setopt(etcd->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(etcd->easy, CURLOPT_TCP_NODELAY, 1L);
 	/* Neither a proxy of the environment nor a member that sends us elsewhere. */

@@ -38,5 +38,9 @@ void etcd_set_deadline(struct etcd *etcd, uint64_t ms);
  */
 int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t **answer);
 
+/* How far this host's clock was ahead of that of the member that answered last, in s; less than 0:
+ * behind. 0 before the first answer. */
+int64_t etcd_clock_ahead_s(const struct etcd *etcd);
+
 /* Why the last question failed; until the next one. */
 const char *etcd_error(const struct etcd *etcd);

@@ -264,6 +264,7 @@ int fleet_join(struct fleet *fleet)
 		error = claim_all(fleet, true);
 	} while (error == -EAGAIN);
 	etcd_set_deadline(fleet->etcd, 0);
+	fleet_health_judge_clock(fleet);
 	if (error == 0 || error == -EEXIST || error == -EPIPE)
 		return error;
 	go_on_without(fleet, error);
@@ -612,7 +613,7 @@ static int look_at_keys(struct fleet *fleet)
 	fleet->look_due_ms = now + KEYS_MS;
 	error = fleet_read_view(fleet);
 	if (error == 0)
-		fleet_health_judge(fleet);
+		fleet_health_judge_keys(fleet);
 	return error;
 }
 
@@ -639,6 +640,7 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 		error = fleet_watch(fleet);
 	if (error == 0)
 		error = look_at_keys(fleet);
+	fleet_health_judge_clock(fleet);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
 	if (error != -EPIPE)

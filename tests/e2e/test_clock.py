@@ -3,57 +3,22 @@ has seen of the server's key."""
 
 import json
 import re
-import subprocess
 import time
 
 import pytest
 
+from lab.clock import wrong_clock
 from lib import wait
 from test_store import stored
 
 BACK = 30
 AN_HOUR = 3600
-CLOCK = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-int clock_gettime(clockid_t id, struct timespec *now)
-{
-	int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
-	int error = real(id, now);
-	if (error == 0 && id == CLOCK_REALTIME)
-		now->tv_sec += CLOCK_ERROR;
-	return error;
-}
-time_t time(time_t *place)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (place)
-		*place = now.tv_sec;
-	return now.tv_sec;
-}
-/* A device is started without its maker's environment. */
-int clearenv(void)
-{
-	int (*real)(void) = dlsym(RTLD_NEXT, "clearenv");
-	char *library = getenv("LD_PRELOAD");
-	library = library ? strdup(library) : NULL;
-	real();
-	return library ? setenv("LD_PRELOAD", library, 1) : 0;
-}
-"""
 
 
 @pytest.fixture
 def late(tmp_path):
     """The environment of processes whose time of day is an hour behind."""
-    library = tmp_path / "clock.so"
-    subprocess.run(["cc", "-shared", "-fPIC", f"-DCLOCK_ERROR=-{AN_HOUR}", "-x", "c", "-o", str(library),
-                    "-", "-ldl"], input=CLOCK, text=True, check=True)
-    return {"LD_PRELOAD": str(library)}
+    return wrong_clock(tmp_path, -AN_HOUR)
 
 
 def shown(host):

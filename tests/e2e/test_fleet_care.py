@@ -6,12 +6,15 @@ import subprocess
 
 import pytest
 
+from lab.clock import wrong_clock
 from lab.etcd import Etcd, make_fleet_key
 from lab.fleet import Fleet, move_address
 from lab.tunnels import random_key
 from lib import wait
+from test_clock import begun_by_server, known_place
 
 BACK = 30
+AN_HOUR = 3600
 KEY_ID = slice(4, 8)  # of a record
 IGNORED = "are ignored|another key|cannot be asked|cannot write"
 
@@ -108,3 +111,38 @@ def test_a_key_or_password_that_others_can_read_is_told(host, fleet):
     fleet.key.chmod(0o640)
     server = fleet.start(host)
     assert server.logged(f"warning .*{fleet.key} is exposed: it should be root's, with mode 0600", 0)
+
+
+# Clocks
+
+
+@pytest.mark.only("embedded", reason="the kernel sends what its clock says")
+def test_of_hosts_whose_clocks_are_an_hour_apart_each_serves_what_the_other_has_served(
+        host, other_host, client, fleet, tmp_path):
+    ahead = wrong_clock(tmp_path, AN_HOUR)
+    server = host.start(fleet.arguments("--on-exit=keep"), environment=ahead)
+    assert server.logged(r"warning .*the clock is 3[56]\d\d s ahead of the fleet's", 0)
+    tunnel = host.tunnel("wireguard", client).up()
+    assert tunnel.ping()
+    assert AN_HOUR - 100 < shown(host)["clock_ahead_s"] <= AN_HOUR + 100
+    assert "ahead of the fleet's" in host.run("show")[1]
+    fleet.wait_for_peers(1)
+    wait.until(lambda: known_place(host), BACK)
+    host.reboot()
+    # The client sees a handshake that the server has begun, an hour ahead.
+    host.start(fleet.arguments(), environment=ahead)
+    wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
+    host.reboot()
+    move_address(host, other_host)
+    # Its clock is right, and so behind all that the client has seen.
+    server = other_host.start(fleet.arguments("--reap-interval=1h"), ips=[host.address])
+    wait.until(lambda: begun_by_server(other_host, tunnel), BACK, "a handshake")
+    assert tunnel.ping()
+    assert server.logged(r"the clock is 3[56]\d\d s behind the latest handshakes: its device goes on", 0)
+    assert not server.logged("ahead of the fleet's", 0)
+    assert shown(other_host)["clock_ahead_s"] == 0
+
+
+def test_a_clock_that_is_right_is_not_told(host, fleet):
+    server = fleet.start(host)
+    assert shown(host)["clock_ahead_s"] == 0 and not server.logged("the clock is", 0)
