@@ -69,15 +69,16 @@ int user_find_own(const char *name, struct user *user)
 
 	if (error != -ENOENT)
 		return error;
-	error = find_free(name, user);
-	if (error == 0)
-		log_info("there is no user %s: what would run as it runs as user and group %u, "
-			 "which are nobody's",
-			name, user->id);
-	return error;
+	return find_free(name, user);
 }
 
 int user_find(const char *name, struct user *user)
 {
-	return name ? find_named(name, user) : user_find_own("vprox", user);
+	int error = name ? find_named(name, user) : user_find_own("vprox", user);
+
+	if (error == 0 && user->is_dynamic)
+		log_info("there is no user %s: what would run as it runs as user and group %u, "
+			 "which are nobody's",
+			user->name, user->id);
+	return error;
 }

@@ -12,14 +12,15 @@ struct user {
 };
 
 /*
- * Looks a user up by name; NULL: vprox, as user_find_own() does. Returns 0, -ENOENT if there is
- * none, or -EINVAL if it has the rights of root. user->name is whom it concerns in any case.
+ * Looks a user up by name; NULL: vprox, as user_find_own() does; that there is none of that name is
+ * logged: a line that goes for all processes' users. Returns 0, -ENOENT if there is none, or
+ * -EINVAL if it has the rights of root. user->name is whom it concerns in any case.
  */
 int user_find(const char *name, struct user *user);
 
 /*
  * The user of that name, whose own the processes of one kind are. Where there is none, an ID that
- * is nobody's, which is logged: not that of the user nobody, since any other process of his could
+ * is nobody's: not that of the user nobody, since any other process of his could
  * end ours. It is the same at each call, for as long as it stays free: one of those that systemd
  * gives to services (61184 to 65519, DynamicUser= in systemd.exec(5)). Returns as user_find().
  */

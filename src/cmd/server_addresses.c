@@ -2,6 +2,9 @@
  * and together when all are. Runs in the server's process, before it does anything. */
 #include "cmd/server_addresses.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "server/config.h"
@@ -60,6 +63,14 @@ int server_add_followed(const struct option_use *use, void *field)
 	return 0;
 }
 
+/* Host bits are masked off: who has given some may have meant another block. */
+static void tell_block(const struct option_use *use, struct prefix block)
+{
+	if (strncmp(use->text, ipv4_text(block.address).s, strcspn(use->text, "/")) != 0)
+		fprintf(stderr, "vprox server: --wg-block %s: is the block %s\n", use->text,
+			prefix_text(block).s);
+}
+
 int server_parse_block(const struct option_use *use, void *field)
 {
 	static const char *const unroutable[] = {
@@ -76,6 +87,7 @@ int server_parse_block(const struct option_use *use, void *field)
 		config->whole_block, unroutable, sizeof unroutable / sizeof *unroutable);
 	if (other)
 		return option_error(use, "overlaps with %s, which cannot be routed", other);
+	tell_block(use, config->whole_block);
 	return 0;
 }
 

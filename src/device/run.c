@@ -71,6 +71,24 @@ static int open_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/* About an interface that cannot be made; "" if it is not known. */
+static const char *what_to_do(int error)
+{
+	switch (error) {
+	case -EBUSY:
+		return ": there is an interface of that name already";
+	case -EPERM:
+	case -EACCES:
+		return ": this needs the right to administer the network (CAP_NET_ADMIN): run it "
+		       "as root";
+	case -ENOENT:
+	case -ENODEV:
+		return ": load the module tun; a container needs --device /dev/net/tun";
+	default:
+		return "";
+	}
+}
+
 /* Another device of the name may need a moment to end. */
 static int make_interface(struct device *device, const struct device_run_options *options)
 {
@@ -82,8 +100,8 @@ static int make_interface(struct device *device, const struct device_run_options
 		error = device_make_interface(device, options->name, options->workers);
 	}
 	if (error < 0)
-		log_error("%s: cannot make the interface with /dev/net/tun: %s", options->name,
-			strerror(-error));
+		log_error("%s: cannot make the interface with /dev/net/tun: %s%s", options->name,
+			strerror(-error), what_to_do(error));
 	return error;
 }
 
@@ -106,8 +124,13 @@ static int listen_at_paths(struct loop *loop)
 				       : handover_listen(loop->handover_path);
 	if (loop->files.listener >= 0)
 		return 0;
-	log_error("%s: cannot open the control socket in /run/wireguard: %s", name,
-		strerror(-loop->files.listener));
+	log_error("%s: cannot open the control socket in /run/wireguard: %s%s", name,
+		strerror(-loop->files.listener),
+		loop->files.listener == -EADDRINUSE
+			? ": another device of that name listens there, maybe in another network "
+			  "namespace with the same /run: give this one another name, or a /run of "
+			  "its own"
+			: "");
 	return loop->files.listener;
 }
 

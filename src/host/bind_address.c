@@ -108,6 +108,36 @@ static void record_before(struct bind_address *bind, const struct holders *holde
 	bind->is_reconciled = true;
 }
 
+enum { OTHERS_SIZE = 160 };
+
+/* The addresses that this host has for others to reach, as far as there is room. */
+static void write_others(struct netlink *netlink, struct ipv4 but, char text[OTHERS_SIZE])
+{
+	static const struct prefix loopback = {{0x7f000000}, 8};
+	auto_free struct address *addresses = NULL;
+	size_t n = 0, used = 0;
+
+	text[0] = '\0';
+	if (address_dump(netlink, 0, &addresses, &n) < 0)
+		return;
+	for (size_t i = 0; i < n && used + sizeof ", 255.255.255.255" < OTHERS_SIZE; i++)
+		if (!ipv4_equal(addresses[i].local, but) &&
+			!prefix_contains(loopback, addresses[i].local))
+			used += (size_t)snprintf(text + used, OTHERS_SIZE - used, "%s%s",
+				used > 0 ? ", " : "", ipv4_text(addresses[i].local).s);
+}
+
+/* A cloud's 1:1 NAT is the usual reason: packets never come with the public address there. */
+static void log_added(struct netlink *netlink, struct ipv4 bind, const char *name)
+{
+	char others[OTHERS_SIZE];
+
+	write_others(netlink, bind, others);
+	log_warning("added the address %s to %s, as this host did not have it (but %s): in a cloud "
+		    "that translates addresses, such as EC2, --ip is the private address",
+		ipv4_text(bind).s, name, *others ? others : "none");
+}
+
 /* Ours goes where the default route goes. What is elsewhere is removed after that, not before. */
 static int renew(struct netlink *netlink, struct ipv4 bind, const struct holders *holders)
 {
@@ -125,7 +155,7 @@ static int renew(struct netlink *netlink, struct ipv4 bind, const struct holders
 		is_there = is_there || holders->ours[i].ifindex == ifindex;
 	error = set(netlink, bind, ifindex, BIND_ADDRESS_LIFETIME_S);
 	if (error == 0 && !is_there)
-		log_info("added the address %s to %s", ipv4_text(bind).s, name_of(ifindex, name));
+		log_added(netlink, bind, name_of(ifindex, name));
 	for (size_t i = 0; i < holders->n_ours && error == 0; i++) {
 		if (holders->ours[i].ifindex == ifindex)
 			continue;

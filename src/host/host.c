@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "netlink/socket.h"
 #include "host/bind_address.h"
+#include "host/block_warnings.h"
 #include "host/egress_policy.h"
 #include "host/firewall.h"
 #include "host/firewall_flows.h"
@@ -206,6 +207,7 @@ int host_prepare(const struct host_config *config, struct event_base *base, stru
 		log_error("cannot prepare the host: %s", strerror(-error));
 		return error;
 	}
+	block_warnings_log(host->netlink, config->whole_block);
 	error = prepare_firewall(host);
 	if (error == 0)
 		error = reconcile_bind_addresses(host);

@@ -306,7 +306,32 @@ def test_what_is_missing_is_named(network):
     done = network["a"].try_run("unshare", "-m", "sh", "-c",
                                 f"mount -t tmpfs none /dev/net && exec {DEVICE} device -f dp0")
     assert done.returncode == 1
-    assert "cannot make the interface with /dev/net/tun: No such file or directory" in done.stdout
+    assert "cannot make the interface with /dev/net/tun: No such file or directory: load the module tun; " \
+        "a container needs --device /dev/net/tun" in done.stdout
+
+
+def test_a_name_that_is_taken_is_named(network):
+    network["a"].ip("tuntap add dp0 mode tun")
+    done = network["a"].try_run(DEVICE, "device", "-f", "dp0", timeout=20)
+    assert done.returncode == 1
+    assert "Device or resource busy: there is an interface of that name already" in done.stdout
+    network["a"].ip("tuntap del dp0 mode tun")
+
+
+def test_without_the_right_to_it_says_what_to_do(network):
+    done = network["a"].try_run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", DEVICE,
+                                "device", "-f", "dp0", timeout=20)
+    assert done.returncode == 1
+    assert "Operation not permitted: this needs the right to administer the network (CAP_NET_ADMIN): " \
+        "run it as root" in done.stdout
+
+
+def test_two_of_one_name_that_share_run_are_told_so(network):
+    first = Device(network, "a", "dp0")
+    done = network["a"].try_run(*first.in_folder("unshare", "-n", DEVICE, "device", "-f", "dp0"), timeout=20)
+    assert done.returncode == 1
+    assert "another device of that name listens there, maybe in another network namespace with the same " \
+        "/run: give this one another name, or a /run of its own" in done.stdout
 
 
 MANY = 3000

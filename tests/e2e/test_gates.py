@@ -61,6 +61,7 @@ def test_without_the_user_vprox_a_gate_is_nobodys(shared_host, server):
     """Not the user nobody's, whose other processes could end it."""
     said = server.logged("there is no user vprox: what would run as it runs as user and group "
                          r"(\d+), which are nobody's")
+    assert server.log.count("there is no user") == 1, "once, for all its processes"
     assert server.gates()
     for pid in server.gates():
         wait.until(lambda: set(status(pid)["Uid"].split()) == {said.group(1)}, what="its user")

@@ -25,6 +25,8 @@ WHERE = {"Install": "server", "Run a server": "server", "Firewall": "server",
          "Look at it": "server", "Build and test": "server", "Join with what every Linux has": "client"}
 KERNEL_ONLY = re.compile(r"ip link add \S+ type (wireguard|ipip)")
 
+PASSWORD = "a-long-secret-of-yours"  # the page's
+
 # What cannot be run here, why, and what is looked at instead: a command that must succeed.
 NOT_RUN = {
     "make demo": ("test_demo.py runs it", "make -n demo"),
@@ -132,6 +134,7 @@ class Reader:
         service = self.service(name, command)
         service.wait_for("info server: ready")
         self.pin = re.search(r"TLS public key: (\S+)", service.said())[1]
+        assert "can be guessed" not in service.said(), "what the page shows is what its readers do"
 
     def follow(self, block, where=None):
         name = where or WHERE[block.heading]
@@ -170,7 +173,7 @@ class Reader:
         return f"export {variable}='{value}'"
 
     def connect(self, name, text):
-        text = f"VPROX_PASSWORD=secret {text}"
+        text = f"VPROX_PASSWORD={PASSWORD} {text}"
         self.stop(name)
         if "--once" in text:
             self.lab.hosts[name].run(text)
@@ -265,7 +268,7 @@ def move(lab, reader, block):
     for command in block.commands[1:]:
         reader.ran.append(command.text)
         new.run(command.text)
-    reader.serve("new-host", "VPROX_PASSWORD=secret vprox server --ip 203.0.113.9 --wg-block 10.100.0.0/16")
+    reader.serve("new-host", f"VPROX_PASSWORD={PASSWORD} vprox server --ip 203.0.113.9 --wg-block 10.100.0.0/16")
     assert reader.pin == before
     reader.stop("new-host")
 
@@ -278,7 +281,7 @@ def test_what_every_linux_has_is_enough_to_join(lab, reader):
     lab.hosts["client"].try_run("ip link delete vprox0")
     if "server" not in reader.services:
         lab.hosts["server"].run("nft delete table inet filter")
-        reader.serve("server", "VPROX_PASSWORD=secret vprox server --ip 203.0.113.7 --wg-block 10.100.0.0/16")
+        reader.serve("server", f"VPROX_PASSWORD={PASSWORD} vprox server --ip 203.0.113.7 --wg-block 10.100.0.0/16")
     joins = [block for block in PAGE if KERNEL_ONLY.search(block.text)]
     assert len(joins) == 2
     for block in joins:
