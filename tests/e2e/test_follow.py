@@ -178,6 +178,7 @@ def test_an_address_that_flaps_costs_nothing(host, client, kind):
     assert "served no more" not in server.log
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_a_gate_that_dies_while_an_address_comes_is_replaced_by_one_that_serves_it(host, client):
     server = host.start(following(host), gates=2)
     before = server.gates()
@@ -198,6 +199,7 @@ def test_a_gate_that_dies_while_an_address_comes_is_replaced_by_one_that_serves_
     wait_served(host, server, client, host.absent)
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_more_addresses_than_blocks_are_said_and_the_others_served(host, client):
     server = host.start(following(host, [host.address, host.second, host.third]), ips=[],
                         block="10.100.0.0/23", expected=["is not served: all 2 blocks"])
@@ -220,6 +222,7 @@ def test_many_addresses_at_once_are_all_served_and_all_closed(host, client):
     assert is_served(host, client, host.address)
 
 
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 @pytest.mark.parametrize("arguments, complaint", [
     ("--follow=203.0.113.0/24", "--wg-block-per-ip is missing"),
     ("--follow=203.0.113.0 --wg-block-per-ip=/24", "not an IPv4 block"),
