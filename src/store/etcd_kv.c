@@ -68,7 +68,7 @@ static void end_of(const char *prefix, char end[KEY_SPACE])
 	end[strlen(end) - 1]++;
 }
 
-static int read_entry(const json_t *entry, kv_fn *fn, void *context, char last[KEY_SPACE])
+static int read_entry(const json_t *entry, const char *prefix, kv_fn *fn, void *context)
 {
 	struct kv kv = {.mod_revision = number_from_json(json_object_get(entry, "mod_revision"))};
 	const json_t *in = json_object_get(entry, "value");
@@ -79,40 +79,90 @@ static int read_entry(const json_t *entry, kv_fn *fn, void *context, char last[K
 
 	if (!key || key_size >= KEY_SPACE || strlen((char *)key) != key_size)
 		return 0;
-	memcpy(last, key, key_size + 1);
+	/* A name says whose a record is. */
+	if (strncmp((char *)key, prefix, strlen(prefix)) != 0)
+		return -EBADMSG;
 	kv.key = (const char *)key;
 	kv.value = value ? value : key;
 	return fn(context, &kv);
 }
 
-static json_t *ask_for_page(const char *from, size_t from_size, const char *end)
+static int read_entries(const json_t *entries, const char *prefix, kv_fn *fn, void *context)
 {
-	return json_pack("{s:o, s:o, s:i}", "key", bytes_to_json(from, from_size), "range_end",
-		text_to_json(end), "limit", PAGE);
+	int error = 0;
+
+	for (size_t i = 0; i < json_array_size(entries) && error == 0; i++)
+		error = read_entry(json_array_get(entries, i), prefix, fn, context);
+	return error;
+}
+
+/* Where a page begins. */
+struct position {
+	uint8_t *key;
+	size_t size;
+};
+
+static bool is_behind(const uint8_t *key, size_t size, const struct position *position)
+{
+	size_t common = size < position->size ? size : position->size;
+	int difference = memcmp(key, position->key, common);
+
+	return difference > 0 || (difference == 0 && size > position->size);
+}
+
+/* To behind the last key of a page, that is, to this key with a NUL behind it; however long it is.
+ * -EBADMSG: it is no step forward, and others would follow for ever. */
+static int advance(struct position *position, const json_t *entries)
+{
+	const json_t *last = json_array_get(entries, json_array_size(entries) - 1);
+	size_t size = 0;
+	uint8_t *key = bytes_from_json(json_object_get(last, "key"), &size);
+
+	if (!key || !is_behind(key, size + 1, position)) {
+		free(key);
+		return -EBADMSG;
+	}
+	free(position->key);
+	*position = (struct position){key, size + 1};
+	return 0;
+}
+
+static json_t *ask_for_page(const struct position *from, const char *end)
+{
+	return json_pack("{s:o, s:o, s:i}", "key", bytes_to_json(from->key, from->size),
+		"range_end", text_to_json(end), "limit", PAGE);
+}
+
+static int read_page(struct etcd *etcd, const char *prefix, struct position *position, kv_fn *fn,
+	void *context, bool *more)
+{
+	char end[KEY_SPACE];
+	json_t *question, *answer = NULL, *entries;
+	int error;
+
+	end_of(prefix, end);
+	question = ask_for_page(position, end);
+	error = question ? etcd_ask(etcd, "/v3/kv/range", question, &answer) : -ENOMEM;
+	entries = json_object_get(answer, "kvs");
+	*more = json_is_true(json_object_get(answer, "more")) && json_array_size(entries) > 0;
+	if (error == 0)
+		error = read_entries(entries, prefix, fn, context);
+	if (error == 0 && *more)
+		error = advance(position, entries);
+	json_decref(question);
+	json_decref(answer);
+	return error;
 }
 
 int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context)
 {
-	char last[KEY_SPACE], end[KEY_SPACE];
-	size_t from_size = strlen(prefix);
+	struct position position = {(uint8_t *)strdup(prefix), strlen(prefix)};
 	bool more = true;
-	int error = 0;
+	int error = position.key ? 0 : -ENOMEM;
 
-	snprintf(last, sizeof last, "%s", prefix);
-	end_of(prefix, end);
-	while (more && error == 0) {
-		json_t *question = ask_for_page(last, from_size, end), *answer = NULL, *entry;
-		size_t i;
-
-		error = question ? etcd_ask(etcd, "/v3/kv/range", question, &answer) : -ENOMEM;
-		json_decref(question);
-		json_array_foreach(json_object_get(answer, "kvs"), i, entry) if (error == 0) error =
-			read_entry(entry, fn, context, last);
-		more = json_is_true(json_object_get(answer, "more")) && i > 0;
-		json_decref(answer);
-		/* The next key is the last one with a NUL behind it. */
-		from_size = strlen(last) + 1;
-	}
+	while (more && error == 0)
+		error = read_page(etcd, prefix, &position, fn, context, &more);
+	free(position.key);
 	return error;
 }
 

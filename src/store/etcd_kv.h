@@ -23,8 +23,8 @@ struct kv {
 
 /* Non-zero ends it, and is returned. */
 typedef int kv_fn(void *context, const struct kv *kv);
-/* Calls back for all keys that begin with this, in their order, page by page. Returns 0 or as
- * etcd_ask(). */
+/* Calls back for all keys that begin with this, in their order, page by page. Returns 0, as
+ * etcd_ask(), or -EBADMSG: the answer is none that etcd would give. */
 int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context);
 
 /* A transaction that is being made. Zeroed it is none; kv_begin() makes it. */

@@ -19,8 +19,11 @@ enum {
 	JOIN_MS = 7000, /* at the start, for its first answer; the broker waits longer */
 	READ_MS = 30000, /* for all there is, from one that answers */
 	CLAIM_MS = 2000, /* likewise, when an address has just come; the broker waits longer */
+	SEND_MS = 30000, /* for all that is sent in one turn */
 	RETRY_MS = 1000,
 	KEYS_MS = 2000, /* while there are two, between two looks at which are needed */
+	/* Of hosts that claim at the same time one succeeds each time. */
+	MOST_TRIES = 16,
 	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
 	/* With the comparison, and the endpoint's own record, they are one transaction. */
 	MOST_PEERS = KV_MOST_OPERATIONS - 8,
@@ -169,6 +172,15 @@ static int choose_endpoint(struct fleet *fleet, struct served *served,
 	return tell_collision(fleet, &local, other->bind);
 }
 
+/* From which epoch on records hold. Where the holder's record has gone that of the endpoint, which
+ * is written anew all the time, tells how far the epochs have come at least. */
+static uint64_t floor_of(const struct seen_address *seen)
+{
+	if (seen && seen->holder.epoch > 0)
+		return seen->holder.floor;
+	return seen && seen->has_endpoint ? seen->endpoint.epoch : 0;
+}
+
 static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 {
 	const struct seen_address *seen = fleet_view_find(&fleet->view, served->bind);
@@ -182,7 +194,7 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 	keep = !is_joining || !seen || !seen->has_endpoint ||
 	       outbox_knows_holder(fleet->outbox, served->bind, seen->value, seen->size);
 	holder.epoch = later(seen ? seen->holder.epoch : 0, served->endpoint.epoch) + 1;
-	holder.floor = seen ? seen->holder.floor : 0;
+	holder.floor = floor_of(seen);
 	strcpy(holder.host, fleet->host);
 	if (!seen || !seen->has_endpoint)
 		served->endpoint.epoch = holder.epoch;
@@ -257,12 +269,11 @@ static void go_on_without(struct fleet *fleet, int error)
 
 int fleet_join(struct fleet *fleet)
 {
-	int error;
+	int error = -EAGAIN;
 
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + JOIN_MS);
-	do {
+	for (int i = 0; i < MOST_TRIES && error == -EAGAIN; i++)
 		error = claim_all(fleet, true);
-	} while (error == -EAGAIN);
 	etcd_set_deadline(fleet->etcd, 0);
 	fleet_health_judge_clock(fleet);
 	if (error == 0 || error == -EEXIST || error == -EPIPE)
@@ -312,14 +323,14 @@ static int tell_endpoint(const struct fleet *fleet, struct ipv4 bind)
 int fleet_claim(struct fleet *fleet, struct ipv4 bind)
 {
 	struct served *served = find_or_add_served(fleet, bind);
-	int error;
+	int error = -EAGAIN;
 
 	if (!served)
 		return 0;
 	explicit_bzero(served, sizeof *served);
 	served->bind = bind;
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + CLAIM_MS);
-	do {
+	for (int i = 0; i < MOST_TRIES && error == -EAGAIN; i++) {
 		error = fleet_read_view(fleet);
 		if (error == 0)
 			error = tell_endpoint(fleet, bind);
@@ -327,7 +338,7 @@ int fleet_claim(struct fleet *fleet, struct ipv4 bind)
 		etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + READ_MS);
 		if (error == 0)
 			error = claim(fleet, served, true);
-	} while (error == -EAGAIN);
+	}
 	etcd_set_deadline(fleet->etcd, 0);
 	return claim_without(fleet, error);
 }
@@ -622,6 +633,25 @@ const struct stored_state *fleet_health(const struct fleet *fleet)
 	return &fleet->state;
 }
 
+static int send_all(struct fleet *fleet, bool *is_stored, bool *more)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
+		struct served *served = &fleet->served[i];
+
+		if (!is_held(served))
+			continue;
+		error = send_of(fleet, served, is_stored, more);
+		/* It is to be claimed again, and nothing of it was written. */
+		if (served->state == SERVED_UNCLAIMED) {
+			*is_stored = false;
+			*more = true;
+		}
+	}
+	return error;
+}
+
 int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 {
 	const uint64_t now = clock_now_ms(&system_clock);
@@ -631,15 +661,16 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 	*more = false;
 	if (now < fleet->retry_ms || !fleet->outbox)
 		return -EAGAIN;
+	etcd_set_deadline(fleet->etcd, now + SEND_MS);
 	if (is_unclaimed(fleet))
 		error = claim_all(fleet, false);
-	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
-		if (is_held(&fleet->served[i]))
-			error = send_of(fleet, &fleet->served[i], is_stored, more);
+	if (error == 0)
+		error = send_all(fleet, is_stored, more);
 	if (error == 0)
 		error = fleet_watch(fleet);
 	if (error == 0)
 		error = look_at_keys(fleet);
+	etcd_set_deadline(fleet->etcd, 0);
 	fleet_health_judge_clock(fleet);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;

@@ -40,6 +40,8 @@ const char *fleet_why(const struct fleet *fleet, int error)
 	switch (error) {
 	case -EAGAIN:
 		return "others write at the same time";
+	case -EBADMSG:
+		return "what answers is not etcd";
 	case -ENOKEY:
 		return "what is there is sealed under another key";
 	default:

@@ -5,11 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/etcd_kv.h"
+
+enum {
+	/* A fleet has 1,024 at the most. Beyond, they are somebody's who fills etcd. */
+	MOST_ADDRESSES = 8192,
+};
 
 struct view_reading {
 	struct fleet_view *view;
 	const struct record_maker *maker;
+	struct record_name prefix;
 };
 
 static struct seen_address *find(const struct fleet_view *view, struct ipv4 bind)
@@ -29,9 +36,9 @@ static struct seen_address *find_or_add(struct fleet_view *view, struct ipv4 bin
 {
 	struct seen_address *seen = find(view, bind), *grown;
 
-	if (seen)
+	if (seen || view->n == MOST_ADDRESSES)
 		return seen;
-	grown = reallocarray(view->addresses, view->n + 1, sizeof *grown);
+	grown = array_grow(view->addresses, view->n, sizeof *grown);
 	if (!grown)
 		return NULL;
 	view->addresses = grown;
@@ -58,20 +65,28 @@ static void count_key(
 	view->n_need_second_key++;
 }
 
+/* NULL: it is ignored. Behind the prefix there is an address and nothing else: another name would
+ * stand for the one that is compared when it is written. */
+static struct seen_address *see(struct view_reading *reading, const struct kv *kv)
+{
+	const struct ipv4 bind = record_address(kv->key);
+	const char *rest = kv->key + strlen(reading->prefix.s);
+
+	return bind.value != 0 && strcmp(ipv4_text(bind).s, rest) == 0
+		       ? find_or_add(reading->view, bind)
+		       : NULL;
+}
+
 static int keep_holder(void *context, const struct kv *kv)
 {
 	struct view_reading *reading = context;
-	struct ipv4 bind = record_address(kv->key);
-	struct seen_address *seen;
+	struct seen_address *seen = see(reading, kv);
 	int error;
 
-	if (bind.value == 0) {
+	if (!seen) {
 		ignore(reading->view, kv, -EBADMSG);
 		return 0;
 	}
-	seen = find_or_add(reading->view, bind);
-	if (!seen)
-		return -ENOMEM;
 	/* Also of one that does not open: it is replaced as it is. */
 	seen->holder_revision = kv->mod_revision;
 	error = record_open_holder(reading->maker, kv->key, kv->value, kv->size, &seen->holder);
@@ -89,19 +104,19 @@ static int keep_holder(void *context, const struct kv *kv)
 static int keep_endpoint(void *context, const struct kv *kv)
 {
 	struct view_reading *reading = context;
+	struct seen_address *seen = see(reading, kv);
 	struct stored_endpoint endpoint;
-	struct ipv4 bind = record_address(kv->key);
-	struct seen_address *seen = bind.value != 0 ? find_or_add(reading->view, bind) : NULL;
-	int error = record_open_endpoint(reading->maker, kv->key, kv->value, kv->size, &endpoint);
+	int error;
 
-	if (bind.value != 0 && !seen)
-		return -ENOMEM;
-	if (seen)
-		seen->endpoint_revision = kv->mod_revision;
+	if (!seen) {
+		ignore(reading->view, kv, -EBADMSG);
+		return 0;
+	}
+	seen->endpoint_revision = kv->mod_revision;
+	error = record_open_endpoint(reading->maker, kv->key, kv->value, kv->size, &endpoint);
 	if (error < 0) {
 		ignore(reading->view, kv, error);
-		if (seen)
-			seen->is_foreign |= error == -ENOKEY;
+		seen->is_foreign |= error == -ENOKEY;
 		return 0;
 	}
 	seen->has_endpoint = true;
@@ -110,19 +125,21 @@ static int keep_endpoint(void *context, const struct kv *kv)
 	return 0;
 }
 
+static int read_kind(
+	struct view_reading *reading, struct etcd *etcd, enum record_kind kind, kv_fn *fn)
+{
+	reading->prefix = record_prefix(reading->maker->fleet, kind, (struct ipv4){0});
+	return kv_read(etcd, reading->prefix.s, fn, reading);
+}
+
 int fleet_view_read(struct fleet_view *view, struct etcd *etcd, const struct record_maker *maker)
 {
-	struct view_reading reading = {view, maker};
-	const struct ipv4 all = {0};
+	struct view_reading reading = {.view = view, .maker = maker};
 	int error;
 
 	fleet_view_free(view);
-	error = kv_read(
-		etcd, record_prefix(maker->fleet, RECORD_HOLDER, all).s, keep_holder, &reading);
-	if (error == 0)
-		error = kv_read(etcd, record_prefix(maker->fleet, RECORD_ENDPOINT, all).s,
-			keep_endpoint, &reading);
-	return error;
+	error = read_kind(&reading, etcd, RECORD_HOLDER, keep_holder);
+	return error < 0 ? error : read_kind(&reading, etcd, RECORD_ENDPOINT, keep_endpoint);
 }
 
 static bool is_of_both(const struct stored_endpoint *a, const struct stored_endpoint *b)

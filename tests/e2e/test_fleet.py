@@ -12,6 +12,7 @@ import pytest
 
 from lab.etcd import Authority, Etcd, SlowWay, make_fleet_key
 from lab.fleet import PER_IP, Fleet, move_address
+from lab.storm import Storm
 from lab.tunnels import random_key
 from lib import wait
 
@@ -336,16 +337,45 @@ def test_a_slow_etcd_keeps_nobody_waiting(own_fleet, slow_way, host, client):
     assert len(given) == 10
 
 
-def test_an_etcd_without_room_keeps_nobody_from_a_tunnel(own_fleet, host, client):
-    fleet = own_fleet(options=["--quota-backend-bytes=65536"])
+def test_an_etcd_without_room_keeps_nobody_from_a_tunnel_and_is_caught_up_with(own_fleet, host, client):
+    fleet = own_fleet(options=["--quota-backend-bytes=4194304"])
     with contextlib.suppress(OSError):
         for n in range(100):
-            fleet.etcd.put(f"/stuffing/{n}", "x" * 4096)
+            fleet.etcd.put(f"/stuffing/{n}", "x" * 65536)
     server = fleet.start(host, expected=[CANNOT_WRITE])
     assert len(ask_for(host, client, [random_key() for _ in range(3)])) == 3
     assert server.logged(f"{CANNOT_WRITE}.*database space exceeded", BACK)
-    server.expect("could not be stored")
+    fleet.etcd.make_room("/stuffing/")
+    assert server.logged("etcd can be written again", BACK)
+    fleet.wait_for_peers(3)
+
+
+def test_through_a_storm_of_connects_etcd_goes_and_comes_and_has_all_of_it(own_fleet, host, other_host, clients):
+    """Nobody is told another address meanwhile, nor by the host that takes over then."""
+    fleet = own_fleet()
+    server = fleet.start(host, expected=[CANNOT_WRITE])
+    nodes = clients(3)
+    storm = Storm(host, nodes, leaving=0.2, at_most=15)
+
+    def outage():
+        wait.until(lambda: len(storm.granted) > 10, BACK, "the storm blows")
+        fleet.etcd.kill()
+        assert server.logged(CANNOT_WRITE, BACK)
+        n_answered = storm.n_answered
+        wait.until(lambda: storm.n_answered > n_answered + 30, BACK, "clients are answered")
+        fleet.etcd.start()
+        assert server.logged("etcd can be written again", BACK)
+    storm.during(1, outage)
+    wait.until(lambda: '"behind": 0' in host.run("show --json")[1], BACK, "all is stored")
     server.kill()
+    move_address(host, other_host)
+    fleet.start(other_host, ips=[host.address])
+    granted = dict(storm.granted)
+    owners = {node.address: node for node in nodes}
+    for who, inner in granted.items():
+        api = other_host.api(owners.get(who, nodes[0]), host.address)
+        assert (api.connect_ipip() if who in owners else api.connect(who)).inner == inner
+    assert len(set(granted.values())) == len(granted) > 10 and not storm.moved and not storm.shared
 
 
 @pytest.fixture(name="tls")

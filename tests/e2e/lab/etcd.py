@@ -173,6 +173,16 @@ class Etcd:
     def put(self, name, value):
         self.ask("/v3/kv/put", {"key": encoded(name), "value": encoded(value)})
 
+    def make_room(self, prefix):
+        """As an operator does it whose etcd is full: removes what begins so, for good, and ends the alarm."""
+        key = prefix.encode()
+        self.ask("/v3/kv/deleterange", {"key": encoded(key), "range_end": encoded(key[:-1] + bytes([key[-1] + 1]))})
+        revision = self.ask("/v3/kv/range", {"key": encoded("x")})["header"]["revision"]
+        self.ask("/v3/kv/compaction", {"revision": revision, "physical": True})
+        self.ask("/v3/maintenance/defragment", {})
+        for alarm in self.ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms", []):
+            self.ask("/v3/maintenance/alarm", {**alarm, "action": "DEACTIVATE"})
+
     def delete(self, name):
         self.ask("/v3/kv/deleterange", {"key": encoded(name)})
 

@@ -1,0 +1,199 @@
+"""Who reads and writes a fleet's etcd, or answers in its place, can keep the fleet from storing; nobody waits for that,
+and nothing else comes of it."""
+
+import base64
+import contextlib
+import functools
+import itertools
+import json
+import sqlite3
+import time
+
+import pytest
+
+from lab.etcd import Etcd, encoded, make_fleet_key
+from lab.false_etcd import FalseEtcd, ok
+from lab.fleet import PER_IP, move_address
+from lab.tunnels import random_key
+from lib import wait
+from lib.process import status
+
+BACK = 30
+NOT_ASKED = "etcd cannot be asked"
+NOT_WRITTEN = "cannot write to etcd|could not be stored"
+MOST_KIB = 64 * 1024
+
+
+@pytest.fixture(scope="module", name="node")
+def fixture_node(world):
+    node = world.add_client()
+    yield node
+    world.remove(node)
+
+
+@pytest.fixture(name="false_etcd")
+def fixture_false_etcd(node):
+    etcd = FalseEtcd(node)
+    yield etcd
+    etcd.close()
+
+
+def page(*keys, more=True, value="AAAA"):
+    return ok(json.dumps({"kvs": [{"key": key, "value": value, "mod_revision": "1"} for key in keys], "more": more}).encode())
+
+
+def first_key(body):
+    """Of the names that are asked for."""
+    return base64.b64decode(json.loads(body).get("key", "")).rstrip(b"\0")
+
+
+def same_page_again(_, body):
+    return page(encoded(first_key(body)[:first_key(body).rindex(b"/") + 1] + b"203.0.113.1"))
+
+
+def page_behind_the_end(_, __):
+    return page(encoded("/zzz/203.0.113.1"))
+
+
+def endless_body(_, __):
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for _ in range(600):
+        yield b"1\r\n{\r\n"
+        time.sleep(0.05)
+
+
+def endless_answer(_, __):
+    yield b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
+    for _ in range(2000):
+        yield b'{"kvs": [' * 2000
+
+
+def keep(begun, answer, path, body):
+    """Keeps a question that asks for no further page."""
+    key = base64.b64decode(json.loads(body).get("key", ""))
+    if not key.endswith(b"\0"):
+        begun.append(key)
+    return answer(path, body) if callable(answer) else answer
+
+
+ANSWERS = {
+    "nothing": b"",
+    "no HTTP": b"\0" * 1000,
+    "no JSON": ok(b"<html>"),
+    "no object": ok(b"[]"),
+    "no end of brackets": ok(b'{"kvs":[' * 100000),
+    "other types": ok(b'{"kvs": {"key": 1}, "more": true, "succeeded": "true"}'),
+    "other types in a page": ok(b'{"kvs": [1, null, [], {"key": 5, "value": {}, "mod_revision": -1}], "more": true}'),
+    "no base64": page("!!!!", "A", value="\xe9"),
+    "the same page again and again": same_page_again,
+    "names that were not asked for": page_behind_the_end,
+    "another place": b"HTTP/1.1 307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+    "an error without measure": b"HTTP/1.1 500 Oh\r\n\r\n" + json.dumps({"error": "\x1b[2J" * 10000}).encode(),
+    "no record is there": ok(b'{"succeeded": false}'),
+    "an answer that has no end": endless_answer,
+    "all is well": ok(b'{"succeeded": true}'),
+}
+PAGES = ["no base64", "other types in a page", "the same page again and again", "names that were not asked for"]
+BELIEVED_ONCE = ["no JSON", "other types", "no record is there", "the same page again and again"]
+
+
+def test_whatever_answers_in_etcds_place_clients_get_tunnels(false_etcd, host, client, options, tmp_path):
+    """Before it was believed once, and after. Nobody waits for it, and the store neither dies nor grows."""
+    key = make_fleet_key(options.vprox, tmp_path)
+    server = host.start(f"--store=etcd://{false_etcd.address}/fleet --fleet-key={key} {PER_IP}",
+                        expected=[NOT_ASKED, NOT_WRITTEN])
+    store, = server.stores()
+    api = host.api(client)
+    for name in [*ANSWERS, *BELIEVED_ONCE]:
+        begun = []
+        false_etcd.answer = functools.partial(keep, begun, ANSWERS[name])
+        if name != "all is well":
+            # Where pages could follow for ever, the second question tells that they did not.
+            wait.until(lambda: len(begun) > (name in PAGES), BACK, lambda: f"it is asked again: {name}")
+        assert api.connect(random_key()).status == 200, name
+    false_etcd.answer = endless_body
+    assert api.connect(random_key()).status == 200
+    assert server.stores() == [store]
+    assert int(status(store)["VmHWM"].split()[0]) < MOST_KIB
+    assert "\x1b" not in server.log
+    server.kill()
+
+
+def copied(host):
+    """The inner addresses that the store's own file knows of."""
+    with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database:
+        return {inner for inner, in database.execute("SELECT inner_address FROM peer")}
+
+
+def test_what_lets_no_claim_succeed_keeps_the_copy_from_nothing(false_etcd, host, client, options, tmp_path):
+    """At a start with endpoints of before; the copy is what a start without etcd has."""
+    host.start(PER_IP).stop()
+    false_etcd.answer = ANSWERS["no record is there"]
+    key = make_fleet_key(options.vprox, tmp_path)
+    server = host.start(f"--store=etcd://{false_etcd.address}/fleet --fleet-key={key} {PER_IP}",
+                        expected=[NOT_ASKED, NOT_WRITTEN])
+    inner = host.api(client).connect(random_key()).inner
+    wait.until(lambda: inner in copied(host), BACK, lambda: f"it is in the copy:\n{server.log}")
+    assert server.logged("etcd cannot be asked, .*: others write at the same time")
+    server.kill()
+
+
+@pytest.fixture(name="etcd")
+def fixture_etcd(node):
+    etcd = Etcd(node).start()
+    yield etcd
+    etcd.close()
+
+
+def put_all(etcd, names):
+    """Garbage."""
+    names = iter(names)
+    while some := list(itertools.islice(names, 100)):
+        etcd.ask("/v3/kv/txn", {"success": [{"request_put": {"key": encoded(name), "value": encoded("garbage")}} for name in some]})
+
+
+def test_names_that_no_record_has_hold_nobody_up(etcd, host, other_host, client, options, tmp_path):
+    """Whole pages of them: too long, and of no address; and one that ends as a record's does."""
+    arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP}"
+    server = host.start(arguments + " --store-wait=30s")
+    keys = [random_key() for _ in range(3)]
+    before = {key: host.api(client).connect(key).inner for key in keys}
+    server.kill()
+    for kind in "holder", "endpoint", f"peer/{host.address}":
+        put_all(etcd, [f"/vprox/fleet/{kind}/{'0' * 300}{n}" for n in range(1100)])
+    put_all(etcd, [f"/vprox/fleet/{kind}/zzz/{host.address}" for kind in ("holder", "endpoint")])
+    move_address(host, other_host)
+    other = other_host.start(arguments, ips=[host.address])
+    assert other.logged(f"endpoint {host.address}: claimed in etcd, epoch 2", BACK)
+    assert {key: other_host.api(client, host.address).connect(key).inner for key in keys} == before
+
+
+def test_what_is_granted_when_the_holders_record_has_gone_is_in_etcd_before_it_is_answered(etcd, host, client, options, tmp_path):
+    server = host.start(f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} "
+                        "--store-wait=30s")
+    holder = f"/vprox/fleet/holder/{host.address}"
+    for _ in range(3):
+        etcd.delete(holder)
+        inner = host.api(client).connect(random_key()).inner
+        assert f"/vprox/fleet/peer/{host.address}/{inner}" in etcd.records("/vprox/fleet/peer/")
+    assert server.logged("its holder's record in etcd was changed by no host, and is claimed again")
+
+
+def test_without_the_holders_record_nothing_older_than_the_endpoints_comes_back(etcd, host, other_host, client, options, tmp_path):
+    """Who removes it would else bring back every record that there ever was."""
+    arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} --store-wait=30s"
+    server = host.start(arguments)
+    inner = host.api(client).connect(random_key()).inner
+    old, endpoint = etcd.records("/vprox/fleet/peer/"), etcd.records("/vprox/fleet/endpoint/")
+    server.kill()
+    server = host.start(arguments)
+    assert server.logged("all records in etcd are of epoch 2", BACK)
+    wait.until(lambda: etcd.records("/vprox/fleet/endpoint/") != endpoint, BACK, "the endpoint's record is of epoch 2")
+    server.kill()
+    etcd.delete(f"/vprox/fleet/holder/{host.address}")
+    name = f"/vprox/fleet/peer/{host.address}/{inner}"
+    etcd.put(name, old[name])
+    move_address(host, other_host)
+    other = other_host.start(arguments, ips=[host.address])
+    assert other.logged(f"{host.address}: 1 records in etcd are ignored, the first is {name}: it is older than what holds")
+    assert other.logged(f"endpoint {host.address}: claimed in etcd, epoch 3", BACK)
