@@ -573,7 +573,7 @@ enum client_end client_run(const struct client_config *config)
 		.on_result = on_result,
 		.context = &client,
 		.mark = CLIENT_FWMARK,
-		.fd = -1};
+		.look_up.fd = -1};
 	if (start(&client) < 0) {
 		client.end = CLIENT_FAILED;
 	} else {

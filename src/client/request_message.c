@@ -14,6 +14,14 @@ static void tame(char *text, size_t size)
 			*p = '?';
 }
 
+int request_decode_names(const void *packet, size_t length, struct request_names *names)
+{
+	if (length != sizeof *names)
+		return -EPROTO;
+	memcpy(names, packet, sizeof *names);
+	return names->n >= 1 && names->n <= REQUEST_ADDRESSES_MAX ? 0 : -EPROTO;
+}
+
 int request_decode_server(const void *packet, size_t length, struct request_server *seen)
 {
 	if (length != sizeof *seen)

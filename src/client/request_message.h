@@ -2,7 +2,8 @@
  * The messages between the client and the process that asks the server for it, over a
  * SOCK_SEQPACKET socket: one struct a packet, in this order. Both are the same program, so integers
  * are in the machine's byte order. The client does not trust what it gets: see
- * request_decode_*().
+ * request_decode_*(). A process that is to look up a name answers its order with 1a., or 4. if it
+ * fails, and ends.
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "http/pin.h"
 
 enum {
+	REQUEST_ADDRESSES_MAX = 64, /* of a name: others are left out */
 	REQUEST_FD = 3, /* where the process has the socket */
 	REQUEST_SERVER_MAX = 256, /* a name's 253 bytes: RFC 1035, 3.1 */
 	REQUEST_PATH_MAX = 32,
@@ -29,7 +31,7 @@ enum {
 /* 1. Client to process: what to ask whom for. Texts end in a NUL. */
 struct request_order {
 	char server[REQUEST_SERVER_MAX]; /* a name, or an address */
-	struct ipv4 address; /* where it was last; 0.0.0.0: look it up */
+	struct ipv4 address; /* where it is; 0.0.0.0: look the name up, and no more */
 	char path[REQUEST_PATH_MAX];
 	uint32_t tunnel; /* enum tunnel_kind: which grant is expected */
 	struct key public_key; /* ours; WireGuard */
@@ -38,6 +40,12 @@ struct request_order {
 	uid_t user; /* to run as */
 	gid_t group;
 	uint32_t log_level, log_format;
+};
+
+/* 1a. Process to client: the addresses of the name. */
+struct request_names {
+	uint32_t n; /* at least 1 */
+	struct ipv4 addresses[REQUEST_ADDRESSES_MAX];
 };
 
 /* 2. Process to client: who the server is, before anything but TLS has been sent to the server. */
@@ -73,5 +81,6 @@ struct request_result {
 };
 
 /* Check what came from the process. Return 0 or -EPROTO. */
+int request_decode_names(const void *packet, size_t length, struct request_names *names);
 int request_decode_server(const void *packet, size_t length, struct request_server *seen);
 int request_decode_result(const void *packet, size_t length, struct request_result *result);

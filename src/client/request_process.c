@@ -1,7 +1,8 @@
 /*
- * One request to a server: the whole life of the process, in the order of ask(). It begins with the
- * rights of the client that started it; gives up its user before a name is looked up, and every
- * system call but those on open files before the server's first byte is read.
+ * One request to one address of a server, or the look-up of its name: the whole life of the
+ * process, in the order of ask(). It begins with the rights of the client that started it; gives up
+ * its user before a name is looked up, and every system call but those on open files before the
+ * server's first byte is read.
  */
 #include "client/request_process.h"
 
@@ -32,8 +33,7 @@
 
 enum {
 	CONTROL_PORT = 443,
-	ADDRESSES_MAX = 3, /* of a name that are tried */
-	CONNECT_TIME_MS = 3000, /* for each of them */
+	CONNECT_TIME_MS = 3000,
 	SILENCE_MS = 8000, /* of the server's; the client ends us in any case */
 	BODY_MAX = 128,
 	HEAD_MAX = 1024, /* of a request, without the password */
@@ -44,10 +44,9 @@ struct request_process {
 	struct request_verdict verdict;
 	struct request_result result;
 	int ca_fd;
-	int sockets[ADDRESSES_MAX]; /* one an address: to mark them needs a right */
 	SSL_CTX *tls;
 	SSL *ssl;
-	int fd; /* the connected one of the sockets */
+	int fd; /* of the connection */
 	char answer[HTTP_ANSWER_MAX + 1];
 };
 
@@ -89,13 +88,9 @@ static int open_all(struct request_process *process)
 		if (process->ca_fd < 0)
 			return fail(process, "--cacert: cannot open the file: %s", strerror(errno));
 	}
-	for (int i = 0; i < ADDRESSES_MAX; i++) {
-		process->sockets[i] = open_socket(&process->order);
-		if (process->sockets[i] < 0)
-			return fail(process, "cannot make a socket: %s",
-				strerror(-process->sockets[i]));
-	}
-	return 0;
+	process->fd = open_socket(&process->order);
+	return process->fd < 0 ? fail(process, "cannot make a socket: %s", strerror(-process->fd))
+			       : 0;
 }
 
 /* The first formatted date reads the time zone, which no file could be opened for later. */
@@ -109,26 +104,59 @@ static void warm_up(void)
 	json_object_seed(0);
 }
 
-static int find_addresses(struct request_process *process, struct ipv4 *addresses, size_t *n)
+static bool has_only_ipv6(const char *server)
+{
+	static const struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *list = NULL;
+	bool found = getaddrinfo(server, NULL, &hints, &list) == 0;
+
+	if (found)
+		freeaddrinfo(list);
+	return found;
+}
+
+static int fail_to_find(struct request_process *process, int error)
+{
+	const char *server = process->order.server;
+	int code = errno;
+
+	if (error != EAI_AGAIN && has_only_ipv6(server))
+		return fail(process,
+			"%s has IPv6 addresses alone: a vprox server is reached by IPv4, so its "
+			"name "
+			"needs an A record",
+			server);
+	return fail(process, "cannot find %s: %s", server,
+		error == EAI_SYSTEM ? strerror(code) : gai_strerror(error));
+}
+
+static int find_addresses(struct request_process *process, struct request_names *names)
 {
 	static const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list = NULL;
-	int error;
+	int error = getaddrinfo(process->order.server, NULL, &hints, &list);
 
-	if (process->order.address.value != 0) {
-		addresses[0] = process->order.address;
-		*n = 1;
-		return 0;
-	}
-	error = getaddrinfo(process->order.server, NULL, &hints, &list);
 	if (error != 0)
-		return fail(process, "cannot find %s: %s", process->order.server,
-			error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-	for (const struct addrinfo *one = list; one && *n < ADDRESSES_MAX; one = one->ai_next)
-		addresses[(*n)++] = ipv4_from_net(
+		return fail_to_find(process, error);
+	for (const struct addrinfo *one = list; one && names->n < REQUEST_ADDRESSES_MAX;
+		one = one->ai_next)
+		names->addresses[names->n++] = ipv4_from_net(
 			((const struct sockaddr_in *)(const void *)one->ai_addr)->sin_addr.s_addr);
 	freeaddrinfo(list);
-	return 0;
+	return names->n > 0 ? 0 : fail(process, "%s has no address", process->order.server);
+}
+
+static int look_up(struct request_process *process)
+{
+	struct request_names names = {0};
+	int error;
+
+	if (sandbox_drop_privileges(process->order.user, process->order.group) < 0)
+		return fail(process, "cannot give up privileges");
+	error = find_addresses(process, &names);
+	if (error == 0 && write(REQUEST_FD, &names, sizeof names) < 0)
+		error = -errno; /* the client has gone, or has heard enough */
+	return error;
 }
 
 static int try_address(int fd, struct ipv4 address)
@@ -156,22 +184,13 @@ static int record_ends(struct request_process *process, struct ipv4 server)
 
 static int connect_to_server(struct request_process *process)
 {
-	struct ipv4 addresses[ADDRESSES_MAX];
-	size_t n = 0;
-	int error = find_addresses(process, addresses, &n);
+	struct ipv4 address = process->order.address;
+	int error = try_address(process->fd, address);
 
 	if (error < 0)
-		return error;
-	for (size_t i = 0; i < n; i++) {
-		error = try_address(process->sockets[i], addresses[i]);
-		if (error == 0) {
-			process->fd = process->sockets[i];
-			return record_ends(process, addresses[i]);
-		}
-		fail(process, "cannot connect to %s: %s", ipv4_text(addresses[i]).s,
+		return fail(process, "cannot connect to %s: %s", ipv4_text(address).s,
 			strerror(-error));
-	}
-	return error < 0 ? error : fail(process, "%s has no address", process->order.server);
+	return record_ends(process, address);
 }
 
 static int begin_tls(struct request_process *process)
@@ -325,8 +344,13 @@ int request_process_main(void)
 	log_open();
 	log_setup(process->order.log_level, process->order.log_format, "request");
 	process->ca_fd = -1;
-	ask(process);
-	if (write(REQUEST_FD, &process->result, sizeof process->result) < 0) {
+	process->fd = -1;
+	if (process->order.address.value == 0)
+		look_up(process);
+	else
+		ask(process);
+	if (process->result.outcome != 0 &&
+		write(REQUEST_FD, &process->result, sizeof process->result) < 0) {
 		/* the client has gone, or has heard enough */
 	}
 	SSL_free(process->ssl);

@@ -1,22 +1,16 @@
-/* Starts the process that asks the server, and has it wait for the verdict on who the server is.
- * Runs in the client's one thread, called by its events. */
+/* Starts the processes that ask the server, and has the first that has met it wait for the verdict
+ * on who it is. Runs in the client's one thread, called by its events. */
 #include "client/request_supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/user.h"
 #include "client/trust.h"
@@ -36,91 +30,153 @@ int request_supervisor_find_user(struct request_supervisor *supervisor)
 	return 0;
 }
 
+static void end_attempts(struct request_supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->n_begun; i++)
+		if (&supervisor->attempts[i] != supervisor->winner)
+			request_attempt_end(&supervisor->attempts[i]);
+}
+
 void request_supervisor_cancel(struct request_supervisor *supervisor)
 {
-	free_event(supervisor->readable);
+	free_event(supervisor->next);
 	free_event(supervisor->timeout);
-	supervisor->readable = supervisor->timeout = NULL;
-	if (supervisor->fd >= 0)
-		close(supervisor->fd);
-	supervisor->fd = -1;
-	if (supervisor->pid > 0) {
-		kill(supervisor->pid, SIGKILL);
-		while (waitpid(supervisor->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	supervisor->pid = 0;
+	supervisor->next = supervisor->timeout = NULL;
+	supervisor->winner = NULL;
+	request_attempt_end(&supervisor->look_up);
+	end_attempts(supervisor);
+	supervisor->n_addresses = supervisor->n_begun = 0;
+}
+
+static void mention_others(struct request_supervisor *supervisor)
+{
+	char *text = supervisor->result.text;
+	size_t used = strlen(text), size = sizeof supervisor->result.text;
+
+	if (!supervisor->winner && supervisor->n_begun > 1)
+		snprintf(text + used, size - used, "; none of %zu addresses has answered",
+			supervisor->n_begun);
 }
 
 static void finish(struct request_supervisor *supervisor)
 {
-	struct request_result result = supervisor->result;
+	struct request_result result;
 
+	mention_others(supervisor);
+	result = supervisor->result;
+	supervisor->n_tried += supervisor->winner ? 0 : supervisor->n_begun;
 	request_supervisor_cancel(supervisor);
 	supervisor->on_result(supervisor->context, &result);
+}
+
+/* A server that was refused counts for more than one that was not reached. */
+static void record_failure(
+	struct request_supervisor *supervisor, enum request_outcome outcome, const char *text)
+{
+	if (supervisor->result.outcome == REQUEST_REFUSED)
+		return;
+	supervisor->result = (struct request_result){.outcome = outcome};
+	snprintf(supervisor->result.text, sizeof supervisor->result.text, "%s", text);
 }
 
 static void fail(
 	struct request_supervisor *supervisor, enum request_outcome outcome, const char *text)
 {
-	supervisor->result.outcome = outcome;
-	snprintf(supervisor->result.text, sizeof supervisor->result.text, "%s", text);
+	record_failure(supervisor, outcome, text);
 	finish(supervisor);
 }
 
-/* With the password, for the server that is the right one. Never waits: it may not be read. */
-static void let_go_on(struct request_supervisor *supervisor)
+static void begin_next(struct request_supervisor *supervisor);
+
+static bool some_run(const struct request_supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->n_begun; i++)
+		if (request_attempt_runs(&supervisor->attempts[i]))
+			return true;
+	return false;
+}
+
+/* Of one address: others may do. */
+static void fail_attempt(struct request_supervisor *supervisor, struct request_attempt *attempt,
+	enum request_outcome outcome, const char *text)
+{
+	request_attempt_end(attempt);
+	record_failure(supervisor, outcome, text);
+	if (supervisor->n_begun < supervisor->n_addresses)
+		begin_next(supervisor);
+	else if (!some_run(supervisor))
+		finish(supervisor);
+}
+
+/* With the password, for the server that is the right one. */
+static void let_go_on(struct request_supervisor *supervisor, struct request_attempt *attempt)
 {
 	struct request_verdict verdict = {.go_on = 1};
+	int error;
 
 	snprintf(verdict.password, sizeof verdict.password, "%s", supervisor->config->password);
-	if (send(supervisor->fd, &verdict, sizeof verdict, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("the process that asks has ended: %s", strerror(errno));
+	error = request_attempt_send(attempt, &verdict, sizeof verdict);
+	if (error < 0)
+		log_debug("the process that asks has ended: %s", strerror(-error));
 	explicit_bzero(&verdict, sizeof verdict);
 }
 
-static void on_server(struct request_supervisor *supervisor, const struct request_server *seen)
+static void on_server(struct request_supervisor *supervisor, struct request_attempt *attempt,
+	const struct request_server *seen)
 {
 	char why[2 * REQUEST_TEXT_MAX];
 
-	if (trust_decide(supervisor->config, seen, why, sizeof why) == 0) {
-		supervisor->is_trusted = true;
-		let_go_on(supervisor);
+	if (trust_decide(supervisor->config, seen, why, sizeof why) < 0) {
+		log_error("%s", why);
+		fail_attempt(supervisor, attempt, REQUEST_REFUSED, "refused the server");
 		return;
 	}
-	log_error("%s", why);
-	fail(supervisor, REQUEST_REFUSED, "refused the server");
+	supervisor->winner = attempt;
+	supervisor->last_good = attempt->address;
+	supervisor->n_tried = 0;
+	event_del(supervisor->next);
+	end_attempts(supervisor);
+	let_go_on(supervisor, attempt);
 }
 
-/* What a server has answered that was not found to be the right one is no answer: the process is a
- * false server's by then. */
-static bool is_possible(const struct request_supervisor *supervisor)
+/* What was answered by a server that was not found to be the right one is no answer: the process is
+ * a false server's by then. */
+static void on_end(struct request_supervisor *supervisor, struct request_attempt *attempt,
+	const struct request_result *result)
 {
-	return supervisor->is_trusted || supervisor->result.outcome == REQUEST_FAILED;
+	if (attempt != supervisor->winner) {
+		fail_attempt(supervisor, attempt, REQUEST_FAILED, result->text);
+		return;
+	}
+	supervisor->result = *result;
+	finish(supervisor);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_readable(struct request_attempt *attempt)
 {
 	union {
 		struct request_server seen;
 		struct request_result result;
 		char more[sizeof(struct request_server) + sizeof(struct request_result)];
 	} packet;
-	struct request_supervisor *supervisor = context;
+	struct request_supervisor *supervisor = attempt->context;
+	bool is_winner = attempt == supervisor->winner;
 	struct request_server seen;
-	ssize_t n = recv(fd, &packet, sizeof packet, MSG_DONTWAIT);
+	struct request_result result;
+	ssize_t n = request_attempt_receive(attempt, &packet, sizeof packet);
 
-	(void)what;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return;
-	if (n > 0 && !supervisor->is_trusted &&
-		request_decode_server(&packet, (size_t)n, &seen) == 0)
-		on_server(supervisor, &seen);
-	else if (n > 0 && request_decode_result(&packet, (size_t)n, &supervisor->result) == 0 &&
-		 is_possible(supervisor))
-		finish(supervisor);
-	else
+	if (n > 0 && !is_winner && request_decode_server(&packet, (size_t)n, &seen) == 0)
+		on_server(supervisor, attempt, &seen);
+	else if (n > 0 && request_decode_result(&packet, (size_t)n, &result) == 0 &&
+		 (is_winner || result.outcome == REQUEST_FAILED))
+		on_end(supervisor, attempt, &result);
+	else if (is_winner)
 		fail(supervisor, REQUEST_FAILED, "the process that asks the server broke off");
+	else
+		fail_attempt(supervisor, attempt, REQUEST_FAILED,
+			"the process that asks the server broke off");
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
@@ -130,38 +186,12 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 	fail(context, REQUEST_FAILED, "no answer in time");
 }
 
-static void become_request_process(int fd)
-{
-	char *const arguments[] = {"vprox", "request", NULL};
-
-	if (fd == REQUEST_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, REQUEST_FD) < 0)
-		_exit(EXIT_FAILURE);
-	close_range(REQUEST_FD + 1, ~0u, 0);
-	file_close_input_and_output();
-	execv("/proc/self/exe", arguments);
-	_exit(EXIT_FAILURE);
-}
-
-static int start_process(struct request_supervisor *supervisor)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	supervisor->pid = fork();
-	if (supervisor->pid == 0)
-		become_request_process(pair[1]);
-	close(pair[1]);
-	supervisor->fd = pair[0];
-	return supervisor->pid < 0 ? -errno : 0;
-}
-
-static int send_request(
-	struct request_supervisor *supervisor, const char *path, struct ipv4 address)
+static int start_attempt(struct request_supervisor *supervisor, struct request_attempt *attempt,
+	request_attempt_fn *readable)
 {
 	const struct client_config *config = supervisor->config;
-	struct request_order request = {
-		.address = address,
+	struct request_order order = {
+		.address = attempt->address,
 		.tunnel = config->tunnel,
 		.public_key = supervisor->public_key,
 		.mark = supervisor->mark,
@@ -170,35 +200,117 @@ static int send_request(
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 	};
-	ssize_t n;
+	int error;
 
-	snprintf(request.server, sizeof request.server, "%s", config->server);
-	snprintf(request.path, sizeof request.path, "%s", path);
+	snprintf(order.server, sizeof order.server, "%s", config->server);
+	snprintf(order.path, sizeof order.path, "%s", supervisor->path);
 	if (config->ca_file)
-		snprintf(request.ca_file, sizeof request.ca_file, "%s", config->ca_file);
-	n = send(supervisor->fd, &request, sizeof request, MSG_NOSIGNAL);
-	return n < 0 ? -errno : 0;
+		snprintf(order.ca_file, sizeof order.ca_file, "%s", config->ca_file);
+	attempt->context = supervisor;
+	error = request_attempt_start(attempt, supervisor->base, &order, readable);
+	if (error < 0)
+		log_error("cannot start the process that asks the server: %s", strerror(-error));
+	return error;
+}
+
+/* What cannot be started now is not tried any further: the time ends at once. */
+static void end_soon(struct request_supervisor *supervisor)
+{
+	static const struct timeval now;
+
+	if (supervisor->timeout)
+		event_add(supervisor->timeout, &now);
+}
+
+static void begin_next(struct request_supervisor *supervisor)
+{
+	static const struct timeval delay = {.tv_usec = CONNECT_DELAY_MS * 1000};
+	struct request_attempt *attempt = &supervisor->attempts[supervisor->n_begun++];
+
+	if (start_attempt(supervisor, attempt, on_readable) < 0)
+		end_soon(supervisor);
+	else if (supervisor->n_begun < supervisor->n_addresses && supervisor->next)
+		event_add(supervisor->next, &delay);
+}
+
+static void on_next(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	begin_next(context);
+}
+
+static void add_address(struct request_supervisor *supervisor, struct ipv4 address)
+{
+	for (size_t i = 0; i < supervisor->n_addresses; i++)
+		if (ipv4_equal(supervisor->attempts[i].address, address))
+			return;
+	supervisor->attempts[supervisor->n_addresses++] =
+		(struct request_attempt){.address = address, .fd = -1};
+}
+
+/* The last good one first; the others from where the last request has stopped. */
+static void on_names(struct request_supervisor *supervisor, const struct request_names *names)
+{
+	for (uint32_t i = 0; i < names->n; i++)
+		if (ipv4_equal(names->addresses[i], supervisor->last_good))
+			add_address(supervisor, supervisor->last_good);
+	for (uint32_t i = 0; i < names->n; i++)
+		add_address(supervisor, names->addresses[(supervisor->n_tried + i) % names->n]);
+	begin_next(supervisor);
+}
+
+static void on_look_up_readable(struct request_attempt *attempt)
+{
+	union {
+		struct request_names names;
+		struct request_result result;
+		char more[sizeof(struct request_names) + sizeof(struct request_result)];
+	} packet;
+	struct request_supervisor *supervisor = attempt->context;
+	struct request_names names;
+	struct request_result result;
+	ssize_t n = request_attempt_receive(attempt, &packet, sizeof packet);
+
+	if (n == -EAGAIN)
+		return;
+	request_attempt_end(attempt);
+	if (n > 0 && request_decode_names(&packet, (size_t)n, &names) == 0)
+		on_names(supervisor, &names);
+	else if (n > 0 && request_decode_result(&packet, (size_t)n, &result) == 0 &&
+		 result.outcome == REQUEST_FAILED)
+		fail(supervisor, REQUEST_FAILED, result.text);
+	else
+		fail(supervisor, REQUEST_FAILED, "the process that looks the server up broke off");
+}
+
+static void begin(struct request_supervisor *supervisor, struct ipv4 address)
+{
+	struct ipv4 literal;
+
+	if (address.value == 0 && ipv4_parse(supervisor->config->server, &literal) == 0)
+		address = literal;
+	if (address.value != 0) {
+		add_address(supervisor, address);
+		begin_next(supervisor);
+		return;
+	}
+	supervisor->look_up = (struct request_attempt){.fd = -1};
+	if (start_attempt(supervisor, &supervisor->look_up, on_look_up_readable) < 0)
+		end_soon(supervisor);
 }
 
 void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
 	struct ipv4 address, unsigned int time_ms)
 {
-	struct timeval time = timeval_from_ms(time_ms), now = {0};
-	int error;
+	struct timeval time = timeval_from_ms(time_ms);
 
 	request_supervisor_cancel(supervisor);
 	supervisor->result = (struct request_result){.outcome = REQUEST_FAILED};
-	supervisor->is_trusted = false;
-	error = start_process(supervisor);
-	if (error == 0)
-		error = send_request(supervisor, path, address);
+	snprintf(supervisor->path, sizeof supervisor->path, "%s", path);
 	supervisor->timeout = evtimer_new(supervisor->base, on_timeout, supervisor);
-	supervisor->readable = event_new(
-		supervisor->base, supervisor->fd, EV_READ | EV_PERSIST, on_readable, supervisor);
-	if (error < 0)
-		log_error("cannot start the process that asks the server: %s", strerror(-error));
+	supervisor->next = evtimer_new(supervisor->base, on_next, supervisor);
 	if (supervisor->timeout)
-		event_add(supervisor->timeout, error < 0 ? &now : &time);
-	if (supervisor->readable && error == 0)
-		event_add(supervisor->readable, NULL);
+		event_add(supervisor->timeout, &time);
+	begin(supervisor, address);
 }

@@ -1,5 +1,12 @@
-/* The client's side of a request: starts the process that asks, decides whether the server is the
- * right one, receives the result. One request at a time. */
+/*
+ * The client's side of a request: has the server's name looked up, and its addresses asked in turn,
+ * each by a process of its own; decides whether who answers is the right server, and receives the
+ * result. One request at a time.
+ *
+ * A next address is begun when one has failed, or has taken CONNECT_DELAY_MS, while the others go
+ * on (RFC 8305, 5): whoever first has shaken hands, TLS included, and is the right server, is
+ * asked; the others are left.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -7,10 +14,13 @@
 #include <sys/types.h>
 
 #include "client/config.h"
+#include "client/request_attempt.h"
 #include "client/request_message.h"
 
 struct event;
 struct event_base;
+
+enum { CONNECT_DELAY_MS = 250 };
 
 /* Called once for each request that was started and not cancelled. */
 typedef void request_result_fn(void *context, const struct request_result *result);
@@ -25,11 +35,16 @@ struct request_supervisor {
 	struct key public_key;
 	uint32_t mark;
 
-	pid_t pid; /* 0: there is none */
-	int fd;
-	struct event *readable, *timeout;
-	bool is_trusted; /* the server: it is told once who that is */
+	struct event *timeout, *next;
+	char path[REQUEST_PATH_MAX];
+	struct request_attempt look_up;
+	struct request_attempt attempts[REQUEST_ADDRESSES_MAX]; /* in turn */
+	size_t n_addresses, n_begun;
+	struct request_attempt *winner; /* NULL: none yet */
 	struct request_result result; /* so far */
+	struct ipv4 last_good; /* the last winner's address; it is the first of its name again */
+	size_t n_tried; /* addresses that were of no use since: the next request begins behind them
+			 */
 };
 
 /* Fills in the user: as user_find(NULL). 0 or -errno, logged. */
@@ -42,5 +57,5 @@ int request_supervisor_find_user(struct request_supervisor *supervisor);
 void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
 	struct ipv4 address, unsigned int time_ms);
 
-/* Ends the process, if there is one. */
+/* Ends the processes, if there are any. */
 void request_supervisor_cancel(struct request_supervisor *supervisor);

@@ -1,6 +1,7 @@
 """`vprox connect` where not all that a tunnel needs gets through: what still counts as a tunnel, what
 is said of the others, and when it gives up."""
 
+import socket
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE
 from lab.pretender import Pretender, answer
 from lab.world import ROUTER_TO_HOSTS
 from lib import wait
+from test_client import pins_of
 
 
 @pytest.fixture(name="drop")
@@ -145,3 +147,72 @@ def test_once_gives_up_after_a_minute_by_itself(host, machine):
     client = machine.connect(host.address)
     client.logged("cannot connect")
     assert "giving up" not in client.log
+
+
+# A name with several addresses
+
+NAME = "vpn.example"
+
+
+@pytest.fixture(name="name")
+def fixture_name(machine):
+    """Gives the server's name these addresses, for clients of the machine."""
+    def give(*addresses):
+        path = machine.state / "hosts"
+        path.write_text("".join(f"{address} {NAME}\n" for address in addresses))
+        machine.mounts.append((path, "/etc/hosts"))
+        only_there = machine.state / "nsswitch.conf"
+        only_there.write_text("hosts: files\n")
+        machine.mounts.append((only_there, "/etc/nsswitch.conf"))
+        return NAME
+    return give
+
+
+def test_addresses_that_are_dead_cost_a_moment_each(world, host, machine, name, drop):
+    """Their packets vanish: a connection to one of them takes 3 s to fail."""
+    drop(world.internet, "prerouting", "ip daddr 192.0.2.200-192.0.2.250")
+    host.start()
+    dead = [f"192.0.2.{200 + n}" for n in range(9)]
+    client = machine.connect(name(*dead, host.address), "--timeout=9s").up()
+    assert client.visit() == host.address
+    assert "asking again" not in client.log, "it was one request"
+
+
+def test_a_host_that_answers_but_shakes_no_hands_holds_nobody_up(host, other_host, machine, name):
+    host.start()
+    listener = other_host.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with listener:
+        listener.bind((other_host.address, 443))
+        listener.listen()
+        machine.connect(name(other_host.address, host.address)).up()
+
+
+def test_a_host_that_is_another_holds_nobody_up(host, other_host, machine, name):
+    server = host.start()
+    pretender = Pretender(other_host, {"*": answer(401)})
+    try:
+        [pin] = pins_of(server)
+        client = machine.connect(name(other_host.address, host.address), f"--pin {pin}").up()
+        assert "no --pin names" in client.log
+        assert not pretender.requests, "it was told nothing"
+    finally:
+        pretender.close()
+
+
+def test_the_request_goes_to_the_one_that_has_won_alone(host, other_host, machine, name):
+    pretenders = [Pretender(one, {"/connect": answer(503)}) for one in (host, other_host)]
+    try:
+        client = machine.connect(name(host.address, other_host.address), "--insecure")
+        wait.until(lambda: sum(len(one.requests) for one in pretenders) >= 2, 40, "asked twice")
+        client.kill()
+        asked = client.count("request with|HTTP status 503")
+        assert sum(len(one.requests) for one in pretenders) in (asked, asked + 1), client.log
+    finally:
+        for one in pretenders:
+            one.close()
+
+
+def test_a_name_without_an_ipv4_address_is_told_from_one_that_is_not_there(machine, name):
+    client = machine.connect(name("2001:db8::1"), "--timeout=3s")
+    assert client.wait() == UNREACHABLE
+    assert f"{NAME} has IPv6 addresses alone: a vprox server is reached by IPv4" in client.log

@@ -38,6 +38,20 @@ static void name_servers_that_can_be_none_are_left_out(void **state)
 	assert_string_equal(resolvers_text(&copy.resolvers).s, "9.9.9.9");
 }
 
+static void a_name_has_one_address_at_least_and_no_more_than_there_is_room_for(void **state)
+{
+	struct request_names names = {0}, copy;
+
+	(void)state;
+	for (uint32_t n = 0; n < 2 * REQUEST_ADDRESSES_MAX; n++) {
+		names.n = n;
+		assert_int_equal(request_decode_names(&names, sizeof names, &copy),
+			n >= 1 && n <= REQUEST_ADDRESSES_MAX ? 0 : -EPROTO);
+	}
+	names.n = 1;
+	assert_int_equal(request_decode_names(&names, sizeof names - 1, &copy), -EPROTO);
+}
+
 static void texts_have_an_end(void **state)
 {
 	struct request_result result = {.outcome = REQUEST_FAILED}, copy;
@@ -74,6 +88,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_message_is_refused),
 		cmocka_unit_test(name_servers_that_can_be_none_are_left_out),
+		cmocka_unit_test(
+			a_name_has_one_address_at_least_and_no_more_than_there_is_room_for),
 		cmocka_unit_test(texts_have_an_end),
 		cmocka_unit_test(texts_are_fit_for_a_terminal),
 	};

@@ -25,7 +25,7 @@ static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 		.base = event_base_new(),
 		.on_result = count,
 		.context = &told,
-		.fd = -1};
+		.look_up.fd = -1};
 	int next;
 
 	(void)state;
@@ -42,13 +42,38 @@ static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 		event_base_dispatch(supervisor.base);
 		assert_int_equal(told, i);
 		assert_null(supervisor.timeout);
-		assert_null(supervisor.readable);
+		assert_null(supervisor.next);
+		assert_int_equal(supervisor.n_begun, 0);
 	}
 	event_base_free(supervisor.base);
 }
 
 /* What a process does that a false server has taken over, as the path tells it. */
 static const char says_granted[] = "/says-granted", says_again[] = "/says-again";
+
+/* Names with many addresses, of which the last one is good, or of which all are, but the last one
+ * says so by its status. */
+static const char one_is_good[] = "/one-is-good", all_are_good[] = "/all-are-good";
+enum { N_NAMES = 60, LAST = N_NAMES };
+
+static int be_one_of_many(const struct request_order *order)
+{
+	const struct request_server server = {.certified = 0};
+	struct request_result answer = {.outcome = REQUEST_ANSWERED, .status = 200};
+	struct request_names names = {.n = N_NAMES};
+	struct request_verdict verdict;
+
+	for (uint32_t i = 0; i < names.n; i++)
+		names.addresses[i].value = i + 1;
+	if (order->address.value == 0)
+		return write(REQUEST_FD, &names, sizeof names) < 0;
+	if (order->address.value != LAST && strcmp(order->path, one_is_good) == 0)
+		return EXIT_FAILURE;
+	answer.status = order->address.value == LAST ? 200 : 500;
+	return write(REQUEST_FD, &server, sizeof server) < 0 ||
+	       read(REQUEST_FD, &verdict, sizeof verdict) < 0 ||
+	       write(REQUEST_FD, &answer, sizeof answer) < 0;
+}
 
 static int be_taken_over(void)
 {
@@ -58,6 +83,8 @@ static int be_taken_over(void)
 
 	if (read(REQUEST_FD, &order, sizeof order) != sizeof order)
 		return EXIT_FAILURE;
+	if (strcmp(order.path, one_is_good) == 0 || strcmp(order.path, all_are_good) == 0)
+		return be_one_of_many(&order);
 	if (strcmp(order.path, says_granted) == 0)
 		return write(REQUEST_FD, &granted, sizeof granted) < 0;
 	/* And reads none of the verdicts. */
@@ -81,7 +108,7 @@ static struct request_result ask(const char *path)
 		.base = event_base_new(),
 		.on_result = record,
 		.context = &result,
-		.fd = -1};
+		.look_up.fd = -1};
 
 	assert_non_null(supervisor.base);
 	alarm(20);
@@ -110,6 +137,34 @@ static void a_process_that_does_not_listen_holds_nobody_up(void **state)
 	assert_string_equal(result.text, "the process that asks the server broke off");
 }
 
+static void every_address_has_its_turn_and_the_last_good_one_is_the_first_again(void **state)
+{
+	struct client_config config = {
+		.server = "many.example", .password = "secret", .insecure = true};
+	struct request_result result = {0};
+	struct request_supervisor supervisor = {.config = &config,
+		.base = event_base_new(),
+		.on_result = record,
+		.context = &result,
+		.look_up.fd = -1};
+
+	(void)state;
+	assert_non_null(supervisor.base);
+	alarm(60);
+	request_supervisor_start(&supervisor, all_are_good, (struct ipv4){0}, 60000);
+	event_base_dispatch(supervisor.base);
+	assert_int_equal(result.status, 500);
+	request_supervisor_start(&supervisor, one_is_good, (struct ipv4){0}, 60000);
+	event_base_dispatch(supervisor.base);
+	assert_int_equal(result.status, 200);
+	assert_int_equal(supervisor.last_good.value, LAST);
+	request_supervisor_start(&supervisor, all_are_good, (struct ipv4){0}, 60000);
+	event_base_dispatch(supervisor.base);
+	assert_int_equal(result.status, 200);
+	alarm(0);
+	event_base_free(supervisor.base);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "request") == 0)
@@ -119,6 +174,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_process_that_cannot_be_started_leaves_nothing),
 		cmocka_unit_test(what_comes_before_the_server_was_judged_is_no_answer),
 		cmocka_unit_test(a_process_that_does_not_listen_holds_nobody_up),
+		cmocka_unit_test(
+			every_address_has_its_turn_and_the_last_good_one_is_the_first_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
