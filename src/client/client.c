@@ -508,6 +508,8 @@ static int start(struct client *client)
 	if (error == 0)
 		error = instance_load_key(name, &client->private_key, &supervisor->public_key);
 	if (error == 0)
+		error = instance_load_id(name, &supervisor->client_id);
+	if (error == 0)
 		error = client_give_up_rights();
 	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);

@@ -64,3 +64,17 @@ int instance_load_key(const char *interface, struct key *private_key, struct key
 					 : strerror(-error));
 	return error;
 }
+
+int instance_load_id(const char *interface, struct key *id)
+{
+	char path[PATH_SIZE];
+	int error;
+
+	snprintf(path, sizeof path, "%s/client-id-%s", RUN_FOLDER, interface);
+	error = key_file_load_or_create(path, NULL, id);
+	if (error < 0)
+		log_error("cannot use the client's id %s: %s", path,
+			error == -EINVAL ? "it is none; remove it to have a new one made"
+					 : strerror(-error));
+	return error;
+}

@@ -17,3 +17,6 @@ int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAM
  * wipe.
  */
 int instance_load_key(const char *interface, struct key *private_key, struct key *public_key);
+
+/* Likewise the id by which servers tell clients of one address apart: random, and no secret. */
+int instance_load_id(const char *interface, struct key *id);

@@ -9,6 +9,7 @@
 /* HTTP's */
 enum {
 	STATUS_UNAUTHORIZED = 401,
+	STATUS_CONFLICT = 409,
 	STATUS_TOO_MANY = 429,
 	STATUS_UNAVAILABLE = 503,
 };
@@ -28,6 +29,9 @@ bool refusal_is_final(const struct request_result *result, bool was_granted, boo
 
 static const char *advice(const struct request_result *result, bool must_go_on)
 {
+	if (result->status == STATUS_CONFLICT)
+		return ": over IPIP an address, such as a NAT's, is good for one client; use "
+		       "--tunnel=wireguard";
 	if (result->status != STATUS_UNAUTHORIZED)
 		return "";
 	return must_go_on ? ": VPROX_PASSWORD is not the server's password; what --route names "
@@ -44,7 +48,8 @@ void refusal_write(const struct request_result *result, bool must_go_on, char *t
 
 uint32_t refusal_pause(const struct request_result *result, struct backoff *backoff)
 {
-	bool may_wait = result->status == STATUS_TOO_MANY || result->status == STATUS_UNAVAILABLE;
+	bool may_wait = result->status == STATUS_TOO_MANY || result->status == STATUS_UNAVAILABLE ||
+			result->status == STATUS_CONFLICT;
 
 	if (result->status == STATUS_UNAUTHORIZED)
 		return backoff_after(backoff, UNAUTHORIZED_RETRY_S);

@@ -1,4 +1,5 @@
-/* Starts, hears and ends request processes. Runs in the client's one thread, called by its events. */
+/* Starts, hears and ends request processes. Runs in the client's one thread, called by its events.
+ */
 #include "client/request_attempt.h"
 
 #include <errno.h>
@@ -61,8 +62,8 @@ int request_attempt_start(struct request_attempt *attempt, struct event_base *ba
 	if (error == 0 && send(attempt->fd, order, sizeof *order, MSG_NOSIGNAL) < 0)
 		error = -errno;
 	if (error == 0) {
-		attempt->event = event_new(
-			base, attempt->fd, EV_READ | EV_PERSIST, on_event, attempt);
+		attempt->event =
+			event_new(base, attempt->fd, EV_READ | EV_PERSIST, on_event, attempt);
 		if (!attempt->event || event_add(attempt->event, NULL) < 0)
 			error = -ENOMEM;
 	}

@@ -35,6 +35,7 @@ struct request_order {
 	char path[REQUEST_PATH_MAX];
 	uint32_t tunnel; /* enum tunnel_kind: which grant is expected */
 	struct key public_key; /* ours; WireGuard */
+	struct key client_id; /* ours, random: docs/api.md, Vprox-Client */
 	char ca_file[PATH_MAX]; /* "": none */
 	uint32_t mark; /* of the packets, by which policy rules know them; 0: none */
 	uid_t user; /* to run as */

@@ -238,12 +238,13 @@ static int send_request(struct request_process *process)
 		"Host: %s\r\n"
 		"User-Agent: vprox/%s\r\n"
 		"Authorization: Bearer %s\r\n"
+		"Vprox-Client: %s\r\n"
 		"Content-Type: application/json\r\n"
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
 		"\r\n%s",
 		is_root(order) ? "GET" : "POST", order->path, order->server, version_number,
-		process->verdict.password, strlen(body), body);
+		process->verdict.password, key_text(&order->client_id).s, strlen(body), body);
 	if (n >= (int)sizeof text)
 		error = fail(process, "the request is too long");
 	else if (SSL_write(process->ssl, text, n) != n)

@@ -194,6 +194,7 @@ static int start_attempt(struct request_supervisor *supervisor, struct request_a
 		.address = attempt->address,
 		.tunnel = config->tunnel,
 		.public_key = supervisor->public_key,
+		.client_id = supervisor->client_id,
 		.mark = supervisor->mark,
 		.user = supervisor->user,
 		.group = supervisor->group,

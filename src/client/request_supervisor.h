@@ -32,7 +32,7 @@ struct request_supervisor {
 	void *context;
 	uid_t user; /* whom the process runs as */
 	gid_t group;
-	struct key public_key;
+	struct key public_key, client_id;
 	uint32_t mark;
 
 	struct event *timeout, *next;

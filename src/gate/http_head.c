@@ -129,6 +129,14 @@ static int parse_authorization(struct http_head *head, const char *value)
 	return 0;
 }
 
+/* docs/api.md */
+static int parse_client(struct http_head *head, const char *value)
+{
+	if (!head->client && *value)
+		head->client = value;
+	return 0;
+}
+
 /* RFC 9110, 10.1.1: other expectations may be ignored. */
 static int parse_expect(struct http_head *head, const char *value)
 {
@@ -145,6 +153,7 @@ static const struct {
 	{"Content-Length", parse_content_length},
 	{"Transfer-Encoding", parse_transfer_encoding},
 	{"Authorization", parse_authorization},
+	{"Vprox-Client", parse_client},
 	{"Expect", parse_expect},
 };
 

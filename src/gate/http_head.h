@@ -13,6 +13,7 @@ struct http_head {
 	const char *method;
 	const char *path; /* as sent, not decoded; without the query. "*" in OPTIONS * */
 	const char *authorization; /* the header's value; NULL if there is none */
+	const char *client; /* that of Vprox-Client, the first if there are several; likewise */
 	uint64_t content_length; /* bytes; 0 without the header */
 	unsigned int minor_version; /* of HTTP/1 */
 	bool has_host;

@@ -37,6 +37,8 @@ static const char *reason(unsigned int status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
 	case 413:
 		return "Content Too Large";
 	case 429:

@@ -13,6 +13,7 @@
 enum {
 	POOL_RETRY_S = 5, /* addresses become free when idle peers are removed: --reap-interval */
 	SHUTDOWN_RETRY_S = 1, /* the next server may be there */
+	RIVAL_RETRY_S = 10, /* the other client's tunnel may be silent by then */
 };
 
 typedef void serve_fn(const struct routes *routes, const struct client_address *client,
@@ -254,6 +255,9 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 		return refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
 	case IPC_NOT_SERVED:
 		return refuse_address(response);
+	case IPC_OTHER_CLIENT:
+		return refuse_for_now(response, 409,
+			"another client has the tunnel to this address", RIVAL_RETRY_S);
 	case IPC_INVALID_KEY:
 		return refuse(response, 400, "invalid peer public key");
 	default:

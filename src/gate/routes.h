@@ -1,6 +1,6 @@
 /*
  * What can be asked for, and every check between a request and its answer, in the order that the
- * contract has them: 431, 404, 403, 405, 401, 413, 400, 429, 503, 500.
+ * contract has them: 431, 404, 403, 405, 401, 413, 400, 409, 429, 503, 500.
  */
 #pragma once
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include <openssl/err.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 
 #include "gate/http.h"
@@ -35,6 +36,7 @@ struct tls_http {
 	bool is_continuing; /* 100 Continue is being sent */
 	bool is_head; /* the method is HEAD: the answer has no body */
 	const struct http_route *route;
+	struct key client_id; /* of the header Vprox-Client; zero: there was none */
 	struct ipc_request request;
 	size_t out_length;
 	struct response response;
@@ -175,10 +177,21 @@ static enum need serve(struct tls_http *tls_http, bool draining)
 	size_t length;
 	const char *body = http_body(&tls_http->http->parser, &length);
 
-	if (routes_serve(tls_http->routes, tls_http->route, tls_http->client, draining, body,
+	if (!routes_serve(tls_http->routes, tls_http->route, tls_http->client, draining, body,
 		    length, &tls_http->response, &tls_http->request))
-		return NEED_BROKER;
-	return respond(tls_http);
+		return respond(tls_http);
+	if (tls_http->request.operation == IPC_CONNECT_IPIP ||
+		tls_http->request.operation == IPC_DISCONNECT_IPIP)
+		tls_http->request.key = tls_http->client_id;
+	return NEED_BROKER;
+}
+
+/* The broker gets no text of a client's. */
+static void record_client(struct tls_http *tls_http, const struct http_head *head)
+{
+	if (head->client)
+		SHA256((const unsigned char *)head->client, strlen(head->client),
+			tls_http->client_id.bytes);
 }
 
 void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply)
@@ -207,6 +220,7 @@ static enum need parse(struct tls_http *tls_http, const char *data, size_t lengt
 				tls_http->routes, head, tls_http->client, &tls_http->response);
 			if (!tls_http->route)
 				return respond(tls_http);
+			record_client(tls_http, head);
 			/* RFC 9110, 10.1.1: not where the body is coming already. */
 			wants_continue =
 				head->expects_continue && head->minor_version > 0 && used == length;

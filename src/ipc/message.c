@@ -14,9 +14,15 @@ enum {
 	IPV4_BITS = 32,
 };
 
-static bool uses_key(uint16_t operation)
+static bool needs_key(uint16_t operation)
 {
 	return operation == IPC_CONNECT_WIREGUARD || operation == IPC_DISCONNECT_WIREGUARD;
+}
+
+static bool may_have_key(uint16_t operation)
+{
+	return needs_key(operation) || operation == IPC_CONNECT_IPIP ||
+	       operation == IPC_DISCONNECT_IPIP;
 }
 
 int ipc_decode_request(const void *packet, size_t length, struct ipc_request *request)
@@ -27,7 +33,8 @@ int ipc_decode_request(const void *packet, size_t length, struct ipc_request *re
 	if (request->version != IPC_VERSION || request->operation == 0 ||
 		request->operation >= IPC_OPERATION_END || request->reserved != 0)
 		return -EPROTO;
-	if (key_is_zero(&request->key) == uses_key(request->operation))
+	if (key_is_zero(&request->key) ? needs_key(request->operation)
+				       : !may_have_key(request->operation))
 		return -EPROTO;
 	return 0;
 }

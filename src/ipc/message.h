@@ -45,6 +45,7 @@ enum ipc_status {
 	IPC_INVALID_KEY, /* 400: a key that cannot be a peer's, such as the server's own */
 	IPC_FAILED, /* 500: the data plane refused */
 	IPC_NOT_SERVED, /* 503: the address that the client came to is not served any more */
+	IPC_OTHER_CLIENT, /* 409: the tunnel to the client's address is another's */
 	IPC_STATUS_END,
 };
 
@@ -54,7 +55,10 @@ struct ipc_request {
 	uint16_t operation; /* enum ipc_operation */
 	uint16_t reserved; /* zero */
 	uint64_t id; /* the gate's; comes back in the reply */
-	struct key key; /* the peer, in CONNECT_WIREGUARD and DISCONNECT_WIREGUARD; zero else */
+	/* CONNECT_WIREGUARD, DISCONNECT_WIREGUARD: the peer. CONNECT_IPIP, DISCONNECT_IPIP: the
+	 * SHA-256 of the id that the client gives itself, zero: it gives none. Zero in all others.
+	 */
+	struct key key;
 };
 
 enum ipc_reply_kind {

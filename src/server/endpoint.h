@@ -43,7 +43,8 @@ struct client_request {
 	enum ipc_operation operation;
 	struct ipv4 bind; /* the address that the client has come to */
 	struct ipv4 source; /* the client's outer address */
-	struct key key; /* the peer, where the operation is about a WireGuard one */
+	struct key key; /* the peer, where the operation is about a WireGuard one; else the client's
+			   id, or zero */
 };
 
 /* The address matters with IPC_OK to a connect only. */

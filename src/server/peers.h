@@ -44,6 +44,7 @@ struct peer_silence {
 
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
+	struct key client; /* IPIP: who has asked for it, by its own id; zero: not known */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
 
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */

@@ -15,6 +15,7 @@
 #include "server/pending_connects.h"
 #include "server/promises.h"
 #include "server/removals.h"
+#include "server/rival.h"
 #include "server/silence.h"
 
 enum {
@@ -254,9 +255,21 @@ static int handle_connect(
 	if (id.kind == PEER_WIREGUARD &&
 		(key_equal(&id.key, &endpoint->public_key) || key_is_low_order(&id.key)))
 		return IPC_INVALID_KEY;
-	if (peer)
-		return (int)connect_again(endpoint, peer, request->source, given);
-	return connect_new(endpoint, &id, request->source, given);
+	if (!peer)
+		return connect_new(endpoint, &id, request->source, given);
+	if (rival_is_active(endpoint, peer, &request->key))
+		return IPC_OTHER_CLIENT;
+	return (int)connect_again(endpoint, peer, request->source, given);
+}
+
+/* Whoever asks without an id takes it from nobody. */
+static void record_client(struct endpoint *endpoint, const struct client_request *request)
+{
+	struct plane_peer id = identity_of(request);
+	struct peer *peer = peers_find(&endpoint->peers, &id);
+
+	if (peer && id.kind == PEER_IPIP && !key_is_zero(&request->key))
+		peer->client = request->key;
 }
 
 static void answer(
@@ -266,13 +279,15 @@ static void answer(
 }
 
 /* What was given is said when it is stored. */
-static void answer_connect(struct endpoint *endpoint, const struct reply_to *reply_to, int status,
-	const struct given *given)
+static void answer_connect(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to, int status, const struct given *given)
 {
-	if (status == IPC_OK)
+	if (status == IPC_OK) {
+		record_client(endpoint, request);
 		promise_answer(endpoint, reply_to, given->address, given->sequence);
-	else
-		answer(endpoint, reply_to, status, given->address);
+		return;
+	}
+	answer(endpoint, reply_to, status, given->address);
 }
 
 static int wait_for_address(struct endpoint *endpoint, const struct client_request *request,
@@ -291,7 +306,7 @@ static void serve(struct endpoint *endpoint, struct pending_connect *connect)
 
 	if (status == ANSWER_LATER)
 		return;
-	answer_connect(endpoint, &connect->reply_to, status, &given);
+	answer_connect(endpoint, &connect->request, &connect->reply_to, status, &given);
 	pending_connects_remove(&endpoint->pending, connect);
 }
 
@@ -322,7 +337,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		if (status == ANSWER_LATER)
 			status = wait_for_address(endpoint, request, reply_to);
 		if (status != ANSWER_LATER)
-			answer_connect(endpoint, reply_to, status, &given);
+			answer_connect(endpoint, request, reply_to, status, &given);
 		return;
 	case IPC_DISCONNECT_WIREGUARD:
 	case IPC_DISCONNECT_IPIP:
@@ -331,6 +346,10 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		peer = peers_find(&endpoint->peers, &id);
 		if (!peer)
 			break;
+		if (rival_is_active(endpoint, peer, &request->key)) {
+			status = IPC_OTHER_CLIENT;
+			break;
+		}
 		if (removals_add(&endpoint->removals, peer, "it asked to go", reply_to) == 0)
 			return;
 		status = IPC_FAILED;

@@ -1,12 +1,13 @@
 """`vprox connect` where not all that a tunnel needs gets through: what still counts as a tunnel, what
 is said of the others, and when it gives up."""
 
+import contextlib
 import socket
 import time
 
 import pytest
 
-from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE
+from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE, Machine
 from lab.pretender import Pretender, answer
 from lab.world import ROUTER_TO_HOSTS
 from lib import wait
@@ -28,6 +29,17 @@ def fixture_drop(world):
     for namespace, name in tables:
         if namespace is world.internet:
             namespace.run(f"nft delete table ip {name}")
+
+
+@contextlib.contextmanager
+def translated(world, machine, address):
+    """The machine has that address outside."""
+    world.internet.run(["nft", "table ip nat { chain c { type nat hook postrouting priority 100; "
+                        f"ip saddr {machine.node.address} snat to {address}; }}; }}"])
+    try:
+        yield
+    finally:
+        world.internet.run("nft delete table ip nat")
 
 
 # What counts as a tunnel
@@ -96,16 +108,37 @@ def test_a_filtered_protocol_4_is_named(world, host, machine, drop):
 
 def test_a_nat_in_the_way_of_ipip_is_named(world, host, machine, drop):
     drop(world.internet, "forward", "ip protocol 4")
-    world.internet.run(["nft", "table ip nat { chain c { type nat hook postrouting priority 100; "
-                        f"ip saddr {machine.node.address} snat to {ROUTER_TO_HOSTS}; }}; }}"])
-    try:
+    with translated(world, machine, ROUTER_TO_HOSTS):
         host.start()
         client = machine.connect(host.address, "--timeout=9s", kind="ipip")
         assert client.wait(40) == NO_HANDSHAKE, client.log
         assert client.count(rf"{host.address} sees {ROUTER_TO_HOSTS}, not {machine.node.address}\)"
                             "; use --tunnel=wireguard"), client.log
+
+
+@pytest.mark.plane
+def test_of_two_clients_behind_one_nat_the_second_is_refused_over_ipip_until_the_first_has_gone(
+        world, host, machine, clients, options):
+    other = Machine(clients(1)[0], options)
+    try:
+        with translated(world, other, machine.node.address):
+            host.start()
+            first = machine.connect(host.address, kind="ipip").up()
+            second = other.connect(host.address, kind="ipip")
+            second.logged(r"another client has the tunnel to this address \(HTTP status 409\): over "
+                          "IPIP an address, such as a NAT's, is good for one client")
+            assert first.visit() == host.address
+            # It stays itself over a crash, and its end leaves the other's tunnel alone.
+            first.kill()
+            first = machine.connect(host.address, kind="ipip").up()
+            second.stop()
+            assert first.visit() == host.address
+            second = other.connect(host.address, kind="ipip")
+            second.logged("HTTP status 409")
+            first.stop()
+            second.logged(r"has 10.100.0.\d+/16", 90)
     finally:
-        world.internet.run("nft delete table ip nat")
+        other.close()
 
 
 # When it gives up

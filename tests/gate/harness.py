@@ -27,6 +27,7 @@ NOBODY = 65534
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
+OTHER_CLIENT = 8
 ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS = range(1, 8)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it

@@ -1,6 +1,7 @@
 """The gate as a process: real TLS, real curl, a broker that says what the test wants."""
 
 import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -73,7 +74,17 @@ def test_a_post_asks_the_broker_and_its_answer_goes_back(gate, path, operation, 
     assert request.key == (bytes([1] * 32) if body else bytes(32))
 
 
+@pytest.mark.parametrize("path", ["/connect-ipip", "/disconnect-ipip"])
+def test_the_broker_gets_a_digest_of_the_id_that_a_client_gives_itself(gate, path):
+    for fields in ("Vprox-Client: some id", "vprox-client: another"), ("Vprox-Client: " + "x" * 4000,), (
+            "Vprox-Client:",):
+        gate.ask(head("POST", path, "Content-Length: 0", *fields))
+    assert [request.key for request in gate.requests(3)] == [
+        hashlib.sha256(b"some id").digest(), hashlib.sha256(b"x" * 4000).digest(), bytes(32)]
+
+
 @pytest.mark.parametrize("path, status, expected", [
+    ("/connect-ipip", harness.OTHER_CLIENT, (409, "another client has the tunnel to this address\n")),
     ("/connect", harness.TOO_MANY_PEERS, (429, "too many peers from this address\n")),
     ("/connect-ipip", harness.TOO_MANY_PEERS, (429, "too many peers from this address\n")),
     ("/connect", harness.POOL_EXHAUSTED, (503, "no more IP addresses available\n")),

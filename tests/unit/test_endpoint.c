@@ -18,6 +18,7 @@
 #include "server/removals.h"
 #include "server/requests.h"
 #include "server/restoration.h"
+#include "server/rival.h"
 #include "server/silence.h"
 #include "server/store_link.h"
 
@@ -590,6 +591,67 @@ static void while_the_plane_cannot_be_read_nobody_is_made_anew(void **state)
 		pass(f, SILENCE_MS);
 		assert_false(asks_and_is_made_anew(f, usage));
 	}
+}
+
+/* Of the IPIP peer 1. id 0: without one. */
+static enum ipc_status ask_with_id(struct fixture *f, enum ipc_operation operation, uint8_t id)
+{
+	const struct reply_to reply_to = {0};
+	struct client_request r = {.operation = operation, .source = {1}, .key = {{id}}};
+
+	f->answers.n = 0;
+	endpoint_handle(&f->endpoint, &r, &reply_to);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(f->answers.n, 1);
+	return f->answers.status[0];
+}
+
+static void a_second_client_of_one_address_is_refused_while_bytes_come_from_the_first(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage;
+
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 1), IPC_OK);
+	usage = fake_plane_usage(&f->fake, f->answers.address[0]);
+	usage->received = 100;
+	f->clock.ms += 2000;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 2), IPC_OTHER_CLIENT);
+	assert_int_equal(ask_with_id(f, IPC_DISCONNECT_IPIP, 2), IPC_OTHER_CLIENT);
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 1), IPC_OK);
+	f->clock.ms += RIVAL_MS - 1;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 2), IPC_OTHER_CLIENT);
+	f->clock.ms += 2000;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 2), IPC_OK);
+	usage->received = 200;
+	f->clock.ms += 2000;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 1), IPC_OTHER_CLIENT);
+	assert_int_equal(ask_with_id(f, IPC_DISCONNECT_IPIP, 2), IPC_OK);
+}
+
+static void whoever_gives_no_id_is_served_as_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_usage *usage;
+
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 0), IPC_OK);
+	usage = fake_plane_usage(&f->fake, f->answers.address[0]);
+	usage->received = 100;
+	f->clock.ms += 2000;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 1), IPC_OK);
+	usage->received = 200;
+	f->clock.ms += 2000;
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 0), IPC_OK);
+	/* And the one that gave one has not lost it. */
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 2), IPC_OTHER_CLIENT);
+	assert_int_equal(ask_with_id(f, IPC_DISCONNECT_IPIP, 0), IPC_OK);
+}
+
+static void a_tunnel_that_has_carried_nothing_yet_is_whose_asks_last(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint8_t id = 1; id <= 3; id++)
+		assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, id), IPC_OK);
 }
 
 static void only_no_such_device_counts_as_vanished(void **state)
@@ -1304,6 +1366,9 @@ int main(void)
 		RULE(the_servers_own_key_is_no_peers_key),
 		RULE(a_key_of_low_order_is_no_peers_key),
 		RULE(each_wireguard_connect_writes_the_peer_again),
+		RULE(a_second_client_of_one_address_is_refused_while_bytes_come_from_the_first),
+		RULE(whoever_gives_no_id_is_served_as_ever),
+		RULE(a_tunnel_that_has_carried_nothing_yet_is_whose_asks_last),
 		RULE(who_asks_twice_and_is_not_heard_for_half_a_minute_is_made_anew_where_it_was),
 		RULE(once_is_not_enough_however_long_the_silence),
 		RULE(who_sends_a_byte_or_shakes_hands_keeps_its_session_however_often_it_asks),

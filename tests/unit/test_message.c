@@ -67,8 +67,21 @@ static void a_request_with_a_field_out_of_range_is_refused(void **state)
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.key = (struct key){0};
 	assert_int_equal(decode_request(r), -EPROTO);
-	r = good_request(), r.operation = IPC_CONNECT_IPIP;
+	r = good_request(), r.operation = IPC_RELINQUISH;
 	assert_int_equal(decode_request(r), -EPROTO);
+}
+
+static void a_request_about_ipip_has_the_clients_id_or_none(void **state)
+{
+	struct ipc_request r = good_request();
+
+	(void)state;
+	r.operation = IPC_CONNECT_IPIP;
+	assert_int_equal(decode_request(r), 0);
+	r.operation = IPC_DISCONNECT_IPIP;
+	assert_int_equal(decode_request(r), 0);
+	r.key = (struct key){0};
+	assert_int_equal(decode_request(r), 0);
 }
 
 static void a_reply_with_a_field_out_of_range_is_refused(void **state)
@@ -262,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_have_no_padding_that_could_leak_memory),
 		cmocka_unit_test(a_request_with_a_field_out_of_range_is_refused),
+		cmocka_unit_test(a_request_about_ipip_has_the_clients_id_or_none),
 		cmocka_unit_test(a_reply_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_message_of_another_length_is_refused),
 		cmocka_unit_test(what_is_sent_arrives_with_the_clients_socket),

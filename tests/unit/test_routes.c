@@ -264,6 +264,10 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		{"/relinquish", IPC_OK, 200, "{\"Status\":\"relinquished\"}"},
 		{"/connect", IPC_TOO_MANY_PEERS, 429, "too many peers from this address\n"},
 		{"/connect-ipip", IPC_TOO_MANY_PEERS, 429, "too many peers from this address\n"},
+		{"/connect-ipip", IPC_OTHER_CLIENT, 409,
+			"another client has the tunnel to this address\n"},
+		{"/disconnect-ipip", IPC_OTHER_CLIENT, 409,
+			"another client has the tunnel to this address\n"},
 		{"/connect", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect-ipip", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect", IPC_SHUTTING_DOWN, 503, "server shutting down\n"},
@@ -286,7 +290,7 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 		assert_int_equal(outcome.response.status, answers[i].http);
 		assert_string_equal(outcome.response.body, answers[i].body);
 		assert_int_equal(outcome.response.retry_after_s > 0,
-			answers[i].http == 503 || answers[i].http == 429);
+			answers[i].http == 503 || answers[i].http == 429 || answers[i].http == 409);
 		assert_string_equal(outcome.response.type,
 			answers[i].http == 200 ? "application/json" : "text/plain");
 	}
