@@ -2,7 +2,6 @@
 #include "store/etcd.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,10 +15,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret_text.h"
+#include "store/etcd_members.h"
 
 enum {
-	MAX_MEMBERS = 16,
-	MEMBER_SIZE = 256,
 	ERROR_SIZE = 256,
 	URL_SIZE = 512,
 	DATE_SIZE = 64,
@@ -36,8 +34,9 @@ enum {
 };
 
 struct etcd {
-	char members[MAX_MEMBERS][MEMBER_SIZE]; /* HOST:PORT */
-	size_t n_members, current;
+	struct etcd_members *members;
+	size_t current; /* of them: who has answered last */
+	const char *member; /* who is asked, HOST:PORT */
 	bool has_tls;
 	struct secret_text credentials; /* the question for a token; s NULL: none is needed */
 	struct secret_text token; /* as a header; s NULL: none yet */
@@ -48,7 +47,6 @@ struct etcd {
 
 	CURLM *multi;
 	CURL *easy;
-	struct curl_slist *addresses; /* of the names, for good */
 	char *body;
 	size_t body_length;
 	char error[ERROR_SIZE];
@@ -169,8 +167,8 @@ static int post(
 
 	if (with_token && etcd->token.s)
 		headers = curl_slist_append(headers, etcd->token.s);
-	snprintf(url, sizeof url, "%s://%s%s", etcd->has_tls ? "https" : "http",
-		etcd->members[etcd->current], path);
+	snprintf(
+		url, sizeof url, "%s://%s%s", etcd->has_tls ? "https" : "http", etcd->member, path);
 	etcd->body_length = 0;
 	set_times(etcd);
 	curl_easy_setopt(etcd->easy, CURLOPT_URL, url);
@@ -183,7 +181,7 @@ static int post(
 	curl_easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(headers);
 	if (error == 0 && result != CURLE_OK) {
-		snprintf(etcd->error, sizeof etcd->error, "%s: %s", etcd->members[etcd->current],
+		snprintf(etcd->error, sizeof etcd->error, "%s: %s", etcd->member,
 			curl_easy_strerror(result));
 		return -EIO;
 	}
@@ -209,8 +207,8 @@ static int refusal(struct etcd *etcd, long status)
 	const char *said = json_string_value(json_object_get(answer, "error"));
 	int error = -EIO;
 
-	snprintf(etcd->error, sizeof etcd->error, "%s: %s (HTTP status %ld)",
-		etcd->members[etcd->current], said ? said : "no answer of etcd's", status);
+	snprintf(etcd->error, sizeof etcd->error, "%s: %s (HTTP status %ld)", etcd->member,
+		said ? said : "no answer of etcd's", status);
 	if (said && strstr(said, "database space exceeded"))
 		error = -ENOSPC;
 	else if (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN ||
@@ -225,10 +223,17 @@ static int refusal(struct etcd *etcd, long status)
 static int ask_members(struct etcd *etcd, const char *path, const char *question, bool with_token)
 {
 	int error = fail(etcd, -EIO, "none of its names has an address");
+	const size_t n = etcd_members_count(etcd->members);
 
-	for (size_t i = 0; i < etcd->n_members; i++) {
+	for (size_t i = 0; i < n; i++, etcd->current = (etcd->current + 1) % n) {
 		long status = 0;
 
+		etcd_members_tell(etcd->members, etcd->easy);
+		etcd->member = etcd_members_get(etcd->members, etcd->current);
+		if (!etcd->member) {
+			etcd_members_look_up(etcd->members, etcd->current);
+			continue;
+		}
 		error = post(etcd, path, question, with_token, &status);
 		if (error == -EPIPE || (error == 0 && status == HTTP_OK))
 			return error;
@@ -236,9 +241,9 @@ static int ask_members(struct etcd *etcd, const char *path, const char *question
 			error = refusal(etcd, status);
 		if (status != 0 && status < HTTP_SERVER_ERROR)
 			return error;
+		etcd_members_look_up(etcd->members, etcd->current);
 		if (time_left(etcd, 1) == 0)
 			break;
-		etcd->current = (etcd->current + 1) % etcd->n_members;
 	}
 	return error;
 }
@@ -285,48 +290,6 @@ int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t
 
 /* Start */
 
-/* Tells curl the addresses, since looking them up needs what a confined process has not. */
-static int resolve(struct etcd *etcd, const char *member)
-{
-	char host[MEMBER_SIZE], address[NI_MAXHOST], line[MEMBER_SIZE + NI_MAXHOST + 8];
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	struct addrinfo *found = NULL;
-	char *colon;
-	int error;
-
-	snprintf(host, sizeof host, "%s", member);
-	colon = strrchr(host, ':');
-	if (!colon)
-		return -EINVAL;
-	*colon = '\0';
-	error = getaddrinfo(host, NULL, &hints, &found);
-	if (error == 0)
-		error = getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address,
-			NULL, 0, NI_NUMERICHOST);
-	if (found)
-		freeaddrinfo(found);
-	if (error != 0) {
-		log_error("etcd's %s is left out: %s", member, gai_strerror(error));
-		return 0;
-	}
-	snprintf(line, sizeof line, "%s:%s:%s", host, colon + 1, address);
-	etcd->addresses = curl_slist_append(etcd->addresses, line);
-	snprintf(etcd->members[etcd->n_members++], MEMBER_SIZE, "%s", member);
-	return etcd->addresses ? 0 : -ENOMEM;
-}
-
-static int resolve_all(struct etcd *etcd, const char *members)
-{
-	auto_free char *copy = strdup(members);
-	char *rest = NULL;
-	int error = copy ? 0 : -ENOMEM;
-
-	for (char *member = copy ? strtok_r(copy, ",", &rest) : NULL; member && error == 0;
-		member = strtok_r(NULL, ",", &rest))
-		error = etcd->n_members < MAX_MEMBERS ? resolve(etcd, member) : -E2BIG;
-	return error;
-}
-
 static int make_credentials(struct etcd *etcd, const struct etcd_config *config)
 {
 	json_t *question = json_pack("{s:s, s:s}", "name", config->user, "password",
@@ -358,7 +321,6 @@ static int set_up_curl(struct etcd *etcd)
 	etcd->easy = curl_easy_init();
 	if (!etcd->multi || !etcd->easy)
 		return -ENOMEM;
-	curl_easy_setopt(etcd->easy, CURLOPT_RESOLVE, etcd->addresses);
 	curl_easy_setopt(etcd->easy, CURLOPT_WRITEFUNCTION, keep_body);
 	curl_easy_setopt(etcd->easy, CURLOPT_WRITEDATA, etcd);
 	curl_easy_setopt(etcd->easy, CURLOPT_HEADERFUNCTION, read_header);
@@ -390,7 +352,7 @@ int etcd_new(const struct etcd_config *config, struct etcd **result)
 	etcd->certificate = config->certificate ? strdup(config->certificate) : NULL;
 	if (config->key)
 		secret_text_append(&etcd->certificate_key, "%s", config->key);
-	error = resolve_all(etcd, config->members);
+	error = etcd_members_new(config->members, config->names, &etcd->members);
 	if (error == 0 && config->user)
 		error = make_credentials(etcd, config);
 	if (error == 0)
@@ -409,7 +371,7 @@ void etcd_free(struct etcd *etcd)
 		return;
 	curl_easy_cleanup(etcd->easy);
 	curl_multi_cleanup(etcd->multi);
-	curl_slist_free_all(etcd->addresses);
+	etcd_members_free(etcd->members);
 	secret_text_wipe(&etcd->credentials);
 	secret_text_wipe(&etcd->token);
 	secret_text_wipe(&etcd->certificate_key);

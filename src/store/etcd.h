@@ -10,19 +10,19 @@
 #include <jansson.h>
 
 struct etcd;
+struct names;
 
 struct etcd_config {
 	const char *members; /* HOST:PORT[,HOST:PORT] */
+	struct names *names; /* who looks up their names, the caller's; NULL: they are addresses */
 	const char *ca; /* PEM, as the next two; NULL: it speaks plain HTTP */
 	const char *certificate, *key; /* ours; NULL: we have none */
 	const char *user, *password; /* NULL: it asks for none */
 	int owner; /* a socket: when it hangs up nobody waits for an answer any more */
 };
 
-/*
- * Resolves the members' names, which needs files and sockets that a confined process has not; a
- * name that does not resolve is logged. The texts are copied. Returns 0 or -errno.
- */
+/* Has the members' names looked up, and waits a few seconds for that. The texts are copied. Returns
+ * 0 or -errno. */
 int etcd_new(const struct etcd_config *config, struct etcd **etcd);
 /* Wipes and frees. NULL is fine. */
 void etcd_free(struct etcd *etcd);

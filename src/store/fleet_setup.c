@@ -12,6 +12,8 @@
 #include "base/fleet_key.h"
 #include "base/log.h"
 #include "store/etcd.h"
+#include "store/etcd_members.h"
+#include "store/names.h"
 #include "store/outbox.h"
 
 enum {
@@ -72,6 +74,7 @@ static int open_etcd(struct fleet *fleet, const struct store_etcd *config, int o
 
 	if (error == 0)
 		error = etcd_new(&(struct etcd_config){.members = config->members,
+					 .names = fleet->names,
 					 .ca = texts.ca,
 					 .certificate = texts.certificate,
 					 .key = texts.key,
@@ -127,6 +130,9 @@ int fleet_new(
 		gethostname(fleet->host, sizeof fleet->host - 1);
 		error = add_served(fleet, config);
 	}
+	/* Before there is a secret in this process. */
+	if (error == 0 && etcd_members_have_names(config->etcd.members))
+		error = names_new(config->user, config->group, owner, &fleet->names);
 	if (error == 0)
 		error = make_sealer(fleet, config->etcd.fleet_key);
 	if (error == 0)
@@ -145,6 +151,7 @@ void fleet_free(struct fleet *fleet)
 	if (!fleet)
 		return;
 	etcd_free(fleet->etcd);
+	names_free(fleet->names);
 	sealer_free(fleet->maker.sealer);
 	outbox_close(fleet->outbox);
 	fleet_view_free(&fleet->view);

@@ -12,6 +12,7 @@
 
 struct database;
 struct etcd;
+struct names;
 struct outbox;
 
 enum served_state {
@@ -40,6 +41,7 @@ typedef int fleet_tell_fn(const struct storing_message *message);
 
 struct fleet {
 	struct etcd *etcd;
+	struct names *names; /* NULL: etcd's members are addresses */
 	struct record_maker maker;
 	char name[STORE_FLEET_SIZE];
 	char host[HOLDER_HOST_SIZE];

@@ -1,6 +1,7 @@
 """What operators do to a fleet that runs, and what it says of itself: its key is changed, clocks are wrong."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -11,6 +12,7 @@ from lab.etcd import Etcd, make_fleet_key
 from lab.fleet import Fleet, move_address
 from lab.tunnels import random_key
 from lib import wait
+from lib.process import children, status
 from test_clock import begun_by_server, known_place
 
 BACK = 30
@@ -111,6 +113,59 @@ def test_a_key_or_password_that_others_can_read_is_told(host, fleet):
     fleet.key.chmod(0o640)
     server = fleet.start(host)
     assert server.logged(f"warning .*{fleet.key} is exposed: it should be root's, with mode 0600", 0)
+
+
+# Names
+
+
+def test_a_member_of_etcd_that_changes_its_address_is_found_while_the_server_runs(
+        world, host, client, options, tmp_path):
+    hosts = tmp_path / "hosts"
+    host.mounts.append((hosts, "/etc/hosts"))
+    nodes = [world.add_client() for _ in range(2)]
+    etcds = [Etcd(node) for node in nodes]
+    hosts.write_text(f"{nodes[0].address} etcd.lab\n")
+    fleet = Fleet(etcds[0].start(), make_fleet_key(options.vprox, tmp_path))
+    port = etcds[0].members[0].port
+    server = host.start(fleet.arguments(store=f"etcd://etcd.lab:{port}/{fleet.name}"), expected=["cannot write"])
+    ask = host.api(client)
+    ask.connect(random_key())
+    fleet.wait_for_peers(1)
+    # Who looks names up has no right, and no way to the broker.
+    (store,) = server.stores()
+    (helper,) = children(store)
+    assert status(helper)["Uid"] == status(store)["Uid"] and status(helper)["Name"] == "vprox-names"
+    assert int(status(helper)["CapBnd"], 16) == int(status(helper)["CapPrm"], 16) == 0
+    assert len(os.listdir(f"/proc/{helper}/fd")) == 4
+    # The same member on another host.
+    etcds[0].kill()
+    etcds[0].node = nodes[1]
+    etcds[0].start()
+    ask.connect(random_key())
+    assert server.logged("cannot write to etcd", BACK)
+    hosts.write_text(f"{nodes[1].address} etcd.lab\n")
+    assert server.logged(f"etcd's etcd.lab:{port} is at {nodes[1].address} now", BACK)
+    assert server.logged("etcd can be written again", BACK)
+    fleet.wait_for_peers(2)
+    for etcd in etcds:
+        etcd.close()
+    server.expect("could not be stored")
+    server.kill()
+    for node in nodes:
+        world.remove(node)
+
+
+def test_a_member_of_etcd_whose_name_is_not_known_yet_is_found_later(host, client, fleet, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("")
+    host.mounts.append((hosts, "/etc/hosts"))
+    address, port = fleet.etcd.members[0].address.split(":")
+    server = host.start(fleet.arguments(store=f"etcd://later.lab:{port}/{fleet.name}"),
+                        expected=["cannot be asked", "has no address"])
+    host.api(client).connect(random_key())
+    assert server.logged(f"etcd's later.lab:{port} has no address, and is left out as long: ", BACK)
+    hosts.write_text(f"{address} later.lab\n")
+    fleet.wait_for_peers(1)
 
 
 # Clocks
