@@ -226,6 +226,24 @@ static void write_into_tunnel(FILE *out)
  * middle is another client's, or was one's own before its address was freed. */
 #define GOES_ON "tcp flags & (fin | syn | rst | ack) != syn ct state new "
 
+/*
+ * Where the address has just come to this host, it may be a connection that began on another one,
+ * of which this one is about to be told: it is dropped for a while, and sent again, where a reset
+ * would end it.
+ */
+static void write_goes_on(FILE *out, const struct host_config *config)
+{
+	const struct ipv4 mask = {prefix_mask(config->block_length)};
+
+	fprintf(out,
+		"\tset arrived {\n\t\ttype ipv4_addr; flags dynamic, timeout; timeout %ds\n\t}\n"
+		"\tchain goes_on {\n"
+		"\t\tip saddr & %s @arrived drop\n"
+		"\t\treject with tcp reset\n"
+		"\t}\n",
+		FIREWALL_ARRIVED_S, ipv4_text(mask).s);
+}
+
 /* What begins a connection. It is counted for forward_watch.c if it is to leave the host, and then
  * the limits are asked. */
 static const char begin_all_to_network[] =
@@ -240,7 +258,7 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 	if (!config->allow_peer_to_peer)
 		fputs("\t\toifname @tunnels drop\n", out);
 	fprintf(out,
-		"\t\t" GOES_ON "reject with tcp reset\n"
+		"\t\t" GOES_ON "goto goes_on\n"
 		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 		"\t\t%sjump to_network\n"
 		"%s"
@@ -284,7 +302,7 @@ static void write_input(FILE *out, const struct host_config *config)
 	if (config->finds_sockets)
 		write_unknown(out);
 	fputs("\tchain out_of_tunnel_to_host {\n"
-	      "\t\t" GOES_ON "reject with tcp reset\n"
+	      "\t\t" GOES_ON "goto goes_on\n"
 	      "\t\tjump to_host\n"
 	      "\t\tct status & confirmed == 0 jump new_flow\n"
 	      "\t}\n"
@@ -361,6 +379,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	write_prerouting(out, config);
 	write_wireguard_source(out);
 	write_output(out);
+	write_goes_on(out, config);
 	write_input(out, config);
 	write_forward(out, config);
 	write_postrouting(out, config);
@@ -429,6 +448,18 @@ static void delete_chains(FILE *out, const struct host_endpoint *endpoint)
 			endpoint->index, names[i], endpoint->index);
 }
 
+/* Its time begins anew, also where it is there still. */
+static void write_arrival(FILE *out, const struct host_endpoint *endpoint)
+{
+	const struct ipv4_text network = ipv4_text(endpoint->block.address);
+
+	fprintf(out,
+		"add element ip vprox arrived { %s }\n"
+		"delete element ip vprox arrived { %s }\n"
+		"add element ip vprox arrived { %s }\n",
+		network.s, network.s, network.s);
+}
+
 static void write_addition(FILE *out, const struct host_endpoint *endpoint, bool has_ipv6)
 {
 	const struct host_config one = {.endpoints = endpoint, .n_endpoints = 1};
@@ -438,6 +469,7 @@ static void write_addition(FILE *out, const struct host_endpoint *endpoint, bool
 		add_elements(out, "ip", endpoint_sets[i].name, &one, endpoint_sets[i].write);
 	if (has_ipv6)
 		add_elements(out, "ip6", endpoint_sets[0].name, &one, endpoint_sets[0].write);
+	write_arrival(out, endpoint);
 }
 
 static void write_removal(FILE *out, const struct host_endpoint *endpoint,

@@ -3,6 +3,12 @@
 
 #include <stdbool.h>
 
+enum {
+	/* A connection out of a tunnel whose beginning this host has not seen is dropped for so
+	 * long after its endpoint was added, and reset later. */
+	FIREWALL_ARRIVED_S = 10,
+};
+
 struct host_config;
 struct host_endpoint;
 

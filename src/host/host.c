@@ -184,6 +184,8 @@ static int prepare_firewall(struct host *host)
 	/* Only now that the firewall has had the kernel load it. */
 	fragments_make_room(NULL, memory_of_machine());
 	tracking_make_room(NULL, firewall_peers_room(&host->config), memory_of_machine());
+	if (host->config.takes_over)
+		tracking_check_liberal();
 	/* Only now that ours translates addresses: the traffic of adopted tunnels does not stop. */
 	go_leftovers_remove(false);
 	foreign_firewall_reconcile(host->foreign);

@@ -22,7 +22,9 @@ struct host_config {
 	size_t n_endpoints;
 	size_t max_endpoints; /* that there can be while the server runs; at least n_endpoints */
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
+	uint8_t block_length; /* of each of these */
 	bool allow_peer_to_peer;
 	struct egress_policy policy;
+	bool takes_over; /* addresses come from other hosts, with their connections */
 	bool finds_sockets; /* the kernel's nftables can look for a packet's socket; host.c's */
 };

@@ -122,3 +122,14 @@ void tracking_make_room(const char *folder, uint64_t n_addresses, uint64_t memor
 		setting_change(&max, (int)size);
 	}
 }
+
+void tracking_check_liberal(void)
+{
+	struct setting liberal;
+
+	if (setting_read(NULL, group, "nf_conntrack_tcp_be_liberal", &liberal) < 0 ||
+		liberal.value != 0)
+		return;
+	log_warning("net.netfilter.nf_conntrack_tcp_be_liberal is 0: TCP connections that come to "
+		    "this host with an address may end; set it to 1 on all hosts of the fleet");
+}

@@ -39,3 +39,10 @@ void tracking_watch(struct tracking_watch *watch);
  * test; NULL for /proc/sys/net/netfilter.
  */
 void tracking_make_room(const char *folder, uint64_t n_addresses, uint64_t memory);
+
+/*
+ * For a host that gets addresses with their connections from another one: warns where TCP packets
+ * outside of the window that was seen last are not taken (nf_conntrack_tcp_be_liberal), since the
+ * other host has told of a connection, but not of its latest packets.
+ */
+void tracking_check_liberal(void);

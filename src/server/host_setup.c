@@ -34,8 +34,10 @@ int host_setup(const struct data_plane *data_plane, struct event_base *base, str
 		.endpoints = served,
 		.max_endpoints = max,
 		.whole_block = config->whole_block,
+		.block_length = config->block_length,
 		.allow_peer_to_peer = config->allow_peer_to_peer,
 		.policy = config->egress,
+		.takes_over = config->store == STORE_ETCD && config->n_followed > 0,
 	};
 	const struct endpoint *endpoint;
 

@@ -123,6 +123,9 @@ static void describe_etcd(struct store_setup *setup, struct store_config *store)
 	copy_path(etcd->key, config->etcd_key);
 	copy_path(etcd->password, config->etcd_password);
 	setup->promised.is_of_fleet = true;
+	if (config->n_binds > 0)
+		log_info("an address of --ip moves to another host with its server only; one that "
+			 "another program moves, such as keepalived, is for --follow");
 	add_served(store, config->binds, config->n_binds);
 }
 

@@ -6,7 +6,10 @@ import signal
 
 import pytest
 
+from lab.echo import VISITED
 from lib import wait
+from lib.capture import Capture, send
+from lib.packets import ACK, PSH, RST, TCP, ipv4, tcp
 from lib.process import stand_still
 
 pytestmark = pytest.mark.plane
@@ -123,6 +126,27 @@ def test_when_an_address_is_back_its_clients_find_all_as_it_was(host, client, ki
     wait.until(tunnel.works, BACK, lambda: server.log)
     assert tunnel.visit() == host.absent and list(host.holders()) == [tunnel.inner]
     assert tunnel.request().json["AssignedAddr"].startswith(f"{tunnel.inner}/")
+
+
+def test_where_an_address_has_just_come_connections_that_are_not_known_yet_are_not_reset(host, client, kind):
+    """Another host may have been tracking them, and be about to tell this one of them."""
+    server = host.start(following(host), ips=[])
+    gain(host, host.absent)
+    wait_served(host, server, client, host.absent)
+    tunnel = host.tunnel(kind, client, host.absent).up()
+    assert tunnel.ping()
+    arrived = host.ns.run("nft list set ip vprox arrived")
+    assert re.search(r"10\.100\.0\.0 expires \d", arrived), arrived
+
+    def go_on():
+        send(tunnel.ns, tunnel.device,
+             ipv4(tunnel.inner, VISITED, TCP, tcp(4000, 5000, PSH | ACK, 1, 1, b"in the middle")))
+    with Capture(tunnel.ns, tunnel.device) as seen:
+        go_on()
+        seen.none(lambda p: p.proto == TCP and not p.outgoing)
+        host.ns.run("nft flush set ip vprox arrived")  # as when its time is over
+        go_on()
+        assert seen.wait(lambda p: p.proto == TCP and not p.outgoing).flags & RST
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

@@ -5,10 +5,13 @@ import contextlib
 import os
 import signal
 import sqlite3
+import time
 
 import pytest
 
 from lab.etcd import Etcd, make_fleet_key
+from lab.lan import SHARED, Lan
+from lab.transfers import Transfers
 from lab.tunnels import random_key
 from lib import wait
 
@@ -73,8 +76,30 @@ def works(tunnel, *servers):
     wait.until(lambda: tunnel.ping(seconds=1), BACK, lambda: "the tunnel works:\n" + "\n".join(server.log for server in servers))
 
 
+def wait_for_more(transfers, servers, n=50000):
+    """Until each transfer has gone on for so many bytes."""
+    before = transfers.received()
+    wait.until(lambda: transfers.errors or min(now - then for now, then in zip(transfers.received(), before)) > n,
+               BACK, lambda: f"all go on: {transfers.received()}, {before}\n" + "\n".join(s.log for s in servers))
+    assert transfers.errors == []
+
+
 def is_asked(etcd, fleet):
     return bool(etcd.records(f"/vprox/{fleet}/asked/"))
+
+
+@pytest.fixture(name="lan")
+def fixture_lan(world, host, other_host):
+    lan = Lan(world, [host, other_host])
+    yield lan
+    lan.close()
+
+
+@pytest.fixture(name="transfers")
+def fixture_transfers(world):
+    transfers = Transfers(world)
+    yield transfers
+    transfers.close()
 
 
 @pytest.mark.plane
@@ -82,6 +107,7 @@ def test_an_address_that_comes_to_a_host_brings_its_clients(host, other_host, st
     """There and back: what the other one has granted meanwhile is known too."""
     address = host.absent
     first, second = start(host, address), start(other_host, address)
+    assert first.logged("warning .*nf_conntrack_tcp_be_liberal is 0")
     give(host, address)
     wait_served(first, address)
     tunnels = [host.tunnel(kind, node, address).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
@@ -186,3 +212,44 @@ def test_what_a_store_says_late_is_made_up_for(host, other_host, start, client, 
     works(tunnel, first, second)
     assert set(other_host.holders()) == {new.inner, tunnel.inner}
     assert new.visit() == address
+
+
+def test_connections_go_on_when_the_host_dies_that_has_the_address(lan, start, clients, transfers):
+    """Real keepalived and conntrackd, in the shipped examples' words. The dead host comes back, and is standby."""
+    one, two = lan.members
+    servers = first, second = [start(member.host, SHARED, ["cannot write to etcd"]) for member in lan.members]
+    one.start()
+    wait.until(one.has_shared, BACK, "the first host has the address")
+    wait_served(first, SHARED)
+    two.start()
+    wait.until(lambda: two.said("keepalived", "Entering BACKUP STATE"), BACK, "the second host is standby")
+    tunnels = [one.host.tunnel(kind, node, SHARED).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
+    for tunnel in tunnels:
+        transfers.add(tunnel, downloads=5, uploads=5, sessions=1)
+    wait_stored_places(one.host, 1)
+    wait_for_more(transfers, servers)
+    wait.until(lambda: two.tracks() >= 22, BACK, lambda: f"the standby tracks them: {two.tracks()}")
+    transfers.longest_pauses()
+
+    died = time.monotonic()
+    one.cut_off()
+    wait.until(two.has_shared, BACK, "the second host has the address")
+    gained = time.monotonic()
+    wait_served(second, SHARED)
+    is_served = time.monotonic()
+    wait_for_more(transfers, servers)
+    pauses = sorted(transfers.longest_pauses())
+    print(f"the address was on the other host after {gained - died:.2f} s, and served {is_served - gained:.2f} s later; "
+          f"connections paused for {pauses[0]:.2f} to {pauses[-1]:.2f} s")
+    transfers.talk()
+    assert transfers.errors == []
+    assert not any("be_liberal" in server.log for server in servers)
+
+    one.bring_back()
+    assert first.logged(f"endpoint {SHARED}: served no more", BACK)
+    wait.until(lambda: one.said("keepalived", "Entering BACKUP STATE", 2), BACK, "the first host is standby")
+    assert two.has_shared() and not one.has_shared()
+    wait_for_more(transfers, servers)
+    transfers.end()
+    wait.until(transfers.all_have_ended, BACK, lambda: f"all has arrived: {transfers.errors}")
+    assert transfers.errors == []
