@@ -11,7 +11,7 @@ from lab.clock import wrong_clock
 from lib import wait
 from test_store import stored
 
-BACK = 30
+BACK = 60
 AN_HOUR = 3600
 
 

@@ -16,7 +16,7 @@ from lab.storm import Storm
 from lab.tunnels import random_key
 from lib import wait
 
-BACK = 30
+BACK = 60
 CANNOT_WRITE = "cannot write to etcd"
 CANNOT_ASK = "etcd cannot be asked"
 

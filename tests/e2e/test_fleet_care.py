@@ -15,7 +15,7 @@ from lib import wait
 from lib.process import children, status
 from test_clock import begun_by_server, known_place
 
-BACK = 30
+BACK = 60
 AN_HOUR = 3600
 KEY_ID = slice(4, 8)  # of a record
 IGNORED = "are ignored|another key|cannot be asked|cannot write"

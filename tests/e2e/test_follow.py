@@ -14,7 +14,7 @@ from lib.process import stand_still
 
 pytestmark = pytest.mark.plane
 
-BACK = 30  # seconds for a tunnel to work again
+BACK = 60  # seconds for a tunnel to work again
 
 
 def following(host, addresses=None):
@@ -88,7 +88,8 @@ def test_an_address_that_comes_and_goes_is_served_while_others_go_on(host, clien
     lose(host, host.absent)
     wait_closed(server, host.absent)
     assert "vprox1" not in host.links()
-    assert not any(host.absent in line for line in host.ns.run("nft list ruleset").splitlines())
+    # The host's part is done next, on a busy machine a moment later.
+    wait.until(lambda: host.absent not in host.ns.run("nft list ruleset"), what="no rule names it")
 
     assert pings.lost() == 0
     assert other.visit() == host.address

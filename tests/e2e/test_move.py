@@ -16,7 +16,7 @@ from lab.tunnels import random_key
 from lib import wait
 
 PER_IP = "--wg-block-per-ip=/20"
-BACK = 30  # seconds for a tunnel to work again
+BACK = 60  # seconds for a tunnel to work again
 HAS_CLAIMED = r"host .* has claimed it: what is promised of it here is stored no more"
 
 

@@ -17,7 +17,7 @@ from lab.tunnels import random_key
 from lib import inject, wait
 from lib.process import stand_still, status
 
-BACK = 15
+BACK = 45
 
 
 def folder(host):

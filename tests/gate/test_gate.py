@@ -146,6 +146,8 @@ def refuses(address):
         socket.create_connection(address, 5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it was in line just before the end
     return False
 
 

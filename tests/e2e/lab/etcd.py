@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import datetime
+import http.client
 import ipaddress
 import itertools
 import json
@@ -15,7 +16,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 
 from cryptography import x509
@@ -103,7 +103,7 @@ class Etcd:
     def is_serving(self):
         try:
             return bool(self.ask("/v3/kv/range", {"key": encoded("x")}))
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException, ValueError):  # or it ends amid its answer
             return False
 
     @property

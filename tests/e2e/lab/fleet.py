@@ -5,7 +5,7 @@ import itertools
 
 from lib import wait
 
-BACK = 30
+BACK = 60
 PER_IP = "--wg-block-per-ip=/20"
 numbers = itertools.count()
 
