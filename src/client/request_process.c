@@ -336,6 +336,7 @@ static int ask(struct request_process *process)
 int request_process_main(void)
 {
 	struct request_process *process = calloc(1, sizeof *process);
+	struct request_result result;
 
 	if (!process ||
 		read(REQUEST_FD, &process->order, sizeof process->order) != sizeof process->order) {
@@ -350,8 +351,8 @@ int request_process_main(void)
 		look_up(process);
 	else
 		ask(process);
-	if (process->result.outcome != 0 &&
-		write(REQUEST_FD, &process->result, sizeof process->result) < 0) {
+	result = process->result;
+	if (result.outcome != 0 && write(REQUEST_FD, &result, sizeof result) < 0) {
 		/* the client has gone, or has heard enough */
 	}
 	SSL_free(process->ssl);
