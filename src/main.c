@@ -14,6 +14,8 @@ static const struct command *const commands[] = {
 	&command_server,
 	&command_connect,
 	&command_exec,
+	&command_status,
+	&command_disconnect,
 	&command_device,
 	&command_show,
 	&command_list,
@@ -25,7 +27,7 @@ static const struct command *const commands[] = {
 
 enum {
 	N_COMMANDS = sizeof commands / sizeof *commands,
-	SUMMARY_COLUMN = 13,
+	SUMMARY_COLUMN = 14,
 	OPTION_COLUMN = 17,
 };
 

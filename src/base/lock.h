@@ -1,6 +1,8 @@
 /* One process of a kind on a host, such as one server. */
 #pragma once
 
+#include <stdbool.h>
+
 /* What is there until the next boot: locks, keys, sockets. */
 #define RUN_FOLDER "/run/vprox"
 
@@ -10,3 +12,7 @@
  * process has it, or the errno of what failed.
  */
 int lock_take(const char *path);
+
+/* Whether a process holds it; false, too, if that cannot be told. Who takes the lock at this very
+ * moment may fail, and has to try again. */
+bool lock_is_taken(const char *path);

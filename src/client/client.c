@@ -38,6 +38,7 @@
 #include "base/version.h"
 #include "client/backoff.h"
 #include "client/command_netns.h"
+#include "client/client_state.h"
 #include "client/diagnosis.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
@@ -53,6 +54,7 @@
 enum {
 	N_SIGNALS = 3,
 	MS_PER_S = 1000,
+	NS_PER_S = 1000000000,
 };
 
 enum client_phase {
@@ -87,6 +89,8 @@ struct client {
 		     */
 	bool by_name; /* the server was not found where it was last: look its name up */
 	struct diagnosis diagnosis;
+	bool was_up;
+	uint64_t since_s; /* when it came to be up, or ceased to be: s since 1970 */
 	bool is_mute; /* there is no echo, and that was said */
 	enum client_end end; /* what client_run() returns */
 	enum client_end failure; /* what it would return if it gave up now */
@@ -129,10 +133,59 @@ static void remove_tunnel(struct client *client)
 	client->interface = NULL;
 }
 
+static const char *state_of(const struct client *client)
+{
+	switch (client->phase) {
+	case CLIENT_UP:
+		return "up";
+	case CLIENT_LEFT_UP:
+		return "left up";
+	case CLIENT_LEAVING:
+		return "leaving";
+	default:
+		return client->was_up ? "down" : "connecting";
+	}
+}
+
+/* For `vprox status`. Without it the tunnel works as well. */
+static void publish(struct client *client)
+{
+	const char *state = state_of(client);
+	const struct client_facts facts = {
+		.state = state,
+		.since_s = client->since_s,
+		.tunnel = client->announced.length != 0 ? &client->announced : NULL,
+		.plane = client->interface ? interface_plane(client->interface) : "",
+		.fault = client->failures.last,
+		.is_mute = client->is_mute,
+		.is_blocked = must_go_on(client),
+	};
+	int error;
+
+	if (client->phase == CLIENT_ENDED) {
+		client_state_remove(client->config->interface);
+		return;
+	}
+	error = client_state_write(client->config, &facts);
+	if (error < 0)
+		log_debug("cannot write the state for `vprox status`: %s", strerror(-error));
+}
+
+/* When the client came to be up, or ceased to be. */
+static void record_time(struct client *client, enum client_phase phase)
+{
+	if (client->since_s == 0 || (phase == CLIENT_UP) != (client->phase == CLIENT_UP))
+		client->since_s = clock_wall_ns() / NS_PER_S;
+	client->was_up |= phase == CLIENT_UP;
+}
+
 /* Nothing else sets the phase. Does what a phase begins with. */
 static void enter(struct client *client, enum client_phase phase)
 {
+	if (phase != CLIENT_LEFT_UP)
+		record_time(client, phase);
 	client->phase = phase;
+	publish(client);
 	switch (phase) {
 	case CLIENT_STARTING:
 		break;
@@ -373,10 +426,10 @@ static void say_mute(struct client *client, const char *otherwise)
 
 static void on_healthy(struct client *client)
 {
-	if (client->phase != CLIENT_UP)
-		enter(client, CLIENT_UP);
 	backoff_reset(&client->backoff);
 	failure_log_forget(&client->failures);
+	if (client->phase != CLIENT_UP)
+		enter(client, CLIENT_UP);
 	if (client->config->netns && start_command(client) < 0)
 		return enter(client, CLIENT_LEAVING);
 	if (client->config->once)

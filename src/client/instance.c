@@ -49,6 +49,14 @@ int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAM
 	return lock;
 }
 
+bool instance_is_locked(const char *interface)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, interface);
+	return lock_is_taken(path);
+}
+
 int instance_load_key(const char *interface, struct key *private_key, struct key *public_key)
 {
 	char path[PATH_SIZE];

@@ -13,6 +13,9 @@ enum { INSTANCE_NAME_SIZE = 16 }; /* IFNAMSIZ */
  * name. -EWOULDBLOCK, not logged: none is. */
 int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAME_SIZE]);
 
+/* Whether a client of that name runs. */
+bool instance_is_locked(const char *interface);
+
 /* Loads the key, or makes it. Returns 0 or -errno, logged. The private key is for the caller to
  * wipe.
  */

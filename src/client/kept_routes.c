@@ -26,6 +26,13 @@ static const struct prefix default_exceptions[] = {
 	{{0xa83f8110}, 32}, /* 168.63.129.16 */
 };
 
+const struct prefix *kept_routes_defaults(const struct client_config *config, size_t *n)
+{
+	*n = config->no_default_exceptions ? 0
+					   : sizeof default_exceptions / sizeof *default_exceptions;
+	return default_exceptions;
+}
+
 static bool prefix_equal(struct prefix a, struct prefix b)
 {
 	return ipv4_equal(a.address, b.address) && a.length == b.length;

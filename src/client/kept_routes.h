@@ -30,3 +30,6 @@ bool kept_routes_has(const struct kept_routes *routes, struct prefix prefix);
 
 /* Logs what is not as in former, the last time; former is empty at first. */
 void kept_routes_log(const struct kept_routes *former, const struct kept_routes *routes);
+
+/* What is left out of --route by default. *n: how many there are; 0 with --except=none. */
+const struct prefix *kept_routes_defaults(const struct client_config *config, size_t *n);

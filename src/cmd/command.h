@@ -57,6 +57,7 @@ struct command {
 	const char *description, *closing;
 	const struct command_option *options;
 	const char *operand; /* what --help calls the one argument that is no option; NULL: none */
+	bool is_operand_optional; /* NULL is passed where it is left out */
 	const char *choices; /* all that it can be, as "one|other"; NULL: anything */
 	/* What it calls the words that come after that one, at least one: a command with its
 	 * arguments; NULL: there are none. */
@@ -85,6 +86,8 @@ extern const struct command command_fleet_key;
 extern const struct command command_list;
 extern const struct command command_server;
 extern const struct command command_show;
+extern const struct command command_disconnect;
+extern const struct command command_status;
 
 /* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_request_main(int argc, char **argv);

@@ -179,6 +179,8 @@ static int check_operands(const struct command *command, int n, char **operands)
 {
 	if (!command->operand)
 		return n == 0 ? 0 : usage_error(command, "%s: unexpected argument", operands[0]);
+	if (n == 0 && command->is_operand_optional)
+		return 0;
 	if (n == 0)
 		return usage_error(command, "%s is missing", command->operand);
 	if (n == 1 && command->words)

@@ -1,11 +1,13 @@
-/* Decides whether an IPIP tunnel is in use by another client of the same address. Runs in the broker.
+/* Decides whether an IPIP tunnel is in use by another client of the same address. Runs in the
+ * broker.
  */
 #include "server/rival.h"
 
 #include "server/endpoint.h"
 #include "server/usage.h"
 
-/* Of the broker's time, as in newcomers.c: one in so many parts, for readings that requests cause. */
+/* Of the broker's time, as in newcomers.c: one in so many parts, for readings that requests cause.
+ */
 enum { SHARE = 20 };
 
 static bool was_heard(const struct endpoint *endpoint, const struct peer *peer)

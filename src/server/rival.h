@@ -1,6 +1,6 @@
 /*
- * Two clients behind one NAT are one IPIP peer to the server: with both at work the tunnel works for
- * one of them. They are told apart by the ids that they send (docs/api.md, Vprox-Client).
+ * Two clients behind one NAT are one IPIP peer to the server: with both at work the tunnel works
+ * for one of them. They are told apart by the ids that they send (docs/api.md, Vprox-Client).
  */
 #pragma once
 
