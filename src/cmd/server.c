@@ -218,6 +218,15 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct server_config, etcd_password),
 	},
 	{
+		.name = "etcd-history",
+		.argument = "TIME",
+		.initial = "1h",
+		.min = 1000,
+		.max = 365UL * 24 * 60 * 60 * 1000,
+		.help = "have etcd forget what was replaced longer ago; none: others see to it",
+		OPTION_FIELD(struct server_config, etcd_history_ms, uint64_t, server_parse_history),
+	},
+	{
 		.name = "allow-peer-to-peer",
 		.help = "let clients reach each other",
 		OPTION_FLAG(struct server_config, allow_peer_to_peer),

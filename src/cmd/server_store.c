@@ -7,6 +7,7 @@
 
 #include "base/fleet_key.h"
 #include "cmd/usage.h"
+#include "cmd/values.h"
 #include "server/config.h"
 
 static const char scheme[] = "etcd://";
@@ -68,6 +69,14 @@ int server_parse_store(const struct option_use *use, void *field)
 		config->store = STORE_NONE;
 	else
 		return option_error(use, "neither local, none, nor etcd://HOST:PORT/FLEET");
+	return 0;
+}
+
+int server_parse_history(const struct option_use *use, void *field)
+{
+	if (strcmp(use->text, "none") != 0)
+		return option_time(use, field);
+	*(uint64_t *)field = 0;
 	return 0;
 }
 

@@ -43,6 +43,7 @@ struct store_etcd {
 	char certificate[STORE_PATH_SIZE];
 	char key[STORE_PATH_SIZE];
 	char password[STORE_PATH_SIZE];
+	uint32_t history_s; /* how much of its history it is to keep; 0: that is others' business */
 };
 
 /* What a process is started for. */

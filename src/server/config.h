@@ -51,6 +51,7 @@ struct server_config {
 	struct store_etcd etcd; /* members and fleet; the rest is below */
 	const char *fleet_key, *etcd_ca, *etcd_certificate, *etcd_key, *etcd_user;
 	const char *etcd_password; /* a path, as those */
+	uint64_t etcd_history_ms; /* that is to be kept; 0: others see to it */
 	uint64_t store_wait_ms; /* an answer is held no longer for the store */
 	struct idle_rule idle;
 	uint64_t reap_interval_ms;

@@ -122,6 +122,7 @@ static void describe_etcd(struct store_setup *setup, struct store_config *store)
 	copy_path(etcd->certificate, config->etcd_certificate);
 	copy_path(etcd->key, config->etcd_key);
 	copy_path(etcd->password, config->etcd_password);
+	etcd->history_s = (uint32_t)(config->etcd_history_ms / 1000);
 	setup->promised.is_of_fleet = true;
 	if (config->n_binds > 0)
 		log_info("an address of --ip moves to another host with its server only; one that "

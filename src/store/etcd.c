@@ -51,6 +51,7 @@ struct etcd {
 	size_t body_length;
 	char error[ERROR_SIZE];
 	int64_t clock_ahead_s;
+	uint64_t revision;
 };
 
 static int fail(struct etcd *etcd, int error, const char *text)
@@ -211,6 +212,8 @@ static int refusal(struct etcd *etcd, long status)
 		said ? said : "no answer of etcd's", status);
 	if (said && strstr(said, "database space exceeded"))
 		error = -ENOSPC;
+	else if (said && strstr(said, "required revision has been compacted"))
+		error = -EALREADY;
 	else if (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN ||
 		 (said && (strstr(said, "user name is empty") ||
 				  strstr(said, "authentication failed"))))
@@ -265,6 +268,20 @@ static int authenticate(struct etcd *etcd)
 	return error;
 }
 
+static void keep_revision(struct etcd *etcd, const json_t *answer)
+{
+	const json_t *header = json_object_get(answer, "header");
+	const char *text = json_string_value(json_object_get(header, "revision"));
+
+	if (text)
+		etcd->revision = strtoull(text, NULL, 10);
+}
+
+uint64_t etcd_revision(const struct etcd *etcd)
+{
+	return etcd->revision;
+}
+
 int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t **answer)
 {
 	auto_free char *text = json_dumps(question, JSON_COMPACT);
@@ -285,6 +302,7 @@ int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t
 	if (error < 0)
 		return error;
 	*answer = parse_body(etcd);
+	keep_revision(etcd, *answer);
 	return *answer ? 0 : fail(etcd, -EIO, "its answer is not JSON");
 }
 

@@ -32,12 +32,14 @@ void etcd_set_deadline(struct etcd *etcd, uint64_t ms);
 
 /*
  * Asks for a path, "/v3/kv/range", and waits. On success the answer is the caller's. Returns 0;
- * -EPIPE: the owner has hung up; -EACCES: it does not let us; -ENOSPC: it has no room; -EIO: none
- * of its members has answered, or what it says is no answer. Why is in etcd_error(). The question
- * may have been done all the same.
+ * -EPIPE: the owner has hung up; -EACCES: it does not let us; -ENOSPC: it has no room; -EALREADY:
+ * that part of its history is compacted already; -EIO: none of its members has answered, or what it
+ * says is no answer. Why is in etcd_error(). The question may have been done all the same.
  */
 int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t **answer);
 
+/* etcd's revision at its last answer: each change has the next one. 0 before the first. */
+uint64_t etcd_revision(const struct etcd *etcd);
 /* How far this host's clock was ahead of that of the member that answered last, in s; less than 0:
  * behind. 0 before the first answer. */
 int64_t etcd_clock_ahead_s(const struct etcd *etcd);

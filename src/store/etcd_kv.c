@@ -168,6 +168,19 @@ int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context)
 
 /* Writing */
 
+/* The gateway has integers of 64 bits as texts. */
+struct number_text {
+	char s[sizeof "18446744073709551615"];
+};
+
+static struct number_text number_text(uint64_t number)
+{
+	struct number_text text;
+
+	snprintf(text.s, sizeof text.s, "%llu", (unsigned long long)number);
+	return text;
+}
+
 void kv_begin(struct kv_transaction *transaction)
 {
 	*transaction = (struct kv_transaction){json_array(), json_array(), false};
@@ -182,12 +195,9 @@ static void append(struct kv_transaction *transaction, json_t *to, json_t *part)
 
 void kv_compare_revision(struct kv_transaction *transaction, const char *key, uint64_t revision)
 {
-	char text[sizeof "18446744073709551615"];
-
-	snprintf(text, sizeof text, "%llu", (unsigned long long)revision);
 	append(transaction, transaction->compare,
 		json_pack("{s:o, s:s, s:s, s:s}", "key", text_to_json(key), "target", "MOD",
-			"result", "EQUAL", "mod_revision", text));
+			"result", "EQUAL", "mod_revision", number_text(revision).s));
 }
 
 void kv_compare_value(
@@ -225,5 +235,36 @@ int kv_commit(struct etcd *etcd, struct kv_transaction *transaction, bool *done)
 	json_decref(question);
 	json_decref(answer);
 	*transaction = (struct kv_transaction){0};
+	return error;
+}
+
+/* Leases and history */
+
+void kv_put_leased(struct kv_transaction *transaction, const char *key, const uint8_t *value,
+	size_t size, uint64_t lease)
+{
+	append(transaction, transaction->success,
+		json_pack("{s:{s:o, s:o, s:s}}", "request_put", "key", text_to_json(key), "value",
+			bytes_to_json(value, size), "lease", number_text(lease).s));
+}
+
+int kv_grant_lease(struct etcd *etcd, uint64_t seconds, uint64_t *lease)
+{
+	json_t *question = json_pack("{s:s}", "TTL", number_text(seconds).s), *answer = NULL;
+	int error = question ? etcd_ask(etcd, "/v3/lease/grant", question, &answer) : -ENOMEM;
+
+	*lease = number_from_json(json_object_get(answer, "ID"));
+	json_decref(question);
+	json_decref(answer);
+	return error;
+}
+
+int kv_compact(struct etcd *etcd, uint64_t revision)
+{
+	json_t *question = json_pack("{s:s}", "revision", number_text(revision).s), *answer = NULL;
+	int error = question ? etcd_ask(etcd, "/v3/kv/compaction", question, &answer) : -ENOMEM;
+
+	json_decref(question);
+	json_decref(answer);
 	return error;
 }

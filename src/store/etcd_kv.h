@@ -40,9 +40,18 @@ void kv_compare_revision(struct kv_transaction *transaction, const char *key, ui
 void kv_compare_value(
 	struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size);
 void kv_put(struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size);
+/* Likewise, and it goes when the lease ends. */
+void kv_put_leased(struct kv_transaction *transaction, const char *key, const uint8_t *value,
+	size_t size, uint64_t lease);
 /* One that is not there is fine. */
 void kv_delete(struct kv_transaction *transaction, const char *key);
 
 /* Ends it. *done: all comparisons held, and all is written. Returns 0 or as etcd_ask(): then it may
  * have been done all the same. */
 int kv_commit(struct etcd *etcd, struct kv_transaction *transaction, bool *done);
+
+/* A lease that ends after so long. Returns 0 or as etcd_ask(). */
+int kv_grant_lease(struct etcd *etcd, uint64_t seconds, uint64_t *lease);
+/* All that was replaced up to a revision is forgotten. Returns 0 or as etcd_ask(); -EALREADY if it
+ * is. */
+int kv_compact(struct etcd *etcd, uint64_t revision);

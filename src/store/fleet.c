@@ -11,6 +11,7 @@
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
 #include "store/fleet_health.h"
+#include "store/fleet_history.h"
 #include "store/fleet_merge.h"
 #include "store/fleet_watch.h"
 #include "store/outbox.h"
@@ -672,6 +673,8 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 		error = look_at_keys(fleet);
 	etcd_set_deadline(fleet->etcd, 0);
 	fleet_health_judge_clock(fleet);
+	if (error == 0)
+		error = fleet_compact(fleet);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
 	if (error != -EPIPE)

@@ -127,6 +127,7 @@ int fleet_new(
 		fleet->tell = tell;
 		strcpy(fleet->name, config->etcd.fleet);
 		fleet->maker.fleet = fleet->name;
+		fleet->history.keep_ms = (uint64_t)config->etcd.history_s * 1000;
 		gethostname(fleet->host, sizeof fleet->host - 1);
 		error = add_served(fleet, config);
 	}

@@ -8,6 +8,7 @@
 
 #include "ipc/storing.h"
 #include "store/fleet_view.h"
+#include "store/history.h"
 #include "store/record.h"
 
 struct database;
@@ -56,6 +57,7 @@ struct fleet {
 	uint64_t watch_due_ms; /* when it is asked whether what is ours still is */
 	size_t n_ignored; /* records of addresses, said */
 	struct stored_state state; /* and what of it was said */
+	struct history history; /* of etcd */
 	uint64_t look_due_ms; /* at which key the fleet's addresses are sealed under */
 	bool knows_keys; /* that was seen, and said */
 };

@@ -25,6 +25,7 @@ static const char *const kinds[] = {
 	[RECORD_PEER] = "peer",
 	[RECORD_ACTIVE] = "active",
 	[RECORD_QUESTION] = "asked",
+	[RECORD_COMPACTOR] = "compactor",
 };
 
 /* Integers lie in a record in network byte order, one behind the other. */

@@ -58,6 +58,7 @@ enum record_kind {
 	RECORD_PEER,
 	RECORD_ACTIVE,
 	RECORD_QUESTION,
+	RECORD_COMPACTOR, /* of the fleet */
 };
 
 /* What all records of a kind begin with; of those of one address, if bind is not 0.0.0.0. */

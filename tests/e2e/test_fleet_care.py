@@ -1,9 +1,13 @@
 """What operators do to a fleet that runs, and what it says of itself: its key is changed, clocks are wrong."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -201,3 +205,68 @@ def test_of_hosts_whose_clocks_are_an_hour_apart_each_serves_what_the_other_has_
 def test_a_clock_that_is_right_is_not_told(host, fleet):
     server = fleet.start(host)
     assert shown(host)["clock_ahead_s"] == 0 and not server.logged("the clock is", 0)
+
+
+# History
+
+HISTORY = "--etcd-history=6s"
+COMPACTED = r"etcd's history was compacted up to revision (\d+)"
+
+
+def test_hosts_have_the_history_compacted_one_at_a_time_and_one_that_dies_is_replaced(
+        host, other_host, client, fleet):
+    """What was replaced longer ago than is to be kept is gone, and nothing that holds."""
+    hosts = {each: fleet.start(each, HISTORY) for each in (host, other_host)}
+    key = random_key()
+    inner = {each: each.api(client).connect(key).inner for each in hosts}
+    first = wait.until(lambda: next((each for each, server in hosts.items() if re.search(COMPACTED, server.log)), None),
+                       BACK, "a compaction")
+    assert len(set(revisions(hosts))) == len(revisions(hosts)), "each was asked for once"
+    name = f"/vprox/{fleet.name}/compactor/"
+    wait.until(lambda: name in fleet.everything(), BACK, "whose turn it is")
+    hosts.pop(first).kill()
+    (left, server), = hosts.items()
+    left.api(client).connect(random_key())
+    fleet.wait_for_peers(3)
+    before = fleet.etcd.revision()
+    wait.until(lambda: fleet.etcd.is_compacted(before - 1), BACK, "what there was when one died")
+    assert re.search(COMPACTED, server.log)
+    assert left.api(client).connect(key).inner == inner[left]
+    assert len(fleet.records("peer")) == 3
+
+
+def revisions(servers):
+    return [revision for server in servers.values() for revision in re.findall(COMPACTED, server.log)]
+
+
+def test_where_others_see_to_it_nothing_is_compacted(host, client, fleet):
+    server = fleet.start(host, "--etcd-history=none")
+    before = fleet.etcd.revision()
+    host.api(client).connect(random_key())
+    fleet.wait_for_peers(1)
+    time.sleep(5)
+    assert not fleet.etcd.is_compacted(before) and not re.search(COMPACTED, server.log)
+
+
+def test_a_compaction_at_any_moment_is_survived(host, other_host, client, fleet):
+    """While hosts write, read all there is, and take over."""
+    ended = threading.Event()
+
+    def compact():
+        while not ended.wait(0.02):
+            with contextlib.suppress(OSError):
+                fleet.etcd.compact(fleet.etcd.revision())
+    compacting = threading.Thread(target=compact)
+    compacting.start()
+    try:
+        server = fleet.start(host)
+        keys = [random_key() for _ in range(20)]
+        given = {key: host.api(client).connect(key).inner for key in keys}
+        fleet.wait_for_peers(20)
+        server.kill()
+        move_address(host, other_host)
+        fleet.start(other_host, ips=[host.address])
+        assert {key: other_host.api(client, host.address).connect(key).inner for key in reversed(keys)} == given
+    finally:
+        ended.set()
+        compacting.join()

@@ -183,6 +183,20 @@ class Etcd:
         for alarm in self.ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms", []):
             self.ask("/v3/maintenance/alarm", {**alarm, "action": "DEACTIVATE"})
 
+    def revision(self):
+        return int(self.ask("/v3/kv/range", {"key": encoded("x")})["header"]["revision"])
+
+    def compact(self, revision):
+        self.ask("/v3/kv/compaction", {"revision": str(revision)})
+
+    def is_compacted(self, revision):
+        """Whether nobody can read any more what there was at that revision."""
+        try:
+            self.ask("/v3/kv/range", {"key": encoded("x"), "revision": str(revision)})
+        except urllib.error.HTTPError as error:
+            return "required revision has been compacted" in error.read().decode()
+        return False
+
     def delete(self, name):
         self.ask("/v3/kv/deleterange", {"key": encoded(name)})
 
