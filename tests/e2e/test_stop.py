@@ -112,7 +112,9 @@ def test_a_post_while_draining_is_answered_503(host, client, path):
         connection.send(request[:20])
         host.wait_until_read(connection)
         server.send_signal(signal.SIGTERM)
+        # Nobody listens from when the broker has heard it; the gate is told then.
         wait.until(lambda: is_refused(client, host.address), DRAINS - 2)
+        assert server.logged(r"gate.* draining: \d+ connections", DRAINS - 2)
         connection.send(request[20:])
         response = connection.receive()
     assert (response.status, response.text) == SHUTTING_DOWN

@@ -14,7 +14,7 @@ from lib import kernel, wait
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()
-SECONDS = 60  # for whatever is waited for
+SECONDS = 120  # for whatever is waited for
 PROMISE = 20  # seconds
 
 NAMES = {"server", "alice", "bob", "to-server", "to-alice", "to-bob", "wg-demo", "ipip-demo"}
