@@ -5,6 +5,8 @@ SANITIZED ?= build-asan
 THREADS ?= build-tsan
 FUZZ ?= build-fuzz
 FUZZ_SECONDS ?= 60
+# Clients of each kind that move from host to host in `make bench-fleet`.
+FLEET_MOVES ?= 100 1000
 # The unit tests of what threads share.
 RACES = control device_threads epoch flow_purge handshake_load replay
 PYTHON = /usr/bin/python3 -B
@@ -71,8 +73,8 @@ bench-device: all ## measure the embedded device, natively (as root)
 bench-store: all ## measure what the store costs a grant, natively (as root)
 	@$(PYTHON) -u bench/store.py --build $(BUILD)
 
-bench-fleet: all ## measure what a store in etcd costs, natively (as root)
-	@$(PYTHON) -u bench/fleet.py --build $(BUILD) --tsv $(BUILD)/bench/fleet.tsv
+bench-fleet: all ## measure a store in etcd, and moves from host to host, natively (as root)
+	@$(PYTHON) -u bench/fleet.py --build $(BUILD) --tsv $(BUILD)/bench/fleet.tsv $(FLEET_MOVES:%=--move=%)
 
 check-format: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(SOURCES)

@@ -1,6 +1,7 @@
-"""Measures what a store in etcd costs, beside one on the own disk and none: run it as root. A cluster of three, the servers
-and their clients are in namespaces of one machine, on the embedded plane; the servers are asked in turns (bench/store.py).
-Prints a table, and writes it as "name<TAB>value<TAB>unit" lines."""
+"""Measures what a store in etcd costs, beside one on the own disk and none, and how long a move from host to host takes: run it
+as root. A cluster of three, the hosts and their clients are in namespaces of one machine, on the embedded plane; the servers
+are asked for grants in turns (bench/store.py); in a move one host dies and another one, which runs already, gains its address,
+with all clients in one process (bench/reboot.py). Prints a table, and writes it as "name<TAB>value<TAB>unit" lines."""
 
 import argparse
 import base64
@@ -21,9 +22,10 @@ import urllib.request
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests/e2e"), str(REPOSITORY / "tests")]
 
-from handshakes import Server  # noqa: E402
+from handshakes import Server, memory  # noqa: E402
 from lab.etcd import Etcd, make_fleet_key  # noqa: E402
 from lib.netns import Namespace, enter  # noqa: E402
+from reboot import ADDRESS, NEIGHBOUR, Clients, Host, run, wait_for  # noqa: E402
 from store import AT_A_TIME, medians, take_turns  # noqa: E402
 
 MEMBERS = 3
@@ -188,9 +190,95 @@ def measure_writes(cluster, options, server, table):
     table.add("bytes of its file a peer", (cluster.bytes_in_use() - size) / options.peers, "bytes")
     for what in ("server", "store", "device"):
         table.add(f"memory of the {what}, {options.peers} WireGuard peers", server.memory()[what] / 1024, "MB")
+    before = cluster.metrics()[PUTS]
+    time.sleep(options.idle)
+    table.add("records written an hour for an address by itself", (cluster.metrics()[PUTS] - before) * 3600 / options.idle, "")
     records = cluster.etcd.records(f"/vprox/{FLEET}/peer/")
     table.add("bytes of a peer's record and its name", sum(len(name) + len(value) for name, value in records.items()) / len(records),
               "bytes")
+
+
+def give(host, clients):
+    """The address is this host's from now on, and its neighbours know: when that was."""
+    began = time.monotonic()
+    run("ip", "-n", host.ns, "address", "add", f"{ADDRESS}/32", "dev", "eth0")
+    run("ip", "-n", clients.ns, "neighbour", "flush", "dev", "eth0")
+    return began
+
+
+class Move:
+    """Two hosts that follow one address, and its clients, on a network of their own."""
+
+    def __init__(self, cluster, options):
+        self.cluster, self.options = cluster, options
+        self.made = contextlib.ExitStack()
+        self.hosts = [self.made.enter_context(contextlib.closing(Host(options, f"fleet-{os.getpid()}-host{n}"))) for n in (1, 2)]
+        self.clients = self.made.enter_context(contextlib.closing(Clients(options, f"fleet-{os.getpid()}-clients")))
+        cluster.ns.ip("link add lan0 type bridge", "link set lan0 up")
+        for n, ns in enumerate([self.clients.ns, *(host.ns for host in self.hosts)]):
+            cluster.ns.ip(f"link add lan{n + 1} type veth peer name eth0 netns {ns}", f"link set lan{n + 1} master lan0 up")
+            run("ip", "-n", ns, "address", "add", f"{NEIGHBOUR if n == 0 else NEIGHBOUR + str(n)}/24", "dev", "eth0")
+            run("ip", "-n", ns, "link", "set", "eth0", "up")
+        for host in self.hosts:
+            run("ip", "-n", host.ns, "route", "add", "default", "via", NEIGHBOUR)
+            cluster.join(host.ns)
+
+    def start(self, host, fleet):
+        host.start("--follow", f"{ADDRESS}/32", *self.cluster.store(fleet), "--wg-block-per-ip=/16", "--idle-timeout=1h",
+                   "--connect-grace=1h", "--log-level=debug")
+        host.wait_ready()
+
+    def fill(self, n, fleet):
+        """The first host holds the address, its clients have their tunnels, and etcd has all that was promised."""
+        first = self.hosts[0]
+        give(first, self.clients)
+        self.start(first, fleet)
+        first.wait_device()
+        key = wait_for(first.public_key, "the endpoint's key")
+        first.reboot()
+        first.fill(n)
+        clients = self.clients.start(n, key)
+        try:
+            self.start(first, fleet)
+            Clients.figures(clients, n, 0)
+        finally:
+            clients.kill()
+            first.print_problems()
+        wait_for(lambda: "all records in etcd are of epoch 2" in first.log(), "etcd has all")
+        return key
+
+    def round(self, n):
+        """The first host dies, and the second one gains the address: when its clients are back, in s."""
+        fleet = f"move{n}"
+        key = self.fill(n, fleet)
+        first, second = self.hosts
+        self.start(second, fleet)
+        first.reboot()
+        clients = self.clients.start(n, key)
+        try:
+            run("ip", "-n", first.ns, "address", "delete", f"{ADDRESS}/32", "dev", "eth0")
+            began = give(second, self.clients)
+            figures = Clients.figures(clients, n, began)
+        finally:
+            clients.kill()
+            second.print_problems()
+        figures.update({f"memory {what}": kib / 1024 for what, kib in memory(second.ns).items()})
+        return figures
+
+    def close(self):
+        self.made.close()
+        self.cluster.ns.run("ip link del lan0")
+
+
+def measure_moves(cluster, options, table):
+    for n in options.move:
+        with contextlib.closing(Move(cluster, options)) as move:
+            figures = move.round(n)
+        table.title(f"a move with {n} WireGuard and {n} IPIP clients")
+        for name in ("first handshake", "recent wireguard", "recent ipip", "all wireguard", "all ipip"):
+            table.add(f"a move with {n} of each: {name}", figures[name], "s")
+        for what in ("server", "store", "device"):
+            table.add(f"a move with {n} of each: memory of the {what}", figures[f"memory {what}"], "MB")
 
 
 def main():
@@ -200,16 +288,22 @@ def main():
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
     parser.add_argument("--peers", type=int, default=2000, help="clients that stay")
+    parser.add_argument("--idle", type=int, default=50, help="seconds in which nobody asks for anything")
+    parser.add_argument("--move", type=int, action="append", help="clients of each kind that move; may be repeated (100, 1000)")
+    parser.add_argument("--seconds", type=int, default=30, help="for them to come back in")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--etcd", action="append", default=[], help="an option of etcd's members; may be repeated")
     options = parser.parse_args()
-    options.vprox, options.storm = (f"{options.build}/{name}" for name in ("vprox", "bench/storm"))
+    options.vprox, options.storm, options.clients = (
+        os.path.abspath(f"{options.build}/{name}") for name in ("vprox", "bench/storm", "bench/clients"))
+    options.move, options.plane = options.move or [100, 1000], "embedded"
     table = Table(options.tsv)
     cluster = Cluster(options)
     try:
         cluster.etcd.start()
         measure_etcd_itself(cluster, table)
         measure_grants(cluster, options, table)
+        measure_moves(cluster, options, table)
     finally:
         cluster.close()
 

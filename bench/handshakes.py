@@ -21,6 +21,18 @@ def run(*command):
     subprocess.run(command, check=True)
 
 
+def memory(ns):
+    """Of all processes of a namespace, also of devices, by the subcommand: proportional KiB."""
+    found = {}
+    pids = subprocess.run(["ip", "netns", "pids", ns], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for pid in pids.split():
+        lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        what = os.path.basename(words[0]).removeprefix("vprox-") if words[0].endswith("-store") else words[1]
+        found[what] = found.get(what, 0) + next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return found
+
+
 class Server:
     """One program, its folders and its network."""
 
@@ -75,15 +87,7 @@ class Server:
         return {**figures, "time": (self.processor_s() - before) / count * 1000}
 
     def memory(self):
-        """Of all processes, also of devices, by the subcommand: proportional KiB."""
-        found = {}
-        pids = subprocess.run(["ip", "netns", "pids", self.server_ns], stdout=subprocess.PIPE, text=True, check=True).stdout
-        for pid in pids.split():
-            lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            what = os.path.basename(words[0]).removeprefix("vprox-") if words[0].endswith("-store") else words[1]
-            found[what] = found.get(what, 0) + next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return found
+        return memory(self.server_ns)
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)

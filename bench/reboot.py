@@ -35,54 +35,63 @@ def address(begin, number):
 
 def wait_for(condition, what, process=None):
     end = time.monotonic() + READY_SECONDS
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end and (process is None or process.poll() is None), what
         time.sleep(0.0005)
+    return found
 
 
-class Lab:
-    """The two namespaces, and the server's folders."""
+def make_namespace(ns):
+    run("ip", "netns", "add", ns)
+    run("ip", "-n", ns, "link", "set", "lo", "up")
 
-    def __init__(self, options):
-        self.options = options
+
+def in_namespace(ns, words, **kwargs):
+    return subprocess.Popen(["ip", "netns", "exec", ns, *words], **kwargs)
+
+
+class Host:
+    """A namespace for a server, and the server's folders."""
+
+    def __init__(self, options, ns):
+        self.options, self.ns = options, ns
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-"))
-        self.server_ns, self.client_ns = f"reboot-{os.getpid()}-server", f"reboot-{os.getpid()}-clients"
-        for ns in (self.server_ns, self.client_ns):
-            run("ip", "netns", "add", ns)
-            run("ip", "-n", ns, "link", "set", "lo", "up")
-        run("ip", "link", "add", "eth0", "netns", self.server_ns, "type", "veth", "peer", "name", "eth0", "netns", self.client_ns)
-        for ns, own in ((self.server_ns, ADDRESS), (self.client_ns, NEIGHBOUR)):
-            run("ip", "-n", ns, "address", "add", f"{own}/24", "dev", "eth0")
-            run("ip", "-n", ns, "link", "set", "eth0", "up")
-        run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
-        for prefix in LOCAL:
-            run("ip", "-n", self.client_ns, "route", "add", "local", prefix, "dev", "lo")
         (self.folder / "lib").mkdir()
+        make_namespace(ns)
         self.server = None
 
-    def in_namespace(self, ns, words, **kwargs):
-        return subprocess.Popen(["ip", "netns", "exec", ns, *words], **kwargs)
-
-    def start(self):
+    def start(self, *arguments):
         (self.folder / "run").mkdir()
         mount = f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/lib /var/lib"
         with open(self.folder / "log", "wb") as log:
-            self.server = self.in_namespace(
-                self.server_ns,
-                ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", self.options.vprox, "server", "--ip", ADDRESS,
-                 "--wg-block", "10.100.0.0/16", f"--plane={self.options.plane}", "--gates=1", "--on-exit=keep",
-                 *self.options.arguments],
+            self.server = in_namespace(
+                self.ns,
+                ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", self.options.vprox, "server", *arguments,
+                 "--wg-block", "10.100.0.0/16", f"--plane={self.options.plane}", "--gates=1", "--on-exit=keep"],
                 env={**os.environ, "VPROX_PASSWORD": "a password of the bench"}, stderr=log)
 
     def log(self):
         return (self.folder / "log").read_text()
 
+    def print_problems(self):
+        for line in self.log().splitlines():
+            if " error " in line or " warning " in line or "have their tunnels again" in line:
+                print("  log:", line)
+
     def wait_ready(self):
         wait_for(lambda: "server: ready" in self.log(), "the server", self.server)
 
+    def wait_device(self):
+        """That it serves an address."""
+        if self.options.plane == "embedded":
+            wait_for((self.folder / "run/wireguard/vprox0.sock").exists, "the device", self.server)
+        else:
+            wait_for(lambda: subprocess.run(["ip", "-n", self.ns, "link", "show", "vprox0"], check=False,
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "the device")
+
     def processes(self):
         """Of this server and its device."""
-        found = subprocess.run(["ip", "netns", "pids", self.server_ns], stdout=subprocess.PIPE, text=True, check=True)
+        found = subprocess.run(["ip", "netns", "pids", self.ns], stdout=subprocess.PIPE, text=True, check=True)
         return [int(pid) for pid in found.stdout.split()]
 
     def processor_s(self):
@@ -107,21 +116,25 @@ class Lab:
         drops = dict(line.split("=") for line in lines)
         return {f"dropped: {name}": int(drops[name]) for name in ("handshakes", "limited", "cookies", "unsent", "no_session")}
 
-    def reboot(self):
-        """All is gone but the disk."""
+    def kill(self):
+        """All its processes at once."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.server:
             self.server.wait()
         wait_for(lambda: not self.processes(), "the end of the server")
-        for line in subprocess.run(["ip", "-n", self.server_ns, "-br", "link"], stdout=subprocess.PIPE, text=True,
+
+    def reboot(self):
+        """All is gone but the disk."""
+        self.kill()
+        for line in subprocess.run(["ip", "-n", self.ns, "-br", "link"], stdout=subprocess.PIPE, text=True,
                                    check=True).stdout.splitlines():
             name = line.split()[0].split("@")[0]
             if name.startswith(("vprox", "vp0-")):
                 # a device's goes with its process, which is just going
-                subprocess.run(["ip", "-n", self.server_ns, "link", "del", name], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["ip", "netns", "exec", self.server_ns, "nft", "flush", "ruleset"], check=True)
+                subprocess.run(["ip", "-n", self.ns, "link", "del", name], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "netns", "exec", self.ns, "nft", "flush", "ruleset"], check=True)
         shutil.rmtree(self.folder / "run")
 
     def database(self):
@@ -129,7 +142,10 @@ class Lab:
 
     def public_key(self):
         with self.database() as database:
-            (key,), = database.execute("SELECT private_key FROM endpoint").fetchall()
+            found = database.execute("SELECT private_key FROM endpoint").fetchone()
+        if not found:
+            return None
+        (key,) = found
         return subprocess.run(["wg", "pubkey"], input=key, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     def fill(self, n):
@@ -145,50 +161,86 @@ class Lab:
                 database.execute("INSERT INTO peer VALUES (?, ?, 'ipip', NULL, ?, NULL, 0, ?, ?, '')",
                                  (ADDRESS, address(INNER, number + 2 + INNER_IPIP), address(IPIP, number), now, active))
 
-    def round(self, n):
-        """One reboot with n clients of each kind: what was measured, by name, in s."""
-        self.fill(n)
-        clients = self.in_namespace(self.client_ns, [
-            self.options.clients, "--count", str(n), "--server", ADDRESS, "--server-key", self.public_key(),
+    def close(self):
+        self.kill()
+        run("ip", "netns", "delete", self.ns)
+        shutil.rmtree(self.folder)
+
+
+class Clients:
+    """The namespace of all clients: who sends to their addresses sends to NEIGHBOUR."""
+
+    def __init__(self, options, ns):
+        self.options, self.ns = options, ns
+        make_namespace(ns)
+        for prefix in LOCAL:
+            run("ip", "-n", ns, "route", "add", "local", prefix, "dev", "lo")
+
+    def start(self, n, server_key):
+        """They wait for the server's handshakes."""
+        clients = in_namespace(self.ns, [
+            self.options.clients, "--count", str(n), "--server", ADDRESS, "--server-key", server_key,
             "--seconds", str(self.options.seconds)], stdout=subprocess.PIPE, text=True)
-        try:
-            assert clients.stdout.readline() == "ready\n"
-            began = time.monotonic()
-            self.start()
-            if self.options.plane == "embedded":
-                wait_for((self.folder / "run/wireguard/vprox0.sock").exists, "the device", self.server)
-            else:
-                wait_for(lambda: subprocess.run(["ip", "-n", self.server_ns, "link", "show", "vprox0"], check=False,
-                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "the device")
-            opened = time.monotonic()
-            said, _ = clients.communicate()
-        finally:
-            clients.kill()
-        self.wait_ready()
-        for line in self.log().splitlines():
-            if " error " in line or " warning " in line or "have their tunnels again" in line:
-                print("  log:", line)
-        figures = {"start to opening": opened - began}
+        assert clients.stdout.readline() == "ready\n"
+        return clients
+
+    @staticmethod
+    def figures(clients, n, began):
+        """When which of them were answered, in s since then."""
+        said, _ = clients.communicate()
+        figures = {}
         for line in said.splitlines():
             name, value, unit = line.split("\t")
             if unit == "ms":
-                figures[name] = float(value) / 1000 - opened if float(value) > 0 else float("inf")
+                figures[name] = float(value) / 1000 - began if float(value) > 0 else float("inf")
             elif int(value) < n:
                 print(f"only {value} of {n} {name} clients")
-        figures.update(self.drops())
-        for what, seconds in self.processor_s().items():
-            if what in ("server", "device"):
-                figures[f"processor: {what}"] = seconds
-        self.reboot()
         return figures
 
     def close(self):
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for ns in (self.server_ns, self.client_ns):
-            run("ip", "netns", "delete", ns)
-        shutil.rmtree(self.folder)
+        run("ip", "netns", "delete", self.ns)
+
+
+class Lab:
+    """A server, and its clients at the other end of a veth."""
+
+    def __init__(self, options):
+        self.options = options
+        self.host = Host(options, f"reboot-{os.getpid()}-server")
+        self.clients = Clients(options, f"reboot-{os.getpid()}-clients")
+        run("ip", "link", "add", "eth0", "netns", self.host.ns, "type", "veth", "peer", "name", "eth0", "netns", self.clients.ns)
+        for ns, own in ((self.host.ns, ADDRESS), (self.clients.ns, NEIGHBOUR)):
+            run("ip", "-n", ns, "address", "add", f"{own}/24", "dev", "eth0")
+            run("ip", "-n", ns, "link", "set", "eth0", "up")
+        run("ip", "-n", self.host.ns, "route", "add", "default", "via", NEIGHBOUR)
+
+    def start(self):
+        self.host.start("--ip", ADDRESS, *self.options.arguments)
+
+    def round(self, n):
+        """One reboot with n clients of each kind: what was measured, by name, in s."""
+        self.host.fill(n)
+        clients = self.clients.start(n, self.host.public_key())
+        try:
+            began = time.monotonic()
+            self.start()
+            self.host.wait_device()
+            opened = time.monotonic()
+            figures = {"start to opening": opened - began, **Clients.figures(clients, n, opened)}
+        finally:
+            clients.kill()
+        self.host.wait_ready()
+        self.host.print_problems()
+        figures.update(self.host.drops())
+        for what, seconds in self.host.processor_s().items():
+            if what in ("server", "device"):
+                figures[f"processor: {what}"] = seconds
+        self.host.reboot()
+        return figures
+
+    def close(self):
+        self.host.close()
+        self.clients.close()
 
 
 def main():
@@ -205,8 +257,8 @@ def main():
     lab = Lab(options)
     try:
         lab.start()
-        lab.wait_ready()
-        lab.reboot()
+        lab.host.wait_ready()
+        lab.host.reboot()
         for n in options.count or [1000]:
             rounds = [lab.round(n) for _ in range(options.rounds)]
             print(f"{n} WireGuard and {n} IPIP clients, s (median, from - to):")
