@@ -253,3 +253,24 @@ def test_connections_go_on_when_the_host_dies_that_has_the_address(lan, start, c
     transfers.end()
     wait.until(transfers.all_have_ended, BACK, lambda: f"all has arrived: {transfers.errors}")
     assert transfers.errors == []
+
+
+def test_in_a_cloud_the_provider_is_asked_to_move_the_address(lan, start, client):
+    """The same by the shipped script, with the provider's command filled in."""
+    one, two = lan.members
+    first, second = [start(member.host, SHARED, ["cannot write to etcd"]) for member in lan.members]
+    one.start(in_cloud=True)
+    wait.until(one.provider_moves, BACK, "the first host asks for the address")
+    wait_served(first, SHARED)
+    two.start(in_cloud=True)
+    tunnel = one.host.tunnel("ipip", client, SHARED).up()
+    works(tunnel, first, second)
+    wait.until(lambda: two.said("keepalived", "Entering BACKUP STATE"), BACK, "the second host is standby")
+
+    one.cut_off()
+    wait.until(two.provider_moves, BACK, "the second host asks for the address")
+    wait_served(second, SHARED)
+    works(tunnel, first, second)
+    assert tunnel.visit() == SHARED
+    assert first.logged(f"endpoint {SHARED}: closed", BACK)
+    one.bring_back()

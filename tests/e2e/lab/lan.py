@@ -46,9 +46,9 @@ class Member:
         wait_until_running(host.ns, "eth0")
         host.ns.sysctl(net__netfilter__nf_conntrack_tcp_be_liberal=1)
 
-    def install(self):
-        """The examples, with what they say differs on the second host. keepalived runs no script that somebody else
-        could have put there: not from /tmp."""
+    def install(self, in_cloud):
+        """The examples, with what they say differs on the second host and in a cloud. keepalived runs no script that
+        somebody else could have put there: not from /tmp."""
         etc = self.host.state / "run/etc"
         etc.mkdir()
         changes = {
@@ -56,6 +56,13 @@ class Member:
             "conntrackd.conf": {"Syslog on": "LogFile /run/conntrackd.log"},
             "conntrackd-notify": {"conntrackd -": "conntrackd -C /run/etc/conntrackd.conf -"},
         }
+        if in_cloud:
+            changes["cloud-notify"] = changes.pop("conntrackd-notify") | {
+                'echo "move_address in $0 is not filled in" >&2\n\treturn 1': "touch /run/etc/moved"}
+            changes["keepalived.conf"] = {
+                "/etc/conntrackd/notify": "/run/etc/cloud-notify",
+                f"virtual_ipaddress {{\n        {SHARED}/32 dev eth0\n    }}":
+                    f"unicast_src_ip {OWN[self.number]}\n    unicast_peer {{\n        {OWN[1 - self.number]}\n    }}"}
         if self.number == 1:
             changes["keepalived.conf"] |= {"router_id vprox-1": "router_id vprox-2",
                                            "priority 100": "priority 90"}
@@ -66,14 +73,21 @@ class Member:
                 assert old in text, (name, old)
                 text = text.replace(old, new)
             (etc / name).write_text(text)
-        (etc / "conntrackd-notify").chmod(0o755)
+            (etc / name).chmod(0o755 if name.endswith("notify") else 0o644)
 
-    def start(self):
-        self.install()
+    def start(self, in_cloud=False):
+        self.install(in_cloud)
         self._start("conntrackd", "-C", "/run/etc/conntrackd.conf")
         wait.until((self.host.state / "run/conntrackd.ctl").exists, what="conntrackd runs")
         self._start("keepalived", "-n", "-l", "-f", "/run/etc/keepalived.conf", "-p", "/run/keepalived.pid",
                     "-r", "/run/vrrp.pid")
+
+    def provider_moves(self):
+        """Whether it has asked the cloud for the address; it has it then."""
+        has_asked = (self.host.state / "run/etc/moved").exists()
+        if has_asked:
+            self.lan.world.internet.ip(f"route replace {SHARED}/32 via {OWN[self.number]} dev {BRIDGE} onlink")
+        return has_asked
 
     def said(self, program, text, times=1):
         return (self.host.state / f"{program}.log").read_text().count(text) >= times
