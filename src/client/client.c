@@ -47,6 +47,7 @@
 #include "client/interface.h"
 #include "client/ip_routes.h"
 #include "client/mark.h"
+#include "client/name_servers.h"
 #include "client/privileges.h"
 #include "client/refusal.h"
 #include "client/request_supervisor.h"
@@ -78,6 +79,7 @@ struct client {
 	struct key private_key;
 	struct interface *interface;
 	struct ip_routes *routes;
+	struct name_servers *name_servers; /* NULL: the host's stay as they are */
 	struct health *health;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
@@ -127,6 +129,8 @@ static void remove_tunnel(struct client *client)
 {
 	event_del(client->retry);
 	health_stop(client->health);
+	name_servers_close(client->name_servers, false);
+	client->name_servers = NULL;
 	ip_routes_close(client->routes, false);
 	client->routes = NULL;
 	interface_close(client->interface, false);
@@ -430,6 +434,9 @@ static void on_healthy(struct client *client)
 	failure_log_forget(&client->failures);
 	if (client->phase != CLIENT_UP)
 		enter(client, CLIENT_UP);
+	if (client->name_servers)
+		name_servers_set(client->name_servers, interface_ifindex(client->interface),
+			&client->resolvers);
 	if (client->config->netns && start_command(client) < 0)
 		return enter(client, CLIENT_LEAVING);
 	if (client->config->once)
@@ -568,6 +575,8 @@ static int start(struct client *client)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)
 		error = ip_routes_open(client->base, client->config, &client->routes);
+	if (error == 0 && !client->config->netns)
+		error = name_servers_open(client->config, &client->name_servers);
 	return error;
 }
 
@@ -578,6 +587,7 @@ static void stop(struct client *client)
 	request_supervisor_cancel(&client->supervisor);
 	command_netns_close(client->config->netns);
 	health_free(client->health);
+	name_servers_close(client->name_servers, keep);
 	ip_routes_close(client->routes, keep);
 	interface_close(client->interface, keep);
 	for (size_t i = 0; i < N_SIGNALS; i++)

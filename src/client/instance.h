@@ -2,6 +2,8 @@
  * and a WireGuard key, which its successors of that name have too. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/key.h"
 
 /* Returns the lock, to be closed, or -errno, logged. */

@@ -1,6 +1,9 @@
 /* `vprox clean`: removes what an earlier server left on this host. One process, which root
  * starts. */
+#include <string.h>
+
 #include "base/log.h"
+#include "client/resolv_conf.h"
 #include "cmd/command.h"
 #include "cmd/values.h"
 #include "server/clean.h"
@@ -18,13 +21,27 @@ static const struct command_option options[] = {
 	{0},
 };
 
+/* Of a client that was killed. */
+static int put_back_resolv_conf(bool is_dry_run)
+{
+	int result = resolv_conf_take_back(NULL, is_dry_run);
+
+	if (result > 0)
+		log_info(is_dry_run ? "would put back " RESOLV_CONF : "put back " RESOLV_CONF);
+	else if (result < 0)
+		log_error("cannot put back " RESOLV_CONF ": %s", strerror(-result));
+	return result;
+}
+
 static int run_clean(void *configuration, const char *operand)
 {
 	const struct clean_config *config = configuration;
+	int restored;
 
 	(void)operand;
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "clean");
-	return clean_host(config->is_dry_run) < 0 ? STATUS_FAILED : STATUS_OK;
+	restored = put_back_resolv_conf(config->is_dry_run);
+	return clean_host(config->is_dry_run) < 0 || restored < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 const struct command command_clean = {

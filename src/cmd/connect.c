@@ -112,6 +112,14 @@ static const struct command_option options[] = {
 		.parse = add_exception,
 	},
 	{
+		.name = "dns",
+		.argument = "ADDRESS",
+		.is_repeatable = true,
+		.otherwise = "with --route 0.0.0.0/0 those that the server announces",
+		.help = "have this host ask this name server while there is a tunnel",
+		OPTION_RESOLVER(struct client_config, dns),
+	},
+	{
 		.name = "ipv6",
 		.argument = "block|leave",
 		.initial = "block",
