@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "packaging/vprox.bash"
-COMMANDS = ["server", "connect", "exec", "device", "show", "list", "check", "clean", "fleet", "fleet-key"]
+COMMANDS = ["server", "connect", "exec", "status", "disconnect", "device", "show", "list", "check", "clean", "fleet", "fleet-key"]
 
 
 @pytest.fixture(scope="module", name="programs")
