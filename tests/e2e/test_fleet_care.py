@@ -72,6 +72,12 @@ def key_ids(fleet):
     return {value[KEY_ID] for value in fleet.everything().values()}
 
 
+def test_a_key_or_password_that_others_can_read_is_told(host, fleet):
+    fleet.key.chmod(0o640)
+    server = fleet.start(host)
+    assert server.logged(f"warning .*{fleet.key} is exposed: it should be root's, with mode 0600", 0)
+
+
 def test_the_key_of_a_fleet_that_runs_is_changed(host, other_host, client, fleet, options, tmp_path):
     """At no step is a record unreadable or does a host refuse, and what is shown says when the old key can go."""
     hosts = [HostOfFleet(fleet, each, client, tmp_path) for each in (host, other_host)]
@@ -111,12 +117,6 @@ def test_the_key_of_a_fleet_that_runs_is_changed(host, other_host, client, fleet
     other_host.servers[-1].stop()
     other_host.start(f"{fleet.arguments()} --fleet-key={hosts[1].copy}", ips=[host.address])
     assert other_host.api(client, host.address).connect(hosts[0].key).inner == hosts[0].inner
-
-
-def test_a_key_or_password_that_others_can_read_is_told(host, fleet):
-    fleet.key.chmod(0o640)
-    server = fleet.start(host)
-    assert server.logged(f"warning .*{fleet.key} is exposed: it should be root's, with mode 0600", 0)
 
 
 # Names
