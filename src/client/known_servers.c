@@ -109,7 +109,8 @@ static int find(FILE *file, const char *server, const struct pin *pin, struct pi
 }
 
 /* Needs to write nothing: /var may be read-only. */
-static int look_up(const char *path, const char *server, const struct pin *pin, struct pin *former)
+int known_servers_look_up(
+	const char *path, const char *server, const struct pin *pin, struct pin *former)
 {
 	auto_fclose FILE *file = NULL;
 	int error = open_file(path, O_RDONLY, "r", LOCK_SH, &file);
@@ -140,7 +141,7 @@ static int remember(const char *path, const char *server, const struct pin *pin,
 int known_servers_check(
 	const char *path, const char *server, const struct pin *pin, struct pin *former)
 {
-	int result = look_up(path, server, pin, former);
+	int result = known_servers_look_up(path, server, pin, former);
 
 	return result == SERVER_NEW ? remember(path, server, pin, former) : result;
 }

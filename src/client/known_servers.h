@@ -19,3 +19,7 @@ enum known_server {
  */
 int known_servers_check(
 	const char *path, const char *server, const struct pin *pin, struct pin *former);
+
+/* The same, and remembers nothing. */
+int known_servers_look_up(
+	const char *path, const char *server, const struct pin *pin, struct pin *former);

@@ -25,8 +25,10 @@ enum {
 	REQUEST_TEXT_MAX = 256,
 };
 
-/* The path that is asked by GET: docs/api.md. It answers, with 200, what the server sees. */
+/* The paths that are asked by GET: docs/api.md. The first answers, with 200, what the server sees.
+ */
 #define REQUEST_ROOT "/"
+#define REQUEST_VERSION "/version"
 
 /* 1. Client to process: what to ask whom for. Texts end in a NUL. */
 struct request_order {
@@ -65,7 +67,7 @@ struct request_verdict {
 
 enum request_outcome {
 	REQUEST_GRANTED = 1, /* a 200 with a valid grant */
-	REQUEST_ANSWERED, /* any other status, or REQUEST_ROOT's */
+	REQUEST_ANSWERED, /* any other status, or one of a path that is asked by GET */
 	REQUEST_FAILED, /* no answer; text says why */
 	REQUEST_REFUSED, /* by the client, which did not trust the server; text says why */
 };

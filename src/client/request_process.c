@@ -219,9 +219,9 @@ static int await_verdict(struct request_process *process)
 	return 0;
 }
 
-static bool is_root(const struct request_order *order)
+static bool is_get(const struct request_order *order)
 {
-	return strcmp(order->path, REQUEST_ROOT) == 0;
+	return strcmp(order->path, REQUEST_ROOT) == 0 || strcmp(order->path, REQUEST_VERSION) == 0;
 }
 
 static int send_request(struct request_process *process)
@@ -243,7 +243,7 @@ static int send_request(struct request_process *process)
 		"Content-Length: %zu\r\n"
 		"Connection: close\r\n"
 		"\r\n%s",
-		is_root(order) ? "GET" : "POST", order->path, order->server, version_number,
+		is_get(order) ? "GET" : "POST", order->path, order->server, version_number,
 		process->verdict.password, key_text(&order->client_id).s, strlen(body), body);
 	if (n >= (int)sizeof text)
 		error = fail(process, "the request is too long");
@@ -282,7 +282,7 @@ static void on_answer(struct request_process *process, const struct http_answer 
 	result->status = answer->status;
 	result->has_retry_after = answer->has_retry_after;
 	result->retry_after_s = answer->retry_after_s;
-	if (answer->status != 200 || is_root(&process->order)) {
+	if (answer->status != 200 || is_get(&process->order)) {
 		size_t line = strcspn(answer->body, "\r\n");
 
 		if (line > answer->body_length)

@@ -132,6 +132,7 @@ static void on_server(struct request_supervisor *supervisor, struct request_atte
 		return;
 	}
 	supervisor->winner = attempt;
+	supervisor->seen = seen->pin;
 	supervisor->last_good = attempt->address;
 	supervisor->n_tried = 0;
 	event_del(supervisor->next);

@@ -1,4 +1,5 @@
-/* `vprox check`: its command line, and what it prints. One process, which root starts. */
+/* `vprox check`: its command line, and what it prints of a server of this host. One process, which
+ * root starts. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -8,6 +9,8 @@
 #include "base/rights.h"
 #include "check/look.h"
 #include "check/server_check.h"
+#include "cmd/check_reach.h"
+#include "cmd/client_server.h"
 #include "cmd/command.h"
 #include "cmd/report_reason.h"
 #include "cmd/usage.h"
@@ -21,7 +24,8 @@ enum {
 };
 
 struct check {
-	bool server, json;
+	struct check_reach_options reach; /* first: what a client has is in it */
+	bool server;
 	uint64_t wait_ms;
 };
 
@@ -107,7 +111,7 @@ static int check_server(const struct check *options)
 
 	if (check.ask_error < 0)
 		fprintf(stderr, "vprox check: %s\n", report_reason(check.ask_error));
-	else if (error == 0 && (options->json ? print_json(&check) : print_text(&check)) == 0)
+	else if (error == 0 && (options->reach.json ? print_json(&check) : print_text(&check)) == 0)
 		status = check.disagreements.n > 0 ? STATUS_DISAGREES : STATUS_AGREES;
 	server_check_free(&check);
 	return status;
@@ -123,7 +127,7 @@ static const struct command_option options[] = {
 	{
 		.name = "json",
 		.help = "one JSON object",
-		OPTION_FLAG(struct check, json),
+		OPTION_FLAG(struct check, reach.json),
 	},
 	{
 		.name = "wait",
@@ -133,37 +137,84 @@ static const struct command_option options[] = {
 		.help = "look again for so long where something disagrees",
 		OPTION_TIME(struct check, wait_ms),
 	},
+	{
+		.group = "With SERVER",
+		.name = "tunnel",
+		.argument = "both|wireguard|ipip",
+		.initial = "both",
+		.help = "which kinds of tunnel to try",
+		OPTION_CHOICE(struct check, reach.tunnels),
+	},
+	{
+		.name = "plane",
+		.argument = "auto|kernel|embedded",
+		.initial = "auto",
+		.help = "what carries the traffic",
+		OPTION_CHOICE(struct check, reach.client.plane),
+	},
+	{
+		.name = "pin",
+		.argument = "sha256//BASE64",
+		.is_repeatable = true,
+		.help = "the server's TLS public key, as it prints it at start",
+		.parse = client_add_pin,
+	},
+	{
+		.name = "known-servers",
+		.argument = "FILE",
+		.initial = KNOWN_SERVERS,
+		.help = "where first times are remembered; nothing is added",
+		OPTION_PATH(struct check, reach.client.known_servers),
+	},
+	{
+		.name = "password-file",
+		.argument = "FILE",
+		.otherwise = "that of VPROX_PASSWORD",
+		.help = "a file with the server's password on its first line",
+		OPTION_PATH(struct check, reach.client.password_file),
+	},
 	{0},
 };
 
 static int run_check(void *configuration, const char *operand)
 {
-	const struct check *check = configuration;
+	struct check *check = configuration;
 
-	(void)operand;
-	if (!check->server) {
-		usage_error(&command_check,
-			"say what is to be checked: --server, the server of this host");
+	if (check->server == (operand != NULL)) {
+		usage_error(&command_check, "say what is to be checked: SERVER, the way to one, or "
+					    "--server, the server of "
+					    "this host");
 		return STATUS_USAGE;
 	}
+	if (operand)
+		return check_reach(&check->reach, operand);
 	log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_PLAIN, "check");
 	return rights_check(false) < 0 ? STATUS_UNKNOWN : check_server(check);
 }
 
 const struct command command_check = {
 	.name = "check",
-	.summary = "check that a server and its host agree on who has which address",
-	.synopsis = "vprox check --server [--json] [--wait TIME]",
+	.summary = "check the way to a server, or the server of this host",
+	.synopsis = "vprox check SERVER [OPTION...]\n       vprox check --server [--json] [--wait "
+		    "TIME]",
 	.description =
-		"Compares who has which inner address by the data plane, by the table of the "
+		"With SERVER, tries what a client needs of it and of this machine: its name, "
+		"HTTPS, its "
+		"key, the password, and a tunnel of each kind, which is removed at once. Prints a "
+		"line "
+		"for each, with what to do where it fails.\n\n"
+		"With --server, compares who has which inner address by the data plane, by the "
+		"table of the "
 		"server that runs on this host, and by the store; and whether firewall, policy "
 		"rules and tracked connections are as the server has them. Without a server, "
 		"compares what one has left with the store. Changes nothing.",
 	.options = options,
 	.closing = "What is under way is no disagreement: it prints only what differs for as long "
-		   "as it looks again. Exit status: 0, all agrees; 1, what it prints does not; 2, "
+		   "as it looks again. Exit status: 0, all is good; 1, what it prints is not; 2, "
 		   "it could not be told.\n\n"
 		   "A TIME is a number with ms, s, m or h behind it; without, it is in seconds.",
+	.operand = "SERVER",
+	.is_operand_optional = true,
 	.configuration_size = sizeof(struct check),
 	.run = run_check,
 };

@@ -1,0 +1,225 @@
+/* Tries a tunnel of each kind, by a client in a process of its own. Runs in `vprox check`. */
+#include "client/reach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "client/client.h"
+#include "client/client_state.h"
+#include "client/reach_server.h"
+#include "netlink/genetlink.h"
+#include "netlink/link.h"
+#include "netlink/socket.h"
+
+#define CHECK_INTERFACE "vprox-check"
+
+enum {
+	TUNNEL_MS = 12000, /* for a tunnel of one kind: two rounds of echoes, and requests */
+	POLL_MS = 100,
+	N_POLLS = (TUNNEL_MS + 10000) / POLL_MS,
+};
+
+/* This machine */
+
+static void check_planes(struct reach_result *result)
+{
+	bool has_tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+	struct netlink *generic = NULL, *route = NULL;
+	bool wireguard = false, ipip = false;
+	uint16_t family;
+
+	if (netlink_open(NETLINK_GENERIC, &generic) == 0)
+		wireguard = genetlink_family(generic, "wireguard", &family) == 0;
+	if (netlink_open(NETLINK_ROUTE, &route) == 0)
+		ipip = link_probe_ipip(route) == 0;
+	netlink_close(generic);
+	netlink_close(route);
+	if (!has_tun && !(wireguard && ipip))
+		reach_add(result, "machine", wireguard || ipip ? REACH_NOTE : REACH_BAD,
+			"/dev/net/tun is not there, and this kernel has no %s: load the module tun, or "
+			"in a container give --device /dev/net/tun",
+			wireguard ? "IPIP" : ipip ? "WireGuard" : "WireGuard and no IPIP");
+	else
+		reach_add(result, "machine", REACH_GOOD,
+			"WireGuard by %s, IPIP by %s", wireguard ? "the kernel" : "a userspace device",
+			ipip ? "the kernel" : "a userspace device");
+}
+
+/* Of this host, to whatever server: two of one pair of addresses are not possible, and asking for
+ * its end would end the one that works. */
+static bool has_ipip_client(void)
+{
+	char names[CLIENT_STATE_MAX][IF_NAMESIZE];
+	ssize_t n = client_state_list(names);
+	bool found = false;
+
+	for (ssize_t i = 0; i < n; i++) {
+		json_t *state = client_state_read(names[i]);
+		const char *tunnel = json_string_value(json_object_get(state, "tunnel"));
+
+		found |= tunnel && strcmp(tunnel, "ipip") == 0;
+		json_decref(state);
+	}
+	return found;
+}
+
+/* A tunnel */
+
+static void be_client(const struct client_config *config)
+{
+	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (nowhere >= 0)
+		dup2(nowhere, STDERR_FILENO);
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_PLAIN, "check");
+	_exit((int)client_run(config));
+}
+
+static bool is_up(const json_t *state)
+{
+	const char *text = json_string_value(json_object_get(state, "state"));
+
+	return text && strcmp(text, "up") == 0;
+}
+
+/* Waits until the tunnel is up, or the client has ended; then *pid is 0. *state: the last that it has
+ * told of itself, NULL if nothing. Returns the client's end, CLIENT_DONE if it is up. */
+static enum client_end wait_for_client(pid_t *pid, json_t **state)
+{
+	int status = 0;
+
+	for (int i = 0; i < N_POLLS; i++) {
+		json_t *now;
+
+		if (waitpid(*pid, &status, WNOHANG) == *pid) {
+			*pid = 0;
+			return WIFEXITED(status) ? (enum client_end)WEXITSTATUS(status)
+						 : CLIENT_FAILED;
+		}
+		now = client_state_read(CHECK_INTERFACE);
+		if (now) {
+			json_decref(*state);
+			*state = now;
+		}
+		if (now && is_up(now))
+			return CLIENT_DONE;
+		usleep(POLL_MS * 1000);
+	}
+	return CLIENT_NO_HANDSHAKE;
+}
+
+static unsigned int read_mtu(void)
+{
+	struct netlink *netlink = NULL;
+	struct link link = {0};
+
+	if (netlink_open(NETLINK_ROUTE, &netlink) < 0)
+		return 0;
+	if (link_get(netlink, CHECK_INTERFACE, &link) < 0)
+		link.mtu = 0;
+	netlink_close(netlink);
+	return link.mtu;
+}
+
+static void report_tunnel(struct reach_result *result, const char *kind, enum client_end end,
+	const json_t *state)
+{
+	const char *fault = json_string_value(json_object_get(state, "fault"));
+
+	if (end != CLIENT_DONE) {
+		reach_add(result, kind, REACH_BAD, "%s",
+			fault && *fault		     ? fault
+			: end == CLIENT_FAILED	     ? "the tunnel cannot be set up here: `vprox connect` says why"
+			: end == CLIENT_NO_HANDSHAKE ? "nothing has come through the tunnel in time"
+						     : "the server grants none");
+		return;
+	}
+	reach_add(result, kind, REACH_GOOD, "the tunnel works, with an MTU of %u", read_mtu());
+	if (json_is_false(json_object_get(state, "echoes")))
+		reach_add(result, "echo", REACH_NOTE,
+			"none comes back through the tunnel: ICMP echo is filtered at the server, "
+			"which delays clients by a second");
+}
+
+/* What a client keeps in /run for its next start. */
+static void remove_files(void)
+{
+	static const char *const kinds[] = {"key", "id", "lock", "state", "creating"};
+	char path[128];
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		snprintf(path, sizeof path, RUN_FOLDER "/client-%s-" CHECK_INTERFACE, kinds[i]);
+		unlink(path);
+	}
+}
+
+static void end_client(pid_t pid)
+{
+	if (pid == 0)
+		return;
+	kill(pid, SIGTERM);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+static void try_tunnel(const struct client_config *server, enum tunnel_kind kind,
+	struct reach_result *result)
+{
+	struct client_config config = *server;
+	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
+	json_t *state = NULL;
+	enum client_end end;
+	pid_t pid;
+
+	config.interface = CHECK_INTERFACE;
+	config.lock = -1;
+	config.tunnel = kind;
+	config.timeout_ms = TUNNEL_MS;
+	pid = fork();
+	if (pid == 0)
+		be_client(&config);
+	if (pid < 0) {
+		reach_add(result, what, REACH_BAD, "no process can be started: %s", strerror(errno));
+		return;
+	}
+	end = wait_for_client(&pid, &state);
+	report_tunnel(result, what, end, state);
+	json_decref(state);
+	end_client(pid);
+	remove_files();
+}
+
+static void try_ipip(const struct client_config *config, struct reach_result *result)
+{
+	if (has_ipip_client())
+		reach_add(result, "ipip", REACH_NOTE,
+			"not tried: a client of this host has a tunnel of IPIP, see `vprox status`");
+	else
+		try_tunnel(config, TUNNEL_IPIP, result);
+}
+
+void reach_check(const struct client_config *config, enum reach_tunnels tunnels,
+	struct reach_result *result)
+{
+	struct client_config known = *config;
+
+	*result = (struct reach_result){0};
+	check_planes(result);
+	if (!reach_ask_server(config, &known.pins[0], result))
+		return;
+	known.n_pins = 1;
+	known.insecure = false;
+	if (tunnels != REACH_IPIP)
+		try_tunnel(&known, TUNNEL_WIREGUARD, result);
+	if (tunnels != REACH_WIREGUARD)
+		try_ipip(&known, result);
+}

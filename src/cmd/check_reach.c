@@ -1,0 +1,79 @@
+/* Prints what `vprox check SERVER` has found. One process, which root starts. */
+#include "cmd/check_reach.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "base/rights.h"
+#include "client/reach.h"
+#include "cmd/client_server.h"
+#include "cmd/command.h"
+#include "cmd/password.h"
+
+enum {
+	STATUS_FAULTY = STATUS_FAILED,
+	STATUS_UNKNOWN = 2,
+	JSON_SPACES = 2,
+	WHAT_COLUMNS = 10,
+};
+
+static const char *const verdicts[] = {
+	[REACH_GOOD] = "ok", [REACH_NOTE] = "note", [REACH_BAD] = "FAULT"};
+
+static int print_text(const struct reach_result *result)
+{
+	for (size_t i = 0; i < result->n; i++)
+		printf("%-5s  %-*s %s\n", verdicts[result->lines[i].verdict], WHAT_COLUMNS,
+			result->lines[i].what, result->lines[i].text);
+	return fflush(stdout) == 0 ? 0 : -errno;
+}
+
+static int print_json(const struct reach_result *result)
+{
+	json_t *lines = json_array(), *all;
+	int error;
+
+	for (size_t i = 0; i < result->n; i++)
+		json_array_append_new(lines,
+			json_pack("{s:s, s:s, s:s}", "what", result->lines[i].what, "verdict",
+				result->lines[i].verdict == REACH_BAD
+					? "fault"
+					: verdicts[result->lines[i].verdict],
+				"text", result->lines[i].text));
+	all = json_pack("{s:b, s:o}", "good", reach_is_good(result), "lines", lines);
+	error = all && json_dumpf(all, stdout, JSON_INDENT(JSON_SPACES)) == 0 ? 0 : -ENOMEM;
+	putchar('\n');
+	json_decref(all);
+	return error < 0 ? error : fflush(stdout) == 0 ? 0 : -errno;
+}
+
+static int check_with_password(struct check_reach_options *options)
+{
+	struct reach_result result;
+
+	reach_check(&options->client, options->tunnels, &result);
+	if ((options->json ? print_json(&result) : print_text(&result)) < 0)
+		return STATUS_UNKNOWN;
+	return reach_is_good(&result) ? STATUS_OK : STATUS_FAULTY;
+}
+
+int check_reach(struct check_reach_options *options, const char *server)
+{
+	struct passwords passwords = {0};
+	int status;
+
+	if (client_set_server(&command_check, &options->client, server) < 0 ||
+		passwords_load(&command_check, options->client.password_file, &passwords) < 0)
+		return STATUS_USAGE;
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_PLAIN, "check");
+	options->client.password = passwords.current;
+	/* Whoever started us may have it ignored, and then no process's end could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	status = rights_check(true) < 0 ? STATUS_UNKNOWN : check_with_password(options);
+	passwords_free(&passwords);
+	return status;
+}

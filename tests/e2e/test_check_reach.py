@@ -1,0 +1,113 @@
+"""`vprox check SERVER`: what a client needs, found out one by one, and nothing left of it."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from lab.api import PASSWORD
+from lab.pretender import Pretender, answer
+from lib.netns import stop
+from test_client import pins_of
+from test_client_reach import fixture_drop  # noqa: F401
+
+
+def check(machine, server, *words, password=PASSWORD):
+    """(exit status, {what: (verdict, text)})"""
+    process = machine.ns.popen(
+        [machine.options.vprox, "check", server, f"--plane={machine.options.plane}", "--json", *words],
+        machine.mounts, text=True, env=machine.environment(password), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    try:
+        out, errors = process.communicate(timeout=120)
+    finally:
+        stop(process)
+    assert out, errors
+    found = json.loads(out)
+    lines = {line["what"]: (line["verdict"], line["text"]) for line in found["lines"]}
+    assert found["good"] == (process.returncode == 0) == (
+        "fault" not in [verdict for verdict, _ in lines.values()])
+    return process.returncode, lines
+
+
+def files(machine):
+    """But for a lock of the whole host's, which cannot be removed without a race."""
+    return sorted(str(path.relative_to(machine.state)) for folder in ("run", "lib")
+                  for path in (machine.state / folder).rglob("*") if not path.is_dir() and path.name != "resolv-conf-lock")
+
+
+@pytest.mark.plane
+@pytest.mark.sanitize
+def test_where_all_is_well_each_is_said_to_be_and_nothing_is_left(host, machine):
+    server = host.start()
+    before, files_before = machine.snapshot(), files(machine)
+    status, lines = check(machine, host.address)
+    assert status == 0, lines
+    assert {what: verdict for what, (verdict, _) in lines.items()} == {
+        "machine": "ok", "https": "ok", "nat": "ok", "key": "note", "password": "ok",
+        "wireguard": "ok", "ipip": "ok"}
+    assert pins_of(server)[0] in lines["key"][1]
+    assert "an MTU of 1420" in lines["wireguard"][1] and "an MTU of 1480" in lines["ipip"][1]
+    assert machine.snapshot() == before and files(machine) == files_before
+    assert len(server.logged(r"(?s)(removed.*){2}", 20).group()) > 0, "the server was told"
+
+
+def test_a_password_that_is_wrong_is_told_before_anything_is_asked_for(host, machine):
+    server = host.start()
+    status, lines = check(machine, host.address, password="wrong")
+    assert status == 1 and lines["password"][0] == "fault" and "VPROX_PASSWORD" in lines["password"][1]
+    assert "wireguard" not in lines and "has a tunnel" not in server.log
+
+
+def test_each_way_that_is_filtered_is_named(world, host, machine, drop):
+    drop(host.ns, "prerouting", "udp dport 50227")
+    drop(world.internet, "forward", "ip protocol 4")
+    host.start()
+    before, files_before = machine.snapshot(), files(machine)
+    status, lines = check(machine, host.address)
+    assert status == 1
+    assert lines["wireguard"][0] == "fault" and "UDP port 50227" in lines["wireguard"][1]
+    assert lines["ipip"][0] == "fault" and "protocol 4" in lines["ipip"][1]
+    assert machine.snapshot() == before and files(machine) == files_before
+
+
+def test_a_filtered_echo_is_a_note(host, machine):
+    host.ns.sysctl(net__ipv4__icmp_echo_ignore_all=1)
+    host.start()
+    status, lines = check(machine, host.address, "--tunnel=wireguard")
+    assert status == 0 and lines["wireguard"][0] == "ok"
+    assert lines["echo"][0] == "note" and "ipip" not in lines
+
+
+def test_a_server_of_another_key_is_not_told_the_password(host, machine):
+    pretender = Pretender(host, {"/": answer(200, b"vprox ok. received 192.0.2.1:1 -> 203.0.113.1:443\n")})
+    try:
+        status, lines = check(machine, host.address, "--pin", "sha256//" + "A" * 43 + "=")
+        assert status == 1 and lines["key"][0] == "fault" and lines["nat"][0] == "note"
+        assert [request.split(" ")[1] for _, request in pretender.requests] == ["/"]
+        assert PASSWORD not in pretender.requests[0][1]
+    finally:
+        pretender.close()
+
+
+def test_a_server_that_is_not_there_is_told(host, machine):
+    status, lines = check(machine, host.address)
+    assert status == 1 and lines["https"][0] == "fault"
+    assert "cannot connect" in lines["https"][1] and "TCP port 443" in lines["https"][1]
+
+
+def test_a_tunnel_of_this_machine_goes_on(host, machine, kind):
+    host.start()
+    client = machine.connect(host.address, kind=kind).up()
+    status, lines = check(machine, host.address)
+    assert status == 0 and lines["key"][1].endswith("as before"), lines
+    assert lines["ipip"][0] == ("note" if kind == "ipip" else "ok")
+    assert client.visit() == host.address and client.count("the tunnel is up") == 1
+
+
+def test_either_a_server_or_this_hosts_is_checked(machine):
+    for words in [], ["203.0.113.7", "--server"]:
+        done = subprocess.run([machine.options.vprox, "check", *words], capture_output=True, text=True,
+                              env={**os.environ, "VPROX_PASSWORD": "x"}, check=False)
+        assert done.returncode == 2 and "say what is to be checked" in done.stderr
