@@ -122,13 +122,20 @@ def test_the_key_of_a_fleet_that_runs_is_changed(host, other_host, client, fleet
 # Names
 
 
+def give_names(host, folder, text):
+    """Its own /etc/hosts, which is returned; and no name server that it would wait for."""
+    (folder / "hosts").write_text(text)
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    host.mounts += [(folder / name, f"/etc/{name}") for name in ("hosts", "resolv.conf")
+                    if os.path.exists(f"/etc/{name}")]
+    return folder / "hosts"
+
+
 def test_a_member_of_etcd_that_changes_its_address_is_found_while_the_server_runs(
         world, host, client, options, tmp_path):
-    hosts = tmp_path / "hosts"
-    host.mounts.append((hosts, "/etc/hosts"))
     nodes = [world.add_client() for _ in range(2)]
     etcds = [Etcd(node) for node in nodes]
-    hosts.write_text(f"{nodes[0].address} etcd.lab\n")
+    hosts = give_names(host, tmp_path, f"{nodes[0].address} etcd.lab\n")
     fleet = Fleet(etcds[0].start(), make_fleet_key(options.vprox, tmp_path))
     port = etcds[0].members[0].port
     server = host.start(fleet.arguments(store=f"etcd://etcd.lab:{port}/{fleet.name}"), expected=["cannot write"])
@@ -160,9 +167,7 @@ def test_a_member_of_etcd_that_changes_its_address_is_found_while_the_server_run
 
 
 def test_a_member_of_etcd_whose_name_is_not_known_yet_is_found_later(host, client, fleet, tmp_path):
-    hosts = tmp_path / "hosts"
-    hosts.write_text("")
-    host.mounts.append((hosts, "/etc/hosts"))
+    hosts = give_names(host, tmp_path, "")
     address, port = fleet.etcd.members[0].address.split(":")
     server = host.start(fleet.arguments(store=f"etcd://later.lab:{port}/{fleet.name}"),
                         expected=["cannot be asked", "has no address"])
