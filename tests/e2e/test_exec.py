@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import socketserver
 import struct
@@ -64,8 +65,20 @@ class Exec(Client):
         return self.out().strip()
 
 
+def give_resolv_conf(machine):
+    """There must be one to be replaced; a minimal machine may have none."""
+    folder = machine.state / "etc"
+    if os.path.exists("/etc/resolv.conf") or folder.exists():
+        return
+    shutil.copytree("/etc", folder, symlinks=True)
+    (folder / "resolv.conf").unlink(missing_ok=True)
+    (folder / "resolv.conf").touch()
+    machine.mounts.append((folder, "/etc"))
+
+
 def start(machine, host, command, arguments="--dns 198.51.100.80", kind="wireguard", password=PASSWORD,
           **variables):
+    give_resolv_conf(machine)
     words = ["exec", f"--tunnel={kind}", f"--plane={machine.options.plane}", "--log-level=info",
              *shlex.split(arguments), host.address, "--",
              *(shlex.split(command) if isinstance(command, str) else command)]
