@@ -46,6 +46,11 @@ void log_setup(enum log_level level, enum log_format format, const char *process
 	settings.process = process;
 }
 
+void log_switch(enum log_level level, enum log_format format)
+{
+	log_setup(level, format, settings.process);
+}
+
 static int find_name(const char *const *names, size_t n, const char *text)
 {
 	for (size_t i = 0; i < n; i++)

@@ -31,6 +31,9 @@ void log_open(void);
 /* The process's name is kept by reference. Before this is called: info, text, "vprox". */
 void log_setup(enum log_level level, enum log_format format, const char *process);
 
+/* While the process runs. */
+void log_switch(enum log_level level, enum log_format format);
+
 /* Says how many lines were lost, if any were: as the next line does, but there may be none for
  * long. To be called by each process about every LOG_RETRY_MS, or for as long as it returns true:
  * it can not be written yet. */

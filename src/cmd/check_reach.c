@@ -67,7 +67,7 @@ int check_reach(struct check_reach_options *options, const char *server)
 	int status;
 
 	if (client_set_server(&command_check, &options->client, server) < 0 ||
-		passwords_load(&command_check, options->client.password_file, &passwords) < 0)
+		passwords_load(&command_check, options->client.password_file, NULL, &passwords) < 0)
 		return STATUS_USAGE;
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_PLAIN, "check");
 	options->client.password = passwords.current;

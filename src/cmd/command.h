@@ -13,6 +13,7 @@ enum {
 };
 
 struct option_use;
+struct option_words;
 
 /*
  * Checks an option's value and writes it to the field. Returns 0, or what option_error() returns
@@ -32,6 +33,7 @@ struct command_option {
 		*initial; /* the value when the option is not given; NULL: the field stays zero */
 	const char *otherwise; /* in words, what happens then, where no value says it */
 	bool is_repeatable;
+	bool is_live; /* of the server: a change in --config's file is in force after SIGHUP */
 	const char *group; /* the heading that begins above it */
 	const char *help;
 
@@ -62,6 +64,9 @@ struct command {
 	/* What it calls the words that come after that one, at least one: a command with its
 	 * arguments; NULL: there are none. */
 	const char *words;
+	/* Of a struct option_words * in the configuration that is set to all words of options and
+	 * operands; 0: there is none. */
+	size_t options_words_offset;
 	size_t words_offset; /* of the char ** in the configuration that is set to them */
 	size_t configuration_size;
 	/* Does the work. The configuration was zeroed before the options were written to it.
@@ -74,6 +79,8 @@ struct option_use {
 	const struct command *command;
 	const struct command_option *option;
 	const char *text; /* its value; NULL if it has none */
+	const char *place; /* where it stands, for what is wrong with it; "": on the command line */
+	struct option_words *words; /* among which it stands */
 };
 
 extern const struct command command_check;

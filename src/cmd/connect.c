@@ -222,7 +222,7 @@ static int run_connect(void *configuration, const char *server)
 		return STATUS_USAGE;
 	if (!config->password_file)
 		config->password_file = credential;
-	if (passwords_load(&command_connect, config->password_file, &passwords) < 0)
+	if (passwords_load(&command_connect, config->password_file, NULL, &passwords) < 0)
 		return STATUS_USAGE;
 	config->password = passwords.current;
 	config->lock = -1;

@@ -171,7 +171,7 @@ static int run_exec(void *configuration, const char *server)
 	if (client_check_trust(&command_exec, &config->client) < 0 ||
 		client_set_server(&command_exec, &config->client, server) < 0)
 		return STATUS_USAGE;
-	if (passwords_load(&command_exec, config->client.password_file, &passwords) < 0)
+	if (passwords_load(&command_exec, config->client.password_file, NULL, &passwords) < 0)
 		return STATUS_USAGE;
 	config->client.password = passwords.current;
 	log_setup(config->client.log_level, config->client.log_format, "exec");

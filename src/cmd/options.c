@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cmd/nearest.h"
+#include "cmd/option_words.h"
 #include "cmd/usage.h"
 
 enum {
@@ -70,9 +72,10 @@ static const struct command_option *find_option(const struct all_options *all, i
 	return NULL;
 }
 
-static int unknown_option(
-	const struct command *command, const struct all_options *all, const char *word)
+static int unknown_option(const struct command *command, const struct all_options *all,
+	const struct option_words *words, const char *word)
 {
+	const struct word_place place = option_words_place(words, word);
 	auto_free char *name = strndup(word, strcspn(word, "="));
 	const char *meant =
 		name ? nearest_name(name + strspn(name, "-"), all->names, (size_t)all->n) : NULL;
@@ -81,10 +84,11 @@ static int unknown_option(
 	for (int i = 0; name && strncmp(name, "--", 2) == 0 && i < all->n; i++)
 		n_fitting += strncmp(all->names[i], name + 2, strlen(name + 2)) == 0;
 	if (n_fitting > 1)
-		return usage_error(command, "%s: several options begin like this", name);
+		return usage_error(command, "%s%s: several options begin like this", place.s, name);
 	if (meant)
-		return usage_error(command, "%s: no such option; did you mean --%s?", name, meant);
-	return usage_error(command, "%s: no such option", name ? name : word);
+		return usage_error(
+			command, "%s%s: no such option; did you mean --%s?", place.s, name, meant);
+	return usage_error(command, "%s%s: no such option", place.s, name ? name : word);
 }
 
 /* The word that an unknown letter stands in: the whole of "-ip", where "-i" is what is unknown. */
@@ -97,42 +101,48 @@ static const char *word_with(char letter, int argc, char **argv)
 }
 
 /* What getopt_long() has returned ':' or '?' for. */
-static int write_fault(const struct command *command, const struct all_options *all, int found,
-	int argc, char **argv)
+static int write_fault(const struct command *command, const struct all_options *all,
+	const struct option_words *words, int found)
 {
 	const struct command_option *option = find_option(all, optopt);
+	char **argv = words->words;
+	const struct word_place place = option_words_place(words, argv[optind - 1]);
 
 	if (found == ':')
-		return usage_error(
-			command, "--%s needs a value, %s", option->name, option->argument);
+		return usage_error(command, "%s--%s needs a value, %s", place.s, option->name,
+			option->argument);
 	if (option)
-		return usage_error(
-			command, "%s: --%s takes no value", argv[optind - 1], option->name);
-	return unknown_option(
-		command, all, optopt ? word_with((char)optopt, argc, argv) : argv[optind - 1]);
+		return usage_error(command, "%s%s: --%s takes no value", place.s, argv[optind - 1],
+			option->name);
+	return unknown_option(command, all, words,
+		optopt ? word_with((char)optopt, words->n, argv) : argv[optind - 1]);
 }
 
 static int parse_value(const struct command *command, const struct command_option *option,
-	const char *text, void *configuration)
+	struct option_words *words, const char *text, void *configuration)
 {
-	const struct option_use use = {command, option, text ? text : option->implied};
+	const struct word_place place = option_words_place(words, text);
+	const struct option_use use = {
+		command, option, text ? text : option->implied, place.s, words};
 
 	return option->parse(&use, (char *)configuration + option->offset);
 }
 
-static int parse_initial_values(const struct command *command, void *configuration)
+static int parse_initial_values(
+	const struct command *command, struct option_words *words, void *configuration)
 {
 	int error = 0;
 
 	for (const struct command_option *option = command->options; error == 0 && option->name;
 		option++)
 		if (option->initial)
-			error = parse_value(command, option, option->initial, configuration);
+			error = parse_value(command, option, words, option->initial, configuration);
 	return error;
 }
 
 /* Returns GOES_ON or an exit status. */
-static int parse_options(const struct command *command, int argc, char **argv, void *configuration)
+static int parse_options(
+	const struct command *command, struct option_words *words, void *configuration)
 {
 	struct all_options all;
 	int found;
@@ -140,7 +150,8 @@ static int parse_options(const struct command *command, int argc, char **argv, v
 	collect(command, &all);
 	optind = 0; /* from the start, also if it was used before: getopt(3) */
 	opterr = 0;
-	while ((found = getopt_long(argc, argv, all.letters, all.long_options, NULL)) != -1) {
+	while ((found = getopt_long(words->n, words->words, all.letters, all.long_options, NULL)) !=
+		-1) {
 		const struct command_option *option = find_option(&all, found);
 
 		if (option == &usage_help) {
@@ -152,11 +163,13 @@ static int parse_options(const struct command *command, int argc, char **argv, v
 			return STATUS_OK;
 		}
 		if (!option) {
-			write_fault(command, &all, found, argc, argv);
+			write_fault(command, &all, words, found);
 			return STATUS_USAGE;
 		}
-		if (parse_value(command, option, optarg, configuration) < 0)
+		if (parse_value(command, option, words, optarg, configuration) < 0)
 			return STATUS_USAGE;
+		if (option_words_give(words, option->name, optarg) < 0)
+			return STATUS_FAILED;
 	}
 	return GOES_ON;
 }
@@ -193,9 +206,57 @@ static int check_operands(const struct command *command, int n, char **operands)
 	return 0;
 }
 
+static void keep_words(
+	const struct command *command, struct option_words *words, void *configuration)
+{
+	if (command->options_words_offset > 0)
+		*(struct option_words **)(void *)((char *)configuration +
+						  command->options_words_offset) = words;
+}
+
+int options_parse(const struct command *command, struct option_words *words, void *configuration)
+{
+	int error = parse_initial_values(command, words, configuration);
+
+	keep_words(command, words, configuration);
+	if (error == 0 && parse_options(command, words, configuration) != GOES_ON)
+		error = -EINVAL;
+	return error < 0 ? error
+			 : check_operands(command, words->n - optind, words->words + optind);
+}
+
+static int parse_and_run(
+	const struct command *command, struct option_words *words, void *configuration)
+{
+	int status;
+
+	keep_words(command, words, configuration);
+	if (parse_initial_values(command, words, configuration) < 0)
+		return STATUS_USAGE;
+	status = parse_options(command, words, configuration);
+	if (status != GOES_ON)
+		return status;
+	if (check_operands(command, words->n - optind, words->words + optind) < 0)
+		return STATUS_USAGE;
+	if (command->words)
+		*(char ***)(void *)((char *)configuration + command->words_offset) =
+			words->words + optind + 1;
+	return command->run(configuration, words->words[optind]);
+}
+
+/* Only a command that has such an option has a file. */
+static bool has_config_file(const struct command *command)
+{
+	for (const struct command_option *option = command->options; option->name; option++)
+		if (strcmp(option->name, "config") == 0)
+			return true;
+	return false;
+}
+
 int command_main(const struct command *command, int argc, char **argv)
 {
 	auto_free void *configuration = calloc(1, command->configuration_size + 1);
+	struct option_words words = {0};
 	int status;
 
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, command->name);
@@ -203,17 +264,12 @@ int command_main(const struct command *command, int argc, char **argv)
 		log_error("%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
-	if (parse_initial_values(command, configuration) < 0)
-		return STATUS_USAGE;
-	status = parse_options(command, argc, argv, configuration);
-	if (status != GOES_ON)
-		return status;
-	if (check_operands(command, argc - optind, argv + optind) < 0)
-		return STATUS_USAGE;
-	if (command->words)
-		*(char ***)(void *)((char *)configuration + command->words_offset) =
-			argv + optind + 1;
-	return command->run(configuration, argv[optind]);
+	if (option_words_read(argc, argv, has_config_file(command), &words) < 0)
+		status = STATUS_USAGE;
+	else
+		status = parse_and_run(command, &words, configuration);
+	option_words_free(&words);
+	return status;
 }
 
 void options_print_for_completion(const struct command *command)

@@ -3,9 +3,15 @@
 
 #include "cmd/command.h"
 
+struct option_words;
+
 /* argv[0] is the command's name. Returns the exit status: of --help, --version and a wrong command
  * line, or the command's own. */
 int command_main(const struct command *command, int argc, char **argv);
+
+/* Parses all words over the initial values, into a configuration that must be all zero. Writes what
+ * is wrong like usage_error(). Returns 0, or -errno. */
+int options_parse(const struct command *command, struct option_words *words, void *configuration);
 
 /*
  * Prints what a shell needs to complete the command's options, a line each: the option, a tab, and

@@ -13,11 +13,21 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cmd/config_file.h"
 #include "cmd/usage.h"
 
 enum {
 	SHORTEST_GOOD_PASSWORD = 16, /* characters */
 	FILE_MAX = 2 * (PASSWORD_MAX + 1),
+	PLACE_SIZE = 256,
+};
+
+/* The first one counts. */
+enum password_source {
+	OWN_FILE,
+	SETTINGS,
+	ENVIRONMENT,
+	N_SOURCES,
 };
 
 static const char variable[] = "VPROX_PASSWORD", variable_of_previous[] = "VPROX_PASSWORD_PREVIOUS";
@@ -45,28 +55,56 @@ static const char *keep(const char *text, char **password)
 	return *password ? NULL : "cannot be kept: out of memory";
 }
 
-/* Takes a variable out of the environment, whose copy is wiped. */
-static const char *take(const char *name, char **password)
+/* Wipes a value that was taken. */
+static const char *take(char *value, char **password)
 {
-	char *value = getenv(name);
 	const char *fault = value && *value ? keep(value, password) : NULL;
 
 	if (value)
 		explicit_bzero(value, strlen(value));
-	unsetenv(name);
 	return fault;
+}
+
+static int take_values(const struct command *command, const char *place, char *current,
+	char *previous, struct passwords *passwords)
+{
+	const char *fault = take(current, &passwords->current);
+	const char *fault_of_previous = take(previous, &passwords->previous);
+
+	if (fault)
+		return usage_error(command, "%s%s %s", place, variable, fault);
+	if (fault_of_previous)
+		return usage_error(
+			command, "%s%s %s", place, variable_of_previous, fault_of_previous);
+	if (!passwords->current && passwords->previous)
+		return usage_error(command, "%s%s is set, and %s is not", place,
+			variable_of_previous, variable);
+	return 0;
 }
 
 static int take_from_environment(const struct command *command, struct passwords *passwords)
 {
-	const char *fault = take(variable, &passwords->current);
-	const char *fault_of_previous = take(variable_of_previous, &passwords->previous);
+	int error =
+		take_values(command, "", getenv(variable), getenv(variable_of_previous), passwords);
 
-	if (fault)
-		return usage_error(command, "%s %s", variable, fault);
-	if (fault_of_previous)
-		return usage_error(command, "%s %s", variable_of_previous, fault_of_previous);
-	return 0;
+	unsetenv(variable);
+	unsetenv(variable_of_previous);
+	return error;
+}
+
+static int take_from_settings(
+	const struct command *command, struct config_file *settings, struct passwords *passwords)
+{
+	char place[PLACE_SIZE] = "";
+	int error;
+
+	if (settings->path)
+		snprintf(place, sizeof place, "%s: ", settings->path);
+	error = take_values(command, place, settings->password, settings->previous, passwords);
+	free(settings->password);
+	free(settings->previous);
+	settings->password = settings->previous = NULL;
+	return error;
 }
 
 static int keep_line(const struct command *command, const char *path, int number, const char *line,
@@ -129,27 +167,40 @@ static bool is_credential(const char *file)
 	return folder && strncmp(file, folder, strlen(folder)) == 0;
 }
 
-int passwords_load(const struct command *command, const char *file, struct passwords *passwords)
+/* All are asked, and so wiped. Returns which one counts, or -EINVAL. */
+static int take_all(const struct command *command, const char *file, struct config_file *settings,
+	struct passwords found[N_SOURCES])
 {
-	struct passwords found = {0};
-	int error = take_from_environment(command, &found);
+	int error = take_from_environment(command, &found[ENVIRONMENT]);
 
-	if (error == 0 && file) {
-		passwords_free(&found);
-		error = take_from_file(command, file, &found);
-	} else if (error == 0 && !found.current && found.previous) {
-		error = usage_error(
-			command, "%s is set, and %s is not", variable_of_previous, variable);
-	} else if (error == 0 && !found.current) {
-		error = usage_error(command,
-			"%s is not set: put the password that clients and server share into the "
-			"environment, or into a file, and name that with --password-file",
-			variable);
-	}
-	if (error < 0)
-		passwords_free(&found);
-	*passwords = found;
-	return error;
+	if (error == 0 && settings)
+		error = take_from_settings(command, settings, &found[SETTINGS]);
+	if (error == 0 && file)
+		error = take_from_file(command, file, &found[OWN_FILE]);
+	for (int i = 0; i < N_SOURCES && error == 0; i++)
+		if (found[i].current)
+			return i;
+	return error < 0 ? error
+			 : usage_error(command,
+				   "%s is not set: put the password that clients and server share "
+				   "into the environment, or into a file, and name that with "
+				   "--password-file",
+				   variable);
+}
+
+int passwords_load(const struct command *command, const char *file, struct config_file *settings,
+	struct passwords *passwords)
+{
+	struct passwords found[N_SOURCES] = {0};
+	int source = take_all(command, file, settings, found);
+
+	*passwords = (struct passwords){0};
+	for (int i = 0; i < N_SOURCES; i++)
+		if (i == source)
+			*passwords = found[i];
+		else
+			passwords_free(&found[i]);
+	return source < 0 ? source : 0;
 }
 
 /* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */

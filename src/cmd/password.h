@@ -2,6 +2,7 @@
 #pragma once
 
 struct command;
+struct config_file;
 
 enum {
 	PASSWORD_MAX = 4096, /* with its header it must fit into a request's 8 KiB */
@@ -20,12 +21,14 @@ struct passwords {
 char *passwords_find_credential(void);
 
 /*
- * Takes them from the file, unless it is NULL; else from the environment, VPROX_PASSWORD and
- * VPROX_PASSWORD_PREVIOUS, whose copy, readable for root in /proc, is wiped in any case. A file has
- * one on each of its one or two lines. Returns 0 or -EINVAL, and writes what is wrong like
- * usage_error(). To be freed with passwords_free().
+ * Takes them from the file, unless it is NULL; else from the settings (NULL: there are none); else
+ * from the environment, VPROX_PASSWORD and VPROX_PASSWORD_PREVIOUS. The copies in the environment,
+ * readable for root in /proc, and in the settings are wiped in any case. A file has one on each of
+ * its one or two lines. Returns 0 or -EINVAL, and writes what is wrong like usage_error(). To be
+ * freed with passwords_free().
  */
-int passwords_load(const struct command *command, const char *file, struct passwords *passwords);
+int passwords_load(const struct command *command, const char *file, struct config_file *settings,
+	struct passwords *passwords);
 
 /* Warns of a file that others can read, unless it is NULL or a credential, and of a password that
  * can be guessed. */

@@ -11,6 +11,7 @@
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
 #include "cmd/server_egress.h"
+#include "cmd/server_reading.h"
 #include "cmd/server_store.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
@@ -79,10 +80,22 @@ static int refuse_internal_network(const struct option_use *use, void *field)
 	return option_error(use, "not built yet; leave it out to serve without one");
 }
 
+/* What it holds is among the words already. */
+static int name_config_file(const struct option_use *use, void *field)
+{
+	(void)field;
+	if (!use->words->file.path)
+		return option_error(use, "write it out: --config");
+	return strcmp(use->text, use->words->file.path) == 0
+		       ? 0
+		       : option_error(use, "there is another one, %s", use->words->file.path);
+}
+
 static const struct command_option options[] = {
 	{
 		.group = "Addresses",
 		.name = "ip",
+		.is_live = true,
 		.argument = "ADDRESS",
 		.is_repeatable = true,
 		.help = "a public IPv4 address to serve; added to this host if it lacks it",
@@ -90,6 +103,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "follow",
+		.is_live = true,
 		.argument = "CIDR",
 		.is_repeatable = true,
 		.help = "serve each address inside it while this host has it; none is added",
@@ -126,6 +140,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "idle-timeout",
+		.is_live = true,
 		.argument = "TIME",
 		.initial = "5m",
 		.help = "remove a client that has been silent for this long",
@@ -133,6 +148,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "connect-grace",
+		.is_live = true,
 		.argument = "TIME",
 		.initial = "1m",
 		.help = "but keep a WireGuard client for this long after its last request",
@@ -140,6 +156,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "reap-interval",
+		.is_live = true,
 		.argument = "TIME",
 		.initial = "5s",
 		.help = "how often to look for silent clients",
@@ -147,6 +164,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "max-peers-per-source",
+		.is_live = true,
 		.argument = "N",
 		.otherwise = "half of the addresses",
 		.help = "new clients from one address, once 80% of the addresses are used",
@@ -156,6 +174,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "on-exit",
+		.is_live = true,
 		.argument = "clean|keep",
 		.initial = "clean",
 		.help = "when stopped, remove all tunnels, or leave them working",
@@ -241,6 +260,7 @@ static const struct command_option options[] = {
 	{
 		.group = "What clients reach",
 		.name = "allow-to",
+		.is_live = true,
 		.argument = "CIDR",
 		.is_repeatable = true,
 		.help = "let clients reach this network, which is closed by default",
@@ -248,6 +268,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "deny-to",
+		.is_live = true,
 		.argument = "CIDR",
 		.is_repeatable = true,
 		.help = "keep clients from this network too",
@@ -255,6 +276,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "allow-to-host",
+		.is_live = true,
 		.argument = "PORT",
 		.is_repeatable = true,
 		.help = "let clients reach this TCP and UDP port of the host itself",
@@ -263,6 +285,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "allow-protocol",
+		.is_live = true,
 		.argument = "NUMBER",
 		.is_repeatable = true,
 		.help = "carry this IP protocol besides TCP, UDP, SCTP and ICMP's echo",
@@ -271,11 +294,13 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "allow-link-local",
+		.is_live = true,
 		.help = "let clients reach 169.254.0.0/16, where clouds keep a host's credentials",
 		OPTION_FLAG(struct server_config, egress.allow_link_local),
 	},
 	{
 		.name = "max-flows-per-peer",
+		.is_live = true,
 		.argument = "N",
 		.initial = "2048",
 		.help = "connections of one client at a time, of any protocol",
@@ -300,10 +325,19 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "password-file",
+		.is_live = true,
 		.argument = "FILE",
 		.otherwise = "that of VPROX_PASSWORD",
 		.help = "a file with the password, and on a second line the one before it",
 		OPTION_PATH(struct server_config, password_file),
+	},
+	{
+		.name = "config",
+		.argument = "FILE",
+		.help = "a file with more options, NAME=VALUE a line, and VPROX_PASSWORD; read "
+			"again "
+			"with SIGHUP",
+		.parse = name_config_file,
 	},
 	{
 		.name = "gates",
@@ -332,6 +366,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "max-connections-per-source",
+		.is_live = true,
 		.argument = "N",
 		.initial = "256",
 		.help = "and from one address",
@@ -342,6 +377,7 @@ static const struct command_option options[] = {
 	{
 		.group = "Log",
 		.name = "log-level",
+		.is_live = true,
 		.argument = "error|warning|info|debug",
 		.initial = "info",
 		.help = "what to log, to standard error",
@@ -349,6 +385,7 @@ static const struct command_option options[] = {
 	},
 	{
 		.name = "log-format",
+		.is_live = true,
 		.argument = "text|json",
 		.initial = "text",
 		.help = "how to write it",
@@ -388,77 +425,21 @@ static unsigned int one_gate_a_core(void)
 	return n_cores < 1 ? 1 : n_cores > MOST_GATES ? MOST_GATES : (unsigned int)n_cores;
 }
 
-static int check_mode(void)
-{
-	const char *mode = getenv("VPROX_AUTH_MODE");
-
-	if (!mode || strcmp(mode, "oidc-modal") != 0)
-		return 0;
-	return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
-					    "unset it to use VPROX_PASSWORD");
-}
-
-static int use_passwords(const struct passwords *passwords, struct server_config *config)
-{
-	passwords_check(passwords, config->password_file);
-	return bearer_make(&config->bearer, passwords->current, passwords->previous);
-}
-
-static int read_again(void *context, struct server_config *config)
-{
-	const struct bearer before = config->bearer;
-	struct passwords passwords;
-	int error;
-
-	(void)context;
-	if (!config->password_file)
-		return -EALREADY;
-	error = passwords_load(&command_server, config->password_file, &passwords);
-	if (error < 0)
-		return error;
-	error = use_passwords(&passwords, config);
-	passwords_free(&passwords);
-	if (error == 0)
-		log_info("configuration read again: %s",
-			memcmp(&before, &config->bearer, sizeof before) == 0
-				? "nothing has changed"
-				: "the passwords have changed");
-	return error;
-}
-
-static int check(struct server_config *config)
-{
-	if (!config->tls_certificate != !config->tls_key)
-		return usage_error(&command_server,
-			"%s is missing: --tls-cert and --tls-key go together",
-			config->tls_key ? "--tls-cert" : "--tls-key");
-	if (server_check_addresses(config) < 0)
-		return -EINVAL;
-	return server_check_store(config);
-}
-
 static int run_server(void *configuration, const char *operand)
 {
-	struct server_config *config = configuration;
-	const struct config_source source = {.read = read_again};
+	struct server_command *command = configuration;
 	auto_free char *credential = passwords_find_credential();
-	struct passwords passwords;
-	int error;
+	struct server_source source = {.credential = credential};
+	const struct config_source config_source = {server_read_again, server_settle, &source};
+	int status = server_read(command, &source);
 
 	(void)operand;
-	if (!config->password_file)
-		config->password_file = credential;
-	if (check(config) < 0 || check_mode() < 0 ||
-		passwords_load(&command_server, config->password_file, &passwords) < 0)
-		return STATUS_USAGE;
-	if (config->n_gates == 0)
-		config->n_gates = one_gate_a_core();
-	log_setup(config->log_level, config->log_format, "server");
-	error = use_passwords(&passwords, config);
-	passwords_free(&passwords);
-	if (error == 0)
-		error = broker_run(config, &source);
-	return error < 0 ? STATUS_FAILED : STATUS_OK;
+	if (command->config.n_gates == 0)
+		command->config.n_gates = one_gate_a_core();
+	if (status == STATUS_OK && broker_run(&command->config, &config_source) < 0)
+		status = STATUS_FAILED;
+	server_source_free(&source);
+	return status;
 }
 
 const struct command command_server = {
@@ -474,7 +455,8 @@ const struct command command_server = {
 		   "\n"
 		   "The password that clients must know is read from the file, or from the "
 		   "environment: VPROX_PASSWORD, and VPROX_PASSWORD_PREVIOUS for the one before "
-		   "it, which is good too. With SIGHUP the file is read again.",
-	.configuration_size = sizeof(struct server_config),
+		   "it, which is good too.",
+	.options_words_offset = offsetof(struct server_command, words),
+	.configuration_size = sizeof(struct server_command),
 	.run = run_server,
 };

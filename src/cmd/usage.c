@@ -163,11 +163,11 @@ static int print_error(const struct command *command, const struct option_use *u
 	if (!command)
 		fprintf(stderr, "vprox: %s (see `vprox --help`)\n", fault);
 	else if (use && use->text)
-		log_error("--%s %s: %s (see `vprox %s --help`)", use->option->name,
+		log_error("%s--%s %s: %s (see `vprox %s --help`)", use->place, use->option->name,
 			*use->text ? use->text : "\"\"", fault, command->name);
 	else if (use)
-		log_error("--%s: %s (see `vprox %s --help`)", use->option->name, fault,
-			command->name);
+		log_error("%s--%s: %s (see `vprox %s --help`)", use->place, use->option->name,
+			fault, command->name);
 	else
 		log_error("%s (see `vprox %s --help`)", fault, command->name);
 	return -EINVAL;

@@ -111,8 +111,7 @@ static int use_settings(struct inheritance *inheritance)
 
 void inheritance_change(struct inheritance *inheritance, const struct live_settings *live)
 {
-	log_setup((enum log_level)live->log_level, (enum log_format)live->log_format,
-		inheritance->name);
+	log_switch((enum log_level)live->log_level, (enum log_format)live->log_format);
 	inheritance->routes.bearer = live->bearer;
 }
 

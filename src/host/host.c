@@ -324,6 +324,20 @@ void host_serve_no_more(struct host *host, struct ipv4 bind)
 	policy_rules_reconcile(host->netlink, &host->config);
 }
 
+int host_change_policy(struct host *host, const struct egress_policy *policy)
+{
+	const struct egress_policy before = host->config.policy;
+	int error;
+
+	host->config.policy = *policy;
+	error = firewall_load(&host->config, &host->firewall_state);
+	if (error < 0)
+		host->config.policy = before;
+	else
+		egress_policy_log(policy);
+	return error;
+}
+
 void host_keep_endpoint(struct host *host, struct ipv4 bind)
 {
 	size_t i = host ? find(host, bind) : 0;

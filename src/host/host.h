@@ -11,6 +11,7 @@
 
 #include "base/ipv4.h"
 
+struct egress_policy;
 struct event_base;
 struct host;
 struct host_config;
@@ -38,6 +39,10 @@ const uint8_t *host_firewall(const struct host *host);
  */
 int host_serve(struct host *host, const struct host_endpoint *endpoint);
 void host_serve_no_more(struct host *host, struct ipv4 bind);
+
+/* What tunnels may reach is another thing from now on, also for connections that there are. Logs.
+ * Returns 0, or -errno and all is as before. */
+int host_change_policy(struct host *host, const struct egress_policy *policy);
 
 /* The tunnels of the endpoint with this address stay after the server's end: so does, at
  * host_restore(), what was made for them. host may be NULL. */

@@ -119,19 +119,6 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	gate_supervisor_drain(broker->supervisor, broker->config->keep_on_exit);
 }
 
-static void on_hangup(evutil_socket_t signal, short what, void *context)
-{
-	struct broker *broker = context;
-	const struct reload reload = {
-		.source = broker->source,
-		.config = broker->config,
-		.supervisor = broker->supervisor,
-	};
-
-	if (!broker->draining && reload_configuration(&reload) == -EALREADY)
-		on_signal(signal, what, context);
-}
-
 static void on_inspect(evutil_socket_t fd, short what, void *context)
 {
 	struct broker *broker = context;
@@ -261,7 +248,7 @@ static int open_data_plane(struct broker *broker)
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
 	/* What was promised at an address that comes later is kept when it comes. */
-	if (!broker->follow)
+	if (!broker->follow && !broker->config->is_reloaded)
 		promised_free(&broker->store.promised);
 	return error < 0 ? error
 			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
@@ -349,6 +336,49 @@ static int find_followed(struct broker *broker)
 
 	return broker->config->n_followed == 0 ? 0
 					       : follow_new(broker->base, &config, &broker->follow);
+}
+
+static void on_follow_changed(void *context)
+{
+	struct broker *broker = context;
+	int error;
+
+	if (broker->follow) {
+		follow_look_again(broker->follow);
+		return;
+	}
+	error = find_followed(broker);
+	if (error == 0 && broker->follow)
+		error = follow_start(broker->follow);
+	if (error < 0) {
+		follow_free(broker->follow);
+		broker->follow = NULL;
+	}
+}
+
+static void on_pace_changed(void *context)
+{
+	struct broker *broker = context;
+	const struct timeval interval = timeval_from_ms(broker->config->reap_interval_ms);
+
+	event_add(broker->inspect, &interval);
+}
+
+static void on_hangup(evutil_socket_t signal, short what, void *context)
+{
+	struct broker *broker = context;
+	const struct serving serving = serving_of(broker);
+	const struct reload reload = {
+		.source = broker->source,
+		.config = broker->config,
+		.serving = &serving,
+		.follow = on_follow_changed,
+		.pace = on_pace_changed,
+		.context = broker,
+	};
+
+	if (!broker->draining && reload_configuration(&reload) == -EALREADY)
+		on_signal(signal, what, context);
 }
 
 static bool is_ours(void *context, struct ipv4 bind)
@@ -530,6 +560,7 @@ static int start(struct broker *broker)
 	 * order, or has the configuration read again. */
 	int error = add_events(broker);
 
+	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	if (error == 0)
 		error = gate_setup_find_user(broker->config, &broker->gate_settings.config);
 	if (error == 0)
@@ -612,7 +643,6 @@ int broker_run(struct server_config *config, const struct config_source *source)
 	signal(SIGCHLD, SIG_DFL);
 	privileges_raise_files(config);
 	log_open();
-	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	broker.base = event_base_new();
 	if (!broker.base) {
 		log_error("cannot make an event loop");

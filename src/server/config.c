@@ -5,7 +5,7 @@ size_t server_config_max_endpoints(const struct server_config *config)
 {
 	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
 
-	if (config->n_followed == 0)
+	if (config->n_followed == 0 && !config->is_reloaded)
 		return config->n_binds;
 	return n_blocks < MAX_BINDS ? (size_t)n_blocks : MAX_BINDS;
 }

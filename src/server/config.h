@@ -38,6 +38,7 @@ struct server_config {
 	struct prefix whole_block; /* --wg-block */
 	uint8_t block_length; /* --wg-block-per-ip */
 	bool is_block_cut; /* that was given */
+	bool is_reloaded; /* there is a --config, so that more addresses may come */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
 	struct resolvers announced; /* --announce-dns */
@@ -67,8 +68,8 @@ struct server_config {
 	enum log_format log_format;
 };
 
-/* How many endpoints there can be at a time: as many as --ip, or with --follow as many as there are
- * blocks for. */
+/* How many endpoints there can be at a time: as many as --ip, or where others may come as many as
+ * there are blocks for. */
 size_t server_config_max_endpoints(const struct server_config *config);
 
 /* Whether the address is one of --ip, or inside a --follow. */

@@ -316,3 +316,8 @@ void follow_yield(struct follow *follow, struct ipv4 bind)
 	followed->due_ms = clock_now_ms(&system_clock) + OTHERS_MS;
 	update(follow);
 }
+
+void follow_look_again(struct follow *follow)
+{
+	update(follow);
+}

@@ -28,6 +28,9 @@ struct follow_config {
 
 /* Finds those that the host has now. Logs. Returns 0 or -errno; to be freed in either case. */
 int follow_new(struct event_base *base, const struct follow_config *config, struct follow **follow);
+/* There are other --follow: looks again. What is not followed any more is served no more when that
+ * has been so for a second, like an address that has gone. */
+void follow_look_again(struct follow *follow);
 /* NULL is fine. */
 void follow_free(struct follow *follow);
 

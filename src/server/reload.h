@@ -2,16 +2,20 @@
 #pragma once
 
 struct config_source;
-struct gate_supervisor;
 struct server_config;
+struct serving;
 
 /* What it changes: the caller's. */
 struct reload {
 	const struct config_source *source;
 	struct server_config *config; /* the one in force */
-	struct gate_supervisor *supervisor;
+	const struct serving *serving;
+	/* There are other --follow, and another --reap-interval. */
+	void (*follow)(void *context);
+	void (*pace)(void *context);
+	void *context;
 };
 
-/* Reads it again and puts it in force; what cannot be read changes nothing. Logs. Returns 0, or
+/* Reads it again and puts it in force; what cannot be used changes nothing. Logs. Returns 0, or
  * -EALREADY if there is nothing to be read again. */
 int reload_configuration(const struct reload *reload);

@@ -81,7 +81,7 @@ def test_units_and_settings_name_the_installed_program_and_folders(installed):
             assert not re.search(r"@[a-z]+@", path.read_text()), name
     server = (installed / "usr/lib/systemd/system/vprox-server.service").read_text()
     assert "\nExecStart=/usr/sbin/vprox server " in server
-    assert "\nEnvironmentFile=/etc/vprox/server.conf\n" in server
+    assert " --config=/etc/vprox/server.conf\n" in server
 
 
 def test_the_links_lead_to_the_program(installed):

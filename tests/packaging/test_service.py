@@ -176,6 +176,18 @@ def test_the_password_may_be_a_credential(host):
         host.run("systemctl restart vprox-server")
 
 
+def test_a_reload_puts_changed_settings_in_force(host):
+    before = processes(host)
+    try:
+        host.run("cat >/etc/vprox/server.conf", stdin=f"{SETTINGS}max-connections-per-source=99\n")
+        host.run("systemctl reload vprox-server")
+        wait.until(lambda: "--max-connections-per-source: 99, was 256" in host.journal("vprox-server"), SECONDS)
+    finally:
+        host.run("cat >/etc/vprox/server.conf", stdin=SETTINGS)
+        host.run("systemctl reload vprox-server")
+    assert processes(host) == before
+
+
 def test_the_server_writes_nowhere_but_where_it_must(host):
     """In its view of the files."""
     main, _ = processes(host)

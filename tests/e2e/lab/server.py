@@ -217,6 +217,10 @@ class Host:
             words.append(PATIENT)
         if gates:
             words.append(f"--gates={gates}")
+        return self.launch_as(words, environment, expected, program, descriptors)
+
+    def launch_as(self, words, environment=None, expected=(), program=None, descriptors=()):
+        """Likewise, with these words on its command line."""
         server = Server(self, words, self.environment(environment), expected, program, descriptors)
         self.servers.append(server)
         return server

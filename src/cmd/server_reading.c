@@ -1,0 +1,171 @@
+/* Makes a server's configuration of the command line, the file that --config names, and the
+ * passwords. Runs in the process that becomes the broker, and in the broker when it is to be read
+ * again. */
+#include "cmd/server_reading.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cmd/command.h"
+#include "cmd/live_options.h"
+#include "cmd/options.h"
+#include "cmd/password.h"
+#include "cmd/server_addresses.h"
+#include "cmd/server_store.h"
+#include "cmd/usage.h"
+
+static int check_mode(void)
+{
+	const char *mode = getenv("VPROX_AUTH_MODE");
+
+	if (!mode || strcmp(mode, "oidc-modal") != 0)
+		return 0;
+	return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
+					    "unset it to use VPROX_PASSWORD");
+}
+
+static int check(struct server_config *config)
+{
+	if (!config->tls_certificate != !config->tls_key)
+		return usage_error(&command_server,
+			"%s is missing: --tls-cert and --tls-key go together",
+			config->tls_key ? "--tls-cert" : "--tls-key");
+	if (server_check_addresses(config) < 0)
+		return -EINVAL;
+	return server_check_store(config);
+}
+
+/* Wipes them. */
+static int use_passwords(struct passwords *passwords, struct server_config *config)
+{
+	int error = bearer_make(&config->bearer, passwords->current, passwords->previous);
+
+	passwords_check(passwords, config->password_file);
+	passwords_free(passwords);
+	return error;
+}
+
+/* What the file has goes before what the environment has. */
+static int load_passwords(const struct server_source *source, struct config_file *settings,
+	struct server_config *config, struct passwords *passwords)
+{
+	if (!config->password_file && !settings->password)
+		config->password_file = source->credential;
+	return passwords_load(&command_server, config->password_file, settings, passwords);
+}
+
+int server_read(struct server_command *command, struct server_source *source)
+{
+	struct server_config *config = &command->config;
+	struct config_file *settings = &command->words->file;
+	struct passwords passwords;
+
+	source->at_start = command->words;
+	source->is_in_environment =
+		!config->password_file && !settings->password && !source->credential;
+	config->is_reloaded = settings->path != NULL;
+	if (check(config) < 0 || check_mode() < 0 ||
+		load_passwords(source, settings, config, &passwords) < 0)
+		return STATUS_USAGE;
+	log_setup(config->log_level, config->log_format, "server");
+	return use_passwords(&passwords, config) < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static void take_live(struct server_config *config, const struct server_config *from)
+{
+	memcpy(config->binds, from->binds, sizeof config->binds);
+	config->n_binds = from->n_binds;
+	memcpy(config->followed, from->followed, sizeof config->followed);
+	config->n_followed = from->n_followed;
+	config->egress = from->egress;
+	config->keep_on_exit = from->keep_on_exit;
+	config->idle = from->idle;
+	config->reap_interval_ms = from->reap_interval_ms;
+	config->max_peers_per_source = from->max_peers_per_source;
+	config->max_connections_per_source = from->max_connections_per_source;
+	config->log_level = from->log_level;
+	config->log_format = from->log_format;
+	config->password_file = from->password_file;
+}
+
+/* What is live of the new and the rest of the old must make sense together. */
+static int check_together(struct server_config *config)
+{
+	if (!config->is_block_cut)
+		config->block_length = 0;
+	return check(config);
+}
+
+static int read_options(struct server_source *source, struct server_config *config)
+{
+	auto_free struct server_command *read = calloc(1, sizeof *read);
+	int error = -ENOMEM;
+
+	if (read)
+		error = option_words_read(
+			source->at_start->argc, source->at_start->argv, true, &source->next);
+	if (error == 0)
+		error = options_parse(&command_server, &source->next, read);
+	if (error == 0)
+		error = check(&read->config);
+	if (error < 0)
+		return error;
+	take_live(config, &read->config);
+	return check_together(config);
+}
+
+static const char *log_changes(const struct server_source *source)
+{
+	const struct option_words *before =
+		source->latest.n > 0 ? &source->latest : source->at_start;
+	unsigned int n = live_options_log(&command_server, before, &source->next);
+
+	if (source->is_password_new)
+		return "the passwords have changed";
+	return n > 0 ? "it has changed" : "nothing has changed";
+}
+
+int server_read_again(void *context, struct server_config *config)
+{
+	struct server_source *source = context;
+	struct config_file *settings = &source->next.file;
+	const struct bearer before = config->bearer;
+	struct passwords passwords = {0};
+	int error;
+
+	if (!config->is_reloaded && !config->password_file)
+		return -EALREADY;
+	error = read_options(source, config);
+	if (error == 0 &&
+		(!source->is_in_environment || config->password_file || settings->password))
+		error = load_passwords(source, settings, config, &passwords);
+	if (error == 0 && passwords.current)
+		error = use_passwords(&passwords, config);
+	source->is_password_new = memcmp(&before, &config->bearer, sizeof before) != 0;
+	if (error < 0)
+		option_words_free(&source->next);
+	return error;
+}
+
+const char *server_settle(void *context, bool is_used)
+{
+	struct server_source *source = context;
+	const char *changes = NULL;
+
+	if (is_used) {
+		changes = log_changes(source);
+		option_words_free(&source->latest);
+		source->latest = source->next;
+		source->next = (struct option_words){0};
+	}
+	option_words_free(&source->next);
+	return changes;
+}
+
+void server_source_free(struct server_source *source)
+{
+	option_words_free(&source->latest);
+}
