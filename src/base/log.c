@@ -25,6 +25,8 @@ struct line {
 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
+/* Of sd-daemon(3). */
+static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
 static const char *const format_names[] = {"text", "json"};
 
 static struct {
@@ -138,16 +140,18 @@ __attribute__((format(printf, 2, 3))) static void begin_line(
 
 static void compose(struct line *line, enum log_level level, const char *message)
 {
+	const char *priority = log_output_is_journal() ? priorities[level] : "";
 	char time_text[64];
 
 	timestamp(time_text, sizeof time_text);
 	if (settings.format == LOG_FORMAT_JSON) {
 		begin_line(line,
-			"{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
-			time_text, level_names[level], settings.process);
+			"%s{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
+			priority, time_text, level_names[level], settings.process);
 		append_message(line, message, json_escape, "\"}\n");
 	} else {
-		begin_line(line, "%s %s %s: ", time_text, level_names[level], settings.process);
+		begin_line(line, "%s%s %s %s: ", priority, time_text, level_names[level],
+			settings.process);
 		append_message(line, message, text_escape, "\n");
 	}
 }

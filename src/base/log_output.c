@@ -5,6 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +21,7 @@ enum output_kind {
 
 static struct {
 	enum output_kind kind;
+	bool is_journal;
 	atomic_bool is_torn; /* the last line was not written to its end */
 } output;
 
@@ -30,16 +35,31 @@ static enum output_kind open_anew(void)
 	return copy < 0 ? OUTPUT_SHARED : OUTPUT_AS_IT_IS;
 }
 
+/* A variable of that name is inherited by whoever has another standard error. */
+static bool is_stream(const char *stream, const struct stat *file)
+{
+	char own[64];
+
+	snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)file->st_dev, (uintmax_t)file->st_ino);
+	return stream && strcmp(stream, own) == 0;
+}
+
 void log_output_open(void)
 {
 	struct stat file;
 
 	if (fstat(STDERR_FILENO, &file) < 0)
 		return;
+	output.is_journal = is_stream(getenv("JOURNAL_STREAM"), &file);
 	if (S_ISSOCK(file.st_mode))
 		output.kind = OUTPUT_SOCKET;
 	else if (S_ISFIFO(file.st_mode) || isatty(STDERR_FILENO))
 		output.kind = open_anew();
+}
+
+bool log_output_is_journal(void)
+{
+	return output.is_journal;
 }
 
 /* There is room for a line, unless another process that shares it is faster. */

@@ -17,6 +17,9 @@ enum {
  */
 void log_output_open(void);
 
+/* Whether the journal reads it, says JOURNAL_STREAM: systemd.exec(5). */
+bool log_output_is_journal(void);
+
 /* False if a line of at most LOG_OUTPUT_LINE_MAX bytes is lost, because nobody reads or there is
  * no room. Any thread may call it. */
 bool log_output_write(const char *line, size_t length);

@@ -39,7 +39,7 @@ void program_pick_environment(char *environment[PROGRAM_ENVIRONMENT_SIZE])
 {
 	static const char *const picked[PROGRAM_ENVIRONMENT_SIZE - 1] = {
 		"OPENSSL_CONF=", "OPENSSL_MODULES=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
-		"UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+		"UBSAN_OPTIONS=", "LSAN_OPTIONS=", "JOURNAL_STREAM="};
 	size_t n = 0;
 
 	for (char **variable = environ; *variable; variable++)

@@ -9,7 +9,7 @@
  */
 int program_find(const char *name, char path[PATH_MAX]);
 
-enum { PROGRAM_ENVIRONMENT_SIZE = 7 }; /* with the final NULL */
+enum { PROGRAM_ENVIRONMENT_SIZE = 8 }; /* with the final NULL */
 
 /* Picks of our environment what the libraries need, ended by NULL: what else is in it, such as an
  * operator's credentials, is none of another process's business. The texts stay where they are. */

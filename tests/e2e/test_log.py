@@ -148,3 +148,20 @@ def test_a_device_goes_on_without_the_reader_of_its_log(host):
         assert device.wait(SLACK) == 0
     finally:
         stop(device)
+
+
+def test_each_line_has_its_priority_where_the_journal_reads_and_nowhere_else(host):
+    """Of all processes; and whoever has another standard error inherits the variable all the same."""
+    names = {"3": "error", "4": "warning", "6": "info", "7": "debug"}
+    path = host.state / "log-0"
+    path.touch()
+    own = path.stat()
+    server = host.start(environment={"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino}"})
+    wait.until(lambda: re.search("debug gate 0", server.log), what=lambda: server.log)
+    server.stop()
+    for line in server.log.splitlines():
+        assert re.match(r"<[3467]>", line) and line.split()[1] == names[line[1]], line
+    assert {names[line[1]] for line in server.log.splitlines()} >= {"info", "debug"}
+    other = host.start(environment={"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino}"})
+    other.stop()
+    assert "<" not in {line[0] for line in other.log.splitlines()}
