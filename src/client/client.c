@@ -40,6 +40,7 @@
 #include "client/command_netns.h"
 #include "client/client_state.h"
 #include "client/diagnosis.h"
+#include "client/egress_block.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
 #include "client/health.h"
@@ -80,6 +81,8 @@ struct client {
 	struct interface *interface;
 	struct ip_routes *routes;
 	struct name_servers *name_servers; /* NULL: the host's stay as they are */
+	struct egress_block *block;
+	enum egress_block_end block_end;
 	struct health *health;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
@@ -135,6 +138,8 @@ static void remove_tunnel(struct client *client)
 	client->routes = NULL;
 	interface_close(client->interface, false);
 	client->interface = NULL;
+	egress_block_close(client->block, client->block_end);
+	client->block = NULL;
 }
 
 static const char *state_of(const struct client *client)
@@ -220,6 +225,9 @@ static void enter(struct client *client, enum client_phase phase)
 		start_request(client, "/disconnect", client->tunnel.server, GOODBYE_TIME_MS);
 		break;
 	case CLIENT_LEFT_UP:
+		client->block_end = EGRESS_BLOCK_KEEP;
+		event_base_loopbreak(client->base);
+		break;
 	case CLIENT_ENDED:
 		event_base_loopbreak(client->base);
 		break;
@@ -256,8 +264,10 @@ static int set_routes(struct client *client)
 
 static int set_up(struct client *client, bool renew)
 {
-	int error = interface_set(client->interface, &client->tunnel, renew);
+	int error = egress_block_set(client->block, &client->tunnel);
 
+	if (error == 0)
+		error = interface_set(client->interface, &client->tunnel, renew);
 	return error < 0 ? error : set_routes(client);
 }
 
@@ -487,6 +497,13 @@ static void on_give_up(evutil_socket_t fd, short what, void *context)
 	enter(client, CLIENT_LEAVING);
 }
 
+/* A hang-up is nobody's decision: who has lost the terminal is not to lose the block with it. */
+static enum egress_block_end end_of_block(const struct client *client, int signal)
+{
+	return signal == SIGHUP || client->config->block == BLOCK_KEEP ? EGRESS_BLOCK_KEEP
+								       : EGRESS_BLOCK_OPEN;
+}
+
 /* A second signal does not wait for the server. */
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
@@ -494,6 +511,7 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 
 	(void)what;
 	log_info("stopping: %s", strsignal((int)signal));
+	client->block_end = end_of_block(client, (int)signal);
 	if (client->phase == CLIENT_LEAVING)
 		finish(client, client->end);
 	else
@@ -572,6 +590,8 @@ static int start(struct client *client)
 	if (error == 0)
 		error = client_give_up_rights();
 	if (error == 0)
+		error = egress_block_open(client->base, client->config, &client->block);
+	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)
 		error = ip_routes_open(client->base, client->config, &client->routes);
@@ -590,6 +610,8 @@ static void stop(struct client *client)
 	name_servers_close(client->name_servers, keep);
 	ip_routes_close(client->routes, keep);
 	interface_close(client->interface, keep);
+	egress_block_close(
+		client->block, must_go_on(client) ? EGRESS_BLOCK_KEEP : client->block_end);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		free_event(client->stop_signals[i]);
 	free_event(client->retry);
@@ -619,6 +641,8 @@ enum client_end client_run(const struct client_config *config)
 		.end = CLIENT_DONE,
 		.failure = CLIENT_UNREACHABLE,
 		.backoff.random = backoff_random,
+		.block_end =
+			config->block == BLOCK_KEEP ? EGRESS_BLOCK_KEEP : EGRESS_BLOCK_AS_FOUND,
 		.failures.server = config->server};
 
 	/* The reader of the log may go; the tunnel must not go with it. */

@@ -28,6 +28,14 @@ enum ipv6_choice {
 	IPV6_LEAVE,
 };
 
+/* How long what --route names is closed but through the tunnel. */
+enum block_choice {
+	BLOCK_OWN, /* from the client's start until somebody stops it */
+	BLOCK_KEEP, /* also then */
+	BLOCK_ONLY, /* the same, and there is no client */
+	BLOCK_OPEN, /* it is opened, and there is no client */
+};
+
 struct command_netns;
 
 struct client_config {
@@ -45,6 +53,8 @@ struct client_config {
 	bool no_default_exceptions;
 	enum ipv6_choice ipv6;
 	unsigned int mtu; /* of the interface; 0: by the way to the server */
+	bool no_block;
+	enum block_choice block;
 
 	/* Who the server is. If none of the first three is given, whoever it was the first time. */
 	struct pin pins[MAX_PINS];

@@ -17,20 +17,29 @@ enum {
 	LOCK_PAUSE_MS = 50,
 };
 
-int instance_lock(const char *interface)
+int instance_lock_if_free(const char *interface)
 {
 	char path[PATH_SIZE];
 	int lock;
 
-	snprintf(path, sizeof path, "%s/client-lock-%s", RUN_FOLDER, interface);
+	snprintf(path, sizeof path, "%s/" INSTANCE_LOCK_PREFIX "%s", RUN_FOLDER, interface);
+	lock = lock_take(path);
+	if (lock < 0 && lock != -EWOULDBLOCK)
+		log_error("cannot take the lock %s: %s", path, strerror(-lock));
+	return lock;
+}
+
+int instance_lock(const char *interface)
+{
+	int lock;
+
 	/* A process that a killed client was about to start holds on to it a moment longer. */
-	for (int i = 0; (lock = lock_take(path)) == -EWOULDBLOCK && i < LOCK_TRIES; i++)
+	for (int i = 0; (lock = instance_lock_if_free(interface)) == -EWOULDBLOCK && i < LOCK_TRIES;
+		i++)
 		usleep(LOCK_PAUSE_MS * 1000);
 	if (lock == -EWOULDBLOCK)
 		log_error("another vprox client runs for %s: give another name with --interface",
 			interface);
-	else if (lock < 0)
-		log_error("cannot take the lock %s: %s", path, strerror(-lock));
 	return lock;
 }
 

@@ -6,8 +6,13 @@
 
 #include "base/key.h"
 
+/* With the interface's name behind it: the file of the lock, in RUN_FOLDER. */
+#define INSTANCE_LOCK_PREFIX "client-lock-"
+
 /* Returns the lock, to be closed, or -errno, logged. */
 int instance_lock(const char *interface);
+/* The same, but -EWOULDBLOCK at once and without a word if a client runs. */
+int instance_lock_if_free(const char *interface);
 
 enum { INSTANCE_NAME_SIZE = 16 }; /* IFNAMSIZ */
 

@@ -5,22 +5,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/event.h"
 #include "base/log.h"
+#include "client/blocked_ranges.h"
 #include "client/ipv6_block.h"
 #include "client/kept_routes.h"
 #include "client/mark.h"
+#include "client/notice_watch.h"
 #include "client/route_table.h"
 #include "netlink/link.h"
-#include "netlink/monitor.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 #include "netlink/socket.h"
@@ -30,8 +28,6 @@ enum {
 	TABLES = 0x100000,
 	FIRST_PRIORITY = 20000, /* before the main table's 32766 */
 	PLACES = 2000, /* each client has one, of RULES priorities */
-	SETTLE_MS = 100,
-	ALL_OF_IPV4 = 1, /* the longest prefix that is meant to be, with others */
 };
 
 /* In the order of their priorities. Those in between were an earlier version's. */
@@ -55,8 +51,7 @@ struct ip_routes {
 	unsigned int ifindex; /* 0: not set yet */
 	struct kept_routes kept; /* as they were read last */
 	bool said_ipv6;
-	int monitor;
-	struct event *readable, *settled;
+	struct notice_watch *watch;
 };
 
 static int fail(int error, const char *tried)
@@ -74,6 +69,11 @@ static uint32_t hash_of(const char *interface)
 	for (const char *p = interface; *p; p++)
 		hash = (hash ^ (uint8_t)*p) * 16777619;
 	return hash;
+}
+
+static uint32_t table_of(const char *interface)
+{
+	return FIRST_TABLE + hash_of(interface) % TABLES;
 }
 
 /* Where our rules begin; 0 if there are none. */
@@ -215,14 +215,6 @@ static int read_kept(struct ip_routes *routes)
 	return 0;
 }
 
-static bool has_all_of_ipv4(const struct client_config *config)
-{
-	for (size_t i = 0; i < config->n_routes; i++)
-		if (config->routes[i].length <= ALL_OF_IPV4)
-			return true;
-	return false;
-}
-
 static void log_ipv6(const struct client_config *config)
 {
 	if (config->ipv6 == IPV6_BLOCK)
@@ -234,7 +226,7 @@ static void log_ipv6(const struct client_config *config)
 
 static int block_ipv6(struct ip_routes *routes)
 {
-	if (!has_all_of_ipv4(routes->config))
+	if (!blocked_ranges_has_all(routes->config))
 		return 0;
 	if (!routes->said_ipv6)
 		log_ipv6(routes->config);
@@ -268,50 +260,24 @@ int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 se
 	return fail(error, "make rules and routes");
 }
 
-static void on_settled(evutil_socket_t fd, short what, void *context)
+static void on_change(void *context)
 {
 	struct ip_routes *routes = context;
 	struct link link;
 
-	(void)fd;
-	(void)what;
 	/* where it is gone or down, the client's next round sees to it */
 	if (routes->ifindex != 0 && link_get_index(routes->netlink, routes->ifindex, &link) == 0 &&
 		(link.flags & IFF_UP) != 0)
 		ip_routes_set(routes, routes->ifindex, routes->server);
 }
 
-static void ignore(void *context, const struct nlmsghdr *message)
-{
-	(void)context;
-	(void)message;
-}
-
-/* Where many routes change, they are not read for each. */
-static void on_notice(evutil_socket_t fd, short what, void *context)
-{
-	const struct timeval time = timeval_from_ms(SETTLE_MS);
-	struct ip_routes *routes = context;
-
-	(void)what;
-	netlink_monitor_read(fd, ignore, NULL);
-	if (!event_pending(routes->settled, EV_TIMEOUT, NULL))
-		event_add(routes->settled, &time);
-}
-
 static int watch(struct ip_routes *routes, struct event_base *base)
 {
 	if (routes->config->n_routes == 0)
 		return 0;
-	routes->monitor = netlink_monitor_open(NOTICES);
-	if (routes->monitor < 0)
-		return fail(routes->monitor, "hear of changes of routes");
-	routes->readable =
-		event_new(base, routes->monitor, EV_READ | EV_PERSIST, on_notice, routes);
-	routes->settled = evtimer_new(base, on_settled, routes);
-	if (routes->readable && routes->settled && event_add(routes->readable, NULL) == 0)
-		return 0;
-	return fail(-ENOMEM, "hear of changes of routes");
+	return fail(
+		notice_watch_open(base, NETLINK_ROUTE, NOTICES, on_change, routes, &routes->watch),
+		"hear of changes of routes");
 }
 
 int ip_routes_open(
@@ -323,8 +289,7 @@ int ip_routes_open(
 	if (!routes)
 		return -ENOMEM;
 	routes->config = config;
-	routes->monitor = -1;
-	routes->table = FIRST_TABLE + hash_of(config->interface) % TABLES;
+	routes->table = table_of(config->interface);
 	error = fail(netlink_open(NETLINK_ROUTE, &routes->netlink), "talk to the kernel");
 	if (error == 0)
 		error = clear(routes);
@@ -344,11 +309,36 @@ void ip_routes_close(struct ip_routes *routes, bool keep)
 		return;
 	if (!keep)
 		clear(routes);
-	free_event(routes->readable);
-	free_event(routes->settled);
-	if (routes->monitor >= 0)
-		close(routes->monitor);
+	notice_watch_close(routes->watch);
 	kept_routes_free(&routes->kept);
 	netlink_close(routes->netlink);
 	free(routes);
+}
+
+/* 1, 0 or -errno. */
+static int has_any(const struct ip_routes *routes)
+{
+	const struct route_filter filter = {.table = routes->table};
+	auto_free struct rule *rules = NULL;
+	auto_free struct route *found = NULL;
+	size_t n_rules = 0, n = 0;
+	int error = rule_dump(routes->netlink, &rules, &n_rules);
+
+	if (error == 0)
+		error = route_dump(routes->netlink, &filter, &found, &n);
+	return error < 0 ? error : n > 0 || find_own(routes, rules, n_rules) != 0;
+}
+
+int ip_routes_remove(const char *interface, bool dry_run)
+{
+	const struct client_config config = {.interface = interface};
+	struct ip_routes routes = {.config = &config, .table = table_of(interface)};
+	int error, found = fail(netlink_open(NETLINK_ROUTE, &routes.netlink), "talk to the kernel");
+
+	if (found < 0)
+		return found;
+	found = fail(has_any(&routes), "read rules and routes");
+	error = found > 0 && !dry_run ? clear(&routes) : 0;
+	netlink_close(routes.netlink);
+	return error < 0 ? error : found;
 }

@@ -18,5 +18,9 @@ int ip_routes_open(
  * whenever a route or rule of this host changes. Returns 0 or -errno, logged. */
 int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server);
 
+/* Removes what a client of that interface has left that does not run any more. dry_run: looks only.
+ * Returns 1 if there is something, 0, or -errno, logged. */
+int ip_routes_remove(const char *interface, bool dry_run);
+
 /* Frees; removes all unless it is to be kept. NULL is fine. */
 void ip_routes_close(struct ip_routes *routes, bool keep);

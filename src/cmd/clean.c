@@ -1,8 +1,10 @@
-/* `vprox clean`: removes what an earlier server left on this host. One process, which root
- * starts. */
+/* `vprox clean`: removes what an earlier server, or a client, left on this host. One process, which
+ * root starts. */
 #include <string.h>
 
 #include "base/log.h"
+#include "base/rights.h"
+#include "client/leftovers.h"
 #include "client/resolv_conf.h"
 #include "cmd/command.h"
 #include "cmd/values.h"
@@ -36,22 +38,29 @@ static int put_back_resolv_conf(bool is_dry_run)
 static int run_clean(void *configuration, const char *operand)
 {
 	const struct clean_config *config = configuration;
-	int restored;
+	int clients, server, restored;
 
 	(void)operand;
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "clean");
+	if (rights_check(false) < 0)
+		return STATUS_FAILED;
 	restored = put_back_resolv_conf(config->is_dry_run);
-	return clean_host(config->is_dry_run) < 0 || restored < 0 ? STATUS_FAILED : STATUS_OK;
+	clients = leftovers_remove(config->is_dry_run);
+	server = clean_host(config->is_dry_run);
+	if (clients == 0 && server == 0 && restored == 0)
+		log_info("there is nothing to remove");
+	return clients < 0 || server < 0 || restored < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 const struct command command_clean = {
 	.name = "clean",
-	.summary = "remove what an earlier server left on this host",
+	.summary = "remove what an earlier server or client left on this host",
 	.synopsis = "vprox clean [--dry-run]",
 	.description =
 		"Removes what an earlier server left on this host, and prints what: interfaces "
 		"with their tunnels, addresses, policy rules and firewall rules. Keys stay. "
-		"Refuses while a server runs.",
+		"Refuses while a server runs. Of clients that do not run, it removes what "
+		"keeps closed what --route named.",
 	.options = options,
 	.configuration_size = sizeof(struct clean_config),
 	.run = run_clean,

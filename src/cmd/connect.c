@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "client/client.h"
 #include "client/config.h"
+#include "client/egress_block.h"
 #include "client/request_message.h"
 #include "cmd/client_server.h"
 #include "client/tunnel_mtu.h"
@@ -23,15 +24,17 @@ enum {
 	STATUS_NO_HANDSHAKE = 5,
 };
 
-/* What the kernel takes as a name, and no part of a path: it becomes one. */
+/* What the kernel takes as a name, and no part of a path: it becomes one. And what nft takes as
+ * that name and no other. */
 static int parse_interface(const struct option_use *use, void *field)
 {
 	const char *text = use->text;
 	size_t n = strlen(text);
 
-	if (n == 0 || n >= IFNAMSIZ || text[0] == '.' || strpbrk(text, "/: \t\n\v\f\r%"))
-		return option_error(
-			use, "not a name of 1 to %d characters without / and :", IFNAMSIZ - 1);
+	if (n == 0 || n >= IFNAMSIZ || text[0] == '.' || strpbrk(text, "/: \t\n\v\f\r%\"*\\"))
+		return option_error(use,
+			"not a name of 1 to %d characters without / : %% * \" and \\",
+			IFNAMSIZ - 1);
 	*(const char **)field = text;
 	return 0;
 }
@@ -127,6 +130,19 @@ static const struct command_option options[] = {
 		OPTION_CHOICE(struct client_config, ipv6),
 	},
 	{
+		.name = "block",
+		.argument = "own|keep|only|open",
+		.initial = "own",
+		.help = "nothing that --route names leaves beside the tunnel: while there is a "
+			"client; also after it; without one; or not any more",
+		OPTION_CHOICE(struct client_config, block),
+	},
+	{
+		.name = "no-block",
+		.help = "set routes for --route, and block nothing beside the tunnel",
+		OPTION_FLAG(struct client_config, no_block),
+	},
+	{
 		.group = "Who the server is (by default, whoever it was the first time)",
 		.name = "pin",
 		.argument = "sha256//BASE64",
@@ -210,6 +226,13 @@ static int exit_status(enum client_end end)
 	return statuses[end];
 }
 
+/* Neither a server is asked nor a password needed. */
+static int run_block(const struct client_config *config)
+{
+	log_setup(config->log_level, config->log_format, "connect");
+	return egress_block_once(config) < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
 static int run_connect(void *configuration, const char *server)
 {
 	struct client_config *config = configuration;
@@ -220,6 +243,8 @@ static int run_connect(void *configuration, const char *server)
 	if (client_check_trust(&command_connect, config) < 0 ||
 		client_set_server(&command_connect, config, server) < 0)
 		return STATUS_USAGE;
+	if (config->block == BLOCK_ONLY || config->block == BLOCK_OPEN)
+		return run_block(config);
 	if (!config->password_file)
 		config->password_file = credential;
 	if (passwords_load(&command_connect, config->password_file, NULL, &passwords) < 0)

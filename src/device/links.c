@@ -30,9 +30,9 @@ enum {
 
 int links_open_adopted(struct device *device, unsigned int interface)
 {
-	int fd = netlink_monitor_open(RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR |
-				      RTMGRP_IPV4_RULE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_IFADDR |
-				      IPV6_RULES);
+	int fd = netlink_monitor_open(NETLINK_ROUTE,
+		RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE |
+			RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_IFADDR | IPV6_RULES);
 
 	if (fd < 0)
 		return fd;

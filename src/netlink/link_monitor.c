@@ -52,7 +52,7 @@ int link_monitor_open(struct link_monitor **monitor)
 
 	if (!new)
 		return -ENOMEM;
-	new->fd = netlink_monitor_open(RTMGRP_LINK);
+	new->fd = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_LINK);
 	error = new->fd < 0 ? new->fd : attach_filter(new->fd);
 	if (error < 0) {
 		link_monitor_close(new);

@@ -13,10 +13,10 @@
 
 enum { BUFFER_SIZE = 16384 };
 
-int netlink_monitor_open(uint32_t groups)
+int netlink_monitor_open(int protocol, uint32_t groups)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	int error;
 
 	if (fd < 0)

@@ -1,6 +1,6 @@
 /*
- * The kernel's notices of changes (rtnetlink(7)), for an event loop: links, addresses, routes. They
- * wait in the socket until they are read.
+ * The kernel's notices of changes (netlink(7)), for an event loop: links, addresses, routes,
+ * nftables. They wait in the socket until they are read.
  */
 #pragma once
 
@@ -8,9 +8,10 @@
 
 struct nlmsghdr;
 
-/* groups: RTMGRP_... Returns a file descriptor, readable when there is a notice, for the caller to
- * close; or a negative errno. */
-int netlink_monitor_open(uint32_t groups);
+/* protocol: NETLINK_ROUTE with groups RTMGRP_..., or another one with the bits of its groups, of
+ * which the first is bit 0. Returns a file descriptor, readable when there is a notice, for the
+ * caller to close; or a negative errno. */
+int netlink_monitor_open(int protocol, uint32_t groups);
 
 /* One notice; valid during the call. */
 typedef void netlink_notice_fn(void *context, const struct nlmsghdr *message);

@@ -8,7 +8,10 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
+
+#include "netlink/socket.h"
 
 /* nft's first line is the reason, the next ones point at the place in the text. */
 static void keep_first_line(const char *message, struct nft_error *error)
@@ -20,11 +23,27 @@ static void keep_first_line(const char *message, struct nft_error *error)
 	snprintf(error->text, sizeof error->text, "%.*s", (int)length, message);
 }
 
+/* libnftables ends the process where it cannot have a socket. */
+static bool has_nftables(struct nft_error *error)
+{
+	struct netlink *netlink;
+	int result = netlink_open(NETLINK_NETFILTER, &netlink);
+
+	if (result == 0)
+		netlink_close(netlink);
+	else
+		snprintf(error->text, sizeof error->text, "%s", strerror(-result));
+	return result == 0;
+}
+
 static int run(const char *commands, bool dry_run, struct nft_error *error)
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct nft_ctx *nft;
 	int result = 0;
 
+	if (!has_nftables(error))
+		return -EIO;
+	nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (!nft) {
 		snprintf(error->text, sizeof error->text, "out of memory");
 		return -ENOMEM;

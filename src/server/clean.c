@@ -229,11 +229,9 @@ static int clean_all(bool dry_run)
 	record(&cleaning, firewall_clear(dry_run));
 	clean_sockets(&cleaning);
 	record(&cleaning, store_files_clear(dry_run));
-	if (cleaning.n_found == 0 && cleaning.error == 0)
-		log_info("there is nothing to remove");
 	free(cleaning.leftovers);
 	free(cleaning.binds);
-	return cleaning.error;
+	return cleaning.error < 0 ? cleaning.error : (int)cleaning.n_found;
 }
 
 int clean_tunnels(const struct ipv4 *binds, size_t n, bool dry_run)

@@ -11,8 +11,8 @@
  * and firewall rules, and the sockets nobody listens on: with what the server itself clears up
  * with. Keys stay. Logs each thing. dry_run: logs what there is, and removes nothing.
  *
- * Returns 0, -EWOULDBLOCK if a server runs (then nothing is done), or the first -errno; it goes on
- * after one.
+ * Returns how many things there were, -EWOULDBLOCK if a server runs (then nothing is done), or the
+ * first -errno; it goes on after one.
  */
 int clean_host(bool dry_run);
 

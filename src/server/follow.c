@@ -239,7 +239,7 @@ static int open_netlink(struct follow *follow)
 
 	if (error < 0)
 		return error;
-	follow->monitor = netlink_monitor_open(RTMGRP_IPV4_IFADDR);
+	follow->monitor = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_IPV4_IFADDR);
 	return follow->monitor < 0 ? follow->monitor : look(follow);
 }
 

@@ -59,7 +59,7 @@ def test_there_are_users_that_can_do_nothing(installed):
 
 
 def test_nothing_is_started_or_enabled(installed):
-    for unit in "vprox-server", "vprox-client@vprox0", "vprox-device@vprox0":
+    for unit in "vprox-server", "vprox-client@vprox0", "vprox-device@vprox0", "vprox-block@vprox0":
         assert installed.show(unit, "LoadState") == "loaded"
         assert installed.show(unit, "ActiveState") == "inactive"
         assert installed.show(unit, "UnitFileState") in ("disabled", "static")
@@ -67,7 +67,7 @@ def test_nothing_is_started_or_enabled(installed):
 
 
 def test_nothing_starts_without_settings(installed):
-    for unit in "vprox-server", "vprox-client@vprox0":
+    for unit in "vprox-server", "vprox-client@vprox0", "vprox-block@vprox0":
         assert not installed.ok(f"systemctl start {unit}")
         assert installed.show(unit, "ActiveState") == "inactive"
         assert installed.show(unit, "NRestarts") == "0"
@@ -75,7 +75,7 @@ def test_nothing_starts_without_settings(installed):
 
 def test_systemd_finds_no_fault_with_the_units(installed):
     shown = installed.run("systemd-analyze verify vprox-server.service vprox-client@vprox0.service "
-                          "vprox-device@vprox0.service", check=False).stdout
+                          "vprox-device@vprox0.service vprox-block@vprox0.service", check=False).stdout
     assert "vprox" not in shown, shown
 
 

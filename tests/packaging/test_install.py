@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-UNITS = ["vprox-server.service", "vprox-device@.service", "vprox-client@.service"]
+UNITS = ["vprox-server.service", "vprox-device@.service", "vprox-client@.service",
+         "vprox-block@.service"]
 MOST_EXPOSED = 3.0  # of 10, as systemd-analyze(1) judges; a unit without hardening has 9.6
 
 
@@ -59,6 +60,7 @@ def test_everything_goes_where_debian_expects_it(installed):
         *(f"usr/share/man/man8/{page.name}" for page in (ROOT / "man").glob("*.8")),
         "usr/lib/systemd/system/vprox-server.service",
         "usr/lib/systemd/system/vprox-device@.service",
+        "usr/lib/systemd/system/vprox-block@.service",
         "usr/lib/systemd/system/vprox-client@.service",
         "usr/lib/sysusers.d/vprox.conf",
         "usr/lib/tmpfiles.d/vprox.conf",

@@ -367,21 +367,32 @@ def test_a_device_that_is_gone_is_made_again(host, wireguard):
 @pytest.mark.parametrize("kind", ["wireguard", "ipip"])
 def test_the_client_is_a_service_too(host, kind):
     pin = re.findall(r"sha256//\S+", host.journal("vprox-server"))[-1]
-    unit = "vprox-client@vproxc"
+    unit, block = "vprox-client@vproxc", "vprox-block@vproxc"
+
+    def is_closed():
+        shown = host.run("ip netns exec client3 nft list table inet vprox-block-vproxc", check=False)
+        return shown.returncode == 0 and "192.0.2.0/24" in shown.stdout
     host.run("umask 077; cat >/etc/vprox/client-vproxc.conf",
              stdin=f"VPROX_SERVER={SERVER}\nVPROX_PASSWORD='{PASSWORD}'\n"
                    f"VPROX_FLAGS=--tunnel {kind} --pin {pin} --route 192.0.2.0/24\n")
-    host.run(f"mkdir -p /run/systemd/system/{unit}.service.d;"
-             f"cat >/run/systemd/system/{unit}.service.d/namespace.conf; systemctl daemon-reload",
-             stdin="[Service]\nNetworkNamespacePath=/run/netns/client3\n")
+    for one in unit, block:
+        host.run(f"mkdir -p /run/systemd/system/{one}.service.d;"
+                 f"cat >/run/systemd/system/{one}.service.d/namespace.conf; systemctl daemon-reload",
+                 stdin="[Service]\nNetworkNamespacePath=/run/netns/client3\n")
     host.run(f"systemctl start {unit}")
     assert ping(host, "client3")
     assert "dev vproxc" in host.output("ip -n client3 route get 192.0.2.1")
     host.run("systemctl restart vprox-server")
     assert ping(host, "client3")
+    host.run(f"systemctl restart {unit}")
+    assert ping(host, "client3")
     host.run(f"systemctl stop {unit}")
     assert not host.ok("ip -n client3 link show vproxc")
     assert host.show(unit, "Result") == "success"
+    assert is_closed(), "by the unit that is still there"
+    host.run(f"systemctl start {unit}; systemctl stop {block}")
+    assert (host.show(unit, "ActiveState"), host.show(unit, "Result")) == ("inactive", "success")
+    assert not is_closed()
 
 
 def test_removing_the_package_takes_the_tunnels_away(host):

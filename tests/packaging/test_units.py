@@ -10,7 +10,7 @@ UNITS = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/syste
 PLACES = {"@sbindir@": "/usr/sbin", "@confdir@": "/etc/vprox"}
 # Tenths. What is left for the server: root, the network and its configuration, other users for its
 # processes, and that all of /proc is there, for the sysctls. For the others likewise, and BPF.
-EXPOSURE = {"vprox-server": 24, "vprox-device@": 23, "vprox-client@": 24}
+EXPOSURE = {"vprox-block@": 20, "vprox-server": 24, "vprox-device@": 23, "vprox-client@": 24}
 
 
 @pytest.fixture(name="unit", params=sorted(EXPOSURE))

@@ -467,7 +467,7 @@ static void a_monitor_tells_of_the_changes_it_was_opened_for(void **state)
 {
 	struct fixture *f = fixture_or_skip(state);
 	struct notices notices = {.ifindex = f->ifindex};
-	int fd = netlink_monitor_open(RTMGRP_LINK);
+	int fd = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_LINK);
 
 	assert_true(fd >= 0);
 	assert_int_equal(netlink_monitor_read(fd, count_notice, &notices), 0);
@@ -482,7 +482,7 @@ static void a_monitor_tells_of_the_changes_it_was_opened_for(void **state)
 	assert_true(notices.up);
 	assert_int_equal(notices.routes, 0);
 	close(fd);
-	fd = netlink_monitor_open(RTMGRP_IPV4_ROUTE);
+	fd = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE);
 	assert_int_equal(system("ip route change 203.0.113.0/24 dev test0 mtu 1300 && "
 				"ip route del 203.0.113.0/24"),
 		0);
@@ -495,7 +495,7 @@ static void a_monitor_tells_that_notices_were_lost(void **state)
 {
 	struct fixture *f = fixture_or_skip(state);
 	struct notices notices = {.ifindex = f->ifindex};
-	int fd = netlink_monitor_open(RTMGRP_LINK), size = 1;
+	int fd = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_LINK), size = 1;
 
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
 	for (int i = 0; i < 10; i++)

@@ -1,0 +1,123 @@
+/* Writes the table of a client's block in nft's language. Runs in the client. */
+#include "client/block_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/mark.h"
+
+/* The end of each chain judges what the chain "pass" has not let by. */
+static const char hooks[] =
+	"\tchain output {\n"
+	"\t\ttype filter hook output priority filter; policy accept;\n"
+	"\t\tjump pass\n"
+	"\t\treject with icmpx type no-route\n"
+	"\t}\n"
+	"\tchain forward {\n"
+	"\t\ttype filter hook forward priority filter; policy accept;\n"
+	"\t\tjump pass\n"
+	"\t\treject with icmpx type no-route\n"
+	"\t}\n"
+	/* What another program's NAT or mark has sent another way since. Nothing can be refused here. */
+	"\tchain postrouting {\n"
+	"\t\ttype filter hook postrouting priority filter; policy accept;\n"
+	"\t\tjump pass\n"
+	"\t\tdrop\n"
+	"\t}\n";
+
+static void write_ranges(FILE *out, const struct block_state *state)
+{
+	fputs("\tset blocked {\n\t\ttype ipv4_addr\n\t\tflags interval\n", out);
+	for (size_t i = 0; i < state->n_ranges; i++) {
+		const struct address_range *range = &state->ranges[i];
+
+		fprintf(out, "%s%s", i == 0 ? "\t\telements = { " : ", ",
+			ipv4_text(range->first).s);
+		if (!ipv4_equal(range->first, range->last))
+			fprintf(out, "-%s", ipv4_text(range->last).s);
+	}
+	fprintf(out, "%s\t}\n", state->n_ranges > 0 ? " }\n" : "");
+}
+
+/* Link-local destinations and neighbour discovery, as RFC 4861 has it, stay; so programs fall back
+ * to IPv4 at once. */
+static void write_ipv6(FILE *out, const struct block_state *state)
+{
+	if (state->config->ipv6 == IPV6_LEAVE || !blocked_ranges_has_all(state->config))
+		fputs("\t\tmeta nfproto ipv6 accept\n", out);
+	else
+		fputs("\t\tip6 daddr { fe80::/10, ff02::/16 } accept\n"
+		      "\t\ticmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, "
+		      "nd-neighbor-advert } ip6 hoplimit 255 accept\n",
+			out);
+}
+
+static void write_pass(FILE *out, const struct block_state *state)
+{
+	fprintf(out,
+		"\tchain pass {\n"
+		"\t\toifname { \"lo\", \"%s\" } accept\n"
+		"\t\tmeta mark 0x%08x accept\n",
+		state->config->interface, CLIENT_FWMARK);
+	if (state->tracks)
+		fprintf(out, "\t\tct direction reply ct mark and 0x%08x == 0x%08x accept\n",
+			CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT);
+	if (state->ipip_server.value != 0)
+		fprintf(out, "\t\tip daddr %s ip protocol ipip accept\n",
+			ipv4_text(state->ipip_server).s);
+	if (state->allows_dns)
+		fputs("\t\tmeta iif 0 meta l4proto { tcp, udp } th dport 53 accept\n", out);
+	/* what stays on a link, or within a site: RFC 919, RFC 5771, RFC 2365 */
+	fputs("\t\tip daddr { 224.0.0.0/24, 239.0.0.0/8, 255.255.255.255 } accept\n"
+	      "\t\tip daddr != @blocked accept\n",
+		out);
+	write_ipv6(out, state);
+	fputs("\t}\n", out);
+}
+
+/*
+ * What comes from where the tunnel leads to, and not out of the tunnel, is marked, in its connection
+ * and by packet: policy rules have the answers leave the way that it came (ip_routes.h).
+ *
+ * The kernel takes up a TCP connection in its midst, as it does with those that were there before it
+ * was told to track. If it has begun here, it must not be taken for one from outside: nobody is
+ * known to serve at the ports that such connections have.
+ */
+static void write_marks(FILE *out, const struct block_state *state)
+{
+	fprintf(out,
+		"\tchain prerouting {\n"
+		"\t\ttype filter hook prerouting priority mangle; policy accept;\n"
+		"\t\tiifname { \"lo\", \"%s\" } accept\n"
+		"\t\tip protocol ipip accept\n"
+		"\t\tip saddr @blocked ct direction original ct mark set ct mark or 0x%08x\n"
+		"\t\tct mark and 0x%08x == 0x%08x meta mark set meta mark or 0x%08x\n"
+		"\t}\n"
+		"\tchain input {\n"
+		"\t\ttype filter hook input priority filter; policy accept;\n"
+		"\t\tiifname { \"lo\", \"%s\" } accept\n"
+		"\t\tip saddr @blocked ct state new tcp flags & (fin | syn | rst | ack) != syn "
+		"tcp dport %d-%d drop\n"
+		"\t}\n",
+		state->config->interface, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT,
+		CLIENT_OUTSIDE_BIT, state->config->interface, state->first_port, state->last_port);
+}
+
+char *block_text(const struct block_state *state)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	write_ranges(out, state);
+	write_pass(out, state);
+	fputs(hooks, out);
+	if (state->tracks)
+		write_marks(out, state);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
