@@ -7,23 +7,23 @@
 #include "client/mark.h"
 
 /* The end of each chain judges what the chain "pass" has not let by. */
-static const char hooks[] =
-	"\tchain output {\n"
-	"\t\ttype filter hook output priority filter; policy accept;\n"
-	"\t\tjump pass\n"
-	"\t\treject with icmpx type no-route\n"
-	"\t}\n"
-	"\tchain forward {\n"
-	"\t\ttype filter hook forward priority filter; policy accept;\n"
-	"\t\tjump pass\n"
-	"\t\treject with icmpx type no-route\n"
-	"\t}\n"
-	/* What another program's NAT or mark has sent another way since. Nothing can be refused here. */
-	"\tchain postrouting {\n"
-	"\t\ttype filter hook postrouting priority filter; policy accept;\n"
-	"\t\tjump pass\n"
-	"\t\tdrop\n"
-	"\t}\n";
+static const char hooks[] = "\tchain output {\n"
+			    "\t\ttype filter hook output priority filter; policy accept;\n"
+			    "\t\tjump pass\n"
+			    "\t\treject with icmpx type no-route\n"
+			    "\t}\n"
+			    "\tchain forward {\n"
+			    "\t\ttype filter hook forward priority filter; policy accept;\n"
+			    "\t\tjump pass\n"
+			    "\t\treject with icmpx type no-route\n"
+			    "\t}\n"
+			    /* What another program's NAT or mark has sent another way since.
+			       Nothing can be refused here. */
+			    "\tchain postrouting {\n"
+			    "\t\ttype filter hook postrouting priority filter; policy accept;\n"
+			    "\t\tjump pass\n"
+			    "\t\tdrop\n"
+			    "\t}\n";
 
 static void write_ranges(FILE *out, const struct block_state *state)
 {
@@ -63,7 +63,7 @@ static void write_pass(FILE *out, const struct block_state *state)
 		fprintf(out, "\t\tct direction reply ct mark and 0x%08x == 0x%08x accept\n",
 			CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT);
 	if (state->ipip_server.value != 0)
-		fprintf(out, "\t\tip daddr %s ip protocol ipip accept\n",
+		fprintf(out, "\t\tip daddr %s ip protocol 4 accept\n",
 			ipv4_text(state->ipip_server).s);
 	if (state->allows_dns)
 		fputs("\t\tmeta iif 0 meta l4proto { tcp, udp } th dport 53 accept\n", out);
@@ -76,11 +76,11 @@ static void write_pass(FILE *out, const struct block_state *state)
 }
 
 /*
- * What comes from where the tunnel leads to, and not out of the tunnel, is marked, in its connection
- * and by packet: policy rules have the answers leave the way that it came (ip_routes.h).
+ * What comes from where the tunnel leads to, and not out of the tunnel, is marked, in its
+ * connection and by packet: policy rules have the answers leave the way that it came (ip_routes.h).
  *
- * The kernel takes up a TCP connection in its midst, as it does with those that were there before it
- * was told to track. If it has begun here, it must not be taken for one from outside: nobody is
+ * The kernel takes up a TCP connection in its midst, as it does with those that were there before
+ * it was told to track. If it has begun here, it must not be taken for one from outside: nobody is
  * known to serve at the ports that such connections have.
  */
 static void write_marks(FILE *out, const struct block_state *state)
@@ -89,7 +89,7 @@ static void write_marks(FILE *out, const struct block_state *state)
 		"\tchain prerouting {\n"
 		"\t\ttype filter hook prerouting priority mangle; policy accept;\n"
 		"\t\tiifname { \"lo\", \"%s\" } accept\n"
-		"\t\tip protocol ipip accept\n"
+		"\t\tip protocol 4 accept\n"
 		"\t\tip saddr @blocked ct direction original ct mark set ct mark or 0x%08x\n"
 		"\t\tct mark and 0x%08x == 0x%08x meta mark set meta mark or 0x%08x\n"
 		"\t}\n"
@@ -99,8 +99,9 @@ static void write_marks(FILE *out, const struct block_state *state)
 		"\t\tip saddr @blocked ct state new tcp flags & (fin | syn | rst | ack) != syn "
 		"tcp dport %d-%d drop\n"
 		"\t}\n",
-		state->config->interface, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT,
-		CLIENT_OUTSIDE_BIT, state->config->interface, state->first_port, state->last_port);
+		state->config->interface, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT,
+		CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT, state->config->interface, state->first_port,
+		state->last_port);
 }
 
 char *block_text(const struct block_state *state)

@@ -12,12 +12,14 @@ struct block_state {
 	const struct client_config *config;
 	const struct address_range *ranges; /* that are blocked */
 	size_t n_ranges;
-	/* Over IPIP: whom the outer packets go to, which the kernel does not mark; 0.0.0.0: nobody. */
+	/* Over IPIP: whom the outer packets go to, which the kernel does not mark; 0.0.0.0: nobody.
+	 */
 	struct ipv4 ipip_server;
 	bool allows_dns; /* the server has to be found before there is a tunnel */
 	/* Without connection tracking nobody who asks from outside is answered. */
 	bool tracks;
-	int first_port, last_port; /* of those that connections from here have: sysctl ip_local_port_range */
+	int first_port, last_port; /* of those that connections from here have: sysctl
+				      ip_local_port_range */
 };
 
 /* What own_table_set() takes. NULL: no memory. The caller frees it. */

@@ -27,8 +27,8 @@ static int compare(const void *a, const void *b)
 	return *one < *other ? -1 : *one > *other;
 }
 
-static int list_places(const struct client_config *config, const struct kept_routes *kept,
-	struct places *places)
+static int list_places(
+	const struct client_config *config, const struct kept_routes *kept, struct places *places)
 {
 	places->places = calloc(2 * (config->n_routes + kept->n_kept) + 1, sizeof *places->places);
 	places->n = 0;
@@ -53,8 +53,8 @@ static int longest(const struct prefix *prefixes, size_t n, struct ipv4 address)
 	return length;
 }
 
-static bool is_blocked(const struct client_config *config, const struct kept_routes *kept,
-	struct ipv4 address)
+static bool is_blocked(
+	const struct client_config *config, const struct kept_routes *kept, struct ipv4 address)
 {
 	return longest(config->routes, config->n_routes, address) >
 	       longest(kept->kept, kept->n_kept, address);

@@ -44,6 +44,7 @@
 #include "client/failure_log.h"
 #include "client/grant_report.h"
 #include "client/health.h"
+#include "client/inbound.h"
 #include "client/instance.h"
 #include "client/interface.h"
 #include "client/ip_routes.h"
@@ -83,6 +84,7 @@ struct client {
 	struct name_servers *name_servers; /* NULL: the host's stay as they are */
 	struct egress_block *block;
 	enum egress_block_end block_end;
+	struct inbound *inbound;
 	struct health *health;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
@@ -138,6 +140,8 @@ static void remove_tunnel(struct client *client)
 	client->routes = NULL;
 	interface_close(client->interface, false);
 	client->interface = NULL;
+	inbound_close(client->inbound, false);
+	client->inbound = NULL;
 	egress_block_close(client->block, client->block_end);
 	client->block = NULL;
 }
@@ -266,6 +270,8 @@ static int set_up(struct client *client, bool renew)
 {
 	int error = egress_block_set(client->block, &client->tunnel);
 
+	if (error == 0)
+		error = inbound_set(client->inbound, &client->tunnel);
 	if (error == 0)
 		error = interface_set(client->interface, &client->tunnel, renew);
 	return error < 0 ? error : set_routes(client);
@@ -592,6 +598,8 @@ static int start(struct client *client)
 	if (error == 0)
 		error = egress_block_open(client->base, client->config, &client->block);
 	if (error == 0)
+		error = inbound_open(client->base, client->config, &client->inbound);
+	if (error == 0)
 		error = interface_open(client->config, &client->private_key, &client->interface);
 	if (error == 0)
 		error = ip_routes_open(client->base, client->config, &client->routes);
@@ -610,6 +618,7 @@ static void stop(struct client *client)
 	name_servers_close(client->name_servers, keep);
 	ip_routes_close(client->routes, keep);
 	interface_close(client->interface, keep);
+	inbound_close(client->inbound, keep);
 	egress_block_close(
 		client->block, must_go_on(client) ? EGRESS_BLOCK_KEEP : client->block_end);
 	for (size_t i = 0; i < N_SIGNALS; i++)

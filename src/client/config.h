@@ -53,6 +53,7 @@ struct client_config {
 	bool no_default_exceptions;
 	enum ipv6_choice ipv6;
 	unsigned int mtu; /* of the interface; 0: by the way to the server */
+	bool allow_inbound; /* not only answers come out of the tunnel */
 	bool no_block;
 	enum block_choice block;
 

@@ -52,8 +52,7 @@ static void read_ports(int *first, int *last)
 	*last = LAST_PORT;
 }
 
-static int read_ranges(
-	const struct egress_block *block, struct address_range **ranges, size_t *n)
+static int read_ranges(const struct egress_block *block, struct address_range **ranges, size_t *n)
 {
 	struct kept_routes kept = {0};
 	struct netlink *netlink;
@@ -84,8 +83,7 @@ static int write_text(const struct egress_block *block, char **text)
 	state.ranges = ranges;
 	if (config->tunnel == TUNNEL_IPIP)
 		state.ipip_server = block->tunnel.server;
-	state.allows_dns =
-		block->tunnel.length == 0 && ipv4_parse(config->server, &address) < 0;
+	state.allows_dns = block->tunnel.length == 0 && ipv4_parse(config->server, &address) < 0;
 	read_ports(&state.first_port, &state.last_port);
 	*text = block_text(&state);
 	return *text ? 0 : -ENOMEM;
@@ -141,8 +139,8 @@ static void prepare_settings(void)
 	if (error == 0 && value == 0)
 		error = sysctl_write(path.s, 1);
 	if (error < 0)
-		log_warning("cannot set net.ipv4.conf.all.src_valid_mark to 1: %s",
-			strerror(-error));
+		log_warning(
+			"cannot set net.ipv4.conf.all.src_valid_mark to 1: %s", strerror(-error));
 }
 
 static void on_change(void *context)
@@ -241,7 +239,8 @@ void egress_block_close(struct egress_block *block, enum egress_block_end end)
 	if (end == EGRESS_BLOCK_OPEN || (end == EGRESS_BLOCK_AS_FOUND && !block->was_there))
 		open_way(block);
 	else if (is_wanted(block->config))
-		log_warning("what --route names stays blocked until the next start, or `vprox clean`");
+		log_warning(
+			"what --route names stays blocked until the next start, or `vprox clean`");
 	own_table_forget(&block->table);
 	free(block);
 }

@@ -35,8 +35,8 @@ int egress_block_set(struct egress_block *block, const struct tunnel *tunnel);
 /* Frees. NULL is fine. */
 void egress_block_close(struct egress_block *block, enum egress_block_end end);
 
-/* What a client that does not run any more has left of it. Logs it. dry_run: removes nothing. Returns
- * 1, 0 if there is none, or -errno, logged. */
+/* What a client that does not run any more has left of it. Logs it. dry_run: removes nothing.
+ * Returns 1, 0 if there is none, or -errno, logged. */
 int egress_block_remove(const char *interface, bool dry_run);
 
 /* `vprox connect --block=only` and `--block=open`: closes, or opens, and that is all. Returns 0 or

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "client/answer_rules.h"
 #include "client/blocked_ranges.h"
 #include "client/ipv6_block.h"
 #include "client/kept_routes.h"
@@ -33,13 +34,15 @@ enum {
 /* In the order of their priorities. Those in between were an earlier version's. */
 enum {
 	RULE_SERVER = 0, /* to the server: none of ours. The strict source check knows no marks */
+	RULE_ANSWERS = 0, /* what answers those outside: likewise */
 	RULE_OWN = 1, /* by our table */
 	RULE_END = 4, /* does nothing: where RULE_SERVER leads, and what our place is known by */
 	RULES = 5,
 };
 
 /* As rtnetlink(7) has them: what is changed beside us. */
-#define NOTICES (RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1))
+#define NOTICES                                                                                    \
+	(RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV4_IFADDR | 1u << (RTNLGRP_IPV6_RULE - 1))
 
 enum { LAST_PRIORITY = FIRST_PRIORITY + PLACES * RULES };
 
@@ -236,6 +239,18 @@ static int block_ipv6(struct ip_routes *routes)
 		       : ipv6_block_set(routes->netlink, routes->priority);
 }
 
+/* Without the block nothing would tell an answer from what only has an own address. */
+static int let_answers_by(struct ip_routes *routes)
+{
+	const struct answer_place place = {.priority = routes->priority + RULE_ANSWERS,
+		.target = routes->priority + RULE_END,
+		.table = routes->table};
+
+	return routes->config->no_block
+		       ? 0
+		       : answer_rules_set(routes->netlink, &place, routes->ifindex);
+}
+
 int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 server)
 {
 	int error;
@@ -248,6 +263,8 @@ int ip_routes_set(struct ip_routes *routes, unsigned int ifindex, struct ipv4 se
 	error = add_rule(routes, RULE_END);
 	if (error == 0)
 		error = except_server(routes, server);
+	if (error == 0)
+		error = let_answers_by(routes);
 	if (error == 0)
 		error = add_rule(routes, RULE_OWN);
 	if (error == 0)

@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "client/egress_block.h"
+#include "client/inbound.h"
 #include "client/instance.h"
 #include "client/ip_routes.h"
 #include "client/own_table.h"
@@ -81,7 +82,8 @@ static void find_tables(struct leftovers *leftovers)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (own_table_interface(
-			    chains[i].table, EGRESS_BLOCK_PREFIX, name.s, sizeof name.s))
+			    chains[i].table, EGRESS_BLOCK_PREFIX, name.s, sizeof name.s) ||
+			own_table_interface(chains[i].table, INBOUND_PREFIX, name.s, sizeof name.s))
 			add_name(leftovers, name.s);
 }
 
@@ -105,6 +107,7 @@ static void clean(struct leftovers *leftovers, const char *interface)
 	/* The routes first: the block holds meanwhile. */
 	record(leftovers, remove_routes(interface, leftovers->dry_run));
 	record(leftovers, egress_block_remove(interface, leftovers->dry_run));
+	record(leftovers, inbound_remove(interface, leftovers->dry_run));
 }
 
 int leftovers_remove(bool dry_run)

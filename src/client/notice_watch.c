@@ -1,5 +1,5 @@
-/* Reads the kernel's notices, and gathers them for a moment. Runs in the client's one thread, called
- * by its events. */
+/* Reads the kernel's notices, and gathers them for a moment. Runs in the client's one thread,
+ * called by its events. */
 #include "client/notice_watch.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static int begin(struct notice_watch *watch, struct event_base *base, int protoc
 	watch->readable = event_new(base, watch->monitor, EV_READ | EV_PERSIST, on_notice, watch);
 	watch->settled = evtimer_new(base, on_settled, watch);
 	return watch->readable && watch->settled && event_add(watch->readable, NULL) == 0 ? 0
-										 : -ENOMEM;
+											  : -ENOMEM;
 }
 
 int notice_watch_open(struct event_base *base, int protocol, uint32_t groups,

@@ -27,9 +27,9 @@ struct own_table own_table_for(const char *prefix, const char *interface);
 bool own_table_interface(const char *name, const char *prefix, char *interface, size_t size);
 
 /*
- * Loads the table unless it is there as it is to be; in one step, so that there is no moment without
- * it. text: what stands between the braces, in nft's language. A change by another program is
- * logged. Returns 0, -ENOMEM, or -EIO with nft's reason in *reason; then what was there stays.
+ * Loads the table unless it is there as it is to be; in one step, so that there is no moment
+ * without it. text: what stands between the braces, in nft's language. A change by another program
+ * is logged. Returns 0, -ENOMEM, or -EIO with nft's reason in *reason; then what was there stays.
  */
 int own_table_set(struct own_table *table, const char *text, struct nft_error *reason);
 

@@ -143,6 +143,11 @@ static const struct command_option options[] = {
 		OPTION_FLAG(struct client_config, no_block),
 	},
 	{
+		.name = "allow-inbound",
+		.help = "let others than those who are answered reach this host out of the tunnel",
+		OPTION_FLAG(struct client_config, allow_inbound),
+	},
+	{
 		.group = "Who the server is (by default, whoever it was the first time)",
 		.name = "pin",
 		.argument = "sha256//BASE64",

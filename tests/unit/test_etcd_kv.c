@@ -112,17 +112,16 @@ static void a_key_that_was_not_asked_for_is_an_error(void **state)
 
 	(void)state;
 	/* b/1 */
-	assert_int_equal(
-		read_answers("{\"kvs\": [{\"key\": \"Yi8x\"}]}", NULL, &seen), -EBADMSG);
+	assert_int_equal(read_answers("{\"kvs\": [{\"key\": \"Yi8x\"}]}", NULL, &seen), -EBADMSG);
 	assert_int_equal(seen.n, 0);
 }
 
 static void what_is_of_another_type_is_passed_over(void **state)
 {
-	static const char *const answers[] = {
-		"[]", "7", "null", "{\"kvs\": \"YS8x\"}", "{\"kvs\": {\"key\": \"YS8x\"}}",
-		"{\"kvs\": [null, 7, \"YS8x\", []]}", "{\"kvs\": [{\"key\": 7}]}",
-		"{\"kvs\": [{\"value\": \"eA==\"}]}", "{\"kvs\": 7, \"more\": \"yes\"}"};
+	static const char *const answers[] = {"[]", "7", "null", "{\"kvs\": \"YS8x\"}",
+		"{\"kvs\": {\"key\": \"YS8x\"}}", "{\"kvs\": [null, 7, \"YS8x\", []]}",
+		"{\"kvs\": [{\"key\": 7}]}", "{\"kvs\": [{\"value\": \"eA==\"}]}",
+		"{\"kvs\": 7, \"more\": \"yes\"}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
@@ -137,8 +136,8 @@ static void what_is_of_another_type_is_passed_over(void **state)
 
 static void keys_that_are_no_base64_are_not_seen(void **state)
 {
-	static const char *const keys[] = {
-		"", "Y", "YS8", "YS8!", "YS8x\\n", "====", "YS8x=", "\\u00e4\\u00f6\\u00fc",
+	static const char *const keys[] = {"", "Y", "YS8", "YS8!", "YS8x\\n",
+		"====", "YS8x=", "\\u00e4\\u00f6\\u00fc",
 		/* with a NUL in it */
 		"YS8AMQ=="};
 	char answer[128];

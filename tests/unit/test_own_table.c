@@ -25,8 +25,8 @@ static void a_name_says_which_interface_it_is_for(void **state)
 
 static void other_names_are_no_clients(void **state)
 {
-	static const char *const names[] = {
-		"p-", "q-vprox0", "vprox", "p-a_", "p-a_5", "p-a_5g", "p-1234567890123456", "p-a b"};
+	static const char *const names[] = {"p-", "q-vprox0", "vprox", "p-a_", "p-a_5", "p-a_5g",
+		"p-1234567890123456", "p-a b"};
 	char found[IF_NAMESIZE];
 
 	(void)state;

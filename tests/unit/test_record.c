@@ -151,8 +151,8 @@ static void what_cannot_be_is_no_record_even_if_it_opens(void **state)
 	assert_int_equal(open_peer(*state, record.name.s, &record, &opened), -EBADMSG);
 	stored.length = 33;
 	assert_int_equal(record_of_endpoint(*state, &stored, &record), 0);
-	assert_int_equal(record_open_endpoint(
-				 *state, record.name.s, record.value, record.size, &found),
+	assert_int_equal(
+		record_open_endpoint(*state, record.name.s, record.value, record.size, &found),
 		-EBADMSG);
 }
 
@@ -164,15 +164,13 @@ static void an_endpoint_and_its_number_are_what_they_were(void **state)
 	struct ipv4 whose;
 
 	assert_int_equal(record_of_endpoint(*state, &stored, &record), 0);
-	assert_int_equal(record_open_endpoint(
-				 *state, record.name.s, record.value, record.size, &found),
-		0);
+	assert_int_equal(
+		record_open_endpoint(*state, record.name.s, record.value, record.size, &found), 0);
 	assert_memory_equal(&stored, &found, sizeof stored);
 	assert_int_equal(record_of_number(*state, &stored, &record), 0);
 	assert_string_equal(record.name.s, "/vprox/lab/number/3");
-	assert_int_equal(record_open_number(
-				 *state, record.name.s, record.value, record.size, &whose),
-		0);
+	assert_int_equal(
+		record_open_number(*state, record.name.s, record.value, record.size, &whose), 0);
 	assert_int_equal(whose.value, bind_address.value);
 }
 
@@ -183,9 +181,8 @@ static void a_holders_name_ends_whatever_was_sealed(void **state)
 
 	memset(holder.host, 'h', sizeof holder.host);
 	assert_int_equal(record_of_holder(*state, bind_address, &holder, &record), 0);
-	assert_int_equal(record_open_holder(
-				 *state, record.name.s, record.value, record.size, &found),
-		0);
+	assert_int_equal(
+		record_open_holder(*state, record.name.s, record.value, record.size, &found), 0);
 	assert_int_equal(found.epoch, 8);
 	assert_int_equal(found.floor, 7);
 	assert_int_equal(strlen(found.host), HOLDER_HOST_SIZE - 1);
@@ -202,8 +199,8 @@ static void activity_is_of_256_addresses(void **state)
 	assert_int_equal(record_of_active(*state, bind_address, (struct ipv4){0x0a640000}, active_s,
 				 5, &record),
 		0);
-	assert_int_equal(record_open_active(*state, record.name.s, record.value, record.size, found,
-				 &epoch),
+	assert_int_equal(
+		record_open_active(*state, record.name.s, record.value, record.size, found, &epoch),
 		0);
 	assert_memory_equal(active_s, found, sizeof active_s);
 	assert_int_equal(epoch, 5);

@@ -1,0 +1,190 @@
+"""What came from outside is answered the way it came, and not into the tunnel: sessions to the host's
+own addresses, and to what it forwards to. Nothing else leaves that way."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from lab.echo import VISITED
+from lab.world import up
+from lib import wait
+from lib.netns import Namespace
+
+ALL = "--route 0.0.0.0/0"
+PORT, PUBLISHED = 2222, 8080
+INSIDE, BRIDGE = "172.17.0.2", "172.17.0.1"
+
+
+class Service:
+    """Says what it is told, to whoever comes; and listens for a connection at a time."""
+
+    def __init__(self, namespace, port):
+        self.listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("0.0.0.0", port))
+        self.listener.listen(5)
+        self.listener.settimeout(30)
+
+    def session(self, internet, address, port):
+        """Somebody outside comes: both ends."""
+        def inside():
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            sock.settimeout(15)
+            sock.bind((VISITED, 0))
+            sock.connect((address, port))
+            return sock
+        outside = internet.enter(inside)
+        here, _ = self.listener.accept()
+        here.settimeout(30)
+        return outside, here
+
+    def close(self):
+        self.listener.close()
+
+
+def speaks(one, other):
+    """Both ways, the other first. TCP tries again what was lost."""
+    other.send(b"question")
+    if one.recv(100) != b"question":
+        return False
+    one.send(b"answer")
+    return other.recv(100) == b"answer"
+
+
+@pytest.fixture(name="service")
+def fixture_service(machine):
+    service = Service(machine.ns, PORT)
+    yield service
+    service.close()
+
+
+@pytest.fixture(name="container")
+def fixture_container(machine):
+    """A network behind the machine, with a port that is published, as Docker does it."""
+    inside = Namespace(f"e2e{os.getpid()}-published")
+    machine.ns.run(f"ip link add docker0 type veth peer name eth0 netns {inside.name}")
+    inside.ip("link set lo up", *up("eth0"), f"addr add {INSIDE}/16 dev eth0",
+              f"route add default via {BRIDGE}")
+    machine.ns.ip(*up("docker0"), f"addr add {BRIDGE}/16 dev docker0")
+    machine.ns.sysctl(net__ipv4__ip_forward=1)
+    machine.ns.run(["nft", "-f", "-"], input="table ip docker {\n"
+                   "chain pre { type nat hook prerouting priority dstnat;\n"
+                   f"iifname eth0 tcp dport {PUBLISHED} dnat to {INSIDE}:80; }}\n"
+                   "chain post { type nat hook postrouting priority srcnat;\n"
+                   "ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }\n}\n")
+    yield inside
+    inside.remove()
+
+
+def is_seen_as(machine, address):
+    wait.until(lambda: machine.visit(seconds=3) == address, 60, f"seen as {address}")
+
+
+@pytest.mark.plane
+@pytest.mark.sanitize
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_session_that_was_there_lives_on_and_new_ones_come(host, machine, kind, service, tracked):
+    """Also where the kernel has not tracked connections before."""
+    internet = machine.node.world.internet
+    if tracked:
+        machine.ns.run(["nft", "-f", "-"],
+                       input="table ip t { chain i { type filter hook input priority 0;\n"
+                             "ct state invalid counter; }\nchain o { type filter hook output priority 0;\n"
+                             "ct state invalid counter; }\n}\n")
+    outside, here = service.session(internet, machine.node.address, PORT)
+    host.start()
+    client = machine.connect(host.address, ALL, kind=kind).up()
+    is_seen_as(machine, host.address)
+    with outside, here:
+        assert speaks(here, outside)
+    outside, here = service.session(internet, machine.node.address, PORT)
+    with outside, here:
+        assert speaks(here, outside)
+    assert internet.try_run(f"ping -n -c 1 -W 10 -I {VISITED} {machine.node.address}").returncode == 0
+    client.stop()
+
+
+@pytest.mark.plane
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_containers_published_port_is_answered(host, machine, kind, container, strict):
+    """Also where the kernel is strict about the way that packets come."""
+    internet = machine.node.world.internet
+    for name in "all", "eth0", "docker0":
+        machine.ns.run(["sysctl", "-w", f"net.ipv4.conf.{name}.rp_filter={int(strict)}"])
+    host.start()
+    machine.connect(host.address, ALL, kind=kind).up()
+    service = Service(container, 80)
+    outside, here = service.session(internet, machine.node.address, PUBLISHED)
+    with outside, here:
+        assert speaks(here, outside)
+    service.close()
+
+    def seen_as():
+        """What the container begins goes through the tunnel."""
+        with socket.create_connection((VISITED, 80), 5) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return sock.makefile().read().split("\n")[-2].split()[0]
+    assert container.enter(seen_as) == host.address
+
+
+def test_addresses_are_followed_as_they_come_and_go(host, machine, service):
+    internet = machine.node.world.internet
+    host.start()
+    machine.connect(host.address, ALL).up()
+
+    def rules():
+        return [rule["src"] for rule in json.loads(machine.ns.run("ip -j rule show"))
+                if rule.get("src", "all") != "all"]
+    assert rules() == [machine.node.address]
+    machine.ns.ip("addr add 192.0.2.77/32 dev eth0")
+    wait.until(lambda: len(rules()) == 2, 30, "the new address has a rule")
+    internet.ip(f"route add 192.0.2.77/32 dev {machine.node.name}")
+    outside, here = service.session(internet, "192.0.2.77", PORT)
+    with outside, here:
+        assert speaks(here, outside)
+    machine.ns.ip("addr del 192.0.2.77/32 dev eth0")
+    wait.until(lambda: rules() == [machine.node.address], 30, "its rule is gone")
+
+
+def test_a_program_that_binds_to_an_own_address_gets_nothing_out(host, machine):
+    """An own address alone is no answer."""
+    host.start()
+    machine.connect(host.address, ALL).up()
+
+    def gets_out(proto):
+        with socket.socket(socket.AF_INET, proto) as sock:
+            sock.bind((machine.node.address, 0))
+            sock.settimeout(5)
+            try:
+                sock.connect((VISITED, 80 if proto == socket.SOCK_STREAM else 7777))
+                sock.send(b"x")
+                return proto == socket.SOCK_STREAM or bool(sock.recv(100))
+            except OSError:
+                return False
+    for proto in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        assert not machine.ns.enter(gets_out, proto)
+
+
+def test_a_connection_that_has_begun_here_is_no_answer_whatever_the_far_end_sends(host, machine):
+    """From before the client's start, on a host that did not track connections then."""
+    internet = machine.node.world.internet
+    listener = Service(internet, PORT)
+
+    def go():
+        sock = socket.create_connection((VISITED, PORT), 15)
+        sock.settimeout(3)
+        return sock
+    here = machine.ns.enter(go)
+    there, _ = listener.listener.accept()
+    with here, there:
+        there.settimeout(3)
+        machine.connect(host.address, ALL).logged("cannot connect|no answer")
+        there.send(b"pushed")
+        with pytest.raises(TimeoutError):
+            here.recv(100)
+        here.send(b"leaked")
+        with pytest.raises(TimeoutError):
+            there.recv(100)
+    listener.close()

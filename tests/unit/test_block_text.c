@@ -1,0 +1,80 @@
+/* What the text of the block has, and when. */
+#include "test.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "client/block_text.h"
+
+static struct client_config config;
+static struct block_state state;
+
+static int begin(void **context)
+{
+	static const struct address_range all = {{0}, {UINT32_MAX}};
+
+	(void)context;
+	config = (struct client_config){.interface = "vprox0", .n_routes = 1}; /* 0.0.0.0/0 */
+	state = (struct block_state){.config = &config, .ranges = &all, .n_ranges = 1};
+	return 0;
+}
+
+static bool has(const char *part)
+{
+	auto_free char *text = block_text(&state);
+
+	assert_non_null(text);
+	return strstr(text, part) != NULL;
+}
+
+/* The name ipip is another protocol's in Debian's /etc/protocols, 94. */
+static void outer_packets_of_ipip_pass_by_their_number(void **context)
+{
+	(void)context;
+	assert_false(has("ip protocol"));
+	state.ipip_server = (struct ipv4){0xcb007107};
+	assert_true(has("ip daddr 203.0.113.7 ip protocol 4 accept"));
+	state.tracks = true;
+	assert_false(has("protocol ip"));
+}
+
+static void names_are_looked_up_only_until_there_is_a_tunnel(void **context)
+{
+	(void)context;
+	assert_false(has("dport 53"));
+	state.allows_dns = true;
+	assert_true(has("dport 53"));
+}
+
+static void ipv6_is_blocked_with_all_of_ipv4_alone(void **context)
+{
+	static const char rest[] = "meta nfproto ipv6 accept";
+
+	(void)context;
+	assert_false(has(rest));
+	config.ipv6 = IPV6_LEAVE;
+	assert_true(has(rest));
+	config.ipv6 = IPV6_BLOCK;
+	config.routes[0].length = 8;
+	assert_true(has(rest));
+}
+
+static void without_tracking_it_asks_for_none(void **context)
+{
+	(void)context;
+	assert_false(has("\tct "));
+	state.tracks = true;
+	assert_true(has("ct mark"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(outer_packets_of_ipip_pass_by_their_number, begin),
+		cmocka_unit_test_setup(names_are_looked_up_only_until_there_is_a_tunnel, begin),
+		cmocka_unit_test_setup(ipv6_is_blocked_with_all_of_ipv4_alone, begin),
+		cmocka_unit_test_setup(without_tracking_it_asks_for_none, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
