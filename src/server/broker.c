@@ -314,6 +314,13 @@ static void on_claimed(void *context, struct ipv4 bind)
 		follow_go_on(broker->follow, bind);
 }
 
+static bool has_address(void *context, struct ipv4 bind)
+{
+	const struct broker *broker = context;
+
+	return follow_has(broker->follow, bind);
+}
+
 static void on_superseded(void *context, struct ipv4 bind)
 {
 	struct broker *broker = context;
@@ -526,6 +533,7 @@ static int open_store(struct broker *broker)
 
 	broker->store.order_all = promise_all;
 	broker->store.forsake = forsake;
+	broker->store.has_address = has_address;
 	broker->store.superseded = on_superseded;
 	broker->store.claimed = on_claimed;
 	broker->store.context = broker;

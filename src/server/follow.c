@@ -306,6 +306,17 @@ void follow_go_on(struct follow *follow, struct ipv4 bind)
 	update(follow);
 }
 
+bool follow_has(struct follow *follow, struct ipv4 bind)
+{
+	const struct followed *followed;
+
+	/* Where it cannot be read, what was known stays. */
+	if (!follow || look(follow) == -ENOMEM)
+		return false;
+	followed = find(follow, bind);
+	return followed && followed->is_there;
+}
+
 void follow_yield(struct follow *follow, struct ipv4 bind)
 {
 	struct followed *followed = follow ? find(follow, bind) : NULL;

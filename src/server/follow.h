@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/ipv4.h"
@@ -43,6 +44,8 @@ int follow_start(struct follow *follow);
 
 /* What begin() had to wait for is there: it is called again. NULL is fine. */
 void follow_go_on(struct follow *follow, struct ipv4 bind);
+/* Whether the host has this address at this moment. NULL is fine: it has not. */
+bool follow_has(struct follow *follow, struct ipv4 bind);
 /* It is served no more, though the host has it, since another host serves it by right: begin() is
  * called again soon. NULL is fine. */
 void follow_yield(struct follow *follow, struct ipv4 bind);

@@ -69,7 +69,9 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 	struct store_setup *setup = context;
 	bool was_ours = setup->claims && claims_superseded(setup->claims, bind);
 
-	if (was_ours || is_configured(setup->config, bind))
+	/* It may have gone a moment ago: it is served for a while longer. */
+	if ((was_ours && setup->has_address(setup->context, bind)) ||
+		is_configured(setup->config, bind))
 		log_error("endpoint %s: host %s has claimed it: what is promised of it here is "
 			  "stored no more",
 			ipv4_text(bind).s, host);

@@ -25,6 +25,8 @@ struct store_setup {
 	void (*order_all)(void *context); /* promises everything there is */
 	/* Nothing of this address is to be promised any more. */
 	void (*forsake)(void *context, struct ipv4 bind);
+	/* Whether the host has this address, which it follows. */
+	bool (*has_address)(void *context, struct ipv4 bind);
 	/* Another host serves this address since, which this one has followed. */
 	void (*superseded)(void *context, struct ipv4 bind);
 	/* What was promised at this address is known now. */
