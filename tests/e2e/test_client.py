@@ -242,8 +242,10 @@ def test_another_address_is_taken(host, machine, other_client, kind):
     server = host.start("--store=none")
     client = machine.connect(host.address, "--json", kind=kind).up()
     server.stop()
+    stand_still(client.process.pid)  # so that the other one asks first
     host.start("--store=none")
     taken = host.api(other_client).connect_ipip().inner
+    client.process.send_signal(signal.SIGCONT)
     client.up(times=2, seconds=60).works(host.address)
     addresses = [said["address"] for said in client.said]
     assert addresses[0] == taken and addresses[-1] != taken, addresses
