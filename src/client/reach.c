@@ -45,12 +45,15 @@ static void check_planes(struct reach_result *result)
 	netlink_close(route);
 	if (!has_tun && !(wireguard && ipip))
 		reach_add(result, "machine", wireguard || ipip ? REACH_NOTE : REACH_BAD,
-			"/dev/net/tun is not there, and this kernel has no %s: load the module tun, or "
+			"/dev/net/tun is not there, and this kernel has no %s: load the module "
+			"tun, or "
 			"in a container give --device /dev/net/tun",
-			wireguard ? "IPIP" : ipip ? "WireGuard" : "WireGuard and no IPIP");
+			wireguard ? "IPIP"
+			: ipip    ? "WireGuard"
+				  : "WireGuard and no IPIP");
 	else
-		reach_add(result, "machine", REACH_GOOD,
-			"WireGuard by %s, IPIP by %s", wireguard ? "the kernel" : "a userspace device",
+		reach_add(result, "machine", REACH_GOOD, "WireGuard by %s, IPIP by %s",
+			wireguard ? "the kernel" : "a userspace device",
 			ipip ? "the kernel" : "a userspace device");
 }
 
@@ -91,8 +94,8 @@ static bool is_up(const json_t *state)
 	return text && strcmp(text, "up") == 0;
 }
 
-/* Waits until the tunnel is up, or the client has ended; then *pid is 0. *state: the last that it has
- * told of itself, NULL if nothing. Returns the client's end, CLIENT_DONE if it is up. */
+/* Waits until the tunnel is up, or the client has ended; then *pid is 0. *state: the last that it
+ * has told of itself, NULL if nothing. Returns the client's end, CLIENT_DONE if it is up. */
 static enum client_end wait_for_client(pid_t *pid, json_t **state)
 {
 	int status = 0;
@@ -130,15 +133,16 @@ static unsigned int read_mtu(void)
 	return link.mtu;
 }
 
-static void report_tunnel(struct reach_result *result, const char *kind, enum client_end end,
-	const json_t *state)
+static void report_tunnel(
+	struct reach_result *result, const char *kind, enum client_end end, const json_t *state)
 {
 	const char *fault = json_string_value(json_object_get(state, "fault"));
 
 	if (end != CLIENT_DONE) {
 		reach_add(result, kind, REACH_BAD, "%s",
-			fault && *fault		     ? fault
-			: end == CLIENT_FAILED	     ? "the tunnel cannot be set up here: `vprox connect` says why"
+			fault && *fault ? fault
+			: end == CLIENT_FAILED
+				? "the tunnel cannot be set up here: `vprox connect` says why"
 			: end == CLIENT_NO_HANDSHAKE ? "nothing has come through the tunnel in time"
 						     : "the server grants none");
 		return;
@@ -171,8 +175,8 @@ static void end_client(pid_t pid)
 		continue;
 }
 
-static void try_tunnel(const struct client_config *server, enum tunnel_kind kind,
-	struct reach_result *result)
+static void try_tunnel(
+	const struct client_config *server, enum tunnel_kind kind, struct reach_result *result)
 {
 	struct client_config config = *server;
 	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
@@ -188,7 +192,8 @@ static void try_tunnel(const struct client_config *server, enum tunnel_kind kind
 	if (pid == 0)
 		be_client(&config);
 	if (pid < 0) {
-		reach_add(result, what, REACH_BAD, "no process can be started: %s", strerror(errno));
+		reach_add(
+			result, what, REACH_BAD, "no process can be started: %s", strerror(errno));
 		return;
 	}
 	end = wait_for_client(&pid, &state);
@@ -202,13 +207,14 @@ static void try_ipip(const struct client_config *config, struct reach_result *re
 {
 	if (has_ipip_client())
 		reach_add(result, "ipip", REACH_NOTE,
-			"not tried: a client of this host has a tunnel of IPIP, see `vprox status`");
+			"not tried: a client of this host has a tunnel of IPIP, see `vprox "
+			"status`");
 	else
 		try_tunnel(config, TUNNEL_IPIP, result);
 }
 
-void reach_check(const struct client_config *config, enum reach_tunnels tunnels,
-	struct reach_result *result)
+void reach_check(
+	const struct client_config *config, enum reach_tunnels tunnels, struct reach_result *result)
 {
 	struct client_config known = *config;
 

@@ -1,7 +1,7 @@
 /*
- * `vprox check SERVER`: whether this host can have tunnels to a server, and what is in the way. What
- * is tried is what a client does: a request, and a tunnel of each kind, of an interface of its own,
- * by a client that is stopped at once. Nothing of it stays.
+ * `vprox check SERVER`: whether this host can have tunnels to a server, and what is in the way.
+ * What is tried is what a client does: a request, and a tunnel of each kind, of an interface of its
+ * own, by a client that is stopped at once. Nothing of it stays.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* Asks a server over HTTPS as a client does. Runs in `vprox check`, with an event loop of its own for
- * each question. */
+/* Asks a server over HTTPS as a client does. Runs in `vprox check`, with an event loop of its own
+ * for each question. */
 #include "client/reach_server.h"
 
 #include <stdio.h>
@@ -35,7 +35,8 @@ static struct request_result ask(
 	const struct client_config *config, const char *path, struct pin *pin)
 {
 	struct question question = {.base = event_base_new(),
-		.result = {.outcome = REQUEST_FAILED, .text = "the process that asks cannot be started"}};
+		.result = {.outcome = REQUEST_FAILED,
+			.text = "the process that asks cannot be started"}};
 	struct request_supervisor supervisor = {.config = config,
 		.base = question.base,
 		.on_result = on_result,
@@ -79,7 +80,8 @@ static bool compare_with_known(
 		reach_add(result, "key", REACH_GOOD, "%s, as before", pin_text(pin).s);
 	else
 		reach_add(result, "key", REACH_NOTE,
-			"%s, which is not known here yet: compare it with what the server logs at its "
+			"%s, which is not known here yet: compare it with what the server logs at "
+			"its "
 			"start, and give it as --pin",
 			pin_text(pin).s);
 	return known != SERVER_CHANGED;
@@ -94,7 +96,8 @@ static bool check_key(
 		reach_add(result, "key", REACH_GOOD, "%s, as --pin has it", pin_text(pin).s);
 	else
 		reach_add(result, "key", REACH_BAD,
-			"it is %s, which no --pin names: it may be an impostor, and gets no password",
+			"it is %s, which no --pin names: it may be an impostor, and gets no "
+			"password",
 			pin_text(pin).s);
 	return is_pinned(config, pin);
 }
@@ -104,13 +107,15 @@ static void report_way(const struct request_result *answer, struct reach_result 
 	struct ipv4 seen = diagnosis_parse_seen(answer->text), local = answer->tunnel.local;
 
 	if (seen.value == 0)
-		reach_add(result, "nat", REACH_NOTE, "the server does not tell which address it sees");
+		reach_add(result, "nat", REACH_NOTE,
+			"the server does not tell which address it sees");
 	else if (ipv4_equal(seen, local))
 		reach_add(result, "nat", REACH_GOOD, "none: the server sees %s, this host's own",
 			ipv4_text(seen).s);
 	else
 		reach_add(result, "nat", REACH_NOTE,
-			"the server sees %s, not %s: there is a NAT on the way, which WireGuard gets "
+			"the server sees %s, not %s: there is a NAT on the way, which WireGuard "
+			"gets "
 			"through, and IPIP mostly not",
 			ipv4_text(seen).s, ipv4_text(local).s);
 }
@@ -129,7 +134,8 @@ static bool look_without_password(
 	answer = ask(&stranger, REQUEST_ROOT, pin);
 	if (answer.outcome != REQUEST_ANSWERED) {
 		reach_add(result, "https", REACH_BAD,
-			"%s: is the name right, the server running, and TCP port 443 open there and on "
+			"%s: is the name right, the server running, and TCP port 443 open there "
+			"and on "
 			"the way?",
 			answer.text);
 		return false;
@@ -159,8 +165,8 @@ static bool check_password(
 	else if (answer.status == STATUS_OK_ANSWER)
 		reach_add(result, "password", REACH_GOOD, "the server takes it");
 	else
-		reach_add(result, "password", REACH_NOTE, "the server answers %u to GET /version: %s",
-			answer.status, answer.text);
+		reach_add(result, "password", REACH_NOTE,
+			"the server answers %u to GET /version: %s", answer.status, answer.text);
 	return answer.outcome == REQUEST_ANSWERED && answer.status != STATUS_UNAUTHORIZED;
 }
 
