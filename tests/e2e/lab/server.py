@@ -25,7 +25,7 @@ BLOCK = "10.100.0.0/16"
 # A disk that is busy for longer than the server waits for it by default would be tested, and not what the test is
 # about. A store that is slow or gone for good is waited for in vain all the same.
 PATIENT = "--store-wait=30s"
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 60
 SIOCOUTQ = 0x5411  # linux/sockios.h
 ESTABLISHED = "01"  # in /proc/net/tcp
