@@ -10,13 +10,15 @@
 #include "server/endpoint.h"
 #include "server/heal.h"
 #include "server/removals.h"
+#include "server/restoration.h"
 #include "server/usage.h"
 
 /* Not being in the dump is a hint only: an address is free when the lookup says "no such device".
  */
 static bool has_vanished(struct endpoint *endpoint, const struct peer *peer)
 {
-	return peer->id.kind == PEER_IPIP && peer->last_reading != endpoint->reading &&
+	return peer->id.kind == PEER_IPIP && !peer->is_owed &&
+	       peer->last_reading != endpoint->reading &&
 	       endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV;
 }
 
@@ -50,6 +52,7 @@ void endpoint_inspect(struct endpoint *endpoint, const struct idle_rule *rule)
 	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	endpoint_make_owed(endpoint);
 	hash_for_each (&endpoint->peers.table, node)
 		remove_if_due(endpoint, hash_entry(node, struct peer, node), rule, now_ms);
 }

@@ -56,6 +56,8 @@ struct peer {
 	struct peer_silence silence;
 	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
 	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
+	/* Its tunnel was promised, and the device was lost before it was made: it is made yet. */
+	bool is_owed;
 	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */

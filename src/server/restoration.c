@@ -1,6 +1,6 @@
 /*
  * Makes what was promised and is not there: after a reboot, or when the data plane died with the
- * server. Runs in the broker, at its start.
+ * server. Runs in the broker, at its start and at each inspection.
  */
 #include "server/restoration.h"
 
@@ -91,13 +91,13 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 		return;
 	}
 	remember(endpoint, peer, stored);
+	peer->is_owed = true;
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	restoration->ids[restoration->n++] = id;
 }
 
-/* A device that is lost may have made it all the same: then it keeps its address, and is given to
- * the device when that is back. */
+/* A device that is lost may have made it all the same: then it keeps its address, and is owed. */
 static void give_up(void *context, const struct plane_peer *id, int error)
 {
 	struct restoration *restoration = context;
@@ -126,6 +126,18 @@ static int shake_hands(struct endpoint *endpoint, const struct plane_peer *ids, 
 	return give_back_sessions(endpoint, peers, n_peers);
 }
 
+static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
+
+		if (!peer)
+			continue;
+		peer->is_owed = false;
+		peer->last_reading = endpoint->reading;
+	}
+}
+
 /*
  * Who was active last is served first, and does not wait until all others are there: the store has
  * them, so that nothing is lost if this process dies meanwhile. Returns 0, or why the device is
@@ -143,6 +155,8 @@ static int make_all(struct restoration *restoration)
 		error = give_back_peers(restoration->endpoint, ids + done, n, &restoration->n_given,
 			give_up, restoration);
 		if (error == 0)
+			settle(restoration->endpoint, ids + done, n);
+		if (error == 0)
 			error = shake_hands(restoration->endpoint, ids + done, n);
 	}
 	return error;
@@ -156,6 +170,49 @@ static void keep_order_of_freed(struct endpoint *endpoint, const struct promised
 	for (size_t i = 0; i < n; i++)
 		if (pool_claim(endpoint->pool, freed[i].inner) == 0)
 			pool_release(endpoint->pool, freed[i].inner);
+}
+
+static void make_and_tell(struct restoration *restoration)
+{
+	const struct endpoint *endpoint = restoration->endpoint;
+
+	if (make_all(restoration) < 0)
+		log_error("%s: it was lost when what was promised was made again, will try again: "
+			  "%s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	if (restoration->n > 0 || restoration->n_failed > 0)
+		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
+			 "could not have theirs",
+			endpoint_text(endpoint).s, restoration->n_given, restoration->n_failed);
+}
+
+static size_t count_owed(const struct endpoint *endpoint)
+{
+	size_t n = 0;
+
+	hash_for_each (&endpoint->peers.table, node)
+		n += hash_entry(node, struct peer, node)->is_owed;
+	return n;
+}
+
+void endpoint_make_owed(struct endpoint *endpoint)
+{
+	struct restoration restoration = {.endpoint = endpoint};
+	size_t n = count_owed(endpoint);
+
+	if (n == 0)
+		return;
+	restoration.ids = calloc(n, sizeof *restoration.ids);
+	if (!restoration.ids)
+		return; /* the next inspection tries it */
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (peer->is_owed)
+			restoration.ids[restoration.n++] = peer->id;
+	}
+	make_and_tell(&restoration);
+	free(restoration.ids);
 }
 
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised)
@@ -176,13 +233,7 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	 * holds. */
 	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	if (make_all(&restoration) < 0)
-		log_error("%s: it was lost when what was promised was made again: %s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-	if (restoration.n > 0 || restoration.n_failed > 0)
-		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
-			 "could not have theirs",
-			endpoint_text(endpoint).s, restoration.n_given, restoration.n_failed);
+	make_and_tell(&restoration);
 	free(restoration.ids);
 	keep_order_of_freed(endpoint, promised);
 	promise_rest(endpoint);

@@ -9,7 +9,10 @@ struct promised;
  * After an endpoint was opened: makes every peer that was promised and is not there, with its
  * address, and has the device find those that use WireGuard; and puts the addresses freed lately
  * behind those that were never used. What is there and was not promised is promised now; where both
- * disagree, what is there holds. Logs. What cannot be made is tried again by nobody: its client
- * asks.
+ * disagree, what is there holds. Logs. What a plane refuses is tried again by nobody: its client
+ * asks. What a device that was lost, or did not answer in time, was not given is owed.
  */
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised);
+
+/* Makes the peers that are owed, if there are any; those that cannot be made now stay so. Logs. */
+void endpoint_make_owed(struct endpoint *endpoint);

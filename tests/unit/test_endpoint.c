@@ -1154,6 +1154,37 @@ static void at_a_start_who_was_active_last_waits_for_nobody(void **state)
 	}
 }
 
+/* A busy machine: the device has made the first ones, and then not answered in time. */
+static void what_a_slow_device_was_not_given_at_the_start_is_made_later(void **state)
+{
+	struct fixture *f = *state;
+	struct promised promised = {0};
+
+	for (uint32_t i = 0; i < 3; i++) {
+		struct storing_message record = {.operation = STORING_PEER,
+			.peer = {.bind = f->endpoint.config.bind,
+				.inner = {0x0a000002 + i},
+				.kind = i == 0 ? STORED_WIREGUARD : STORED_IPIP,
+				.key = {{1}},
+				.remote = {0xc6336400 + i}}};
+
+		assert_int_equal(promised_add(&promised, &record), 0);
+	}
+	promised_sort(&promised);
+	f->fake.add_error = -ETIMEDOUT;
+	endpoint_keep_promises(&f->endpoint, &promised);
+	promised_free(&promised);
+	assert_int_equal(f->fake.n_peers, 0);
+	assert_int_equal(inspect(f), 3);
+	assert_int_equal(pool_taken(f->endpoint.pool), 3);
+	f->fake.add_error = 0;
+	assert_int_equal(inspect(f), 3);
+	assert_int_equal(f->fake.n_peers, 3);
+	/* From then on they are as all others are. */
+	fake_plane_lose(&f->fake, (struct ipv4){0x0a000003});
+	assert_int_equal(inspect(f), 2);
+}
+
 static void where_a_new_peer_is_is_read_when_it_has_shaken_hands(void **state)
 {
 	struct fixture *f = *state;
@@ -1398,6 +1429,7 @@ int main(void)
 		RULE(who_was_promised_two_addresses_has_the_last),
 		RULE(after_a_loss_handshakes_begin_with_those_who_were_active_last),
 		RULE(at_a_start_who_was_active_last_waits_for_nobody),
+		RULE(what_a_slow_device_was_not_given_at_the_start_is_made_later),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),
