@@ -118,6 +118,12 @@ static bool must_go_on(const struct client *client)
 	       (client->config->n_routes > 0 || client->config->netns);
 }
 
+/* From its start on, what is routed goes into the tunnel or nowhere. */
+static bool is_blocked(const struct client *client)
+{
+	return client->config->netns || (client->config->n_routes > 0 && !client->config->no_block);
+}
+
 /* About the tunnel. */
 static void start_request(
 	struct client *client, const char *path, struct ipv4 server, unsigned int time_ms)
@@ -171,7 +177,7 @@ static void publish(struct client *client)
 		.plane = client->interface ? interface_plane(client->interface) : "",
 		.fault = client->failures.last,
 		.is_mute = client->is_mute,
-		.is_blocked = must_go_on(client),
+		.is_blocked = is_blocked(client),
 	};
 	int error;
 

@@ -1,5 +1,5 @@
 /* Finds, by the clients' locks and tables, what those have left that were killed. Runs in `vprox
- * clean`. */
+ * clean` and `vprox disconnect`. */
 #include "client/leftovers.h"
 
 #include <dirent.h>
@@ -97,6 +97,14 @@ static int remove_routes(const char *interface, bool dry_run)
 	return found;
 }
 
+/* The routes first: the block holds meanwhile. */
+static void remove_all(struct leftovers *leftovers, const char *interface)
+{
+	record(leftovers, remove_routes(interface, leftovers->dry_run));
+	record(leftovers, egress_block_remove(interface, leftovers->dry_run));
+	record(leftovers, inbound_remove(interface, leftovers->dry_run));
+}
+
 /* Whose client runs, that is none's leftover. */
 static void clean(struct leftovers *leftovers, const char *interface)
 {
@@ -104,10 +112,15 @@ static void clean(struct leftovers *leftovers, const char *interface)
 
 	if (lock < 0)
 		return record(leftovers, lock == -EWOULDBLOCK ? 0 : lock);
-	/* The routes first: the block holds meanwhile. */
-	record(leftovers, remove_routes(interface, leftovers->dry_run));
-	record(leftovers, egress_block_remove(interface, leftovers->dry_run));
-	record(leftovers, inbound_remove(interface, leftovers->dry_run));
+	remove_all(leftovers, interface);
+}
+
+int leftovers_remove_of(const char *interface)
+{
+	struct leftovers leftovers = {0};
+
+	remove_all(&leftovers, interface);
+	return leftovers.error;
 }
 
 int leftovers_remove(bool dry_run)

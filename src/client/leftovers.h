@@ -10,3 +10,6 @@
  * first -errno, logged; it goes on after one.
  */
 int leftovers_remove(bool dry_run);
+
+/* Of one client, whose lock the caller has. Returns 0 or the first -errno, logged. */
+int leftovers_remove_of(const char *interface);

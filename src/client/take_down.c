@@ -8,6 +8,7 @@
 #include "client/instance.h"
 #include "client/interface.h"
 #include "client/ip_routes.h"
+#include "client/leftovers.h"
 
 /* As a client that is started for the same interface, and stopped at once. */
 static int take_over_and_remove(const struct client_config *config)
@@ -35,6 +36,8 @@ int client_take_down(const char *name)
 	if (lock < 0)
 		return lock;
 	error = take_over_and_remove(&config);
+	if (error == 0)
+		error = leftovers_remove_of(name);
 	if (error == 0)
 		client_state_remove(name);
 	close(lock);

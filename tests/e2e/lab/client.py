@@ -182,6 +182,7 @@ class Machine:
         """All that a client may change on its machine."""
         text = self.ns.run(["ip", "-d", "-batch", "-"], input="link show\naddr show\n"
                            "route show table all\nrule show\n")
+        text += self.ns.run("nft list tables")
         # What `ip` makes of the other end of a veth depends on what other namespaces there are.
         return re.sub(r"^Error: Peer netns.*\n| link-netns(id)? \S+", "", text, flags=re.MULTILINE)
 
