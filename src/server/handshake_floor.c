@@ -110,7 +110,7 @@ void handshake_floor_reserve(struct endpoint *endpoint)
 	struct handshake_floor *floor = &endpoint->floor;
 	uint64_t needed_s;
 
-	if (!endpoint->store ||
+	if (!endpoint->store || !endpoint->device ||
 		endpoint->plane->ops->timestamp(endpoint->device, &floor->timestamp_ns) < 0)
 		return;
 	floor->read_ms = clock_now_ms(endpoint->clock);

@@ -82,6 +82,13 @@ static int give_back_all(struct endpoint *endpoint, size_t *n_back)
 	return give_back_peers(endpoint, batch, n, n_back, log_failure, endpoint);
 }
 
+/* Also those that were owed. */
+static void settle(struct endpoint *endpoint)
+{
+	hash_for_each (&endpoint->peers.table, node)
+		hash_entry(node, struct peer, node)->is_owed = false;
+}
+
 static int compare_activity(const void *a, const void *b)
 {
 	const struct peer *const *first = a, *const *second = b;
@@ -120,7 +127,10 @@ static int give_peers_back(struct endpoint *endpoint, size_t *n_back)
 
 	find_present(endpoint);
 	error = give_back_all(endpoint, n_back);
-	return error < 0 ? error : shake_hands(endpoint);
+	if (error < 0)
+		return error;
+	settle(endpoint);
+	return shake_hands(endpoint);
 }
 
 /* What is left of it stays. An endpoint without a device is healed at its next inspection. */

@@ -215,7 +215,7 @@ static enum ipc_status connect_again(
 			return IPC_FAILED;
 		}
 	}
-	peer->is_unmade = false;
+	peer->is_unmade = peer->is_owed = false;
 	/* One whose tunnel could not be made at first was promised nothing. */
 	if (!peer->promise.is_made)
 		promise_peer(endpoint, peer);

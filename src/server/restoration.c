@@ -146,7 +146,8 @@ static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size
 static int make_all(struct restoration *restoration)
 {
 	const struct plane_peer *ids = restoration->ids;
-	int error = 0;
+	/* What comes late may find a device that is lost, and not made again yet. */
+	int error = restoration->endpoint->device ? 0 : -ENODEV;
 
 	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
 		size_t left = restoration->n - done,
@@ -186,12 +187,18 @@ static void make_and_tell(struct restoration *restoration)
 			endpoint_text(endpoint).s, restoration->n_given, restoration->n_failed);
 }
 
+/* One that is to go is not made first; and must not be forgotten while it is queued. */
+static bool is_to_be_made(const struct peer *peer)
+{
+	return peer->is_owed && !peer->removal_reason;
+}
+
 static size_t count_owed(const struct endpoint *endpoint)
 {
 	size_t n = 0;
 
 	hash_for_each (&endpoint->peers.table, node)
-		n += hash_entry(node, struct peer, node)->is_owed;
+		n += is_to_be_made(hash_entry(node, struct peer, node));
 	return n;
 }
 
@@ -208,7 +215,7 @@ void endpoint_make_owed(struct endpoint *endpoint)
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
 
-		if (peer->is_owed)
+		if (is_to_be_made(peer))
 			restoration.ids[restoration.n++] = peer->id;
 	}
 	make_and_tell(&restoration);

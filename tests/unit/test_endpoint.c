@@ -1154,10 +1154,9 @@ static void at_a_start_who_was_active_last_waits_for_nobody(void **state)
 	}
 }
 
-/* A busy machine: the device has made the first ones, and then not answered in time. */
-static void what_a_slow_device_was_not_given_at_the_start_is_made_later(void **state)
+/* The first is a peer of WireGuard, the others are of IPIP, at 198.51.100.0 and so on. */
+static void keep_three_promises(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct promised promised = {0};
 
 	for (uint32_t i = 0; i < 3; i++) {
@@ -1171,9 +1170,17 @@ static void what_a_slow_device_was_not_given_at_the_start_is_made_later(void **s
 		assert_int_equal(promised_add(&promised, &record), 0);
 	}
 	promised_sort(&promised);
-	f->fake.add_error = -ETIMEDOUT;
 	endpoint_keep_promises(&f->endpoint, &promised);
 	promised_free(&promised);
+}
+
+/* A busy machine: the device has made the first ones, and then not answered in time. */
+static void what_a_slow_device_was_not_given_at_the_start_is_made_later(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.add_error = -ETIMEDOUT;
+	keep_three_promises(f);
 	assert_int_equal(f->fake.n_peers, 0);
 	assert_int_equal(inspect(f), 3);
 	assert_int_equal(pool_taken(f->endpoint.pool), 3);
@@ -1183,6 +1190,44 @@ static void what_a_slow_device_was_not_given_at_the_start_is_made_later(void **s
 	/* From then on they are as all others are. */
 	fake_plane_lose(&f->fake, (struct ipv4){0x0a000003});
 	assert_int_equal(inspect(f), 2);
+}
+
+/* What the plane refuses is forgotten, which nothing that is queued may be. */
+static void what_is_owed_and_asks_to_go_is_not_made_first(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.add_error = -ETIMEDOUT;
+	keep_three_promises(f);
+	f->fake.add_error = -EEXIST;
+	f->answers.n = 0;
+	request_from(f, IPC_DISCONNECT_IPIP, 1, 0xc6336401);
+	endpoint_inspect(&f->endpoint, &rule);
+	assert_int_equal(peers_count(&f->endpoint.peers), 1);
+	removals_flush(&f->endpoint.removals);
+	assert_int_equal(peers_count(&f->endpoint.peers), 0);
+	assert_int_equal(f->answers.n, 1);
+	assert_int_equal(f->answers.status[0], IPC_OK);
+}
+
+/* As when the store answers a claim late. */
+static void what_is_promised_while_there_is_no_device_is_made_with_the_next_one(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_device(f);
+	f->fake.open_error = -EIO;
+	assert_int_equal(inspect(f), 0);
+	assert_null(f->endpoint.device);
+	keep_three_promises(f);
+	assert_int_equal(peers_count(&f->endpoint.peers), 3);
+	f->fake.open_error = 0;
+	assert_int_equal(inspect(f), 3);
+	assert_int_equal(f->fake.n_peers, 3);
+	/* Once. */
+	f->fake.n_adds = 0;
+	assert_int_equal(inspect(f), 3);
+	assert_int_equal(f->fake.n_adds, 0);
 }
 
 static void where_a_new_peer_is_is_read_when_it_has_shaken_hands(void **state)
@@ -1430,6 +1475,8 @@ int main(void)
 		RULE(after_a_loss_handshakes_begin_with_those_who_were_active_last),
 		RULE(at_a_start_who_was_active_last_waits_for_nobody),
 		RULE(what_a_slow_device_was_not_given_at_the_start_is_made_later),
+		RULE(what_is_owed_and_asks_to_go_is_not_made_first),
+		RULE(what_is_promised_while_there_is_no_device_is_made_with_the_next_one),
 		RULE(where_a_new_peer_is_is_read_when_it_has_shaken_hands),
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),
