@@ -40,6 +40,14 @@ static const char answers[] = "\tchain answers {\n"
 			      "\t\tjump answers\n"
 			      "\t}\n";
 
+/* Of what others send through the tunnel, both ways: `rt mtu` is the less of the ways to the two
+ * ends (nft(8)). This host's own connections know the interface's MTU. */
+static const char clamp[] = "\tchain clamp {\n"
+			    "\t\ttype filter hook forward priority mangle; policy accept;\n"
+			    "\t\tiifname != \"%s\" oifname != \"%s\" accept\n"
+			    "\t\ttcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+			    "\t}\n";
+
 /* NULL: no memory. The caller frees it. */
 static char *write_text(const struct inbound *inbound)
 {
@@ -59,6 +67,7 @@ static char *write_text(const struct inbound *inbound)
 		"\t\tdrop\n"
 		"\t}\n",
 		interface, ipv4_text(inbound->tunnel.inner).s);
+	fprintf(out, clamp, interface, interface);
 	if (inbound->tracks)
 		fprintf(out, answers, interface, ipv4_text(tunnel_gateway(&inbound->tunnel)).s);
 	if (fclose(out) == 0)

@@ -113,6 +113,20 @@ def test_what_is_forwarded_does_not_get_by_without_the_tunnel(host, machine, kin
     assert container.ns.try_run(f"ping -c 1 -W 5 {BRIDGE}").returncode == 0
 
 
+@pytest.mark.plane
+def test_segments_of_what_is_forwarded_fit_into_the_tunnel_both_ways(
+        host, machine, kind, container):
+    """The server has room for more."""
+    host.start()
+    machine.connect(host.address, ALL + " --mtu=1300", kind=kind).up()
+    with Capture(machine.ns, "vprox0") as there, Capture(machine.ns, "docker0") as back:
+        wait.until(lambda: reaches(container.ns), 40, "through the tunnel")
+        syns = [sniffer.wait(lambda p, flags=flags: p.proto == TCP and p.payload[13] == flags and
+                             80 in p.ports)
+                for sniffer, flags in ((there, SYN), (back, SYN | 0x10))]
+    assert [syn.mss for syn in syns] == [1260, 1260]
+
+
 def test_it_is_closed_before_there_is_a_tunnel_and_opened_by_a_signal(host, machine, kind):
     client = machine.connect(host.address, ALL, kind=kind)
     client.logged("cannot connect|no answer")
