@@ -2,8 +2,8 @@
  * What comes out of the tunnel is answers: a table of nftables, inet vprox-inbound-INTERFACE, lets
  * by what belongs to flows of this host, and the gateway's echo requests; to the host and through
  * it. Packets for another address than the assigned one never pass: over IPIP whoever forges the
- * server's address can send them. And TCP that is forwarded through the tunnel has segments that fit
- * into it.
+ * server's address can send them. And TCP that is forwarded through the tunnel has segments that
+ * fit into it.
  */
 #pragma once
 
