@@ -31,8 +31,9 @@ enum {
 struct order {
 	struct storing_message message;
 	TAILQ_ENTRY(order) entry;
-	struct hash_node node; /* in `unsent` while is_unsent */
-	bool is_unsent;
+	struct hash_node node; /* in `latest` while is_latest */
+	bool is_latest; /* of its subject, and free to give way to a later one */
+	bool is_sent;
 };
 
 /* What an order is about: a later one takes the place of an earlier one. */
@@ -50,7 +51,7 @@ struct store_link {
 
 	TAILQ_HEAD(, order) orders; /* not confirmed, the oldest first */
 	struct order *next; /* to be sent; NULL: all are on their way */
-	struct hash_table unsent; /* by subject */
+	struct hash_table latest; /* by subject */
 	size_t n;
 	uint64_t last_sequence;
 	struct stored_state state;
@@ -75,16 +76,16 @@ static bool is_about(const struct hash_node *node, const void *key)
 	return memcmp(&subject, key, sizeof subject) == 0;
 }
 
-static void take_out_of_unsent(struct store_link *link, struct order *order)
+static void fix_in_place(struct store_link *link, struct order *order)
 {
-	if (order->is_unsent)
-		hash_remove(&link->unsent, &order->node);
-	order->is_unsent = false;
+	if (order->is_latest)
+		hash_remove(&link->latest, &order->node);
+	order->is_latest = false;
 }
 
-static void confirm(struct store_link *link, struct order *order)
+static void take_out(struct store_link *link, struct order *order)
 {
-	take_out_of_unsent(link, order);
+	fix_in_place(link, order);
 	if (link->next == order)
 		link->next = TAILQ_NEXT(order, entry);
 	TAILQ_REMOVE(&link->orders, order, entry);
@@ -98,7 +99,7 @@ void store_link_forget(struct store_link *link)
 	struct order *order;
 
 	while ((order = TAILQ_FIRST(&link->orders)))
-		confirm(link, order);
+		take_out(link, order);
 }
 
 /* What is about a whole endpoint's peers must stay between what came before and after it. */
@@ -107,7 +108,7 @@ static void keep_apart(struct store_link *link)
 	struct order *order;
 
 	TAILQ_FOREACH (order, &link->orders, entry)
-		take_out_of_unsent(link, order);
+		fix_in_place(link, order);
 }
 
 static bool is_about_all(const struct storing_message *message)
@@ -117,9 +118,9 @@ static bool is_about_all(const struct storing_message *message)
 	       message->operation == STORING_RELEASE;
 }
 
-static struct order *find_unsent(struct store_link *link, const struct subject *subject)
+static struct order *find_latest(struct store_link *link, const struct subject *subject)
 {
-	struct hash_node *node = hash_find(&link->unsent, subject, sizeof *subject, is_about);
+	struct hash_node *node = hash_find(&link->latest, subject, sizeof *subject, is_about);
 
 	return node ? hash_entry(node, struct order, node) : NULL;
 }
@@ -147,8 +148,8 @@ static struct order *add_order(struct store_link *link, const struct subject *su
 		link->next = order;
 	link->n++;
 	if (!is_about_all(message)) {
-		order->is_unsent = true;
-		hash_insert(&link->unsent, &order->node, subject, sizeof *subject);
+		order->is_latest = true;
+		hash_insert(&link->latest, &order->node, subject, sizeof *subject);
 	}
 	return order;
 }
@@ -175,9 +176,23 @@ static void send_orders(struct store_link *link)
 			send_later(link, error);
 			return;
 		}
-		take_out_of_unsent(link, link->next);
+		link->next->is_sent = true;
 		link->next = TAILQ_NEXT(link->next, entry);
 	}
+}
+
+/* An etcd that is away for days must not cost an order for each sign of life of each peer: what was
+ * sent and not confirmed is sent again only to another store, for which the later one is enough. */
+static struct order *replace(struct store_link *link, struct order *before,
+	const struct subject *subject, const struct storing_message *message)
+{
+	struct order *order;
+
+	fix_in_place(link, before);
+	order = add_order(link, subject, message);
+	if (order)
+		take_out(link, before);
+	return order;
 }
 
 uint64_t store_link_order(struct store_link *link, const struct storing_message *message)
@@ -189,11 +204,13 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 		return 0;
 	if (is_about_all(message))
 		keep_apart(link);
-	order = find_unsent(link, &subject);
-	if (order)
-		fill(order, message, order->message.sequence);
-	else
+	order = find_latest(link, &subject);
+	if (!order)
 		order = add_order(link, &subject, message);
+	else if (order->is_sent)
+		order = replace(link, order, &subject, message);
+	else
+		fill(order, message, order->message.sequence);
 	if (!order)
 		return 0;
 	send_orders(link);
@@ -266,7 +283,7 @@ static void on_durable(struct store_link *link, uint64_t sequence)
 	struct order *first;
 
 	while ((first = TAILQ_FIRST(&link->orders)) && first->message.sequence <= sequence)
-		confirm(link, first);
+		take_out(link, first);
 	link->config.on_durable(link->config.context, sequence);
 }
 
@@ -450,7 +467,7 @@ int store_link_new(
 		.ended = on_store_ended,
 		.context = link,
 	};
-	int error = link ? hash_init(&link->unsent) : -ENOMEM;
+	int error = link ? hash_init(&link->latest) : -ENOMEM;
 
 	if (error == 0) {
 		link->config = *config;
@@ -459,7 +476,7 @@ int store_link_new(
 		link->send_again = evtimer_new(base, on_may_send, link);
 		error = link->send_again ? child_group_new(base, &group, &link->group) : -ENOMEM;
 		if (error < 0)
-			hash_free(&link->unsent);
+			hash_free(&link->latest);
 	}
 	if (error < 0) {
 		log_error("cannot start the store: %s", strerror(-error));
@@ -509,6 +526,6 @@ void store_link_free(struct store_link *link)
 	free_event(link->send_again);
 	child_group_free(link->group);
 	store_link_forget(link);
-	hash_free(&link->unsent);
+	hash_free(&link->latest);
 	free(link);
 }

@@ -26,6 +26,7 @@ enum {
 /* What a store does, in its first life or in all, as the last word of its folder's name says. */
 static const char dies_amid_loading[] = "dies-amid-loading";
 static const char of_another_version[] = "of-another-version";
+static const char dies_with_three_orders[] = "dies-with-three-orders"; /* and confirms none */
 static const char serves[] = "serves";
 
 static int n_failing_sends; /* the next ones, of this process */
@@ -72,6 +73,16 @@ static int answer_orders(void)
 	return EXIT_SUCCESS;
 }
 
+static int die_with_orders(int n)
+{
+	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = POLLIN};
+	struct storing_message order;
+
+	while (n > 0 && poll(&broker, 1, TIMEOUT_MS) > 0)
+		n -= storing_receive_order(STORE_FD_BROKER, &order) == 0;
+	return EXIT_FAILURE;
+}
+
 static int be_store(void)
 {
 	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = POLLIN};
@@ -96,6 +107,8 @@ static int be_store(void)
 	}
 	say(STORING_PEER, 0, INNER);
 	say(STORING_LOADED, 0, 0);
+	if (is_first && strcmp(behaviour, dies_with_three_orders) == 0)
+		return die_with_orders(3);
 	return answer_orders();
 }
 
@@ -213,6 +226,21 @@ static void an_order_that_could_not_be_sent_is_sent_without_another_one(void **s
 	assert_int_equal(n_failing_sends, 0);
 }
 
+/* As while etcd is away: what is sent, and confirmed by nobody, is not to fill the memory. */
+static void of_orders_about_one_address_that_nobody_confirms_the_last_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, dies_with_three_orders);
+	assert_int_equal(store_link_load(f->link, TIMEOUT_MS, on_record, f), 0);
+	for (uint64_t i = 1; i <= 3; i++)
+		assert_int_equal(order_something(f), i);
+	assert_int_equal(store_link_behind(f->link), 1);
+	/* The next store is given it. */
+	run_until_durable(f, 3);
+	assert_int_equal(store_link_behind(f->link), 0);
+}
+
 static void a_store_of_another_version_is_not_started_again_and_nobody_waits_for_it(void **state)
 {
 	struct fixture *f = *state;
@@ -282,6 +310,9 @@ int main(int argc, char **argv)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_order_that_could_not_be_sent_is_sent_without_another_one, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_orders_about_one_address_that_nobody_confirms_the_last_is_kept, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_store_of_another_version_is_not_started_again_and_nobody_waits_for_it,
