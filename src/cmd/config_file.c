@@ -25,6 +25,7 @@ struct reader {
 	struct config_file *file;
 	char *next;
 	unsigned int line;
+	size_t first_flag, n_flags; /* which of the words are those of VPROX_FLAGS */
 };
 
 static int fault(const struct reader *reader, const char *name, const char *what)
@@ -144,21 +145,39 @@ static char *next_word(char **text)
 	return word;
 }
 
-static int add_flags(struct reader *reader, char *value)
-{
-	char *word;
-	int error = 0;
-
-	while (error == 0 && (word = next_word(&value)))
-		error = add_word(reader, strdup(word));
-	return error;
-}
-
 static void wipe(char *text)
 {
 	if (text)
 		explicit_bzero(text, strlen(text));
 	free(text);
+}
+
+static void forget_flags(struct reader *reader)
+{
+	struct config_file *file = reader->file;
+	struct config_word *flags = file->words + reader->first_flag;
+	size_t n = reader->n_flags;
+
+	if (n == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		wipe(flags[i].text);
+	file->n -= n;
+	memmove(flags, flags + n, (file->n - reader->first_flag) * sizeof *flags);
+}
+
+/* A variable that is set twice has the later value. */
+static int set_flags(struct reader *reader, char *value)
+{
+	char *word;
+	int error = 0;
+
+	forget_flags(reader);
+	reader->first_flag = reader->file->n;
+	while (error == 0 && (word = next_word(&value)))
+		error = add_word(reader, strdup(word));
+	reader->n_flags = reader->file->n - reader->first_flag;
+	return error;
 }
 
 /* An empty one is none. */
@@ -173,11 +192,16 @@ static int keep(char **kept, const char *value)
 static int add_variable(struct reader *reader, const char *name, char *value)
 {
 	if (strcmp(name, "VPROX_FLAGS") == 0)
-		return add_flags(reader, value);
+		return set_flags(reader, value);
 	if (strcmp(name, "VPROX_PASSWORD") == 0)
 		return keep(&reader->file->password, value);
 	if (strcmp(name, "VPROX_PASSWORD_PREVIOUS") == 0)
 		return keep(&reader->file->previous, value);
+	/* The environment may say so too: any but this one means a password. */
+	if (strcmp(name, "VPROX_AUTH_MODE") == 0)
+		return strcmp(value, "oidc-modal") == 0
+			       ? fault(reader, name, "oidc-modal is not built yet")
+			       : 0;
 	if (strncmp(name, "VPROX_", strlen("VPROX_")) == 0)
 		return fault(reader, name, "no such setting");
 	log_warning("%s, line %u: %s has no effect here", reader->file->path, reader->line, name);

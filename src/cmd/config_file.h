@@ -25,9 +25,9 @@ struct config_file {
 /*
  * Reads the file: a NAME=VALUE a line, as systemd.exec(5) has it under EnvironmentFile=, so that a
  * file that was one goes on working. A NAME is that of an option, without its dashes, which without
- * a value stands alone; VPROX_FLAGS, options as on the command line; or a password, as above. A
- * line that begins with # or ; is a comment. Logs what is wrong. Returns 0 or -errno; to be freed
- * in either case.
+ * a value stands alone; VPROX_FLAGS, options as on the command line; or a password, as above. Of
+ * variables that are there twice the last counts. A line that begins with # or ; is a comment. Logs
+ * what is wrong. Returns 0 or -errno; to be freed in either case.
  */
 int config_file_read(const char *path, struct config_file *file);
 

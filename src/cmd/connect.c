@@ -257,8 +257,8 @@ static int run_connect(void *configuration, const char *server)
 	config->password = passwords.current;
 	config->lock = -1;
 	log_setup(config->log_level, config->log_format, "connect");
-	if (config->password_file)
-		passwords_check(&passwords, config->password_file);
+	if (passwords.file)
+		passwords_check(&passwords);
 	if (config->once && config->timeout_ms == 0)
 		config->timeout_ms = ONCE_TIME_MS;
 	status = exit_status(client_run(config));

@@ -175,8 +175,8 @@ static int run_exec(void *configuration, const char *server)
 		return STATUS_USAGE;
 	config->client.password = passwords.current;
 	log_setup(config->client.log_level, config->client.log_format, "exec");
-	if (config->client.password_file)
-		passwords_check(&passwords, config->client.password_file);
+	if (passwords.file)
+		passwords_check(&passwords);
 	status = run(config, passwords.current);
 	passwords_free(&passwords);
 	return status;

@@ -70,10 +70,6 @@ static bool differs(const struct command_option *option, const struct option_wor
 static unsigned int log_option(const struct command_option *option,
 	const struct option_words *before, const struct option_words *now)
 {
-	if (!option->is_live) {
-		log_warning("restart to change --%s", option->name);
-		return 1;
-	}
 	if (option->is_repeatable)
 		return log_missing(option, before, now, "removed") +
 		       log_missing(option, now, before, "added");
@@ -81,13 +77,18 @@ static unsigned int log_option(const struct command_option *option,
 	return 1;
 }
 
-unsigned int live_options_log(const struct command *command, const struct option_words *before,
-	const struct option_words *now)
+unsigned int live_options_log(const struct command *command, const struct option_words *at_start,
+	const struct option_words *before, const struct option_words *now)
 {
 	unsigned int n = 0;
 
-	for (const struct command_option *option = command->options; option->name; option++)
-		if (differs(option, before, now))
-			n += log_option(option, before, now);
+	for (const struct command_option *option = command->options; option->name; option++) {
+		bool is_new = differs(option, before, now);
+
+		if (!option->is_live && differs(option, at_start, now))
+			log_warning("restart to change --%s", option->name);
+		if (is_new)
+			n += option->is_live ? log_option(option, before, now) : 1;
+	}
 	return n;
 }

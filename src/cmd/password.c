@@ -200,12 +200,18 @@ int passwords_load(const struct command *command, const char *file, struct confi
 			*passwords = found[i];
 		else
 			passwords_free(&found[i]);
+	if (source == OWN_FILE)
+		passwords->file = file;
+	else if (source == SETTINGS)
+		passwords->file = settings->path;
 	return source < 0 ? source : 0;
 }
 
 /* Whoever guesses it has a tunnel; and gates slow guessing down, but do not end it. */
-void passwords_check(const struct passwords *passwords, const char *file)
+void passwords_check(const struct passwords *passwords)
 {
+	const char *file = passwords->file;
+
 	if (file && !is_credential(file) && file_is_exposed(file))
 		log_warning("%s is exposed: it should be root's, with mode 0600", file);
 	if (strlen(passwords->current) < SHORTEST_GOOD_PASSWORD)

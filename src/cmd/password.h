@@ -14,6 +14,7 @@ enum {
 struct passwords {
 	char *current;
 	char *previous; /* NULL: there is none */
+	const char *file; /* that they come from, the caller's path; NULL: none */
 };
 
 /* The path of the service's credential, to be freed; NULL if there is none, or the environment has
@@ -30,9 +31,9 @@ char *passwords_find_credential(void);
 int passwords_load(const struct command *command, const char *file, struct config_file *settings,
 	struct passwords *passwords);
 
-/* Warns of a file that others can read, unless it is NULL or a credential, and of a password that
- * can be guessed. */
-void passwords_check(const struct passwords *passwords, const char *file);
+/* Warns of a file that others can read, unless it is a credential, and of a password that can be
+ * guessed. */
+void passwords_check(const struct passwords *passwords);
 
 /* Wipes and frees. */
 void passwords_free(struct passwords *passwords);

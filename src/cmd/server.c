@@ -1,12 +1,12 @@
 /* `vprox server`: its command line. The process that is started is the broker; what it does begins
  * in server/broker.c. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
@@ -64,7 +64,7 @@ static int parse_region(const struct option_use *use, void *field)
 	if (strcmp(use->text, "us-west") == 0)
 		return option_error(use, "implies an internal network, which is not built yet; "
 					 "leave it out to serve without one");
-	fprintf(stderr, "vprox server: --region %s: has no effect\n", use->text);
+	log_warning("--region %s: has no effect", use->text);
 	return 0;
 }
 

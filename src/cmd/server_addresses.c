@@ -2,9 +2,9 @@
  * and together when all are. Runs in the server's process, before it does anything. */
 #include "cmd/server_addresses.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "server/config.h"
@@ -67,8 +67,7 @@ int server_add_followed(const struct option_use *use, void *field)
 static void tell_block(const struct option_use *use, struct prefix block)
 {
 	if (strncmp(use->text, ipv4_text(block.address).s, strcspn(use->text, "/")) != 0)
-		fprintf(stderr, "vprox server: --wg-block %s: is the block %s\n", use->text,
-			prefix_text(block).s);
+		log_warning("--wg-block %s: is the block %s", use->text, prefix_text(block).s);
 }
 
 int server_parse_block(const struct option_use *use, void *field)

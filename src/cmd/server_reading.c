@@ -43,7 +43,7 @@ static int use_passwords(struct passwords *passwords, struct server_config *conf
 {
 	int error = bearer_make(&config->bearer, passwords->current, passwords->previous);
 
-	passwords_check(passwords, config->password_file);
+	passwords_check(passwords);
 	passwords_free(passwords);
 	return error;
 }
@@ -71,7 +71,11 @@ int server_read(struct server_command *command, struct server_source *source)
 		load_passwords(source, settings, config, &passwords) < 0)
 		return STATUS_USAGE;
 	log_setup(config->log_level, config->log_format, "server");
-	return use_passwords(&passwords, config) < 0 ? STATUS_FAILED : STATUS_OK;
+	if (use_passwords(&passwords, config) < 0)
+		return STATUS_FAILED;
+	if (source->is_in_environment)
+		source->of_environment = config->bearer;
+	return STATUS_OK;
 }
 
 static void take_live(struct server_config *config, const struct server_config *from)
@@ -121,29 +125,40 @@ static const char *log_changes(const struct server_source *source)
 {
 	const struct option_words *before =
 		source->latest.n > 0 ? &source->latest : source->at_start;
-	unsigned int n = live_options_log(&command_server, before, &source->next);
+	unsigned int n = live_options_log(&command_server, source->at_start, before, &source->next);
 
 	if (source->is_password_new)
 		return "the passwords have changed";
 	return n > 0 ? "it has changed" : "nothing has changed";
 }
 
+/* What the environment had holds again when nothing else has a password any more. */
+static int read_passwords(struct server_source *source, struct server_config *config)
+{
+	struct config_file *settings = &source->next.file;
+	struct passwords passwords;
+
+	if (source->is_in_environment && !config->password_file && !settings->password &&
+		!settings->previous) {
+		config->bearer = source->of_environment;
+		return 0;
+	}
+	if (load_passwords(source, settings, config, &passwords) < 0)
+		return -EINVAL;
+	return use_passwords(&passwords, config);
+}
+
 int server_read_again(void *context, struct server_config *config)
 {
 	struct server_source *source = context;
-	struct config_file *settings = &source->next.file;
 	const struct bearer before = config->bearer;
-	struct passwords passwords = {0};
 	int error;
 
 	if (!config->is_reloaded && !config->password_file)
 		return -EALREADY;
 	error = read_options(source, config);
-	if (error == 0 &&
-		(!source->is_in_environment || config->password_file || settings->password))
-		error = load_passwords(source, settings, config, &passwords);
-	if (error == 0 && passwords.current)
-		error = use_passwords(&passwords, config);
+	if (error == 0)
+		error = read_passwords(source, config);
 	source->is_password_new = memcmp(&before, &config->bearer, sizeof before) != 0;
 	if (error < 0)
 		option_words_free(&source->next);
@@ -168,4 +183,5 @@ const char *server_settle(void *context, bool is_used)
 void server_source_free(struct server_source *source)
 {
 	option_words_free(&source->latest);
+	explicit_bzero(&source->of_environment, sizeof source->of_environment);
 }

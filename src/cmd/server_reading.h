@@ -12,12 +12,13 @@ struct server_command {
 
 /* What the configuration in force was made of. */
 struct server_source {
-	const struct option_words *at_start;
+	const struct option_words *at_start; /* in force of what needs a restart */
 	struct option_words latest; /* of the last reading that was used; n is 0: at_start */
 	struct option_words next; /* of one that is not in force yet */
 	bool is_password_new; /* in that */
 	const char *credential; /* the caller's path; NULL: there is none */
 	bool is_in_environment; /* the password is, where it cannot be read again */
+	struct bearer of_environment; /* if so */
 };
 
 /* Checks the options together and reads the passwords; the log is the server's after that. Returns

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lab.api import PASSWORD, Connection, request_bytes
+from lab.server import BLOCK
 from lab.tunnels import random_key
 from lib import wait
 
@@ -169,6 +170,24 @@ def test_a_credential_is_read_again_too(host, client):
     put(host.state / "credentials/vprox-password", NEXT)
     reload(server)
     wait.until(lambda: status(host, client, NEXT) == 200)
+
+
+def test_the_environments_password_holds_again_when_the_configuration_has_none_any_more(host, client):
+    path = host.state / "server.conf"
+    lines = [f"ip={host.address}", f"wg-block={BLOCK}", f"plane={host.options.plane}", "gates=1"]
+    put(path, *lines)
+    server = host.launch_as(["server", f"--config={path}"], {"VPROX_PASSWORD": PASSWORD}).wait_ready()
+    put(path, *lines, f"VPROX_PASSWORD={NEXT}")
+    reload(server)
+    wait.until(lambda: status(host, client, NEXT) == 200)
+    put(path, *lines)
+    reload(server)
+    wait.until(lambda: status(host, client, NEXT) == 401)
+    assert status(host, client, PASSWORD) == 200
+    server.expect(f"VPROX_PASSWORD_PREVIOUS is set, and VPROX_PASSWORD is not|{STAYS}")
+    put(path, *lines, f"VPROX_PASSWORD_PREVIOUS={NEXT}")
+    reload(server)
+    assert STAYS in server.log
 
 
 def test_a_file_that_others_can_read_is_warned_of(host, machine, file):

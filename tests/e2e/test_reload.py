@@ -135,6 +135,23 @@ def test_what_needs_a_restart_is_named_and_the_rest_is_in_force(host, client, co
     assert len(server.stores()) == 1
 
 
+def test_what_needs_a_restart_is_named_until_it_is_what_it_was(config):
+    config.start()
+    config.write("store=none")
+    assert "restart to change --store" in config.reload()
+    said = config.reload()
+    assert "restart to change --store" in said and "nothing has changed" in said
+    config.write()
+    assert "restart" not in config.reload()
+
+
+def test_a_configuration_with_a_password_that_others_can_read_is_warned_of(config):
+    server = config.start()
+    assert "exposed" not in server.log
+    config.path.chmod(0o640)
+    assert f"warning server: {config.path} is exposed" in config.reload()
+
+
 MISTAKES = {
     "an option": (["nonsense=1"], r"line 7: --nonsense: no such option"),
     "a value": (["idle-timeout=soon"], r"line 7: --idle-timeout soon: not a time"),
@@ -225,10 +242,12 @@ def test_a_server_that_is_killed_in_a_change_is_followed_by_one_that_has_it_whol
 
 
 def test_an_environment_file_of_before_goes_on_working(host, client):
-    """As systemd has read it: quotes, blanks, a line that goes on in the next."""
+    """As systemd has read it: quotes, blanks, a line that goes on in the next, and the last of two of a name."""
     path = host.state / "server.conf"
     path.write_text(f"""# a comment
 ; another
+VPROX_AUTH_MODE=password
+VPROX_FLAGS=--ip 203.0.113.99 --wg-block 10.9.0.0/16 --deny-to 0.0.0.0/0
 VPROX_PASSWORD="two \\"words\\" and a \\$"
 
 VPROX_FLAGS=--ip {host.address} --wg-block {BLOCK} \\
