@@ -25,18 +25,35 @@ static const char hooks[] = "\tchain output {\n"
 			    "\t\tdrop\n"
 			    "\t}\n";
 
-static void write_ranges(FILE *out, const struct block_state *state)
+/* end: behind the last. Of nothing it writes nothing. */
+static void write_element(FILE *out, uint64_t first, uint64_t end, size_t *n)
 {
-	fputs("\tset blocked {\n\t\ttype ipv4_addr\n\t\tflags interval\n", out);
-	for (size_t i = 0; i < state->n_ranges; i++) {
-		const struct address_range *range = &state->ranges[i];
+	if (first >= end)
+		return;
+	fprintf(out, "%s%s", *n == 0 ? "\t\telements = { " : ", ",
+		ipv4_text((struct ipv4){(uint32_t)first}).s);
+	if (end - first > 1)
+		fprintf(out, "-%s", ipv4_text((struct ipv4){(uint32_t)(end - 1)}).s);
+	++*n;
+}
 
-		fprintf(out, "%s%s", i == 0 ? "\t\telements = { " : ", ",
-			ipv4_text(range->first).s);
-		if (!ipv4_equal(range->first, range->last))
-			fprintf(out, "-%s", ipv4_text(range->last).s);
+/* What is blocked, or all the rest. */
+static void write_set(FILE *out, const char *name, const struct block_state *state, bool rest)
+{
+	uint64_t behind = 0;
+	size_t n = 0;
+
+	fprintf(out, "\tset %s {\n\t\ttype ipv4_addr\n\t\tflags interval\n", name);
+	for (size_t i = 0; i < state->n_ranges; i++) {
+		const uint64_t first = state->ranges[i].first.value;
+		const uint64_t end = (uint64_t)state->ranges[i].last.value + 1;
+
+		write_element(out, rest ? behind : first, rest ? first : end, &n);
+		behind = end;
 	}
-	fprintf(out, "%s\t}\n", state->n_ranges > 0 ? " }\n" : "");
+	if (rest)
+		write_element(out, behind, (uint64_t)UINT32_MAX + 1, &n);
+	fprintf(out, "%s\t}\n", n > 0 ? " }\n" : "");
 }
 
 /* Link-local destinations and neighbour discovery, as RFC 4861 has it, stay; so programs fall back
@@ -52,6 +69,10 @@ static void write_ipv6(FILE *out, const struct block_state *state)
 			out);
 }
 
+/*
+ * Kernels fill a set of intervals only after they have switched over to the table that it is in.
+ * So nothing may pass, or be taken for one from outside, because it is not in a set.
+ */
 static void write_pass(FILE *out, const struct block_state *state)
 {
 	fprintf(out,
@@ -69,7 +90,7 @@ static void write_pass(FILE *out, const struct block_state *state)
 		fputs("\t\tmeta iif 0 meta l4proto { tcp, udp } th dport 53 accept\n", out);
 	/* what stays on a link, or within a site: RFC 919, RFC 5771, RFC 2365 */
 	fputs("\t\tip daddr { 224.0.0.0/24, 239.0.0.0/8, 255.255.255.255 } accept\n"
-	      "\t\tip daddr != @blocked accept\n",
+	      "\t\tip daddr @open accept\n",
 		out);
 	write_ipv6(out, state);
 	fputs("\t}\n", out);
@@ -96,7 +117,7 @@ static void write_marks(FILE *out, const struct block_state *state)
 		"\tchain input {\n"
 		"\t\ttype filter hook input priority filter; policy accept;\n"
 		"\t\tiifname { \"lo\", \"%s\" } accept\n"
-		"\t\tip saddr @blocked ct state new tcp flags & (fin | syn | rst | ack) != syn "
+		"\t\tip saddr != @open ct state new tcp flags & (fin | syn | rst | ack) != syn "
 		"tcp dport %d-%d drop\n"
 		"\t}\n",
 		state->config->interface, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT,
@@ -112,7 +133,8 @@ char *block_text(const struct block_state *state)
 
 	if (!out)
 		return NULL;
-	write_ranges(out, state);
+	write_set(out, "blocked", state, false);
+	write_set(out, "open", state, true);
 	write_pass(out, state);
 	fputs(hooks, out);
 	if (state->tracks)

@@ -2,6 +2,7 @@
 a table of nftables."""
 
 import os
+import re
 import signal
 import socket
 
@@ -230,6 +231,15 @@ def test_a_service_that_is_restarted_never_opens_it(host, machine, kind):
         assert not passes_beside(machine)
     block("open")
     assert passes_beside(machine)
+
+
+def test_while_a_new_tables_sets_are_not_filled_yet_nothing_leaves(host, machine):
+    """As the kernel fills those of intervals last, for some microseconds when it replaces a table."""
+    status, _ = machine.run(f"{host.address} --interface=vprox0 {ALL} --block=only", password=None)
+    sets = re.findall(r"\tset (\w+) {", machine.ns.run(f"nft list table {TABLE}"))
+    assert status == 0 and sets
+    machine.ns.run(["nft", "; ".join(f"flush set {TABLE} {one}" for one in sets)])
+    assert not passes_beside(machine)
 
 
 def test_without_a_block_programs_choose_their_interface(host, machine):

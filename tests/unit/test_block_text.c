@@ -67,6 +67,33 @@ static void without_tracking_it_asks_for_none(void **context)
 	assert_true(has("ct mark"));
 }
 
+/* A kernel fills sets of intervals last. */
+static void nothing_passes_because_it_is_not_in_a_set(void **context)
+{
+	(void)context;
+	state.tracks = true;
+	assert_false(has("!= @blocked"));
+	assert_true(has("ip daddr @open accept"));
+}
+
+static void what_is_not_blocked_is_open(void **context)
+{
+	static const struct address_range some[] = {
+		{{0}, {0x09ffffff}}, {{0x0b000000}, {0x0b000000}}, {{0x0b000002}, {UINT32_MAX}}};
+
+	(void)context;
+	assert_false(has("set open {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\telements"));
+	state.ranges = some;
+	state.n_ranges = 3;
+	assert_true(has("{ 0.0.0.0-9.255.255.255, 11.0.0.0, 11.0.0.2-255.255.255.255 }"));
+	assert_true(has("{ 10.0.0.0-10.255.255.255, 11.0.0.1 }"));
+	state.ranges = some + 1;
+	state.n_ranges = 1;
+	assert_true(has("{ 0.0.0.0-10.255.255.255, 11.0.0.1-255.255.255.255 }"));
+	state.n_ranges = 0;
+	assert_true(has("{ 0.0.0.0-255.255.255.255 }"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -74,6 +101,8 @@ int main(void)
 		cmocka_unit_test_setup(names_are_looked_up_only_until_there_is_a_tunnel, begin),
 		cmocka_unit_test_setup(ipv6_is_blocked_with_all_of_ipv4_alone, begin),
 		cmocka_unit_test_setup(without_tracking_it_asks_for_none, begin),
+		cmocka_unit_test_setup(nothing_passes_because_it_is_not_in_a_set, begin),
+		cmocka_unit_test_setup(what_is_not_blocked_is_open, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
