@@ -9,3 +9,8 @@
  * what to do.
  */
 int rights_check(bool changes_user);
+
+/* What to do about /dev/net/tun, to follow what has failed: begins with ": ". error: -errno of
+ * that.
+ * "" if it is not known. */
+const char *rights_tun_advice(int error);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/rights.h"
 #include "base/sysctl.h"
 #include "client/addressing.h"
 #include "client/command_netns.h"
@@ -54,9 +55,11 @@ static int choose_kind(struct interface *interface)
 	if (error == -EOPNOTSUPP)
 		log_error("--plane=kernel: this kernel has no %s; use --plane=embedded",
 			ipip ? "IPIP" : "WireGuard");
+	else if (error < 0 && interface->kind == embedded)
+		log_error("%s: cannot use /dev/net/tun: %s%s", config->interface, strerror(-error),
+			rights_tun_advice(error));
 	else if (error < 0)
-		fail(interface, error,
-			interface->kind == embedded ? "use /dev/net/tun" : "ask the kernel");
+		fail(interface, error, "ask the kernel");
 	else
 		log_info("data plane: %s", interface->kind->plane);
 	return error;

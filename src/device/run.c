@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/rights.h"
 #include "base/signals.h"
 #include "device/control_loop.h"
 #include "device/handover_give.h"
@@ -74,19 +75,8 @@ static int open_signals(void)
 /* About an interface that cannot be made; "" if it is not known. */
 static const char *what_to_do(int error)
 {
-	switch (error) {
-	case -EBUSY:
-		return ": there is an interface of that name already";
-	case -EPERM:
-	case -EACCES:
-		return ": this needs the right to administer the network (CAP_NET_ADMIN): run it "
-		       "as root";
-	case -ENOENT:
-	case -ENODEV:
-		return ": load the module tun; a container needs --device /dev/net/tun";
-	default:
-		return "";
-	}
+	return error == -EBUSY ? ": there is an interface of that name already"
+			       : rights_tun_advice(error);
 }
 
 /* Another device of the name may need a moment to end. */

@@ -7,6 +7,7 @@ import pytest
 
 from lab.api import PASSWORD
 from lib import wait
+from lib.netns import stop
 
 GOOD = "--ip 203.0.113.200 --wg-block 10.100.0.0/16"
 
@@ -129,7 +130,23 @@ def test_without_a_right_that_its_gates_need_it_does_not_start(checked_host, rig
         ["setpriv", f"--bounding-set=-{right}", checked_host.options.vprox, "server",
          *GOOD.split()], env=checked_host.environment())
     assert done.returncode == 1
-    assert f"CAP_{right.upper()}" in done.stdout
+    assert f"(CAP_{right.upper()}), which root does not have here: a container needs --cap-add {right.upper()}" \
+        in done.stdout
+
+
+@pytest.mark.parametrize("command", [f"server {GOOD}", "connect 203.0.113.7"])
+def test_a_container_without_its_device_is_told_which_one(host, command):
+    process = host.ns.popen(
+        ["unshare", "-m", "sh", "-c", "mkdir -p /dev/net && mount -t tmpfs none /dev/net && "
+         f"exec {host.options.vprox} {command} --plane=embedded"], host.mounts, text=True,
+        env=host.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said = process.communicate(timeout=60)[0]
+    finally:
+        stop(process)
+    assert process.returncode == 1
+    assert "/dev/net/tun: No such file or directory: load the module tun; a container needs --device /dev/net/tun" \
+        in said, said
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "<&-"])

@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/rights.h"
 #include "netlink/link.h"
 #include "netlink/socket.h"
 #include "plane/embedded/device.h"
@@ -23,8 +26,12 @@
 static int probe(struct plane *plane)
 {
 	auto_close int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int error = fd < 0 ? -errno : 0;
 
-	return fd < 0 ? embedded_fail(embedded_of_plane(plane), -errno, "open /dev/net/tun") : 0;
+	if (error < 0)
+		snprintf(plane->error, sizeof plane->error, "open /dev/net/tun: %s%s",
+			strerror(-error), rights_tun_advice(error));
+	return error;
 }
 
 static int discover(struct plane *plane, plane_leftover_fn *found, void *context)
