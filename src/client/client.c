@@ -283,13 +283,14 @@ static int set_up(struct client *client, bool renew)
 	return error < 0 ? error : set_routes(client);
 }
 
-/* Without a name server that is asked through the tunnel, it would have none. */
+/* Without a name server that is asked through the tunnel, it would have none. One that runs keeps
+ * those that it began with, whatever the server announces by now. */
 static int start_command(struct client *client)
 {
 	const struct client_config *config = client->config;
 	const struct resolvers *resolvers = config->dns.n > 0 ? &config->dns : &client->resolvers;
 
-	if (resolvers->n > 0)
+	if (resolvers->n > 0 || command_netns_is_started(config->netns))
 		return command_netns_start(config->netns, resolvers);
 	log_error("%s announces no name server (--announce-dns): name one with --dns",
 		config->server);

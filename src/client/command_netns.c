@@ -296,6 +296,11 @@ int command_netns_start(struct command_netns *netns, const struct resolvers *res
 	return send(netns->control, &go, sizeof go, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+bool command_netns_is_started(const struct command_netns *netns)
+{
+	return netns->is_started;
+}
+
 int command_netns_status(const struct command_netns *netns)
 {
 	return netns->status;

@@ -44,6 +44,8 @@ pid_t command_netns_pid(const struct command_netns *netns);
 /* Lets the command start, unless it has. Returns 0 or -errno. */
 int command_netns_start(struct command_netns *netns, const struct resolvers *resolvers);
 
+bool command_netns_is_started(const struct command_netns *netns);
+
 /* The exit status of the command, once it has ended or the netns was closed: command_init.h. */
 int command_netns_status(const struct command_netns *netns);
 
