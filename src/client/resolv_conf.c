@@ -124,7 +124,8 @@ static int save_before(void)
 	if (unlink(BEFORE) < 0 && errno != ENOENT)
 		return -errno;
 	if (link(RESOLV_CONF, BEFORE) < 0 && errno != ENOENT)
-		return -errno;
+		/* a mount of its own, as in containers: it cannot be renamed over either */
+		return errno == EXDEV ? -EBUSY : -errno;
 	return 0;
 }
 

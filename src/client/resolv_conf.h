@@ -17,8 +17,8 @@
 unsigned int resolv_conf_read(struct ipv4 addresses[RESOLVERS_MAX]);
 
 /* Puts one with these name servers in place, for the client of that interface; what is said of
- * search lists and options stays. Returns 0; -EBUSY if another client's is there; -EROFS or another
- * negative errno. */
+ * search lists and options stays. Returns 0; -EBUSY if another client's is there, or it is a mount
+ * of its own; -EROFS or another negative errno. */
 int resolv_conf_put(const char *interface, const struct resolvers *resolvers);
 
 /* Whether it is still there. */

@@ -139,6 +139,17 @@ def test_a_symbolic_link_is_put_back_and_one_that_others_write_is_replaced_again
     assert etc.file.read_text() == OWN, "what others have written is what comes back"
 
 
+def test_one_that_is_a_mount_of_its_own_stays_and_the_log_says_why(host, machine, etc):
+    theirs = machine.state / "resolv.conf"
+    theirs.write_text(OWN)
+    machine.mounts.append((theirs, "/etc/resolv.conf"))  # as container engines do
+    host.start()
+    client = machine.connect(host.address, "--dns 9.9.9.9").up()
+    client.logged("it is a mount of its own; names are asked as before")
+    client.stop()
+    assert theirs.read_text() == OWN and etc.is_as_before()
+
+
 def test_where_systemd_resolved_is_asked_it_is_told(host, machine, etc):
     etc.file.write_text("nameserver 127.0.0.53\n")
     said = machine.state / "run/said"
