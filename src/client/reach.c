@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,10 +78,13 @@ static bool has_ipip_client(void)
 
 /* A tunnel */
 
-static void be_client(const struct client_config *config)
+/* Whoever ends `vprox check` meanwhile ends the client too, which removes its tunnel. */
+static void be_client(const struct client_config *config, pid_t parent)
 {
 	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+		_exit((int)CLIENT_FAILED);
 	if (nowhere >= 0)
 		dup2(nowhere, STDERR_FILENO);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_PLAIN, "check");
@@ -182,15 +186,16 @@ static void try_tunnel(
 	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
 	json_t *state = NULL;
 	enum client_end end;
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	config.interface = CHECK_INTERFACE;
 	config.lock = -1;
 	config.tunnel = kind;
 	config.timeout_ms = TUNNEL_MS;
+	client_state_remove(CHECK_INTERFACE); /* of one that was killed: not this one's */
 	pid = fork();
 	if (pid == 0)
-		be_client(&config);
+		be_client(&config, parent);
 	if (pid < 0) {
 		reach_add(
 			result, what, REACH_BAD, "no process can be started: %s", strerror(errno));

@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
 
 from lab.api import PASSWORD
 from lab.pretender import Pretender, answer
+from lib import wait
 from lib.netns import stop
 from test_client import pins_of
 from test_client_reach import fixture_drop  # noqa: F401
@@ -104,6 +106,28 @@ def test_a_tunnel_of_this_machine_goes_on(host, machine, kind):
     assert status == 0 and lines["key"][1].endswith("as before"), lines
     assert lines["ipip"][0] == ("note" if kind == "ipip" else "ok")
     assert client.visit() == host.address and client.count("the tunnel is up") == 1
+
+
+def test_a_tunnel_that_is_being_tried_goes_with_the_check_that_is_killed(host, machine, drop):
+    host.start()
+    drop(host.ns, "prerouting", "udp dport 50227")
+    before = machine.snapshot()
+    state = machine.state / "run/vprox/client-state-vprox-check"
+    process = machine.ns.popen(
+        [machine.options.vprox, "check", host.address, "--tunnel=wireguard",
+         f"--plane={machine.options.plane}"], machine.mounts, env=machine.environment(PASSWORD),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait.until(state.exists, 30, "the tunnel is asked for")
+        # Stopped, it does not see that the tunnel comes up, after which nothing ends it by itself.
+        process.send_signal(signal.SIGSTOP)
+        host.ns.run("nft delete table ip dropped0")
+        wait.until(lambda: json.loads(state.read_text())["state"] == "up", 60, "the tunnel is up")
+    finally:
+        process.kill()
+        process.wait()
+    wait.until(lambda: not machine.processes(), 20, lambda: f"no process: {machine.processes()}")
+    assert machine.snapshot() == before and not state.exists()
 
 
 def test_either_a_server_or_this_hosts_is_checked(machine):
