@@ -136,7 +136,7 @@ static void print_text(const json_t *state)
 	print_list("routed", json_object_get(state, "routed"));
 	print_list("excepted", json_object_get(state, "excepted"));
 	if (is_true(state, "blocked") && !is_up(state))
-		printf("  blocked: what is routed, until there is a tunnel again\n");
+		printf("  blocked: what is routed, until there is a tunnel\n");
 	if (*text_of(state, "fault"))
 		printf("  fault: %s\n", text_of(state, "fault"));
 }
