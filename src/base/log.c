@@ -41,6 +41,11 @@ void log_open(void)
 	log_output_open();
 }
 
+void log_find_journal(void)
+{
+	log_output_find_journal();
+}
+
 void log_setup(enum log_level level, enum log_format format, const char *process)
 {
 	settings.level = level;
@@ -138,9 +143,14 @@ __attribute__((format(printf, 2, 3))) static void begin_line(
 	va_end(args);
 }
 
+static const char *priority_of(enum log_level level)
+{
+	return log_output_is_journal() ? priorities[level] : "";
+}
+
 static void compose(struct line *line, enum log_level level, const char *message)
 {
-	const char *priority = log_output_is_journal() ? priorities[level] : "";
+	const char *priority = priority_of(level);
 	char time_text[64];
 
 	timestamp(time_text, sizeof time_text);
@@ -196,7 +206,7 @@ static void write_plain(enum log_level level, const char *message)
 	int fd = level >= LOG_LEVEL_INFO ? STDOUT_FILENO : STDERR_FILENO;
 
 	if (fd == STDERR_FILENO)
-		begin_line(&line, "vprox %s: ", settings.process);
+		begin_line(&line, "%svprox %s: ", priority_of(level), settings.process);
 	append_message(&line, message, text_escape, "\n");
 	if (write(fd, line.text, line.length) < 0) {
 		/* There is nowhere left to report it. */

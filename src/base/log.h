@@ -28,6 +28,10 @@ enum log_format {
  * the rights that it begins with. */
 void log_open(void);
 
+/* At the start of a command, which may end before log_open(): lines for the journal have their
+ * priority, in any format. */
+void log_find_journal(void);
+
 /* The process's name is kept by reference. Before this is called: info, text, "vprox". */
 void log_setup(enum log_level level, enum log_format format, const char *process);
 

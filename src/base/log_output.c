@@ -44,13 +44,21 @@ static bool is_stream(const char *stream, const struct stat *file)
 	return stream && strcmp(stream, own) == 0;
 }
 
+void log_output_find_journal(void)
+{
+	struct stat file;
+
+	output.is_journal =
+		fstat(STDERR_FILENO, &file) == 0 && is_stream(getenv("JOURNAL_STREAM"), &file);
+}
+
 void log_output_open(void)
 {
 	struct stat file;
 
+	log_output_find_journal();
 	if (fstat(STDERR_FILENO, &file) < 0)
 		return;
-	output.is_journal = is_stream(getenv("JOURNAL_STREAM"), &file);
 	if (S_ISSOCK(file.st_mode))
 		output.kind = OUTPUT_SOCKET;
 	else if (S_ISFIFO(file.st_mode) || isatty(STDERR_FILENO))

@@ -17,6 +17,9 @@ enum {
  */
 void log_output_open(void);
 
+/* Finds out whether the journal reads it, for what is said before that. */
+void log_output_find_journal(void);
+
 /* Whether the journal reads it, says JOURNAL_STREAM: systemd.exec(5). */
 bool log_output_is_journal(void);
 

@@ -259,6 +259,7 @@ int command_main(const struct command *command, int argc, char **argv)
 	struct option_words words = {0};
 	int status;
 
+	log_find_journal();
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, command->name);
 	if (!configuration) {
 		log_error("%s", strerror(ENOMEM));

@@ -165,3 +165,21 @@ def test_each_line_has_its_priority_where_the_journal_reads_and_nowhere_else(hos
     other = host.start(environment={"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino}"})
     other.stop()
     assert "<" not in {line[0] for line in other.log.splitlines()}
+
+
+def test_what_is_wrong_before_it_serves_has_its_priority_too(host):
+    """It is what one looks for when a service does not start."""
+    def launch(arguments, **kwargs):
+        path = host.state / f"log-{len(host.servers)}"
+        path.touch()
+        own = path.stat()
+        environment = {"JOURNAL_STREAM": f"{own.st_dev}:{own.st_ino}", "VPROX_PASSWORD": None}
+        return host.launch(arguments, environment=environment, **kwargs)
+    server = launch("--password-file=/nowhere", expected=["cannot read the password"])
+    wait.until(lambda: server.process.poll() == 2)
+    assert server.log.startswith("<3>vprox server: cannot read the password's file"), server.log
+    password = host.state / "password"
+    password.write_text("the correct horse battery")
+    password.chmod(0o640)
+    server = launch(f"--password-file={password}").wait_ready()
+    assert re.search(r"^<4>\S+ warning server: \S+ is exposed", server.log, re.MULTILINE), server.log
