@@ -9,6 +9,7 @@
 #include "client/interface.h"
 #include "client/ip_routes.h"
 #include "client/leftovers.h"
+#include "client/resolv_conf.h"
 
 /* As a client that is started for the same interface, and stopped at once. */
 static int take_over_and_remove(const struct client_config *config)
@@ -39,7 +40,9 @@ int client_take_down(const char *name)
 	if (error == 0)
 		error = leftovers_remove_of(name);
 	if (error == 0)
+		error = resolv_conf_take_back(name, false);
+	if (error >= 0)
 		client_state_remove(name);
 	close(lock);
-	return error;
+	return error < 0 ? error : 0;
 }

@@ -87,7 +87,7 @@ def test_without_any_the_start_says_who_is_asked_and_which_way(host, machine, et
     client.stop()
 
 
-@pytest.mark.parametrize("next_one", ["client", "clean"])
+@pytest.mark.parametrize("next_one", ["client", "clean", "disconnect"])
 def test_after_a_kill_the_next_one_puts_back_what_was_there(host, machine, etc, next_one):
     host.start()
     client = machine.connect(host.address, "--dns 9.9.9.9").up()
@@ -98,6 +98,9 @@ def test_after_a_kill_the_next_one_puts_back_what_was_there(host, machine, etc, 
         other = machine.connect(host.address, device="vprox1").up()
         assert other.count("put back /etc/resolv.conf") == 1
         other.stop()
+    elif next_one == "disconnect":
+        process = machine.ns.popen([machine.options.vprox, "disconnect", "vprox0"], machine.mounts)
+        assert process.wait(SECONDS) == 0
     else:
         process = machine.ns.popen([machine.options.vprox, "clean", "--dry-run"], machine.mounts)
         process.wait(SECONDS)
