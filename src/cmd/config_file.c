@@ -214,6 +214,9 @@ static int add_option(struct reader *reader, const char *name, const char *value
 
 	if (strcmp(name, "config") == 0)
 		return fault(reader, name, "a file of options names no other");
+	/* Options may be cut short: it would be taken for the name of a file, and logged. */
+	if (strncmp(name, "pass", strlen("pass")) == 0 && strcmp(name, "password-file") != 0)
+		return fault(reader, name, "the password is VPROX_PASSWORD");
 	if (asprintf(&word, "--%s%s%s", name, value ? "=" : "", value ? value : "") < 0)
 		return -ENOMEM;
 	return add_word(reader, word);

@@ -160,6 +160,7 @@ MISTAKES = {
     "an address": (["ip=203.0.113.300"], r"line 7: --ip 203.0.113.300: not an IPv4 address"),
     "twice": (["ip=203.0.113.77", "ip=203.0.113.77"], r"line 8: --ip 203.0.113.77: given twice"),
     "together": (["follow=10.100.0.0/24"], r"--follow 10.100.0.0/24: overlaps with --wg-block"),
+    "a password as a file's name": (["password=hunter2"], r"line 7: password: the password is VPROX_PASSWORD"),
     "a file in it": (["config=/etc/other"], r"line 7: config: a file of options names no other"),
 }
 
@@ -171,6 +172,7 @@ def test_a_mistake_changes_nothing_and_its_line_is_named(host, client, config, l
     config.write(*lines, "log-level=error", ips=[host.address, host.second])
     said = config.reload()
     assert re.search(complaint, said) and STAYS in said, said
+    assert "hunter2" not in said
     # What is right in it is not taken either.
     assert status(host, client, host.second) is None
     assert "added" not in said and status(host, client, host.address) == 200
