@@ -73,11 +73,14 @@ static void change_endpoints(const struct reload *reload)
 		endpoint->max_peers_per_source = reload->config->max_peers_per_source;
 }
 
-/* What others have done meanwhile is seen to by host/ itself. */
-static void change_egress(const struct reload *reload)
+/* What others have done meanwhile is seen to by host/ itself. What fails is tried again with the
+ * next reload, as it differs then too. */
+static void change_egress(const struct reload *reload, const struct server_config *before)
 {
-	if (host_change_policy(reload->serving->host, &reload->config->egress) < 0)
-		log_error("what tunnels may reach stays as it was: the firewall cannot be loaded");
+	if (host_change_policy(reload->serving->host, &reload->config->egress) == 0)
+		return;
+	log_error("what tunnels may reach stays as it was: the firewall cannot be loaded");
+	reload->config->egress = before->egress;
 }
 
 static void end_removed(const struct reload *reload, const struct server_config *before)
@@ -115,7 +118,7 @@ static void apply(const struct reload *reload, const struct server_config *befor
 	change_endpoints(reload);
 	tell_gates(reload);
 	if (memcmp(&before->egress, &config->egress, sizeof config->egress) != 0)
-		change_egress(reload);
+		change_egress(reload, before);
 	if (before->reap_interval_ms != config->reap_interval_ms)
 		reload->pace(reload->context);
 	end_removed(reload, before);
