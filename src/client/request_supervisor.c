@@ -58,13 +58,29 @@ static void mention_others(struct request_supervisor *supervisor)
 			supervisor->n_begun);
 }
 
+/* Who has a good key but answers nothing must not win the next race too. */
+static void remember_good(struct request_supervisor *supervisor)
+{
+	const struct request_attempt *winner = supervisor->winner;
+
+	if (winner && supervisor->result.outcome != REQUEST_FAILED) {
+		supervisor->last_good = winner->address;
+		supervisor->n_tried = 0;
+		return;
+	}
+	supervisor->n_tried +=
+		winner ? (size_t)(winner - supervisor->attempts) + 1 : supervisor->n_begun;
+	if (winner && ipv4_equal(winner->address, supervisor->last_good))
+		supervisor->last_good = (struct ipv4){0};
+}
+
 static void finish(struct request_supervisor *supervisor)
 {
 	struct request_result result;
 
 	mention_others(supervisor);
+	remember_good(supervisor);
 	result = supervisor->result;
-	supervisor->n_tried += supervisor->winner ? 0 : supervisor->n_begun;
 	request_supervisor_cancel(supervisor);
 	supervisor->on_result(supervisor->context, &result);
 }
@@ -133,8 +149,6 @@ static void on_server(struct request_supervisor *supervisor, struct request_atte
 	}
 	supervisor->winner = attempt;
 	supervisor->seen = seen->pin;
-	supervisor->last_good = attempt->address;
-	supervisor->n_tried = 0;
 	event_del(supervisor->next);
 	end_attempts(supervisor);
 	let_go_on(supervisor, attempt);

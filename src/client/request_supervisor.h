@@ -43,7 +43,7 @@ struct request_supervisor {
 	struct request_attempt *winner; /* NULL: none yet */
 	struct pin seen; /* the winner's key */
 	struct request_result result; /* so far */
-	struct ipv4 last_good; /* the last winner's address; it is the first of its name again */
+	struct ipv4 last_good; /* the last that has answered; it is the first of its name again */
 	size_t n_tried; /* addresses that were of no use since: the next request begins behind them
 			 */
 };

@@ -232,6 +232,16 @@ def test_a_host_that_is_another_holds_nobody_up(host, other_host, machine, name)
         pretender.close()
 
 
+def test_a_host_that_takes_the_request_and_answers_nothing_holds_nobody_up(
+        host, other_host, machine, name):
+    host.start()
+    pretender = Pretender(other_host, {"*": lambda connection: None})
+    try:
+        machine.connect(name(other_host.address, host.address), "--insecure").up()
+    finally:
+        pretender.close()
+
+
 def test_the_request_goes_to_the_one_that_has_won_alone(host, other_host, machine, name):
     pretenders = [Pretender(one, {"/connect": answer(503)}) for one in (host, other_host)]
     try:
