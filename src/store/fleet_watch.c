@@ -107,11 +107,18 @@ int fleet_watch(struct fleet *fleet)
 
 /* Asking */
 
-static int find_revision(void *context, const struct kv *kv)
-{
-	uint64_t *revision = context;
+struct holder_question {
+	const char *name;
+	uint64_t revision; /* 0: there is none */
+};
 
-	*revision = kv->mod_revision;
+/* Another name that begins so would stay when the holder has answered. */
+static int find_question(void *context, const struct kv *kv)
+{
+	struct holder_question *question = context;
+
+	if (strcmp(kv->key, question->name) == 0)
+		question->revision = kv->mod_revision;
 	return 0;
 }
 
@@ -131,19 +138,19 @@ int fleet_ask_holder(struct fleet *fleet, struct served *served, bool *is_left)
 {
 	const struct record_name name = question_about(fleet, served);
 	const uint64_t now = clock_now_ms(&system_clock);
-	uint64_t revision = 0;
-	int error = kv_read(fleet->etcd, name.s, find_revision, &revision);
+	struct holder_question question = {.name = name.s};
+	int error = kv_read(fleet->etcd, name.s, find_question, &question);
 
 	*is_left = false;
 	if (error < 0)
 		return error;
 	/* None yet, or it was answered. */
-	if (revision == 0) {
+	if (question.revision == 0) {
 		served->asked_revision = 0;
 		return put_question(fleet, &name);
 	}
-	if (revision != served->asked_revision) {
-		served->asked_revision = revision;
+	if (question.revision != served->asked_revision) {
+		served->asked_revision = question.revision;
 		served->asked_ms = now;
 	}
 	*is_left = now - served->asked_ms >= ANSWER_MS;
