@@ -161,6 +161,9 @@ static int choose_endpoint(struct fleet *fleet, struct served *served,
 	if (!is_known && !has_local)
 		return 0;
 	served->endpoint = is_known ? seen->endpoint : local;
+	/* What this host has used of it while etcd was away. */
+	if (has_local && key_equal(&local.private_key, &served->endpoint.private_key))
+		served->endpoint.floor_s = later(served->endpoint.floor_s, local.floor_s);
 	/* The broker has taken it into use. */
 	if (is_known && !is_joining && has_local && !has_same_numbers(&local, &seen->endpoint)) {
 		served->state = SERVED_COLLIDES;
@@ -671,10 +674,11 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 		error = fleet_watch(fleet);
 	if (error == 0)
 		error = look_at_keys(fleet);
-	etcd_set_deadline(fleet->etcd, 0);
 	fleet_health_judge_clock(fleet);
+	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + SEND_MS);
 	if (error == 0)
 		error = fleet_compact(fleet);
+	etcd_set_deadline(fleet->etcd, 0);
 	if (error < 0)
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
 	if (error != -EPIPE)

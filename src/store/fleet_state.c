@@ -63,6 +63,18 @@ static int copy_endpoints(struct fleet *fleet)
 	return error;
 }
 
+static const char *why_ignored(int error)
+{
+	switch (error) {
+	case -ENOKEY:
+		return "it is sealed under another key";
+	case -ESTALE:
+		return "it is older than what holds of this address";
+	default:
+		return "it does not open under the fleet's key";
+	}
+}
+
 int fleet_read_view(struct fleet *fleet)
 {
 	struct fleet_view *view = &fleet->view;
@@ -70,9 +82,7 @@ int fleet_read_view(struct fleet *fleet)
 
 	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
 		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
-			view->ignored.s,
-			view->why == -ENOKEY ? "it is sealed under another key"
-					     : "it does not open under the fleet's key");
+			view->ignored.s, why_ignored(view->why));
 	if (error < 0)
 		return error;
 	fleet->n_ignored = view->n_ignored;

@@ -101,6 +101,14 @@ static int keep_holder(void *context, const struct kv *kv)
 	return 0;
 }
 
+/* Its holder writes it anew when it raises the floor, so that one of before was put back. Holders
+ * are read first: none of these can be older than what was read of them. */
+static bool is_older_than_floor(
+	const struct seen_address *seen, const struct stored_endpoint *endpoint)
+{
+	return seen->holder.epoch > 0 && endpoint->epoch < seen->holder.floor;
+}
+
 static int keep_endpoint(void *context, const struct kv *kv)
 {
 	struct view_reading *reading = context;
@@ -119,8 +127,12 @@ static int keep_endpoint(void *context, const struct kv *kv)
 		seen->is_foreign |= error == -ENOKEY;
 		return 0;
 	}
-	seen->has_endpoint = true;
-	seen->endpoint = endpoint;
+	if (is_older_than_floor(seen, &endpoint)) {
+		ignore(reading->view, kv, -ESTALE);
+	} else {
+		seen->has_endpoint = true;
+		seen->endpoint = endpoint;
+	}
 	explicit_bzero(&endpoint, sizeof endpoint);
 	return 0;
 }

@@ -16,7 +16,7 @@ struct seen_address {
 	uint8_t value[RECORD_MOST]; /* of the holder's record, as it is */
 	size_t size;
 	struct fleet_holder holder; /* epoch 0: its record is none that opens */
-	bool has_endpoint; /* whose record opens */
+	bool has_endpoint; /* whose record opens, and is not older than the holder's floor */
 	struct stored_endpoint endpoint;
 };
 
@@ -27,7 +27,7 @@ struct fleet_view {
 	/* records that are ignored, and one of them */
 	size_t n_ignored;
 	struct record_name ignored;
-	int why; /* -ENOKEY or -EBADMSG */
+	int why; /* -ENOKEY, -EBADMSG or -ESTALE */
 	/* addresses whose holder has not sealed all records under the first key, and one of them */
 	size_t n_need_second_key;
 	struct ipv4 needs_second_key;

@@ -197,3 +197,23 @@ def test_without_the_holders_record_nothing_older_than_the_endpoints_comes_back(
     other = other_host.start(arguments, ips=[host.address])
     assert other.logged(f"{host.address}: 1 records in etcd are ignored, the first is {name}: it is older than what holds")
     assert other.logged(f"endpoint {host.address}: claimed in etcd, epoch 3", BACK)
+
+
+def test_an_endpoints_record_that_is_older_than_its_holders_floor_does_not_come_back(etcd, host, client, options, tmp_path):
+    """It has an older floor for the timestamps of handshakes, and may have another key. What the copy has holds."""
+    arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} --store-wait=30s"
+    name, key = f"/vprox/fleet/endpoint/{host.address}", random_key()
+    server = host.start(arguments)
+    before = host.api(client).connect(key).json
+    old = etcd.records(name)[name]
+    server.kill()
+    server = host.start(arguments)
+    assert server.logged("all records in etcd are of epoch 2", BACK)
+    server.kill()
+    etcd.put(name, old)
+    server = host.start(arguments)
+    assert server.logged(f"1 records are ignored, the first is {name}: it is older than what holds of this address", BACK)
+    assert server.logged(f"endpoint {host.address}: claimed in etcd, epoch 3", BACK)
+    after = host.api(client).connect(key).json
+    assert {field: after[field] for field in before} == before
+    assert etcd.records(name)[name] != old
