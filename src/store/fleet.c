@@ -124,12 +124,29 @@ static int write_claim(struct fleet *fleet, struct served *served, const struct 
 	return 0;
 }
 
+/* This host may have served the address by itself before. */
+static void say_other_numbers(struct fleet *fleet, const struct served *served)
+{
+	const struct stored_endpoint *endpoint = &served->endpoint;
+	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
+	struct stored_endpoint local;
+
+	if (outbox_find_endpoint(fleet->outbox, served->bind, &local) &&
+		!has_same_numbers(&local, endpoint))
+		log_warning("endpoint %s: its fleet knows it by number %u, block %s, which holds: "
+			    "what this host has promised there under number %u is given up",
+			ipv4_text(served->bind).s, endpoint->index, prefix_text(block).s,
+			local.index);
+	key_wipe(&local.private_key);
+}
+
 /* keep: what the copy has of this address holds, and what etcd has besides. Else etcd's alone. */
 static int bring_up_to_date(struct fleet *fleet, struct served *served, bool keep)
 {
 	const struct record *record = &served->record;
 	int error = 0;
 
+	say_other_numbers(fleet, served);
 	if (keep)
 		error = outbox_set_holder(fleet->outbox, served->bind, record->value, record->size);
 	if (error == 0)

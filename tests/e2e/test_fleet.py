@@ -137,6 +137,16 @@ def test_a_host_that_joins_brings_its_clients(host, client, fleet):
     assert ask_for(host, client, keys) == before
 
 
+def test_where_a_host_that_joins_knew_an_address_by_another_number_it_says_that_the_fleets_holds(host, other_host, fleet):
+    other_host.start(PER_IP, ips=[host.address]).stop()
+    server = fleet.start(host, ips=[host.second, host.address])
+    wait.until(lambda: len(fleet.records("number")) == 2, BACK)
+    server.kill()
+    server = fleet.start(other_host, ips=[host.address], expected=["its fleet knows it by"])
+    assert server.logged(f"endpoint {host.address}: its fleet knows it by number 1, block 10.100.16.0/20, which holds: "
+                         "what this host has promised there under number 0 is given up", BACK)
+
+
 def test_a_host_that_joins_with_what_is_anothers_does_not_start(host, other_host, client, fleet):
     other_host.start(PER_IP).stop()
     fleet.start(host)
