@@ -65,6 +65,11 @@ static int choose_kind(struct interface *interface)
 	return error;
 }
 
+static const char *own_alias(const struct interface *interface)
+{
+	return interface->aliases[interface->config->tunnel];
+}
+
 /* Whether a link of any kind is this client's. 0, -ENOENT, or -errno. */
 static int check_own(struct interface *interface, const struct link *link)
 {
@@ -89,7 +94,7 @@ static bool is_of_some_kind(const struct link *link)
 static bool is_half_made(const struct interface *interface, const struct link *link)
 {
 	return is_of_some_kind(link) && (link->flags & IFF_UP) == 0 &&
-	       (*link->alias == '\0' || strcmp(link->alias, interface->alias) == 0) &&
+	       (*link->alias == '\0' || interface_bears_alias(interface, link)) &&
 	       creation_marker_exists(link->name);
 }
 
@@ -120,7 +125,7 @@ static int claim(struct interface *interface)
 	if (error < 0)
 		return fail(interface, error, "inspect the interface of that name");
 	if (strcmp(link.kind, interface->kind->link_kind) != 0 ||
-		(*link.alias && strcmp(link.alias, interface->alias) != 0)) {
+		(*link.alias && strcmp(link.alias, own_alias(interface)) != 0)) {
 		log_info("%s: removing an earlier client's, of another kind", link.name);
 		return fail(interface, link_delete(interface->route, link.ifindex), "remove it");
 	}
@@ -129,17 +134,19 @@ static int claim(struct interface *interface)
 	return 0;
 }
 
-/* Names the kind of tunnel and, as far as there is room, the client's public key. */
-static int write_alias(struct interface *interface)
+/* They name the kind of tunnel and, as far as there is room, the client's public key. */
+static int write_aliases(struct interface *interface)
 {
-	bool ipip = interface->config->tunnel == TUNNEL_IPIP;
 	struct key public_key;
 	int error = key_derive_public(interface->private_key, &public_key);
 
-	if (error == 0)
-		snprintf(interface->alias, sizeof interface->alias, CLIENT_ALIAS "%s %.*s",
-			ipip ? "-ipip" : "", ipip ? 13 : 18, key_text(&public_key).s);
-	return error;
+	if (error < 0)
+		return error;
+	snprintf(interface->aliases[TUNNEL_WIREGUARD], LINK_ALIAS_SIZE, CLIENT_ALIAS " %.18s",
+		key_text(&public_key).s);
+	snprintf(interface->aliases[TUNNEL_IPIP], LINK_ALIAS_SIZE, CLIENT_ALIAS "-ipip %.13s",
+		key_text(&public_key).s);
+	return 0;
 }
 
 static bool has_own_namespace(const struct interface *interface)
@@ -190,7 +197,7 @@ int interface_open(const struct client_config *config, const struct key *private
 	interface->private_key = private_key;
 	error = open_netlinks(interface);
 	if (error == 0)
-		error = write_alias(interface);
+		error = write_aliases(interface);
 	if (error < 0)
 		log_error("cannot talk to the kernel: %s", strerror(-error));
 	if (error == 0)
@@ -254,7 +261,7 @@ static int move_in(struct interface *interface, struct link *link)
 
 static int make(struct interface *interface, const struct tunnel *tunnel)
 {
-	struct link_change change = {.alias = interface->alias};
+	struct link_change change = {.alias = own_alias(interface)};
 	struct link link;
 	int error = creation_marker_write(interface->config->interface);
 

@@ -117,7 +117,7 @@ static bool fits_ipip(const struct link *link, const struct tunnel *tunnel)
 
 static int check_alias(struct interface *interface, const struct link *link)
 {
-	return strcmp(link->alias, interface->alias) == 0 ? 0 : -ENOENT;
+	return interface_bears_alias(interface, link) ? 0 : -ENOENT;
 }
 
 static int configure_ipip(struct interface *interface, const struct tunnel *tunnel, bool renew)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "client/config.h"
 #include "client/tunnel.h"
@@ -24,11 +25,18 @@ struct interface {
 	struct netlink *route, *generic; /* where it is */
 	struct netlink *outside; /* where it is made, and its packets go: the same, or the host */
 	uint16_t wireguard; /* generic netlink's family */
-	char alias[LINK_ALIAS_SIZE];
+	char aliases[2][LINK_ALIAS_SIZE]; /* of this client's, by the kind of tunnel */
 	unsigned int ifindex; /* 0: there is none yet */
 	uint32_t mtu; /* as it was set; 0: not yet */
 	struct tunnel tunnel; /* as it was set; zero: not yet */
 };
+
+/* Whether a link is this client's by its alias, of either kind of tunnel. */
+static inline bool interface_bears_alias(const struct interface *interface, const struct link *link)
+{
+	return strcmp(link->alias, interface->aliases[TUNNEL_WIREGUARD]) == 0 ||
+	       strcmp(link->alias, interface->aliases[TUNNEL_IPIP]) == 0;
+}
 
 struct interface_kind {
 	const char *plane, *link_kind;

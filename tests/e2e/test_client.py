@@ -157,6 +157,16 @@ def test_a_client_that_is_killed_while_it_makes_its_interface_is_cleared_up_afte
 
 
 @pytest.mark.plane
+def test_a_killed_clients_tunnel_makes_room_for_one_of_the_other_kind(host, machine, kind):
+    host.start()
+    client = machine.connect(host.address, kind=kind).up()
+    client.kill()
+    other = machine.connect(host.address, kind={"ipip": "wireguard", "wireguard": "ipip"}[kind]).up()
+    assert "of another kind" in other.log
+    other.works(host.address)
+
+
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_a_killed_client_leaves_its_tunnel_and_the_next_one_takes_it_over(host, machine, kind):
     host.start()
