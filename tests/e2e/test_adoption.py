@@ -433,7 +433,7 @@ def test_wireguard_answers_from_no_other_address(host, client):
                    and packet.dst == client.address}
     assert sources <= {host.address}
     host.ns.run(f"ip route del local {host.address}/32 dev lo")
-    host.ns.run(f"ip addr add {host.address}/32 dev wan0")
+    host.ns.run(f"ip addr replace {host.address}/32 dev wan0")
     assert tunnel.ping(seconds=20)
     endpoint = client.ns.run("wg show wg0 endpoints").split()[1]
     assert endpoint == f"{host.address}:50227"
