@@ -16,7 +16,7 @@ int unix_address(const char *path, struct sockaddr_un *address)
 	return 0;
 }
 
-int unix_bind(int fd, const struct sockaddr_un *address, mode_t mask)
+static int bind_masked(int fd, const struct sockaddr_un *address, mode_t mask)
 {
 	mode_t before = umask(mask);
 	int error = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
@@ -32,5 +32,5 @@ int unix_bind_anew(int fd, const char *path, mode_t mask)
 
 	if (error == 0 && unlink(path) < 0 && errno != ENOENT)
 		error = -errno;
-	return error < 0 ? error : unix_bind(fd, &address, mask);
+	return error < 0 ? error : bind_masked(fd, &address, mask);
 }

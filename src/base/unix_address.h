@@ -7,9 +7,6 @@
 /* Returns 0, or -ENAMETOOLONG if the path does not fit, with its final NUL. */
 int unix_address(const char *path, struct sockaddr_un *address);
 
-/* Binds a socket there; mask is what others may not do with it, as of umask(2). For a process with
- * one thread. Returns 0 or -errno, -EADDRINUSE where there is a file. */
-int unix_bind(int fd, const struct sockaddr_un *address, mode_t mask);
-
-/* The same, in place of what is at the path. */
+/* Binds a socket to a path, in place of what is there; mask is what others may not do with it, as
+ * of umask(2). For a process with one thread. Returns 0 or -errno. */
 int unix_bind_anew(int fd, const char *path, mode_t mask);

@@ -273,6 +273,15 @@ def replace(path):
     os.rename(path + ".new", path)
 
 
+def test_nobody_finds_its_control_socket_before_it_listens(network, device):
+    """wg(8) removes one that nobody listens on. What is told is the name that a socket was bound to:
+    another one, until it listened."""
+    told = network["a"].read("/proc/thread-self/net/unix")
+    assert "dp0.sock." in told and "dp0.sock\n" not in told
+    assert os.listdir(device.folder).count("dp0.sock") == 1
+    assert not [name for name in os.listdir(device.folder) if name.startswith("dp0.sock.")]
+
+
 def test_other_files_beside_the_control_socket_come_and_go(network, device):
     for name in "dp0.sock.old", "dp0", "dp1.sock":
         path = os.path.join(device.folder, name)

@@ -5,6 +5,7 @@
 #include "device/uapi/uapi_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -38,19 +39,45 @@ static bool is_alive(const struct sockaddr_un *address)
 	return alive;
 }
 
+static int put(const char *made, const char *path)
+{
+	if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	return errno == EEXIST ? -EADDRINUSE : -errno;
+}
+
 /* A device whose interface was deleted may need a moment to end. */
-static int wait_and_bind(int fd, const struct sockaddr_un *address)
+static int wait_and_put(const char *made, const struct sockaddr_un *address)
 {
 	static const struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000};
-	int error = unix_bind(fd, address, SOCKET_MASK);
+	int error = put(made, address->sun_path);
 
 	for (int ms = 0; error == -EADDRINUSE && ms < WAIT_MS; ms += WAIT_STEP_MS) {
 		if (is_alive(address))
 			nanosleep(&pause, NULL);
 		else if (unlink(address->sun_path) < 0 && errno != ENOENT)
 			return -errno;
-		error = unix_bind(fd, address, SOCKET_MASK);
+		error = put(made, address->sun_path);
 	}
+	return error;
+}
+
+/* wg(8) removes a socket that nobody listens on: so it listens before it has that name, in a place
+ * where wg does not look. */
+static int listen_and_put(int fd, const struct sockaddr_un *address)
+{
+	char made[sizeof address->sun_path];
+	int length = snprintf(made, sizeof made, "%s.%ld", address->sun_path, (long)getpid());
+	int error;
+
+	if (length < 0 || (size_t)length >= sizeof made)
+		return -ENAMETOOLONG;
+	error = unix_bind_anew(fd, made, SOCKET_MASK);
+	if (error < 0)
+		return error;
+	error = listen(fd, BACKLOG) < 0 ? -errno : wait_and_put(made, address);
+	if (error < 0)
+		unlink(made);
 	return error;
 }
 
@@ -73,9 +100,7 @@ int uapi_listen(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	error = wait_and_bind(fd, &address);
-	if (error == 0 && listen(fd, BACKLOG) < 0)
-		error = -errno;
+	error = listen_and_put(fd, &address);
 	if (error < 0) {
 		close(fd);
 		return error;
