@@ -206,7 +206,7 @@ def test_a_holder_that_dies_or_stands_still_keeps_no_server_from_starting(host, 
     pid = the_holder(host)
     if number == signal.SIGKILL:
         os.kill(pid, number)
-        assert server.logged("the holder of the listening sockets has ended; starting another", 10)
+        assert server.logged("the holder of the listening sockets has ended; starting another", 40)
         wait.until(lambda: the_holder(host) != pid)
     wait.until(lambda: status(the_holder(host))["Seccomp"] == "2")
     if number == signal.SIGSTOP:
