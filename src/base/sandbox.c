@@ -84,7 +84,7 @@ static int change_user(uid_t user, gid_t group)
 	return 0;
 }
 
-static int drop_capabilities(void)
+int sandbox_drop_capabilities(void)
 {
 	cap_t none = cap_init();
 	int error = 0;
@@ -129,7 +129,7 @@ int sandbox_drop_privileges(uid_t user, gid_t group)
 	}
 	if (error == 0) {
 		what = "drop the capabilities";
-		error = drop_capabilities();
+		error = sandbox_drop_capabilities();
 	}
 	if (error == 0) {
 		what = "set limits";

@@ -23,6 +23,10 @@ int sandbox_raise_files(unsigned int n);
  */
 int sandbox_drop_privileges(uid_t user, gid_t group);
 
+/* This process's capabilities alone, but those of the bounding set. Returns 0, or -errno; -EPERM if
+ * it has some still. */
+int sandbox_drop_capabilities(void);
+
 /*
  * From now on a process can only talk over what it has open, and wait with epoll; a system call
  * that is not on the list for that kills it: no file is opened, no socket made, no program started,

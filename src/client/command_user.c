@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/sandbox.h"
+
 /* A user or group ID in decimal. Returns 0 or -EINVAL. */
 static int parse_id(const char *text, unsigned int *id)
 {
@@ -107,20 +109,7 @@ static int set_environment(const struct command_user *user)
 		       : 0;
 }
 
-/* What root could get back by execve(2) goes with the bounding set. */
-static int drop_capabilities(void)
-{
-	cap_t none = cap_init();
-	int error = 0;
-
-	if (!none)
-		return -ENOMEM;
-	if (cap_reset_ambient() < 0 || cap_set_proc(none) < 0)
-		error = -errno;
-	cap_free(none);
-	return error;
-}
-
+/* What root could get back by execve(2). */
 static int drop_bounding_set(void)
 {
 	for (cap_value_t cap = 0; CAP_IS_SUPPORTED(cap); cap++)
@@ -139,7 +128,7 @@ int command_user_become(const struct command_user *user)
 		setresgid(user->group, user->group, user->group) < 0 ||
 		setresuid(user->id, user->id, user->id) < 0)
 		return -errno;
-	error = drop_capabilities();
+	error = sandbox_drop_capabilities();
 	if (error == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		error = -errno;
 	return error < 0 ? error : set_environment(user);

@@ -147,35 +147,7 @@ static const struct command_option options[] = {
 		.help = "let others than those who are answered reach this host out of the tunnel",
 		OPTION_FLAG(struct client_config, allow_inbound),
 	},
-	{
-		.group = "Who the server is (by default, whoever it was the first time)",
-		.name = "pin",
-		.argument = "sha256//BASE64",
-		.is_repeatable = true,
-		.help = "its TLS public key, as the server prints it at start; several for hosts "
-			"that share an address",
-		.parse = client_add_pin,
-	},
-	{
-		.name = "cacert",
-		.argument = "FILE",
-		.help = "trust a server whose certificate is in this file, or signed by one that "
-			"is "
-			"(PEM)",
-		OPTION_PATH(struct client_config, ca_file),
-	},
-	{
-		.name = "insecure",
-		.help = "trust anybody: the password goes to whoever answers",
-		OPTION_FLAG(struct client_config, insecure),
-	},
-	{
-		.name = "known-servers",
-		.argument = "FILE",
-		.initial = KNOWN_SERVERS,
-		.help = "where first times are remembered",
-		OPTION_PATH(struct client_config, known_servers),
-	},
+	CLIENT_TRUST_OPTIONS(struct client_config, ),
 	{
 		.group = "Others",
 		.name = "password-file",

@@ -61,34 +61,7 @@ static const struct command_option options[] = {
 		.help = "give up if the tunnel does not work within this time",
 		OPTION_TIME(struct exec_config, client.timeout_ms),
 	},
-	{
-		.group = "Who the server is (by default, whoever it was the first time)",
-		.name = "pin",
-		.argument = "sha256//BASE64",
-		.is_repeatable = true,
-		.help = "its TLS public key, as the server prints it at start; several for hosts "
-			"that share an address",
-		.parse = client_add_pin,
-	},
-	{
-		.name = "cacert",
-		.argument = "FILE",
-		.help = "trust a server whose certificate is in this file, or signed by one that "
-			"is (PEM)",
-		OPTION_PATH(struct exec_config, client.ca_file),
-	},
-	{
-		.name = "insecure",
-		.help = "trust anybody: the password goes to whoever answers",
-		OPTION_FLAG(struct exec_config, client.insecure),
-	},
-	{
-		.name = "known-servers",
-		.argument = "FILE",
-		.initial = KNOWN_SERVERS,
-		.help = "where first times are remembered",
-		OPTION_PATH(struct exec_config, client.known_servers),
-	},
+	CLIENT_TRUST_OPTIONS(struct exec_config, client.),
 	{
 		.name = "password-file",
 		.argument = "FILE",
