@@ -8,16 +8,14 @@ import socket
 
 import pytest
 
+from lab.behind import BRIDGE, network_behind, publish
 from lab.echo import VISITED
-from lab.world import up
 from lib import wait
 from lib.capture import Capture, send_routed
-from lib.netns import Namespace
 from lib.packets import ECHO, ICMP, IPIP, SYN, TCP, ipv4
 
 ALL = "--route 0.0.0.0/0"
 TABLE = "inet vprox-block-vprox0"
-INSIDE, BRIDGE = "172.17.0.2", "172.17.0.1"
 # Starts a program on a kernel without nftables: no socket of netlink to it (EPROTONOSUPPORT).
 WITHOUT_NFTABLES = """#!/usr/bin/python3
 import ctypes, os, struct, sys
@@ -34,29 +32,13 @@ os.execv("{vprox}", ["{vprox}", *sys.argv[1:]])
 SOCKET = {"x86_64": 41, "aarch64": 198}  # the system call's number
 
 
-class Container:
-    """A network behind the machine, as Docker makes one: forwarded to, its addresses hidden."""
-
-    def __init__(self, machine):
-        self.machine = machine
-        self.ns = Namespace(f"e2e{os.getpid()}-inside")
-        machine.ns.run(f"ip link add docker0 type veth peer name eth0 netns {self.ns.name}")
-        self.ns.ip("link set lo up", *up("eth0"), f"addr add {INSIDE}/16 dev eth0",
-                   f"route add default via {BRIDGE}")
-        machine.ns.ip(*up("docker0"), f"addr add {BRIDGE}/16 dev docker0")
-        machine.ns.sysctl(net__ipv4__ip_forward=1)
-        machine.ns.run(["nft", "-f", "-"], input="table ip docker {\n"
-                       "chain post { type nat hook postrouting priority srcnat;\n"
-                       "ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }\n"
-                       "chain pre { type nat hook prerouting priority dstnat;\n"
-                       f"iifname eth0 tcp dport 8080 dnat to {INSIDE}:80; }}\n}}\n")
-
-
 @pytest.fixture(name="container")
 def fixture_container(machine):
-    container = Container(machine)
-    yield container
-    container.ns.remove()
+    """A network behind the machine, with a port that is published, as Docker does it."""
+    inside = network_behind(machine)
+    publish(machine, 8080)
+    yield inside
+    inside.remove()
 
 
 def reaches(namespace, device=None):
@@ -107,11 +89,11 @@ def test_a_program_that_chooses_its_interface_does_not_get_by(host, machine, kin
 def test_what_is_forwarded_does_not_get_by_without_the_tunnel(host, machine, kind, container):
     host.start()
     client = machine.connect(host.address, ALL, kind=kind).up()
-    wait.until(lambda: reaches(container.ns), 40, "through the tunnel")
+    wait.until(lambda: reaches(container), 40, "through the tunnel")
     client.kill()
     machine.ns.ip("link del vprox0", "rule flush", "rule add lookup main pref 32766")
-    assert not reaches(container.ns) and not passes_beside(machine)
-    assert container.ns.try_run(f"ping -c 1 -W 5 {BRIDGE}").returncode == 0
+    assert not reaches(container) and not passes_beside(machine)
+    assert container.try_run(f"ping -c 1 -W 5 {BRIDGE}").returncode == 0
 
 
 @pytest.mark.plane
@@ -121,7 +103,7 @@ def test_segments_of_what_is_forwarded_fit_into_the_tunnel_both_ways(
     host.start()
     machine.connect(host.address, ALL + " --mtu=1300", kind=kind).up()
     with Capture(machine.ns, "vprox0") as there, Capture(machine.ns, "docker0") as back:
-        wait.until(lambda: reaches(container.ns), 40, "through the tunnel")
+        wait.until(lambda: reaches(container), 40, "through the tunnel")
         syns = [sniffer.wait(lambda p, flags=flags: p.proto == TCP and p.payload[13] == flags and
                              80 in p.ports)
                 for sniffer, flags in ((there, SYN), (back, SYN | 0x10))]

@@ -1,30 +1,22 @@
 """What comes out of the tunnel is answers: the server, or who forges its address, reaches nothing of
 the client's host by itself, nor through it."""
 
-import os
 import socket
 
 import pytest
 
-from lab.world import up
+from lab.behind import BRIDGE, INSIDE, network_behind
 from lib import wait
 from lib.capture import Capture, send_routed
-from lib.netns import Namespace
 from lib.packets import IPIP, ipv4, udp_packet
 
 GATEWAY, ANOTHER, PORT = "10.100.0.1", "10.100.5.5", 2222
-INSIDE, BRIDGE = "172.17.0.2", "172.17.0.1"
 
 
 @pytest.fixture(name="inside")
 def fixture_inside(machine):
     """A network behind the machine, which forwards to it."""
-    inside = Namespace(f"e2e{os.getpid()}-behind")
-    machine.ns.run(f"ip link add docker0 type veth peer name eth0 netns {inside.name}")
-    inside.ip("link set lo up", *up("eth0"), f"addr add {INSIDE}/16 dev eth0",
-              f"route add default via {BRIDGE}")
-    machine.ns.ip(*up("docker0"), f"addr add {BRIDGE}/16 dev docker0")
-    machine.ns.sysctl(net__ipv4__ip_forward=1)
+    inside = network_behind(machine)
     yield inside
     inside.remove()
 

@@ -2,19 +2,16 @@
 own addresses, and to what it forwards to. Nothing else leaves that way."""
 
 import json
-import os
 import socket
 
 import pytest
 
+from lab.behind import network_behind, publish
 from lab.echo import VISITED
-from lab.world import up
 from lib import wait
-from lib.netns import Namespace
 
 ALL = "--route 0.0.0.0/0"
 PORT, PUBLISHED = 2222, 8080
-INSIDE, BRIDGE = "172.17.0.2", "172.17.0.1"
 
 
 class Service:
@@ -63,17 +60,8 @@ def fixture_service(machine):
 @pytest.fixture(name="container")
 def fixture_container(machine):
     """A network behind the machine, with a port that is published, as Docker does it."""
-    inside = Namespace(f"e2e{os.getpid()}-published")
-    machine.ns.run(f"ip link add docker0 type veth peer name eth0 netns {inside.name}")
-    inside.ip("link set lo up", *up("eth0"), f"addr add {INSIDE}/16 dev eth0",
-              f"route add default via {BRIDGE}")
-    machine.ns.ip(*up("docker0"), f"addr add {BRIDGE}/16 dev docker0")
-    machine.ns.sysctl(net__ipv4__ip_forward=1)
-    machine.ns.run(["nft", "-f", "-"], input="table ip docker {\n"
-                   "chain pre { type nat hook prerouting priority dstnat;\n"
-                   f"iifname eth0 tcp dport {PUBLISHED} dnat to {INSIDE}:80; }}\n"
-                   "chain post { type nat hook postrouting priority srcnat;\n"
-                   "ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }\n}\n")
+    inside = network_behind(machine)
+    publish(machine, PUBLISHED)
     yield inside
     inside.remove()
 
