@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cmd/auth_mode.h"
 
 static const char blanks[] = " \t\r", separators[] = " \t\r\n";
 static const char letters_of_variables[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
@@ -199,7 +200,7 @@ static int add_variable(struct reader *reader, const char *name, char *value)
 		return keep(&reader->file->previous, value);
 	/* The environment may say so too: any but this one means a password. */
 	if (strcmp(name, "VPROX_AUTH_MODE") == 0)
-		return strcmp(value, "oidc-modal") == 0
+		return auth_mode_is_oidc_modal(value)
 			       ? fault(reader, name, "oidc-modal is not built yet")
 			       : 0;
 	if (strncmp(name, "VPROX_", strlen("VPROX_")) == 0)

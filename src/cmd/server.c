@@ -10,6 +10,7 @@
 #include "cmd/command.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
+#include "cmd/server_cloud.h"
 #include "cmd/server_egress.h"
 #include "cmd/server_reading.h"
 #include "cmd/server_store.h"
@@ -56,28 +57,6 @@ static int ignore(const struct option_use *use, void *field)
 	(void)use;
 	(void)field;
 	return 0;
-}
-
-static int parse_region(const struct option_use *use, void *field)
-{
-	(void)field;
-	if (strcmp(use->text, "us-west") == 0)
-		return option_error(use, "implies an internal network, which is not built yet; "
-					 "leave it out to serve without one");
-	log_warning("--region %s: has no effect", use->text);
-	return 0;
-}
-
-static int refuse_cloud(const struct option_use *use, void *field)
-{
-	(void)field;
-	return option_error(use, "not built yet; name the addresses with --ip");
-}
-
-static int refuse_internal_network(const struct option_use *use, void *field)
-{
-	(void)field;
-	return option_error(use, "not built yet; leave it out to serve without one");
 }
 
 /* What it holds is among the words already. */
@@ -401,19 +380,19 @@ static const struct command_option options[] = {
 		.name = "region",
 		.argument = "NAME",
 		.help = "has no effect; us-west is refused, as it implies an internal network",
-		.parse = parse_region,
+		.parse = server_parse_region,
 	},
 	{
 		.name = "cloud",
 		.argument = "NAME",
-		.help = "refused, as it is not built yet",
-		.parse = refuse_cloud,
+		.help = "refused, as it is not built yet; empty: none",
+		.parse = server_parse_cloud,
 	},
 	{
 		.name = "internal-network-cidr",
 		.argument = "CIDR",
-		.help = "refused, as it is not built yet",
-		.parse = refuse_internal_network,
+		.help = "has no effect without --region us-west",
+		.parse = server_parse_internal_network,
 	},
 	{0},
 };

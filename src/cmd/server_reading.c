@@ -9,19 +9,19 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cmd/auth_mode.h"
 #include "cmd/command.h"
 #include "cmd/live_options.h"
 #include "cmd/options.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
+#include "cmd/server_cloud.h"
 #include "cmd/server_store.h"
 #include "cmd/usage.h"
 
 static int check_mode(void)
 {
-	const char *mode = getenv("VPROX_AUTH_MODE");
-
-	if (!mode || strcmp(mode, "oidc-modal") != 0)
+	if (!auth_mode_is_oidc_modal(getenv("VPROX_AUTH_MODE")))
 		return 0;
 	return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
 					    "unset it to use VPROX_PASSWORD");
@@ -71,6 +71,7 @@ int server_read(struct server_command *command, struct server_source *source)
 		load_passwords(source, settings, config, &passwords) < 0)
 		return STATUS_USAGE;
 	log_setup(config->log_level, config->log_format, "server");
+	server_check_cloud(config);
 	if (use_passwords(&passwords, config) < 0)
 		return STATUS_FAILED;
 	if (source->is_in_environment)

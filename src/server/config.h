@@ -39,6 +39,8 @@ struct server_config {
 	uint8_t block_length; /* --wg-block-per-ip */
 	bool is_block_cut; /* that was given */
 	bool is_reloaded; /* there is a --config, so that more addresses may come */
+	const char *region; /* --region; NULL: none */
+	struct prefix internal_network; /* --internal-network-cidr; /0: none */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
 	struct resolvers announced; /* --announce-dns */

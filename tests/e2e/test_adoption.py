@@ -321,6 +321,7 @@ def test_what_a_go_server_left_is_adopted_and_cleared_up(host, client, iptables)
     assert server.logged(r"iptables.*vprox|vprox.*iptables")
     assert host.wireguard_peers() == {tunnel.public_key: "10.100.0.7/32"}
     assert host.links()["vprox0"]["ifalias"] == host.address
+    assert "somebody has changed" not in server.log
     tunnel.up()
     assert tunnel.inner == "10.100.0.7"
     assert tunnel.ping() and tunnel.visit() == host.address

@@ -66,8 +66,8 @@ BAD = {
     "a flag without its value": (GOOD + " --on-exit", "on-exit"),
     "a word that is no flag": (GOOD + " please", "please"),
     "--cloud": (GOOD + " --cloud aws", "--cloud"),
-    "--internal-network-cidr": (GOOD + " --internal-network-cidr 10.0.0.0/8",
-                                "--internal-network-cidr"),
+    "an internal network that is none": (GOOD + " --internal-network-cidr ten",
+                                         "--internal-network-cidr"),
     "--region us-west": (GOOD + " --region us-west", "--region us-west"),
 }
 
@@ -97,9 +97,17 @@ def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
     assert status == 2 and named in said
 
 
-def test_what_is_not_built_yet_refuses_to_start(checked_host):
-    status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": "oidc-modal"})
+@pytest.mark.parametrize("mode", ["oidc-modal", "OIDC-Modal"])
+def test_what_is_not_built_yet_refuses_to_start(checked_host, mode):
+    status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": mode})
     assert status == 2 and "VPROX_AUTH_MODE" in said
+
+
+def test_what_has_no_effect_as_it_is_given_is_said_and_does_not_keep_it_from_serving(host):
+    server = host.start("--cloud= --region=eu-north --internal-network-cidr=10.0.0.0/24")
+    assert server.logged("--region eu-north: has no effect")
+    assert server.logged(
+        "--internal-network-cidr 10.0.0.0/24: has no effect without --region us-west")
 
 
 def test_a_message_never_has_the_password_in_it(checked_host):

@@ -184,6 +184,12 @@ static int take_over_all(struct kernel_device *device, const struct link *links,
 	return error;
 }
 
+/* A Go server gives its interface no alias: what else it does not have, nobody has taken away. */
+static bool is_new(const struct opening *opening)
+{
+	return opening->made || opening->link.alias[0] == '\0';
+}
+
 static int set_up(
 	struct kernel_device *device, const struct key *private_key, const struct opening *opening)
 {
@@ -197,7 +203,7 @@ static int set_up(
 	error = configure_wireguard(device, private_key, &dump, opening->made);
 	wireguard_free(&dump);
 	if (error == 0)
-		error = kernel_configure_link(device, &opening->link, opening->made);
+		error = kernel_configure_link(device, &opening->link, is_new(opening));
 	if (error == 0)
 		error = take_over_all(device, opening->links, opening->n_links);
 	return error;

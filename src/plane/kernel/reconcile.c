@@ -24,7 +24,7 @@ enum {
 	MENDED_AT_ONCE = 50, /* links in one request, of two messages each */
 };
 
-int kernel_configure_link(struct kernel_device *device, const struct link *link, bool made)
+int kernel_configure_link(struct kernel_device *device, const struct link *link, bool is_new)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	struct link_change unmarked = {.set_group = true};
@@ -37,7 +37,7 @@ int kernel_configure_link(struct kernel_device *device, const struct link *link,
 		error = link_set(kernel->route, link->ifindex, &unmarked);
 	if (error == 0)
 		error = interface_complete(kernel->route, &device->endpoint, link, &given, &step);
-	if (!made)
+	if (!is_new)
 		interface_report(name.s, given);
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route),

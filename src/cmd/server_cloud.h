@@ -1,0 +1,13 @@
+/* What `vprox server` is told of the cloud that its host is in: parsers for its table, and a check
+ * when all is read. */
+#pragma once
+
+#include "cmd/command.h"
+
+struct server_config;
+
+/* Their fields are the whole struct server_config. */
+option_parser server_parse_cloud, server_parse_region, server_parse_internal_network;
+
+/* Warns of what has no effect as it was given. */
+void server_check_cloud(const struct server_config *config);
