@@ -22,26 +22,29 @@ all: $(BUILD)/build.ninja ## build build/vprox
 $(BUILD)/build.ninja:
 	$(SETUP) $(BUILD)
 
-deps: ## install the Debian packages that are missing (as root)
-	@packaging/install-deps
+deps: deps-build ## install what the build lacks of Debian (as root); other targets install their own
 
-check: all ## run what is done in a minute: unit tests, the linter, the gate's tests (as root)
+# Those under a heading of packaging/deps.txt.
+deps-%:
+	@packaging/install-deps $*
+
+check: all deps-lint deps-test ## run what is done in a minute: unit tests, the linter, the gate's tests (as root)
 	@tests/all --build $(BUILD) check
 
-test: deps ## install what is missing, build, run every test (as root)
+test: deps-all ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
 
-kill-storm: all ## kill a server's processes 300 times, on quiet and on busy cores (as root)
+kill-storm: all deps-test ## kill a server's processes 300 times, on quiet and on busy cores (as root)
 	@for busy in 0 4; do KILL_STORM_KILLS=300 KILL_STORM_BUSY=$$busy $(PYTHON) -m pytest -q -s \
 		-p no:cacheprovider tests/e2e/test_kill_storm.py --plane=embedded \
 		--vprox=$(BUILD)/vprox || exit; done
 
-demo: deps ## show the main job, in network namespaces (as root)
+demo: deps-build deps-demo ## show the main job, in network namespaces (as root)
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) demo/run
 
-guest-kernel:
+guest-kernel: deps-test
 	@tests/guest/run --fetch
 
 sanitized: $(SANITIZED)/build.ninja
@@ -54,35 +57,35 @@ tsan: $(THREADS)/build.ninja ## look for data races with ThreadSanitizer (as roo
 	@ninja -C $(THREADS) vprox $(RACES:%=tests/unit/test_%)
 	@tests/device/races $(THREADS) $(RACES)
 
-$(THREADS)/build.ninja:
+$(THREADS)/build.ninja: | deps-build deps-clang deps-test
 	CC=clang $(SETUP) -Db_sanitize=thread -Db_lundef=false $(THREADS)
 
 fuzz: $(FUZZ)/build.ninja ## run each fuzzer for FUZZ_SECONDS
 	@ninja -C $(FUZZ) fuzzers
 	@tests/fuzz/run $(FUZZ) $(FUZZ_SECONDS)
 
-$(FUZZ)/build.ninja:
+$(FUZZ)/build.ninja: | deps-build deps-clang
 	CC=clang $(SETUP) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false $(FUZZ)
 
 bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 	@bench/run
 
-bench-device: all ## measure the embedded device, natively (as root)
+bench-device: all deps-test ## measure the embedded device, natively (as root)
 	@$(PYTHON) -u bench/device.py --tsv $(BUILD)/bench/device.tsv
 
-bench-store: all ## measure what the store costs a grant, natively (as root)
+bench-store: all deps-test ## measure what the store costs a grant, natively (as root)
 	@$(PYTHON) -u bench/store.py --build $(BUILD)
 
-bench-fleet: all ## measure a store in etcd, and moves from host to host, natively (as root)
+bench-fleet: all deps-test ## measure a store in etcd, and moves from host to host, natively (as root)
 	@$(PYTHON) -u bench/fleet.py --build $(BUILD) --tsv $(BUILD)/bench/fleet.tsv $(FLEET_MOVES:%=--move=%)
 
-check-format: ## fail if clang-format would change anything
+check-format: deps-format ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(SOURCES)
 
-format: ## have clang-format change it
+format: deps-format ## have clang-format change it
 	@clang-format -i $(SOURCES)
 
-lint: ## check the rules that no compiler checks
+lint: deps-lint ## check the rules that no compiler checks
 	@tests/lint/lint
 
 install: all ## install vprox, manual pages, units, completion (DESTDIR is heeded)
@@ -91,7 +94,7 @@ install: all ## install vprox, manual pages, units, completion (DESTDIR is heede
 uninstall: ## remove what the last `make install` installed; settings and keys stay
 	@ninja -C $(BUILD) uninstall
 
-deb: ## build a Debian package, build/vprox_VERSION_ARCH.deb
+deb: deps-build deps-deb ## build a Debian package, build/vprox_VERSION_ARCH.deb
 	@packaging/build-deb $(BUILD)
 
 clean: ## remove what was built
