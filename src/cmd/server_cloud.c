@@ -14,8 +14,9 @@
 int server_parse_cloud(const struct option_use *use, void *field)
 {
 	(void)field;
-	return *use->text == '\0' ? 0
-				  : option_error(use, "not built yet; name the addresses with --ip");
+	return *use->text == '\0'
+		       ? 0
+		       : option_error(use, "not built yet; name the addresses with --ip");
 }
 
 int server_parse_region(const struct option_use *use, void *field)

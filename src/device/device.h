@@ -33,6 +33,12 @@ struct route_changes {
 	uint64_t told_ms;
 };
 
+/* Where somebody is who reads the list of peers while it changes: peers.h. */
+struct peer_cursor {
+	struct target *next; /* the peer that is read next; NULL: there is no other */
+	struct peer_cursor *other; /* of the device's */
+};
+
 struct device {
 	struct shared shared;
 	struct privileged_helper helper;
@@ -41,6 +47,7 @@ struct device {
 	unsigned int n_workers;
 	struct handshake_load load;
 	struct target *first, *last; /* all peers, in the order they were made */
+	struct peer_cursor *cursors; /* of those who read the list in several pieces */
 	struct key private_key;
 	uint16_t port; /* host byte order */
 	uint32_t mark;

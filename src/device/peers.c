@@ -36,8 +36,37 @@ static void append(struct device *device, struct target *target)
 
 static void unlink_target(struct device *device, struct target *target)
 {
+	for (struct peer_cursor *cursor = device->cursors; cursor; cursor = cursor->other)
+		if (cursor->next == target)
+			cursor->next = target->next;
 	*(target->previous ? &target->previous->next : &device->first) = target->next;
 	*(target->next ? &target->next->previous : &device->last) = target->previous;
+}
+
+void peer_cursor_begin(struct device *device, struct peer_cursor *cursor)
+{
+	cursor->next = device->first;
+	cursor->other = device->cursors;
+	device->cursors = cursor;
+}
+
+struct target *peer_cursor_next(struct peer_cursor *cursor)
+{
+	struct target *target = cursor->next;
+
+	if (target)
+		cursor->next = target->next;
+	return target;
+}
+
+void peer_cursor_end(struct device *device, struct peer_cursor *cursor)
+{
+	struct peer_cursor **at = &device->cursors;
+
+	while (*at && *at != cursor)
+		at = &(*at)->other;
+	if (*at)
+		*at = cursor->other;
 }
 
 struct wg_peer *device_find_peer(struct device *device, const struct key *public_key)

@@ -14,6 +14,16 @@ int device_add_peer(struct device *device, const struct key *public_key, struct 
 int device_adopt_peer(
 	struct device *device, const struct noise_remote *remote, struct wg_peer **peer);
 
+/*
+ * Peers are read in several pieces, as there may be many: each that is there from the begin to the
+ * end is met once. The cursor is the caller's, and must be ended.
+ * A device that is freed has none any more.
+ */
+void peer_cursor_begin(struct device *device, struct peer_cursor *cursor);
+/* The next one; NULL: that was all. */
+struct target *peer_cursor_next(struct peer_cursor *cursor);
+void peer_cursor_end(struct device *device, struct peer_cursor *cursor);
+
 /* Makes the peer, or gives it another inner address. -EADDRINUSE: another peer has it. */
 int device_set_ipip_peer(struct device *device, struct in_addr remote, struct in_addr inner);
 

@@ -374,6 +374,31 @@ def test_a_reader_that_stalls_holds_nobody_up(crowded):
     half.close()
 
 
+def key_of(n):
+    return f"{n + 1:064x}"
+
+
+def test_peers_may_come_and_go_while_all_are_told(crowded):
+    """The answer is written in pieces, as far as somebody reads it. Who stays is in it once."""
+    gone = {key_of(n) for n in range(0, MANY, 2)}
+    with opened(crowded) as slow, opened(crowded) as left:
+        for connection in (slow, left):
+            connection.sendall(b"get=1\n\n")
+            assert connection.recv(100)
+        text = "".join(f"public_key={key}\nremove=true\n" for key in sorted(gone))
+        text += f"public_key={key_of(MANY)}\nallowed_ip=10.200.0.1/32\n"
+        assert crowded.values(f"set=1\n{text}\n")["errno"] == "0"
+        left.close()  # nobody reads its rest
+        answer = receive(slow, 1, SECONDS).decode()
+    told = [line[len("public_key="):] for line in answer.splitlines()
+            if line.startswith("public_key=")]
+    assert len(told) == len(set(told))
+    assert {key_of(n) for n in range(1, MANY + 1, 2)} <= set(told)
+    assert len(gone & set(told)) < len(gone), "all was written at once"
+    assert crowded.values(f"set=1\nreplace_peers=true\n\n")["errno"] == "0"
+    assert "public_key" not in crowded.uapi("get=1\n\n")
+
+
 def test_who_stalls_keeps_no_new_process_out(crowded):
     """One reads no answer, one does not end its request; one has asked, and may ask again."""
     with opened(crowded) as reader, opened(crowded) as writer, opened(crowded) as idle:

@@ -47,8 +47,11 @@ struct uapi_connection {
 	struct in_addr ipip_peer; /* of get_ipip_peer */
 	size_t used; /* of line */
 	char line[UAPI_LINE_MAX];
-	struct secret_text answer; /* empty: there is none */
+	struct secret_text answer; /* what is there of it */
 	size_t written; /* of the answer */
+	bool is_listing; /* the peers that come next are yet to be written, ... */
+	enum target_kind listed; /* ... those of this kind, ... */
+	struct peer_cursor cursor; /* ... from here on */
 };
 
 struct uapi {
@@ -83,6 +86,8 @@ static void close_connection(struct uapi *uapi, struct uapi_connection *connecti
 		at = &(*at)->next;
 	*at = connection->next;
 	close(connection->fd);
+	if (connection->is_listing)
+		peer_cursor_end(uapi->device, &connection->cursor);
 	secret_text_wipe(&connection->answer);
 	explicit_bzero(connection, sizeof *connection);
 	free(connection);
@@ -127,7 +132,7 @@ static void accept_connection(struct uapi *uapi)
 
 static bool is_answering(const struct uapi_connection *connection)
 {
-	return connection->answer.used > 0;
+	return connection->answer.used > 0 || connection->is_listing;
 }
 
 /* Between two requests. */
@@ -157,13 +162,50 @@ unsigned int uapi_connections(const struct uapi *uapi, int *fds, unsigned int ro
 	return n;
 }
 
+static void begin_list(struct uapi *uapi, struct uapi_connection *connection, enum target_kind kind)
+{
+	connection->is_listing = true;
+	connection->listed = kind;
+	peer_cursor_begin(uapi->device, &connection->cursor);
+}
+
+static void write_end(struct uapi_connection *connection)
+{
+	secret_text_append(&connection->answer, "errno=%d\n\n", connection->error);
+	connection->error = 0;
+}
+
+/* The next piece of an answer that tells of all peers: others are served between two pieces. */
+static void go_on_listing(struct uapi *uapi, struct uapi_connection *connection)
+{
+	if (uapi_get_peers(
+		    uapi->device, connection->listed, &connection->cursor, &connection->answer))
+		return;
+	peer_cursor_end(uapi->device, &connection->cursor);
+	connection->is_listing = false;
+	write_end(connection);
+}
+
+/* What is written is over; the next piece takes its place. */
+static void take_next_piece(struct uapi *uapi, struct uapi_connection *connection)
+{
+	secret_text_wipe(&connection->answer);
+	connection->written = 0;
+	if (connection->is_listing)
+		go_on_listing(uapi, connection);
+}
+
 /* Writes what it can. Returns false if the connection is to be closed. */
 static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 {
 	struct epoll_event event = {.data.ptr = connection};
-	ssize_t n = send(connection->fd, connection->answer.s + connection->written,
-		connection->answer.used - connection->written, MSG_NOSIGNAL);
+	size_t left = connection->answer.used - connection->written;
+	ssize_t n = 0;
 
+	/* A piece may have none of the peers of this kind in it. */
+	if (left > 0)
+		n = send(connection->fd, connection->answer.s + connection->written, left,
+			MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
 	if (n > 0) {
@@ -171,8 +213,8 @@ static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 		connection->active_ms = clock_now_ms(&boot_clock);
 	}
 	if (connection->written == connection->answer.used) {
-		secret_text_wipe(&connection->answer);
-		if (connection->ended)
+		take_next_piece(uapi, connection);
+		if (connection->answer.failed || (connection->ended && !is_answering(connection)))
 			return false;
 	}
 	event.events = is_answering(connection) ? EPOLLOUT : EPOLLIN;
@@ -205,9 +247,11 @@ static int answer_question(struct uapi *uapi, struct uapi_connection *connection
 	switch (connection->operation) {
 	case OPERATION_GET:
 		uapi_get(uapi->device, &connection->answer);
+		begin_list(uapi, connection, TARGET_WIREGUARD);
 		return 0;
 	case OPERATION_GET_IPIP:
 		uapi_get_ipip(uapi->device, &connection->answer);
+		begin_list(uapi, connection, TARGET_IPIP);
 		return 0;
 	case OPERATION_GET_DROPS:
 		uapi_get_drops(uapi->device, &connection->answer);
@@ -229,10 +273,10 @@ static bool finish(struct uapi *uapi, struct uapi_connection *connection)
 {
 	if (connection->error == 0)
 		connection->error = answer_question(uapi, connection);
-	secret_text_append(&connection->answer, "errno=%d\n\n", connection->error);
+	if (!connection->is_listing)
+		write_end(connection);
 	connection->written = 0;
 	connection->operation = OPERATION_NONE;
-	connection->error = 0;
 	return !connection->answer.failed && write_answer(uapi, connection);
 }
 
