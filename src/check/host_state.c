@@ -85,6 +85,8 @@ static int check_rules(const struct report *report, struct disagreements *disagr
 		.n_endpoints = n,
 		.whole_block = {report->header.whole_block,
 			(uint8_t)report->header.whole_block_length},
+		.internal.network = {report->header.internal,
+			(uint8_t)report->header.internal_length},
 	};
 
 	if (!endpoints)

@@ -379,7 +379,7 @@ static const struct command_option options[] = {
 	{
 		.name = "region",
 		.argument = "NAME",
-		.help = "has no effect; us-west is refused, as it implies an internal network",
+		.help = "us-west: let clients reach an internal network; others: no effect",
 		.parse = server_parse_region,
 	},
 	{
@@ -391,7 +391,8 @@ static const struct command_option options[] = {
 	{
 		.name = "internal-network-cidr",
 		.argument = "CIDR",
-		.help = "has no effect without --region us-west",
+		.otherwise = "10.0.0.0/24",
+		.help = "this one, with --region us-west",
 		.parse = server_parse_internal_network,
 	},
 	{0},

@@ -23,9 +23,6 @@ int server_parse_region(const struct option_use *use, void *field)
 {
 	struct server_config *config = field;
 
-	if (strcmp(use->text, "us-west") == 0)
-		return option_error(use, "implies an internal network, which is not built yet; "
-					 "leave it out to serve without one");
 	config->region = use->text;
 	return 0;
 }
@@ -34,13 +31,27 @@ int server_parse_internal_network(const struct option_use *use, void *field)
 {
 	struct server_config *config = field;
 
-	return prefix_parse(use->text, &config->internal_network) == 0
+	return prefix_parse(use->text, &config->internal_network) == 0 &&
+			       config->internal_network.length > 0
 		       ? 0
 		       : option_error(use, "not an IPv4 block such as 10.0.0.0/24");
 }
 
-void server_check_cloud(const struct server_config *config)
+int server_check_cloud(const struct server_config *config)
 {
+	const struct prefix internal = server_config_internal_network(config);
+
+	if (internal.length == 0 || !prefix_overlaps(internal, config->whole_block))
+		return 0;
+	return usage_error(&command_server,
+		"--internal-network-cidr %s: overlaps with --wg-block %s; choose another one",
+		prefix_text(internal).s, prefix_text(config->whole_block).s);
+}
+
+void server_warn_of_cloud(const struct server_config *config)
+{
+	if (server_config_internal_network(config).length > 0)
+		return;
 	if (config->region)
 		log_warning("--region %s: has no effect", config->region);
 	if (config->internal_network.length > 0)

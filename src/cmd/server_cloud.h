@@ -9,5 +9,7 @@ struct server_config;
 /* Their fields are the whole struct server_config. */
 option_parser server_parse_cloud, server_parse_region, server_parse_internal_network;
 
+/* Whether it goes together with the rest. Returns 0, or -EINVAL, said. */
+int server_check_cloud(const struct server_config *config);
 /* Warns of what has no effect as it was given. */
-void server_check_cloud(const struct server_config *config);
+void server_warn_of_cloud(const struct server_config *config);

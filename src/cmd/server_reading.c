@@ -33,7 +33,7 @@ static int check(struct server_config *config)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",
 			config->tls_key ? "--tls-cert" : "--tls-key");
-	if (server_check_addresses(config) < 0)
+	if (server_check_addresses(config) < 0 || server_check_cloud(config) < 0)
 		return -EINVAL;
 	return server_check_store(config);
 }
@@ -71,7 +71,7 @@ int server_read(struct server_command *command, struct server_source *source)
 		load_passwords(source, settings, config, &passwords) < 0)
 		return STATUS_USAGE;
 	log_setup(config->log_level, config->log_format, "server");
-	server_check_cloud(config);
+	server_warn_of_cloud(config);
 	if (use_passwords(&passwords, config) < 0)
 		return STATUS_FAILED;
 	if (source->is_in_environment)

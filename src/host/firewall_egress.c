@@ -91,9 +91,22 @@ static void write_carried(FILE *out, const struct egress_policy *policy)
 		out);
 }
 
+/* With the bind address as all else, and by no other interface: another network may have the same
+ * addresses. */
+static void write_to_internal(FILE *out, const struct internal_network *internal)
+{
+	const struct prefix_text network = prefix_text(internal->network);
+
+	fprintf(out,
+		"\t\tip daddr %s oifname != \"%s\" counter name refused_destination goto refuse\n"
+		"\t\tip daddr %s return\n",
+		network.s, internal->interface, network.s);
+}
+
 /* By where they go in the end: what somebody's NAT has made of the destination counts. Most go to
  * the Internet, and are looked up once. */
-static void write_to_network(FILE *out, const struct egress_policy *policy)
+static void write_to_network(
+	FILE *out, const struct egress_policy *policy, const struct internal_network *internal)
 {
 	fputs("\tchain to_closed {\n"
 	      "\t\tip daddr @allow_to return\n"
@@ -103,6 +116,8 @@ static void write_to_network(FILE *out, const struct egress_policy *policy)
 		out);
 	if (policy->closed.n > 0)
 		fputs("\t\tip daddr @deny_to counter name refused_destination goto refuse\n", out);
+	if (internal->network.length > 0)
+		write_to_internal(out, internal);
 	fputs("\t\tip daddr @closed_to goto to_closed\n"
 	      "\t}\n",
 		out);
@@ -132,6 +147,6 @@ void firewall_write_egress(FILE *out, const struct host_config *config)
 	write_refuse(out);
 	write_errors(out);
 	write_carried(out, &config->policy);
-	write_to_network(out, &config->policy);
+	write_to_network(out, &config->policy, &config->internal);
 	write_to_host(out, &config->policy);
 }

@@ -16,6 +16,21 @@
 
 static const char mark[] = "vprox ";
 
+/* The comments of those that lead to an internal network, which have no mark. */
+static const char *const others[] = {
+	"SNAT for WireGuard to internal network",
+	"Forward from WireGuard to internal network",
+	"Forward from internal network to WireGuard",
+};
+
+static bool is_of_go_server(const char *comment)
+{
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(comment, others[i]) == 0)
+			return true;
+	return strncmp(comment, mark, sizeof mark - 1) == 0;
+}
+
 /*
  * Takes the next word of a line, as iptables-restore splits it: in double quotes, where a backslash
  * protects the next character, or up to a blank. The word is unquoted into the buffer, which is as
@@ -41,7 +56,7 @@ static bool next_word(const char **at, char *word)
 	return true;
 }
 
-/* Whether the line adds a rule whose comment begins with the mark. The word is as long as the
+/* Whether the line adds a rule whose comment is a Go server's. The word is as long as the
  * line. */
 static bool is_leftover(const char *line, char *word)
 {
@@ -50,7 +65,7 @@ static bool is_leftover(const char *line, char *word)
 	if (strncmp(line, "-A ", 3) != 0)
 		return false;
 	while (next_word(&line, word)) {
-		if (is_comment && strncmp(word, mark, sizeof mark - 1) == 0)
+		if (is_comment && is_of_go_server(word))
 			return true;
 		is_comment = strcmp(word, "--comment") == 0;
 	}

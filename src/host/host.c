@@ -27,6 +27,7 @@
 #include "host/fragments.h"
 #include "host/go_leftovers.h"
 #include "host/host_config.h"
+#include "host/internal_network.h"
 #include "host/policy_rules.h"
 #include "host/sysctls.h"
 #include "host/tracking.h"
@@ -174,10 +175,13 @@ static uint64_t memory_of_machine(void)
 
 static int prepare_firewall(struct host *host)
 {
-	int error;
+	int error = 0;
 
 	host->config.finds_sockets = firewall_can_find_sockets();
-	error = firewall_load(&host->config, &host->firewall_state);
+	if (host->config.internal.network.length > 0)
+		error = internal_network_find(host->netlink, &host->config.internal);
+	if (error == 0)
+		error = firewall_load(&host->config, &host->firewall_state);
 	if (error < 0)
 		return error;
 	egress_policy_log(&host->config.policy);

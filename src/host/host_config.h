@@ -7,6 +7,7 @@
 
 #include "base/ipv4.h"
 #include "host/egress_policy.h"
+#include "host/internal_network.h"
 
 /* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>. */
 struct host_endpoint {
@@ -25,6 +26,7 @@ struct host_config {
 	uint8_t block_length; /* of each of these */
 	bool allow_peer_to_peer;
 	struct egress_policy policy;
+	struct internal_network internal;
 	bool takes_over; /* addresses come from other hosts, with their connections */
 	bool finds_sockets; /* the kernel's nftables can look for a packet's socket; host.c's */
 };

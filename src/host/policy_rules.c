@@ -124,6 +124,24 @@ static void drop_foreign(struct rules *rules, const struct rule *present, size_t
 	rules->n = kept;
 }
 
+/* Where the bind address has routes of its own, which know only the way to the Internet, those of
+ * the main table lead there. */
+static int append_internal(struct rules *rules, const struct host_config *config)
+{
+	const struct rule to_internal = {
+		.priority = BLOCK_PREFERENCE,
+		.from = config->whole_block,
+		.to = config->internal.network,
+		.action = FR_ACT_TO_TBL,
+		.table = RT_TABLE_MAIN,
+		.no_default = true,
+		.conditional = true,
+		.protocol = SERVER_MARK,
+	};
+
+	return config->internal.network.length > 0 ? append(rules, &to_internal) : 0;
+}
+
 int policy_rules_wanted(const struct host_config *config, const struct rule *present,
 	size_t n_present, struct rule **wanted, size_t *n_wanted)
 {
@@ -136,6 +154,9 @@ int policy_rules_wanted(const struct host_config *config, const struct rule *pre
 	};
 	struct rules rules = {0};
 	int error = append(&rules, &to_block);
+
+	if (error == 0)
+		error = append_internal(&rules, config);
 
 	for (size_t i = 0; i < config->n_endpoints && error == 0; i++)
 		error = append_mirrors(&rules, &config->endpoints[i], present, n_present);

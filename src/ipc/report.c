@@ -6,7 +6,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct report_header) ==
-		       12 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+		       14 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
 _Static_assert(
@@ -54,7 +54,7 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 	if (header->n_gates > REPORT_MAX_GATES || header->n_signers > REPORT_MAX_GATES ||
 		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS)
 		return -EPROTO;
-	if (header->whole_block_length > 32)
+	if (header->whole_block_length > 32 || header->internal_length > 32)
 		return -EPROTO;
 	if (!is_text(header->release, sizeof header->release) ||
 		!is_text(header->plane, sizeof header->plane) ||

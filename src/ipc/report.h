@@ -22,7 +22,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 6,
+	REPORT_VERSION = 7,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
@@ -90,6 +90,8 @@ struct report_header {
 	uint32_t max_tracked; /* 0: not known */
 	struct ipv4 whole_block; /* that all endpoints' blocks lie in */
 	uint32_t whole_block_length; /* of its prefix */
+	struct ipv4 internal; /* of an internal network that tunnels reach */
+	uint32_t internal_length; /* of its prefix; 0: there is none */
 	uint64_t uptime_ms;
 	struct report_store store;
 	uint64_t

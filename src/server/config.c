@@ -1,6 +1,8 @@
 /* What follows from a server's configuration. Runs in the broker. */
 #include "server/config.h"
 
+#include <string.h>
+
 size_t server_config_max_endpoints(const struct server_config *config)
 {
 	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
@@ -29,4 +31,13 @@ bool server_config_follows(const struct server_config *config, struct ipv4 addre
 		if (prefix_contains(config->followed[i], address))
 			return !is_bind(config, address);
 	return false;
+}
+
+struct prefix server_config_internal_network(const struct server_config *config)
+{
+	static const struct prefix initial = {{0x0a000000}, 24}; /* 10.0.0.0/24 */
+
+	if (!config->region || strcmp(config->region, "us-west") != 0)
+		return (struct prefix){0};
+	return config->internal_network.length > 0 ? config->internal_network : initial;
 }

@@ -40,7 +40,7 @@ struct server_config {
 	bool is_block_cut; /* that was given */
 	bool is_reloaded; /* there is a --config, so that more addresses may come */
 	const char *region; /* --region; NULL: none */
-	struct prefix internal_network; /* --internal-network-cidr; /0: none */
+	struct prefix internal_network; /* --internal-network-cidr; /0: not given */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
 	struct resolvers announced; /* --announce-dns */
@@ -79,3 +79,6 @@ bool server_config_names(const struct server_config *config, struct ipv4 address
 
 /* Whether --follow is about this address, and it is none of --ip. */
 bool server_config_follows(const struct server_config *config, struct ipv4 address);
+
+/* The network behind the host that tunnels reach; /0: there is none. */
+struct prefix server_config_internal_network(const struct server_config *config);

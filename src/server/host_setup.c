@@ -37,6 +37,7 @@ int host_setup(const struct data_plane *data_plane, struct event_base *base, str
 		.block_length = config->block_length,
 		.allow_peer_to_peer = config->allow_peer_to_peer,
 		.policy = config->egress,
+		.internal.network = server_config_internal_network(config),
 		.takes_over = config->store == STORE_ETCD && config->n_followed > 0,
 	};
 	const struct endpoint *endpoint;

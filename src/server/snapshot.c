@@ -97,6 +97,7 @@ static void describe_store(const struct store_link *store, struct report_store *
 static int write_header(const struct snapshot_source *source, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
+	const struct prefix internal = server_config_internal_network(data_plane->config);
 	const struct endpoint *endpoint;
 	struct report_header header = {
 		.version = REPORT_VERSION,
@@ -106,6 +107,8 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 		.is_draining = source->is_draining,
 		.whole_block = data_plane->config->whole_block.address,
 		.whole_block_length = data_plane->config->whole_block.length,
+		.internal = internal.address,
+		.internal_length = internal.length,
 		.uptime_ms = clock_now_ms(&system_clock) - source->started_ms,
 	};
 

@@ -68,7 +68,8 @@ BAD = {
     "--cloud": (GOOD + " --cloud aws", "--cloud"),
     "an internal network that is none": (GOOD + " --internal-network-cidr ten",
                                          "--internal-network-cidr"),
-    "--region us-west": (GOOD + " --region us-west", "--region us-west"),
+    "an internal network inside the block": (GOOD + " --region us-west --internal-network-cidr 10.100.7.0/24",
+                                             "--internal-network-cidr 10.100.7.0/24"),
 }
 
 

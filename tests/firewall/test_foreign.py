@@ -649,11 +649,14 @@ GO = """*filter
 -A FORWARD -i vp0-5 -m comment --comment "vprox ipip drop spoofed on vp0-5" -j DROP
 -A FORWARD -i eth9 -m comment --comment "not vprox at all" -j ACCEPT
 -A FORWARD -i eth9 -m comment --comment "vproxy" -j ACCEPT
+-A FORWARD -i vprox0 -o eth1 -m comment --comment "Forward from WireGuard to internal network" -j ACCEPT
+-A FORWARD -i eth1 -o vprox0 -m comment --comment "Forward from internal network to WireGuard" -j ACCEPT
 COMMIT
 *nat
 :PREROUTING ACCEPT [0:0]
 :POSTROUTING ACCEPT [0:0]
 -A POSTROUTING -m comment --comment "vprox server masquerade rule for vprox0" -j MASQUERADE
+-A POSTROUTING -d 10.0.0.0/24 -o eth1 -m comment --comment "SNAT for WireGuard to internal network" -j SNAT --to-source 203.0.113.1
 -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
 COMMIT
 *mangle
@@ -667,9 +670,9 @@ COMMIT
 def test_the_rules_a_go_server_left_are_removed_and_no_others(empty_server, kind):
     restore(kind, GO)
     saved = without_counters(sh(SERVER, f"iptables-{kind}-save"))
-    kept = [line for line in saved.splitlines() if '"vprox ' not in line]
+    kept = [line for line in saved.splitlines() if '"vprox ' not in line and "internal network" not in line]
     said = run_tool("go-leftovers")
-    assert f"removed 4 iptables-{kind} rules that a Go vprox left" in said
+    assert f"removed 7 iptables-{kind} rules that a Go vprox left" in said
     assert without_counters(sh(SERVER, f"iptables-{kind}-save")).splitlines() == kept
     assert run_tool("go-leftovers") == ""
 

@@ -69,12 +69,41 @@ static void quotes_in_a_comment_are_understood(void **state)
 		2);
 }
 
+static void those_that_lead_to_an_internal_network_have_comments_of_their_own(void **state)
+{
+	(void)state;
+	assert_batch(
+		"*nat\n"
+		"-A POSTROUTING -o eth1 -m comment --comment \"SNAT for WireGuard to internal "
+		"network\" -j SNAT\n"
+		"COMMIT\n"
+		"*filter\n"
+		"-A FORWARD -m comment --comment \"Forward from WireGuard to internal network\" -j "
+		"ACCEPT\n"
+		"-A FORWARD -m comment --comment \"Forward from internal network to WireGuard\" -j "
+		"ACCEPT\n"
+		"-A FORWARD -m comment --comment \"Forward from internal network\" -j ACCEPT\n"
+		"COMMIT\n",
+		"*nat\n"
+		"-D POSTROUTING -o eth1 -m comment --comment \"SNAT for WireGuard to internal "
+		"network\" -j SNAT\n"
+		"COMMIT\n"
+		"*filter\n"
+		"-D FORWARD -m comment --comment \"Forward from WireGuard to internal network\" -j "
+		"ACCEPT\n"
+		"-D FORWARD -m comment --comment \"Forward from internal network to WireGuard\" -j "
+		"ACCEPT\n"
+		"COMMIT\n",
+		3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_with_the_servers_comment_are_deleted_table_by_table),
 		cmocka_unit_test(other_rules_are_left_alone),
 		cmocka_unit_test(quotes_in_a_comment_are_understood),
+		cmocka_unit_test(those_that_lead_to_an_internal_network_have_comments_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
