@@ -59,13 +59,15 @@ static json_t *json_store(const struct report_store *store)
 				       : json_null());
 }
 
-static json_t *json_peer(const struct report_peer *peer)
+static json_t *json_peer(const struct report *report, const struct report_peer *peer)
 {
+	const char *name = report_peer_name(report, peer);
 	const bool is_wireguard = peer->kind == REPORT_WIREGUARD;
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
-		is_wireguard ? "wireguard" : "ipip", "inner", json_address(peer->inner), "outer",
-		json_address(peer->outer), "public_key",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
+		is_wireguard ? "wireguard" : "ipip", "name",
+		*name ? json_string(name) : json_null(), "inner", json_address(peer->inner),
+		"outer", json_address(peer->outer), "public_key",
 		is_wireguard ? json_string(key_text(&peer->key).s) : json_null(), "last_handshake",
 		is_wireguard && peer->handshake_s ? json_number(peer->handshake_s) : json_null(),
 		"idle_ms", json_number(peer->idle_ms), "connected_ms",
@@ -100,7 +102,7 @@ static json_t *json_endpoints(const struct report *report)
 		json_t *peers = json_array();
 
 		for (; peer < report->header.n_peers && report->peers[peer].endpoint == i; peer++)
-			peers = append(peers, json_peer(&report->peers[peer]));
+			peers = append(peers, json_peer(report, &report->peers[peer]));
 		endpoints = append(endpoints, json_endpoint(&report->endpoints[i], peers));
 	}
 	return endpoints;

@@ -20,12 +20,13 @@ enum column {
 	COLUMN_RECEIVED_RATE,
 	COLUMN_SENT_RATE,
 	COLUMN_KEY,
+	COLUMN_NAME,
 	N_COLUMNS,
-	CELL_SIZE = 48,
+	CELL_SIZE = CLIENT_NAME_SIZE,
 	GAP = 2, /* before each column */
 };
 
-#define TOTALS (1 << COLUMN_RECEIVED | 1 << COLUMN_SENT)
+#define TOTALS (1 << COLUMN_RECEIVED | 1 << COLUMN_SENT | 1 << COLUMN_NAME)
 
 /* What to print, from the widest to the narrowest: the first that there is room for. Traffic and
  * who it is of stay longest: for these the table is watched. */
@@ -48,7 +49,7 @@ static const struct layout {
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
 
 static const char *const headings[N_COLUMNS] = {"inner address", "kind", "outer address",
-	"handshake", "active", "received", "sent", "receiving", "sending", "public key"};
+	"handshake", "active", "received", "sent", "receiving", "sending", "public key", "name"};
 static const char *const short_headings[N_COLUMNS] = {
 	[COLUMN_INNER] = "inner",
 	[COLUMN_OUTER] = "outer",
@@ -123,9 +124,10 @@ static const char *kind_of(const struct report_peer *peer, const struct layout *
 	return layout->is_short ? "WG" : "WireGuard";
 }
 
-static struct row row_of(
-	const struct report_peer *peer, uint64_t now_s, const struct layout *layout)
+static struct row row_of(const struct report *report, const struct report_peer *peer,
+	uint64_t now_s, const struct layout *layout)
 {
+	const char *name = report_peer_name(report, peer);
 	struct row row;
 
 	write_cell(&row, COLUMN_INNER, ipv4_text(peer->inner).s);
@@ -135,6 +137,7 @@ static struct row row_of(
 	write_cell(&row, COLUMN_ACTIVE, unit_span(peer->idle_ms).s);
 	write_traffic(&row, peer, layout);
 	write_key(&row, peer, layout);
+	write_cell(&row, COLUMN_NAME, *name ? name : "-");
 	return row;
 }
 
@@ -145,9 +148,21 @@ static void widen(const struct row *row, size_t widths[N_COLUMNS])
 			widths[i] = strlen(row->cells[i]);
 }
 
+/* Where no client has a name there is no column for it. */
+static bool is_shown(const struct report *report, const struct layout *layout, enum column column)
+{
+	return !(layout->left_out & 1U << column) &&
+	       (column != COLUMN_NAME || report->header.n_names > 0);
+}
+
+static enum column last_column(const struct report *report, const struct layout *layout)
+{
+	return is_shown(report, layout, COLUMN_NAME) ? COLUMN_NAME : COLUMN_KEY;
+}
+
 /* Returns how wide the table becomes. */
-static size_t measure(const struct report_peer *peers, size_t n, uint64_t now_s,
-	const struct layout *layout, size_t widths[N_COLUMNS])
+static size_t measure(const struct report *report, const struct report_peer *peers, size_t n,
+	uint64_t now_s, const struct layout *layout, size_t widths[N_COLUMNS])
 {
 	struct row row = heading_of(layout);
 	size_t sum = 0;
@@ -155,33 +170,34 @@ static size_t measure(const struct report_peer *peers, size_t n, uint64_t now_s,
 	memset(widths, 0, N_COLUMNS * sizeof *widths);
 	widen(&row, widths);
 	for (size_t i = 0; i < n; i++) {
-		row = row_of(&peers[i], now_s, layout);
+		row = row_of(report, &peers[i], now_s, layout);
 		widen(&row, widths);
 	}
 	for (size_t i = 0; i < N_COLUMNS; i++)
-		if (!(layout->left_out & 1U << i))
+		if (is_shown(report, layout, (enum column)i))
 			sum += GAP + widths[i];
 	return sum;
 }
 
-static void print_row(const struct row *row, const struct layout *layout,
-	const size_t widths[N_COLUMNS], FILE *out)
+static void print_row(const struct report *report, const struct row *row,
+	const struct layout *layout, const size_t widths[N_COLUMNS], FILE *out)
 {
 	for (size_t i = 0; i < N_COLUMNS; i++) {
 		int width = (int)widths[i];
 
-		if (layout->left_out & 1U << i)
+		if (!is_shown(report, layout, (enum column)i))
 			continue;
-		if (i == COLUMN_KEY)
+		if (i == last_column(report, layout))
 			fprintf(out, "%*s%s", GAP, "", row->cells[i]);
 		else
-			fprintf(out, "%*s%*s", GAP, "", i >= COLUMN_HANDSHAKE ? width : -width,
+			fprintf(out, "%*s%*s", GAP, "",
+				i >= COLUMN_HANDSHAKE && i < COLUMN_KEY ? width : -width,
 				row->cells[i]);
 	}
 }
 
-void show_table(const struct report_peer *peers, size_t n, uint64_t now_s,
-	const struct text_style *style, FILE *out)
+void show_table(const struct report *report, const struct report_peer *peers, size_t n,
+	uint64_t now_s, const struct text_style *style, FILE *out)
 {
 	const struct layout *layout = layouts;
 	size_t widths[N_COLUMNS];
@@ -189,16 +205,16 @@ void show_table(const struct report_peer *peers, size_t n, uint64_t now_s,
 
 	if (n == 0)
 		return;
-	while (measure(peers, n, now_s, layout, widths) > style->columns && style->columns > 0 &&
-		layout + 1 < layouts + N_LAYOUTS)
+	while (measure(report, peers, n, now_s, layout, widths) > style->columns &&
+		style->columns > 0 && layout + 1 < layouts + N_LAYOUTS)
 		layout++;
 	row = heading_of(layout);
 	fprintf(out, "\n%s", text_colour(style, TEXT_BOLD));
-	print_row(&row, layout, widths, out);
+	print_row(report, &row, layout, widths, out);
 	fprintf(out, "%s\n", text_colour(style, TEXT_PLAIN));
 	for (size_t i = 0; i < n; i++) {
-		row = row_of(&peers[i], now_s, layout);
-		print_row(&row, layout, widths, out);
+		row = row_of(report, &peers[i], now_s, layout);
+		print_row(report, &row, layout, widths, out);
 		fputc('\n', out);
 	}
 }

@@ -141,7 +141,7 @@ void report_print_text(
 		while (n < left && peers[n].endpoint == i)
 			n++;
 		print_endpoint(&report->endpoints[i], peers, n, style, out);
-		show_table(peers, n, now_s, style, out);
+		show_table(report, peers, n, now_s, style, out);
 		peers += n;
 		left -= n;
 	}

@@ -1,14 +1,22 @@
-/* Reads a client's bearer and compares it with the passwords. Runs in the gate. */
+/* Reads a client's bearer, and finds out who shows it. Runs in the gate. */
 #include "gate/auth.h"
 
 #include <string.h>
 
 static const char scheme[] = "Bearer ";
 
-bool auth_check(const struct bearer *bearer, const char *authorization)
+enum auth_verdict auth_check(
+	const struct auth *auth, const char *authorization, struct client_name *name)
 {
-	size_t n = strlen(scheme);
+	const size_t n = sizeof scheme - 1;
 
-	return authorization && strncmp(authorization, scheme, n) == 0 &&
-	       bearer_has(bearer, authorization + n);
+	*name = (struct client_name){""};
+	if (!authorization || strncmp(authorization, scheme, n) != 0)
+		return AUTH_REFUSED;
+	return bearer_has(&auth->bearer, authorization + n) ? AUTH_ACCEPTED : AUTH_REFUSED;
+}
+
+void auth_wipe(struct auth *auth)
+{
+	explicit_bzero(&auth->bearer, sizeof auth->bearer);
 }

@@ -1,10 +1,23 @@
-/* The Authorization header. */
+/* Who a client is, by the Authorization header of its request. */
 #pragma once
 
-#include <stdbool.h>
-
 #include "ipc/bearer.h"
+#include "ipc/client_name.h"
 
-/* Whether the value of an Authorization header (NULL: there was none) has a right bearer, as
- * bearer_has(). */
-bool auth_check(const struct bearer *bearer, const char *authorization);
+/* What there is to verify with. */
+struct auth {
+	struct bearer bearer; /* the passwords: who shows one has no name */
+};
+
+enum auth_verdict {
+	AUTH_REFUSED,
+	AUTH_ACCEPTED,
+};
+
+/* Verifies the value of an Authorization header (NULL: there was none). Of a client that is
+ * accepted it sets the name; else that is none. */
+enum auth_verdict auth_check(
+	const struct auth *auth, const char *authorization, struct client_name *name);
+
+/* Wipes what is secret. */
+void auth_wipe(struct auth *auth);

@@ -104,7 +104,7 @@ static int use_settings(struct inheritance *inheritance)
 		return error;
 	}
 	inheritance->routes.announced = settings->config.announced;
-	inheritance->routes.bearer = settings->config.live.bearer;
+	inheritance->routes.auth.bearer = settings->config.live.bearer;
 	explicit_bzero(&settings->config.live.bearer, sizeof settings->config.live.bearer);
 	return serve_endpoints(inheritance);
 }
@@ -112,7 +112,7 @@ static int use_settings(struct inheritance *inheritance)
 void inheritance_change(struct inheritance *inheritance, const struct live_settings *live)
 {
 	log_switch((enum log_level)live->log_level, (enum log_format)live->log_format);
-	inheritance->routes.bearer = live->bearer;
+	inheritance->routes.auth.bearer = live->bearer;
 }
 
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer)
@@ -131,5 +131,5 @@ void inheritance_free(struct inheritance *inheritance)
 	source_counts_free(&inheritance->counts);
 	gate_settings_free(&inheritance->settings);
 	served_free(&inheritance->routes.served);
-	explicit_bzero(&inheritance->routes.bearer, sizeof inheritance->routes.bearer);
+	auth_wipe(&inheritance->routes.auth);
 }

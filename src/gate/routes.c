@@ -130,7 +130,7 @@ static bool has_method(const struct http_route *route, const char *method)
 }
 
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
-	const struct client_address *client, struct response *response)
+	const struct client_address *client, struct response *response, struct client_name *name)
 {
 	const struct http_route *route = find(head->path);
 	bool right_method = route && has_method(route, head->method);
@@ -142,7 +142,8 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 	} else if (!right_method) {
 		refuse(response, 405, "method not allowed");
 		response->allow = route->also_head ? "GET, HEAD" : route->method;
-	} else if (route->needs_bearer && !auth_check(&routes->bearer, head->authorization)) {
+	} else if (route->needs_bearer &&
+		   auth_check(&routes->auth, head->authorization, name) != AUTH_ACCEPTED) {
 		refuse(response, 401, "unauthorized");
 	} else {
 		return route;

@@ -18,7 +18,7 @@
 /* What the answers depend on. */
 struct routes {
 	struct served_set served;
-	struct bearer bearer;
+	struct auth auth;
 	struct resolvers announced; /* with each tunnel */
 };
 
@@ -28,15 +28,15 @@ struct http_route;
 void routes_reject(enum http_event event, struct response *response);
 
 /*
- * The checks that need no body. Returns the route, to be passed to the functions below; NULL if
- * the request is refused, and then the response is set.
+ * The checks that need no body. Returns the route, to be passed to the functions below, and the
+ * client's name; NULL if the request is refused, and then the response is set.
  */
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
-	const struct client_address *client, struct response *response);
+	const struct client_address *client, struct response *response, struct client_name *name);
 
 /*
  * The checks of the body, once it is there. Returns true if the broker is to be asked: then the
- * request is set but for its id. Else the response is set.
+ * request is set but for its id and the client's name. Else the response is set.
  */
 bool routes_serve(const struct routes *routes, const struct http_route *route,
 	const struct client_address *client, bool draining, const char *body, size_t length,

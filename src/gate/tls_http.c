@@ -36,6 +36,7 @@ struct tls_http {
 	bool is_continuing; /* 100 Continue is being sent */
 	bool is_head; /* the method is HEAD: the answer has no body */
 	const struct http_route *route;
+	struct client_name name; /* that the client has shown to have */
 	struct key client_id; /* of the header Vprox-Client; zero: there was none */
 	struct ipc_request request;
 	size_t out_length;
@@ -180,6 +181,7 @@ static enum need serve(struct tls_http *tls_http, bool draining)
 	if (!routes_serve(tls_http->routes, tls_http->route, tls_http->client, draining, body,
 		    length, &tls_http->response, &tls_http->request))
 		return respond(tls_http);
+	tls_http->request.name = tls_http->name;
 	if (tls_http->request.operation == IPC_CONNECT_IPIP ||
 		tls_http->request.operation == IPC_DISCONNECT_IPIP)
 		tls_http->request.key = tls_http->client_id;
@@ -216,8 +218,8 @@ static enum need parse(struct tls_http *tls_http, const char *data, size_t lengt
 			return wants_continue ? begin_continue(tls_http) : NEED_READ;
 		case HTTP_HEAD:
 			tls_http->is_head = strcmp(head->method, "HEAD") == 0;
-			tls_http->route = routes_admit(
-				tls_http->routes, head, tls_http->client, &tls_http->response);
+			tls_http->route = routes_admit(tls_http->routes, head, tls_http->client,
+				&tls_http->response, &tls_http->name);
 			if (!tls_http->route)
 				return respond(tls_http);
 			record_client(tls_http, head);

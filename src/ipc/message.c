@@ -36,6 +36,9 @@ int ipc_decode_request(const void *packet, size_t length, struct ipc_request *re
 	if (key_is_zero(&request->key) ? needs_key(request->operation)
 				       : !may_have_key(request->operation))
 		return -EPROTO;
+	if (!client_name_is_valid(&request->name) ||
+		(request->operation == IPC_READY && !client_name_is_none(&request->name)))
+		return -EPROTO;
 	return 0;
 }
 

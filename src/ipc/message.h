@@ -4,8 +4,9 @@
  * the machine's byte order; addresses are struct ipv4. Neither end trusts the other: a packet that
  * does not decode ends the connection.
  *
- * A request does not say who the client is: the client's socket goes along with it (SCM_RIGHTS,
- * unix(7)), and the broker asks the kernel.
+ * A request does not say where the client is: the client's socket goes along with it (SCM_RIGHTS,
+ * unix(7)), and the broker asks the kernel. What the client is called is the gate's to say: only it
+ * has seen what the client has shown.
  */
 #pragma once
 
@@ -15,11 +16,12 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "ipc/client_name.h"
 #include "ipc/gate_endpoint.h"
 #include "ipc/live_settings.h"
 
 enum {
-	IPC_VERSION = 4,
+	IPC_VERSION = 5,
 	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
 	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
 	 * that many descriptors are on their way at the most. */
@@ -59,6 +61,7 @@ struct ipc_request {
 	 * SHA-256 of the id that the client gives itself, zero: it gives none. Zero in all others.
 	 */
 	struct key key;
+	struct client_name name; /* that the client has shown to have; none in READY */
 };
 
 enum ipc_reply_kind {

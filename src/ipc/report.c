@@ -6,7 +6,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct report_header) ==
-		       14 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+		       16 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
 _Static_assert(
@@ -14,7 +14,7 @@ _Static_assert(
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
 _Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 4 * 8,
 	"no padding");
-_Static_assert(sizeof(struct report_peer) == 4 * 4 + KEY_SIZE + 7 * 8, "no padding");
+_Static_assert(sizeof(struct report_peer) == 6 * 4 + KEY_SIZE + 7 * 8, "no padding");
 
 const char *const report_refusal_names[REPORT_N_REFUSALS] = {
 	"destination", "host", "protocol", "error", "rate", "flows", "full", "ipv6"};
@@ -52,7 +52,8 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 	*data += sizeof *header;
 	*length -= sizeof *header;
 	if (header->n_gates > REPORT_MAX_GATES || header->n_signers > REPORT_MAX_GATES ||
-		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS)
+		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS ||
+		header->n_names > header->n_peers)
 		return -EPROTO;
 	if (header->whole_block_length > 32 || header->internal_length > 32)
 		return -EPROTO;
@@ -73,9 +74,12 @@ static int check_items(const struct report *report)
 		const struct report_peer *peer = &report->peers[i];
 
 		if (peer->endpoint >= report->header.n_endpoints || peer->kind == 0 ||
-			peer->kind >= REPORT_KIND_END)
+			peer->kind >= REPORT_KIND_END || peer->name > report->header.n_names)
 			return -EPROTO;
 	}
+	for (uint32_t i = 0; i < report->header.n_names; i++)
+		if (!client_name_is_valid(&report->names[i]))
+			return -EPROTO;
 	return 0;
 }
 
@@ -83,7 +87,7 @@ int report_decode(const void *answer, size_t length, struct report *report)
 {
 	const struct report_header *header = &report->header;
 	const uint8_t *data = answer;
-	void *gates = NULL, *signers = NULL, *endpoints = NULL, *peers = NULL;
+	void *gates = NULL, *signers = NULL, *endpoints = NULL, *names = NULL, *peers = NULL;
 	int error;
 
 	*report = (struct report){0};
@@ -97,10 +101,13 @@ int report_decode(const void *answer, size_t length, struct report *report)
 		error = parse_items(
 			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
 	if (error == 0)
+		error = parse_items(&data, &length, header->n_names, sizeof *report->names, &names);
+	if (error == 0)
 		error = parse_items(&data, &length, header->n_peers, sizeof *report->peers, &peers);
 	report->gates = gates;
 	report->signers = signers;
 	report->endpoints = endpoints;
+	report->names = names;
 	report->peers = peers;
 	if (error == 0)
 		error = length > 0 ? -EPROTO : check_items(report);
@@ -114,9 +121,16 @@ void report_free(struct report *report)
 	free(report->gates);
 	free(report->signers);
 	free(report->endpoints);
+	free(report->names);
 	free(report->peers);
 	report->gates = NULL;
 	report->signers = NULL;
 	report->endpoints = NULL;
+	report->names = NULL;
 	report->peers = NULL;
+}
+
+const char *report_peer_name(const struct report *report, const struct report_peer *peer)
+{
+	return peer->name > 0 ? report->names[peer->name - 1].s : "";
 }

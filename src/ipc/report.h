@@ -4,7 +4,7 @@
  *
  *   a struct report_request
  *   a struct report_header, n_gates and n_signers struct report_process, n_endpoints struct
- *   report_endpoint, n_peers struct report_peer; end of the stream
+ *   report_endpoint, n_names struct client_name, n_peers struct report_peer; end of the stream
  *
  * Both ends are on one machine, so integers are in its byte order; they may be of different
  * releases, which the version shows. Times are spans up to the moment of the answer, so that no
@@ -18,6 +18,7 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "ipc/client_name.h"
 
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
@@ -83,6 +84,8 @@ struct report_header {
 	uint32_t n_signers;
 	uint32_t n_endpoints;
 	uint32_t n_peers;
+	uint32_t n_names;
+	uint32_t reserved; /* zero */
 	uint32_t pid;
 	uint32_t is_draining; /* stopping, finishing requests */
 	uint32_t is_full; /* no new connections out of tunnels: too many are tracked */
@@ -132,6 +135,8 @@ struct report_peer {
 	uint32_t kind; /* enum report_kind */
 	struct ipv4 inner;
 	struct ipv4 outer; /* 0.0.0.0: not known yet */
+	uint32_t name; /* which of those above, from 1; 0: it has none, or that is not known */
+	uint32_t reserved; /* zero */
 	struct key key; /* of WireGuard */
 	uint64_t received; /* bytes from the peer, since its tunnel was made */
 	uint64_t sent; /* bytes to the peer */
@@ -147,6 +152,7 @@ struct report {
 	struct report_process *gates;
 	struct report_process *signers;
 	struct report_endpoint *endpoints;
+	struct client_name *names;
 	struct report_peer *peers;
 };
 
@@ -157,3 +163,6 @@ struct report {
  */
 int report_decode(const void *answer, size_t length, struct report *report);
 void report_free(struct report *report);
+
+/* The name of a peer of the report; "" if it has none. */
+const char *report_peer_name(const struct report *report, const struct report_peer *peer);

@@ -58,7 +58,8 @@ static bool is_peer(const struct stored_peer *peer)
 	return peer->bind.value != 0 && peer->inner.value != 0 && peer->kind != 0 &&
 	       peer->kind < STORED_KIND_END && peer->outer_port <= 65535 &&
 	       (peer->kind == STORED_IPIP) == (peer->remote.value != 0) &&
-	       (peer->kind == STORED_WIREGUARD) == !key_is_zero(&peer->key);
+	       (peer->kind == STORED_WIREGUARD) == !key_is_zero(&peer->key) &&
+	       client_name_is_valid(&peer->name);
 }
 
 static bool is_sound(const struct storing_message *message)
@@ -110,8 +111,8 @@ static int decode(const void *packet, size_t length, bool order, struct storing_
 	if (length != sizeof *message)
 		return -EPROTO;
 	memcpy(message, packet, sizeof *message);
-	if (is_order(message->operation) != order ||
-		message->peer.name[STORED_NAME_SIZE - 1] != '\0' || !is_sound(message))
+	if (is_order(message->operation) != order || !ends(message->host, sizeof message->host) ||
+		!is_sound(message))
 		return -EPROTO;
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/ipv4.h"
 #include "base/key.h"
+#include "ipc/client_name.h"
 
 /* Where a server has its file. */
 #define STORE_FOLDER "/var/lib/vprox/store"
@@ -19,8 +20,8 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 5,
-	STORED_NAME_SIZE = 64, /* with the final NUL */
+	STORING_VERSION = 6,
+	STORED_HOST_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
 	STORE_MEMBERS_SIZE = 1024,
@@ -100,7 +101,7 @@ enum storing_operation {
 	 * To be told again. */
 	STORING_LOST,
 	/* Store to broker, of a fleet: endpoint.bind is another host's since, which has named
-	 * itself in peer.name: what is promised of it here is stored no more. */
+	 * itself in host: what is promised of it here is stored no more. */
 	STORING_SUPERSEDED,
 	/* Store to broker, of a fleet: the index, the port or the block of this endpoint belongs to
 	 * the one of peer.bind, or it has others itself (peer.bind is its own): it is not stored.
@@ -141,7 +142,7 @@ struct stored_peer {
 	uint32_t outer_port; /* its UDP port there, host byte order */
 	uint64_t made_s; /* when its tunnel was made, s since 1970 */
 	uint64_t active_s; /* when it was last active, likewise */
-	char name[STORED_NAME_SIZE]; /* whom it has named itself as; "": nobody */
+	struct client_name name; /* that its client has shown to have */
 };
 
 /* What an operator is to see of a store's process. */
@@ -164,6 +165,7 @@ struct storing_message {
 	struct stored_endpoint endpoint;
 	struct stored_peer peer;
 	struct stored_state state;
+	char host[STORED_HOST_SIZE];
 };
 
 /* Check what was received: the size and every field's range; what comes from the broker, and what

@@ -45,6 +45,7 @@ struct client_request {
 	struct ipv4 source; /* the client's outer address */
 	struct key key; /* the peer, where the operation is about a WireGuard one; else the client's
 			   id, or zero */
+	struct client_name name; /* as the gate has found out */
 };
 
 /* The address matters with IPC_OK to a connect only. */

@@ -130,8 +130,9 @@ static void handle_request(struct gate_supervisor *supervisor, struct child *gat
 	const struct ipc_request *message, int socket)
 {
 	struct reply_to reply_to = {gate->number, gate->generation, message->id};
-	struct client_request request = {
-		.operation = (enum ipc_operation)message->operation, .key = message->key};
+	struct client_request request = {.operation = (enum ipc_operation)message->operation,
+		.key = message->key,
+		.name = message->name};
 	int error = gate_allowance_ask(&supervisor->allowances[gate->number]);
 
 	if (error < 0) {

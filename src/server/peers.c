@@ -3,6 +3,7 @@
  */
 #include "server/peers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,9 @@ int peers_init(struct peers *peers)
 {
 	int error = hash_init(&peers->table);
 
-	return error < 0 ? error : peer_sources_init(&peers->sources);
+	if (error == 0)
+		error = peer_sources_init(&peers->sources);
+	return error < 0 ? error : peer_names_init(&peers->names);
 }
 
 void peers_free(struct peers *peers)
@@ -44,6 +47,7 @@ void peers_free(struct peers *peers)
 		free(hash_entry(node, struct peer, node));
 	hash_free(&peers->table);
 	peer_sources_free(&peers->sources);
+	peer_names_free(&peers->names);
 }
 
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
@@ -83,9 +87,34 @@ void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source
 		peer->source = source;
 }
 
+static const struct client_name nobody;
+
+const struct client_name *peers_name_of(const struct peer *peer)
+{
+	return peer->name ? &peer->name->name : &nobody;
+}
+
+int peers_set_name(struct peers *peers, struct peer *peer, const struct client_name *name)
+{
+	struct peer_name *before = peer->name, *next = NULL;
+
+	if (client_name_equal(peers_name_of(peer), name))
+		return 0;
+	if (!client_name_is_none(name)) {
+		next = peer_names_add(&peers->names, name);
+		if (!next)
+			return -ENOMEM;
+	}
+	peer->name = next;
+	if (before)
+		peer_names_remove(&peers->names, before);
+	return 0;
+}
+
 void peers_remove(struct peers *peers, struct peer *peer)
 {
 	peers_set_source(peers, peer, nowhere);
+	peers_set_name(peers, peer, &nobody);
 	hash_remove(&peers->table, &peer->node);
 	free(peer);
 }

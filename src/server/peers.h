@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "plane/plane.h"
+#include "server/peer_names.h"
 #include "server/peer_sources.h"
 
 enum {
@@ -45,6 +46,7 @@ struct peer_silence {
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
 	struct key client; /* IPIP: who has asked for it, by its own id; zero: not known */
+	struct peer_name *name; /* of who has last asked for it; NULL: none, or not known */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
 
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */
@@ -71,6 +73,7 @@ struct peer {
 struct peers {
 	struct hash_table table;
 	struct peer_sources sources;
+	struct peer_names names;
 };
 
 /* Returns 0 or what hash_init() returns. */
@@ -87,6 +90,11 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 /* Somebody at this address has asked for the peer: from now on it counts as one of that source's. A
  * peer whose source is not known, or that there is no memory to count for, is nobody's. */
 void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source);
+/* Likewise with this name, which may be none. Returns 0, or -ENOMEM and leaves the peer as it is.
+ */
+int peers_set_name(struct peers *peers, struct peer *peer, const struct client_name *name);
+/* It is the peer's. */
+const struct client_name *peers_name_of(const struct peer *peer);
 /* Takes it out and frees it. */
 void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);

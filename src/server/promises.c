@@ -57,6 +57,7 @@ static struct stored_peer describe(const struct endpoint *endpoint, const struct
 		.kind = is_wireguard ? STORED_WIREGUARD : STORED_IPIP,
 		.made_s = peer->made_s,
 		.active_s = active_s(endpoint, peer),
+		.name = *peers_name_of(peer),
 	};
 
 	if (is_wireguard) {

@@ -163,8 +163,9 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 		answer_waiters(endpoint, peer, IPC_FAILED);
 		return;
 	}
-	log_info("%s: removed %s, address %s is free: %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, reason);
+	log_info("%s: removed %s%s, address %s is free: %s", endpoint_text(endpoint).s,
+		peer_text(&peer->id).s, client_name_note(peers_name_of(peer)).s,
+		ipv4_text(peer->id.inner).s, reason);
 	removals_forget(endpoint, peer);
 }
 

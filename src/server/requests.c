@@ -106,9 +106,10 @@ struct given {
 };
 
 /* Returns an ipc_status, or ANSWER_LATER. */
-static int connect_new(
-	struct endpoint *endpoint, struct plane_peer *id, struct ipv4 source, struct given *given)
+static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
+	const struct client_request *request, struct given *given)
 {
+	const struct ipv4 source = request->source;
 	struct peer *peer;
 	int error;
 
@@ -124,10 +125,12 @@ static int connect_new(
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
 	if (peer)
 		peers_set_source(&endpoint->peers, peer, source);
-	error = peer ? write_peer(endpoint, id) : -ENOMEM;
+	error = peer ? peers_set_name(&endpoint->peers, peer, &request->name) : -ENOMEM;
+	if (error == 0)
+		error = write_peer(endpoint, id);
 	if (error < 0) {
 		log_failure(endpoint, id, source,
-			peer ? plane_error(endpoint->plane) : strerror(-error));
+			error == -ENOMEM ? strerror(ENOMEM) : plane_error(endpoint->plane));
 		if (peer)
 			give_up(endpoint, peer, error);
 		else
@@ -137,8 +140,8 @@ static int connect_new(
 	newcomers_add(&endpoint->newcomers, peer);
 	promise_peer(endpoint, peer);
 	*given = (struct given){id->inner, peer->promise.sequence};
-	log_info("%s: %s has a tunnel, address %s", endpoint_text(endpoint).s, peer_text(id).s,
-		ipv4_text(id->inner).s);
+	log_info("%s: %s has a tunnel, address %s%s", endpoint_text(endpoint).s, peer_text(id).s,
+		ipv4_text(id->inner).s, client_name_note(peers_name_of(peer)).s);
 	return IPC_OK;
 }
 
@@ -195,9 +198,18 @@ static void heed_silence(struct endpoint *endpoint, struct peer *peer, struct ip
 			more.s);
 }
 
-static enum ipc_status connect_again(
-	struct endpoint *endpoint, struct peer *peer, struct ipv4 source, struct given *given)
+/* Its tunnel is now of who has asked last. One that there is no memory for keeps its name. */
+static bool rename_peer(
+	struct endpoint *endpoint, struct peer *peer, const struct client_name *name)
 {
+	return !client_name_equal(peers_name_of(peer), name) &&
+	       peers_set_name(&endpoint->peers, peer, name) == 0;
+}
+
+static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *peer,
+	const struct client_request *request, struct given *given)
+{
+	const struct ipv4 source = request->source;
 	struct log_limit_text more;
 
 	given->address = peer->id.inner;
@@ -217,7 +229,7 @@ static enum ipc_status connect_again(
 	}
 	peer->is_unmade = peer->is_owed = false;
 	/* One whose tunnel could not be made at first was promised nothing. */
-	if (!peer->promise.is_made)
+	if (rename_peer(endpoint, peer, &request->name) || !peer->promise.is_made)
 		promise_peer(endpoint, peer);
 	/* It may be that the first answer has got lost before the store was done. */
 	given->sequence = peer->promise.sequence;
@@ -256,10 +268,10 @@ static int handle_connect(
 		(key_equal(&id.key, &endpoint->public_key) || key_is_low_order(&id.key)))
 		return IPC_INVALID_KEY;
 	if (!peer)
-		return connect_new(endpoint, &id, request->source, given);
+		return connect_new(endpoint, &id, request, given);
 	if (rival_is_active(endpoint, peer, &request->key))
 		return IPC_OTHER_CLIENT;
-	return (int)connect_again(endpoint, peer, request->source, given);
+	return (int)connect_again(endpoint, peer, request, given);
 }
 
 /* Whoever asks without an id takes it from nobody. */

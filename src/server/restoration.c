@@ -33,10 +33,10 @@ static struct plane_peer identity_of(const struct stored_peer *stored)
 	};
 }
 
-static void remember(
-	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
+static void remember(struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
 {
 	promise_is_kept(endpoint, peer, stored);
+	peers_set_name(&endpoint->peers, peer, &stored->name);
 	peer->usage.outer = stored->outer;
 	peer->usage.outer_port = (uint16_t)stored->outer_port;
 }
@@ -46,6 +46,7 @@ static void agree(struct endpoint *endpoint, struct peer *peer, const struct sto
 {
 	const struct peer never_made = {.id.inner = stored->inner};
 
+	peers_set_name(&endpoint->peers, peer, &stored->name);
 	if (ipv4_equal(peer->id.inner, stored->inner)) {
 		promise_is_kept(endpoint, peer, stored);
 		return;

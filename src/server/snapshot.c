@@ -116,6 +116,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	{
 		header.n_endpoints++;
 		header.n_peers += (uint32_t)peers_count(&endpoint->peers);
+		header.n_names += (uint32_t)endpoint->peers.names.table.count;
 	}
 	snprintf(header.release, sizeof header.release, "%s", version_number);
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
@@ -127,6 +128,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 		    sizeof header +
 			    (header.n_gates + header.n_signers) * sizeof(struct report_process) +
 			    header.n_endpoints * sizeof(struct report_endpoint) +
+			    (size_t)header.n_names * sizeof(struct client_name) +
 			    (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
 		return -ENOMEM;
 	return append(out, &header, sizeof header);
@@ -186,6 +188,7 @@ static int write_peer(
 		.kind = is_wireguard ? REPORT_WIREGUARD : REPORT_IPIP,
 		.inner = peer->id.inner,
 		.outer = is_wireguard ? peer->usage.outer : peer->id.remote,
+		.name = peer->name ? peer->name->number : 0,
 		.key = peer->id.key,
 		.received = peer->usage.received,
 		.sent = peer->usage.sent,
@@ -197,6 +200,21 @@ static int write_peer(
 	};
 
 	return append(out, &reported, sizeof reported);
+}
+
+/* Of all endpoints, numbered from 1. */
+static int write_names(const struct endpoint *endpoint, uint32_t *n, struct evbuffer *out)
+{
+	int error = 0;
+
+	hash_for_each (&endpoint->peers.names.table, node) {
+		struct peer_name *name = hash_entry(node, struct peer_name, node);
+
+		name->number = ++*n;
+		if (error == 0)
+			error = append(out, &name->name, sizeof name->name);
+	}
+	return error;
 }
 
 static int write_peers(const struct endpoint *endpoint, uint32_t number, struct evbuffer *out)
@@ -226,7 +244,7 @@ int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 {
 	struct data_plane *data_plane = source->data_plane;
 	const struct endpoint *endpoint;
-	uint32_t number = 0;
+	uint32_t number = 0, n_names = 0;
 	int error;
 
 	refresh(data_plane);
@@ -235,6 +253,8 @@ int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
 		error = write_processes(source, out);
 	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
 		write_endpoint(endpoint, endpoint->keep || data_plane->config->keep_on_exit, out);
+	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
+		write_names(endpoint, &n_names, out);
 	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
 		write_peers(endpoint, number++, out);
 	return error;

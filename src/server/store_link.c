@@ -329,7 +329,7 @@ static void handle(
 		/* A store that is started again is not to claim it back. */
 		remove_served(&link->config.store, message->endpoint.bind);
 		link->config.on_superseded(
-			link->config.context, message->endpoint.bind, message->peer.name);
+			link->config.context, message->endpoint.bind, message->host);
 		break;
 	case STORING_COLLIDES:
 		link->collides = true;

@@ -304,7 +304,7 @@ static int put_peer(struct database *database, const struct stored_peer *peer)
 	sqlite3_bind_int64(statement, 7, peer->outer_port);
 	sqlite3_bind_int64(statement, 8, (sqlite3_int64)peer->made_s);
 	sqlite3_bind_int64(statement, 9, (sqlite3_int64)peer->active_s);
-	bind_text(statement, 10, peer->name);
+	bind_text(statement, 10, peer->name.s);
 	error = run(database, PUT_PEER);
 	return error < 0 ? error : run_for_address(database, UNFREE, peer);
 }
@@ -441,7 +441,9 @@ void database_read_peer(struct sqlite3_stmt *row, struct storing_message *messag
 	peer->outer_port = (uint32_t)sqlite3_column_int64(row, 6);
 	peer->made_s = (uint64_t)sqlite3_column_int64(row, 7);
 	peer->active_s = (uint64_t)sqlite3_column_int64(row, 8);
-	strncpy(peer->name, column_text(row, 9), sizeof peer->name - 1);
+	/* A name that is none makes the message invalid. */
+	if (client_name_parse(column_text(row, 9), &peer->name) < 0)
+		peer->kind = 0;
 }
 
 static void read_freed(sqlite3_stmt *row, struct storing_message *message)

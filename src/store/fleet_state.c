@@ -10,7 +10,7 @@
 #include "store/etcd.h"
 #include "store/outbox.h"
 
-_Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_NAME_SIZE, "a host's name is told as a peer's");
+_Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_HOST_SIZE, "it is told to the broker");
 
 struct served *fleet_find_served(struct fleet *fleet, struct ipv4 bind)
 {
@@ -30,7 +30,7 @@ int fleet_supersede(struct fleet *fleet, struct served *served, const struct see
 
 	served->state = SERVED_SUPERSEDED;
 	served->asked_revision = 0;
-	memcpy(message.peer.name, seen->holder.host, sizeof message.peer.name);
+	memcpy(message.host, seen->holder.host, sizeof message.host);
 	outbox_forget(fleet->outbox, served->bind);
 	return fleet->tell(&message);
 }

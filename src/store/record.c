@@ -9,7 +9,11 @@ enum {
 	ENDPOINT_BYTES = 4 + 4 + 4 + 4 + KEY_SIZE + 8,
 	HOLDER_BYTES = 8 + HOLDER_HOST_SIZE,
 	NUMBER_BYTES = 4,
-	PEER_BYTES = 4 + 4 + KEY_SIZE + 4 + 4 + 8 + 8 + STORED_NAME_SIZE,
+	/* A name that is so short takes no more: hosts of releases that knew no longer ones open
+	 * these records too. */
+	SHORT_NAME = 64, /* with a NUL */
+	PEER_BYTES_BUT_NAME = 4 + 4 + KEY_SIZE + 4 + 4 + 8 + 8,
+	PEER_BYTES = PEER_BYTES_BUT_NAME + CLIENT_NAME_SIZE,
 	ACTIVE_BYTES = 4 * RECORD_GROUP,
 	MOST_BYTES = ACTIVE_BYTES,
 
@@ -215,11 +219,23 @@ static struct record_name peer_name(
 	return name;
 }
 
+static size_t room_for_name(const struct client_name *name)
+{
+	return strnlen(name->s, sizeof name->s) < SHORT_NAME ? SHORT_NAME : sizeof name->s;
+}
+
+/* Of a record of this size. */
+static size_t name_size_of(size_t size)
+{
+	return size == PEER_BYTES + SEAL_OVERHEAD ? CLIENT_NAME_SIZE : SHORT_NAME;
+}
+
 int record_of_peer(const struct record_maker *maker, const struct storing_message *message,
 	uint64_t place, uint64_t epoch, struct record *record)
 {
 	const struct stored_peer *peer = &message->peer;
 	const bool is_freed = message->operation == STORING_FREED;
+	const size_t name_size = room_for_name(&peer->name);
 	uint8_t plain[PEER_BYTES] = {0}, *at = plain;
 
 	record->name = peer_name(maker, peer->bind, peer->inner);
@@ -230,8 +246,8 @@ int record_of_peer(const struct record_maker *maker, const struct storing_messag
 	write_number(&at, peer->outer_port, 4);
 	write_number(&at, is_freed ? place : peer->made_s, 8);
 	write_number(&at, peer->active_s, 8);
-	write_bytes(&at, peer->name, STORED_NAME_SIZE);
-	return seal_record(maker, epoch, plain, sizeof plain, record);
+	write_bytes(&at, peer->name.s, name_size);
+	return seal_record(maker, epoch, plain, PEER_BYTES_BUT_NAME + name_size, record);
 }
 
 int record_open_peer(const struct record_maker *maker, struct ipv4 bind, const char *name,
@@ -241,7 +257,9 @@ int record_open_peer(const struct record_maker *maker, struct ipv4 bind, const c
 	uint8_t plain[PEER_BYTES];
 	const uint8_t *at = plain;
 	struct stored_peer *peer = &message->peer;
-	int error = sealer_open(maker->sealer, name, value, size, plain, sizeof plain, epoch);
+	const size_t name_size = name_size_of(size);
+	int error = sealer_open(
+		maker->sealer, name, value, size, plain, PEER_BYTES_BUT_NAME + name_size, epoch);
 
 	if (error < 0)
 		return error;
@@ -257,7 +275,7 @@ int record_open_peer(const struct record_maker *maker, struct ipv4 bind, const c
 	peer->outer_port = (uint32_t)read_number(&at, 4);
 	*place = peer->made_s = read_number(&at, 8);
 	peer->active_s = read_number(&at, 8);
-	read_bytes(&at, peer->name, STORED_NAME_SIZE);
+	read_bytes(&at, peer->name.s, name_size);
 	if (peer->kind == FREED) {
 		message->operation = STORING_FREED;
 		peer->made_s = 0;

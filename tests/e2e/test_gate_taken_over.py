@@ -1,5 +1,6 @@
 """A gate that does what an attacker wants: it has the sockets of its clients, and nothing else."""
 
+import json
 import os
 import signal
 import socket
@@ -123,6 +124,48 @@ def test_it_removes_no_tunnel_of_somebody_who_is_not_connected_to_it(host, clien
     taken.close()
 
 
+def peers(host):
+    """Name and kind of each, as the server tells them."""
+    status, said = host.run("show --json")
+    assert status == 0, said
+    return sorted((peer["name"] or "", peer["kind"])
+                  for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"])
+
+
+@pytest.mark.plane
+def test_the_name_that_a_gate_tells_is_shown_logged_stored_and_survives_the_server(host, client, other_client):
+    """Also where nothing but the store knows the peers any more: no device is left."""
+    server = host.start(gates=1, expected=EXPECTED)
+    taken = TakenGate(server.gates()[0])
+    with connect(client, host.address), taken.accept() as accepted:
+        assert taken.ask(CONNECT_WIREGUARD, accepted, key=KEY, name=b"token:ci")[0] == OK
+    with connect(other_client, host.address), taken.accept() as accepted:
+        assert taken.ask(CONNECT_IPIP, accepted, name=b"oidc:repo:a/b")[0] == OK
+    taken.close()
+    there = [("oidc:repo:a/b", "ipip"), ("token:ci", "wireguard")]
+    assert peers(host) == there
+    assert server.logged(r"WireGuard peer .* has a tunnel, address .* \(token:ci\)")
+    assert "token:ci" in host.run("show")[1]
+    server.kill()
+    host.start(gates=1)
+    assert peers(host) == there  # adopted
+    host.reboot()
+    host.start(gates=1, arguments="--idle-timeout=3s --reap-interval=1s")
+    assert peers(host) == there  # restored
+    host.servers[-1].expect("removed")
+    wait.until(lambda: not peers(host), 20, "the end of idle peers")
+    assert host.servers[-1].logged(r"removed IPIP peer .* \(oidc:repo:a/b\), address .* is free")
+
+
+@pytest.mark.parametrize("name", [b"ci", b"token:", b"token:a\nb", b"token:\x1b[2J", b"token:" + 122 * b"x", b"\0token:ci"])
+def test_a_name_that_is_none_ends_it(host, taken, client, name):
+    connection = connect(client, host.address)
+    assert taken.ask(CONNECT_WIREGUARD, taken.accept(), key=KEY, name=name) is None
+    assert_ended(host, taken)
+    assert not host.holders()
+    connection.close()
+
+
 def test_one_socket_is_good_for_one_request(host, taken, client):
     connection = connect(client, host.address)
     accepted = taken.accept()
@@ -174,7 +217,7 @@ def test_a_flood_of_descriptors_fills_nothing_and_keeps_nobody_out(host, client)
     taken = TakenGate(server.gates()[0])
     with socket.socket() as sock, pytest.raises(OSError):
         while True:
-            taken.send(REQUEST.pack(VERSION, CONNECT_IPIP, 0, 1, bytes(32)), [sock] * 253)
+            taken.send(REQUEST.pack(VERSION, CONNECT_IPIP, 0, 1, bytes(32), b""), [sock] * 253)
             assert open_files(server.pid) <= before + 1
     assert_ended(host, taken)
     wait.until(lambda: host.api(client).connect_ipip().status == 200)
@@ -187,7 +230,7 @@ def test_it_is_heard_so_many_times_a_second_and_no_more(host, client):
     taken.broker.settimeout(1)
     n, began = 0, time.monotonic()
     while time.monotonic() < began + 2:
-        taken.send(REQUEST.pack(VERSION, READY, 0, 1, bytes(32)))
+        taken.send(REQUEST.pack(VERSION, READY, 0, 1, bytes(32), b""))
         n += 1
     took = time.monotonic() - began
     assert n <= took * REQUESTS_PER_SECOND + BURST + QUEUE

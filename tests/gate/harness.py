@@ -31,9 +31,9 @@ OTHER_CLIENT = 8
 ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS = range(1, 8)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
-Request = namedtuple("Request", "version operation reserved id key source endpoint")
-VERSION = 4
-REQUEST = struct.Struct("=IHHQ32s")
+Request = namedtuple("Request", "version operation reserved id key name source endpoint")
+VERSION = 5
+REQUEST = struct.Struct("=IHHQ32s128s")
 LIVE = struct.Struct("=64s3I4x")  # struct live_settings
 REPLY = struct.Struct("=IHHQII48x80x")
 NO_LIVE = bytes(80)  # struct live_settings of all other replies, and the end of the struct

@@ -4,12 +4,22 @@
 
 #include "gate/auth.h"
 
-static struct bearer bearer_of(const char *current, const char *previous)
+static struct auth auth_of(const char *current, const char *previous)
 {
-	struct bearer bearer;
+	struct auth auth;
 
-	assert_int_equal(bearer_make(&bearer, current, previous), 0);
-	return bearer;
+	assert_int_equal(bearer_make(&auth.bearer, current, previous), 0);
+	return auth;
+}
+
+/* Whoever knows a password has no name. */
+static bool is_let_in(const struct auth *auth, const char *authorization)
+{
+	struct client_name name = {"token:left-over"};
+	enum auth_verdict verdict = auth_check(auth, authorization, &name);
+
+	assert_true(client_name_is_none(&name));
+	return verdict == AUTH_ACCEPTED;
 }
 
 static void only_the_right_bearer_is_let_in(void **state)
@@ -18,22 +28,22 @@ static void only_the_right_bearer_is_let_in(void **state)
 		"Bearer secrets", "Bearer Secret", "bearer secret", "BEARER secret",
 		"Bearer  secret", "Bearer\tsecret", "Basic secret", "secret",
 		"Bearer Bearer secret", "Bearer secret, Bearer secret"};
-	struct bearer auth = bearer_of("secret", NULL);
+	struct auth auth = auth_of("secret", NULL);
 
 	(void)state;
-	assert_true(auth_check(&auth, "Bearer secret"));
-	assert_false(auth_check(&auth, NULL));
+	assert_true(is_let_in(&auth, "Bearer secret"));
+	assert_false(is_let_in(&auth, NULL));
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-		assert_false(auth_check(&auth, wrong[i]));
+		assert_false(is_let_in(&auth, wrong[i]));
 }
 
 static void a_password_may_have_blanks_and_any_bytes(void **state)
 {
-	struct bearer auth = bearer_of(" two words \xc3\xa9", NULL);
+	struct auth auth = auth_of(" two words \xc3\xa9", NULL);
 
 	(void)state;
-	assert_true(auth_check(&auth, "Bearer  two words \xc3\xa9"));
-	assert_false(auth_check(&auth, "Bearer two words \xc3\xa9"));
+	assert_true(is_let_in(&auth, "Bearer  two words \xc3\xa9"));
+	assert_false(is_let_in(&auth, "Bearer two words \xc3\xa9"));
 }
 
 static void an_empty_password_is_none(void **state)
@@ -47,16 +57,16 @@ static void an_empty_password_is_none(void **state)
 
 static void for_a_time_two_passwords_are_good_and_no_third(void **state)
 {
-	struct bearer both = bearer_of("new", "old"), one = bearer_of("new", NULL);
+	struct auth both = auth_of("new", "old"), one = auth_of("new", NULL);
 
 	(void)state;
-	assert_true(auth_check(&both, "Bearer new"));
-	assert_true(auth_check(&both, "Bearer old"));
-	assert_false(auth_check(&both, "Bearer newold"));
-	assert_false(auth_check(&both, "Bearer "));
-	assert_true(auth_check(&one, "Bearer new"));
-	assert_false(auth_check(&one, "Bearer old"));
-	assert_false(auth_check(&one, "Bearer "));
+	assert_true(is_let_in(&both, "Bearer new"));
+	assert_true(is_let_in(&both, "Bearer old"));
+	assert_false(is_let_in(&both, "Bearer newold"));
+	assert_false(is_let_in(&both, "Bearer "));
+	assert_true(is_let_in(&one, "Bearer new"));
+	assert_false(is_let_in(&one, "Bearer old"));
+	assert_false(is_let_in(&one, "Bearer "));
 }
 
 int main(void)

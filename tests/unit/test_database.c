@@ -68,7 +68,7 @@ static struct storing_message about(uint32_t operation, struct ipv4 bind, uint32
 	message.peer.outer_port = 50000;
 	message.peer.made_s = 1795000000;
 	message.peer.active_s = 1795000001;
-	strcpy(message.peer.name, "a name with ' and \"");
+	strcpy(message.peer.name.s, "oidc:a-name-with-'-and-\"");
 	return message;
 }
 

@@ -116,6 +116,15 @@ static void request_from(
 	endpoint_handle(&f->endpoint, &r, &reply_to);
 }
 
+static void connect_named(struct fixture *f, const char *name, uint32_t who)
+{
+	struct client_request r = {
+		.operation = IPC_CONNECT_WIREGUARD, .source = {who}, .key = {{(uint8_t)who, 1}}};
+
+	assert_int_equal(client_name_parse(name, &r.name), 0);
+	endpoint_handle(&f->endpoint, &r, &(struct reply_to){0});
+}
+
 static void request(struct fixture *f, enum ipc_operation operation, uint32_t who)
 {
 	request_from(f, operation, who, who);
@@ -1418,10 +1427,35 @@ static void without_its_device_no_ipip_tunnel_is_taken_for_gone(void **state)
 	assert_int_equal(f->fake.n_peers, 0);
 }
 
+static void a_peer_has_the_name_of_who_asked_last_and_each_name_is_kept_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct client_name ci = {"token:ci"}, shop = {"oidc:shop"};
+	const struct plane_peer first = {.kind = PEER_WIREGUARD, .key = {{1, 1}}};
+	const struct peer_names *names = &f->endpoint.peers.names;
+
+	connect_named(f, "token:ci", 1);
+	connect_named(f, "token:ci", 2);
+	connect_named(f, "", 3);
+	assert_int_equal(names->table.count, 1);
+	assert_int_equal(peer_names_count(names, &ci), 2);
+	connect_named(f, "oidc:shop", 1);
+	assert_string_equal(peers_name_of(peers_find(&f->endpoint.peers, &first))->s, "oidc:shop");
+	assert_int_equal(peer_names_count(names, &ci), 1);
+	connect_named(f, "", 2);
+	assert_int_equal(peer_names_count(names, &ci), 0);
+	assert_int_equal(peer_names_count(names, &shop), 1);
+	request(f, IPC_DISCONNECT_WIREGUARD, 1);
+	while (removals_flush(&f->endpoint.removals))
+		;
+	assert_int_equal(names->table.count, 0);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		RULE(a_peer_has_the_name_of_who_asked_last_and_each_name_is_kept_once),
 		RULE(both_kinds_draw_from_one_pool),
 		RULE(the_same_peer_gets_the_same_address_again),
 		RULE(a_failed_connect_takes_no_address),

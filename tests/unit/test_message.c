@@ -47,7 +47,7 @@ static int decode_reply(struct ipc_reply reply)
 static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32);
+	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32 + CLIENT_NAME_SIZE);
 	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4 + 48 + 80);
 }
 
@@ -68,6 +68,23 @@ static void a_request_with_a_field_out_of_range_is_refused(void **state)
 	r = good_request(), r.key = (struct key){0};
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.operation = IPC_RELINQUISH;
+	assert_int_equal(decode_request(r), -EPROTO);
+}
+
+static void a_name_that_is_none_and_one_of_a_gate_itself_are_refused(void **state)
+{
+	struct ipc_request r = good_request();
+
+	(void)state;
+	r.name = (struct client_name){"token:ci"};
+	assert_int_equal(decode_request(r), 0);
+	r.name = (struct client_name){"token:a\nb"};
+	assert_int_equal(decode_request(r), -EPROTO);
+	memset(&r.name, 'x', sizeof r.name);
+	assert_int_equal(decode_request(r), -EPROTO);
+	r = (struct ipc_request){.version = IPC_VERSION, .operation = IPC_READY};
+	assert_int_equal(decode_request(r), 0);
+	r.name = (struct client_name){"token:ci"};
 	assert_int_equal(decode_request(r), -EPROTO);
 }
 
@@ -275,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_have_no_padding_that_could_leak_memory),
 		cmocka_unit_test(a_request_with_a_field_out_of_range_is_refused),
+		cmocka_unit_test(a_name_that_is_none_and_one_of_a_gate_itself_are_refused),
 		cmocka_unit_test(a_request_about_ipip_has_the_clients_id_or_none),
 		cmocka_unit_test(a_reply_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_message_of_another_length_is_refused),

@@ -37,7 +37,7 @@ static struct storing_message peer(void)
 			.outer_port = 4711,
 			.made_s = 1700000000,
 			.active_s = 1700000001,
-			.name = "somebody"},
+			.name = {"token:somebody"}},
 	};
 }
 
@@ -60,6 +60,26 @@ static int open_peer(struct record_maker *maker, const char *name, const struct 
 
 	return record_open_peer(
 		maker, bind_address, name, record->value, record->size, message, &place, &epoch);
+}
+
+/* What a release that knew names of 63 bytes at most has written and opens: no more, no less. */
+static void a_short_name_makes_a_record_as_earlier_releases_have_it(void **state)
+{
+	enum { EARLIER = 4 + 4 + KEY_SIZE + 4 + 4 + 8 + 8 + 64 };
+	struct storing_message message = peer(), opened;
+	struct record record;
+
+	for (size_t n = 1; n < CLIENT_NAME_SIZE - sizeof "token:"; n++) {
+		char text[CLIENT_NAME_SIZE] = {0};
+
+		memset(text, 'x', n);
+		assert_int_equal(client_name_make(CLIENT_NAME_TOKEN, text, &message.peer.name), 0);
+		assert_int_equal(record_of_peer(*state, &message, 0, 5, &record), 0);
+		assert_true((record.size == EARLIER + SEAL_OVERHEAD) ==
+			    (strlen(message.peer.name.s) < 64));
+		assert_int_equal(open_peer(*state, record.name.s, &record, &opened), 0);
+		assert_string_equal(opened.peer.name.s, message.peer.name.s);
+	}
 }
 
 static void names_tell_addresses_alone(void **state)
@@ -146,7 +166,7 @@ static void what_cannot_be_is_no_record_even_if_it_opens(void **state)
 	assert_int_equal(record_of_peer(*state, &message, 0, 5, &record), 0);
 	assert_int_equal(open_peer(*state, record.name.s, &record, &opened), -EBADMSG);
 	message = peer();
-	memset(message.peer.name, 'n', sizeof message.peer.name);
+	memset(&message.peer.name, 'n', sizeof message.peer.name);
 	assert_int_equal(record_of_peer(*state, &message, 0, 5, &record), 0);
 	assert_int_equal(open_peer(*state, record.name.s, &record, &opened), -EBADMSG);
 	stored.length = 33;
@@ -210,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_tell_addresses_alone),
+		cmocka_unit_test(a_short_name_makes_a_record_as_earlier_releases_have_it),
 		cmocka_unit_test(a_peer_is_what_it_was),
 		cmocka_unit_test(a_freed_address_has_its_place_and_nobody_in_it),
 		cmocka_unit_test(a_record_is_none_under_another_name),

@@ -15,6 +15,7 @@ enum {
 	N_GATES = 2,
 	N_ENDPOINTS = 2,
 	N_PEERS = 4,
+	N_NAMES = 1,
 	NOW_S = 2000000000,
 };
 
@@ -24,6 +25,7 @@ struct answer {
 	struct report_process gates[N_GATES];
 	struct report_process signers[1];
 	struct report_endpoint endpoints[N_ENDPOINTS];
+	struct client_name names[N_NAMES];
 	struct report_peer peers[N_PEERS];
 };
 
@@ -74,6 +76,7 @@ static struct answer answer(void)
 				.clock_ahead_s = 90},
 			.n_endpoints = N_ENDPOINTS,
 			.n_peers = N_PEERS,
+			.n_names = N_NAMES,
 			.pid = 4711,
 			.n_tracked = 1733,
 			.max_tracked = 262144,
@@ -87,6 +90,7 @@ static struct answer answer(void)
 		.signers = {{.number = 0, .pid = 4713, .is_ready = 1, .n_restarts = 1}},
 		.endpoints = {endpoint(0, "203.0.113.7", "10.100.0.0/24"),
 			endpoint(1, "203.0.113.8", "10.100.1.0/24")},
+		.names = {{"token:ci"}},
 		.peers = {{.endpoint = 1,
 				  .kind = REPORT_WIREGUARD,
 				  .inner = ipv4("10.100.1.2"),
@@ -103,6 +107,7 @@ static struct answer answer(void)
 				.outer = ipv4("198.51.100.3")},
 			{.endpoint = 0,
 				.kind = REPORT_WIREGUARD,
+				.name = 1,
 				.inner = ipv4("10.100.0.2"),
 				.outer = ipv4("198.51.100.2"),
 				.key = {{7}},
@@ -181,7 +186,7 @@ static void what_is_out_of_range_is_refused(void **state)
 	struct report report;
 
 	(void)state;
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < 12; i++) {
 		struct answer bad = answer();
 
 		switch (i) {
@@ -208,6 +213,15 @@ static void what_is_out_of_range_is_refused(void **state)
 			break;
 		case 7:
 			bad.peers[3].kind = REPORT_KIND_END;
+			break;
+		case 8:
+			bad.peers[3].name = N_NAMES + 1;
+			break;
+		case 9:
+			bad.names[0] = (struct client_name){"token:a\x1b[2J"};
+			break;
+		case 10:
+			bad.header.n_names = UINT32_MAX;
 			break;
 		default:
 			bad.peers[0].kind = 0;
@@ -371,12 +385,14 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(taken, 2);
 	assert_int_equal(received, 5000);
 	assert_string_equal(json_string_value(json_object_get(first, "kind")), "wireguard");
-	assert_int_equal(json_object_size(first), 11);
+	assert_int_equal(json_object_size(first), 12);
+	assert_string_equal(json_string_value(json_object_get(first, "name")), "token:ci");
 	assert_int_equal(json_integer_value(json_object_get(first, "last_handshake")), NOW_S - 90);
 	assert_int_equal(json_integer_value(json_object_get(first, "sent_bytes")), 3 << 20);
 	assert_int_equal(json_integer_value(json_object_get(first, "sent_bytes_per_s")), 1024);
 	assert_int_equal(json_integer_value(json_object_get(first, "connected_ms")), 600000);
-	assert_int_equal(json_object_size(second), 11);
+	assert_int_equal(json_object_size(second), 12);
+	assert_true(json_is_null(json_object_get(second, "name")));
 	assert_string_equal(json_string_value(json_object_get(second, "kind")), "ipip");
 	assert_true(json_is_null(json_object_get(second, "public_key")));
 	assert_true(json_is_null(json_object_get(second, "last_handshake")));
@@ -423,6 +439,7 @@ static char *full_table(size_t columns, bool has_colour)
 {
 	const struct text_style style = {.columns = columns, .has_colour = has_colour};
 	const uint64_t most = UINT64_C(1019) << 20;
+	const struct report report = {0};
 	struct report_peer peers[2] = {{.kind = REPORT_WIREGUARD,
 		.inner = ipv4("172.116.100.102"),
 		.outer = ipv4("198.151.100.102"),
@@ -439,7 +456,7 @@ static char *full_table(size_t columns, bool has_colour)
 
 	peers[1] = peers[0];
 	peers[1].kind = REPORT_IPIP;
-	show_table(peers, 2, NOW_S, &style, out);
+	show_table(&report, peers, 2, NOW_S, &style, out);
 	fclose(out);
 	return text;
 }

@@ -25,7 +25,7 @@ static int set_up(void **state)
 	(void)state;
 	for (size_t i = 0; i < routes.served.n; i++)
 		memset(endpoints[i].public_key.bytes, 9, KEY_SIZE);
-	return bearer_make(&routes.bearer, "secret", NULL);
+	return bearer_make(&routes.auth.bearer, "secret", NULL);
 }
 
 static struct client_address client_at(const char *address)
@@ -62,6 +62,7 @@ struct outcome {
 	struct response response;
 	const struct http_route *route;
 	struct client_address client;
+	struct client_name name;
 };
 
 static struct outcome ask(struct asked asked)
@@ -76,7 +77,8 @@ static struct outcome ask(struct asked asked)
 		snprintf(authorization, sizeof authorization, "Bearer %s", asked.bearer);
 		head.authorization = authorization;
 	}
-	outcome.route = routes_admit(&routes, &head, &outcome.client, &outcome.response);
+	outcome.route =
+		routes_admit(&routes, &head, &outcome.client, &outcome.response, &outcome.name);
 	if (outcome.route)
 		outcome.asks_broker = routes_serve(&routes, outcome.route, &outcome.client,
 			asked.draining, body, strlen(body), &outcome.response, &outcome.request);

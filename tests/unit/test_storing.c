@@ -27,10 +27,10 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
 	assert_int_equal(sizeof(struct stored_endpoint), 6 * 4 + KEY_SIZE + 2 * 8);
-	assert_int_equal(sizeof(struct stored_peer), 6 * 4 + KEY_SIZE + 2 * 8 + STORED_NAME_SIZE);
+	assert_int_equal(sizeof(struct stored_peer), 6 * 4 + KEY_SIZE + 2 * 8 + CLIENT_NAME_SIZE);
 	assert_int_equal(sizeof(struct storing_message),
 		2 * 4 + 8 + sizeof(struct stored_endpoint) + sizeof(struct stored_peer) +
-			sizeof(struct stored_state));
+			sizeof(struct stored_state) + STORED_HOST_SIZE);
 	assert_int_equal(sizeof(struct stored_state), 2 * 8 + 4 * 4);
 }
 
@@ -66,7 +66,14 @@ static void what_is_out_of_range_is_refused(void **state)
 	message.peer.outer_port = 65536;
 	assert_int_equal(decode(&message), -EPROTO);
 	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
-	memset(message.peer.name, 'n', sizeof message.peer.name);
+	memset(&message.peer.name, 'n', sizeof message.peer.name);
+	assert_int_equal(decode(&message), -EPROTO);
+	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
+	message.peer.name = (struct client_name){"token:a\x1b[2J"};
+	assert_int_equal(decode(&message), -EPROTO);
+	message.peer.name = (struct client_name){"token:a"};
+	assert_int_equal(decode(&message), 0);
+	memset(message.host, 'n', sizeof message.host);
 	assert_int_equal(decode(&message), -EPROTO);
 	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
 	message.operation = STORING_OPERATION_END;

@@ -68,7 +68,7 @@ static int set_up(void **state)
 	EVP_PKEY_free(key);
 	fixture->endpoint.block = (struct prefix){{0x0a000000}, 8};
 	fixture->routes.served = (struct served_set){&fixture->endpoint, 1};
-	assert_int_equal(bearer_make(&fixture->routes.bearer, "secret", NULL), 0);
+	assert_int_equal(bearer_make(&fixture->routes.auth.bearer, "secret", NULL), 0);
 	/* 192.0.2.1, mapped */
 	fixture->address.ip.s6_addr[10] = fixture->address.ip.s6_addr[11] = 0xff;
 	memcpy(fixture->address.ip.s6_addr + 12, "\xc0\x00\x02\x01", 4);

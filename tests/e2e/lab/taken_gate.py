@@ -9,10 +9,10 @@ from lib.inject import take
 from lib.process import stand_still
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
-VERSION = 4
+VERSION = 5
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
 OK = 1
-REQUEST = struct.Struct("=IHHQ32s")  # ipc/message.h
+REQUEST = struct.Struct("=IHHQ32s128s")  # ipc/message.h
 REPLY = struct.Struct("=IHHQII48x80x")
 
 
@@ -62,12 +62,12 @@ class TakenGate:
             memory.seek(begin)
             memory.write(struct.pack("=I", count) * ((end - begin) // 4))
 
-    def ask(self, operation, *sockets, key=bytes(32)):
-        """Sends a request, with these sockets. Returns its answer, (status, inner address); None if
+    def ask(self, operation, *sockets, key=bytes(32), name=b""):
+        """Sends a request of a client of this name, with these sockets. Returns its answer, (status, inner address); None if
         the broker has hung up instead."""
         self.last_id += 1
         try:
-            self.send(REQUEST.pack(VERSION, operation, 0, self.last_id, key), sockets)
+            self.send(REQUEST.pack(VERSION, operation, 0, self.last_id, key, name), sockets)
             reply = self.broker.recv(256)
         except OSError as error:
             assert not isinstance(error, TimeoutError), "neither an answer nor the end"
