@@ -46,6 +46,13 @@ def test_the_program_runs_and_is_documented(installed):
         "complete -p vprox")
 
 
+def test_zsh_and_fish_complete_it_too(installed):
+    assert installed.output("zsh -fc 'autoload -Uz compinit; compinit -u -D; print $_comps[vprox] "
+                            "$_comps[vprox-device]'") == "_vprox _vprox"
+    assert installed.output("fish -c 'complete -C \"vprox ser\"'") == "server"
+    assert installed.output("fish -c 'complete -C \"vprox-device --work\"'") == "--workers"
+
+
 def test_it_has_all_libraries(installed):
     for program in "/usr/sbin/vprox", "/usr/libexec/vprox/vprox-store":
         assert "not found" not in installed.output(f"ldd {program}")

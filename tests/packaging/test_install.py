@@ -65,9 +65,14 @@ def test_everything_goes_where_debian_expects_it(installed):
         "usr/lib/sysusers.d/vprox.conf",
         "usr/lib/tmpfiles.d/vprox.conf",
         "usr/share/bash-completion/completions/vprox",
+        "usr/share/bash-completion/completions/vprox-device",
+        "usr/share/fish/vendor_completions.d/vprox.fish",
+        "usr/share/fish/vendor_completions.d/vprox-device.fish",
+        "usr/share/zsh/site-functions/_vprox",
         "usr/share/doc/vprox/examples/server.conf",
         "usr/share/doc/vprox/examples/client.conf",
         "usr/share/doc/vprox/examples/vprox-ipip.sh",
+        *(f"usr/share/doc/vprox/{file.relative_to(ROOT)}" for file in (ROOT / "examples/fleet").iterdir()),
     }
 
 
@@ -106,6 +111,13 @@ def test_manual_pages_are_well_formed(installed):
                               capture_output=True, check=True)
         assert "NAME" in done.stdout
         assert done.stderr == "", page
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "man").glob("*.8")), ids=lambda page: page.stem)
+def test_mandoc_has_no_warning_of_a_manual_page(page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_uninstalling_leaves_nothing(source, tmp_path):
