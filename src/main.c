@@ -37,6 +37,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } processes[] = {
 	{"gate", cmd_gate_main},
+	{"cloud", cmd_cloud_main},
 	{"signer", cmd_signer_main},
 	{"holder", cmd_holder_main},
 	{"request", cmd_request_main},

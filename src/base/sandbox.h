@@ -47,5 +47,10 @@ int sandbox_filter_calls_of_holder(void);
  * maps and renames as its user may. */
 int sandbox_filter_calls_of_store(void);
 
-/* Likewise, where it also speaks with servers on the network: it makes connections of TCP. */
+/* Likewise for a process that asks servers on the network, and waits with poll: it makes
+ * connections of TCP, and opens no file. */
+int sandbox_filter_calls_of_asker(void);
+
+/* Likewise for the store, where it also speaks with servers on the network: it makes connections of
+ * TCP. */
 int sandbox_filter_calls_of_fleet_store(void);

@@ -110,7 +110,7 @@ static int add_file_rules(scmp_filter_ctx filter)
 	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
 }
 
-/* What libcurl does to speak with a server whose address it has been told. */
+/* What libcurl, or http/exchange.c, does to speak with a server whose address it has been told. */
 static int add_connection_rules(scmp_filter_ctx filter)
 {
 	const struct filter_rule rules[] = {
@@ -291,5 +291,16 @@ int sandbox_filter_calls_of_fleet_store(void)
 
 	if (error == 0)
 		error = add_connection_rules(filter);
+	return filter ? load(filter, error) : error;
+}
+
+int sandbox_filter_calls_of_asker(void)
+{
+	const struct filter_rule rule = {SCMP_SYS(read)};
+	scmp_filter_ctx filter = new_filter();
+	int error = filter ? add_connection_rules(filter) : -ENOMEM;
+
+	if (error == 0)
+		error = call_filter_add(filter, SCMP_ACT_ALLOW, &rule, 1);
 	return filter ? load(filter, error) : error;
 }

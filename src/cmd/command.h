@@ -99,5 +99,6 @@ extern const struct command command_status;
 /* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_request_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);
+int cmd_cloud_main(int argc, char **argv);
 int cmd_signer_main(int argc, char **argv);
 int cmd_holder_main(int argc, char **argv);

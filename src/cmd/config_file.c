@@ -198,6 +198,10 @@ static int add_variable(struct reader *reader, const char *name, char *value)
 		return keep(&reader->file->password, value);
 	if (strcmp(name, "VPROX_PASSWORD_PREVIOUS") == 0)
 		return keep(&reader->file->previous, value);
+	if (strcmp(name, "BACKEND_ENDPOINT") == 0)
+		return keep(&reader->file->backend, value);
+	if (strcmp(name, "BACKEND_ADMIN_TOKEN") == 0)
+		return keep(&reader->file->backend_token, value);
 	/* The environment may say so too: any but this one means a password. */
 	if (strcmp(name, "VPROX_AUTH_MODE") == 0)
 		return auth_mode_is_oidc_modal(value)
@@ -279,5 +283,7 @@ void config_file_free(struct config_file *file)
 	free(file->words);
 	wipe(file->password);
 	wipe(file->previous);
+	wipe(file->backend);
+	wipe(file->backend_token);
 	*file = (struct config_file){0};
 }

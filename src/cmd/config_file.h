@@ -20,6 +20,7 @@ struct config_file {
 	/* VPROX_PASSWORD and VPROX_PASSWORD_PREVIOUS; NULL: not there. May be wiped and freed by
 	 * who uses them, if set to NULL then. */
 	char *password, *previous;
+	char *backend, *backend_token; /* BACKEND_ENDPOINT and BACKEND_ADMIN_TOKEN, likewise */
 };
 
 /*

@@ -67,7 +67,7 @@ int server_read(struct server_command *command, struct server_source *source)
 	source->is_in_environment =
 		!config->password_file && !settings->password && !source->credential;
 	config->is_reloaded = settings->path != NULL;
-	if (check(config) < 0 || check_mode() < 0 ||
+	if (check(config) < 0 || check_mode() < 0 || server_read_backend(settings, config) < 0 ||
 		load_passwords(source, settings, config, &passwords) < 0)
 		return STATUS_USAGE;
 	log_setup(config->log_level, config->log_format, "server");

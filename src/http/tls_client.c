@@ -77,7 +77,7 @@ SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault)
 	return NULL;
 }
 
-SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **fault)
+SSL *tls_client_open(SSL_CTX *tls, int fd, const char *server, const char **fault)
 {
 	SSL *ssl = SSL_new(tls);
 
@@ -87,6 +87,15 @@ SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **f
 		SSL_free(ssl);
 		return NULL;
 	}
+	return ssl;
+}
+
+SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **fault)
+{
+	SSL *ssl = tls_client_open(tls, fd, server, fault);
+
+	if (!ssl)
+		return NULL;
 	errno = 0;
 	if (SSL_connect(ssl) == 1)
 		return ssl;

@@ -22,6 +22,10 @@ struct tls_server {
  * or address that these must be for. Returns NULL with *fault saying why. */
 SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault);
 
+/* Of a connected socket, which stays the caller's: all but the handshake, for sockets that do not
+ * block. Returns NULL with *fault saying why. */
+SSL *tls_client_open(SSL_CTX *tls, int fd, const char *server, const char **fault);
+
 /* Shakes hands on a connected socket, which stays the caller's; whoever the server is. Returns NULL
  * with *fault saying why. */
 SSL *tls_client_connect(SSL_CTX *tls, int fd, const char *server, const char **fault);

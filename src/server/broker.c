@@ -39,6 +39,7 @@
 #include "server/possible_client.h"
 #include "server/privileges.h"
 #include "server/reload.h"
+#include "server/reporter.h"
 #include "server/requests.h"
 #include "server/serving.h"
 #include "server/signer_supervisor.h"
@@ -66,6 +67,7 @@ struct broker {
 	int *gate_listeners;
 	struct gate_supervisor *supervisor;
 	struct signer_supervisor *signers;
+	struct reporter *reporter; /* NULL: nothing is reported */
 	struct control_socket *control;
 	uint64_t started_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
@@ -111,6 +113,8 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	notify_service_manager("STOPPING=1");
 	follow_free(broker->follow);
 	broker->follow = NULL;
+	reporter_free(broker->reporter);
+	broker->reporter = NULL;
 	if (broker->config->keep_on_exit)
 		listener_store_retire(&broker->listener_store);
 	else
@@ -257,9 +261,11 @@ static int open_data_plane(struct broker *broker)
 
 static void announce(void *context)
 {
-	const struct broker *broker = context;
+	struct broker *broker = context;
 	const struct server_config *config = broker->config;
 
+	reporter_new(broker->base, config, &broker->gate_settings.config, &broker->reporter);
+	reporter_update(broker->reporter, &broker->data_plane);
 	notify_service_manager("READY=1");
 	if (broker->listeners.n > 0)
 		log_info("ready");
@@ -290,6 +296,7 @@ static int on_address_gained(void *context, struct ipv4 bind)
 		error = serving_begin(&serving, bind);
 	if (error == 0)
 		store_setup_kept(&broker->store, bind);
+	reporter_update(broker->reporter, &broker->data_plane);
 	return error;
 }
 
@@ -299,6 +306,7 @@ static void on_address_lost(void *context, struct ipv4 bind)
 	const struct serving serving = serving_of(broker);
 
 	serving_end(&serving, bind);
+	reporter_update(broker->reporter, &broker->data_plane);
 	if (store_setup_lose(&broker->store, bind))
 		data_plane_forget(&broker->data_plane, bind);
 }
@@ -328,6 +336,7 @@ static void on_superseded(void *context, struct ipv4 bind)
 
 	data_plane_forsake(&broker->data_plane, bind);
 	serving_end(&serving, bind);
+	reporter_update(broker->reporter, &broker->data_plane);
 	data_plane_forget(&broker->data_plane, bind);
 	follow_yield(broker->follow, bind);
 }
@@ -386,6 +395,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 
 	if (!broker->draining && reload_configuration(&reload) == -EALREADY)
 		on_signal(signal, what, context);
+	reporter_update(broker->reporter, &broker->data_plane);
 }
 
 static bool is_ours(void *context, struct ipv4 bind)
@@ -622,6 +632,7 @@ static int stop(struct broker *broker, bool started)
 		stop_listening(broker);
 	control_socket_close(broker->control);
 	follow_free(broker->follow);
+	reporter_free(broker->reporter);
 	gate_supervisor_free(broker->supervisor);
 	signer_supervisor_free(broker->signers);
 	device_watch_free(broker->device_watch);

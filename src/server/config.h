@@ -8,9 +8,11 @@
 #include "base/ipv4.h"
 #include "base/log.h"
 #include "base/resolvers.h"
+#include "base/url.h"
 #include "plane/plane.h"
 #include "host/egress_policy.h"
 #include "ipc/bearer.h"
+#include "ipc/cloud.h"
 #include "ipc/storing.h"
 #include "server/peers.h"
 
@@ -41,6 +43,8 @@ struct server_config {
 	bool is_reloaded; /* there is a --config, so that more addresses may come */
 	const char *region; /* --region; NULL: none */
 	struct prefix internal_network; /* --internal-network-cidr; /0: not given */
+	struct url backend; /* BACKEND_ENDPOINT; without a host: none */
+	char backend_token[CLOUD_SECRET_SIZE]; /* BACKEND_ADMIN_TOKEN */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
 	struct resolvers announced; /* --announce-dns */

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "store/names.h"
+#include "ipc/names.h"
 
 enum {
 	/* For all first answers: members that are known by then are asked. */

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "store/etcd.h"
 #include "store/etcd_members.h"
-#include "store/names.h"
+#include "ipc/names.h"
 #include "store/outbox.h"
 
 enum {

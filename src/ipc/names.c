@@ -1,6 +1,6 @@
 /* Looks up names. The first half runs in a child of the store's process, which is made at its
  * start; the second one in that process. */
-#include "store/names.h"
+#include "ipc/names.h"
 
 #include <errno.h>
 #include <netdb.h>
