@@ -40,6 +40,7 @@ static const struct {
 	{"cloud", cmd_cloud_main},
 	{"signer", cmd_signer_main},
 	{"holder", cmd_holder_main},
+	{"metrics", cmd_metrics_main},
 	{"request", cmd_request_main},
 };
 

@@ -23,6 +23,14 @@ static uint64_t boottime_ms(const struct clock *clock)
 	return read_ms(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_stopwatch_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 uint64_t clock_wall_ns(void)
 {
 	struct timespec now;

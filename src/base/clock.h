@@ -21,6 +21,9 @@ extern const struct clock system_clock;
  * costs the same to read. */
 extern const struct clock boot_clock;
 
+/* CLOCK_MONOTONIC in microseconds: to see how long something took. */
+uint64_t clock_stopwatch_us(void);
+
 /* The time of day, ns since 1970, which others set. */
 uint64_t clock_wall_ns(void);
 

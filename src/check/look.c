@@ -73,7 +73,7 @@ static int read_table(struct look *look)
 
 static int ask_server(struct look *look)
 {
-	int error = report_ask(REPORT_SOCKET, &look->report);
+	int error = report_ask(REPORT_SOCKET, REPORT_ALL, &look->report);
 
 	look->check->runs = error == 0;
 	if (error == 0)

@@ -102,3 +102,4 @@ int cmd_gate_main(int argc, char **argv);
 int cmd_cloud_main(int argc, char **argv);
 int cmd_signer_main(int argc, char **argv);
 int cmd_holder_main(int argc, char **argv);
+int cmd_metrics_main(int argc, char **argv);

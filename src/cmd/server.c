@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/util.h>
+
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cmd/command.h"
@@ -50,6 +52,21 @@ static int parse_on_exit(const struct option_use *use, void *field)
 	if (error == 0)
 		*(bool *)field = choice == 1;
 	return error;
+}
+
+/* Where it is no loopback address, that is what an operator wants who has a network for it. */
+static int parse_metrics(const struct option_use *use, void *field)
+{
+	struct server_config *config = &((struct server_command *)field)->config;
+	struct sockaddr *address = (struct sockaddr *)&config->metrics_address;
+
+	config->metrics_address_length = sizeof config->metrics_address;
+	if (evutil_parse_sockaddr_port(use->text, address, &config->metrics_address_length) < 0 ||
+		!strrchr(use->text, ':') || use->text[strlen(use->text) - 1] == ']')
+		return option_error(use, "not an address and a port, such as 127.0.0.1:9750 or "
+					 "[::1]:9750");
+	config->metrics = use->text;
+	return 0;
 }
 
 static int ignore(const struct option_use *use, void *field)
@@ -352,6 +369,13 @@ static const struct command_option options[] = {
 		OPTION_COUNT(struct server_config, max_connections_per_source),
 		.min = 1,
 		.max = MOST_CONNECTIONS,
+	},
+	{
+		.name = "metrics",
+		.argument = "ADDRESS:PORT",
+		.otherwise = "not served",
+		.help = "serve metrics for Prometheus here: http://ADDRESS:PORT/metrics",
+		.parse = parse_metrics,
 	},
 	{
 		.group = "Log",

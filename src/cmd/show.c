@@ -14,6 +14,7 @@
 #include "cmd/values.h"
 #include "ipc/report.h"
 #include "ipc/report_ask.h"
+#include "metrics/exposition.h"
 
 enum {
 	SHORTEST_PERIOD_MS = 100,
@@ -62,7 +63,7 @@ static int print(const struct show *show, const struct report *report, FILE *out
 		return report_print_json(report, show->period_ms != 0, out);
 	if (!show->metrics)
 		return print_for_people(show, report, out);
-	report_print_metrics(report, out);
+	exposition_print(report, out);
 	return 0;
 }
 
@@ -100,14 +101,29 @@ static int fail_to_find(struct show *show)
 	return fail(show, reason);
 }
 
+/* Whoever reads the metrics from a file would else see those of before for ever. */
+static int fail_to_ask(struct show *show, int error)
+{
+	auto_free char *text = NULL;
+	size_t length = 0;
+	FILE *out = show->metrics ? open_memstream(&text, &length) : NULL;
+
+	if (out) {
+		exposition_print_unanswered(out);
+		if (fclose(out) == 0)
+			output_write(&show->output, text);
+	}
+	return fail(show, report_reason(error));
+}
+
 /* Returns an exit status. */
 static int show_once(struct show *show)
 {
 	struct report report;
-	int error = report_ask(REPORT_SOCKET, &report);
+	int error = report_ask(REPORT_SOCKET, show->metrics ? REPORT_SUMS : REPORT_ALL, &report);
 
 	if (error < 0)
-		return fail(show, report_reason(error));
+		return fail_to_ask(show, error);
 	if (!report_choose(&report, &show->choice)) {
 		report_free(&report);
 		return fail_to_find(show);

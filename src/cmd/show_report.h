@@ -31,5 +31,3 @@ void report_print_text(
 	const struct report *report, uint64_t now_s, const struct text_style *style, FILE *out);
 /* One JSON object: vprox-show(8) describes it. Returns 0 or -ENOMEM. */
 int report_print_json(const struct report *report, bool on_one_line, FILE *out);
-/* Prometheus's text exposition format. */
-void report_print_metrics(const struct report *report, FILE *out);

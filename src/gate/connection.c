@@ -235,9 +235,26 @@ static void log_refusal(struct connection *connection)
 	}
 }
 
+/* A pause before the answer is not counted in. */
+static void count(const struct connection *connection)
+{
+	const struct response *response = tls_http_response(connection->tls_http);
+	uint64_t took_ms = now_ms(connection) - connection->accepted_ms;
+
+	gate_counts_answer(
+		connection->set->counts, response->path, response->status, took_ms * 1000);
+	gate_counts_refusal(connection->set->counts, response->refusal);
+}
+
+static void record_answer(struct connection *connection)
+{
+	count(connection);
+	log_refusal(connection);
+}
+
 static void begin_answer(struct connection *connection)
 {
-	log_refusal(connection);
+	record_answer(connection);
 	enter(connection, PHASE_ANSWERING);
 }
 
@@ -299,7 +316,7 @@ static void give_place_back(struct connection *connection)
 static enum need answer_request(struct connection *connection)
 {
 	if (tls_http_response(connection->tls_http)->status == 401) {
-		log_refusal(connection);
+		record_answer(connection);
 		enter(connection, PHASE_PAUSING);
 		return NEED_TURN;
 	}

@@ -20,6 +20,7 @@
 #include "gate/signer_link.h"
 #include "gate/sources.h"
 
+struct gate_counts;
 struct routes;
 struct tls_http;
 
@@ -66,6 +67,7 @@ struct connection_set {
 	const struct routes *routes;
 	struct broker_link *broker;
 	struct signer_link *signer;
+	struct gate_counts *counts; /* NULL: nothing is counted */
 	const struct clock *clock;
 	unsigned int max;
 	unsigned int max_per_source;

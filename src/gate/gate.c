@@ -291,6 +291,7 @@ static int set_up(struct gate_process *gate)
 		.routes = &gate->inherited.routes,
 		.broker = gate->broker,
 		.signer = gate->signer,
+		.counts = gate->inherited.answered,
 		.clock = &system_clock,
 		.max = fit_connections(config),
 		.max_per_source = config->live.max_connections_per_source,

@@ -16,7 +16,7 @@
 #include "gate/tls.h"
 #include "http/tls_error.h"
 
-/* How many connections each source has at the other gates. */
+/* How many connections each source has at the other gates, and what this one has answered. */
 static int map_counts(struct inheritance *inheritance)
 {
 	const struct gate_config *config = &inheritance->settings.config;
@@ -24,6 +24,9 @@ static int map_counts(struct inheritance *inheritance)
 	int error = source_counts_map(
 		&inheritance->counts, &config->seed, sheet, sheet + 1, config->n_gates - 1);
 
+	inheritance->answered = gate_counts_map(sheet + (int)config->n_gates);
+	if (error == 0 && !inheritance->answered)
+		error = -errno;
 	if (error < 0)
 		log_error("cannot map what the gates count: %s", strerror(-error));
 	return error;

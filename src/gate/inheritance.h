@@ -9,6 +9,7 @@
 #include "gate/remote_signature.h"
 #include "gate/routes.h"
 #include "ipc/gate_config.h"
+#include "ipc/gate_counts.h"
 #include "ipc/source_counts.h"
 
 struct remote_keys;
@@ -21,6 +22,7 @@ struct inheritance {
 	char name[INHERITANCE_NAME_SIZE]; /* "gate 0", for the log */
 	struct gate_settings settings; /* without the digests, which are in routes */
 	struct source_counts counts;
+	struct gate_counts *answered;
 	struct routes routes;
 	SSL_CTX *tls; /* with a key that the signer has */
 	struct remote_keys *keys;

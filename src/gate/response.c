@@ -17,6 +17,7 @@ void response_set(
 	response->type = type;
 	response->allow = NULL;
 	response->retry_after_s = 0;
+	response->refusal = GATE_N_REFUSALS;
 	va_start(args, format);
 	vsnprintf(response->body, sizeof response->body, format, args);
 	va_end(args);

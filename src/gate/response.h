@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "ipc/gate_counts.h"
+
 enum {
 	RESPONSE_BODY_MAX = 512,
 	RESPONSE_MAX = 1024, /* of a whole answer */
@@ -12,6 +14,8 @@ enum {
 
 struct response {
 	unsigned int status;
+	enum gate_path path; /* what was asked for */
+	enum gate_refusal refusal; /* GATE_N_REFUSALS: it is none */
 	const char *type; /* of the body: one of the constants below */
 	const char *allow; /* the methods that would have been right, or NULL */
 	unsigned int retry_after_s; /* when it is worth asking again; 0: not sent */
@@ -21,7 +25,7 @@ struct response {
 extern const char response_plain[]; /* text/plain */
 extern const char response_json[]; /* application/json */
 
-/* Sets status, type and body. A body that is too long is cut. */
+/* Sets status, type and body, and that it is no refusal. A body that is too long is cut. */
 __attribute__((format(printf, 4, 5))) void response_set(
 	struct response *response, unsigned int status, const char *type, const char *format, ...);
 

@@ -20,7 +20,7 @@ typedef void serve_fn(const struct routes *routes, const struct client_address *
 	struct response *response);
 
 struct http_route {
-	const char *path;
+	enum gate_path path;
 	const char *method;
 	bool also_head; /* HEAD is answered as GET, without the body: RFC 9110, 9.3.2 */
 	bool from_tunnel; /* may be asked for from inside a tunnel */
@@ -32,16 +32,19 @@ struct http_route {
 	const char *failure; /* when the data plane refused */
 };
 
-static void refuse(struct response *response, unsigned int status, const char *text)
+/* The reason is for the counts: ipc/gate_counts.h. */
+static void refuse(
+	struct response *response, unsigned int status, enum gate_refusal reason, const char *text)
 {
 	response_set(response, status, response_plain, "%s\n", text);
+	response->refusal = reason;
 }
 
 /* Says when it is worth asking again. */
-static void refuse_for_now(struct response *response, unsigned int status, const char *text,
-	unsigned int retry_after_s)
+static void refuse_for_now(struct response *response, unsigned int status, enum gate_refusal reason,
+	const char *text, unsigned int retry_after_s)
 {
-	refuse(response, status, text);
+	refuse(response, status, reason, text);
 	response->retry_after_s = retry_after_s;
 }
 
@@ -75,18 +78,18 @@ static const char cannot_tunnel[] = "failed to create IPIP tunnel";
 static const char cannot_clean_up[] = "failed to cleanup peer";
 
 static const struct http_route table[] = {
-	{"/", "GET", .also_head = true, .from_tunnel = true, .serve = serve_root},
-	{"/healthz", "GET", .also_head = true, .from_tunnel = true, .serve = serve_health},
-	{"/version", "GET", .needs_bearer = true, .serve = serve_version},
-	{"/connect", "POST", .needs_bearer = true, .operation = IPC_CONNECT_WIREGUARD,
+	{GATE_PATH_ROOT, "GET", .also_head = true, .from_tunnel = true, .serve = serve_root},
+	{GATE_PATH_HEALTH, "GET", .also_head = true, .from_tunnel = true, .serve = serve_health},
+	{GATE_PATH_VERSION, "GET", .needs_bearer = true, .serve = serve_version},
+	{GATE_PATH_CONNECT, "POST", .needs_bearer = true, .operation = IPC_CONNECT_WIREGUARD,
 		.has_key = true, .failure = cannot_configure},
-	{"/connect-ipip", "POST", .needs_bearer = true, .operation = IPC_CONNECT_IPIP,
+	{GATE_PATH_CONNECT_IPIP, "POST", .needs_bearer = true, .operation = IPC_CONNECT_IPIP,
 		.needs_ipv4 = true, .failure = cannot_tunnel},
-	{"/disconnect", "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_WIREGUARD,
+	{GATE_PATH_DISCONNECT, "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_WIREGUARD,
 		.has_key = true, .failure = cannot_clean_up},
-	{"/disconnect-ipip", "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_IPIP,
+	{GATE_PATH_DISCONNECT_IPIP, "POST", .needs_bearer = true, .operation = IPC_DISCONNECT_IPIP,
 		.needs_ipv4 = true, .failure = cannot_clean_up},
-	{"/relinquish", "POST", .needs_bearer = true, .operation = IPC_RELINQUISH,
+	{GATE_PATH_RELINQUISH, "POST", .needs_bearer = true, .operation = IPC_RELINQUISH,
 		.failure = "failed to relinquish"},
 };
 
@@ -94,18 +97,18 @@ void routes_reject(enum http_event event, struct response *response)
 {
 	switch (event) {
 	case HTTP_HEAD_TOO_LARGE:
-		return refuse(response, 431, "request headers too large");
+		return refuse(response, 431, GATE_REFUSED_MALFORMED, "request headers too large");
 	case HTTP_BODY_TOO_LARGE:
-		return refuse(response, 413, "request body too large");
+		return refuse(response, 413, GATE_REFUSED_MALFORMED, "request body too large");
 	default:
-		return refuse(response, 400, "bad request");
+		return refuse(response, 400, GATE_REFUSED_MALFORMED, "bad request");
 	}
 }
 
 static const struct http_route *find(const char *path)
 {
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-		if (strcmp(path, table[i].path) == 0)
+		if (strcmp(path, gate_path_names[table[i].path]) == 0)
 			return &table[i];
 	return NULL;
 }
@@ -120,7 +123,8 @@ static bool is_in_a_tunnel(const struct routes *routes, const struct client_addr
 /* The client can ask another host, or this one when it has the address again. */
 static void refuse_address(struct response *response)
 {
-	refuse_for_now(response, 503, "this address is not served here any more", SHUTDOWN_RETRY_S);
+	refuse_for_now(response, 503, GATE_REFUSED_NOT_SERVED,
+		"this address is not served here any more", SHUTDOWN_RETRY_S);
 }
 
 static bool has_method(const struct http_route *route, const char *method)
@@ -135,16 +139,18 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 	const struct http_route *route = find(head->path);
 	bool right_method = route && has_method(route, head->method);
 
+	response->path = route ? route->path : GATE_PATH_OTHER;
 	if (!route) {
-		refuse(response, 404, "not found");
+		refuse(response, 404, GATE_REFUSED_MALFORMED, "not found");
 	} else if (!(route->from_tunnel && right_method) && is_in_a_tunnel(routes, client)) {
-		refuse(response, 403, "control-plane requests must originate outside the VPN");
+		refuse(response, 403, GATE_REFUSED_SOURCE,
+			"control-plane requests must originate outside the VPN");
 	} else if (!right_method) {
-		refuse(response, 405, "method not allowed");
+		refuse(response, 405, GATE_REFUSED_MALFORMED, "method not allowed");
 		response->allow = route->also_head ? "GET, HEAD" : route->method;
 	} else if (route->needs_bearer &&
 		   auth_check(&routes->auth, head->authorization, name) != AUTH_ACCEPTED) {
-		refuse(response, 401, "unauthorized");
+		refuse(response, 401, GATE_REFUSED_PASSWORD, "unauthorized");
 	} else {
 		return route;
 	}
@@ -158,9 +164,9 @@ static bool read_key(const struct gate_endpoint *endpoint, const char *body, siz
 	int error = request_body_parse(body, length, key);
 
 	if (error == -EBADMSG)
-		refuse(response, 400, "failed to parse request body");
+		refuse(response, 400, GATE_REFUSED_MALFORMED, "failed to parse request body");
 	else if (error < 0 || key_equal(key, &endpoint->public_key))
-		refuse(response, 400, "invalid peer public key");
+		refuse(response, 400, GATE_REFUSED_MALFORMED, "invalid peer public key");
 	else
 		return true;
 	return false;
@@ -186,11 +192,12 @@ bool routes_serve(const struct routes *routes, const struct http_route *route,
 	if (route->has_key && !read_key(endpoint, body, length, response, &request->key))
 		return false;
 	if (route->needs_ipv4 && !client_address_ipv4(client, &source)) {
-		refuse(response, 400, "ipv4 client address required");
+		refuse(response, 400, GATE_REFUSED_SOURCE, "ipv4 client address required");
 		return false;
 	}
 	if (draining)
-		refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
+		refuse_for_now(response, 503, GATE_REFUSED_STOPPING, "server shutting down",
+			SHUTDOWN_RETRY_S);
 	return !draining;
 }
 
@@ -247,21 +254,24 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 	case IPC_OK:
 		return answer_ok(routes, endpoint, route, reply, response);
 	case IPC_TOO_MANY_PEERS:
-		return refuse_for_now(
-			response, 429, "too many peers from this address", POOL_RETRY_S);
+		return refuse_for_now(response, 429, GATE_REFUSED_LIMIT,
+			"too many peers from this address", POOL_RETRY_S);
 	case IPC_POOL_EXHAUSTED:
-		return refuse_for_now(
-			response, 503, "no more IP addresses available", POOL_RETRY_S);
+		return refuse_for_now(response, 503, GATE_REFUSED_POOL,
+			"no more IP addresses available", POOL_RETRY_S);
 	case IPC_SHUTTING_DOWN:
-		return refuse_for_now(response, 503, "server shutting down", SHUTDOWN_RETRY_S);
+		return refuse_for_now(response, 503, GATE_REFUSED_STOPPING, "server shutting down",
+			SHUTDOWN_RETRY_S);
 	case IPC_NOT_SERVED:
 		return refuse_address(response);
 	case IPC_OTHER_CLIENT:
-		return refuse_for_now(response, 409,
+		return refuse_for_now(response, 409, GATE_REFUSED_RIVAL,
 			"another client has the tunnel to this address", RIVAL_RETRY_S);
+	case IPC_WRONG_SOURCE:
+		return refuse(response, 500, GATE_REFUSED_SOURCE, route->failure);
 	case IPC_INVALID_KEY:
-		return refuse(response, 400, "invalid peer public key");
+		return refuse(response, 400, GATE_REFUSED_MALFORMED, "invalid peer public key");
 	default:
-		return refuse(response, 500, route->failure);
+		return refuse(response, 500, GATE_REFUSED_FAILED, route->failure);
 	}
 }

@@ -10,7 +10,7 @@
 #include "base/resolvers.h"
 #include "gate/auth.h"
 #include "gate/client_address.h"
-#include "gate/http.h"
+#include "http/http.h"
 #include "gate/response.h"
 #include "gate/served.h"
 #include "ipc/message.h"
@@ -29,7 +29,8 @@ void routes_reject(enum http_event event, struct response *response);
 
 /*
  * The checks that need no body. Returns the route, to be passed to the functions below, and the
- * client's name; NULL if the request is refused, and then the response is set.
+ * client's name; NULL if the request is refused, and then the response is set. Its path is set in
+ * either case.
  */
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
 	const struct client_address *client, struct response *response, struct client_name *name);

@@ -13,7 +13,7 @@
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 
-#include "gate/http.h"
+#include "http/http.h"
 #include "gate/tls.h"
 #include "http/tls_error.h"
 
@@ -53,6 +53,7 @@ struct tls_http *tls_http_new(
 		return NULL;
 	tls_http->routes = routes;
 	tls_http->client = client;
+	tls_http->response.path = GATE_PATH_OTHER;
 	tls_http->ssl = tls_accept(tls, fd);
 	if (!tls_http->ssl) {
 		free(tls_http);

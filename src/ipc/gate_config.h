@@ -24,7 +24,8 @@ enum {
 	GATE_FD_BROKER = 3, /* SOCK_SEQPACKET: ipc/message.h */
 	GATE_FD_CONFIG = 4, /* this */
 	GATE_FD_FIRST_LISTENER = 5, /* n_endpoints listening TCP sockets, in the endpoints' order */
-	/* After these: its sheet of ipc/source_counts.h, and n_gates - 1 of the others. */
+	/* After these: its sheet of ipc/source_counts.h, and n_gates - 1 of the others; then that
+	 * of ipc/gate_counts.h. */
 };
 
 struct gate_config {

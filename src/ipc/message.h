@@ -48,6 +48,7 @@ enum ipc_status {
 	IPC_FAILED, /* 500: the data plane refused */
 	IPC_NOT_SERVED, /* 503: the address that the client came to is not served any more */
 	IPC_OTHER_CLIENT, /* 409: the tunnel to the client's address is another's */
+	IPC_WRONG_SOURCE, /* 500: no such tunnel is possible to where the client is */
 	IPC_STATUS_END,
 };
 

@@ -1,4 +1,5 @@
-/* Checks and splits the broker's report. Runs in `vprox show` and `vprox check`. */
+/* Checks and splits the broker's report. Runs in `vprox show`, `vprox check`
+ * and the process that serves metrics. */
 #include "ipc/report.h"
 
 #include <errno.h>
@@ -6,13 +7,18 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct report_header) ==
-		       16 * 4 + (1 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+		       18 * 4 + (2 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+			       sizeof(struct gate_counts) +
+			       REPORT_N_OPERATIONS * sizeof(struct histogram) +
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
 _Static_assert(
-	sizeof(struct report_store) == 6 * 4 + 2 * 8 + sizeof(struct report_process), "no padding");
+	sizeof(struct report_store) == 6 * 4 + 3 * 8 + sizeof(struct report_process), "no padding");
+_Static_assert(sizeof(struct report_other) == REPORT_NAME_SIZE + sizeof(struct report_process),
+	"no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
-_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 10 * 4 + KEY_SIZE + 4 * 8,
+_Static_assert(sizeof(struct report_endpoint) ==
+		       REPORT_NAME_SIZE + 12 * 4 + KEY_SIZE + (4 + REPORT_N_COUNTS) * 8,
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 6 * 4 + KEY_SIZE + 7 * 8, "no padding");
 
@@ -52,6 +58,7 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 	*data += sizeof *header;
 	*length -= sizeof *header;
 	if (header->n_gates > REPORT_MAX_GATES || header->n_signers > REPORT_MAX_GATES ||
+		header->n_others > REPORT_MAX_OTHERS ||
 		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS ||
 		header->n_names > header->n_peers)
 		return -EPROTO;
@@ -66,6 +73,9 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 
 static int check_items(const struct report *report)
 {
+	for (uint32_t i = 0; i < report->header.n_others; i++)
+		if (!is_text(report->others[i].name, REPORT_NAME_SIZE))
+			return -EPROTO;
 	for (uint32_t i = 0; i < report->header.n_endpoints; i++)
 		if (!is_text(report->endpoints[i].interface, REPORT_NAME_SIZE) ||
 			report->endpoints[i].block_length > 32)
@@ -87,7 +97,8 @@ int report_decode(const void *answer, size_t length, struct report *report)
 {
 	const struct report_header *header = &report->header;
 	const uint8_t *data = answer;
-	void *gates = NULL, *signers = NULL, *endpoints = NULL, *names = NULL, *peers = NULL;
+	void *gates = NULL, *signers = NULL, *others = NULL, *endpoints = NULL;
+	void *names = NULL, *peers = NULL;
 	int error;
 
 	*report = (struct report){0};
@@ -99,6 +110,9 @@ int report_decode(const void *answer, size_t length, struct report *report)
 			&data, &length, header->n_signers, sizeof *report->signers, &signers);
 	if (error == 0)
 		error = parse_items(
+			&data, &length, header->n_others, sizeof *report->others, &others);
+	if (error == 0)
+		error = parse_items(
 			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
 	if (error == 0)
 		error = parse_items(&data, &length, header->n_names, sizeof *report->names, &names);
@@ -106,6 +120,7 @@ int report_decode(const void *answer, size_t length, struct report *report)
 		error = parse_items(&data, &length, header->n_peers, sizeof *report->peers, &peers);
 	report->gates = gates;
 	report->signers = signers;
+	report->others = others;
 	report->endpoints = endpoints;
 	report->names = names;
 	report->peers = peers;
@@ -120,11 +135,13 @@ void report_free(struct report *report)
 {
 	free(report->gates);
 	free(report->signers);
+	free(report->others);
 	free(report->endpoints);
 	free(report->names);
 	free(report->peers);
 	report->gates = NULL;
 	report->signers = NULL;
+	report->others = NULL;
 	report->endpoints = NULL;
 	report->names = NULL;
 	report->peers = NULL;

@@ -1,10 +1,14 @@
 /*
+ * What the broker tells of the server: to `vprox show` and `vprox check` over the control socket,
+ * as below; to the process that serves metrics in a file in memory (ipc/metrics_process.h).
+ *
  * What goes between `vprox show` or `vprox check` and the broker over the control socket, a stream.
  * A connection is one question and its answer:
  *
  *   a struct report_request
- *   a struct report_header, n_gates and n_signers struct report_process, n_endpoints struct
- *   report_endpoint, n_names struct client_name, n_peers struct report_peer; end of the stream
+ *   a struct report_header, n_gates and n_signers struct report_process, n_others struct
+ *   report_other, n_endpoints struct report_endpoint, n_names struct client_name, n_peers struct
+ *   report_peer; end of the stream
  *
  * Both ends are on one machine, so integers are in its byte order; they may be of different
  * releases, which the version shows. Times are spans up to the moment of the answer, so that no
@@ -16,25 +20,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/ipv4.h"
 #include "base/key.h"
 #include "ipc/client_name.h"
+#include "ipc/gate_counts.h"
 
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 7,
+	REPORT_VERSION = 8,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
 	REPORT_MAX_ENDPOINTS = 1024,
 	REPORT_MAX_GATES = 256,
+	REPORT_MAX_OTHERS = 64,
 	REPORT_MAX_PEERS = 16 << 20,
+};
+
+enum report_extent {
+	REPORT_ALL,
+	/* Without the peers, which costs the server nothing for each of them: the traffic is as the
+	 * last inspection has seen it (--reap-interval). */
+	REPORT_SUMS,
 };
 
 struct report_request {
 	uint32_t version;
-	uint32_t reserved; /* zero */
+	uint32_t extent; /* enum report_extent */
 };
 
 /* Why the firewall has refused a packet that came out of a tunnel. */
@@ -53,6 +67,53 @@ enum report_refusal {
 /* What the reasons are called: "destination", "host" and so on. */
 extern const char *const report_refusal_names[REPORT_N_REFUSALS];
 
+/* What the counts of an endpoint are families of; in the words of metrics/exposition.c. */
+enum report_family {
+	REPORT_GRANTS, /* by kind: new, again */
+	REPORT_ADOPTED,
+	REPORT_ORPHANS,
+	REPORT_RESTORED, /* by from: store, memory */
+	REPORT_MOVED,
+	REPORT_REMOVALS, /* by reason */
+	REPORT_DEVICES_LOST,
+	REPORT_N_FAMILIES,
+};
+
+/*
+ * What has happened at an endpoint since the server's start: a name here, its family, and its label
+ * there ("" where it is the only one). To add one, add a line here, and count with
+ * endpoint->counts[REPORT_COUNTED_NAME]++.
+ */
+#define REPORT_COUNTS(COUNT)                                                                       \
+	COUNT(GRANTED, GRANTS, "new")                                                              \
+	COUNT(GRANTED_AGAIN, GRANTS, "again")                                                      \
+	COUNT(ADOPTED, ADOPTED, "")                                                                \
+	COUNT(ORPHAN, ORPHANS, "")                                                                 \
+	COUNT(RESTORED, RESTORED, "store")                                                         \
+	COUNT(GIVEN_BACK, RESTORED, "memory")                                                      \
+	COUNT(MOVED, MOVED, "")                                                                    \
+	COUNT(REMOVED_ASKED, REMOVALS, "asked")                                                    \
+	COUNT(REMOVED_IDLE, REMOVALS, "idle")                                                      \
+	COUNT(REMOVED_VANISHED, REMOVALS, "vanished")                                              \
+	COUNT(REMOVED_UNMADE, REMOVALS, "unmade")                                                  \
+	COUNT(DEVICE_LOST, DEVICES_LOST, "")
+
+#define REPORT_COUNT_OF(name, family, label) REPORT_COUNTED_##name,
+enum report_count {
+	REPORT_COUNTS(REPORT_COUNT_OF) /* none: */
+	REPORT_N_COUNTS,
+};
+#undef REPORT_COUNT_OF
+
+/* What the broker asks of the data plane, and waits for. */
+enum report_operation {
+	REPORT_OF_ADD, /* one peer is written */
+	REPORT_OF_ADD_MANY, /* those that a device has lost are given back: some 50 at a time */
+	REPORT_OF_REMOVE, /* a batch */
+	REPORT_OF_READ, /* of what all peers of an endpoint have used */
+	REPORT_N_OPERATIONS,
+};
+
 /* None of these has padding, which would carry what lay in the broker's memory. */
 
 /* A gate, a signer or the store. */
@@ -64,11 +125,18 @@ struct report_process {
 	uint64_t uptime_ms;
 };
 
+/* One that there is only one of, and not on every server. */
+struct report_other {
+	char name[REPORT_NAME_SIZE]; /* "metrics" */
+	struct report_process process;
+};
+
 /* What keeps what is promised. */
 struct report_store {
 	uint32_t is_there; /* 0: there is none, and the rest is zero */
 	uint32_t n_behind; /* changes that are not on the disk yet */
 	struct report_process process;
+	uint64_t lag_ms; /* since the oldest change that is not on the disk yet was ordered */
 	uint64_t n_refused; /* changes that its file does not take, since the process was started */
 	/* Of a fleet, while it has two keys: how many addresses it has, how many of these have
 	 * records that only the second one opens, and one of them. */
@@ -82,6 +150,8 @@ struct report_header {
 	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
 	uint32_t n_gates;
 	uint32_t n_signers;
+	uint32_t n_others;
+	uint32_t extent; /* enum report_extent: REPORT_SUMS, there are no peers */
 	uint32_t n_endpoints;
 	uint32_t n_peers;
 	uint32_t n_names;
@@ -96,9 +166,12 @@ struct report_header {
 	struct ipv4 internal; /* of an internal network that tunnels reach */
 	uint32_t internal_length; /* of its prefix; 0: there is none */
 	uint64_t uptime_ms;
+	uint64_t started_ms; /* since 1970, by the clock as it was then */
 	struct report_store store;
 	uint64_t
 		refused[REPORT_N_REFUSALS]; /* packets out of tunnels, since the table was loaded */
+	struct gate_counts answered; /* by all gates */
+	struct histogram operations[REPORT_N_OPERATIONS]; /* of all endpoints */
 	char release[REPORT_TEXT_SIZE];
 	char plane[REPORT_NAME_SIZE]; /* as in --plane */
 	char pin[REPORT_TEXT_SIZE]; /* of the TLS public key, as curl --pinnedpubkey takes it */
@@ -118,10 +191,12 @@ struct report_endpoint {
 	uint32_t is_lost; /* its device has vanished and is not back yet */
 	uint32_t pool_capacity; /* addresses */
 	uint32_t pool_taken;
+	uint32_t n_wireguard, n_ipip; /* peers, by kind */
 	uint64_t received; /* bytes since the server's start, of peers that are gone too */
 	uint64_t sent;
 	uint64_t age_ms; /* of its and its peers' counters */
 	uint64_t clock_behind_s; /* behind the latest handshakes begun with its key */
+	uint64_t counts[REPORT_N_COUNTS];
 };
 
 enum report_kind {
@@ -151,6 +226,7 @@ struct report {
 	struct report_header header;
 	struct report_process *gates;
 	struct report_process *signers;
+	struct report_other *others;
 	struct report_endpoint *endpoints;
 	struct client_name *names;
 	struct report_peer *peers;

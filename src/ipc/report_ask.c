@@ -37,9 +37,9 @@ static int connect_to(const char *path)
 	return error;
 }
 
-static int ask(int fd)
+static int ask(int fd, enum report_extent extent)
 {
-	const struct report_request request = {.version = REPORT_VERSION};
+	const struct report_request request = {.version = REPORT_VERSION, .extent = extent};
 	ssize_t n = send(fd, &request, sizeof request, MSG_NOSIGNAL);
 
 	if (n < 0)
@@ -76,12 +76,12 @@ static int receive(int fd, char **data, size_t *length)
 	}
 }
 
-int report_ask(const char *path, struct report *report)
+int report_ask(const char *path, enum report_extent extent, struct report *report)
 {
 	auto_close int fd = connect_to(path);
 	auto_free char *data = NULL;
 	size_t length = 0;
-	int error = fd < 0 ? fd : ask(fd);
+	int error = fd < 0 ? fd : ask(fd, extent);
 
 	if (error == 0)
 		error = receive(fd, &data, &length);

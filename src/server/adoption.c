@@ -96,6 +96,8 @@ static int adopt_peers(struct endpoint *endpoint)
 	struct adoption adoption = {.endpoint = endpoint};
 	int error = read_back(&adoption);
 
+	endpoint->counts[REPORT_COUNTED_ADOPTED] += adoption.n_adopted;
+	endpoint->counts[REPORT_COUNTED_ORPHAN] += adoption.orphans.n;
 	orphans_free(&adoption.orphans);
 	if (error < 0) {
 		log_error("%s: cannot read back its peers: %s", endpoint_text(endpoint).s,

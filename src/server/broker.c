@@ -35,6 +35,7 @@
 #include "server/listener.h"
 #include "server/listener_store.h"
 #include "server/lock.h"
+#include "server/metrics_link.h"
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
 #include "server/privileges.h"
@@ -48,6 +49,9 @@
 
 /* One of its own: what no gate may be able to stop. */
 static const char holder_user[] = "vprox-holder";
+static const char metrics_user[] = "vprox-metrics";
+
+enum { NS_PER_MS = 1000 * 1000 };
 
 struct broker {
 	struct server_config *config;
@@ -69,7 +73,8 @@ struct broker {
 	struct signer_supervisor *signers;
 	struct reporter *reporter; /* NULL: nothing is reported */
 	struct control_socket *control;
-	uint64_t started_ms;
+	struct metrics_link *metrics; /* NULL without --metrics */
+	uint64_t started_ms, started_wall_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *inspect, *drain_timeout, *log_timer;
 	bool draining;
@@ -165,7 +170,7 @@ static void on_request(
 		if (endpoint_may_log(endpoint, request->source, &more))
 			log_warning("%s: no IPIP tunnel is possible to %s%s",
 				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);
-		answer(broker, reply_to, IPC_FAILED, (struct ipv4){0});
+		answer(broker, reply_to, IPC_WRONG_SOURCE, (struct ipv4){0});
 		return;
 	}
 	endpoint_handle(endpoint, request, reply_to);
@@ -461,7 +466,7 @@ static int start_gates(struct broker *broker)
 	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
 }
 
-static int report(void *context, struct evbuffer *out)
+static int report(void *context, enum report_extent extent, struct evbuffer *out)
 {
 	struct broker *broker = context;
 	const struct snapshot_source source = {
@@ -473,10 +478,12 @@ static int report(void *context, struct evbuffer *out)
 		.host = broker->host,
 		.pin = broker->credentials.identity.pin,
 		.started_ms = broker->started_ms,
+		.started_wall_ms = broker->started_wall_ms,
 		.is_draining = broker->draining,
+		.others = {{"metrics", metrics_link_process(broker->metrics)}},
 	};
 
-	return snapshot_write(&source, out);
+	return snapshot_write(&source, extent, out);
 }
 
 /* Without it nobody could see into the server, but it serves all the same. */
@@ -493,6 +500,28 @@ static void open_control_socket(struct broker *broker)
 	if (error < 0)
 		log_error("`vprox show` will not work: cannot listen on %s: %s", REPORT_SOCKET,
 			strerror(-error));
+}
+
+/* Likewise. */
+static void start_metrics(struct broker *broker)
+{
+	const struct server_config *config = broker->config;
+	struct metrics_link_config metrics = {
+		.text = config->metrics,
+		.address = (const struct sockaddr *)&config->metrics_address,
+		.address_length = (socklen_t)config->metrics_address_length,
+		.log_level = config->log_level,
+		.log_format = config->log_format,
+		.report = report,
+		.context = broker,
+	};
+
+	if (!config->metrics)
+		return;
+	gate_setup_choose_user(
+		metrics_user, &broker->gate_settings.config, &metrics.user, &metrics.group);
+	if (metrics_link_new(broker->base, &metrics, &broker->metrics) < 0)
+		log_error("metrics are not served: %s", strerror(ENOMEM));
 }
 
 static int add_events(struct broker *broker)
@@ -599,6 +628,7 @@ static int start(struct broker *broker)
 	if (error < 0)
 		return error;
 	open_control_socket(broker);
+	start_metrics(broker);
 	error = start_signers(broker);
 	return error < 0 ? error : start_gates(broker);
 }
@@ -631,6 +661,7 @@ static int stop(struct broker *broker, bool started)
 	if (!started)
 		stop_listening(broker);
 	control_socket_close(broker->control);
+	metrics_link_free(broker->metrics);
 	follow_free(broker->follow);
 	reporter_free(broker->reporter);
 	gate_supervisor_free(broker->supervisor);
@@ -651,7 +682,8 @@ int broker_run(struct server_config *config, const struct config_source *source)
 		.lock = -1,
 		.listener_store = {.manager = -1, .earlier.fd = -1},
 		.credentials.identity.key_fd = -1,
-		.started_ms = clock_now_ms(&system_clock)};
+		.started_ms = clock_now_ms(&system_clock),
+		.started_wall_ms = clock_wall_ns() / NS_PER_MS};
 	int error, stop_error;
 
 	/* The reader of the log may go; the tunnels must not go with it. */

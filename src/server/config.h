@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "base/ipv4.h"
 #include "base/log.h"
@@ -70,6 +71,9 @@ struct server_config {
 	unsigned int n_gates;
 	unsigned int max_connections; /* of all gates together */
 	unsigned int max_connections_per_source; /* of all gates together */
+	const char *metrics; /* address and port to serve metrics at, as written; NULL: none */
+	struct sockaddr_storage metrics_address;
+	int metrics_address_length;
 	enum log_level log_level;
 	enum log_format log_format;
 };

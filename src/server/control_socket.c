@@ -85,6 +85,12 @@ static void on_written(struct bufferevent *stream, void *context)
 		end(slot);
 }
 
+static enum report_extent extent_of(const struct report_request *request)
+{
+	return request->version == REPORT_VERSION && request->extent == REPORT_SUMS ? REPORT_SUMS
+										    : REPORT_ALL;
+}
+
 static void on_question(struct bufferevent *stream, void *context)
 {
 	struct connection_slot *slot = context;
@@ -94,9 +100,11 @@ static void on_question(struct bufferevent *stream, void *context)
 	if (evbuffer_get_length(bufferevent_get_input(stream)) < sizeof request)
 		return;
 	/* Of whatever version: the answer tells its own. */
+	evbuffer_remove(bufferevent_get_input(stream), &request, sizeof request);
 	bufferevent_disable(stream, EV_READ);
 	slot->is_answered = true;
-	if (config->answer(config->context, bufferevent_get_output(stream)) < 0)
+	if (config->answer(config->context, extent_of(&request), bufferevent_get_output(stream)) <
+		0)
 		end(slot);
 }
 

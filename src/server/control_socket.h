@@ -8,12 +8,16 @@
 
 #include <stddef.h>
 
+#include "ipc/report.h"
+
 struct control_socket;
 struct evbuffer;
 struct event_base;
 
-/* Appends the answer. A negative result ends the connection without one. */
-typedef int control_socket_answer_fn(void *context, struct evbuffer *out);
+/* Appends the answer, as far as was asked for. A negative result ends the connection without one.
+ */
+typedef int control_socket_answer_fn(
+	void *context, enum report_extent extent, struct evbuffer *out);
 
 enum {
 	CONTROL_MAX_CONNECTIONS = 8, /* further ones wait until one of these is done */

@@ -224,6 +224,7 @@ static struct endpoint *describe_endpoint(
 		.store = data_plane->store->link,
 		.held = data_plane->store->held,
 		.plane = data_plane->plane,
+		.operations = data_plane->operations,
 		.floor.reserved_s = promised_floor_s(promised, private_key),
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,

@@ -26,6 +26,7 @@ struct data_plane {
 	struct plane *plane;
 	struct endpoint_list endpoints;
 	struct flow_purge *flow_purge; /* NULL until all endpoints are open */
+	struct histogram operations[REPORT_N_OPERATIONS]; /* how long they have taken */
 };
 
 /* The open ones. */

@@ -1,6 +1,7 @@
 /*
- * How an endpoint is called in the log, and how often. What is done to one is in the files above
- * this: heal, removals, usage, adoption, inspection, requests. Runs in the broker.
+ * How an endpoint is called in the log, and how often; how long the data plane takes. What is done
+ * to one is in the files above this: heal, removals, usage, adoption, inspection, requests. Runs in
+ * the broker.
  */
 #include "server/endpoint.h"
 
@@ -20,4 +21,11 @@ bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_
 
 	return source_log_limit_allows(
 		&endpoint->refusals, hash, clock_now_ms(endpoint->clock), more);
+}
+
+void endpoint_record_time(
+	const struct endpoint *endpoint, enum report_operation operation, uint64_t began_us)
+{
+	if (endpoint->operations)
+		histogram_add(&endpoint->operations[operation], clock_stopwatch_us() - began_us);
 }

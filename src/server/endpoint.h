@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log_limit.h"
 #include "ipc/message.h"
+#include "ipc/report.h"
 #include "plane/plane.h"
 #include "server/peers.h"
 #include "server/pool.h"
@@ -123,6 +124,9 @@ struct endpoint {
 	uint64_t received, sent; /* bytes that readings have seen move, of peers that are gone too
 				  */
 
+	uint64_t counts[REPORT_N_COUNTS]; /* what has happened since the server's start */
+	struct histogram *operations; /* REPORT_N_OPERATIONS, of all endpoints; NULL in a test */
+
 	struct store_link *store; /* of all endpoints, the broker's; NULL: nothing is stored */
 	struct held_answers *held; /* likewise: answers that wait for it */
 
@@ -139,6 +143,10 @@ struct endpoint_text {
 	char s[sizeof "endpoint " + sizeof(struct ipv4_text)];
 };
 struct endpoint_text endpoint_text(const struct endpoint *endpoint);
+
+/* An operation of the data plane is over that began then, by clock_stopwatch_us(). */
+void endpoint_record_time(
+	const struct endpoint *endpoint, enum report_operation operation, uint64_t began_us);
 
 /* Whether a line about a refused request of this source may be written now: log_limit.h. */
 bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_limit_text *more);

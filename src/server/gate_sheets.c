@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ipc/gate_counts.h"
 #include "ipc/source_counts.h"
 
 struct sheet {
 	int own; /* its gate writes by this one */
 	int for_reading; /* the other gates' */
+	int answered; /* what its gates have */
 };
 
 struct gate_sheets {
@@ -25,7 +27,10 @@ static int make_sheet(struct sheet *sheet)
 	if (sheet->own < 0)
 		return sheet->own;
 	sheet->for_reading = source_sheet_open_for_reading(sheet->own);
-	return sheet->for_reading < 0 ? sheet->for_reading : 0;
+	if (sheet->for_reading < 0)
+		return sheet->for_reading;
+	sheet->answered = gate_counts_new();
+	return sheet->answered < 0 ? sheet->answered : 0;
 }
 
 int gate_sheets_new(unsigned int n, struct gate_sheets **result)
@@ -36,7 +41,7 @@ int gate_sheets_new(unsigned int n, struct gate_sheets **result)
 	if (!sheets)
 		return -ENOMEM;
 	for (; sheets->n < n && error == 0; sheets->n++) {
-		sheets->sheets[sheets->n] = (struct sheet){-1, -1};
+		sheets->sheets[sheets->n] = (struct sheet){-1, -1, -1};
 		error = make_sheet(&sheets->sheets[sheets->n]);
 	}
 	if (error < 0)
@@ -55,6 +60,8 @@ void gate_sheets_free(struct gate_sheets *sheets)
 			close(sheets->sheets[i].own);
 		if (sheets->sheets[i].for_reading >= 0)
 			close(sheets->sheets[i].for_reading);
+		if (sheets->sheets[i].answered >= 0)
+			close(sheets->sheets[i].answered);
 	}
 	free(sheets);
 }
@@ -73,6 +80,14 @@ void gate_sheets_hand_out(const struct gate_sheets *sheets, unsigned int gate, i
 	for (unsigned int i = 0; i < sheets->n; i++)
 		if (i != gate)
 			*descriptors++ = sheets->sheets[i].for_reading;
+	*descriptors = sheets->sheets[gate].answered;
+}
+
+void gate_sheets_sum(const struct gate_sheets *sheets, struct gate_counts *sum)
+{
+	for (unsigned int i = 0; i < sheets->n; i++)
+		if (gate_counts_join(sum, sheets->sheets[i].answered) < 0)
+			log_debug("cannot read what gate %u has answered", i);
 }
 
 bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max)

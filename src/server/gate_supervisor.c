@@ -44,7 +44,7 @@ enum {
 static int spawn_gate(const struct gate_supervisor *supervisor, struct child *gate, int config_fd)
 {
 	size_t n_listeners = supervisor->config.settings->config.n_endpoints;
-	size_t n_sheets = supervisor->config.n_gates, n = 1 + n_listeners + n_sheets;
+	size_t n_sheets = supervisor->config.n_gates + 1, n = 1 + n_listeners + n_sheets;
 	auto_free int *descriptors = calloc(n, sizeof *descriptors);
 
 	if (!descriptors)
@@ -311,6 +311,11 @@ void gate_supervisor_drop(struct gate_supervisor *supervisor, unsigned int numbe
 
 	if (gate->fd >= 0)
 		child_expel(gate, "its signer does not serve it any more", error);
+}
+
+void gate_supervisor_count(const struct gate_supervisor *supervisor, struct gate_counts *counts)
+{
+	gate_sheets_sum(supervisor->sheets, counts);
 }
 
 const struct child *gate_supervisor_get(

@@ -12,6 +12,7 @@
 
 struct child;
 struct event_base;
+struct gate_counts;
 struct gate_supervisor;
 
 /* Must lead to one call of gate_supervisor_answer() with the same reply_to, unless its gate ends
@@ -74,6 +75,8 @@ void gate_supervisor_drop(struct gate_supervisor *supervisor, unsigned int numbe
 void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address);
 
+/* Adds what all gates have answered, since the server's start. */
+void gate_supervisor_count(const struct gate_supervisor *supervisor, struct gate_counts *counts);
 /* A gate as it is now; number from 0. */
 const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number);

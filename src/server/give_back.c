@@ -16,8 +16,11 @@ int give_back_peers(struct endpoint *endpoint, const struct plane_peer *ids, siz
 	size_t *n_given, give_failed_fn *failed, void *context)
 {
 	const struct plane_ops *ops = endpoint->plane->ops;
+	const uint64_t began_us = clock_stopwatch_us();
 	int error = n == 0 ? 0 : ops->add_many(endpoint->device, ids, n);
 
+	if (n > 0)
+		endpoint_record_time(endpoint, REPORT_OF_ADD_MANY, began_us);
 	if (error == 0)
 		*n_given += n;
 	if (error == 0 || device_is_lost(error))

@@ -173,11 +173,13 @@ int endpoint_heal(struct endpoint *endpoint)
 	/* It is not lost: it was given up. */
 	if (endpoint->state == ENDPOINT_AT_REST)
 		return -ENODEV;
+	endpoint->counts[REPORT_COUNTED_DEVICE_LOST]++;
 	log_warning("%s: %s has vanished, making it again", endpoint_text(endpoint).s, name.s);
 	give_up_device(endpoint);
 	error = endpoint_make_device(endpoint, &n_back);
 	if (error < 0)
 		return error;
+	endpoint->counts[REPORT_COUNTED_GIVEN_BACK] += n_back;
 	log_info("%s: %s is back, %zu peers were given back to it", endpoint_text(endpoint).s,
 		name.s, n_back);
 	return 0;

@@ -28,11 +28,11 @@ static void remove_if_due(
 	if (peer->removal_reason)
 		return;
 	if (peer->is_unmade)
-		removals_add(&endpoint->removals, peer, removal_unmade, NULL);
+		removals_add(&endpoint->removals, peer, &removal_unmade, NULL);
 	else if (has_vanished(endpoint, peer))
-		removals_add(&endpoint->removals, peer, "its interface has vanished", NULL);
+		removals_add(&endpoint->removals, peer, &removal_vanished, NULL);
 	else if (peer_is_idle(peer, rule, now_ms))
-		removals_add(&endpoint->removals, peer, "idle", NULL);
+		removals_add(&endpoint->removals, peer, &removal_idle, NULL);
 }
 
 void endpoint_inspect(struct endpoint *endpoint, const struct idle_rule *rule)

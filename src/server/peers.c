@@ -48,6 +48,7 @@ void peers_free(struct peers *peers)
 	hash_free(&peers->table);
 	peer_sources_free(&peers->sources);
 	peer_names_free(&peers->names);
+	peers->n_wireguard = peers->n_ipip = 0;
 }
 
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
@@ -56,6 +57,11 @@ struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
 	struct hash_node *node = hash_find(&peers->table, &identity, sizeof identity, has_identity);
 
 	return node ? hash_entry(node, struct peer, node) : NULL;
+}
+
+static uint32_t *count_of(struct peers *peers, const struct peer *peer)
+{
+	return peer->id.kind == PEER_WIREGUARD ? &peers->n_wireguard : &peers->n_ipip;
 }
 
 struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_t now_ms)
@@ -71,6 +77,7 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 	peer->rate.since_ms = now_ms;
 	peer->silence.heard_ms = now_ms;
 	hash_insert(&peers->table, &peer->node, &identity, sizeof identity);
+	++*count_of(peers, peer);
 	return peer;
 }
 
@@ -116,6 +123,7 @@ void peers_remove(struct peers *peers, struct peer *peer)
 	peers_set_source(peers, peer, nowhere);
 	peers_set_name(peers, peer, &nobody);
 	hash_remove(&peers->table, &peer->node);
+	--*count_of(peers, peer);
 	free(peer);
 }
 

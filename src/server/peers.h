@@ -16,8 +16,9 @@ enum {
 	RATE_SPAN_MS = 1000,
 };
 
-/* A request that waits for a peer's removal; kept by removals.c. */
+/* A request that waits for a peer's removal, and why it goes; kept by removals.c. */
 struct waiter;
+struct removal_reason;
 
 /* Bytes per second, over the last span of RATE_SPAN_MS or more between two readings. */
 struct peer_rate {
@@ -63,7 +64,7 @@ struct peer {
 	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */
-	const char *removal_reason; /* NULL: not queued */
+	const struct removal_reason *removal_reason; /* NULL: not queued */
 	TAILQ_ENTRY(peer) queue_entry;
 	struct waiter *waiters;
 
@@ -74,6 +75,7 @@ struct peers {
 	struct hash_table table;
 	struct peer_sources sources;
 	struct peer_names names;
+	uint32_t n_wireguard, n_ipip; /* in the table, by kind */
 };
 
 /* Returns 0 or what hash_init() returns. */

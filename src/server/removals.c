@@ -27,7 +27,12 @@ enum {
 	WIREGUARD_BATCH = 8,
 };
 
-const char removal_unmade[] = "its tunnel could not be made";
+const struct removal_reason removal_asked = {"it asked to go", REPORT_COUNTED_REMOVED_ASKED};
+const struct removal_reason removal_idle = {"idle", REPORT_COUNTED_REMOVED_IDLE};
+const struct removal_reason removal_vanished = {
+	"its interface has vanished", REPORT_COUNTED_REMOVED_VANISHED};
+const struct removal_reason removal_unmade = {
+	"its tunnel could not be made", REPORT_COUNTED_REMOVED_UNMADE};
 
 struct waiter {
 	struct waiter *next;
@@ -89,7 +94,7 @@ void removals_free(struct removals *removals)
 	removals->timer = NULL;
 }
 
-int removals_add(struct removals *removals, struct peer *peer, const char *reason,
+int removals_add(struct removals *removals, struct peer *peer, const struct removal_reason *reason,
 	const struct reply_to *reply_to)
 {
 	if (reply_to) {
@@ -130,8 +135,9 @@ static void log_failure(struct endpoint *endpoint, const struct peer *peer, int 
 
 	if (endpoint_may_log(endpoint, peer->source, &more))
 		log_error("%s: cannot remove %s at %s (%s): %s: %s%s", endpoint_text(endpoint).s,
-			peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, peer->removal_reason,
-			strerror(-error), plane_error(endpoint->plane), more.s);
+			peer_text(&peer->id).s, ipv4_text(peer->id.inner).s,
+			peer->removal_reason->text, strerror(-error), plane_error(endpoint->plane),
+			more.s);
 }
 
 void removals_release(struct endpoint *endpoint, struct ipv4 inner)
@@ -154,7 +160,7 @@ void removals_forget(struct endpoint *endpoint, struct peer *peer)
 static void finish(struct removals *removals, struct peer *peer, int error)
 {
 	struct endpoint *endpoint = removals->endpoint;
-	const char *reason = peer->removal_reason;
+	const struct removal_reason *reason = peer->removal_reason;
 
 	if (error < 0)
 		log_failure(endpoint, peer, error);
@@ -165,7 +171,8 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 	}
 	log_info("%s: removed %s%s, address %s is free: %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, client_name_note(peers_name_of(peer)).s,
-		ipv4_text(peer->id.inner).s, reason);
+		ipv4_text(peer->id.inner).s, reason->text);
+	endpoint->counts[reason->count]++;
 	removals_forget(endpoint, peer);
 }
 
@@ -176,6 +183,7 @@ bool removals_flush(struct removals *removals)
 	struct plane_peer ids[PLANE_REMOVAL_BATCH];
 	int errors[PLANE_REMOVAL_BATCH] = {0};
 	size_t n = 0, n_wireguard = 0;
+	uint64_t began_us;
 	int error;
 
 	TAILQ_FOREACH (peer, &removals->queue, queue_entry) {
@@ -190,8 +198,11 @@ bool removals_flush(struct removals *removals)
 	/* A lost device does not take its IPIP tunnels along: without one, nobody knows that they
 	 * are gone. */
 	error = endpoint->device ? 0 : endpoint_heal(endpoint);
-	if (error == 0)
+	began_us = clock_stopwatch_us();
+	if (error == 0) {
 		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
+		endpoint_record_time(endpoint, REPORT_OF_REMOVE, began_us);
+	}
 	for (size_t i = 0; i < n; i++)
 		finish(removals, batch[i], error < 0 ? error : errors[i]);
 	return !TAILQ_EMPTY(&removals->queue);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/ipv4.h"
+#include "ipc/report.h"
 
 struct endpoint;
 struct event_base;
@@ -16,8 +17,14 @@ struct reply_to;
 
 struct removals;
 
-/* Why a peer goes that is_unmade. */
-extern const char removal_unmade[];
+/* Why a peer goes: as the log has it, and as it is counted. */
+struct removal_reason {
+	const char *text;
+	enum report_count count;
+};
+
+extern const struct removal_reason removal_asked, removal_idle, removal_vanished;
+extern const struct removal_reason removal_unmade; /* of one that is_unmade */
 
 /* Returns 0 or -ENOMEM. */
 int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base);
@@ -25,11 +32,11 @@ int removals_init(struct removals *removals, struct endpoint *endpoint, struct e
 void removals_free(struct removals *removals);
 
 /*
- * Queues a peer, once. The reason, a literal, is for the log: "idle". reply_to is answered when it
+ * Queues a peer, once. The reason is one of those above. reply_to is answered when it
  * is gone, or could not be removed; NULL: nobody waits. Returns 0, or -ENOMEM, which is possible
  * only with a reply_to.
  */
-int removals_add(struct removals *removals, struct peer *peer, const char *reason,
+int removals_add(struct removals *removals, struct peer *peer, const struct removal_reason *reason,
 	const struct reply_to *reply_to);
 
 /* The peer is wanted again: takes it out of the queue. Who waited for its removal is told that it

@@ -24,16 +24,25 @@ enum {
 	NEARLY_USED_UP = 80,
 };
 
+static int add_to_device(struct endpoint *endpoint, const struct plane_peer *id)
+{
+	const uint64_t began_us = clock_stopwatch_us();
+	int error = endpoint->plane->ops->add(endpoint->device, id);
+
+	endpoint_record_time(endpoint, REPORT_OF_ADD, began_us);
+	return error;
+}
+
 /* Writes the peer to the device; one that has vanished is made again. What is found in its place
  * may be the old one, just about to go: hence more than once. */
 static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 {
-	int error = endpoint->device ? endpoint->plane->ops->add(endpoint->device, id) : -ENODEV;
+	int error = endpoint->device ? add_to_device(endpoint, id) : -ENODEV;
 
 	for (int i = 0; i < HEAL_TRIES && error == -ENODEV; i++) {
 		error = endpoint_heal(endpoint);
 		if (error == 0)
-			error = endpoint->plane->ops->add(endpoint->device, id);
+			error = add_to_device(endpoint, id);
 	}
 	return error;
 }
@@ -86,7 +95,7 @@ static void give_up(struct endpoint *endpoint, struct peer *peer, int error)
 {
 	peer->is_unmade = true;
 	if (endpoint->device && error != -ETIMEDOUT)
-		removals_add(&endpoint->removals, peer, removal_unmade, NULL);
+		removals_add(&endpoint->removals, peer, &removal_unmade, NULL);
 }
 
 static void log_failure(struct endpoint *endpoint, const struct plane_peer *id, struct ipv4 source,
@@ -140,6 +149,7 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 	newcomers_add(&endpoint->newcomers, peer);
 	promise_peer(endpoint, peer);
 	*given = (struct given){id->inner, peer->promise.sequence};
+	endpoint->counts[REPORT_COUNTED_GRANTED]++;
 	log_info("%s: %s has a tunnel, address %s%s", endpoint_text(endpoint).s, peer_text(id).s,
 		ipv4_text(id->inner).s, client_name_note(peers_name_of(peer)).s);
 	return IPC_OK;
@@ -236,6 +246,7 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 	peer->connected_ms = clock_now_ms(endpoint->clock);
 	peers_set_source(&endpoint->peers, peer, source);
 	newcomers_add(&endpoint->newcomers, peer);
+	endpoint->counts[REPORT_COUNTED_GRANTED_AGAIN]++;
 	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(given->address).s);
 	return IPC_OK;
@@ -362,7 +373,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 			status = IPC_OTHER_CLIENT;
 			break;
 		}
-		if (removals_add(&endpoint->removals, peer, "it asked to go", reply_to) == 0)
+		if (removals_add(&endpoint->removals, peer, &removal_asked, reply_to) == 0)
 			return;
 		status = IPC_FAILED;
 		break;

@@ -176,12 +176,13 @@ static void keep_order_of_freed(struct endpoint *endpoint, const struct promised
 
 static void make_and_tell(struct restoration *restoration)
 {
-	const struct endpoint *endpoint = restoration->endpoint;
+	struct endpoint *endpoint = restoration->endpoint;
 
 	if (make_all(restoration) < 0)
 		log_error("%s: it was lost when what was promised was made again, will try again: "
 			  "%s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	endpoint->counts[REPORT_COUNTED_RESTORED] += restoration->n_given;
 	if (restoration->n > 0 || restoration->n_failed > 0)
 		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
 			 "could not have theirs",

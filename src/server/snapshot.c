@@ -1,5 +1,5 @@
 /*
- * Writes the answer to `vprox show`. Runs in the broker.
+ * Writes what is told of the server: to `vprox show`, and for metrics. Runs in the broker.
  */
 #include "server/snapshot.h"
 
@@ -86,6 +86,7 @@ static void describe_store(const struct store_link *store, struct report_store *
 		.is_there = 1,
 		.n_behind = (uint32_t)store_link_behind(store),
 		.process = describe_process(store_link_process(store)),
+		.lag_ms = store_link_lag_ms(store),
 		.n_refused = state->n_refused,
 		.n_addresses = state->n_addresses,
 		.n_need_second_key = state->n_need_second_key,
@@ -94,15 +95,44 @@ static void describe_store(const struct store_link *store, struct report_store *
 	};
 }
 
-static int write_header(const struct snapshot_source *source, struct evbuffer *out)
+static uint32_t count_others(const struct snapshot_source *source)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < SNAPSHOT_MAX_OTHERS; i++)
+		n += source->others[i].child != NULL;
+	return n;
+}
+
+/* What all endpoints' peers have, and what they are asked. */
+static void count(const struct snapshot_source *source, struct report_header *header)
+{
+	const struct endpoint *endpoint;
+
+	data_plane_for_each(source->data_plane, endpoint)
+	{
+		header->n_endpoints++;
+		if (header->extent != REPORT_ALL)
+			continue;
+		header->n_peers += (uint32_t)peers_count(&endpoint->peers);
+		header->n_names += (uint32_t)endpoint->peers.names.table.count;
+	}
+	memcpy(header->operations, source->data_plane->operations, sizeof header->operations);
+	if (source->supervisor)
+		gate_supervisor_count(source->supervisor, &header->answered);
+}
+
+static int write_header(
+	const struct snapshot_source *source, enum report_extent extent, struct evbuffer *out)
 {
 	const struct data_plane *data_plane = source->data_plane;
 	const struct prefix internal = server_config_internal_network(data_plane->config);
-	const struct endpoint *endpoint;
 	struct report_header header = {
 		.version = REPORT_VERSION,
 		.n_gates = source->supervisor ? source->n_gates : 0,
 		.n_signers = source->signers ? signer_supervisor_count(source->signers) : 0,
+		.n_others = count_others(source),
+		.extent = extent,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
 		.whole_block = data_plane->config->whole_block.address,
@@ -110,14 +140,10 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 		.internal = internal.address,
 		.internal_length = internal.length,
 		.uptime_ms = clock_now_ms(&system_clock) - source->started_ms,
+		.started_ms = source->started_wall_ms,
 	};
 
-	data_plane_for_each(data_plane, endpoint)
-	{
-		header.n_endpoints++;
-		header.n_peers += (uint32_t)peers_count(&endpoint->peers);
-		header.n_names += (uint32_t)endpoint->peers.names.table.count;
-	}
+	count(source, &header);
 	snprintf(header.release, sizeof header.release, "%s", version_number);
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
@@ -127,6 +153,7 @@ static int write_header(const struct snapshot_source *source, struct evbuffer *o
 	if (evbuffer_expand(out,
 		    sizeof header +
 			    (header.n_gates + header.n_signers) * sizeof(struct report_process) +
+			    header.n_others * sizeof(struct report_other) +
 			    header.n_endpoints * sizeof(struct report_endpoint) +
 			    (size_t)header.n_names * sizeof(struct client_name) +
 			    (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
@@ -141,6 +168,14 @@ static int write_process(const struct child *child, struct evbuffer *out)
 	return append(out, &reported, sizeof reported);
 }
 
+static int write_other(const struct snapshot_process *other, struct evbuffer *out)
+{
+	struct report_other reported = {.process = describe_process(other->child)};
+
+	snprintf(reported.name, sizeof reported.name, "%s", other->name);
+	return append(out, &reported, sizeof reported);
+}
+
 static int write_processes(const struct snapshot_source *source, struct evbuffer *out)
 {
 	unsigned int n_gates = source->supervisor ? source->n_gates : 0;
@@ -151,6 +186,9 @@ static int write_processes(const struct snapshot_source *source, struct evbuffer
 		error = write_process(gate_supervisor_get(source->supervisor, i), out);
 	for (unsigned int i = 0; i < n_signers && error == 0; i++)
 		error = write_process(signer_supervisor_get(source->signers, i), out);
+	for (unsigned int i = 0; i < SNAPSHOT_MAX_OTHERS && error == 0; i++)
+		if (source->others[i].child)
+			error = write_other(&source->others[i], out);
 	return error;
 }
 
@@ -168,12 +206,15 @@ static int write_endpoint(const struct endpoint *endpoint, bool stays, struct ev
 		.is_lost = !endpoint->device,
 		.pool_capacity = pool_capacity(endpoint->pool),
 		.pool_taken = pool_taken(endpoint->pool),
+		.n_wireguard = endpoint->peers.n_wireguard,
+		.n_ipip = endpoint->peers.n_ipip,
 		.received = endpoint->received,
 		.sent = endpoint->sent,
 		.age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms,
 		.clock_behind_s = endpoint->floor.behind_s,
 	};
 
+	memcpy(reported.counts, endpoint->counts, sizeof reported.counts);
 	snprintf(reported.interface, sizeof reported.interface, "%s",
 		plane_device_name(endpoint->config.index).s);
 	return append(out, &reported, sizeof reported);
@@ -240,22 +281,32 @@ static void refresh(struct data_plane *data_plane)
 		log_debug("%s: cannot read what its peers have used", endpoint_text(endpoint).s);
 }
 
-int snapshot_write(const struct snapshot_source *source, struct evbuffer *out)
+static int write_all_peers(const struct data_plane *data_plane, struct evbuffer *out)
 {
-	struct data_plane *data_plane = source->data_plane;
 	const struct endpoint *endpoint;
 	uint32_t number = 0, n_names = 0;
-	int error;
+	int error = 0;
 
-	refresh(data_plane);
-	error = write_header(source, out);
-	if (error == 0)
-		error = write_processes(source, out);
-	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
-		write_endpoint(endpoint, endpoint->keep || data_plane->config->keep_on_exit, out);
 	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
 		write_names(endpoint, &n_names, out);
 	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
 		write_peers(endpoint, number++, out);
 	return error;
+}
+
+int snapshot_write(
+	const struct snapshot_source *source, enum report_extent extent, struct evbuffer *out)
+{
+	struct data_plane *data_plane = source->data_plane;
+	const struct endpoint *endpoint;
+	int error;
+
+	if (extent == REPORT_ALL)
+		refresh(data_plane);
+	error = write_header(source, extent, out);
+	if (error == 0)
+		error = write_processes(source, out);
+	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
+		write_endpoint(endpoint, endpoint->keep || data_plane->config->keep_on_exit, out);
+	return error < 0 || extent == REPORT_SUMS ? error : write_all_peers(data_plane, out);
 }

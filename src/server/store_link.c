@@ -34,6 +34,7 @@ struct order {
 	struct hash_node node; /* in `latest` while is_latest */
 	bool is_latest; /* of its subject, and free to give way to a later one */
 	bool is_sent;
+	uint64_t ordered_ms; /* the first about its subject that is not confirmed */
 };
 
 /* What an order is about: a later one takes the place of an earlier one. */
@@ -143,6 +144,7 @@ static struct order *add_order(struct store_link *link, const struct subject *su
 		return NULL;
 	}
 	fill(order, message, ++link->last_sequence);
+	order->ordered_ms = clock_now_ms(&system_clock);
 	TAILQ_INSERT_TAIL(&link->orders, order, entry);
 	if (!link->next)
 		link->next = order;
@@ -190,8 +192,10 @@ static struct order *replace(struct store_link *link, struct order *before,
 
 	fix_in_place(link, before);
 	order = add_order(link, subject, message);
-	if (order)
+	if (order) {
+		order->ordered_ms = before->ordered_ms;
 		take_out(link, before);
+	}
 	return order;
 }
 
@@ -274,6 +278,18 @@ uint64_t store_link_newest(const struct store_link *link)
 size_t store_link_behind(const struct store_link *link)
 {
 	return link->n;
+}
+
+uint64_t store_link_lag_ms(const struct store_link *link)
+{
+	const uint64_t now_ms = clock_now_ms(&system_clock);
+	uint64_t oldest_ms = now_ms;
+	const struct order *order;
+
+	TAILQ_FOREACH (order, &link->orders, entry)
+		if (order->ordered_ms < oldest_ms)
+			oldest_ms = order->ordered_ms;
+	return now_ms - oldest_ms;
 }
 
 /* What it says */

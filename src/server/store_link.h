@@ -76,6 +76,8 @@ uint64_t store_link_newest(const struct store_link *link);
 
 /* How many orders are not on the disk yet. */
 size_t store_link_behind(const struct store_link *link);
+/* For how long the oldest of these has waited, in ms; 0: there is none. */
+uint64_t store_link_lag_ms(const struct store_link *link);
 /* What it has said of itself last. */
 const struct stored_state *store_link_state(const struct store_link *link);
 /* The process as it is now. */

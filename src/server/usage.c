@@ -20,6 +20,13 @@ static uint64_t moved(uint64_t before, uint64_t now)
 	return now < before ? now : now - before;
 }
 
+/* Of those whose place was known before. */
+static bool has_moved(const struct plane_usage *before, const struct plane_usage *now)
+{
+	return before->outer.value != 0 && now->outer.value != 0 &&
+	       !ipv4_equal(before->outer, now->outer);
+}
+
 static int record_peer(void *context, const struct plane_peer *id, const struct plane_usage *usage)
 {
 	struct usage_reading *reading = context;
@@ -30,6 +37,7 @@ static int record_peer(void *context, const struct plane_peer *id, const struct 
 		peer->last_reading = endpoint->reading;
 		endpoint->received += moved(peer->usage.received, usage->received);
 		endpoint->sent += moved(peer->usage.sent, usage->sent);
+		endpoint->counts[REPORT_COUNTED_MOVED] += has_moved(&peer->usage, usage);
 		peer_record_usage(peer, usage, reading->now_ms);
 		promise_peer_again(endpoint, peer, reading->now_ms);
 	}
@@ -39,6 +47,7 @@ static int record_peer(void *context, const struct plane_peer *id, const struct 
 int usage_read(struct endpoint *endpoint)
 {
 	struct usage_reading reading = {endpoint, clock_now_ms(endpoint->clock)};
+	const uint64_t began_us = clock_stopwatch_us();
 	int error;
 
 	endpoint->reading++;
@@ -46,6 +55,7 @@ int usage_read(struct endpoint *endpoint)
 			? endpoint->plane->ops->dump(endpoint->device, record_peer, &reading)
 			: -ENODEV;
 	if (error == 0) {
+		endpoint_record_time(endpoint, REPORT_OF_READ, began_us);
 		endpoint->read_ms = reading.now_ms;
 		endpoint->read_took_ms = clock_now_ms(endpoint->clock) - reading.now_ms;
 	}

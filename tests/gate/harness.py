@@ -40,6 +40,7 @@ NO_LIVE = bytes(80)  # struct live_settings of all other replies, and the end of
 LIVE_REPLY = struct.Struct("=IHHQII48x80s")
 CONFIG = struct.Struct("=9I16x80s4x2Q")
 SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
+COUNTS_SIZE = 8192  # holds a struct gate_counts
 SIGNING_VERSION = 2
 SIGNER_NOTICE = struct.Struct("=5I")
 SIGNER_SERVE, SIGNER_PING, SIGNER_READY, SIGNER_ALIVE, SIGNER_DROPPED = range(1, 6)
@@ -185,11 +186,14 @@ class Gate:
                               log_level, more_endpoints)
         sheet = os.memfd_create("sheet")
         os.ftruncate(sheet, SHEET_SIZE)
-        fds = [gates_end.fileno(), config, *[listener.fileno() for listener in self.listeners], sheet]
+        counts = os.memfd_create("counts")
+        os.ftruncate(counts, COUNTS_SIZE)
+        fds = [gates_end.fileno(), config, *[listener.fileno() for listener in self.listeners], sheet, counts]
         self.pid = spawn([*(drop or []), PROGRAM], fds, self.log_path)
         self.exit_status = None
         os.close(config)
         os.close(sheet)
+        os.close(counts)
         gates_end.close()
         for listener in self.listeners:
             listener.close()

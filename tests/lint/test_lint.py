@@ -53,7 +53,7 @@ def test_a_room_that_reaches_where_it_must_not_is_found(house, room, included):
 
 
 @pytest.mark.parametrize("room, included", [
-    ("gate", "base/log.h"), ("gate", "ipc/message.h"), ("gate", "gate/http.h"),
+    ("gate", "base/log.h"), ("gate", "ipc/message.h"), ("gate", "gate/routes.h"),
     ("base", "base/log.h"), ("plane", "netlink/link.h"), ("server", "plane/plane.h"),
     ("cmd", "server/broker.h"), ("device", "device/crypto/aead.h"),
     ("device/wireguard", "device/crypto/aead.h"), ("device/uapi", "device/device.h"),

@@ -197,9 +197,10 @@ def test_the_readme_leads_to_the_documents():
 
 
 def test_every_metric_and_every_field_of_show_is_documented():
+    page = (ROOT / "docs/metrics.md").read_text()
+    metrics = set(re.findall(r'"((?:vprox|process)_\w+)"', (ROOT / "src/metrics/exposition.c").read_text()))
+    assert metrics and metrics == {name for name in listed(page) if name.startswith(("vprox_", "process_"))}
     page = (ROOT / "docs/show.md").read_text()
-    metrics = set(re.findall(r'"(vprox_\w+)"', (ROOT / "src/cmd/show_metrics.c").read_text()))
-    assert metrics and metrics == {name for name in listed(page) if name.startswith("vprox_")}
     packed = re.findall(r"json_pack\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(), re.DOTALL)
     fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip", "local"}
     reasons = re.search(r"report_refusal_names\[\w+\] = \{(.*?)\}",
@@ -214,10 +215,11 @@ def test_every_metric_and_every_field_of_show_is_documented():
 def test_every_answer_of_the_api_is_documented():
     code = (ROOT / "src/gate/routes.c").read_text()
     page = (ROOT / "docs/api.md").read_text()
-    refused = re.findall(r'refuse(?:_for_now)?\(response, (?:\d+, )?"([^"]+)"', code)
+    refused = re.findall(r'refuse(?:_for_now)?\(\s*response, (?:\d+, )?(?:GATE_REFUSED_\w+,\s+)?"([^"]+)"', code)
     refused += re.findall(r'"(failed to [^"]+)"', code)
     assert len(refused) > 10 and set(refused) <= listed(page, 2)
-    paths = re.findall(r'\{"(/[\w-]*)", "(\w+)"', code)
+    names = dict(re.findall(r'\[(GATE_PATH_\w+)\] = "(/[\w-]*)"', (ROOT / "src/ipc/gate_counts.c").read_text()))
+    paths = [(names[path], method) for path, method in re.findall(r'\{(GATE_PATH_\w+), "(\w+)"', code)]
     assert len(paths) > 5 and {f"{method} {path}" for path, method in paths} <= listed(page)
 
 

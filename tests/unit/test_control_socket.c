@@ -35,11 +35,12 @@ struct fixture {
 	int result; /* of the next answers */
 };
 
-static int answer(void *context, struct evbuffer *out)
+static int answer(void *context, enum report_extent extent, struct evbuffer *out)
 {
 	struct fixture *f = context;
 	char *data = calloc(1, ANSWER_SIZE);
 
+	assert_int_equal(extent, REPORT_ALL);
 	f->n_answers++;
 	evbuffer_add(out, data, ANSWER_SIZE);
 	free(data);

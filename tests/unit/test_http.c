@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gate/http.h"
+#include "http/http.h"
 
 #define HOST "Host: vprox\r\n"
 

@@ -10,6 +10,7 @@
 #include "cmd/show_table.h"
 #include "cmd/terminal_text.h"
 #include "ipc/report.h"
+#include "metrics/exposition.h"
 
 enum {
 	N_GATES = 2,
@@ -24,6 +25,7 @@ struct answer {
 	struct report_header header;
 	struct report_process gates[N_GATES];
 	struct report_process signers[1];
+	struct report_other others[1];
 	struct report_endpoint endpoints[N_ENDPOINTS];
 	struct client_name names[N_NAMES];
 	struct report_peer peers[N_PEERS];
@@ -45,6 +47,8 @@ static struct report_endpoint endpoint(unsigned int index, const char *bind, con
 		.port = 50227 + index,
 		.pool_capacity = 253,
 		.pool_taken = 2,
+		.n_wireguard = 1,
+		.n_ipip = 1,
 		.received = 5000,
 		.sent = 7000,
 		.age_ms = 1500,
@@ -66,6 +70,7 @@ static struct answer answer(void)
 		.header = {.version = REPORT_VERSION,
 			.n_gates = N_GATES,
 			.n_signers = 1,
+			.n_others = 1,
 			.store = {.is_there = 1,
 				.n_behind = 2,
 				.process = {.pid = 4714, .is_ready = 1},
@@ -88,6 +93,7 @@ static struct answer answer(void)
 		.gates = {{.number = 0, .pid = 4712, .is_ready = 1, .uptime_ms = 1000},
 			{.number = 1, .n_restarts = 3}},
 		.signers = {{.number = 0, .pid = 4713, .is_ready = 1, .n_restarts = 1}},
+		.others = {{.name = "metrics", .process = {.pid = 4715, .is_ready = 1}}},
 		.endpoints = {endpoint(0, "203.0.113.7", "10.100.0.0/24"),
 			endpoint(1, "203.0.113.8", "10.100.1.0/24")},
 		.names = {{"token:ci"}},
@@ -148,6 +154,7 @@ static void an_answer_is_taken_apart_as_it_was_put_together(void **state)
 	assert_memory_equal(&report.header, &whole.header, sizeof whole.header);
 	assert_memory_equal(report.gates, whole.gates, sizeof whole.gates);
 	assert_memory_equal(report.signers, whole.signers, sizeof whole.signers);
+	assert_memory_equal(report.others, whole.others, sizeof whole.others);
 	assert_memory_equal(report.endpoints, whole.endpoints, sizeof whole.endpoints);
 	assert_memory_equal(report.peers, whole.peers, sizeof whole.peers);
 	report_free(&report);
@@ -309,7 +316,7 @@ static char *printed(enum format format)
 	if (format == TEXT)
 		report_print_text(&report, NOW_S, &(struct text_style){0}, out);
 	else if (format == METRICS)
-		report_print_metrics(&report, out);
+		exposition_print(&report, out);
 	else
 		assert_int_equal(report_print_json(&report, format == JSON_LINE, out), 0);
 	fclose(out);

@@ -92,17 +92,22 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void ask(struct fixture *f)
+static void ask_for(struct fixture *f, enum report_extent extent)
 {
 	struct evbuffer *out = evbuffer_new();
 	size_t length;
 
 	report_free(&f->report);
-	assert_int_equal(snapshot_write(&f->source, out), 0);
+	assert_int_equal(snapshot_write(&f->source, extent, out), 0);
 	length = evbuffer_get_length(out);
 	assert_int_equal(
 		report_decode(evbuffer_pullup(out, (ssize_t)length), length, &f->report), 0);
 	evbuffer_free(out);
+}
+
+static void ask(struct fixture *f)
+{
+	ask_for(f, REPORT_ALL);
 }
 
 static struct report_peer *peer(struct fixture *f, uint32_t kind)
@@ -143,6 +148,48 @@ static void it_has_the_endpoint_its_pool_and_its_peers(void **state)
 	assert_int_equal(peer(f, REPORT_WIREGUARD)->idle_ms, 0);
 	assert_int_equal(peer(f, REPORT_IPIP)->outer.value, 0xc6336401);
 	assert_int_equal(peer(f, REPORT_IPIP)->idle_ms, 5000);
+}
+
+static void sums_have_no_peers_and_do_not_read_the_plane(void **state)
+{
+	struct fixture *f = *state;
+
+	usage(f, IPIP)->received = 7;
+	f->clock.ms += 9000;
+	ask_for(f, REPORT_SUMS);
+	assert_int_equal(f->report.header.extent, REPORT_SUMS);
+	assert_int_equal(f->report.header.n_peers, 0);
+	assert_int_equal(f->report.endpoints[0].n_wireguard, 1);
+	assert_int_equal(f->report.endpoints[0].n_ipip, 1);
+	assert_int_equal(f->report.endpoints[0].received, 0);
+	assert_int_equal(f->report.endpoints[0].age_ms, 9000);
+	ask(f);
+	assert_int_equal(f->report.endpoints[0].received, 7);
+}
+
+static void what_has_happened_to_peers_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct client_request request = {.operation = IPC_CONNECT_IPIP, .source = {0xc6336401}};
+	const uint64_t *counts;
+
+	usage(f, WIREGUARD)->outer.value = 0xc6336409;
+	usage_read(&f->endpoint);
+	usage(f, WIREGUARD)->outer.value = 0xc633640a;
+	usage_read(&f->endpoint);
+	endpoint_handle(&f->endpoint, &request, &(struct reply_to){0});
+	request.operation = IPC_DISCONNECT_IPIP;
+	endpoint_handle(&f->endpoint, &request, &(struct reply_to){0});
+	while (removals_flush(&f->endpoint.removals)) {
+	}
+	ask_for(f, REPORT_SUMS);
+	counts = f->report.endpoints[0].counts;
+	assert_int_equal(counts[REPORT_COUNTED_GRANTED], 2);
+	assert_int_equal(counts[REPORT_COUNTED_GRANTED_AGAIN], 1);
+	assert_int_equal(counts[REPORT_COUNTED_MOVED], 1);
+	assert_int_equal(counts[REPORT_COUNTED_REMOVED_ASKED], 1);
+	assert_int_equal(counts[REPORT_COUNTED_REMOVED_IDLE], 0);
+	assert_int_equal(f->report.endpoints[0].n_ipip, 0);
 }
 
 static void the_plane_is_not_read_again_within_a_second(void **state)
@@ -281,6 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_has_the_endpoint_its_pool_and_its_peers),
+		TEST(sums_have_no_peers_and_do_not_read_the_plane),
+		TEST(what_has_happened_to_peers_is_counted),
 		TEST(the_plane_is_not_read_again_within_a_second),
 		TEST(a_plane_that_is_slow_to_read_is_read_as_much_more_seldom),
 		TEST(a_plane_that_cannot_be_read_leaves_what_was_known),

@@ -1,5 +1,5 @@
 /* Parses the request line and the header fields. Runs in the gate, on what a client sent. */
-#include "gate/http_head.h"
+#include "http/http_head.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The parser's states, byte by byte; the lines of the head are http_head.c's. Runs in the gate, on
  * what a client sent. */
-#include "gate/http.h"
+#include "http/http.h"
 
 #include <string.h>
 

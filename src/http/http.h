@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "gate/http_head.h"
+#include "http/http_head.h"
 
 enum {
 	HTTP_HEAD_MAX = 8 * 1024, /* bytes, from the method to the empty line, line ends included */
