@@ -1,6 +1,7 @@
 /* The real clocks. No state: any thread may call them. */
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static uint64_t read_ms(clockid_t id)
@@ -37,6 +38,20 @@ uint64_t clock_wall_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+struct time_text time_text(uint64_t wall_ns)
+{
+	const time_t seconds = (time_t)(wall_ns / 1000000000);
+	struct time_text text;
+	struct tm tm;
+	char date[24];
+
+	gmtime_r(&seconds, &tm);
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text.s, sizeof text.s, "%s.%03uZ", date,
+		(unsigned int)(wall_ns % 1000000000 / 1000000));
+	return text;
 }
 
 const struct clock system_clock = {monotonic_ms};

@@ -27,6 +27,12 @@ uint64_t clock_stopwatch_us(void);
 /* The time of day, ns since 1970, which others set. */
 uint64_t clock_wall_ns(void);
 
+/* "2026-11-22T17:56:03.123Z": RFC 3339, 5.6. */
+struct time_text {
+	char s[sizeof "2026-11-22T17:56:03.123Z" + 8];
+};
+struct time_text time_text(uint64_t wall_ns);
+
 /* As timers want it. */
 static inline struct timeval timeval_from_ms(uint64_t milliseconds)
 {

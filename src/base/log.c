@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log_output.h"
 
 enum {
@@ -86,18 +86,6 @@ int log_format_parse(const char *text, enum log_format *format)
 	return 0;
 }
 
-static void timestamp(char *text, size_t size)
-{
-	struct timespec now;
-	struct tm tm;
-	char date[32];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, size, "%s.%03ldZ", date, now.tv_nsec / 1000000);
-}
-
 /* RFC 8259, section 7. Bytes from 0x80 up are UTF-8 by assumption. */
 static void json_escape(char escaped[ESCAPE_SIZE], unsigned char c)
 {
@@ -148,29 +136,44 @@ static const char *priority_of(enum log_level level)
 	return log_output_is_journal() ? priorities[level] : "";
 }
 
-static void compose(struct line *line, enum log_level level, const char *message)
+/* The members of an object behind the message, if they have room. */
+static void append_members(struct line *line, const char *object)
+{
+	static const char end[] = "\"}\n";
+	size_t start = line->length - strlen(end), n = object ? strlen(object + 1) : 0;
+
+	if (n == 0 || start + strlen("\",\n") + n > sizeof line->text)
+		return;
+	memcpy(line->text + start, "\",", 2);
+	memcpy(line->text + start + 2, object + 1, n);
+	line->text[start + 2 + n] = '\n';
+	line->length = start + 2 + n + 1;
+}
+
+static void compose(
+	struct line *line, enum log_level level, const char *object, const char *message)
 {
 	const char *priority = priority_of(level);
-	char time_text[64];
+	const struct time_text now = time_text(clock_wall_ns());
 
-	timestamp(time_text, sizeof time_text);
 	if (settings.format == LOG_FORMAT_JSON) {
 		begin_line(line,
 			"%s{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"message\":\"",
-			priority, time_text, level_names[level], settings.process);
+			priority, now.s, level_names[level], settings.process);
 		append_message(line, message, json_escape, "\"}\n");
+		append_members(line, object);
 	} else {
-		begin_line(line, "%s%s %s %s: ", priority, time_text, level_names[level],
+		begin_line(line, "%s%s %s %s: ", priority, now.s, level_names[level],
 			settings.process);
 		append_message(line, message, text_escape, "\n");
 	}
 }
 
-static bool write_line(enum log_level level, const char *message)
+static bool write_line(enum log_level level, const char *object, const char *message)
 {
 	struct line line;
 
-	compose(&line, level, message);
+	compose(&line, level, object, message);
 	return log_output_write(line.text, line.length);
 }
 
@@ -184,7 +187,7 @@ static bool write_lost(void)
 		return true;
 	snprintf(message, sizeof message,
 		"%u lines of the log are lost: nobody read them, or there was no room", lost);
-	if (write_line(LOG_LEVEL_WARNING, message))
+	if (write_line(LOG_LEVEL_WARNING, NULL, message))
 		return true;
 	atomic_fetch_add(&settings.lost, lost);
 	return false;
@@ -213,20 +216,41 @@ static void write_plain(enum log_level level, const char *message)
 	}
 }
 
-void log_line(enum log_level level, const char *format, ...)
+static void write_message(
+	enum log_level level, const char *object, const char *format, va_list args)
 {
 	char message[MESSAGE_SIZE];
-	va_list args;
 	int saved_errno = errno;
 
 	if (level > settings.level)
 		return;
-	va_start(args, format);
 	vsnprintf(message, sizeof message, format, args);
-	va_end(args);
 	if (settings.format == LOG_FORMAT_PLAIN)
 		write_plain(level, message);
-	else if (!write_lost() || !write_line(level, message))
+	else if (!write_lost() || !write_line(level, object, message))
 		atomic_fetch_add(&settings.lost, 1);
 	errno = saved_errno;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_message(level, NULL, format, args);
+	va_end(args);
+}
+
+bool log_has_fields(enum log_level level)
+{
+	return settings.format == LOG_FORMAT_JSON && level <= settings.level;
+}
+
+void log_with_fields(enum log_level level, const char *object, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_message(level, object, format, args);
+	va_end(args);
 }

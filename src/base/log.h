@@ -49,6 +49,13 @@ int log_format_parse(const char *text, enum log_format *format);
 
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 
+/* Whether a line of this level is written, and as JSON. */
+bool log_has_fields(enum log_level level);
+/* With the members of a JSON object, which has some, in one line ("{...}"), behind the message in
+ * the form of JSON; as far as they have room. NULL: without. */
+__attribute__((format(printf, 3, 4))) void log_with_fields(
+	enum log_level level, const char *object, const char *format, ...);
+
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

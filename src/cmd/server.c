@@ -69,6 +69,15 @@ static int parse_metrics(const struct option_use *use, void *field)
 	return 0;
 }
 
+/* A path is absolute: where the server was started from means nothing when it is opened again. */
+static int parse_audit(const struct option_use *use, void *field)
+{
+	if (*use->text != '/' && strcmp(use->text, "journal") != 0)
+		return option_error(use, "neither an absolute path nor \"journal\"");
+	*(const char **)field = use->text;
+	return 0;
+}
+
 static int ignore(const struct option_use *use, void *field)
 {
 	(void)use;
@@ -393,6 +402,13 @@ static const struct command_option options[] = {
 		.initial = "text",
 		.help = "how to write it",
 		OPTION_CHOICE(struct server_config, log_format),
+	},
+	{
+		.name = "audit",
+		.argument = "FILE|journal",
+		.otherwise = "none",
+		.help = "write down who gets and loses a tunnel, and who is refused, as JSON",
+		OPTION_FIELD(struct server_config, audit, const char *, parse_audit),
 	},
 	{
 		.group = "Known from earlier programs of this name",

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gate/connection.h"
+#include "gate/refusal_report.h"
 #include "ipc/gate_counts.h"
 
 bool admission_evict(struct connection_set *set)
@@ -40,6 +41,7 @@ static void refuse(struct connection_set *set, int fd, const struct client_addre
 	if (connection_set_may_log(set, &set->too_many, client, &more))
 		log_info("%s: refused, has %u connections already%s", client_address_text(client).s,
 			set->max_per_source, more.s);
+	refusal_report_add(set->refusals, client, REFUSAL_CONNECTIONS);
 	close(fd);
 }
 

@@ -211,6 +211,14 @@ void broker_link_ask(struct broker_link *link, struct broker_call *call)
 		flush(link);
 }
 
+/* What is lost shows when it is read from next. */
+int broker_link_tell(struct broker_link *link, const struct ipc_request *request)
+{
+	int error = link->lost ? -EPIPE : ipc_send_request(link->fd, request, -1);
+
+	return error < 0 && is_for_now(error) ? -EAGAIN : error;
+}
+
 void broker_link_forget(struct broker_link *link, struct broker_call *call)
 {
 	hash_remove(&link->calls, &call->node);

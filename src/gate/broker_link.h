@@ -55,5 +55,9 @@ void broker_link_free(struct broker_link *link);
 /* Gives the request its id and sends it, at once or when the socket has room. */
 void broker_link_ask(struct broker_link *link, struct broker_call *call);
 
+/* Sends a message that is not answered. Returns 0, or -EAGAIN if there is no room for it now, or
+ * -EPIPE. */
+int broker_link_tell(struct broker_link *link, const struct ipc_request *request);
+
 /* Nobody waits for this call's answer any more. */
 void broker_link_forget(struct broker_link *link, struct broker_call *call);

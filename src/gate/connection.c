@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "gate/check_places.h"
 #include "gate/greeting.h"
+#include "gate/refusal_report.h"
 #include "gate/tls_http.h"
 #include "http/tls_error.h"
 
@@ -219,6 +220,16 @@ static enum need advance_greeting(struct connection *connection)
 	}
 }
 
+/* Those that the gate decides; of others the broker knows. */
+static void report_refusal(struct connection *connection, unsigned int status)
+{
+	if (status == 401)
+		refusal_report_add(
+			connection->set->refusals, &connection->client, REFUSAL_PASSWORD);
+	else if (status == 403)
+		refusal_report_add(connection->set->refusals, &connection->client, REFUSAL_INSIDE);
+}
+
 static void log_refusal(struct connection *connection)
 {
 	const struct response *response = tls_http_response(connection->tls_http);
@@ -315,7 +326,10 @@ static void give_place_back(struct connection *connection)
 
 static enum need answer_request(struct connection *connection)
 {
-	if (tls_http_response(connection->tls_http)->status == 401) {
+	const unsigned int status = tls_http_response(connection->tls_http)->status;
+
+	report_refusal(connection, status);
+	if (status == 401) {
 		record_answer(connection);
 		enter(connection, PHASE_PAUSING);
 		return NEED_TURN;

@@ -21,6 +21,7 @@
 #include "gate/sources.h"
 
 struct gate_counts;
+struct refusal_report;
 struct routes;
 struct tls_http;
 
@@ -68,6 +69,7 @@ struct connection_set {
 	struct broker_link *broker;
 	struct signer_link *signer;
 	struct gate_counts *counts; /* NULL: nothing is counted */
+	struct refusal_report *refusals; /* NULL: nobody is told of them */
 	const struct clock *clock;
 	unsigned int max;
 	unsigned int max_per_source;

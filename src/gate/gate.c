@@ -17,6 +17,7 @@
 #include "gate/admission.h"
 #include "gate/broker_link.h"
 #include "gate/inheritance.h"
+#include "gate/refusal_report.h"
 #include "gate/request_body.h"
 #include "gate/signer_link.h"
 #include "gate/tls.h"
@@ -292,6 +293,7 @@ static int set_up(struct gate_process *gate)
 		.broker = gate->broker,
 		.signer = gate->signer,
 		.counts = gate->inherited.answered,
+		.refusals = refusal_report_new(gate->base, gate->broker),
 		.clock = &system_clock,
 		.max = fit_connections(config),
 		.max_per_source = config->live.max_connections_per_source,
@@ -300,7 +302,7 @@ static int set_up(struct gate_process *gate)
 	};
 	connections->sources.counts = gate->inherited.counts;
 
-	int error = connection_set_init(connections);
+	int error = connections->refusals ? connection_set_init(connections) : -ENOMEM;
 
 	gate->has_connections = error == 0;
 	return error < 0 ? error : take_listeners(gate);
@@ -412,6 +414,7 @@ static void free_all(struct gate_process *gate)
 		admission_close_all(&gate->connections);
 		connection_set_free(&gate->connections);
 	}
+	refusal_report_free(gate->connections.refusals);
 	broker_link_free(gate->broker);
 	signer_link_free(gate->signer);
 	free_event(gate->drained);

@@ -25,6 +25,20 @@ static bool may_have_key(uint16_t operation)
 	       operation == IPC_DISCONNECT_IPIP;
 }
 
+static bool is_refusal_right(const struct ipc_request *request)
+{
+	const struct refused_request *refusal = &request->refusal;
+
+	if (request->operation != IPC_REFUSED)
+		return refusal->reason == 0 && refusal->count == 0;
+	return refusal->reason > 0 && refusal->reason < REFUSAL_REASON_END && refusal->count > 0;
+}
+
+static bool has_client(const struct ipc_request *request)
+{
+	return request->operation != IPC_READY && request->operation != IPC_REFUSED;
+}
+
 int ipc_decode_request(const void *packet, size_t length, struct ipc_request *request)
 {
 	if (length != sizeof *request)
@@ -37,9 +51,9 @@ int ipc_decode_request(const void *packet, size_t length, struct ipc_request *re
 				       : !may_have_key(request->operation))
 		return -EPROTO;
 	if (!client_name_is_valid(&request->name) ||
-		(request->operation == IPC_READY && !client_name_is_none(&request->name)))
+		(!has_client(request) && !client_name_is_none(&request->name)))
 		return -EPROTO;
-	return 0;
+	return is_refusal_right(request) ? 0 : -EPROTO;
 }
 
 static bool is_about_endpoint(const struct ipc_reply *reply)
@@ -92,7 +106,7 @@ int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 	int error = n < 0 ? n : ipc_decode_request(buffer, (size_t)n, request);
 
 	*client = -1;
-	if (error == 0 && (request->operation == IPC_READY) != (descriptor < 0))
+	if (error == 0 && has_client(request) != (descriptor >= 0))
 		error = -EPROTO;
 	if (error < 0)
 		return error;

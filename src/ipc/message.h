@@ -19,9 +19,10 @@
 #include "ipc/client_name.h"
 #include "ipc/gate_endpoint.h"
 #include "ipc/live_settings.h"
+#include "ipc/refusals.h"
 
 enum {
-	IPC_VERSION = 5,
+	IPC_VERSION = 6,
 	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
 	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
 	 * that many descriptors are on their way at the most. */
@@ -35,7 +36,8 @@ enum ipc_operation {
 	IPC_DISCONNECT_IPIP,
 	IPC_RELINQUISH,
 	IPC_READY, /* once, before any other: the gate is confined and serves. Not answered, and
-		      the only one without a socket */
+		      without a socket */
+	IPC_REFUSED, /* it has refused requests by itself. Not answered, without a socket */
 	IPC_OPERATION_END,
 };
 
@@ -62,7 +64,8 @@ struct ipc_request {
 	 * SHA-256 of the id that the client gives itself, zero: it gives none. Zero in all others.
 	 */
 	struct key key;
-	struct client_name name; /* that the client has shown to have; none in READY */
+	struct client_name name; /* that the client has shown to have; none in READY and REFUSED */
+	struct refused_request refusal; /* of REFUSED; all zero else */
 };
 
 enum ipc_reply_kind {
@@ -100,10 +103,10 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
  * Send or receive one packet on a non-blocking socket. Return 0, -EAGAIN, -EPIPE or -ECONNRESET
  * when the other end is gone, -EPROTO for a packet that does not decode, or another errno.
  *
- * With a request goes the client's socket, -1 with IPC_READY. It stays the sender's, who may close
- * it; the receiver gets a descriptor of its own (close-on-exec), to be closed. A packet with
- * another number of descriptors does not decode. -ETOOMANYREFS: too many descriptors of the
- * sender's user are on their way, to be tried again.
+ * With a request goes the client's socket, -1 with IPC_READY and IPC_REFUSED. It stays the
+ * sender's, who may close it; the receiver gets a descriptor of its own (close-on-exec), to be
+ * closed. A packet with another number of descriptors does not decode. -ETOOMANYREFS: too many
+ * descriptors of the sender's user are on their way, to be tried again.
  */
 int ipc_send_request(int fd, const struct ipc_request *request, int client);
 int ipc_receive_request(int fd, struct ipc_request *request, int *client);

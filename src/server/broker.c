@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
+#include "server/audit.h"
 #include "server/config.h"
 #include "server/control_socket.h"
 #include "server/credentials.h"
@@ -36,6 +37,7 @@
 #include "server/listener_store.h"
 #include "server/lock.h"
 #include "server/metrics_link.h"
+#include "server/peer_events.h"
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
 #include "server/privileges.h"
@@ -61,6 +63,7 @@ struct broker {
 	struct listener_store listener_store;
 	struct listeners listeners;
 	struct store_setup store;
+	struct audit *audit; /* NULL without --audit */
 	struct data_plane data_plane;
 	struct host *host;
 	struct device_watch *device_watch;
@@ -154,6 +157,23 @@ static bool can_have_tunnel(const struct broker *broker, struct ipv4 source)
 	       !data_plane_endpoint(&broker->data_plane, source);
 }
 
+static void refuse(
+	struct broker *broker, const struct client_request *request, enum refusal_reason reason)
+{
+	const struct refused_request refusal = {
+		request->source, request->bind, request->source_port, (uint16_t)reason, 1};
+
+	audit_refuse(broker->audit, &refusal, request->name.s, NULL);
+}
+
+/* What a gate says, which the kernel has not said. */
+static void on_refused(void *context, const struct refused_request *refusal)
+{
+	struct broker *broker = context;
+
+	audit_refuse(broker->audit, refusal, NULL, NULL);
+}
+
 static void on_request(
 	void *context, const struct client_request *request, const struct reply_to *reply_to)
 {
@@ -163,6 +183,7 @@ static void on_request(
 
 	/* It went after its gate was asked. */
 	if (!endpoint || !endpoint->is_served) {
+		refuse(broker, request, REFUSAL_NOT_SERVED);
 		answer(broker, reply_to, IPC_NOT_SERVED, (struct ipv4){0});
 		return;
 	}
@@ -170,6 +191,7 @@ static void on_request(
 		if (endpoint_may_log(endpoint, request->source, &more))
 			log_warning("%s: no IPIP tunnel is possible to %s%s",
 				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);
+		refuse(broker, request, REFUSAL_SOURCE);
 		answer(broker, reply_to, IPC_WRONG_SOURCE, (struct ipv4){0});
 		return;
 	}
@@ -388,6 +410,8 @@ static void on_pace_changed(void *context)
 static void on_hangup(evutil_socket_t signal, short what, void *context)
 {
 	struct broker *broker = context;
+
+	audit_reopen(broker->audit);
 	const struct serving serving = serving_of(broker);
 	const struct reload reload = {
 		.source = broker->source,
@@ -455,6 +479,7 @@ static int start_gates(struct broker *broker)
 		.port = CONTROL_PORT,
 		.is_ours = is_ours,
 		.on_request = on_request,
+		.on_refused = on_refused,
 		.on_gate_ended = on_gate_ended,
 		.on_started = on_gate_started,
 		.on_ready = announce,
@@ -577,6 +602,7 @@ static int open_store(struct broker *broker)
 	broker->store.claimed = on_claimed;
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
+	broker->data_plane.audit = broker->audit;
 	return store_setup_open(&broker->store, broker->base, broker->config,
 		&broker->gate_settings.config, followed, n, answer);
 }
@@ -617,6 +643,8 @@ static int start(struct broker *broker)
 		error = take_lock(broker);
 	if (error == 0)
 		start_listener_store(broker);
+	if (error == 0 && broker->config->audit)
+		error = audit_open(broker->config->audit, broker->base, &broker->audit);
 	if (error == 0)
 		error = find_followed(broker);
 	if (error == 0)
@@ -641,6 +669,7 @@ static void free_memory(struct broker *broker)
 	free_event(broker->drain_timeout);
 	free_event(broker->log_timer);
 	listener_store_close(&broker->listener_store);
+	audit_close(broker->audit);
 	if (broker->base)
 		event_base_free(broker->base);
 	free(broker->gate_settings.endpoints);

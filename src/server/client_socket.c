@@ -72,6 +72,7 @@ static int read_addresses(int fd, struct client_socket *client)
 		return -ENOTCONN;
 	client->peer = ipv4_from_net(peer.sin_addr.s_addr);
 	client->local = ipv4_from_net(local.sin_addr.s_addr);
+	client->peer_port = ntohs(peer.sin_port);
 	client->local_port = ntohs(local.sin_port);
 	return 0;
 }

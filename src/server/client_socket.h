@@ -12,7 +12,7 @@
 struct client_socket {
 	struct ipv4 peer;
 	struct ipv4 local;
-	uint16_t local_port;
+	uint16_t peer_port, local_port;
 };
 
 /*

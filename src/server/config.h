@@ -74,6 +74,7 @@ struct server_config {
 	const char *metrics; /* address and port to serve metrics at, as written; NULL: none */
 	struct sockaddr_storage metrics_address;
 	int metrics_address_length;
+	const char *audit; /* a path, or "journal"; NULL: there is none */
 	enum log_level log_level;
 	enum log_format log_format;
 };

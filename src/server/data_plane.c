@@ -13,6 +13,7 @@
 #include "server/assignment.h"
 #include "server/config.h"
 #include "server/flow_purge.h"
+#include "server/peer_events.h"
 #include "server/promises.h"
 #include "server/requests.h"
 #include "server/rest.h"
@@ -223,6 +224,7 @@ static struct endpoint *describe_endpoint(
 			.private_key = *private_key},
 		.store = data_plane->store->link,
 		.held = data_plane->store->held,
+		.audit = data_plane->audit,
 		.plane = data_plane->plane,
 		.operations = data_plane->operations,
 		.floor.reserved_s = promised_floor_s(promised, private_key),
@@ -407,6 +409,7 @@ static int open_new(struct data_plane *data_plane, struct endpoint *endpoint)
 	if (error < 0)
 		return error;
 	endpoint_keep_promises(endpoint, &data_plane->store->promised);
+	peer_events_adopted(endpoint);
 	log_info("%s: %s, block %s, WireGuard on UDP port %u", endpoint_text(endpoint).s,
 		plane_device_name(endpoint->config.index).s, prefix_text(endpoint->config.block).s,
 		endpoint->config.port);
@@ -486,6 +489,8 @@ static int close_endpoint(struct endpoint *endpoint)
 	endpoint->flow_purge = NULL;
 	if (endpoint->state == ENDPOINT_DESCRIBED)
 		return 0;
+	if (!endpoint->keep)
+		peer_events_ended(endpoint, "the server stops");
 	error = endpoint_close(endpoint, endpoint->keep);
 	if (error < 0)
 		log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
@@ -499,8 +504,10 @@ void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind)
 
 	if (!endpoint)
 		return;
-	if (endpoint->state != ENDPOINT_DESCRIBED)
+	if (endpoint->state != ENDPOINT_DESCRIBED) {
+		peer_events_ended(endpoint, "its address is another host's");
 		endpoint_close(endpoint, false);
+	}
 	TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
 	free_endpoint(endpoint);
 }
@@ -512,6 +519,7 @@ bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind)
 	if (!endpoint || !endpoint->is_served)
 		return false;
 	endpoint_keep_promises(endpoint, &data_plane->store->promised);
+	peer_events_adopted(endpoint);
 	return true;
 }
 

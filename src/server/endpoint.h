@@ -26,6 +26,7 @@
 #include "server/peers.h"
 #include "server/pool.h"
 
+struct audit;
 struct event;
 struct flow_purge;
 struct held_answers;
@@ -44,6 +45,7 @@ struct client_request {
 	enum ipc_operation operation;
 	struct ipv4 bind; /* the address that the client has come to */
 	struct ipv4 source; /* the client's outer address */
+	uint16_t source_port; /* of its request, TCP */
 	struct key key; /* the peer, where the operation is about a WireGuard one; else the client's
 			   id, or zero */
 	struct client_name name; /* as the gate has found out */
@@ -128,6 +130,7 @@ struct endpoint {
 	struct histogram *operations; /* REPORT_N_OPERATIONS, of all endpoints; NULL in a test */
 
 	struct store_link *store; /* of all endpoints, the broker's; NULL: nothing is stored */
+	struct audit *audit; /* likewise; NULL: there is none */
 	struct held_answers *held; /* likewise: answers that wait for it */
 
 	const struct clock *clock;

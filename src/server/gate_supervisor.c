@@ -120,6 +120,7 @@ static int identify_client(const struct gate_supervisor *supervisor, const struc
 	if (error < 0)
 		return error;
 	request->source = client.peer;
+	request->source_port = client.peer_port;
 	request->bind = client.local;
 	return is_client(supervisor, &client) ? 0 : -EPROTO;
 }
@@ -158,6 +159,8 @@ static void read_message(struct gate_supervisor *supervisor, struct child *gate)
 		gate_allowance_spend(&supervisor->allowances[gate->number]);
 		if (message.operation == IPC_READY)
 			record_ready(supervisor, gate);
+		else if (message.operation == IPC_REFUSED)
+			supervisor->config.on_refused(supervisor->config.context, &message.refusal);
 		else
 			handle_request(supervisor, gate, &message, socket);
 	} else if (packet_is_hung_up(error)) {

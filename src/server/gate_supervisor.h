@@ -38,6 +38,8 @@ struct gate_supervisor_config {
 	 * may still be there. */
 	bool (*is_ours)(void *context, struct ipv4 bind);
 	gate_supervisor_request_fn *on_request;
+	/* A gate says that it has refused requests by itself. */
+	void (*on_refused)(void *context, const struct refused_request *refusal);
 	gate_supervisor_ended_fn *on_gate_ended;
 	/* A gate was started, and needs a signer. */
 	void (*on_started)(void *context, unsigned int number);

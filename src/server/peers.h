@@ -49,6 +49,7 @@ struct peer {
 	struct key client; /* IPIP: who has asked for it, by its own id; zero: not known */
 	struct peer_name *name; /* of who has last asked for it; NULL: none, or not known */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
+	uint16_t source_port; /* and by which port; 0: not known */
 
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */
 	uint64_t active_ms; /* when its usage was last seen to have changed */
@@ -58,6 +59,7 @@ struct peer {
 	struct peer_promise promise;
 	struct peer_silence silence;
 	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
+	bool is_told; /* the audit knows of it; kept by peer_events.c */
 	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
 	/* Its tunnel was promised, and the device was lost before it was made: it is made yet. */
 	bool is_owed;

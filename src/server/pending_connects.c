@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "server/peer_events.h"
 
 static uint64_t now_ms(const struct pending_connects *pending)
 {
@@ -99,6 +100,7 @@ static void refuse(
 {
 	struct endpoint *endpoint = pending->endpoint;
 
+	peer_events_refused(endpoint, &connect->request, NULL, status);
 	endpoint->answer(endpoint->answer_context, &connect->reply_to, status, (struct ipv4){0});
 	pending_connects_remove(pending, connect);
 }

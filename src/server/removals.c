@@ -16,7 +16,9 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/peer_events.h"
 #include "server/promises.h"
+#include "server/usage.h"
 
 enum {
 	/* So that removals asked for at the same time share a batch. */
@@ -25,6 +27,8 @@ enum {
 	 * netif_napi_del()), so more at once saves nothing, and keeps requests waiting: 17 ms a
 	 * peer were measured in a guest. */
 	WIREGUARD_BATCH = 8,
+	/* Of what peers have used, for the audit, when they go. */
+	USAGE_AGE_MS = 20,
 };
 
 const struct removal_reason removal_asked = {"it asked to go", REPORT_COUNTED_REMOVED_ASKED};
@@ -146,10 +150,11 @@ void removals_release(struct endpoint *endpoint, struct ipv4 inner)
 	flow_purge_released(endpoint->flow_purge);
 }
 
-void removals_forget(struct endpoint *endpoint, struct peer *peer)
+void removals_forget(struct endpoint *endpoint, struct peer *peer, const char *reason)
 {
 	uint64_t sequence = promise_no_more(endpoint, peer);
 
+	peer_events_removed(endpoint, peer, reason);
 	for (struct waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
 		promise_answer(endpoint, &waiter->reply_to, (struct ipv4){0}, sequence);
 	free_waiters(peer);
@@ -169,11 +174,8 @@ static void finish(struct removals *removals, struct peer *peer, int error)
 		answer_waiters(endpoint, peer, IPC_FAILED);
 		return;
 	}
-	log_info("%s: removed %s%s, address %s is free: %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, client_name_note(peers_name_of(peer)).s,
-		ipv4_text(peer->id.inner).s, reason->text);
 	endpoint->counts[reason->count]++;
-	removals_forget(endpoint, peer);
+	removals_forget(endpoint, peer, reason->text);
 }
 
 bool removals_flush(struct removals *removals)
@@ -198,6 +200,8 @@ bool removals_flush(struct removals *removals)
 	/* A lost device does not take its IPIP tunnels along: without one, nobody knows that they
 	 * are gone. */
 	error = endpoint->device ? 0 : endpoint_heal(endpoint);
+	if (error == 0 && endpoint->audit)
+		usage_refresh(endpoint, USAGE_AGE_MS);
 	began_us = clock_stopwatch_us();
 	if (error == 0) {
 		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);

@@ -47,9 +47,10 @@ void removals_cancel(struct removals *removals, struct peer *peer);
  */
 void removals_release(struct endpoint *endpoint, struct ipv4 inner);
 /* Forgets a peer that certainly has nothing in the data plane: its address is promised to nobody
- * any more, and released. Who waits for that is answered when it is stored: else a server that
- * dies would have made the peer again. Frees it; it must not be queued. */
-void removals_forget(struct endpoint *endpoint, struct peer *peer);
+ * any more, and released; the reason is for the log, a literal. Who waits for that is answered when
+ * it is stored: else a server that dies would have made the peer again. Frees it; it must not be
+ * queued. */
+void removals_forget(struct endpoint *endpoint, struct peer *peer, const char *reason);
 
 /* Removes one batch. A peer that could not be removed leaves the queue and stays. Returns whether
  * more are queued. */

@@ -12,6 +12,7 @@
 #include "server/flow_purge.h"
 #include "server/heal.h"
 #include "server/newcomers.h"
+#include "server/peer_events.h"
 #include "server/pending_connects.h"
 #include "server/promises.h"
 #include "server/removals.h"
@@ -114,6 +115,13 @@ struct given {
 	uint64_t sequence;
 };
 
+static void record_source(
+	struct endpoint *endpoint, struct peer *peer, const struct client_request *request)
+{
+	peers_set_source(&endpoint->peers, peer, request->source);
+	peer->source_port = request->source_port;
+}
+
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 	const struct client_request *request, struct given *given)
@@ -133,7 +141,7 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 		return refuse_address(endpoint, id, source, error);
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
 	if (peer)
-		peers_set_source(&endpoint->peers, peer, source);
+		record_source(endpoint, peer, request);
 	error = peer ? peers_set_name(&endpoint->peers, peer, &request->name) : -ENOMEM;
 	if (error == 0)
 		error = write_peer(endpoint, id);
@@ -150,8 +158,7 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 	promise_peer(endpoint, peer);
 	*given = (struct given){id->inner, peer->promise.sequence};
 	endpoint->counts[REPORT_COUNTED_GRANTED]++;
-	log_info("%s: %s has a tunnel, address %s%s", endpoint_text(endpoint).s, peer_text(id).s,
-		ipv4_text(id->inner).s, client_name_note(peers_name_of(peer)).s);
+	peer_events_granted(endpoint, peer);
 	return IPC_OK;
 }
 
@@ -185,7 +192,7 @@ static void forget_if_gone(struct endpoint *endpoint, struct peer *peer, int err
 {
 	if (error != -ENODEV && peer->id.kind == PEER_IPIP && endpoint->device &&
 		endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV)
-		removals_forget(endpoint, peer);
+		removals_forget(endpoint, peer, "it has vanished, and cannot be made again");
 }
 
 /* Whatever becomes of a peer that is made anew, writing it again comes after it. */
@@ -220,6 +227,7 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 	const struct client_request *request, struct given *given)
 {
 	const struct ipv4 source = request->source;
+	bool is_elsewhere = !ipv4_equal(peer->source, source), is_renamed;
 	struct log_limit_text more;
 
 	given->address = peer->id.inner;
@@ -239,16 +247,16 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 	}
 	peer->is_unmade = peer->is_owed = false;
 	/* One whose tunnel could not be made at first was promised nothing. */
-	if (rename_peer(endpoint, peer, &request->name) || !peer->promise.is_made)
+	is_renamed = rename_peer(endpoint, peer, &request->name);
+	if (is_renamed || !peer->promise.is_made)
 		promise_peer(endpoint, peer);
 	/* It may be that the first answer has got lost before the store was done. */
 	given->sequence = peer->promise.sequence;
 	peer->connected_ms = clock_now_ms(endpoint->clock);
-	peers_set_source(&endpoint->peers, peer, source);
+	record_source(endpoint, peer, request);
 	newcomers_add(&endpoint->newcomers, peer);
 	endpoint->counts[REPORT_COUNTED_GRANTED_AGAIN]++;
-	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
-		peer_text(&peer->id).s, ipv4_text(given->address).s);
+	peer_events_asked_again(endpoint, peer, is_elsewhere || is_renamed);
 	return IPC_OK;
 }
 
@@ -301,6 +309,15 @@ static void answer(
 	endpoint->answer(endpoint->answer_context, reply_to, (enum ipc_status)status, address);
 }
 
+static void refuse(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to, int status)
+{
+	const struct plane_peer id = identity_of(request);
+
+	peer_events_refused(endpoint, request, &id, (enum ipc_status)status);
+	answer(endpoint, reply_to, status, (struct ipv4){0});
+}
+
 /* What was given is said when it is stored. */
 static void answer_connect(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to, int status, const struct given *given)
@@ -310,7 +327,7 @@ static void answer_connect(struct endpoint *endpoint, const struct client_reques
 		promise_answer(endpoint, reply_to, given->address, given->sequence);
 		return;
 	}
-	answer(endpoint, reply_to, status, given->address);
+	refuse(endpoint, request, reply_to, status);
 }
 
 static int wait_for_address(struct endpoint *endpoint, const struct client_request *request,
@@ -370,8 +387,8 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		if (!peer)
 			break;
 		if (rival_is_active(endpoint, peer, &request->key)) {
-			status = IPC_OTHER_CLIENT;
-			break;
+			refuse(endpoint, request, reply_to, IPC_OTHER_CLIENT);
+			return;
 		}
 		if (removals_add(&endpoint->removals, peer, &removal_asked, reply_to) == 0)
 			return;
@@ -384,7 +401,8 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		log_info("%s: relinquished: its data plane stays when this server exits",
 			endpoint_text(endpoint).s);
 		break;
-	case IPC_READY: /* the supervisor's */
+	case IPC_READY: /* these two are the supervisor's */
+	case IPC_REFUSED:
 	case IPC_OPERATION_END:
 		status = IPC_FAILED;
 		break;

@@ -109,7 +109,7 @@ static void give_up(void *context, const struct plane_peer *id, int error)
 		return;
 	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
 		peer_text(id).s, plane_error(endpoint->plane));
-	removals_forget(endpoint, peer);
+	removals_forget(endpoint, peer, removal_unmade.text);
 	restoration->n_failed++;
 }
 

@@ -28,19 +28,10 @@
 _Static_assert((int)REPORT_DIGEST_SIZE == (int)FIREWALL_DIGEST_SIZE, "what is reported");
 
 enum {
-	/* The plane is not read again before this, nor before so many times what the last reading
-	 * took. */
+	/* The plane is not read again before this. */
 	REFRESH_PERIOD_MS = 1000,
-	REFRESH_SHARE = 20,
 	NS_PER_S = 1000000000,
 };
-
-static bool is_refresh_due(const struct endpoint *endpoint, uint64_t now_ms)
-{
-	uint64_t age_ms = now_ms - endpoint->read_ms;
-
-	return age_ms >= REFRESH_PERIOD_MS && age_ms >= REFRESH_SHARE * endpoint->read_took_ms;
-}
 
 static int append(struct evbuffer *out, const void *data, size_t length)
 {
@@ -270,15 +261,11 @@ static int write_peers(const struct endpoint *endpoint, uint32_t number, struct 
 	return error;
 }
 
-/* What cannot be read stays as it was, and its age tells; the next inspection logs why. */
 static void refresh(struct data_plane *data_plane)
 {
 	struct endpoint *endpoint;
 
-	data_plane_for_each(
-		data_plane, endpoint) if (is_refresh_due(endpoint, clock_now_ms(endpoint->clock)) &&
-					  usage_read(endpoint) < 0)
-		log_debug("%s: cannot read what its peers have used", endpoint_text(endpoint).s);
+	data_plane_for_each(data_plane, endpoint) usage_refresh(endpoint, REFRESH_PERIOD_MS);
 }
 
 static int write_all_peers(const struct data_plane *data_plane, struct evbuffer *out)

@@ -6,8 +6,13 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "server/endpoint.h"
 #include "server/promises.h"
+
+enum {
+	REFRESH_SHARE = 20,
+};
 
 struct usage_reading {
 	struct endpoint *endpoint;
@@ -60,4 +65,15 @@ int usage_read(struct endpoint *endpoint)
 		endpoint->read_took_ms = clock_now_ms(endpoint->clock) - reading.now_ms;
 	}
 	return error;
+}
+
+/* The next inspection logs why it cannot be read. */
+void usage_refresh(struct endpoint *endpoint, uint64_t period_ms)
+{
+	uint64_t age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms;
+
+	if (age_ms < period_ms || age_ms < REFRESH_SHARE * endpoint->read_took_ms)
+		return;
+	if (usage_read(endpoint) < 0)
+		log_debug("%s: cannot read what its peers have used", endpoint_text(endpoint).s);
 }

@@ -25,15 +25,16 @@ SERVER_KEY = bytes(range(1, 33))
 NOBODY = 65534
 
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
-CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY = range(1, 7)
+CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY, REFUSED = range(1, 8)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
 OTHER_CLIENT = 8
 ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS = range(1, 8)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
 Request = namedtuple("Request", "version operation reserved id key name source endpoint")
-VERSION = 5
-REQUEST = struct.Struct("=IHHQ32s128s")
+VERSION = 6
+REQUEST = struct.Struct("=IHHQ32s128s16x")
+REFUSAL = struct.Struct("=IIHHI")  # struct refused_request, the end of it
 LIVE = struct.Struct("=64s3I4x")  # struct live_settings
 REPLY = struct.Struct("=IHHQII48x80x")
 NO_LIVE = bytes(80)  # struct live_settings of all other replies, and the end of the struct
@@ -198,6 +199,7 @@ class Gate:
         for listener in self.listeners:
             listener.close()
         self._requests = []
+        self.refusals = []  # (source, bind, port, reason, count)
         self.is_ready = threading.Event()
         self._arrived = threading.Condition()
         self._handler = None
@@ -250,6 +252,10 @@ class Gate:
             if fields[1] == READY:
                 assert not fds
                 self.is_ready.set()
+                continue
+            if fields[1] == REFUSED:
+                assert not fds
+                self.refusals.append(REFUSAL.unpack(packet[-REFUSAL.size:]))
                 continue
             request = Request(*fields, *self._ends(fds))
             with self._arrived:

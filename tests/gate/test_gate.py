@@ -630,6 +630,20 @@ def test_a_source_over_its_limit_is_refused_and_others_are_served(make_gate):
         client.close()
 
 
+def test_the_broker_is_told_of_refusals_those_that_are_alike_in_one_message(make_gate):
+    gate = make_gate(max_per_source=3)
+    for _ in range(2):
+        assert gate.ask(head("GET", "/version", bearer="x"), source="127.0.0.2").status == 401
+    crowd = [gate.connect(source="127.0.0.3") for _ in range(5)]
+    wait.until(lambda: sum(told[4] for told in gate.refusals) == 4, 10, "it is told")
+    ours = harness.ipv4("127.0.0.1")
+    told = {(source, bind, reason): 0 for source, bind, _, reason, _ in gate.refusals}
+    assert set(told) == {(harness.ipv4("127.0.0.2"), ours, 1), (harness.ipv4("127.0.0.3"), ours, 2)}
+    assert len(gate.refusals) <= 4
+    for client in crowd:
+        client.close()
+
+
 def test_requests_in_flight_survive_a_crowd(make_gate):
     gate = make_gate(max_connections=20)
     client = gate.tls()

@@ -112,7 +112,7 @@ def test_removing_it_leaves_settings_alone(installed):
     assert not installed.ok("command -v vprox")
     left = set(ours(installed)) - installed.before
     assert "/etc/vprox/server.conf" in left
-    assert not [path for path in left if not path.startswith(("/etc/vprox", "/var/lib/"))]
+    assert not [path for path in left if not path.startswith(("/etc/vprox", "/etc/logrotate.d/vprox", "/var/lib/"))]
 
 
 def test_purging_it_leaves_nothing(installed):

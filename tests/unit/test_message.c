@@ -47,7 +47,7 @@ static int decode_reply(struct ipc_reply reply)
 static void messages_have_no_padding_that_could_leak_memory(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32 + CLIENT_NAME_SIZE);
+	assert_int_equal(sizeof(struct ipc_request), 4 + 2 + 2 + 8 + 32 + CLIENT_NAME_SIZE + 16);
 	assert_int_equal(sizeof(struct ipc_reply), 4 + 2 + 2 + 8 + 4 + 4 + 48 + 80);
 }
 
@@ -85,6 +85,24 @@ static void a_name_that_is_none_and_one_of_a_gate_itself_are_refused(void **stat
 	r = (struct ipc_request){.version = IPC_VERSION, .operation = IPC_READY};
 	assert_int_equal(decode_request(r), 0);
 	r.name = (struct client_name){"token:ci"};
+	assert_int_equal(decode_request(r), -EPROTO);
+}
+
+static void a_refusal_has_a_reason_and_a_number_and_others_have_none(void **state)
+{
+	struct ipc_request r = {.version = IPC_VERSION,
+		.operation = IPC_REFUSED,
+		.refusal = {.reason = REFUSAL_PASSWORD, .count = 1}};
+
+	(void)state;
+	assert_int_equal(decode_request(r), 0);
+	r.refusal.reason = REFUSAL_REASON_END;
+	assert_int_equal(decode_request(r), -EPROTO);
+	r.refusal.reason = 0;
+	assert_int_equal(decode_request(r), -EPROTO);
+	r.refusal = (struct refused_request){.reason = REFUSAL_PASSWORD};
+	assert_int_equal(decode_request(r), -EPROTO);
+	r = good_request(), r.refusal.reason = REFUSAL_PASSWORD;
 	assert_int_equal(decode_request(r), -EPROTO);
 }
 
@@ -293,6 +311,7 @@ int main(void)
 		cmocka_unit_test(messages_have_no_padding_that_could_leak_memory),
 		cmocka_unit_test(a_request_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_name_that_is_none_and_one_of_a_gate_itself_are_refused),
+		cmocka_unit_test(a_refusal_has_a_reason_and_a_number_and_others_have_none),
 		cmocka_unit_test(a_request_about_ipip_has_the_clients_id_or_none),
 		cmocka_unit_test(a_reply_with_a_field_out_of_range_is_refused),
 		cmocka_unit_test(a_message_of_another_length_is_refused),

@@ -1,0 +1,123 @@
+/* Appends lines to a file. Runs in the broker, and in the process of the flow log, which is passed
+ * its file. */
+#include "base/line_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { MODE = 0640 };
+
+static bool can_be_written(mode_t mode)
+{
+	return S_ISREG(mode) || S_ISFIFO(mode) || S_ISCHR(mode);
+}
+
+/* The mode is that whatever the process's mask is. */
+static int open_or_make(const char *path)
+{
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	int fd = open(path, flags | O_CREAT | O_EXCL, MODE);
+
+	if (fd >= 0 && fchmod(fd, MODE) < 0)
+		log_debug("cannot set the mode of %s: %m", path);
+	if (fd < 0 && errno == EEXIST)
+		fd = open(path, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+int line_file_open(const char *path)
+{
+	int fd = open_or_make(path);
+	struct stat file;
+
+	if (fd < 0 || (fstat(fd, &file) == 0 && can_be_written(file.st_mode)))
+		return fd;
+	close(fd);
+	return -EINVAL;
+}
+
+void line_file_use(struct line_file *file, int fd)
+{
+	line_file_close(file);
+	file->fd = fd;
+}
+
+void line_file_close(struct line_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	file->is_torn = false;
+}
+
+static size_t count_lines(const char *lines, size_t length)
+{
+	const char *end = lines + length, *line = lines;
+	size_t n = 0;
+
+	while ((line = memchr(line, '\n', (size_t)(end - line)))) {
+		line++;
+		n++;
+	}
+	return n;
+}
+
+static void record_failure(struct line_file *file, size_t n_lost, int error)
+{
+	if (!file->is_failing)
+		log_error("cannot write %s: %s; what it does not take is lost", file->what,
+			strerror(error));
+	file->is_failing = true;
+	file->lost += n_lost;
+	file->lost_in_all += n_lost;
+}
+
+static void record_success(struct line_file *file)
+{
+	if (!file->is_failing)
+		return;
+	log_warning("%s can be written again: %llu lines of it are lost", file->what,
+		(unsigned long long)file->lost);
+	file->is_failing = false;
+	file->lost = 0;
+}
+
+void line_file_account(struct line_file *file, size_t n_lines, int error)
+{
+	if (error == 0)
+		record_success(file);
+	else
+		record_failure(file, n_lines, error);
+}
+
+/* What is left of a line that was torn must not be the beginning of the next one. */
+static bool end_torn_line(struct line_file *file)
+{
+	if (file->is_torn && write(file->fd, "\n", 1) != 1)
+		return false;
+	file->is_torn = false;
+	return true;
+}
+
+void line_file_write(struct line_file *file, const char *lines, size_t length, size_t n_lines)
+{
+	ssize_t n;
+
+	if (file->fd < 0 || length == 0)
+		return;
+	errno = ENOSPC;
+	n = end_torn_line(file) ? write(file->fd, lines, length) : -1;
+	if (n == (ssize_t)length) {
+		record_success(file);
+		return;
+	}
+	if (n > 0)
+		file->is_torn = lines[n - 1] != '\n';
+	record_failure(file, n_lines - (n > 0 ? count_lines(lines, (size_t)n) : 0),
+		n < 0 ? errno : ENOSPC);
+}
