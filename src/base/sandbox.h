@@ -35,6 +35,10 @@ int sandbox_drop_capabilities(void);
  */
 int sandbox_filter_calls(int descriptors_socket);
 
+/* Likewise for a process that looks a name up, and waits with poll: it connects, sends and receives
+ * by the sockets that it has. */
+int sandbox_filter_calls_of_look_up(void);
+
 /* Likewise for a process that speaks with other processes alone, and waits with poll: it accepts no
  * connection and changes none, and passes no descriptors on, but is given some over this socket. */
 int sandbox_filter_calls_of_signer(int descriptors_socket);

@@ -250,6 +250,25 @@ int sandbox_filter_calls(int descriptors_socket)
 	return filter ? load(filter, error) : error;
 }
 
+/* What c-ares does with sockets that it is given. */
+static int add_look_up_rules(scmp_filter_ctx filter)
+{
+	const struct filter_rule rules[] = {
+		{SCMP_SYS(connect)},
+		{SCMP_SYS(sendmsg), 1, {FILTER_IS(2, MSG_NOSIGNAL)}},
+		{SCMP_SYS(recvfrom)},
+	};
+
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
+}
+
+int sandbox_filter_calls_of_look_up(void)
+{
+	scmp_filter_ctx filter = new_filter();
+
+	return filter ? load(filter, add_look_up_rules(filter)) : -ENOMEM;
+}
+
 int sandbox_filter_calls_of_signer(int descriptors_socket)
 {
 	scmp_filter_ctx filter = new_filter();

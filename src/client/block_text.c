@@ -86,8 +86,6 @@ static void write_pass(FILE *out, const struct block_state *state)
 	if (state->ipip_server.value != 0)
 		fprintf(out, "\t\tip daddr %s ip protocol 4 accept\n",
 			ipv4_text(state->ipip_server).s);
-	if (state->allows_dns)
-		fputs("\t\tmeta iif 0 meta l4proto { tcp, udp } th dport 53 accept\n", out);
 	/* what stays on a link, or within a site: RFC 919, RFC 5771, RFC 2365 */
 	fputs("\t\tip daddr { 224.0.0.0/24, 239.0.0.0/8, 255.255.255.255 } accept\n"
 	      "\t\tip daddr @open accept\n",

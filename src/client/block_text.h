@@ -15,7 +15,6 @@ struct block_state {
 	/* Over IPIP: whom the outer packets go to, which the kernel does not mark; 0.0.0.0: nobody.
 	 */
 	struct ipv4 ipip_server;
-	bool allows_dns; /* the server has to be found before there is a tunnel */
 	/* Without connection tracking nobody who asks from outside is answered. */
 	bool tracks;
 	int first_port, last_port; /* of those that connections from here have: sysctl

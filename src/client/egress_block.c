@@ -74,7 +74,6 @@ static int write_text(const struct egress_block *block, char **text)
 {
 	const struct client_config *config = block->config;
 	auto_free struct address_range *ranges = NULL;
-	struct ipv4 address;
 	struct block_state state = {.config = config, .tracks = block->tracks};
 	int error = read_ranges(block, &ranges, &state.n_ranges);
 
@@ -83,7 +82,6 @@ static int write_text(const struct egress_block *block, char **text)
 	state.ranges = ranges;
 	if (config->tunnel == TUNNEL_IPIP)
 		state.ipip_server = block->tunnel.server;
-	state.allows_dns = block->tunnel.length == 0 && ipv4_parse(config->server, &address) < 0;
 	read_ports(&state.first_port, &state.last_port);
 	*text = block_text(&state);
 	return *text ? 0 : -ENOMEM;

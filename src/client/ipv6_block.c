@@ -19,6 +19,11 @@ int ipv6_block_set(struct netlink *netlink, uint32_t priority)
 			.table = RT_TABLE_MAIN,
 			.protocol = CLIENT_PROTOCOL},
 		{.priority = priority + 1,
+			.mark = CLIENT_FWMARK,
+			.action = FR_ACT_TO_TBL,
+			.table = RT_TABLE_MAIN,
+			.protocol = CLIENT_PROTOCOL},
+		{.priority = priority + 2,
 			.action = FR_ACT_UNREACHABLE,
 			.protocol = CLIENT_PROTOCOL},
 	};

@@ -1,5 +1,6 @@
 /*
- * IPv6 beside a tunnel that takes all of IPv4: none, but what stays on a link. Policy rules say
+ * IPv6 beside a tunnel that takes all of IPv4: none, but what stays on a link, and what the client
+ * asks name servers. Policy rules say
  * that no other destination can be reached, so that programs fall back to IPv4 at once. Loopback
  * and multicast are in the kernel's local table, which comes first; neighbour discovery asks no
  * rule.
@@ -11,7 +12,7 @@
 struct netlink;
 
 /* How many preferences it takes, from the first on. */
-enum { IPV6_BLOCK_RULES = 2 };
+enum { IPV6_BLOCK_RULES = 3 };
 
 /* Adds what is missing. Returns 0 or -errno; 0, too, where the kernel has no IPv6. */
 int ipv6_block_set(struct netlink *netlink, uint32_t priority);

@@ -20,7 +20,6 @@ enum {
 };
 
 static const struct prefix loopback = {{0x7f000000}, 8};
-static const struct ipv4 stub = {0x7f000035}; /* 127.0.0.53: systemd-resolved.service(8) */
 
 struct name_servers {
 	const struct client_config *config;
@@ -120,18 +119,6 @@ static void say_as_it_is(struct name_servers *servers, unsigned int ifindex)
 		say_one(servers, addresses[i], ifindex);
 }
 
-/* Whether programs ask systemd-resolved. */
-static bool asks_resolved(void)
-{
-	struct ipv4 addresses[RESOLVERS_MAX];
-	unsigned int n = resolv_conf_read(addresses);
-
-	for (unsigned int i = 0; i < n; i++)
-		if (ipv4_equal(addresses[i], stub))
-			return true;
-	return false;
-}
-
 static int run(char *const words[])
 {
 	int status, error;
@@ -186,7 +173,7 @@ static void log_failure(int error)
 static void apply(struct name_servers *servers)
 {
 	const char *interface = servers->config->interface;
-	bool by_link = !servers->has_put && asks_resolved();
+	bool by_link = !servers->has_put && resolv_conf_asks_resolved();
 	int error = by_link ? set_of_link(interface, &servers->set)
 			    : resolv_conf_put(interface, &servers->set);
 

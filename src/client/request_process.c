@@ -1,14 +1,14 @@
 /*
  * One request to one address of a server, or the look-up of its name: the whole life of the
  * process, in the order of ask(). It begins with the rights of the client that started it; gives up
- * its user before a name is looked up, and every system call but those on open files before the
- * server's first byte is read.
+ * its user, and every system call but those on open files, before a name server's or the server's
+ * first byte is read.
  */
 #include "client/request_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@
 #include "base/sandbox.h"
 #include "base/version.h"
 #include "client/grant.h"
+#include "client/look_up.h"
 #include "client/request_message.h"
 #include "http/http_answer.h"
 #include "http/tls_client.h"
@@ -104,58 +105,32 @@ static void warm_up(void)
 	json_object_seed(0);
 }
 
-static bool has_only_ipv6(const char *server)
+/* The look-up of the server's name, of whom nothing is asked. */
+static int find_names(struct request_process *process, struct look_up *look_up)
 {
-	static const struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
-	bool found = getaddrinfo(server, NULL, &hints, &list) == 0;
+	struct request_result *result = &process->result;
+	struct request_names names = {0};
 
-	if (found)
-		freeaddrinfo(list);
-	return found;
-}
-
-static int fail_to_find(struct request_process *process, int error)
-{
-	const char *server = process->order.server;
-	int code = errno;
-
-	if (error != EAI_AGAIN && has_only_ipv6(server))
-		return fail(process,
-			"%s has IPv6 addresses alone: a vprox server is reached by IPv4, so its "
-			"name "
-			"needs an A record",
-			server);
-	return fail(process, "cannot find %s: %s", server,
-		error == EAI_SYSTEM ? strerror(code) : gai_strerror(error));
-}
-
-static int find_addresses(struct request_process *process, struct request_names *names)
-{
-	static const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
-	int error = getaddrinfo(process->order.server, NULL, &hints, &list);
-
-	if (error != 0)
-		return fail_to_find(process, error);
-	for (const struct addrinfo *one = list; one && names->n < REQUEST_ADDRESSES_MAX;
-		one = one->ai_next)
-		names->addresses[names->n++] = ipv4_from_net(
-			((const struct sockaddr_in *)(const void *)one->ai_addr)->sin_addr.s_addr);
-	freeaddrinfo(list);
-	return names->n > 0 ? 0 : fail(process, "%s has no address", process->order.server);
+	if (sandbox_drop_privileges(process->order.user, process->order.group) < 0)
+		return fail(process, "cannot give up privileges");
+	if (look_up_run(look_up, process->order.server, &names, result->text, sizeof result->text) <
+		0) {
+		result->outcome = REQUEST_FAILED;
+		return -EIO;
+	}
+	/* else the client has gone, or has heard enough */
+	return write(REQUEST_FD, &names, sizeof names) < 0 ? -errno : 0;
 }
 
 static int look_up(struct request_process *process)
 {
-	struct request_names names = {0};
-	int error;
+	struct look_up *look_up;
+	int error = look_up_open(process->order.mark, &look_up);
 
-	if (sandbox_drop_privileges(process->order.user, process->order.group) < 0)
-		return fail(process, "cannot give up privileges");
-	error = find_addresses(process, &names);
-	if (error == 0 && write(REQUEST_FD, &names, sizeof names) < 0)
-		error = -errno; /* the client has gone, or has heard enough */
+	if (error < 0)
+		return fail(process, "cannot make sockets: %s", strerror(-error));
+	error = find_names(process, look_up);
+	look_up_close(look_up);
 	return error;
 }
 

@@ -1,4 +1,5 @@
-/* The files /etc/resolv.conf and its predecessor. Runs in the client and in `vprox clean`. */
+/* The files /etc/resolv.conf and its predecessor. Runs in the client, in its
+ * request process, and in `vprox clean`. */
 #include "client/resolv_conf.h"
 
 #include <errno.h>
@@ -17,6 +18,9 @@
 
 #define BEFORE RESOLV_CONF ".before-vprox"
 #define NEW RESOLV_CONF ".vprox-new"
+/* Whom systemd-resolved itself asks: systemd-resolved.service(8), /etc/resolv.conf. */
+#define RESOLVED_UPSTREAM "/run/systemd/resolve/resolv.conf"
+#define KEY "nameserver"
 #define FIRST_LINE "# By vprox connect, interface "
 
 enum {
@@ -26,6 +30,8 @@ enum {
 	LOCK_TRIES = 20,
 	LOCK_PAUSE_MS = 50,
 };
+
+static const struct ipv4 resolved_stub = {0x7f000035}; /* 127.0.0.53: likewise */
 
 /* Whose it is. Returns whether it is a client's of ours. */
 static bool read_owner(char owner[IF_NAMESIZE])
@@ -46,15 +52,14 @@ static bool read_owner(char owner[IF_NAMESIZE])
 
 static unsigned int read_addresses(char *text, struct ipv4 addresses[RESOLVERS_MAX])
 {
-	static const char key[] = "nameserver";
 	char *rest = NULL;
 	unsigned int n = 0;
 
 	for (char *line = strtok_r(text, "\n", &rest); line && n < RESOLVERS_MAX;
 		line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, key, strlen(key)) != 0)
+		if (strncmp(line, KEY, strlen(KEY)) != 0)
 			continue;
-		line += strlen(key);
+		line += strlen(KEY);
 		line += strspn(line, " \t");
 		line[strcspn(line, " \t\r")] = '\0';
 		if (ipv4_parse(line, &addresses[n]) == 0)
@@ -63,14 +68,51 @@ static unsigned int read_addresses(char *text, struct ipv4 addresses[RESOLVERS_M
 	return n;
 }
 
-unsigned int resolv_conf_read(struct ipv4 addresses[RESOLVERS_MAX])
+static unsigned int read_servers(const char *path, struct ipv4 addresses[RESOLVERS_MAX])
 {
 	auto_free char *text = NULL;
 	size_t length;
 
-	return file_read(RESOLV_CONF, FILE_MAX, &text, &length) < 0
-		       ? 0
-		       : read_addresses(text, addresses);
+	return file_read(path, FILE_MAX, &text, &length) < 0 ? 0 : read_addresses(text, addresses);
+}
+
+unsigned int resolv_conf_read(struct ipv4 addresses[RESOLVERS_MAX])
+{
+	return read_servers(RESOLV_CONF, addresses);
+}
+
+static bool names_resolved(const char *path)
+{
+	struct ipv4 addresses[RESOLVERS_MAX];
+	unsigned int n = read_servers(path, addresses);
+
+	for (unsigned int i = 0; i < n; i++)
+		if (ipv4_equal(addresses[i], resolved_stub))
+			return true;
+	return false;
+}
+
+bool resolv_conf_asks_resolved(void)
+{
+	return names_resolved(RESOLV_CONF);
+}
+
+const char *resolv_conf_upstream(void)
+{
+	char owner[IF_NAMESIZE];
+	const char *own = read_owner(owner) ? BEFORE : RESOLV_CONF;
+
+	return names_resolved(own) && access(RESOLVED_UPSTREAM, R_OK) == 0 ? RESOLVED_UPSTREAM
+									   : own;
+}
+
+bool resolv_conf_has_server(const char *path)
+{
+	auto_free char *text = NULL;
+	size_t length;
+
+	return file_read(path, FILE_MAX, &text, &length) == 0 &&
+	       (strncmp(text, KEY, strlen(KEY)) == 0 || strstr(text, "\n" KEY));
 }
 
 /* All but the name servers, and comments. */

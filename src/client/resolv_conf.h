@@ -16,6 +16,19 @@
  * RESOLVERS_MAX; 0 if there is no such file. */
 unsigned int resolv_conf_read(struct ipv4 addresses[RESOLVERS_MAX]);
 
+/* Whether it has programs ask systemd-resolved. */
+bool resolv_conf_asks_resolved(void);
+
+/*
+ * The file that says whom this host asks: not the one that a client of ours has put, but the one
+ * before; and not systemd-resolved's stub, but what that itself asks. Lives as long as the program;
+ * there may be no such file.
+ */
+const char *resolv_conf_upstream(void);
+
+/* Whether such a file names a name server, of whatever kind. */
+bool resolv_conf_has_server(const char *path);
+
 /* Puts one with these name servers in place, for the client of that interface; what is said of
  * search lists and options stays. Returns 0; -EBUSY if another client's is there, or it is a mount
  * of its own; -EROFS or another negative errno. */

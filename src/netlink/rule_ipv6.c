@@ -25,6 +25,8 @@ int rule_ipv6_add(struct netlink *netlink, const struct rule_ipv6 *rule)
 	header->table = rule->table;
 	if (rule->to_length > 0)
 		netlink_put(&request, FRA_DST, &rule->to, sizeof rule->to);
+	if (rule->mark != 0)
+		netlink_put_u32(&request, FRA_FWMARK, rule->mark);
 	netlink_put_u32(&request, FRA_PRIORITY, rule->priority);
 	netlink_put_u8(&request, FRA_PROTOCOL, rule->protocol);
 	return netlink_execute(netlink, &request);

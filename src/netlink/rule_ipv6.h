@@ -10,6 +10,7 @@ struct rule_ipv6 {
 	uint32_t priority; /* "preference" in ip-rule(8): the lowest comes first */
 	struct in6_addr to;
 	uint8_t to_length; /* 0: any */
+	uint32_t mark; /* of packets; 0: any */
 	uint8_t action; /* FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, ... of linux/fib_rules.h */
 	uint8_t table; /* of FR_ACT_TO_TBL */
 	uint8_t protocol; /* RTPROT_...: who added it */

@@ -194,9 +194,9 @@ def fixture_name(machine):
         path = machine.state / "hosts"
         path.write_text("".join(f"{address} {NAME}\n" for address in addresses))
         machine.mounts.append((path, "/etc/hosts"))
-        only_there = machine.state / "nsswitch.conf"
-        only_there.write_text("hosts: files\n")
-        machine.mounts.append((only_there, "/etc/nsswitch.conf"))
+        only_there = machine.state / "resolv.conf"
+        only_there.write_text("# no name server\n")
+        machine.mounts.append((only_there, "/etc/resolv.conf"))
         return NAME
     return give
 
