@@ -253,6 +253,8 @@ class Move:
         key = self.fill(n, fleet)
         first, second = self.hosts
         self.start(second, fleet)
+        if not self.options.cold:
+            wait_for(lambda: f"{2 * n} peers are ready" in second.log(), "the second host is ready")
         first.reboot()
         clients = self.clients.start(n, key)
         try:
@@ -290,6 +292,7 @@ def main():
     parser.add_argument("--peers", type=int, default=2000, help="clients that stay")
     parser.add_argument("--idle", type=int, default=50, help="seconds in which nobody asks for anything")
     parser.add_argument("--move", type=int, action="append", help="clients of each kind that move; may be repeated (100, 1000)")
+    parser.add_argument("--cold", action="store_true", help="the host that an address moves to was not given time to be ready")
     parser.add_argument("--seconds", type=int, default=30, help="for them to come back in")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--etcd", action="append", default=[], help="an option of etcd's members; may be repeated")

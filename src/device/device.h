@@ -19,24 +19,26 @@
 #include "device/wireguard/target.h"
 #include "device/worker.h"
 
+/* Where somebody is who reads the list of peers while it changes: peers.h. */
+struct peer_cursor {
+	struct target *next; /* the peer that is read next; NULL: there is no other */
+	struct peer_cursor *other; /* of the device's */
+};
+
 /* When the fast path of IPIP must be brought up to date: fast_path_control.h. */
 struct fast_path_schedule {
 	bool stale; /* routes have changed */
 	bool said; /* that there is none, though it is wanted */
 	uint64_t refreshed_ms; /* all peers */
 	uint64_t polled_ms; /* any */
+	bool refreshes; /* a refresh of all peers is under way, and has come to this one */
+	struct peer_cursor refreshed;
 };
 
 /* When the workers are to be told that routes have changed: links.h. */
 struct route_changes {
 	bool untold;
 	uint64_t told_ms;
-};
-
-/* Where somebody is who reads the list of peers while it changes: peers.h. */
-struct peer_cursor {
-	struct target *next; /* the peer that is read next; NULL: there is no other */
-	struct peer_cursor *other; /* of the device's */
 };
 
 struct device {

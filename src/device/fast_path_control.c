@@ -8,11 +8,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/ipip/ipip.h"
+#include "device/peers.h"
 
 enum {
 	REFRESH_INTERVAL_MS = 200, /* between two refreshes: routes may change many at a time */
 	REFRESH_AGE_MS = 10 * 60 * 1000, /* as long as the kernel believes what a router said */
 	ERRORS_PER_TURN = 64,
+	PEERS_PER_TURN = 64, /* each takes some 50 us, in which nobody's handshake is answered */
 };
 
 static int open_programs(
@@ -53,13 +55,34 @@ int fast_path_control_init(struct device *device)
 	return fast_path_init(&device->fast_path, &helper_ops, device);
 }
 
-static void refresh_all(struct device *device)
+/* From the first one on. */
+static void begin_refresh(struct device *device)
 {
-	if (!fast_path_is_open(&device->fast_path))
-		return;
-	for (struct target *t = device->first; t; t = t->next)
-		if (t->kind == TARGET_IPIP)
-			fast_path_update(&device->fast_path, ipip_peer_of(t));
+	struct fast_path_schedule *schedule = &device->schedule;
+
+	if (schedule->refreshes)
+		peer_cursor_end(device, &schedule->refreshed);
+	schedule->refreshes = true;
+	peer_cursor_begin(device, &schedule->refreshed);
+}
+
+static void end_refresh(struct device *device)
+{
+	device->schedule.refreshes = false;
+	peer_cursor_end(device, &device->schedule.refreshed);
+}
+
+/* Until then a peer goes packet by packet, or the way that was right before. */
+static void refresh_some(struct device *device)
+{
+	for (int i = 0; i < PEERS_PER_TURN && device->schedule.refreshes; i++) {
+		struct target *target = peer_cursor_next(&device->schedule.refreshed);
+
+		if (!target || !fast_path_is_open(&device->fast_path))
+			end_refresh(device);
+		else if (target->kind == TARGET_IPIP)
+			fast_path_update(&device->fast_path, ipip_peer_of(target));
+	}
 }
 
 /* Once the TUN has gone to another namespace, routing is another there. */
@@ -83,7 +106,7 @@ void fast_path_control_open(struct device *device)
 			device->shared.tun.name, strerror(-error));
 	schedule->said = error < 0;
 	schedule->refreshed_ms = clock_now_ms(&boot_clock);
-	refresh_all(device);
+	begin_refresh(device);
 }
 
 /* Anybody may send such errors: no more at a time than can be dealt with. */
@@ -107,6 +130,8 @@ uint64_t fast_path_control_deadline(const struct device *device)
 {
 	const struct fast_path_schedule *schedule = &device->schedule;
 
+	if (schedule->refreshes)
+		return 0;
 	if (schedule->stale || atomic_load(&device->shared.ipip.has_errors))
 		return schedule->polled_ms + REFRESH_INTERVAL_MS;
 	return is_wanted(device) ? schedule->refreshed_ms + REFRESH_AGE_MS : UINT64_MAX;
@@ -117,7 +142,8 @@ static void refresh_when_due(struct device *device, uint64_t now)
 	struct fast_path_schedule *schedule = &device->schedule;
 	bool aged = now >= schedule->refreshed_ms + REFRESH_AGE_MS;
 
-	if (!schedule->stale && !aged)
+	/* One that is under way comes to its end first: where routes change all the time, too. */
+	if (schedule->refreshes || (!schedule->stale && !aged))
 		return;
 	schedule->stale = false;
 	if (!fast_path_is_open(&device->fast_path)) {
@@ -126,7 +152,7 @@ static void refresh_when_due(struct device *device, uint64_t now)
 		return;
 	}
 	schedule->refreshed_ms = now;
-	refresh_all(device);
+	begin_refresh(device);
 }
 
 void fast_path_control_run(struct device *device)
@@ -135,6 +161,9 @@ void fast_path_control_run(struct device *device)
 	uint64_t now = clock_now_ms(&boot_clock);
 
 	if (now < fast_path_control_deadline(device))
+		return;
+	refresh_some(device);
+	if (now < schedule->polled_ms + REFRESH_INTERVAL_MS)
 		return;
 	schedule->polled_ms = now;
 	if (atomic_exchange(&device->shared.ipip.has_errors, false))

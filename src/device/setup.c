@@ -268,7 +268,9 @@ int device_start(struct device *device)
 void device_begin(struct device *device)
 {
 	log_what_is_lacking(device);
+	/* Where it cannot be seen whether the interface is up. */
 	control_set_up(&device->shared.wireguard, true);
+	links_refresh(device);
 	worker_pause_set(&device->shared.pause, WORKERS_RUN);
 }
 

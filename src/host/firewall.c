@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "host/firewall_text.h"
+#include "host/host_config.h"
 #include "nftables/nft.h"
 #include "nftables/ruleset.h"
 #include "nftables/table_digest.h"
@@ -125,6 +126,17 @@ static int change(const struct host_config *config, char *commands, struct firew
 	log_warning("loading the nftables table ip vprox anew, as it cannot be changed: %s",
 		commands ? reason.text : strerror(ENOMEM));
 	return firewall_load(config, state);
+}
+
+void firewall_say_arrived(const struct host_endpoint *endpoint)
+{
+	auto_free char *commands = firewall_text_arrival(endpoint);
+	struct nft_error reason = {"out of memory"};
+
+	if (!commands || nft_run(commands, &reason) < 0)
+		log_warning("cannot tell the firewall that %s has come, so that connections "
+			    "which come with it may be reset: %s",
+			ipv4_text(endpoint->bind).s, reason.text);
 }
 
 int firewall_add(const struct host_config *config, const struct host_endpoint *endpoint,

@@ -46,6 +46,11 @@ int firewall_add(const struct host_config *config, const struct host_endpoint *e
 int firewall_take_out(const struct host_config *config, const struct host_endpoint *endpoint,
 	struct firewall_state *state);
 
+/* The address of an endpoint that the tables have already has just come to this host: for a while
+ * nothing is reset that may belong to a connection which comes with it. What goes wrong is logged.
+ */
+void firewall_say_arrived(const struct host_endpoint *endpoint);
+
 /*
  * To be called every few seconds: loads the table again, with a warning, if another program has
  * removed it (`nft flush ruleset`) or changed anything in it, be it an element of a set. One

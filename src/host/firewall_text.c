@@ -491,6 +491,21 @@ static void write_removal(FILE *out, const struct host_endpoint *endpoint,
 	delete_chains(out, endpoint);
 }
 
+char *firewall_text_arrival(const struct host_endpoint *endpoint)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	write_arrival(out, endpoint);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 char *firewall_text_change(
 	const struct host_endpoint *endpoint, const struct host_config *remaining, bool has_ipv6)
 {

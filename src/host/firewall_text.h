@@ -19,6 +19,9 @@ char *firewall_text(const struct host_config *config);
 /* The same of the table "ip6 vprox": no IPv6 comes out of a tunnel nor goes into one. */
 char *firewall_text_ip6(const struct host_config *config);
 
+/* The commands that say that the address of an endpoint has just come to this host. Likewise. */
+char *firewall_text_arrival(const struct host_endpoint *endpoint);
+
 /*
  * The commands that add an endpoint to the tables (remaining is NULL), or that take it out of them,
  * where remaining has the others: one transaction, in which nothing else is touched that packets

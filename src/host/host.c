@@ -311,6 +311,18 @@ int host_serve(struct host *host, const struct host_endpoint *endpoint)
 	return error < 0 ? error : sysctls_reconcile(host->netlink, &host->config);
 }
 
+int host_arrive(struct host *host, struct ipv4 bind)
+{
+	const size_t i = find(host, bind);
+	int error;
+
+	if (i == host->config.n_endpoints)
+		return -ENOENT;
+	firewall_say_arrived(&host->endpoints[i]);
+	error = policy_rules_reconcile(host->netlink, &host->config);
+	return error < 0 ? error : sysctls_reconcile(host->netlink, &host->config);
+}
+
 void host_serve_no_more(struct host *host, struct ipv4 bind)
 {
 	const size_t i = find(host, bind);

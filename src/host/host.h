@@ -40,6 +40,10 @@ const uint8_t *host_firewall(const struct host *host);
 int host_serve(struct host *host, const struct host_endpoint *endpoint);
 void host_serve_no_more(struct host *host, struct ipv4 bind);
 
+/* The address of an endpoint that host_serve() was called for before has come to this host now.
+ * Returns 0 or -errno; -ENOENT: it was not. Logs. */
+int host_arrive(struct host *host, struct ipv4 bind);
+
 /* What tunnels may reach is another thing from now on, also for connections that there are. Logs.
  * Returns 0, or -errno and all is as before. */
 int host_change_policy(struct host *host, const struct egress_policy *policy);

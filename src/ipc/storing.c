@@ -31,6 +31,16 @@ static bool is_etcd(const struct store_etcd *etcd)
 	       ends(etcd->key, sizeof etcd->key) && ends(etcd->password, sizeof etcd->password);
 }
 
+static bool are_blocks(const struct store_config *config)
+{
+	if (config->n_blocks > STORE_MOST_BLOCKS)
+		return false;
+	for (uint32_t i = 0; i < config->n_blocks; i++)
+		if (config->blocks[i].length > 32)
+			return false;
+	return true;
+}
+
 int storing_decode_config(const void *packet, size_t length, struct store_config *config)
 {
 	int error = check_version(packet, length);
@@ -42,7 +52,7 @@ int storing_decode_config(const void *packet, size_t length, struct store_config
 	memcpy(config, packet, sizeof *config);
 	if (config->task >= STORE_TASK_END || config->folder[0] != '/' ||
 		!ends(config->folder, sizeof config->folder) || !is_etcd(&config->etcd) ||
-		config->n_served > STORE_MOST_SERVED)
+		config->n_served > STORE_MOST_SERVED || !are_blocks(config))
 		return -EPROTO;
 	return 0;
 }
@@ -78,9 +88,13 @@ static bool is_sound(const struct storing_message *message)
 	case STORING_FREE_ALL:
 	case STORING_FORGET:
 	case STORING_CLAIM:
+	case STORING_CLAIM_REST:
 	case STORING_CLAIM_IF_LEFT:
 	case STORING_RELEASE:
 	case STORING_CLAIMED:
+	case STORING_FOLLOW_ALL:
+	case STORING_FOLLOW_CHANGES:
+	case STORING_FOLLOWED:
 		return message->peer.bind.value != 0;
 	case STORING_SUPERSEDED:
 		return message->endpoint.bind.value != 0;

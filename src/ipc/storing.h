@@ -20,7 +20,7 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 6,
+	STORING_VERSION = 7,
 	STORED_HOST_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
@@ -28,6 +28,7 @@ enum {
 	STORE_FLEET_SIZE = 64,
 	STORE_USER_SIZE = 64,
 	STORE_MOST_SERVED = 1024, /* addresses of one server */
+	STORE_MOST_BLOCKS = 64, /* that it follows addresses in */
 
 	/* The file descriptor that a store starts with, besides 0 to 2. */
 	STORE_FD_BROKER = 3, /* SOCK_SEQPACKET: one struct store_config, then messages */
@@ -70,6 +71,12 @@ struct store_config {
 	struct store_etcd etcd;
 	uint32_t n_served;
 	struct ipv4 served[STORE_MOST_SERVED]; /* the addresses of this server */
+	/* Those that it may get: what other hosts of the fleet promise there is told. */
+	uint32_t n_blocks;
+	struct store_block {
+		struct ipv4 address;
+		uint32_t length; /* of the prefix */
+	} blocks[STORE_MOST_BLOCKS];
 };
 
 enum storing_operation {
@@ -82,8 +89,11 @@ enum storing_operation {
 	/* peer.bind: this host has the address since. In a fleet it is claimed; what is stored of
 	 * it is told, and then STORING_CLAIMED. */
 	STORING_CLAIM,
-	/* peer.bind: likewise, but only if the host that has claimed it before does not say any
-	 * more that it serves it. Else STORING_SUPERSEDED is told. */
+	/* peer.bind: likewise, but what was told of it as another host's is not told again; where
+	 * all is told, it is told as such. */
+	STORING_CLAIM_REST,
+	/* peer.bind: as STORING_CLAIM, but only if the host that has claimed it before does not say
+	 * any more that it serves it. Else STORING_SUPERSEDED is told. */
 	STORING_CLAIM_IF_LEFT,
 	STORING_RELEASE, /* peer.bind: this host has this address no more */
 
@@ -95,6 +105,12 @@ enum storing_operation {
 	STORING_FREED, /* peer.bind and peer.inner; the one freed longest ago comes first */
 	STORING_LOADED, /* that was all */
 	STORING_CLAIMED, /* peer.bind: that was all of it, as a claim has asked */
+	/* Store to broker, of a fleet: peer.bind is another host's, inside one of the blocks. What
+	 * comes next is all that is promised there, or what has changed of that; up to
+	 * STORING_FOLLOWED. */
+	STORING_FOLLOW_ALL,
+	STORING_FOLLOW_CHANGES,
+	STORING_FOLLOWED, /* peer.bind */
 	/* Store to broker: all messages up to this sequence number are on the disk. */
 	STORING_DURABLE,
 	/* Store to broker: nothing is stored, or nothing any more: the file is new, or was damaged.

@@ -53,7 +53,7 @@ static int bring_up(struct netlink *netlink, const struct plane_endpoint *endpoi
 {
 	struct ipv4_text alias = ipv4_text(endpoint->bind);
 	struct link_change change = {
-		.up = !(link->flags & IFF_UP),
+		.up = !endpoint->is_standby && !(link->flags & IFF_UP),
 		.alias = strcmp(link->alias, alias.s) == 0 ? NULL : alias.s,
 	};
 	int error;
@@ -150,7 +150,8 @@ int interface_complete(struct netlink *netlink, const struct plane_endpoint *end
 		return error;
 	*step = "give it its address";
 	error = give_address(netlink, endpoint, link, given);
-	if (error < 0)
+	/* One that is down can have none; when it is set up the kernel makes it by itself. */
+	if (error < 0 || endpoint->is_standby)
 		return error;
 	*step = "give it the route to its block";
 	return give_route(netlink, endpoint, link, given);

@@ -31,10 +31,11 @@ int interface_matches(struct netlink *netlink, const struct plane_endpoint *endp
 	const struct link *link, bool *match, char reason[INTERFACE_REASON_SIZE]);
 
 /*
- * Gives the interface what it lacks. It takes two dumps of what the interface has, and no request
- * where nothing is missing. Addresses and routes that others have given it stay. *given becomes the
- * parts that were made. Returns 0 or -errno; *step tells then, in the words of a log line, what
- * could not be done. netlink is of NETLINK_ROUTE.
+ * Gives the interface what it lacks; one that is standby is down and has no route. It takes two
+ * dumps of what the interface has, and no request where nothing is missing. Addresses and routes
+ * that others have given it stay. *given becomes the parts that were made. Returns 0 or -errno;
+ * *step tells then, in the words of a log line, what could not be done. netlink is of
+ * NETLINK_ROUTE.
  */
 int interface_complete(struct netlink *netlink, const struct plane_endpoint *endpoint,
 	const struct link *link, unsigned int *given, const char **step);

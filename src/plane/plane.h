@@ -70,6 +70,9 @@ struct plane_endpoint {
 	/* A device that is made begins handshakes with later timestamps than this one, ns since
 	 * 1970, where the plane can: see timestamp(). 0: nothing is known. */
 	uint64_t floor_ns;
+	/* Another host has the bind address: the interfaces are down, until serve(). So nothing is
+	 * sent or answered, and no packet is routed into them. */
+	bool is_standby;
 };
 
 /* What an earlier server left behind under one index. */
@@ -188,6 +191,13 @@ struct plane_ops {
 	 * changed it changes nothing. Logs what it puts right; -ENODEV: the device has vanished.
 	 */
 	int (*reconcile)(struct plane_device *device);
+
+	/*
+	 * Of a device that was opened as standby: its interfaces are up from now on, and it begins
+	 * handshakes with later timestamps than floor_ns, where the plane can. -ENODEV: the device
+	 * has vanished.
+	 */
+	int (*serve)(struct plane_device *device, uint64_t floor_ns);
 
 	/*
 	 * The timestamp that a handshake of the device would have now, ns since 1970 (WireGuard

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
@@ -149,6 +150,8 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 
 	newcomers_free(&endpoint->newcomers);
 	handshake_floor_free(&endpoint->floor);
+	free_event(endpoint->standby.timer);
+	endpoint->standby.timer = NULL;
 	removals_free(&endpoint->removals);
 	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)

@@ -317,7 +317,8 @@ static int on_address_gained(void *context, struct ipv4 bind)
 {
 	struct broker *broker = context;
 	const struct serving serving = serving_of(broker);
-	int error = store_setup_gain(&broker->store, bind);
+	int error = store_setup_gain(
+		&broker->store, bind, data_plane_is_ready(&broker->data_plane, bind));
 
 	if (error == 0)
 		error = serving_begin(&serving, bind);
@@ -335,7 +336,7 @@ static void on_address_lost(void *context, struct ipv4 bind)
 	serving_end(&serving, bind);
 	reporter_update(broker->reporter, &broker->data_plane);
 	if (store_setup_lose(&broker->store, bind))
-		data_plane_forget(&broker->data_plane, bind);
+		serving_forget(&serving, bind);
 }
 
 /* What comes so late that the address is served already is made up for. */
@@ -347,6 +348,17 @@ static void on_claimed(void *context, struct ipv4 bind)
 		store_setup_kept(&broker->store, bind);
 	else
 		follow_go_on(broker->follow, bind);
+}
+
+/* Where the host has the address there is nothing to be ready for. */
+static bool on_followed(void *context, struct ipv4 bind, bool is_all, bool is_coming)
+{
+	struct broker *broker = context;
+	const struct serving serving = serving_of(broker);
+	const bool may_open =
+		is_all && !is_coming && !broker->draining && !follow_has(broker->follow, bind);
+
+	return serving_stand_by(&serving, bind, is_all, may_open);
 }
 
 static bool has_address(void *context, struct ipv4 bind)
@@ -364,7 +376,7 @@ static void on_superseded(void *context, struct ipv4 bind)
 	data_plane_forsake(&broker->data_plane, bind);
 	serving_end(&serving, bind);
 	reporter_update(broker->reporter, &broker->data_plane);
-	data_plane_forget(&broker->data_plane, bind);
+	serving_forget(&serving, bind);
 	follow_yield(broker->follow, bind);
 }
 
@@ -600,6 +612,7 @@ static int open_store(struct broker *broker)
 	broker->store.has_address = has_address;
 	broker->store.superseded = on_superseded;
 	broker->store.claimed = on_claimed;
+	broker->store.followed = on_followed;
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	broker->data_plane.audit = broker->audit;

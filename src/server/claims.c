@@ -26,6 +26,7 @@ struct claim {
 	enum claim_state state;
 	uint64_t due_ms; /* CLAIM_ASKED: when it is served without an answer */
 	bool is_asking; /* an answer is to come */
+	bool is_ready; /* what was told of it before counts */
 };
 
 struct claims {
@@ -85,13 +86,20 @@ int claims_add(struct claims *claims, struct ipv4 bind)
 	return find(claims, bind) || add(claims, bind, CLAIM_HELD) ? 0 : -ENOMEM;
 }
 
-static int ask(struct claims *claims, struct ipv4 bind)
+static int claim_from(struct store_link *link, const struct claim *claim)
+{
+	return claim->is_ready ? store_link_claim_rest(link, claim->bind)
+			       : store_link_claim(link, claim->bind);
+}
+
+static int ask(struct claims *claims, struct ipv4 bind, bool is_ready)
 {
 	struct claim *claim = add(claims, bind, CLAIM_ASKED);
 
 	if (!claim)
 		return -ENOMEM;
-	claim->is_asking = store_link_claim(claims->link, bind) == 0;
+	claim->is_ready = is_ready;
+	claim->is_asking = claim_from(claims->link, claim) == 0;
 	if (claim->is_asking)
 		return -EINPROGRESS;
 	/* Without a store it is as with --store=none. */
@@ -118,12 +126,12 @@ static int ask_if_left(const struct claims *claims, struct claim *claim)
 	return -EBUSY;
 }
 
-int claims_ask(struct claims *claims, struct ipv4 bind)
+int claims_ask(struct claims *claims, struct ipv4 bind, bool is_ready)
 {
 	struct claim *claim = find(claims, bind);
 
 	if (!claim)
-		return ask(claims, bind);
+		return ask(claims, bind, is_ready);
 	switch (claim->state) {
 	case CLAIM_ASKED:
 		return wait_for_answer(claims, claim);
@@ -133,6 +141,11 @@ int claims_ask(struct claims *claims, struct ipv4 bind)
 		break;
 	}
 	return 0;
+}
+
+bool claims_has(const struct claims *claims, struct ipv4 bind)
+{
+	return find(claims, bind) != NULL;
 }
 
 bool claims_heard(struct claims *claims, struct ipv4 bind)
@@ -163,7 +176,7 @@ void claims_lost(struct claims *claims)
 		struct claim *claim = &claims->list[i];
 
 		if (claim->is_asking && claim->state != CLAIM_OTHERS)
-			store_link_claim(claims->link, claim->bind);
+			claim_from(claims->link, claim);
 		else
 			claim->is_asking = false;
 	}

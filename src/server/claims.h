@@ -25,11 +25,14 @@ void claims_free(struct claims *claims);
 int claims_add(struct claims *claims, struct ipv4 bind);
 
 /*
- * Asks the store, where it was not asked. Returns 0 if the address can be served now: the store has
+ * Asks the store, where it was not asked; is_ready: what was promised there as another host's is
+ * known. Returns 0 if the address can be served now: the store has
  * answered, or does not, which is logged; -EINPROGRESS if it is being claimed; -EBUSY as long as it
  * is another host's; or another -errno.
  */
-int claims_ask(struct claims *claims, struct ipv4 bind);
+int claims_ask(struct claims *claims, struct ipv4 bind, bool is_ready);
+/* Whether it was asked for, and not released: this host has it. */
+bool claims_has(const struct claims *claims, struct ipv4 bind);
 /* The store begins to tell, which may take a while. Returns whether it was asked: what is known of
  * this address from before is to be forgotten. */
 bool claims_heard(struct claims *claims, struct ipv4 bind);

@@ -18,6 +18,7 @@
 #include "server/requests.h"
 #include "server/rest.h"
 #include "server/restoration.h"
+#include "server/standby.h"
 #include "server/store_setup.h"
 
 enum {
@@ -416,6 +417,13 @@ static int open_new(struct data_plane *data_plane, struct endpoint *endpoint)
 	return 0;
 }
 
+static void take_over(struct data_plane *data_plane, struct endpoint *endpoint)
+{
+	standby_take_over(endpoint, &data_plane->store->promised, data_plane->base);
+	endpoint->flow_purge = data_plane->flow_purge;
+	flow_purge_opened(data_plane->flow_purge, endpoint);
+}
+
 int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *endpoint)
 {
 	int error;
@@ -424,6 +432,10 @@ int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *end
 		return 0;
 	if (endpoint->state == ENDPOINT_AT_REST)
 		return endpoint_wake(endpoint);
+	if (endpoint->state == ENDPOINT_STANDBY) {
+		take_over(data_plane, endpoint);
+		return 0;
+	}
 	error = open_new(data_plane, endpoint);
 	if (error < 0)
 		endpoint_close(endpoint, false);
@@ -453,7 +465,7 @@ void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
 		if (!started)
 			endpoint->keep = endpoint->adopts;
 		else if (data_plane->config->keep_on_exit)
-			endpoint->keep = true;
+			endpoint->keep = endpoint->state != ENDPOINT_STANDBY;
 		if (started && !endpoint->keep && endpoint->state == ENDPOINT_OPEN)
 			promise_nobody(endpoint);
 	}
@@ -472,7 +484,7 @@ void data_plane_promise_all(struct data_plane *data_plane)
 	struct endpoint *endpoint;
 
 	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED)
+		if (endpoint->state != ENDPOINT_DESCRIBED && endpoint->state != ENDPOINT_STANDBY)
 			promise_again(endpoint);
 }
 
@@ -510,6 +522,72 @@ void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind)
 	}
 	TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
 	free_endpoint(endpoint);
+}
+
+/* Of another number, or another key, nothing that was made is of use. */
+static bool is_as_promised(const struct endpoint *endpoint, const struct stored_endpoint *stored)
+{
+	const struct plane_endpoint *config = &endpoint->config;
+
+	return config->index == stored->index && config->port == stored->port &&
+	       config->block.length == stored->length &&
+	       ipv4_equal(config->block.address, stored->network) &&
+	       key_equal(&config->private_key, &stored->private_key);
+}
+
+/* NULL: what is promised there cannot be made here. */
+static struct endpoint *describe_as_promised(
+	struct data_plane *data_plane, const struct stored_endpoint *stored)
+{
+	struct endpoint *endpoint = data_plane_endpoint(data_plane, stored->bind);
+
+	if (endpoint && !is_as_promised(endpoint, stored)) {
+		data_plane_forget(data_plane, stored->bind);
+		endpoint = NULL;
+	}
+	if (!endpoint)
+		endpoint = data_plane_describe(data_plane, stored->bind);
+	if (!endpoint || is_as_promised(endpoint, stored))
+		return endpoint;
+	data_plane_forget(data_plane, stored->bind);
+	return NULL;
+}
+
+static struct endpoint *find_standby(struct data_plane *data_plane, struct ipv4 bind, bool may_open)
+{
+	const struct stored_endpoint *stored =
+		promised_endpoint(&data_plane->store->promised, bind);
+	struct endpoint *endpoint;
+
+	if (!may_open || !stored)
+		return data_plane_is_ready(data_plane, bind) ? data_plane_endpoint(data_plane, bind)
+							     : NULL;
+	endpoint = describe_as_promised(data_plane, stored);
+	if (!endpoint)
+		return NULL;
+	if (endpoint->state == ENDPOINT_DESCRIBED && standby_open(endpoint, data_plane->base) < 0)
+		return NULL;
+	return endpoint->state == ENDPOINT_STANDBY ? endpoint : NULL;
+}
+
+bool data_plane_is_ready(const struct data_plane *data_plane, struct ipv4 bind)
+{
+	const struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
+
+	return endpoint && endpoint->state == ENDPOINT_STANDBY;
+}
+
+bool data_plane_stand_by(
+	struct data_plane *data_plane, struct ipv4 bind, bool is_all, bool may_open)
+{
+	struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
+
+	if (endpoint && endpoint->is_served)
+		return false;
+	endpoint = find_standby(data_plane, bind, may_open);
+	if (endpoint)
+		standby_update(endpoint, &data_plane->store->promised, is_all);
+	return true;
 }
 
 bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind)

@@ -66,8 +66,19 @@ struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 
  */
 int data_plane_open(struct data_plane *data_plane, struct event_base *base);
 
+/*
+ * What another host promises at this address was told, all of it or what has changed: where this
+ * host is standby for it that is made, too; may_open: else it becomes so. Logs. Returns whether it
+ * is not served here, so that what was told counts no more.
+ */
+bool data_plane_stand_by(
+	struct data_plane *data_plane, struct ipv4 bind, bool is_all, bool may_open);
+
+/* Whether this host is standby for this address. */
+bool data_plane_is_ready(const struct data_plane *data_plane, struct ipv4 bind);
+
 /* Opens a device, adopts its peers, and makes those that were promised and are not there; or wakes
- * it where it rests. Logs. Returns 0 or -errno. */
+ * it where it rests, or takes it over where it is ready. Logs. Returns 0 or -errno. */
 int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *endpoint);
 
 /*

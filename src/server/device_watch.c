@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "netlink/link_monitor.h"
 #include "server/data_plane.h"
+#include "server/heal.h"
 #include "server/inspection.h"
 
 struct device_watch {
@@ -31,6 +32,15 @@ static void pass_over(void *context, unsigned int ifindex)
 	(void)ifindex;
 }
 
+/* One that is standby is not inspected. */
+static void mend(const struct device_watch *watch, struct endpoint *endpoint)
+{
+	if (endpoint->state == ENDPOINT_OPEN)
+		endpoint_inspect(endpoint, watch->rule);
+	else if (endpoint->state == ENDPOINT_STANDBY)
+		endpoint_heal(endpoint);
+}
+
 /* Whether it is truly gone is for the inspection to find out: an interface may have been moved. */
 static void on_gone(evutil_socket_t fd, short what, void *context)
 {
@@ -40,9 +50,9 @@ static void on_gone(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	link_monitor_read(watch->monitor, pass_over, NULL);
-	data_plane_for_each(watch->data_plane,
-		endpoint) if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
-		endpoint_inspect(endpoint, watch->rule);
+	TAILQ_FOREACH (endpoint, &watch->data_plane->endpoints, entry)
+		if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
+			mend(watch, endpoint);
 }
 
 int device_watch_new(struct event_base *base, struct data_plane *data_plane,

@@ -78,6 +78,12 @@ struct newcomers {
 	uint64_t due_ms; /* when that is, if the timer is running */
 };
 
+/* Making the peers of an endpoint that is ready before; standby.c's. Its end ends it. */
+struct standby {
+	struct endpoint *endpoint;
+	struct event *timer; /* NULL: it is none, or in a test */
+};
+
 /* Timestamps of handshakes; handshake_floor.c's. */
 struct handshake_floor {
 	struct endpoint *endpoint;
@@ -95,6 +101,9 @@ struct handshake_floor {
 enum endpoint_state {
 	ENDPOINT_DESCRIBED, /* its numbers are known; nothing was made */
 	ENDPOINT_OPEN, /* it has its tables and its device, though that may be lost for a moment */
+	/* Another host serves it: its tables, device and peers are there, and its interfaces are
+	 * down. Nothing is promised, inspected or answered. */
+	ENDPOINT_STANDBY,
 	ENDPOINT_AT_REST, /* it has its tables; its device and peers are gone until it is woken */
 };
 
@@ -117,6 +126,7 @@ struct endpoint {
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
 	struct newcomers newcomers;
 	struct handshake_floor floor;
+	struct standby standby;
 
 	struct source_log_limit refusals; /* by the source of the request */
 

@@ -56,10 +56,11 @@ struct flow_purge {
 	struct conntrack_result result;
 };
 
-/* Those that have tables, and so addresses. */
+/* Those that have tables, and so addresses. What is tracked of one that is ready for another host's
+ * address is what that host has told: it is left alone. */
 #define for_each_endpoint(purge, endpoint)                                                         \
 	TAILQ_FOREACH (endpoint, (purge)->config.endpoints, entry)                                 \
-		if ((endpoint)->pool)
+		if ((endpoint)->pool && (endpoint)->state != ENDPOINT_STANDBY)
 
 static uint64_t now_ms(const struct flow_purge *purge)
 {

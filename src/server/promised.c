@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "server/pool.h"
 
 static int add_endpoint(struct promised *promised, const struct stored_endpoint *endpoint)
 {
@@ -33,6 +34,16 @@ static int add_peer(struct stored_peer **peers, size_t *n, const struct stored_p
 	*peers = grown;
 	grown[(*n)++] = *peer;
 	return 0;
+}
+
+struct plane_peer promised_identity(const struct stored_peer *stored)
+{
+	return (struct plane_peer){
+		.kind = stored->kind == STORED_WIREGUARD ? PEER_WIREGUARD : PEER_IPIP,
+		.inner = stored->inner,
+		.key = stored->key,
+		.remote = stored->remote,
+	};
 }
 
 int promised_add(struct promised *promised, const struct storing_message *record)
@@ -133,6 +144,16 @@ const struct stored_peer *promised_freed(
 	const struct promised *promised, struct ipv4 bind, size_t *n)
 {
 	return of_endpoint(promised->freed, promised->n_freed, bind, n);
+}
+
+void promised_order_freed(const struct promised *promised, struct ipv4 bind, struct pool *pool)
+{
+	size_t n;
+	const struct stored_peer *freed = promised_freed(promised, bind, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (pool_claim(pool, freed[i].inner) == 0)
+			pool_release(pool, freed[i].inner);
 }
 
 /* Their order stays. */

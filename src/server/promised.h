@@ -5,6 +5,9 @@
 #include <stddef.h>
 
 #include "ipc/storing.h"
+#include "plane/plane.h"
+
+struct pool;
 
 struct promised {
 	struct stored_endpoint *endpoints;
@@ -32,6 +35,12 @@ const struct stored_peer *promised_peers(
 	const struct promised *promised, struct ipv4 bind, size_t *n);
 const struct stored_peer *promised_freed(
 	const struct promised *promised, struct ipv4 bind, size_t *n);
+
+/* Puts its addresses freed lately behind those that were never used. */
+void promised_order_freed(const struct promised *promised, struct ipv4 bind, struct pool *pool);
+
+/* Who it is, to a data plane. */
+struct plane_peer promised_identity(const struct stored_peer *stored);
 
 /* Forgets the peers and freed addresses of one endpoint. */
 void promised_forget(struct promised *promised, struct ipv4 bind);

@@ -102,6 +102,15 @@ void promise_is_kept(
 	};
 }
 
+void promise_is_known(
+	struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
+{
+	promise_is_kept(endpoint, peer, stored);
+	peers_set_name(&endpoint->peers, peer, &stored->name);
+	peer->usage.outer = stored->outer;
+	peer->usage.outer_port = (uint16_t)stored->outer_port;
+}
+
 void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint64_t now_ms)
 {
 	bool has_moved = peer->id.kind == PEER_WIREGUARD && peer->usage.outer.value != 0 &&

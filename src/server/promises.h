@@ -25,6 +25,10 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer);
 void promise_is_kept(
 	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored);
 
+/* Likewise, and the peer was made out of that: where it was last is where it is sought. */
+void promise_is_known(
+	struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored);
+
 /* The peer has moved, or was active: written where it moved, else now and then. */
 void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint64_t now_ms);
 

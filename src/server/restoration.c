@@ -23,24 +23,6 @@ struct restoration {
 	size_t n, n_given, n_failed;
 };
 
-static struct plane_peer identity_of(const struct stored_peer *stored)
-{
-	return (struct plane_peer){
-		.kind = stored->kind == STORED_WIREGUARD ? PEER_WIREGUARD : PEER_IPIP,
-		.inner = stored->inner,
-		.key = stored->key,
-		.remote = stored->remote,
-	};
-}
-
-static void remember(struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
-{
-	promise_is_kept(endpoint, peer, stored);
-	peers_set_name(&endpoint->peers, peer, &stored->name);
-	peer->usage.outer = stored->outer;
-	peer->usage.outer_port = (uint16_t)stored->outer_port;
-}
-
 /* What is there holds: the address that was promised to it beside that is nobody's. */
 static void agree(struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
 {
@@ -73,7 +55,7 @@ static void promise_rest(struct endpoint *endpoint)
 static void take(struct restoration *restoration, const struct stored_peer *stored)
 {
 	struct endpoint *endpoint = restoration->endpoint;
-	const struct plane_peer id = identity_of(stored);
+	const struct plane_peer id = promised_identity(stored);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
 	if (peer) {
@@ -91,7 +73,7 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 		restoration->n_failed++;
 		return;
 	}
-	remember(endpoint, peer, stored);
+	promise_is_known(endpoint, peer, stored);
 	peer->is_owed = true;
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
@@ -164,16 +146,6 @@ static int make_all(struct restoration *restoration)
 	return error;
 }
 
-static void keep_order_of_freed(struct endpoint *endpoint, const struct promised *promised)
-{
-	size_t n;
-	const struct stored_peer *freed = promised_freed(promised, endpoint->config.bind, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (pool_claim(endpoint->pool, freed[i].inner) == 0)
-			pool_release(endpoint->pool, freed[i].inner);
-}
-
 static void make_and_tell(struct restoration *restoration)
 {
 	struct endpoint *endpoint = restoration->endpoint;
@@ -244,6 +216,6 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 		take(&restoration, &peers[i]);
 	make_and_tell(&restoration);
 	free(restoration.ids);
-	keep_order_of_freed(endpoint, promised);
+	promised_order_freed(promised, endpoint->config.bind, endpoint->pool);
 	promise_rest(endpoint);
 }

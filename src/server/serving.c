@@ -13,6 +13,14 @@
 #include "server/listener.h"
 #include "server/rest.h"
 
+/* It may be ready. */
+static int prepare_host(const struct serving *serving, const struct endpoint *endpoint)
+{
+	return endpoint->state == ENDPOINT_STANDBY
+		       ? host_arrive(serving->host, endpoint->config.bind)
+		       : host_setup_endpoint(serving->host, serving->data_plane, endpoint);
+}
+
 /* Clients that come from now on wait at the listener, rather than be refused. */
 static int open_all(const struct serving *serving, struct endpoint *endpoint)
 {
@@ -22,7 +30,7 @@ static int open_all(const struct serving *serving, struct endpoint *endpoint)
 	int error = listener < 0 ? listener : 0;
 
 	if (error == 0)
-		error = host_setup_endpoint(serving->host, serving->data_plane, endpoint);
+		error = prepare_host(serving, endpoint);
 	if (error == 0)
 		error = data_plane_open_endpoint(serving->data_plane, endpoint);
 	if (error == 0)
@@ -60,6 +68,39 @@ int serving_begin(const struct serving *serving, struct ipv4 bind)
 	endpoint->is_served = true;
 	log_info("%s: served from now on", endpoint_text(endpoint).s);
 	return 0;
+}
+
+void serving_forget(const struct serving *serving, struct ipv4 bind)
+{
+	host_serve_no_more(serving->host, bind);
+	data_plane_forget(serving->data_plane, bind);
+}
+
+enum { NOT_READY = -1 };
+
+/* The number of an endpoint that is ready. */
+static int ready_number(const struct serving *serving, struct ipv4 bind)
+{
+	const struct endpoint *endpoint = data_plane_endpoint(serving->data_plane, bind);
+
+	return endpoint && endpoint->state == ENDPOINT_STANDBY ? (int)endpoint->config.index
+							       : NOT_READY;
+}
+
+/* Its number may have become another one. */
+bool serving_stand_by(const struct serving *serving, struct ipv4 bind, bool is_all, bool may_open)
+{
+	const int before = ready_number(serving, bind);
+	bool is_done = data_plane_stand_by(serving->data_plane, bind, is_all, may_open);
+	const int number = ready_number(serving, bind);
+
+	if (number == before)
+		return is_done;
+	host_serve_no_more(serving->host, bind);
+	if (number != NOT_READY && host_setup_endpoint(serving->host, serving->data_plane,
+					   data_plane_endpoint(serving->data_plane, bind)) < 0)
+		serving_forget(serving, bind);
+	return is_done;
 }
 
 void serving_end(const struct serving *serving, struct ipv4 bind)

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/ipv4.h"
 
 struct data_plane;
@@ -25,6 +27,14 @@ struct serving {
 /* Logs. Returns 0, also where it is served already; -ENOSPC if there is no block left for the
  * address; or another -errno, and then all is as before. */
 int serving_begin(const struct serving *serving, struct ipv4 bind);
+
+/*
+ * What another host of the fleet promises at this address was told: data_plane_stand_by(), and the
+ * host is made ready too. Returns as that.
+ */
+bool serving_stand_by(const struct serving *serving, struct ipv4 bind, bool is_all, bool may_open);
+/* Nothing that is known of an address that is not served counts any more: data_plane_forget(). */
+void serving_forget(const struct serving *serving, struct ipv4 bind);
 
 /* Its peers keep their addresses. Logs. One that is not served is fine. */
 void serving_end(const struct serving *serving, struct ipv4 bind);

@@ -115,8 +115,8 @@ static void keep_apart(struct store_link *link)
 static bool is_about_all(const struct storing_message *message)
 {
 	return message->operation == STORING_FREE_ALL || message->operation == STORING_FORGET ||
-	       message->operation == STORING_CLAIM || message->operation == STORING_CLAIM_IF_LEFT ||
-	       message->operation == STORING_RELEASE;
+	       message->operation == STORING_CLAIM || message->operation == STORING_CLAIM_REST ||
+	       message->operation == STORING_CLAIM_IF_LEFT || message->operation == STORING_RELEASE;
 }
 
 static struct order *find_latest(struct store_link *link, const struct subject *subject)
@@ -250,6 +250,11 @@ int store_link_claim(struct store_link *link, struct ipv4 bind)
 	return order_about(link, STORING_CLAIM, bind);
 }
 
+int store_link_claim_rest(struct store_link *link, struct ipv4 bind)
+{
+	return order_about(link, STORING_CLAIM_REST, bind);
+}
+
 int store_link_claim_if_left(struct store_link *link, struct ipv4 bind)
 {
 	return order_about(link, STORING_CLAIM_IF_LEFT, bind);
@@ -331,6 +336,14 @@ static void handle(
 		break;
 	case STORING_CLAIMED:
 		link->config.on_claimed(link->config.context, message->peer.bind);
+		break;
+	case STORING_FOLLOW_ALL:
+	case STORING_FOLLOW_CHANGES:
+		link->config.on_following(link->config.context, message->peer.bind,
+			message->operation == STORING_FOLLOW_ALL);
+		break;
+	case STORING_FOLLOWED:
+		link->config.on_followed(link->config.context, message->peer.bind);
 		break;
 	case STORING_LOADED:
 		on_loaded(link, child);

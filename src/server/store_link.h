@@ -31,6 +31,10 @@ struct store_link_config {
 	 * was all. Where the store dies in between, some comes twice. */
 	void (*on_record)(void *context, const struct storing_message *record);
 	void (*on_claimed)(void *context, struct ipv4 bind);
+	/* What another host promises at this address comes next by on_record(): all of it, or what
+	 * has changed; and then that this was it. */
+	void (*on_following)(void *context, struct ipv4 bind, bool is_all);
+	void (*on_followed)(void *context, struct ipv4 bind);
 	void *context;
 };
 
@@ -60,6 +64,9 @@ uint64_t store_link_order(struct store_link *link, const struct storing_message 
 /* This host has this address since: has it claimed, and what is stored of it told. Returns 0, or
  * -ENOTCONN if the store can be of no use to this server. */
 int store_link_claim(struct store_link *link, struct ipv4 bind);
+/* Likewise, of one that on_followed() was called for since store_link_release(): only what has
+ * changed since is told, or all again, and on_followed() called before on_claimed(). */
+int store_link_claim_rest(struct store_link *link, struct ipv4 bind);
 /* Likewise, of one that another host has claimed, and only if that host serves it no more. If it
  * does, on_superseded() is called again. Returns likewise. */
 int store_link_claim_if_left(struct store_link *link, struct ipv4 bind);

@@ -23,6 +23,7 @@ enum {
 	LOAD_FLEET_MS = 50000, /* from etcd; the store itself waits for less */
 };
 
+_Static_assert((int)STORE_MOST_BLOCKS == (int)MAX_FOLLOWED, "room for each --follow");
 _Static_assert((int)STORE_MOST_SERVED == (int)MAX_BINDS, "room for each address of a server");
 
 static const char store_user[] = "vprox-store";
@@ -112,6 +113,13 @@ static void add_served(struct store_config *store, const struct ipv4 *binds, siz
 		store->served[store->n_served++] = binds[i];
 }
 
+static void add_blocks(struct store_config *store, const struct server_config *config)
+{
+	for (size_t i = 0; i < config->n_followed; i++)
+		store->blocks[store->n_blocks++] = (struct store_block){
+			config->followed[i].address, config->followed[i].length};
+}
+
 static void describe_etcd(struct store_setup *setup, struct store_config *store)
 {
 	const struct server_config *config = setup->config;
@@ -130,6 +138,7 @@ static void describe_etcd(struct store_setup *setup, struct store_config *store)
 		log_info("an address of --ip moves to another host with its server only; one that "
 			 "another program moves, such as keepalived, is for --follow");
 	add_served(store, config->binds, config->n_binds);
+	add_blocks(store, config);
 }
 
 static void keep_record(void *context, const struct storing_message *record)
@@ -171,6 +180,24 @@ static void on_claimed(void *context, struct ipv4 bind)
 		return;
 	promised_sort(&setup->promised);
 	setup->claimed(setup->context, bind);
+}
+
+static void on_following(void *context, struct ipv4 bind, bool is_all)
+{
+	struct store_setup *setup = context;
+
+	setup->is_all = is_all;
+	promised_forget(&setup->promised, bind);
+}
+
+static void on_followed(void *context, struct ipv4 bind)
+{
+	struct store_setup *setup = context;
+	const bool is_coming = setup->claims && claims_has(setup->claims, bind);
+
+	promised_sort(&setup->promised);
+	if (setup->is_closing || setup->followed(setup->context, bind, setup->is_all, is_coming))
+		promised_forget(&setup->promised, bind);
 }
 
 static int load(struct store_setup *setup)
@@ -239,6 +266,8 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 		.on_collides = on_collides,
 		.on_record = on_record,
 		.on_claimed = on_claimed,
+		.on_following = on_following,
+		.on_followed = on_followed,
 		.context = setup,
 	};
 	const char *what = setup->program;
@@ -291,13 +320,13 @@ bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 	return false;
 }
 
-int store_setup_gain(struct store_setup *setup, struct ipv4 bind)
+int store_setup_gain(struct store_setup *setup, struct ipv4 bind, bool is_ready)
 {
 	if (!setup->claims)
 		return 0;
 	/* Some may have come of others, which are not all there yet. */
 	promised_sort(&setup->promised);
-	return claims_ask(setup->claims, bind);
+	return claims_ask(setup->claims, bind, is_ready);
 }
 
 void store_setup_kept(struct store_setup *setup, struct ipv4 bind)

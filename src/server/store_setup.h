@@ -31,6 +31,10 @@ struct store_setup {
 	void (*superseded)(void *context, struct ipv4 bind);
 	/* What was promised at this address is known now. */
 	void (*claimed)(void *context, struct ipv4 bind);
+	/* What another host promises at this address is known now, or what has changed of that;
+	 * is_coming: this host has got it. Returns whether it is of no use any more. */
+	bool (*followed)(void *context, struct ipv4 bind, bool is_all, bool is_coming);
+	bool is_all; /* what is being told of such an address is all */
 	void *context;
 };
 
@@ -45,10 +49,10 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	const struct ipv4 *followed, size_t n, endpoint_answer_fn *answer);
 
-/* The host has got this address. Returns 0 if it can be served now; -EINPROGRESS: when it is
- * claimed, or when this is asked again a little later; -EBUSY: likewise, but another host serves it
- * at present; or another -errno. */
-int store_setup_gain(struct store_setup *setup, struct ipv4 bind);
+/* The host has got this address; is_ready: what was followed of it is there. Returns 0 if it can be
+ * served now; -EINPROGRESS: when it is claimed, or when this is asked again a little later; -EBUSY:
+ * likewise, but another host serves it at present; or another -errno. */
+int store_setup_gain(struct store_setup *setup, struct ipv4 bind, bool is_ready);
 /* What was promised at this address is made: it is known from its endpoint from now on. */
 void store_setup_kept(struct store_setup *setup, struct ipv4 bind);
 /* The host has lost this address, and its endpoint is closed. Returns whether another host may have

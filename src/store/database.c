@@ -338,6 +338,7 @@ static int write_order(struct database *database, const struct storing_message *
 	case STORING_FORGET:
 		return forget(database, &order->peer);
 	case STORING_CLAIM:
+	case STORING_CLAIM_REST:
 	case STORING_CLAIM_IF_LEFT:
 	case STORING_RELEASE:
 		return 0; /* they change nothing here */

@@ -59,6 +59,19 @@ static uint64_t number_from_json(const json_t *json)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
+/* The gateway has integers of 64 bits as texts. */
+struct number_text {
+	char s[sizeof "18446744073709551615"];
+};
+
+static struct number_text number_text(uint64_t number)
+{
+	struct number_text text;
+
+	snprintf(text.s, sizeof text.s, "%llu", (unsigned long long)number);
+	return text;
+}
+
 /* Reading */
 
 /* The first key after all that begin so: the last byte is one greater. */
@@ -127,26 +140,42 @@ static int advance(struct position *position, const json_t *entries)
 	return 0;
 }
 
-static json_t *ask_for_page(const struct position *from, const char *end)
+/* Everything was written after revision 0. */
+static json_t *ask_for_page(const struct position *from, const char *end, uint64_t since)
 {
-	return json_pack("{s:o, s:o, s:i}", "key", bytes_to_json(from->key, from->size),
-		"range_end", text_to_json(end), "limit", PAGE);
+	return json_pack("{s:o, s:o, s:i, s:s}", "key", bytes_to_json(from->key, from->size),
+		"range_end", text_to_json(end), "limit", PAGE, "min_mod_revision",
+		number_text(since > 0 ? since + 1 : 0).s);
 }
 
-static int read_page(struct etcd *etcd, const char *prefix, struct position *position, kv_fn *fn,
+static uint64_t revision_of(const json_t *answer)
+{
+	return number_from_json(json_object_get(json_object_get(answer, "header"), "revision"));
+}
+
+/* What is read: all that begins so and was written since. */
+struct range {
+	const char *prefix;
+	uint64_t since;
+	uint64_t revision; /* of etcd, when the first page was read; 0: not yet */
+};
+
+static int read_page(struct etcd *etcd, struct range *range, struct position *position, kv_fn *fn,
 	void *context, bool *more)
 {
 	char end[KEY_SPACE];
 	json_t *question, *answer = NULL, *entries;
 	int error;
 
-	end_of(prefix, end);
-	question = ask_for_page(position, end);
+	end_of(range->prefix, end);
+	question = ask_for_page(position, end, range->since);
 	error = question ? etcd_ask(etcd, "/v3/kv/range", question, &answer) : -ENOMEM;
 	entries = json_object_get(answer, "kvs");
 	*more = json_is_true(json_object_get(answer, "more")) && json_array_size(entries) > 0;
 	if (error == 0)
-		error = read_entries(entries, prefix, fn, context);
+		error = read_entries(entries, range->prefix, fn, context);
+	if (error == 0 && range->revision == 0)
+		range->revision = revision_of(answer);
 	if (error == 0 && *more)
 		error = advance(position, entries);
 	json_decref(question);
@@ -154,32 +183,30 @@ static int read_page(struct etcd *etcd, const char *prefix, struct position *pos
 	return error;
 }
 
-int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context)
+int kv_read_since(
+	struct etcd *etcd, const char *prefix, uint64_t *revision, kv_fn *fn, void *context)
 {
 	struct position position = {(uint8_t *)strdup(prefix), strlen(prefix)};
+	struct range range = {.prefix = prefix, .since = *revision};
 	bool more = true;
 	int error = position.key ? 0 : -ENOMEM;
 
 	while (more && error == 0)
-		error = read_page(etcd, prefix, &position, fn, context, &more);
+		error = read_page(etcd, &range, &position, fn, context, &more);
 	free(position.key);
+	if (error == 0)
+		*revision = range.revision;
 	return error;
 }
 
-/* Writing */
-
-/* The gateway has integers of 64 bits as texts. */
-struct number_text {
-	char s[sizeof "18446744073709551615"];
-};
-
-static struct number_text number_text(uint64_t number)
+int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context)
 {
-	struct number_text text;
+	uint64_t revision = 0;
 
-	snprintf(text.s, sizeof text.s, "%llu", (unsigned long long)number);
-	return text;
+	return kv_read_since(etcd, prefix, &revision, fn, context);
 }
+
+/* Writing */
 
 void kv_begin(struct kv_transaction *transaction)
 {

@@ -26,6 +26,10 @@ typedef int kv_fn(void *context, const struct kv *kv);
 /* Calls back for all keys that begin with this, in their order, page by page. Returns 0, as
  * etcd_ask(), or -EBADMSG: the answer is none that etcd would give. */
 int kv_read(struct etcd *etcd, const char *prefix, kv_fn *fn, void *context);
+/* Likewise, but only what was written after this revision of etcd's; 0: all. *revision becomes the
+ * one that nothing up to was missed of, for the next time. */
+int kv_read_since(
+	struct etcd *etcd, const char *prefix, uint64_t *revision, kv_fn *fn, void *context);
 
 /* A transaction that is being made. Zeroed it is none; kv_begin() makes it. */
 struct kv_transaction {

@@ -10,6 +10,7 @@
 #include "store/database.h"
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
+#include "store/fleet_follow.h"
 #include "store/fleet_health.h"
 #include "store/fleet_history.h"
 #include "store/fleet_merge.h"
@@ -140,6 +141,18 @@ static void say_other_numbers(struct fleet *fleet, const struct served *served)
 	key_wipe(&local.private_key);
 }
 
+/* What another host has promised is in the copy already, but for the last, where it was followed.
+ */
+static int merge(struct fleet *fleet, struct served *served, bool keep)
+{
+	int result = keep ? 0 : fleet_follow_rest(fleet, served);
+
+	served->is_told = result > 0;
+	if (result != 0)
+		return result < 0 ? result : 0;
+	return fleet_merge(fleet, served, keep);
+}
+
 /* keep: what the copy has of this address holds, and what etcd has besides. Else etcd's alone. */
 static int bring_up_to_date(struct fleet *fleet, struct served *served, bool keep)
 {
@@ -150,7 +163,7 @@ static int bring_up_to_date(struct fleet *fleet, struct served *served, bool kee
 	if (keep)
 		error = outbox_set_holder(fleet->outbox, served->bind, record->value, record->size);
 	if (error == 0)
-		error = fleet_merge(fleet, served, keep);
+		error = merge(fleet, served, keep);
 	if (error == 0)
 		error = database_put_endpoint(fleet->database, &served->endpoint);
 	if (error == 0 && !keep)
@@ -232,6 +245,7 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 		error = outbox_clear_collision(fleet->outbox, served->bind);
 	if (error == 0) {
 		served->state = SERVED_CLAIMED;
+		fleet_follow_anew(fleet, served->bind);
 		served->active_due_ms = clock_now_ms(&system_clock) + ACTIVE_MS;
 		log_info("endpoint %s: claimed in etcd, epoch %llu", ipv4_text(served->bind).s,
 			(unsigned long long)holder.epoch);
@@ -384,16 +398,26 @@ int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours)
 	if (error == 0 && is_left)
 		return fleet_claim(fleet, bind);
 	*is_ours = false;
+	served->is_wanted = true;
 	served->state = SERVED_SUPERSEDED;
 	return error == -EPIPE ? error : 0;
+}
+
+bool fleet_is_told(struct fleet *fleet, struct ipv4 bind)
+{
+	const struct served *served = fleet_find_served(fleet, bind);
+
+	return (served && served->is_told) || fleet_is_followed(fleet, bind);
 }
 
 void fleet_release(struct fleet *fleet, struct ipv4 bind)
 {
 	struct served *served = fleet_find_served(fleet, bind);
 
+	fleet_follow_anew(fleet, bind);
 	if (!served)
 		return;
+	served->is_wanted = false;
 	/* Who was active last comes first at the next host. */
 	served->active_due_ms = 0;
 	if (served->state == SERVED_CLAIMED)
@@ -691,6 +715,8 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 		error = fleet_watch(fleet);
 	if (error == 0)
 		error = look_at_keys(fleet);
+	if (error == 0)
+		error = fleet_follow(fleet);
 	fleet_health_judge_clock(fleet);
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + SEND_MS);
 	if (error == 0)

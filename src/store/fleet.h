@@ -33,6 +33,8 @@ int fleet_claim(struct fleet *fleet, struct ipv4 bind);
 /* Likewise, but only if the host that has claimed it before does not say for a while that it still
  * serves it. To be called every few seconds; *is_ours is false until then. */
 int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours);
+/* Whether the broker knows all that is promised there, as the address was followed before. */
+bool fleet_is_told(struct fleet *fleet, struct ipv4 bind);
 /* This host has the address no more: what is unsent is sent as long as nobody else claims it. */
 void fleet_release(struct fleet *fleet, struct ipv4 bind);
 

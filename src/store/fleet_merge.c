@@ -19,8 +19,11 @@ struct freed_address {
 /* All is read before anything is written: where that fails the copy is as it was. */
 struct merge {
 	struct fleet *fleet;
-	const struct served *served;
+	struct ipv4 bind;
+	uint64_t floor; /* records of before are ignored */
 	bool keep;
+	bool is_all; /* else only what has changed */
+	bool are_active; /* when peers were active has changed */
 	struct storing_message *orders;
 	size_t n;
 	struct freed_address *freed;
@@ -70,26 +73,24 @@ static const char *why_not(int error)
 static int keep_peer(void *context, const struct kv *kv)
 {
 	struct merge *merge = context;
-	const struct served *served = merge->served;
 	struct storing_message message;
 	uint64_t place, epoch;
-	int error = record_open_peer(&merge->fleet->maker, served->bind, kv->key, kv->value,
+	int error = record_open_peer(&merge->fleet->maker, merge->bind, kv->key, kv->value,
 		kv->size, &message, &place, &epoch);
 
 	if (error < 0) {
 		ignore(merge, kv->key, why_not(error));
 		return 0;
 	}
-	if (epoch < served->holder.floor) {
+	if (epoch < merge->floor) {
 		ignore(merge, kv->key, "it is older than what holds of this address");
 		return 0;
 	}
-	if (merge->keep && outbox_has(merge->fleet->outbox, served->bind, message.peer.inner))
+	if (merge->keep && outbox_has(merge->fleet->outbox, merge->bind, message.peer.inner))
 		return 0;
 	if (message.operation == STORING_PEER)
 		return add_order(merge, &message, STORING_PUT_PEER);
-	return merge->keep && outbox_is_freed(
-				      merge->fleet->outbox, served->bind, message.peer.inner)
+	return merge->keep && outbox_is_freed(merge->fleet->outbox, merge->bind, message.peer.inner)
 		       ? 0
 		       : add_freed(merge, message.peer.inner, place);
 }
@@ -106,8 +107,9 @@ static int keep_active(void *context, const struct kv *kv)
 		ignore(merge, kv->key, why_not(error));
 		return 0;
 	}
+	merge->are_active = true;
 	return outbox_set_active(
-		merge->fleet->outbox, merge->served->bind, record_address(kv->key), active_s);
+		merge->fleet->outbox, merge->bind, record_address(kv->key), active_s);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -126,8 +128,8 @@ static int add_all_freed(struct merge *merge)
 		qsort(merge->freed, merge->n_freed, sizeof *merge->freed, compare_places);
 	for (size_t i = 0; i < merge->n_freed && error == 0; i++)
 		error = add_order(merge,
-			&(struct storing_message){.peer = {.bind = merge->served->bind,
-							  .inner = merge->freed[i].inner}},
+			&(struct storing_message){
+				.peer = {.bind = merge->bind, .inner = merge->freed[i].inner}},
 			STORING_FREE_ADDRESS);
 	return error;
 }
@@ -144,34 +146,63 @@ static int write_all(struct merge *merge)
 	const struct fleet *fleet = merge->fleet;
 	int error = add_all_freed(merge);
 
-	if (error == 0 && !merge->keep)
-		error = outbox_empty(fleet->outbox, merge->served->bind);
+	if (error == 0 && merge->is_all && !merge->keep)
+		error = outbox_empty(fleet->outbox, merge->bind);
 	if (error == 0 && merge->n > 0)
 		error = database_write(fleet->database, merge->orders, merge->n, pass_over, NULL);
 	return error;
 }
 
-static int read_all(struct merge *merge, enum record_kind kind, kv_fn *keep)
+static int read_since(struct merge *merge, enum record_kind kind, uint64_t *revision, kv_fn *keep)
 {
 	const struct fleet *fleet = merge->fleet;
 
-	return kv_read(
-		fleet->etcd, record_prefix(fleet->name, kind, merge->served->bind).s, keep, merge);
+	return kv_read_since(fleet->etcd, record_prefix(fleet->name, kind, merge->bind).s, revision,
+		keep, merge);
+}
+
+/* is_quick: without when peers were active. The revisions are moved on. */
+static int merge_since(
+	struct merge *merge, uint64_t *revision, uint64_t *active_revision, bool is_quick)
+{
+	int error = read_since(merge, RECORD_PEER, revision, keep_peer);
+
+	if (error == 0)
+		error = write_all(merge);
+	if (error == 0 && !is_quick)
+		error = read_since(merge, RECORD_ACTIVE, active_revision, keep_active);
+	if (merge->n_ignored > 0)
+		log_warning("endpoint %s: %zu records in etcd are ignored, the first is %s: %s",
+			ipv4_text(merge->bind).s, merge->n_ignored, merge->ignored.s, merge->why);
+	free(merge->freed);
+	return error;
 }
 
 int fleet_merge(struct fleet *fleet, const struct served *served, bool keep)
 {
-	struct merge merge = {.fleet = fleet, .served = served, .keep = keep};
-	int error = read_all(&merge, RECORD_PEER, keep_peer);
+	struct merge merge = {.fleet = fleet,
+		.bind = served->bind,
+		.floor = served->holder.floor,
+		.keep = keep,
+		.is_all = true};
+	uint64_t revision = 0, active_revision = 0;
+	int error = merge_since(&merge, &revision, &active_revision, false);
+
+	free(merge.orders);
+	return error;
+}
+
+int fleet_merge_followed(struct fleet *fleet, struct followed_address *followed, bool is_quick,
+	struct fleet_changes *changes)
+{
+	struct merge merge = {.fleet = fleet,
+		.bind = followed->bind,
+		.floor = followed->floor,
+		.is_all = followed->revision == 0};
+	int error = merge_since(&merge, &followed->revision, &followed->active_revision, is_quick);
 
 	if (error == 0)
-		error = write_all(&merge);
-	if (error == 0)
-		error = read_all(&merge, RECORD_ACTIVE, keep_active);
-	if (merge.n_ignored > 0)
-		log_warning("endpoint %s: %zu records in etcd are ignored, the first is %s: %s",
-			ipv4_text(served->bind).s, merge.n_ignored, merge.ignored.s, merge.why);
-	free(merge.orders);
-	free(merge.freed);
+		error = outbox_forget(fleet->outbox, followed->bind);
+	*changes = (struct fleet_changes){merge.orders, merge.n, merge.are_active};
 	return error;
 }

@@ -117,6 +117,17 @@ static int add_served(struct fleet *fleet, const struct store_config *config)
 	return 0;
 }
 
+static int set_followed(struct fleet *fleet, const struct store_config *config)
+{
+	fleet->followed = calloc(FLEET_MOST_FOLLOWED, sizeof *fleet->followed);
+	if (!fleet->followed)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < config->n_blocks; i++)
+		fleet->blocks[fleet->n_blocks++] = (struct prefix){
+			config->blocks[i].address, (uint8_t)config->blocks[i].length};
+	return 0;
+}
+
 int fleet_new(
 	const struct store_config *config, int owner, fleet_tell_fn *tell, struct fleet **result)
 {
@@ -131,6 +142,8 @@ int fleet_new(
 		gethostname(fleet->host, sizeof fleet->host - 1);
 		error = add_served(fleet, config);
 	}
+	if (error == 0)
+		error = set_followed(fleet, config);
 	/* Before there is a secret in this process. */
 	if (error == 0 && etcd_members_have_names(config->etcd.members))
 		error = names_new(config->user, config->group, owner, &fleet->names);
@@ -159,5 +172,6 @@ void fleet_free(struct fleet *fleet)
 	if (fleet->served)
 		explicit_bzero(fleet->served, STORE_MOST_SERVED * sizeof *fleet->served);
 	free(fleet->served);
+	free(fleet->followed);
 	free(fleet);
 }

@@ -75,7 +75,7 @@ static const char *why_ignored(int error)
 	}
 }
 
-int fleet_read_view(struct fleet *fleet)
+int fleet_look(struct fleet *fleet)
 {
 	struct fleet_view *view = &fleet->view;
 	int error = fleet_view_read(view, fleet->etcd, &fleet->maker);
@@ -83,8 +83,14 @@ int fleet_read_view(struct fleet *fleet)
 	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
 		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
 			view->ignored.s, why_ignored(view->why));
-	if (error < 0)
-		return error;
-	fleet->n_ignored = view->n_ignored;
-	return copy_endpoints(fleet);
+	if (error == 0)
+		fleet->n_ignored = view->n_ignored;
+	return error;
+}
+
+int fleet_read_view(struct fleet *fleet)
+{
+	int error = fleet_look(fleet);
+
+	return error < 0 ? error : copy_endpoints(fleet);
 }

@@ -24,6 +24,14 @@ enum served_state {
 	SERVED_COLLIDES, /* what it has belongs to another endpoint */
 };
 
+/* An address of another host, which this one may get. */
+struct followed_address {
+	struct ipv4 bind;
+	uint64_t floor; /* of its holder, with which all of it was read */
+	/* Of etcd: up to there all is in the copy, and the broker was told; 0: nothing. */
+	uint64_t revision, active_revision;
+};
+
 /* An address of this host. */
 struct served {
 	struct ipv4 bind;
@@ -31,11 +39,19 @@ struct served {
 	struct stored_endpoint endpoint; /* as etcd has it; its epoch is that of its record */
 	struct fleet_holder holder; /* ours */
 	struct record record; /* of it, as etcd has it: each transaction compares it */
+	bool is_wanted; /* SERVED_SUPERSEDED: this host has the address all the same */
+	bool is_told; /* the broker knows all of it, as it was followed before */
 	bool is_changed; /* the endpoint's record is to be written again */
 	uint64_t active_due_ms; /* when activity is written next */
 	/* SERVED_SUPERSEDED: the question that its holder has not answered yet, 0: none; since when
 	 */
 	uint64_t asked_revision, asked_ms;
+};
+
+enum {
+	/* Each costs a host a device of its own: of a fleet's many addresses a host is ready to get
+	 * so many at once, and makes what belongs to any further one when it gets it. */
+	FLEET_MOST_FOLLOWED = 64,
 };
 
 typedef int fleet_tell_fn(const struct storing_message *message);
@@ -51,6 +67,11 @@ struct fleet {
 	struct fleet_view view;
 	struct served *served;
 	size_t n_served;
+	struct prefix blocks[STORE_MOST_BLOCKS];
+	size_t n_blocks;
+	struct followed_address *followed; /* FLEET_MOST_FOLLOWED of them have room */
+	size_t n_followed;
+	uint64_t follow_due_ms; /* when it is looked what others promise */
 	fleet_tell_fn *tell;
 	bool cannot_write; /* and that was said */
 	uint64_t retry_ms; /* when etcd is asked again */
@@ -66,7 +87,9 @@ struct fleet {
 struct served *fleet_find_served(struct fleet *fleet, struct ipv4 bind);
 /* It is another host's since, of which the broker is told. Returns 0 or -EPIPE. */
 int fleet_supersede(struct fleet *fleet, struct served *served, const struct seen_address *seen);
-/* Reads the view anew; the others' endpoints are put into the copy. Returns 0 or as etcd_ask() or
+/* Reads the view anew. Returns 0 or as etcd_ask(). */
+int fleet_look(struct fleet *fleet);
+/* Likewise; the others' endpoints are put into the copy. Returns 0 or as etcd_ask() or
  * database_put_endpoint(). */
 int fleet_read_view(struct fleet *fleet);
 /* Why etcd could not be asked, for the log. */

@@ -25,6 +25,7 @@
 #include "ipc/storing.h"
 #include "store/database.h"
 #include "store/fleet.h"
+#include "store/fleet_follow.h"
 #include "store/fleet_setup.h"
 #include "store/folder.h"
 #include "store/renumber.h"
@@ -238,32 +239,57 @@ static int tell_about(enum storing_operation operation, struct ipv4 bind)
 }
 
 /* What cannot be read is as if there was nothing: the address is served all the same. */
-static int tell_claimed(struct store *store, struct ipv4 bind)
+static int tell_rows_of(struct store *store, struct ipv4 bind)
 {
 	size_t n_invalid;
 	int error = database_load_one(store->database, bind, tell_row, NULL, &n_invalid);
 
-	return packet_is_hung_up(error) ? error : tell_about(STORING_CLAIMED, bind);
+	return packet_is_hung_up(error) ? error : 0;
+}
+
+/* Of one that the broker has made ready. */
+static int tell_rest(struct store *store, struct ipv4 bind)
+{
+	int error;
+
+	if (store->fleet && fleet_is_told(store->fleet, bind))
+		return 0;
+	error = tell_about(STORING_FOLLOW_ALL, bind);
+	if (error == 0)
+		error = tell_rows_of(store, bind);
+	return error < 0 ? error : tell_about(STORING_FOLLOWED, bind);
+}
+
+static int tell_claimed(struct store *store, struct ipv4 bind, bool is_rest)
+{
+	int error = is_rest ? tell_rest(store, bind) : tell_rows_of(store, bind);
+
+	return error < 0 ? error : tell_about(STORING_CLAIMED, bind);
 }
 
 static int answer_claim(struct store *store, const struct storing_message *order)
 {
 	const struct ipv4 bind = order->peer.bind;
+	const bool is_rest = order->operation == STORING_CLAIM_REST;
 	bool is_ours = true;
 	int error = 0;
 
+	/* Who has not made it ready is told all of it. */
+	if (store->fleet && !is_rest)
+		fleet_follow_anew(store->fleet, bind);
 	if (store->fleet)
-		error = order->operation == STORING_CLAIM
-				? fleet_claim(store->fleet, bind)
-				: fleet_claim_if_left(store->fleet, bind, &is_ours);
+		error = order->operation == STORING_CLAIM_IF_LEFT
+				? fleet_claim_if_left(store->fleet, bind, &is_ours)
+				: fleet_claim(store->fleet, bind);
 	if (error < 0)
 		return error;
-	return is_ours ? tell_claimed(store, bind) : tell_about(STORING_SUPERSEDED, bind);
+	return is_ours ? tell_claimed(store, bind, is_rest) : tell_about(STORING_SUPERSEDED, bind);
 }
 
 static bool is_claim(const struct storing_message *order)
 {
-	return order->operation == STORING_CLAIM || order->operation == STORING_CLAIM_IF_LEFT;
+	return order->operation == STORING_CLAIM || order->operation == STORING_CLAIM_REST ||
+	       order->operation == STORING_CLAIM_IF_LEFT;
 }
 
 /* What was promised before of an address that is claimed is written by now. */

@@ -119,6 +119,29 @@ int embedded_reconcile(struct plane_device *plane_device)
 	return complete(device, &link, false);
 }
 
+/* By the answer the device has heard that its interface is up: handshakes begin only then. */
+int embedded_serve(struct plane_device *plane_device, uint64_t floor_ns)
+{
+	struct embedded_device *device = embedded_of_device(plane_device);
+	struct embedded_plane *embedded = embedded_plane_of(device);
+	char request[UAPI_CLIENT_REQUEST_SIZE];
+	struct link link;
+	int error = link_get(embedded->route, device->name.s, &link);
+
+	if (error == 0 && !embedded_is_ours(&link))
+		error = -ENODEV;
+	if (error < 0)
+		return embedded_fail(embedded, error, "look up %s", device->name.s);
+	device->endpoint.is_standby = false;
+	device->endpoint.floor_ns = floor_ns;
+	error = complete(device, &link, true);
+	if (error < 0)
+		return error;
+	embedded_serve_text(&device->endpoint, request);
+	error = ask(device->name.s, request);
+	return error < 0 ? embedded_fail(embedded, error, "set up %s", device->name.s) : 0;
+}
+
 static int set_up(struct embedded_device *device, const struct key *private_key,
 	const struct link *link, bool made)
 {

@@ -174,6 +174,7 @@ static const struct plane_ops embedded_ops = {
 	.dump = embedded_dump,
 	.restore_endpoints = restore_endpoints,
 	.reconcile = embedded_reconcile,
+	.serve = embedded_serve,
 	.timestamp = embedded_timestamp,
 	.free = free_plane,
 };

@@ -76,6 +76,14 @@ void embedded_remove_text(const struct plane_peer *peers, size_t n, char *reques
 	sprintf(request, "\n");
 }
 
+void embedded_serve_text(
+	const struct plane_endpoint *endpoint, char request[UAPI_CLIENT_REQUEST_SIZE])
+{
+	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
+		"set=1\ntimestamps_after=%" PRIu64 "\nipip_local=%s\n\n", endpoint->floor_ns,
+		ipv4_text(endpoint->bind).s);
+}
+
 void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_floor,
 	char request[UAPI_CLIENT_REQUEST_SIZE])
 {
@@ -85,7 +93,9 @@ void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_fl
 	if (with_floor)
 		snprintf(floor, sizeof floor, "timestamps_after=%" PRIu64 "\n", endpoint->floor_ns);
 	snprintf(request, UAPI_CLIENT_REQUEST_SIZE,
-		"set=1\nprivate_key=%s\n%slisten_port=%u\nipip_local=%s\n\n", private_key.s, floor,
-		endpoint->port, ipv4_text(endpoint->bind).s);
+		"set=1\nprivate_key=%s\n%slisten_port=%u\n%s%s%s\n", private_key.s, floor,
+		endpoint->port, endpoint->is_standby ? "" : "ipip_local=",
+		endpoint->is_standby ? "" : ipv4_text(endpoint->bind).s,
+		endpoint->is_standby ? "" : "\n");
 	explicit_bzero(&private_key, sizeof private_key);
 }

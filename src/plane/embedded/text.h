@@ -15,6 +15,11 @@ void embedded_add_many_text(const struct plane_peer *peers, size_t n, char *requ
 void embedded_restore_text(
 	const struct plane_peer *peers, const struct plane_usage *lasts, size_t n, char *request);
 void embedded_remove_text(const struct plane_peer *peers, size_t n, char *request);
-/* Holds the private key: to be wiped. What the endpoint's floor is, only with_floor. */
+/* What the device of an endpoint lacks that was standby: the outer address of IPIP, which the host
+ * did not have, and the floor of handshakes. */
+void embedded_serve_text(
+	const struct plane_endpoint *endpoint, char request[UAPI_CLIENT_REQUEST_SIZE]);
+/* Holds the private key: to be wiped. What the endpoint's floor is, only with_floor. Of a standby
+ * without the outer address of IPIP. */
 void embedded_configure_text(const struct plane_endpoint *endpoint, bool with_floor,
 	char request[UAPI_CLIENT_REQUEST_SIZE]);

@@ -105,11 +105,29 @@ void kernel_ipip_put_mended(
 	route_put(request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route);
 }
 
+/* That of a standby stays down, and without a route. */
+static int bring_up(struct kernel_device *device, const struct link *link, struct ipv4 inner)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct netlink_request request;
+	int error;
+
+	if (device->endpoint.is_standby)
+		return 0;
+	netlink_request_init(&request);
+	kernel_ipip_put_mended(&request, link->ifindex, inner, link->group == KERNEL_REMOVAL_GROUP);
+	error = netlink_execute(kernel->route, &request);
+	if (error < 0)
+		kernel_fail(kernel, error, netlink_error(kernel->route),
+			"bring up %s with a route to %s", kernel_ipip_name(device, inner).s,
+			ipv4_text(inner).s);
+	return error;
+}
+
 int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4 remote)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	struct plane_name name = kernel_ipip_name(device, inner);
-	struct netlink_request request;
 	struct link link;
 	bool made;
 	int error = make_or_find(device, inner, remote, &link, &made);
@@ -117,13 +135,11 @@ int kernel_ipip_add(struct kernel_device *device, struct ipv4 inner, struct ipv4
 	if (error < 0)
 		goto out;
 	kernel_switch_off_ipv6(kernel, name.s);
-	netlink_request_init(&request);
-	kernel_ipip_put_mended(&request, link.ifindex, inner, link.group == KERNEL_REMOVAL_GROUP);
-	error = netlink_execute(kernel->route, &request);
+	error = bring_up(device, &link, inner);
 	if (error < 0)
-		kernel_fail(kernel, error, netlink_error(kernel->route),
-			"bring up %s with a route to %s", name.s, ipv4_text(inner).s);
-	else if ((error = kernel_ipip_remember(device, link.ifindex, inner, remote)) < 0)
+		goto out;
+	error = kernel_ipip_remember(device, link.ifindex, inner, remote);
+	if (error < 0)
 		kernel_fail(kernel, error, NULL, "make %s", name.s);
 out:
 	if (error < 0 && made && link.ifindex != 0)

@@ -244,6 +244,7 @@ static const struct plane_ops kernel_ops = {
 	.dump = kernel_dump,
 	.restore_endpoints = kernel_restore_endpoints,
 	.reconcile = kernel_reconcile,
+	.serve = kernel_serve,
 	.timestamp = timestamp,
 	.free = free_plane,
 };

@@ -112,7 +112,7 @@ static int mark_routed(struct kernel_device *device)
 	return 0;
 }
 
-static int reconcile_ipip(struct kernel_device *device)
+static int reconcile_ipip(struct kernel_device *device, bool is_new)
 {
 	struct mending mending = {.device = device};
 	int error;
@@ -135,7 +135,7 @@ static int reconcile_ipip(struct kernel_device *device)
 	}
 	if (mending.n > 0)
 		mend(&mending);
-	if (mending.n_mended > 0)
+	if (mending.n_mended > 0 && !is_new)
 		log_warning("%s%s: somebody has set down the interface or removed its route, put "
 			    "right: %zu IPIP peers",
 			mending.first.s, mending.n_mended > 1 ? " and others" : "",
@@ -143,9 +143,9 @@ static int reconcile_ipip(struct kernel_device *device)
 	return mending.error;
 }
 
-int kernel_reconcile(struct plane_device *plane_device)
+/* is_new: that it lacks something is worth no line in the log. */
+static int reconcile(struct kernel_device *device, bool is_new)
 {
-	struct kernel_device *device = kernel_of_device(plane_device);
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	const struct plane_name name = plane_device_name(device->endpoint.index);
 	struct link link;
@@ -160,7 +160,20 @@ int kernel_reconcile(struct plane_device *plane_device)
 		return kernel_fail(
 			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
 	/* What cannot be done for one is no reason to leave the others as they are. */
-	error = kernel_configure_link(device, &link, false);
-	ipip_error = reconcile_ipip(device);
+	error = kernel_configure_link(device, &link, is_new);
+	ipip_error = reconcile_ipip(device, is_new);
 	return ipip_error < 0 ? ipip_error : error;
+}
+
+int kernel_reconcile(struct plane_device *device)
+{
+	return reconcile(kernel_of_device(device), false);
+}
+
+/* The kernel begins handshakes by its clock alone. */
+int kernel_serve(struct plane_device *device, uint64_t floor_ns)
+{
+	(void)floor_ns;
+	kernel_of_device(device)->endpoint.is_standby = false;
+	return reconcile(kernel_of_device(device), true);
 }

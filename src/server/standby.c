@@ -1,0 +1,398 @@
+/* Keeps ready what another host serves, and takes it over. Runs in the broker. */
+#include "server/standby.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/event.h"
+#include "base/log.h"
+#include "server/adoption.h"
+#include "server/endpoint.h"
+#include "server/give_back.h"
+#include "server/handshake_floor.h"
+#include "server/heal.h"
+#include "server/promised.h"
+#include "server/promises.h"
+#include "server/restoration.h"
+
+enum {
+	/* The kernel's plane takes 2 ms for each: who asks the server of something waits for no
+	 * more than these. */
+	MADE_AT_ONCE = 10,
+	RETRY_MS = 5000, /* of a device that is lost */
+};
+
+/* Making */
+
+static void schedule(struct standby *standby, uint64_t delay_ms)
+{
+	const struct timeval delay = timeval_from_ms(delay_ms);
+
+	if (standby->timer)
+		event_add(standby->timer, &delay);
+}
+
+static size_t take_owed(const struct endpoint *endpoint, struct plane_peer ids[MADE_AT_ONCE])
+{
+	size_t n = 0;
+
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (n == MADE_AT_ONCE)
+			break;
+		if (peer->is_owed)
+			ids[n++] = peer->id;
+	}
+	return n;
+}
+
+static void drop(struct endpoint *endpoint, struct peer *peer)
+{
+	pool_release(endpoint->pool, peer->id.inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
+static void give_up(void *context, const struct plane_peer *id, int error)
+{
+	struct endpoint *endpoint = context;
+	struct peer *peer = peers_find(&endpoint->peers, id);
+
+	if (device_is_lost(error))
+		return;
+	log_error("%s: cannot make the tunnel of %s ready: %s", endpoint_text(endpoint).s,
+		peer_text(id).s, plane_error(endpoint->plane));
+	if (peer)
+		drop(endpoint, peer);
+}
+
+static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
+
+		if (peer)
+			peer->is_owed = false;
+	}
+}
+
+/* Where it cannot be made again either, that is tried when the address comes. */
+static int find_device(struct endpoint *endpoint)
+{
+	size_t n_back;
+
+	return endpoint->device ? 0 : endpoint_make_device(endpoint, &n_back);
+}
+
+/* Returns how many were made, or -errno. */
+static int make_some(struct endpoint *endpoint)
+{
+	struct plane_peer ids[MADE_AT_ONCE];
+	size_t n = take_owed(endpoint, ids), n_given = 0;
+	int error = n == 0 ? 0 : find_device(endpoint);
+
+	if (error == 0 && n > 0)
+		error = give_back_peers(endpoint, ids, n, &n_given, give_up, endpoint);
+	if (error < 0)
+		return error;
+	settle(endpoint, ids, n);
+	return (int)n;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct standby *standby = context;
+	struct endpoint *endpoint = standby->endpoint;
+	int n = make_some(endpoint);
+
+	(void)fd;
+	(void)what;
+	if (n > 0)
+		schedule(standby, 0);
+	else if (n < 0)
+		schedule(standby, RETRY_MS);
+	else
+		log_info("%s: %zu peers are ready, for when this host gets the address",
+			endpoint_text(endpoint).s, peers_count(&endpoint->peers));
+}
+
+static int start(struct standby *standby, struct endpoint *endpoint, struct event_base *base)
+{
+	*standby = (struct standby){.endpoint = endpoint, .timer = NULL};
+	if (!base)
+		return 0;
+	standby->timer = evtimer_new(base, on_timer, standby);
+	return standby->timer ? 0 : -ENOMEM;
+}
+
+int standby_open(struct endpoint *endpoint, struct event_base *base)
+{
+	struct store_link *store = endpoint->store;
+	int error;
+
+	endpoint->config.is_standby = true;
+	/* What is promised is the other host's to tell. */
+	endpoint->store = NULL;
+	error = endpoint_open(endpoint, base);
+	endpoint->store = store;
+	if (error == 0)
+		error = start(&endpoint->standby, endpoint, base);
+	if (error < 0) {
+		endpoint_close(endpoint, false);
+		endpoint->config.is_standby = false;
+		return error;
+	}
+	endpoint->state = ENDPOINT_STANDBY;
+	log_info("%s: another host serves it; %s is ready for when this host gets the address",
+		endpoint_text(endpoint).s, plane_device_name(endpoint->config.index).s);
+	return 0;
+}
+
+/* What has changed */
+
+/* Inner addresses that are told of, and who has each now. */
+struct told {
+	struct ipv4 inner;
+	const struct stored_peer *stored; /* NULL: nobody */
+};
+
+struct update {
+	struct endpoint *endpoint;
+	struct told *told; /* by address */
+	size_t n_told;
+	bool is_all;
+	struct peer **gone;
+	size_t n_gone;
+};
+
+static int compare_told(const void *a, const void *b)
+{
+	const struct told *first = a, *second = b;
+
+	return (first->inner.value > second->inner.value) -
+	       (first->inner.value < second->inner.value);
+}
+
+static int gather_told(struct update *update, const struct promised *promised)
+{
+	const struct ipv4 bind = update->endpoint->config.bind;
+	size_t n_peers, n_freed;
+	const struct stored_peer *peers = promised_peers(promised, bind, &n_peers);
+	const struct stored_peer *freed = promised_freed(promised, bind, &n_freed);
+
+	update->told = calloc(n_peers + n_freed + 1, sizeof *update->told);
+	update->gone = calloc(peers_count(&update->endpoint->peers) + 1, sizeof *update->gone);
+	if (!update->told || !update->gone)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_peers; i++)
+		update->told[update->n_told++] = (struct told){peers[i].inner, &peers[i]};
+	for (size_t i = 0; i < n_freed; i++)
+		update->told[update->n_told++] = (struct told){freed[i].inner, NULL};
+	qsort(update->told, update->n_told, sizeof *update->told, compare_told);
+	return 0;
+}
+
+static bool is_same(const struct plane_peer *id, const struct stored_peer *stored)
+{
+	const struct plane_peer other = promised_identity(stored);
+
+	return id->kind == other.kind &&
+	       (id->kind == PEER_WIREGUARD ? key_equal(&id->key, &other.key)
+					   : ipv4_equal(id->remote, other.remote));
+}
+
+static bool is_gone(const struct update *update, const struct peer *peer)
+{
+	const struct told wanted = {.inner = peer->id.inner};
+	const struct told *told =
+		bsearch(&wanted, update->told, update->n_told, sizeof wanted, compare_told);
+
+	if (!told)
+		return update->is_all;
+	return !told->stored || !is_same(&peer->id, told->stored);
+}
+
+static void find_gone(struct update *update)
+{
+	hash_for_each (&update->endpoint->peers.table, node) {
+		struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (is_gone(update, peer))
+			update->gone[update->n_gone++] = peer;
+	}
+}
+
+/* What a plane has not made is gone to it as well. Returns whether they are gone for certain. */
+static bool remove_from_plane(struct endpoint *endpoint, struct peer *const *peers, size_t n)
+{
+	struct plane_peer ids[PLANE_REMOVAL_BATCH];
+	int errors[PLANE_REMOVAL_BATCH];
+	int error;
+
+	/* With the device they are gone; a new one is not given them. */
+	if (!endpoint->device)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		ids[i] = peers[i]->id;
+	error = endpoint->plane->ops->remove(endpoint->device, ids, n, errors);
+	if (error < 0)
+		log_error("%s: cannot remove peers that are promised nothing any more: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	return error == 0;
+}
+
+/* Those that stay in the plane must not stay without a word of them here: they keep their place,
+ * and the next telling of all tries it again. */
+static void remove_gone(struct update *update)
+{
+	for (size_t done = 0; done < update->n_gone; done += PLANE_REMOVAL_BATCH) {
+		size_t left = update->n_gone - done,
+		       n = left < PLANE_REMOVAL_BATCH ? left : PLANE_REMOVAL_BATCH;
+
+		if (!remove_from_plane(update->endpoint, update->gone + done, n))
+			continue;
+		for (size_t i = 0; i < n; i++)
+			drop(update->endpoint, update->gone[done + i]);
+	}
+}
+
+/* One that has another address now was at the former one until now. */
+static void move_out(struct endpoint *endpoint, struct peer *peer)
+{
+	if (remove_from_plane(endpoint, &peer, 1))
+		drop(endpoint, peer);
+}
+
+static void add(struct endpoint *endpoint, const struct stored_peer *stored)
+{
+	const struct plane_peer id = promised_identity(stored);
+	struct peer *peer = peers_find(&endpoint->peers, &id);
+
+	if (peer && !ipv4_equal(peer->id.inner, stored->inner)) {
+		move_out(endpoint, peer);
+		peer = peers_find(&endpoint->peers, &id);
+	}
+	if (!peer && pool_claim(endpoint->pool, stored->inner) == 0) {
+		peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
+		if (peer)
+			peer->is_owed = true;
+		else
+			pool_release(endpoint->pool, stored->inner);
+	}
+	if (!peer)
+		return;
+	promise_is_known(endpoint, peer, stored);
+	peers_set_source(
+		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
+}
+
+/* Of a peer that was promised two addresses the last holds. */
+static void add_all(struct endpoint *endpoint, const struct promised *promised)
+{
+	size_t n;
+	const struct stored_peer *peers = promised_peers(promised, endpoint->config.bind, &n);
+
+	for (size_t i = 0; i < n; i++)
+		add(endpoint, &peers[i]);
+}
+
+void standby_update(struct endpoint *endpoint, const struct promised *promised, bool is_all)
+{
+	struct update update = {.endpoint = endpoint, .is_all = is_all};
+
+	if (gather_told(&update, promised) == 0) {
+		find_gone(&update);
+		remove_gone(&update);
+		add_all(endpoint, promised);
+		promised_order_freed(promised, endpoint->config.bind, endpoint->pool);
+	} else {
+		log_error("%s: cannot make ready what has changed: %s", endpoint_text(endpoint).s,
+			strerror(ENOMEM));
+	}
+	free(update.told);
+	free(update.gone);
+	schedule(&endpoint->standby, 0);
+}
+
+/* Taking over */
+
+static int compare_activity(const void *a, const void *b)
+{
+	const struct peer *const *first = a, *const *second = b;
+	uint64_t x = (*first)->promise.active_s, y = (*second)->promise.active_s;
+
+	return (x < y) - (x > y);
+}
+
+/* Those that are made later shake hands then. */
+static int shake_hands(struct endpoint *endpoint)
+{
+	auto_free const struct peer **peers =
+		calloc(peers_count(&endpoint->peers) + 1, sizeof *peers);
+	size_t n = 0;
+
+	if (!peers)
+		return -ENOMEM;
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (!peer->is_owed)
+			peers[n++] = peer;
+	}
+	qsort(peers, n, sizeof *peers, compare_activity);
+	return give_back_sessions(endpoint, peers, n);
+}
+
+/* Nobody could give this host a sign of life before. */
+static void begin_time(struct endpoint *endpoint)
+{
+	const uint64_t now_ms = clock_now_ms(endpoint->clock);
+
+	hash_for_each (&endpoint->peers.table, node) {
+		struct peer *peer = hash_entry(node, struct peer, node);
+
+		peer->connected_ms = peer->active_ms = peer->promise.ms = now_ms;
+		peer->silence.heard_ms = now_ms;
+	}
+	endpoint->read_ms = now_ms;
+}
+
+static int serve(struct endpoint *endpoint)
+{
+	const struct plane_ops *ops = endpoint->plane->ops;
+	int error = endpoint->device ? ops->serve(endpoint->device, endpoint->config.floor_ns)
+				     : -ENODEV;
+
+	return error < 0 ? error : shake_hands(endpoint);
+}
+
+void standby_take_over(
+	struct endpoint *endpoint, const struct promised *promised, struct event_base *base)
+{
+	uint64_t reserved_s = promised_floor_s(promised, &endpoint->config.private_key);
+
+	free_event(endpoint->standby.timer);
+	endpoint->standby.timer = NULL;
+	endpoint->config.is_standby = false;
+	endpoint->state = ENDPOINT_OPEN;
+	if (handshake_floor_init(&endpoint->floor, endpoint, reserved_s, base) < 0)
+		log_error("%s: timestamps of its handshakes are not kept ahead: %s",
+			endpoint_text(endpoint).s, strerror(ENOMEM));
+	handshake_floor_prepare(endpoint);
+	begin_time(endpoint);
+	if (serve(endpoint) < 0)
+		endpoint_heal(endpoint);
+	else
+		endpoint_make_owed(endpoint);
+	handshake_floor_reserve(endpoint);
+	promise_endpoint(endpoint);
+	log_info("%s: %s, block %s, WireGuard on UDP port %u, with %zu peers that were ready",
+		endpoint_text(endpoint).s, plane_device_name(endpoint->config.index).s,
+		prefix_text(endpoint->config.block).s, endpoint->config.port,
+		peers_count(&endpoint->peers));
+}
