@@ -354,7 +354,7 @@ static void on_answered(struct client *client, const struct request_result *resu
 	char text[FAILURE_SIZE];
 
 	client->failure = CLIENT_REFUSED;
-	refusal_write(result, must_go_on(client), text, sizeof text);
+	refusal_write(result, must_go_on(client), client->config->password_file, text, sizeof text);
 	if (refusal_is_final(result, was_granted(client), must_go_on(client))) {
 		log_error("%s: %s", client->config->server, text);
 		return finish(client, CLIENT_REFUSED);
@@ -517,6 +517,21 @@ static enum egress_block_end end_of_block(const struct client *client, int signa
 								       : EGRESS_BLOCK_OPEN;
 }
 
+/* Of a client that has a password's file: it is read before each request, so the next one may come
+ * at once. */
+static void on_hang_up(evutil_socket_t signal, short what, void *context)
+{
+	struct client *client = context;
+
+	(void)signal;
+	(void)what;
+	client->config->password(client->config->password_context);
+	if (client->phase != CLIENT_WAITING)
+		return;
+	event_del(client->retry);
+	enter(client, CLIENT_ASKING);
+}
+
 /* A second signal does not wait for the server. */
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
@@ -556,8 +571,10 @@ static int add_signals(struct client *client)
 	for (size_t i = 0; i < N_SIGNALS && ok; i++) {
 		if (stop_signals[i] == SIGHUP && signals_is_ignored(SIGHUP))
 			continue; /* under nohup(1) */
-		client->stop_signals[i] =
-			evsignal_new(client->base, stop_signals[i], on_signal, client);
+		client->stop_signals[i] = evsignal_new(client->base, stop_signals[i],
+			stop_signals[i] == SIGHUP && client->config->password_file ? on_hang_up
+										   : on_signal,
+			client);
 		ok = client->stop_signals[i] && event_add(client->stop_signals[i], NULL) == 0;
 	}
 	return ok ? 0 : -ENOMEM;

@@ -42,7 +42,9 @@ struct client_config {
 	const char *server; /* a name, or an address */
 	const char *interface;
 	const char *password_file; /* a path; NULL: none */
-	const char *password;
+	/* The server's password of now, which lives until the next call. */
+	const char *(*password)(void *context);
+	void *password_context;
 	enum tunnel_kind tunnel;
 	enum plane_choice plane;
 

@@ -120,6 +120,12 @@ static void report_way(const struct request_result *answer, struct reach_result 
 			ipv4_text(seen).s, ipv4_text(local).s);
 }
 
+static const char *no_password(void *context)
+{
+	(void)context;
+	return "";
+}
+
 /* Without the password: it is not known yet who the server is. */
 static bool look_without_password(
 	const struct client_config *config, struct pin *pin, struct reach_result *result)
@@ -127,7 +133,7 @@ static bool look_without_password(
 	struct client_config stranger = *config;
 	struct request_result answer;
 
-	stranger.password = "";
+	stranger.password = no_password;
 	stranger.insecure = true;
 	stranger.n_pins = 0;
 	stranger.ca_file = NULL;

@@ -35,15 +35,22 @@ static const char *advice(const struct request_result *result, bool must_go_on)
 	if (result->status != STATUS_UNAUTHORIZED)
 		return "";
 	return must_go_on ? ": VPROX_PASSWORD is not the server's password; what --route names "
-			    "stays blocked until it is: start the client with the right one, or "
-			    "stop it to do without the tunnel"
+			    "stays blocked until it is: "
 			  : ": VPROX_PASSWORD is not the server's password";
 }
 
-void refusal_write(const struct request_result *result, bool must_go_on, char *text, size_t size)
+void refusal_write(const struct request_result *result, bool must_go_on, const char *file,
+	char *text, size_t size)
 {
-	snprintf(text, size, "%s (HTTP status %u)%s", *result->text ? result->text : "it refuses",
-		result->status, advice(result, must_go_on));
+	const bool waits = must_go_on && result->status == STATUS_UNAUTHORIZED;
+
+	snprintf(text, size, "%s (HTTP status %u)%s%s%s%s",
+		*result->text ? result->text : "it refuses", result->status,
+		advice(result, must_go_on),
+		!waits ? ""
+		: file ? "put the right one into "
+		       : "start the client with the right one",
+		waits && file ? file : "", waits ? ", or stop it to do without the tunnel" : "");
 }
 
 uint32_t refusal_pause(const struct request_result *result, struct backoff *backoff)

@@ -127,10 +127,12 @@ static void fail_attempt(struct request_supervisor *supervisor, struct request_a
 /* With the password, for the server that is the right one. */
 static void let_go_on(struct request_supervisor *supervisor, struct request_attempt *attempt)
 {
+	const struct client_config *config = supervisor->config;
 	struct request_verdict verdict = {.go_on = 1};
 	int error;
 
-	snprintf(verdict.password, sizeof verdict.password, "%s", supervisor->config->password);
+	snprintf(verdict.password, sizeof verdict.password, "%s",
+		config->password(config->password_context));
 	error = request_attempt_send(attempt, &verdict, sizeof verdict);
 	if (error < 0)
 		log_debug("the process that asks has ended: %s", strerror(-error));

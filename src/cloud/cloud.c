@@ -1,5 +1,5 @@
-/* Starts a process that asks a cloud's services, confines it, and has it do what it is for: the main
- * file of such a process, which has one thread. */
+/* Starts a process that asks a cloud's services, confines it, and has it do what it is for: the
+ * main file of such a process, which has one thread. */
 #include "cloud/cloud.h"
 
 #include <errno.h>

@@ -152,8 +152,8 @@ static uint64_t random_interval_ms(void)
 
 static int write_body(const struct liveness *liveness, struct ipv4 address, char body[BODY_MAX])
 {
-	json_t *json = json_pack("{s:s, s:s}", "ip", ipv4_text(address).s, "region",
-		liveness->config->region);
+	json_t *json = json_pack(
+		"{s:s, s:s}", "ip", ipv4_text(address).s, "region", liveness->config->region);
 	size_t n = json ? json_dumpb(json, body, BODY_MAX - 1, JSON_COMPACT) : 0;
 
 	json_decref(json);
@@ -185,7 +185,8 @@ static int write_request(const struct liveness *liveness, struct ipv4 address, c
 		backend->port, version_number, liveness->secret.token, strlen(body), body);
 }
 
-static void log_change(const struct liveness *liveness, struct liveness_report *report, const char *fault)
+static void log_change(
+	const struct liveness *liveness, struct liveness_report *report, const char *fault)
 {
 	const char *host = liveness->config->backend.host;
 
@@ -239,8 +240,7 @@ static void end(struct liveness *liveness, struct liveness_report *report)
 
 static bool is_over(const struct liveness_report *report)
 {
-	return report->exchange.state == EXCHANGE_DONE ||
-	       report->exchange.state == EXCHANGE_FAILED;
+	return report->exchange.state == EXCHANGE_DONE || report->exchange.state == EXCHANGE_FAILED;
 }
 
 static void go_on(struct liveness *liveness, struct liveness_report *report, uint64_t now_ms)
@@ -315,8 +315,7 @@ static int time_left_ms(const struct liveness *liveness, uint64_t now_ms)
 	return due_ms > now_ms ? (int)(due_ms - now_ms) : 0;
 }
 
-static void advance_all(
-	struct liveness *liveness, const struct pollfd *sockets, uint64_t now_ms)
+static void advance_all(struct liveness *liveness, const struct pollfd *sockets, uint64_t now_ms)
 {
 	for (size_t i = 0; i < liveness->n; i++) {
 		struct liveness_report *report = &liveness->reports[i];

@@ -10,9 +10,9 @@ struct liveness;
 struct names;
 
 /*
- * Reads what has to be read from files, while they can be opened. The configuration and names, which
- * looks the backend's name up where it has one, are the caller's. Returns 0 or -errno, logged; to be
- * freed in either case.
+ * Reads what has to be read from files, while they can be opened. The configuration and names,
+ * which looks the backend's name up where it has one, are the caller's. Returns 0 or -errno,
+ * logged; to be freed in either case.
  */
 int liveness_new(
 	const struct cloud_config *config, struct names *names, struct liveness **liveness);

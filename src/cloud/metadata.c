@@ -56,8 +56,8 @@ __attribute__((format(printf, 2, 3))) static int fail(
 }
 
 /* Returns the status of the answer, which is the caller's to end with exchange_end(), or -EIO. */
-static int ask(struct metadata *metadata, const char *method, const char *path,
-	const char *header, const char *value, struct web_exchange *exchange)
+static int ask(struct metadata *metadata, const char *method, const char *path, const char *header,
+	const char *value, struct web_exchange *exchange)
 {
 	char text[REQUEST_MAX];
 	int n = snprintf(text, sizeof text,
@@ -201,8 +201,7 @@ static int read_addresses(struct metadata *metadata)
 	char path[128];
 	int status, error = 0;
 
-	snprintf(path, sizeof path, INTERFACES "%s/local-ipv4s",
-		metadata->macs[metadata->n_macs]);
+	snprintf(path, sizeof path, INTERFACES "%s/local-ipv4s", metadata->macs[metadata->n_macs]);
 	status = get(metadata, path, &exchange);
 	if (status == STATUS_OK)
 		error = for_each_line(metadata, &exchange.answer, take_address);

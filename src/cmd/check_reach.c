@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/rights.h"
 #include "client/reach.h"
+#include "cmd/client_password.h"
 #include "cmd/client_server.h"
 #include "cmd/command.h"
-#include "cmd/password.h"
 
 enum {
 	STATUS_FAULTY = STATUS_FAILED,
@@ -63,17 +63,16 @@ static int check_with_password(struct check_reach_options *options)
 
 int check_reach(struct check_reach_options *options, const char *server)
 {
-	struct passwords passwords = {0};
+	struct client_password password;
 	int status;
 
 	if (client_set_server(&command_check, &options->client, server) < 0 ||
-		passwords_load(&command_check, options->client.password_file, NULL, &passwords) < 0)
+		client_password_open(&password, &command_check, &options->client) < 0)
 		return STATUS_USAGE;
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_PLAIN, "check");
-	options->client.password = passwords.current;
 	/* Whoever started us may have it ignored, and then no process's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	status = rights_check(true) < 0 ? STATUS_UNKNOWN : check_with_password(options);
-	passwords_free(&passwords);
+	client_password_close(&password);
 	return status;
 }

@@ -10,10 +10,10 @@
 #include "client/config.h"
 #include "client/egress_block.h"
 #include "client/request_message.h"
+#include "cmd/client_password.h"
 #include "cmd/client_server.h"
 #include "client/tunnel_mtu.h"
 #include "cmd/command.h"
-#include "cmd/password.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 
@@ -214,7 +214,7 @@ static int run_connect(void *configuration, const char *server)
 {
 	struct client_config *config = configuration;
 	auto_free char *credential = passwords_find_credential();
-	struct passwords passwords;
+	struct client_password password;
 	int status;
 
 	if (client_check_trust(&command_connect, config) < 0 ||
@@ -224,17 +224,16 @@ static int run_connect(void *configuration, const char *server)
 		return run_block(config);
 	if (!config->password_file)
 		config->password_file = credential;
-	if (passwords_load(&command_connect, config->password_file, NULL, &passwords) < 0)
+	if (client_password_open(&password, &command_connect, config) < 0)
 		return STATUS_USAGE;
-	config->password = passwords.current;
 	config->lock = -1;
 	log_setup(config->log_level, config->log_format, "connect");
-	if (passwords.file)
-		passwords_check(&passwords);
+	if (config->password_file)
+		passwords_check(&password.now);
 	if (config->once && config->timeout_ms == 0)
 		config->timeout_ms = ONCE_TIME_MS;
 	status = exit_status(client_run(config));
-	passwords_free(&passwords);
+	client_password_close(&password);
 	return status;
 }
 

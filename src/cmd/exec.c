@@ -9,9 +9,9 @@
 #include "client/command_init.h"
 #include "client/command_netns.h"
 #include "client/instance.h"
+#include "cmd/client_password.h"
 #include "cmd/client_server.h"
 #include "cmd/command.h"
-#include "cmd/password.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 
@@ -138,20 +138,19 @@ static int run(struct exec_config *config, char *password)
 static int run_exec(void *configuration, const char *server)
 {
 	struct exec_config *config = configuration;
-	struct passwords passwords;
+	struct client_password password;
 	int status;
 
 	if (client_check_trust(&command_exec, &config->client) < 0 ||
 		client_set_server(&command_exec, &config->client, server) < 0)
 		return STATUS_USAGE;
-	if (passwords_load(&command_exec, config->client.password_file, NULL, &passwords) < 0)
+	if (client_password_open(&password, &command_exec, &config->client) < 0)
 		return STATUS_USAGE;
-	config->client.password = passwords.current;
 	log_setup(config->client.log_level, config->client.log_format, "exec");
-	if (passwords.file)
-		passwords_check(&passwords);
-	status = run(config, passwords.current);
-	passwords_free(&passwords);
+	if (config->client.password_file)
+		passwords_check(&password.now);
+	status = run(config, password.now.current);
+	client_password_close(&password);
 	return status;
 }
 

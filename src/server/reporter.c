@@ -104,8 +104,8 @@ static void describe(struct reporter *reporter, const struct server_config *conf
 	gate_setup_choose_user(
 		reporter_user, gates, &reporter->config.user, &reporter->config.group);
 	reporter->secret.version = CLOUD_VERSION;
-	snprintf(reporter->secret.token, sizeof reporter->secret.token, "%s",
-		config->backend_token);
+	snprintf(
+		reporter->secret.token, sizeof reporter->secret.token, "%s", config->backend_token);
 	reporter->list.version = CLOUD_VERSION;
 }
 

@@ -53,7 +53,6 @@ def moves(host, other_host, machine, names, kind="wireguard"):
     client.stop()
 
 
-@pytest.mark.plane
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_server_that_has_moved_is_found_while_everything_is_blocked(
         host, other_host, machine, etc, names, kind, strict):

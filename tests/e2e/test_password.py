@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lab.api import PASSWORD, Connection, request_bytes
+from lab.client import REFUSED
 from lab.server import BLOCK
 from lab.tunnels import random_key
 from lib import wait
@@ -196,6 +197,59 @@ def test_a_file_that_others_can_read_is_warned_of(host, machine, file):
     assert server.logged(rf" warning .*{file} is exposed")
     client = machine.connect(host.address, f"--password-file={file}", password=None).up()
     assert re.search(rf" warning .*{file} is exposed", client.log)
+
+
+ANOTHER = {"VPROX_PASSWORD": NEXT}
+
+
+def test_a_client_that_is_blocked_comes_back_by_a_new_password_in_its_file(host, machine, file, kind):
+    server = host.start()
+    client = machine.connect(host.address, f"--route 0.0.0.0/0 --password-file={file}", password=None,
+                             kind=kind).up()
+    server.stop()
+    host.start(environment=ANOTHER)
+    client.logged(f"what --route names stays blocked until it is: put the right one into {file}", 60)
+    put(file, NEXT)
+    client.up(times=2, seconds=60)
+    client.logged(f"the password was read again from {file}: it has changed")
+    client.stop()
+
+
+def test_a_hangup_has_it_tried_at_once_and_ends_no_client_that_has_a_file(host, machine, file):
+    host.start(environment=ANOTHER)
+    client = machine.connect(host.address, f"--password-file={file} --route 198.51.100.0/24",
+                             password=None)
+    assert client.wait() == REFUSED
+    put(file, NEXT)
+    client = machine.connect(host.address, f"--password-file={file}", password=None).up()
+    put(file, "one that is not tried yet")
+    client.process.send_signal(signal.SIGHUP)
+    client.logged("the password was read again from .*: it has changed")
+    put(file, NEXT)
+    client.process.send_signal(signal.SIGHUP)
+    client.logged("the password was read again from .*: it has changed", times=2)
+    assert client.visit() == host.address
+    client.stop()
+
+
+@pytest.mark.parametrize("damage, complaint", [
+    (lambda file: file.unlink(), "the password stays as it was: .*: No such file"),
+    (lambda file: put(file, ""), "line 1 is empty"),
+    (lambda file: put(file, "x" * 4097), "longer than 4096"),
+    (lambda file: file.write_bytes(b"a\0b\n"), "is no text"),
+], ids=["missing", "empty", "long", "binary"])
+def test_a_client_keeps_its_password_while_the_file_is_wrong_and_says_so_once(
+        host, machine, file, damage, complaint):
+    host.start()
+    client = machine.connect(host.address, f"--password-file={file}", password=None).up()
+    damage(file)
+    for _ in range(3):
+        client.process.send_signal(signal.SIGHUP)
+    client.logged(complaint)
+    machine.ns.run("ip link del vprox0")
+    client.works(host.address)
+    assert client.count(complaint) == 1, client.log
+    client.stop()
 
 
 def test_a_client_shows_the_first_line_of_its_file(host, machine, file):

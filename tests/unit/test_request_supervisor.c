@@ -16,9 +16,15 @@ static void count(void *context, const struct request_result *result)
 	++*(unsigned int *)context;
 }
 
+static const char *secret(void *context)
+{
+	(void)context;
+	return "secret";
+}
+
 static void a_process_that_cannot_be_started_leaves_nothing(void **state)
 {
-	struct client_config config = {.server = "203.0.113.7", .password = "secret"};
+	struct client_config config = {.server = "203.0.113.7", .password = secret};
 	struct rlimit before, limit;
 	unsigned int told = 0;
 	struct request_supervisor supervisor = {.config = &config,
@@ -102,7 +108,7 @@ static void record(void *context, const struct request_result *result)
 static struct request_result ask(const char *path)
 {
 	struct client_config config = {
-		.server = "203.0.113.7", .password = "secret", .insecure = true};
+		.server = "203.0.113.7", .password = secret, .insecure = true};
 	struct request_result result = {0};
 	struct request_supervisor supervisor = {.config = &config,
 		.base = event_base_new(),
@@ -140,7 +146,7 @@ static void a_process_that_does_not_listen_holds_nobody_up(void **state)
 static void every_address_has_its_turn_and_the_last_good_one_is_the_first_again(void **state)
 {
 	struct client_config config = {
-		.server = "many.example", .password = "secret", .insecure = true};
+		.server = "many.example", .password = secret, .insecure = true};
 	struct request_result result = {0};
 	struct request_supervisor supervisor = {.config = &config,
 		.base = event_base_new(),

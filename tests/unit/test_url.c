@@ -25,10 +25,10 @@ static void an_address_has_a_host_a_port_and_a_path(void **state)
 
 static void what_is_none_is_refused(void **state)
 {
-	static const char *const none[] = {"", "backend.example", "ftp://a", "https://", "http:///a",
-		"http://a:", "http://a:0", "http://a:65536", "http://a:80x", "http://a:123456",
-		"http://u:p@a", "http://a?b", "http://a#b", "http://a b", "http://a\r\nb: c",
-		"http://[::1", "http://[]", "http://[::1]x"};
+	static const char *const none[] = {"", "backend.example", "ftp://a", "https://",
+		"http:///a", "http://a:", "http://a:0", "http://a:65536", "http://a:80x",
+		"http://a:123456", "http://u:p@a", "http://a?b", "http://a#b", "http://a b",
+		"http://a\r\nb: c", "http://[::1", "http://[]", "http://[::1]x"};
 	struct url url;
 
 	(void)state;

@@ -1,0 +1,70 @@
+/* The password that a client shows, as its file has it now. Runs in the client, before each
+ * request. */
+#include "cmd/client_password.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "client/config.h"
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* What is of no use is not read a second time, nor complained of. */
+static void read_again(struct client_password *password)
+{
+	struct passwords next;
+
+	if (passwords_load(password->command, password->path, NULL, &next) < 0) {
+		log_warning("the password stays as it was: %s is of no use", password->path);
+		return;
+	}
+	if (strcmp(next.current, password->now.current) != 0)
+		log_info("the password was read again from %s: it has changed", password->path);
+	passwords_free(&password->now);
+	password->now = next;
+}
+
+static const char *find(void *context)
+{
+	struct client_password *password = context;
+	struct stat now;
+
+	if (!password->path)
+		return password->now.current;
+	if (stat(password->path, &now) < 0) {
+		if (!password->is_missing)
+			log_warning("the password stays as it was: %s: %s", password->path,
+				strerror(errno));
+		password->is_missing = true;
+		return password->now.current;
+	}
+	password->is_missing = false;
+	if (!same_file(&now, &password->seen)) {
+		password->seen = now;
+		read_again(password);
+	}
+	return password->now.current;
+}
+
+int client_password_open(struct client_password *password, const struct command *command,
+	struct client_config *config)
+{
+	*password = (struct client_password){.command = command, .path = config->password_file};
+	/* before it is read: a change in between is found later */
+	if (password->path && stat(password->path, &password->seen) < 0)
+		password->seen = (struct stat){0};
+	config->password = find;
+	config->password_context = password;
+	return passwords_load(command, password->path, NULL, &password->now);
+}
+
+void client_password_close(struct client_password *password)
+{
+	passwords_free(&password->now);
+}

@@ -1,0 +1,26 @@
+/* A client's password: of its file, which is read again when it has changed, or of the environment.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "cmd/password.h"
+
+struct client_config;
+
+struct client_password {
+	const struct command *command;
+	const char *path; /* NULL: it is of the environment */
+	struct passwords now;
+	struct stat seen; /* the file that they are of, or that was of no use */
+	bool is_missing; /* the file, and that was said */
+};
+
+/* Loads it as passwords_load() does, and has the client ask here for it from then on. Returns 0 or
+ * -EINVAL, logged. */
+int client_password_open(struct client_password *password, const struct command *command,
+	struct client_config *config);
+
+/* Wipes and frees. */
+void client_password_close(struct client_password *password);
