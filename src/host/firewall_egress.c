@@ -32,7 +32,8 @@ static void write_sets(FILE *out, const struct host_config *config)
 
 static void write_counters(FILE *out)
 {
-	static const char *const names[] = {"destination", "host", "protocol", "error"};
+	static const char *const names[] = {"destination", "host", "protocol", "error", "spoofed",
+		"peers", "unasked", "unknown"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		fprintf(out, "\tcounter refused_%s {\n\t}\n", names[i]);

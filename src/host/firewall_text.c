@@ -144,11 +144,11 @@ static void write_endpoint_chains(FILE *out, const struct host_endpoint *endpoin
 {
 	fprintf(out,
 		"\tchain device_%u {\n"
-		"\t\tip saddr != %s drop\n"
+		"\t\tip saddr != %s counter name refused_spoofed drop\n"
 		"\t\tgoto tunnel\n"
 		"\t}\n"
 		"\tchain ipip_%u {\n"
-		"\t\tfib saddr . iif oif missing drop\n"
+		"\t\tfib saddr . iif oif missing counter name refused_spoofed drop\n"
 		"\t\tgoto device_%u\n"
 		"\t}\n",
 		endpoint->index, prefix_text(endpoint->block).s, endpoint->index, endpoint->index);
@@ -166,7 +166,7 @@ static void write_prerouting(FILE *out, const struct host_config *config)
 		"\tchain prerouting {\n"
 		"\t\ttype filter hook prerouting priority raw; policy accept;\n"
 		"\t\tiifname vmap @chains\n"
-		"\t\tiifname != \"lo\" ip saddr %s drop\n",
+		"\t\tiifname != \"lo\" ip saddr %s counter name refused_spoofed drop\n",
 		prefix_text(config->whole_block).s);
 	fputs("\t\tip daddr @binds ip protocol 4 notrack\n"
 	      "\t\tip daddr @binds tcp dport 443 notrack\n"
@@ -217,7 +217,7 @@ static void write_output(FILE *out)
 static void write_into_tunnel(FILE *out)
 {
 	fputs("\tchain into_tunnel {\n"
-	      "\t\tct state != { established, related } drop\n"
+	      "\t\tct state != { established, related } counter name refused_unasked drop\n"
 	      "\t\t" CLAMP_MSS "\t}\n",
 		out);
 }
@@ -256,7 +256,7 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain out_of_tunnel {\n", out);
 	if (!config->allow_peer_to_peer)
-		fputs("\t\toifname @tunnels drop\n", out);
+		fputs("\t\toifname @tunnels counter name refused_peers drop\n", out);
 	fprintf(out,
 		"\t\t" GOES_ON "goto goes_on\n"
 		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
@@ -292,7 +292,7 @@ static void write_unknown(FILE *out)
 	fputs("\tchain unknown {\n"
 	      "\t\tsocket wildcard { 0, 1 } return\n"
 	      "\t\ttcp flags & (fin | syn | rst | ack) == syn return\n"
-	      "\t\tmeta l4proto { tcp, udp } drop\n"
+	      "\t\tmeta l4proto { tcp, udp } counter name refused_unknown drop\n"
 	      "\t}\n",
 		out);
 }

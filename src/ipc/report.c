@@ -22,8 +22,8 @@ _Static_assert(sizeof(struct report_endpoint) ==
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 6 * 4 + KEY_SIZE + 7 * 8, "no padding");
 
-const char *const report_refusal_names[REPORT_N_REFUSALS] = {
-	"destination", "host", "protocol", "error", "rate", "flows", "full", "ipv6"};
+const char *const report_refusal_names[REPORT_N_REFUSALS] = {"destination", "host", "protocol",
+	"error", "rate", "flows", "full", "ipv6", "spoofed", "peers", "unasked", "unknown"};
 
 static bool is_text(const char *text, size_t size)
 {

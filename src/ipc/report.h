@@ -51,7 +51,8 @@ struct report_request {
 	uint32_t extent; /* enum report_extent */
 };
 
-/* Why the firewall has refused a packet that came out of a tunnel. */
+/* Why the firewall has refused a packet: out of a tunnel, but for the last three, some of whose
+ * come from outside. */
 enum report_refusal {
 	REPORT_REFUSED_DESTINATION, /* closed to tunnels */
 	REPORT_REFUSED_HOST, /* a service of the host's */
@@ -61,6 +62,10 @@ enum report_refusal {
 	REPORT_REFUSED_FLOWS, /* too many connections */
 	REPORT_REFUSED_FULL, /* too many connections of all tunnels and the host */
 	REPORT_REFUSED_IPV6,
+	REPORT_REFUSED_SPOOFED, /* its source is not its sender's */
+	REPORT_REFUSED_PEERS, /* to another client */
+	REPORT_REFUSED_UNASKED, /* into a tunnel that has not asked for it */
+	REPORT_REFUSED_UNKNOWN, /* to the host, of a connection that nobody here knows */
 	REPORT_N_REFUSALS,
 };
 

@@ -13,6 +13,8 @@ import pytest
 from lab.api import parse
 from lab.tunnels import random_key
 from lib import wait
+from lib.capture import send
+from lib.packets import udp_packet
 from lib.process import kill, status
 
 ADDRESS, PORT = "127.0.0.1", 9750
@@ -111,6 +113,20 @@ def test_requests_refusals_and_removals_are_counted_by_what_they_were(host, clie
     })
     assert abs(samples(scrape(host))["process_start_time_seconds"] - time.time()) < 600
     assert "no-such-path" not in scrape(host)
+
+
+@pytest.mark.plane
+def test_packets_are_counted_by_why_the_firewall_has_refused_them(host, client):
+    host.start(METRICS)
+    tunnel = host.tunnel("ipip", client).up()
+    other = host.api(client).connect(random_key()).inner
+    before = samples(scrape(host))
+    send(tunnel.ns, tunnel.device, udp_packet(tunnel.inner, other, 1, 53))
+    outside = client.ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    outside.sendto(udp_packet(other, host.address, 1, 53), (host.address, 0))
+    client.ns.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"to no socket", (host.address, 9))
+    names = [f'vprox_refused_packets_total{{reason="{reason}"}}' for reason in ("peers", "spoofed", "unknown")]
+    wait_for(host, {name: before[name] + 1 for name in names})
 
 
 def test_what_gates_have_counted_outlives_them(host, client):

@@ -18,8 +18,8 @@ WG_PORT = 50227
 
 # Lines that each keep tunnels from the host, and from speaking protocols that no egress carries.
 TO_HOST = "\t\tjump to_host"
-# Of IPv4 and IPv6 both; nothing else has these words.
-TO_TUNNEL = "oifname @tunnels drop"
+# Of clients among each other.
+TO_TUNNEL = "oifname @tunnels counter name refused_peers drop"
 NO_IPIP, PROTOCOLS = "ip protocol 4 counter", "meta l4proto != { tcp, udp, icmp, sctp"
 
 OTHER_PEERS = [("vp0-2", PEER_2), ("vprox0", PEER_WG), ("vp1-1", PEER_OTHER)]

@@ -25,16 +25,16 @@ def test_a_peers_own_source_passes_to_the_internet_and_to_the_server(world):
 
 
 def test_another_peers_source_is_dropped_in_transit(world):
-    holds(world, lambda w: echo_leaves(w, "vp0-1", PEER_2), "fib saddr . iif oif missing drop")
+    holds(world, lambda w: echo_leaves(w, "vp0-1", PEER_2), "fib saddr . iif oif missing")
 
 
 def test_a_wireguard_peers_source_is_dropped_from_an_ipip_tunnel(world):
-    holds(world, lambda w: echo_leaves(w, "vp0-1", PEER_WG), "fib saddr . iif oif missing drop")
+    holds(world, lambda w: echo_leaves(w, "vp0-1", PEER_WG), "fib saddr . iif oif missing")
 
 
 def test_another_peers_source_is_dropped_on_the_way_to_the_server(world):
     holds(world, lambda w: echo_is_answered(w, "vp0-1", PEER_2, GATEWAY, out="vp0-2"),
-          "fib saddr . iif oif missing drop")
+          "fib saddr . iif oif missing")
 
 
 def test_spoofed_fragments_are_dropped(world):
@@ -45,20 +45,20 @@ def test_spoofed_fragments_are_dropped(world):
                 w.tuns["vp0-1"].send(piece)
             return seen.find(lambda p: not p.outgoing and p.dst == WEB)
 
-    holds(world, attack, "fib saddr . iif oif missing drop")
+    holds(world, attack, "fib saddr . iif oif missing")
 
 
 def test_a_default_routed_source_is_dropped_from_an_ipip_tunnel(world):
     holds(world, lambda w: echo_leaves(w, "vp0-1", "8.8.8.8"),
-          "fib saddr . iif oif missing drop", "ip saddr != 10.100.0.0/20 drop")
+          "fib saddr . iif oif missing", "ip saddr != 10.100.0.0/20 counter")
 
 
 def test_a_source_outside_the_block_is_dropped_from_a_wireguard_tunnel(world):
-    holds(world, lambda w: echo_leaves(w, "vprox0", "8.8.8.8"), "ip saddr != 10.100.0.0/20 drop")
+    holds(world, lambda w: echo_leaves(w, "vprox0", "8.8.8.8"), "ip saddr != 10.100.0.0/20 counter")
 
 
 def test_a_source_of_another_endpoints_block_is_dropped(world):
-    holds(world, lambda w: echo_leaves(w, "vprox0", PEER_OTHER), "ip saddr != 10.100.0.0/20 drop")
+    holds(world, lambda w: echo_leaves(w, "vprox0", PEER_OTHER), "ip saddr != 10.100.0.0/20 counter")
 
 
 @pytest.mark.parametrize("source", [GATEWAY, BIND, "127.0.0.1", "0.0.0.0"])
@@ -73,8 +73,8 @@ def test_the_servers_own_addresses_are_no_source(world, source):
             world.tuns["vp0-1"].send(ipv4(source, GATEWAY, UDP, udp(1, 7777, b"spoofed")))
             assert receives(s) is None
             if source in (GATEWAY, BIND):
-                world.load(without=["fib saddr . iif oif missing drop", TO_HOST,
-                                    "ip saddr != 10.100.0.0/20 drop"])
+                world.load(without=["fib saddr . iif oif missing", TO_HOST,
+                                    "ip saddr != 10.100.0.0/20 counter"])
                 world.tuns["vp0-1"].send(ipv4(source, GATEWAY, UDP, udp(1, 7777, b"spoofed")))
                 assert receives(s) == b"spoofed"
     finally:
@@ -150,7 +150,7 @@ def test_a_neighbour_cannot_use_the_servers_address(world):
             return seen.find(lambda p: p.src == BIND and p.proto == ICMP
                              and p.data == b"%d" % ident)
 
-    holds(world, attack, 'iifname != "lo" ip saddr 10.100.0.0/16 drop')
+    holds(world, attack, 'iifname != "lo" ip saddr 10.100.0.0/16 counter')
 
 
 def test_a_neighbour_cannot_speak_to_the_server_as_a_peer(world):
@@ -159,7 +159,7 @@ def test_a_neighbour_cannot_speak_to_the_server_as_a_peer(world):
             w.send_from_lan(ipv4("10.100.0.9", BIND, UDP, udp(1, 7777, b"in")))
             return receives(s)
 
-    holds(world, attack, 'iifname != "lo" ip saddr 10.100.0.0/16 drop')
+    holds(world, attack, 'iifname != "lo" ip saddr 10.100.0.0/16 counter')
 
 
 def test_the_server_reaches_its_own_inner_address(world):
@@ -191,7 +191,7 @@ def test_nobody_outside_opens_a_flow_into_a_tunnel(world, interface, peer):
         w.send_from_lan(ipv4(WEB, peer, UDP, udp(next(numbers), 22)))
         return w.tuns[interface].find(lambda p: p.dst == peer and p.proto == UDP)
 
-    holds(world, attack, "ct state != { established, related } drop")
+    holds(world, attack, "ct state != { established, related } counter")
 
 
 @pytest.mark.parametrize("out,other", OTHER_PEERS)

@@ -82,8 +82,10 @@ static void every_endpoint_has_its_names_addresses_and_port(void **state)
 	assert_holds(config, "elements = { 203.0.113.1 . 50230, 203.0.113.2 . 50227 }");
 	assert_holds(
 		config, "elements = { 10.100.0.0/20 : 203.0.113.1, 10.100.16.0/20 : 203.0.113.2 }");
-	assert_holds(config, "\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 drop\n");
-	assert_holds(config, "\tchain device_0 {\n\t\tip saddr != 10.100.16.0/20 drop\n");
+	assert_holds(config, "\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 counter name "
+			     "refused_spoofed drop\n");
+	assert_holds(config, "\tchain device_0 {\n\t\tip saddr != 10.100.16.0/20 counter name "
+			     "refused_spoofed drop\n");
 	assert_holds(config, "\"vprox3\" : goto device_3, \"vp3-*\" : goto ipip_3");
 }
 
@@ -92,10 +94,10 @@ static void the_way_back_is_looked_up_for_ipip_links_and_not_for_devices(void **
 	const struct host_config *config = &fixture()->config;
 
 	(void)state;
-	assert_holds(config,
-		"\tchain ipip_3 {\n\t\tfib saddr . iif oif missing drop\n\t\tgoto device_3\n");
-	assert_holds(config,
-		"\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 drop\n\t\tgoto tunnel\n");
+	assert_holds(config, "\tchain ipip_3 {\n\t\tfib saddr . iif oif missing counter name "
+			     "refused_spoofed drop\n\t\tgoto device_3\n");
+	assert_holds(config, "\tchain device_3 {\n\t\tip saddr != 10.100.0.0/20 counter name "
+			     "refused_spoofed drop\n\t\tgoto tunnel\n");
 }
 
 static void unknown_connections_are_dropped_where_the_kernel_can_tell_them(void **state)
@@ -103,7 +105,7 @@ static void unknown_connections_are_dropped_where_the_kernel_can_tell_them(void 
 	struct fixture *f = fixture();
 
 	(void)state;
-	assert_lacks(&f->config, "unknown");
+	assert_lacks(&f->config, "jump unknown");
 	f->config.finds_sockets = true;
 	assert_holds(&f->config, "jump unknown");
 	assert_holds(&f->config, "\tchain unknown {\n\t\tsocket wildcard { 0, 1 } return\n");
@@ -114,9 +116,10 @@ static void peers_reach_each_other_only_where_that_is_allowed(void **state)
 	struct fixture *f = fixture();
 
 	(void)state;
-	assert_holds(&f->config, "chain out_of_tunnel {\n\t\toifname @tunnels drop\n");
+	assert_holds(&f->config,
+		"chain out_of_tunnel {\n\t\toifname @tunnels counter name refused_peers drop\n");
 	f->config.allow_peer_to_peer = true;
-	assert_lacks(&f->config, "oifname @tunnels drop");
+	assert_lacks(&f->config, "oifname @tunnels counter name refused_peers");
 }
 
 static void link_local_addresses_are_reached_only_where_that_is_allowed(void **state)

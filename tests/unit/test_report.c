@@ -346,7 +346,7 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			"s:i, s:i, s:{s:i, s:i}}, "
 			"s:[o, *], s:{s:i, "
 			"s:i, s:b}, "
-			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
+			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
 			"version", &release, "pid", &pid, "uptime_ms", &uptime, "plane", &plane,
 			"tls_pin", &pin, "stopping", &stopping, "gates", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
@@ -359,7 +359,9 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			"connections", &tracked, "max", &max_tracked, "full", &full,
 			"refused_packets", "destination", &refused[0], "host", &refused[1],
 			"protocol", &refused[2], "error", &refused[3], "rate", &refused[4], "flows",
-			&refused[5], "full", &refused[6], "ipv6", &refused[7]),
+			&refused[5], "full", &refused[6], "ipv6", &refused[7], "spoofed",
+			&refused[8], "peers", &refused[9], "unasked", &refused[10], "unknown",
+			&refused[11]),
 		0);
 	assert_string_equal(store, "local");
 	assert_int_equal(behind, 2);
