@@ -23,6 +23,7 @@ static const struct command *const commands[] = {
 	&command_clean,
 	&command_fleet,
 	&command_fleet_key,
+	&command_token,
 };
 
 enum {

@@ -60,6 +60,9 @@ static int add_network_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(setsockopt), 2, {FILTER_IS(1, IPPROTO_TCP), FILTER_IS(2, TCP_QUICKACK)}},
 		{SCMP_SYS(setsockopt), 2, {FILTER_IS(1, SOL_SOCKET), FILTER_IS(2, SO_RCVLOWAT)}},
 		{SCMP_SYS(read)},
+		/* a file in memory that the broker passes: its place is shared by all who have it
+		 */
+		{SCMP_SYS(pread64)},
 		/* the event loop */
 		{SCMP_SYS(epoll_wait)},
 		{SCMP_SYS(epoll_pwait)},

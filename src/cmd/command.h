@@ -95,6 +95,7 @@ extern const struct command command_server;
 extern const struct command command_show;
 extern const struct command command_disconnect;
 extern const struct command command_status;
+extern const struct command command_token;
 
 /* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_request_main(int argc, char **argv);

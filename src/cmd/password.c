@@ -233,3 +233,23 @@ void passwords_free(struct passwords *passwords)
 	wipe(passwords->previous);
 	*passwords = (struct passwords){0};
 }
+
+static void unset(const char *name)
+{
+	char *value = getenv(name);
+
+	if (value)
+		explicit_bzero(value, strlen(value));
+	unsetenv(name);
+}
+
+int passwords_clear(struct config_file *settings, struct passwords *passwords)
+{
+	unset(variable);
+	unset(variable_of_previous);
+	wipe(settings->password);
+	wipe(settings->previous);
+	settings->password = settings->previous = NULL;
+	*passwords = (struct passwords){0};
+	return 0;
+}

@@ -31,6 +31,10 @@ char *passwords_find_credential(void);
 int passwords_load(const struct command *command, const char *file, struct config_file *settings,
 	struct passwords *passwords);
 
+/* In place of passwords_load(), where there are to be none: wipes those of the environment and of
+ * the settings. Returns 0. */
+int passwords_clear(struct config_file *settings, struct passwords *passwords);
+
 /* Warns of a file that others can read, unless it is a credential, and of a password that can be
  * guessed. */
 void passwords_check(const struct passwords *passwords);

@@ -337,6 +337,21 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct server_config, password_file),
 	},
 	{
+		.name = "tokens",
+		.is_live = true,
+		.argument = "FILE",
+		.otherwise = "there is the password alone",
+		.help = "a file of clients with a token of their own, a line each: see `vprox "
+			"token`",
+		OPTION_PATH(struct server_config, tokens_file),
+	},
+	{
+		.name = "no-password",
+		.is_live = true,
+		.help = "let nobody in by the password, but by a token alone",
+		OPTION_FLAG(struct server_config, no_password),
+	},
+	{
 		.name = "config",
 		.argument = "FILE",
 		.help = "a file with more options, NAME=VALUE a line, and VPROX_PASSWORD; read "

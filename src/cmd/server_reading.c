@@ -17,6 +17,7 @@
 #include "cmd/server_addresses.h"
 #include "cmd/server_cloud.h"
 #include "cmd/server_store.h"
+#include "cmd/token_file.h"
 #include "cmd/usage.h"
 
 static int check_mode(void)
@@ -29,6 +30,9 @@ static int check_mode(void)
 
 static int check(struct server_config *config)
 {
+	if (config->no_password && !config->tokens_file)
+		return usage_error(&command_server, "--no-password: nobody could come in without "
+						    "--tokens");
 	if (!config->tls_certificate != !config->tls_key)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",
@@ -41,9 +45,13 @@ static int check(struct server_config *config)
 /* Wipes them. */
 static int use_passwords(struct passwords *passwords, struct server_config *config)
 {
-	int error = bearer_make(&config->bearer, passwords->current, passwords->previous);
+	int error = 0;
 
-	passwords_check(passwords);
+	config->bearer = (struct bearer){0};
+	if (!config->no_password) {
+		error = bearer_make(&config->bearer, passwords->current, passwords->previous);
+		passwords_check(passwords);
+	}
 	passwords_free(passwords);
 	return error;
 }
@@ -52,24 +60,38 @@ static int use_passwords(struct passwords *passwords, struct server_config *conf
 static int load_passwords(const struct server_source *source, struct config_file *settings,
 	struct server_config *config, struct passwords *passwords)
 {
+	if (config->no_password)
+		return passwords_clear(settings, passwords);
 	if (!config->password_file && !settings->password)
 		config->password_file = source->credential;
 	return passwords_load(&command_server, config->password_file, settings, passwords);
+}
+
+/* NULL without --tokens. */
+static int load_tokens(const struct server_config *config, struct token_set **tokens)
+{
+	*tokens = NULL;
+	return config->tokens_file ? token_file_load(&command_server, config->tokens_file, tokens)
+				   : 0;
 }
 
 int server_read(struct server_command *command, struct server_source *source)
 {
 	struct server_config *config = &command->config;
 	struct config_file *settings = &command->words->file;
-	struct passwords passwords;
+	struct passwords passwords = {0};
 
 	source->at_start = command->words;
 	source->is_in_environment =
 		!config->password_file && !settings->password && !source->credential;
 	config->is_reloaded = settings->path != NULL;
 	if (check(config) < 0 || check_mode() < 0 || server_read_backend(settings, config) < 0 ||
-		load_passwords(source, settings, config, &passwords) < 0)
+		load_passwords(source, settings, config, &passwords) < 0 ||
+		load_tokens(config, &source->tokens) < 0) {
+		passwords_free(&passwords);
 		return STATUS_USAGE;
+	}
+	config->tokens = source->tokens;
 	log_setup(config->log_level, config->log_format, "server");
 	server_warn_of_cloud(config);
 	if (use_passwords(&passwords, config) < 0)
@@ -94,6 +116,8 @@ static void take_live(struct server_config *config, const struct server_config *
 	config->log_level = from->log_level;
 	config->log_format = from->log_format;
 	config->password_file = from->password_file;
+	config->no_password = from->no_password;
+	config->tokens_file = from->tokens_file;
 }
 
 /* What is live of the new and the rest of the old must make sense together. */
@@ -129,7 +153,10 @@ static const char *log_changes(const struct server_source *source)
 	unsigned int n = live_options_log(&command_server, source->at_start, before, &source->next);
 
 	if (source->is_password_new)
-		return "the passwords have changed";
+		return source->are_tokens_new ? "the passwords and the tokens have changed"
+					      : "the passwords have changed";
+	if (source->are_tokens_new)
+		return "the tokens have changed";
 	return n > 0 ? "it has changed" : "nothing has changed";
 }
 
@@ -139,8 +166,8 @@ static int read_passwords(struct server_source *source, struct server_config *co
 	struct config_file *settings = &source->next.file;
 	struct passwords passwords;
 
-	if (source->is_in_environment && !config->password_file && !settings->password &&
-		!settings->previous) {
+	if (source->is_in_environment && !config->no_password && !config->password_file &&
+		!settings->password && !settings->previous) {
 		config->bearer = source->of_environment;
 		return 0;
 	}
@@ -155,11 +182,15 @@ int server_read_again(void *context, struct server_config *config)
 	const struct bearer before = config->bearer;
 	int error;
 
-	if (!config->is_reloaded && !config->password_file && !config->audit)
+	if (!config->is_reloaded && !config->password_file && !config->tokens_file && !config->audit)
 		return -EALREADY;
 	error = read_options(source, config);
 	if (error == 0)
 		error = read_passwords(source, config);
+	if (error == 0)
+		error = load_tokens(config, &source->next_tokens);
+	config->tokens = source->next_tokens;
+	source->are_tokens_new = !token_set_equal(source->tokens, source->next_tokens);
 	source->is_password_new = memcmp(&before, &config->bearer, sizeof before) != 0;
 	if (error < 0)
 		option_words_free(&source->next);
@@ -173,10 +204,15 @@ const char *server_settle(void *context, bool is_used)
 
 	if (is_used) {
 		changes = log_changes(source);
+		token_set_free(source->tokens);
+		source->tokens = source->next_tokens;
+		source->next_tokens = NULL;
 		option_words_free(&source->latest);
 		source->latest = source->next;
 		source->next = (struct option_words){0};
 	}
+	token_set_free(source->next_tokens);
+	source->next_tokens = NULL;
 	option_words_free(&source->next);
 	return changes;
 }
@@ -184,5 +220,6 @@ const char *server_settle(void *context, bool is_used)
 void server_source_free(struct server_source *source)
 {
 	option_words_free(&source->latest);
+	token_set_free(source->tokens);
 	explicit_bzero(&source->of_environment, sizeof source->of_environment);
 }

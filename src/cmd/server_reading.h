@@ -16,9 +16,12 @@ struct server_source {
 	struct option_words latest; /* of the last reading that was used; n is 0: at_start */
 	struct option_words next; /* of one that is not in force yet */
 	bool is_password_new; /* in that */
+	bool are_tokens_new; /* likewise */
 	const char *credential; /* the caller's path; NULL: there is none */
 	bool is_in_environment; /* the password is, where it cannot be read again */
 	struct bearer of_environment; /* if so */
+	struct token_set *tokens; /* in force; NULL: none */
+	struct token_set *next_tokens; /* of a reading that is not in force yet */
 };
 
 /* Checks the options together and reads the passwords; the log is the server's after that. Returns

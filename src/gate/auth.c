@@ -2,8 +2,22 @@
 #include "gate/auth.h"
 
 #include <string.h>
+#include <time.h>
+
+#include "ipc/token_set.h"
 
 static const char scheme[] = "Bearer ";
+
+static enum auth_verdict check_token(
+	const struct auth *auth, const char *shown, struct client_name *name)
+{
+	const struct token *token = auth->tokens ? token_set_find(auth->tokens, shown) : NULL;
+
+	if (!token || !token_is_good(token, (uint64_t)time(NULL)))
+		return AUTH_REFUSED;
+	*name = token->name;
+	return AUTH_ACCEPTED;
+}
 
 enum auth_verdict auth_check(
 	const struct auth *auth, const char *authorization, struct client_name *name)
@@ -13,10 +27,14 @@ enum auth_verdict auth_check(
 	*name = (struct client_name){""};
 	if (!authorization || strncmp(authorization, scheme, n) != 0)
 		return AUTH_REFUSED;
-	return bearer_has(&auth->bearer, authorization + n) ? AUTH_ACCEPTED : AUTH_REFUSED;
+	if (bearer_has(&auth->bearer, authorization + n))
+		return AUTH_ACCEPTED;
+	return check_token(auth, authorization + n, name);
 }
 
 void auth_wipe(struct auth *auth)
 {
 	explicit_bzero(&auth->bearer, sizeof auth->bearer);
+	token_set_free(auth->tokens);
+	auth->tokens = NULL;
 }

@@ -4,9 +4,12 @@
 #include "ipc/bearer.h"
 #include "ipc/client_name.h"
 
+struct token_set;
+
 /* What there is to verify with. */
 struct auth {
 	struct bearer bearer; /* the passwords: who shows one has no name */
+	struct token_set *tokens; /* NULL: none */
 };
 
 enum auth_verdict {
@@ -19,5 +22,5 @@ enum auth_verdict {
 enum auth_verdict auth_check(
 	const struct auth *auth, const char *authorization, struct client_name *name);
 
-/* Wipes what is secret. */
+/* Wipes what is secret, and frees the tokens. */
 void auth_wipe(struct auth *auth);

@@ -127,6 +127,8 @@ static void on_message(struct broker_link *link, const struct ipc_reply *reply, 
 		return events->endpoint(events->context, &reply->endpoint, descriptor);
 	case IPC_ENDPOINT_GONE:
 		return events->endpoint_gone(events->context, reply->endpoint.bind);
+	case IPC_TOKENS:
+		return events->tokens(events->context, descriptor);
 	case IPC_LIVE_SETTINGS:
 		return events->live_settings(events->context, &reply->live);
 	default:

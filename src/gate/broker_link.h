@@ -36,6 +36,8 @@ struct broker_events {
 	void (*endpoint_gone)(void *context, struct ipv4 bind);
 	/* Other settings are in force. */
 	void (*live_settings)(void *context, const struct live_settings *live);
+	/* There are other tokens: a file, which is the callee's. */
+	void (*tokens)(void *context, int fd);
 	/* It is gone, or what it sends does not decode: a negative errno. Nothing comes after this.
 	 */
 	void (*lost)(void *context, int error);

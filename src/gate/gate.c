@@ -158,6 +158,13 @@ static void on_live_settings(void *context, const struct live_settings *live)
 	gate->connections.max_per_source = live->max_connections_per_source;
 }
 
+static void on_tokens(void *context, int fd)
+{
+	struct gate_process *gate = context;
+
+	inheritance_use_tokens(&gate->inherited, fd);
+}
+
 static void accept_if_ready(struct gate_process *gate)
 {
 	if (gate->acceptor && gate->has_signer && gate->is_open)
@@ -267,7 +274,7 @@ static int set_up(struct gate_process *gate)
 	const struct gate_config *config = &gate->inherited.settings.config;
 	struct connection_set *connections = &gate->connections;
 	const struct broker_events events = {on_drain, on_signer, on_endpoint, on_endpoint_gone,
-		on_live_settings, on_lost, gate};
+		on_live_settings, on_tokens, on_lost, gate};
 	const struct signer_events signer_events = {on_signer_connected, on_signer_lost, gate};
 
 	gate->base = new_base();

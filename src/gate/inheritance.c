@@ -15,6 +15,7 @@
 #include "gate/remote_key.h"
 #include "gate/tls.h"
 #include "http/tls_error.h"
+#include "ipc/token_set.h"
 
 /* How many connections each source has at the other gates, and what this one has answered. */
 static int map_counts(struct inheritance *inheritance)
@@ -116,6 +117,22 @@ void inheritance_change(struct inheritance *inheritance, const struct live_setti
 {
 	log_switch((enum log_level)live->log_level, (enum log_format)live->log_format);
 	inheritance->routes.auth.bearer = live->bearer;
+}
+
+/* The broker asks itself whether the name of a token is good, whatever the gate goes on with. */
+void inheritance_use_tokens(struct inheritance *inheritance, int fd)
+{
+	struct auth *auth = &inheritance->routes.auth;
+	struct token_set *tokens;
+	int error = token_set_read(fd, &tokens);
+
+	close(fd);
+	if (error < 0) {
+		log_error("cannot read the tokens: %s", strerror(-error));
+		return;
+	}
+	token_set_free(auth->tokens);
+	auth->tokens = tokens;
 }
 
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer)

@@ -37,4 +37,7 @@ struct inheritance {
 int inheritance_take(struct inheritance *inheritance, const struct remote_signer *signer);
 /* The broker has other settings. */
 void inheritance_change(struct inheritance *inheritance, const struct live_settings *live);
+/* Likewise other tokens: the file of them, which is closed. Logs what is wrong with it, and goes on
+ * with those that there were. */
+void inheritance_use_tokens(struct inheritance *inheritance, int fd);
 void inheritance_free(struct inheritance *inheritance);

@@ -10,7 +10,8 @@ enum {
 };
 
 struct bearer {
-	/* Always both, of the same password where there is one only. */
+	/* Always both, of the same password where there is one only. Zero is no password's: where
+	 * there is none at all. */
 	uint8_t digests[BEARER_PASSWORDS][BEARER_DIGEST_SIZE];
 };
 

@@ -63,7 +63,8 @@ static bool is_about_endpoint(const struct ipc_reply *reply)
 
 static bool has_descriptor(const struct ipc_reply *reply)
 {
-	return reply->kind == IPC_SIGNER || reply->kind == IPC_ENDPOINT;
+	return reply->kind == IPC_SIGNER || reply->kind == IPC_ENDPOINT ||
+	       reply->kind == IPC_TOKENS;
 }
 
 /* Others have none. */

@@ -51,6 +51,8 @@ enum ipc_status {
 	IPC_NOT_SERVED, /* 503: the address that the client came to is not served any more */
 	IPC_OTHER_CLIENT, /* 409: the tunnel to the client's address is another's */
 	IPC_WRONG_SOURCE, /* 500: no such tunnel is possible to where the client is */
+	IPC_UNAUTHORIZED, /* 401: the name that the gate has found is good no more */
+	IPC_TOO_MANY_OF_NAME, /* 429: of this name */
 	IPC_STATUS_END,
 };
 
@@ -77,6 +79,7 @@ enum ipc_reply_kind {
 	IPC_ENDPOINT, /* with its listening socket: one more to serve */
 	IPC_ENDPOINT_GONE, /* serve it no more: close its socket */
 	IPC_LIVE_SETTINGS, /* in place of those before */
+	IPC_TOKENS, /* with a file of tokens (ipc/token_set.h), in place of the one before */
 	IPC_REPLY_KIND_END,
 };
 
@@ -111,7 +114,7 @@ int ipc_decode_reply(const void *packet, size_t length, struct ipc_reply *reply)
 int ipc_send_request(int fd, const struct ipc_request *request, int client);
 int ipc_receive_request(int fd, struct ipc_request *request, int *client);
 
-/* Likewise. With SIGNER and ENDPOINT, and only with them, there goes a descriptor; else it is -1.
- * The one that is sent stays the sender's, the one that is received is the receiver's. */
+/* Likewise. With SIGNER, ENDPOINT and TOKENS, and only with them, there goes a descriptor; else it
+ * is -1. The one that is sent stays the sender's, the one that is received is the receiver's. */
 int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor);
 int ipc_receive_reply(int fd, struct ipc_reply *reply, int *descriptor);

@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
+#include "ipc/token_set.h"
 #include "server/audit.h"
 #include "server/config.h"
 #include "server/control_socket.h"
@@ -79,7 +80,7 @@ struct broker {
 	struct metrics_link *metrics; /* NULL without --metrics */
 	uint64_t started_ms, started_wall_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
-	struct event *inspect, *drain_timeout, *log_timer;
+	struct event *inspect, *drain_timeout, *log_timer, *names;
 	bool draining;
 };
 
@@ -140,6 +141,30 @@ static void on_inspect(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	data_plane_for_each(&broker->data_plane, endpoint)
 		endpoint_inspect(endpoint, &broker->config->idle);
+	/* Peers of names that went meanwhile come back with an address, and out of the store. */
+	name_rules_enforce(&broker->data_plane.name_rules);
+}
+
+/* Names that end by themselves end within a second. The time of day may be set meanwhile. */
+static void watch_names(struct broker *broker)
+{
+	const struct timeval second = {1, 0};
+
+	name_rules_enforce(&broker->data_plane.name_rules);
+	if (name_rules_next_end(&broker->data_plane.name_rules) != UINT64_MAX)
+		event_add(broker->names, &second);
+}
+
+static void on_names(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	watch_names(context);
+}
+
+static void on_names_changed(void *context)
+{
+	watch_names(context);
 }
 
 static void answer(
@@ -431,6 +456,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 		.serving = &serving,
 		.follow = on_follow_changed,
 		.pace = on_pace_changed,
+		.names = on_names_changed,
 		.context = broker,
 	};
 
@@ -484,7 +510,9 @@ static int start_signers(struct broker *broker)
 
 static int start_gates(struct broker *broker)
 {
+	const int tokens = broker->config->tokens ? token_set_write(broker->config->tokens) : -1;
 	const struct gate_supervisor_config config = {
+		.tokens = tokens,
 		.n_gates = broker->config->n_gates,
 		.settings = &broker->gate_settings,
 		.listeners = broker->gate_listeners,
@@ -498,8 +526,14 @@ static int start_gates(struct broker *broker)
 		.on_drained = stop_draining,
 		.context = broker,
 	};
-	int error = gate_supervisor_new(broker->base, &config, &broker->supervisor);
+	int error = tokens < 0 && broker->config->tokens ? tokens : 0;
 
+	if (error < 0)
+		log_error("cannot hand out the tokens: %s", strerror(-error));
+	else
+		error = gate_supervisor_new(broker->base, &config, &broker->supervisor);
+	if (error == 0)
+		watch_names(broker);
 	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
 }
 
@@ -580,8 +614,9 @@ static int add_events(struct broker *broker)
 	broker->inspect = event_new(broker->base, -1, EV_PERSIST, on_inspect, broker);
 	broker->drain_timeout = evtimer_new(broker->base, on_drain_timeout, broker);
 	broker->log_timer = log_timer_new(broker->base);
+	broker->names = evtimer_new(broker->base, on_names, broker);
 	if (!ok || !broker->inspect || !broker->drain_timeout || !broker->log_timer ||
-		event_add(broker->inspect, &interval) < 0) {
+		!broker->names || event_add(broker->inspect, &interval) < 0) {
 		log_error("cannot set up the event loop");
 		return -ENOMEM;
 	}
@@ -681,6 +716,7 @@ static void free_memory(struct broker *broker)
 	free_event(broker->inspect);
 	free_event(broker->drain_timeout);
 	free_event(broker->log_timer);
+	free_event(broker->names);
 	listener_store_close(&broker->listener_store);
 	audit_close(broker->audit);
 	if (broker->base)

@@ -17,6 +17,8 @@
 #include "ipc/storing.h"
 #include "server/peers.h"
 
+struct token_set;
+
 enum {
 	CONTROL_PORT = 443, /* TCP, the control plane */
 	WIREGUARD_PORT = 50227, /* UDP, of endpoint 0 */
@@ -48,6 +50,9 @@ struct server_config {
 	char backend_token[CLOUD_SECRET_SIZE]; /* BACKEND_ADMIN_TOKEN */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
+	bool no_password; /* nobody is let in by one */
+	const char *tokens_file; /* a path; NULL: none */
+	const struct token_set *tokens; /* what is in it, who has read it owns it; NULL: none */
 	struct resolvers announced; /* --announce-dns */
 
 	enum plane_choice plane;

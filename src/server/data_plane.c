@@ -229,6 +229,7 @@ static struct endpoint *describe_endpoint(
 		.plane = data_plane->plane,
 		.operations = data_plane->operations,
 		.floor.reserved_s = promised_floor_s(promised, private_key),
+		.name_rules = &data_plane->name_rules,
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,
 		.answer = data_plane->answer,
@@ -302,6 +303,7 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 
 	TAILQ_INIT(&data_plane->endpoints);
 	data_plane->config = config;
+	data_plane->name_rules = (struct name_rules){config, &data_plane->endpoints};
 	data_plane->private_key = private_key;
 	data_plane->answer = answer->answer;
 	data_plane->answer_context = answer->context;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "server/endpoint.h"
+#include "server/name_rules.h"
 
 struct event_base;
 struct flow_purge;
@@ -26,6 +27,7 @@ struct data_plane {
 	struct event_base *base; /* NULL until data_plane_open() */
 	struct plane *plane;
 	struct endpoint_list endpoints;
+	struct name_rules name_rules;
 	struct flow_purge *flow_purge; /* NULL until all endpoints are open */
 	struct histogram operations[REPORT_N_OPERATIONS]; /* how long they have taken */
 };

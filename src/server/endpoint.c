@@ -7,12 +7,29 @@
 
 #include <stdio.h>
 
+enum {
+	/* Of the pool, in percent: until so much is used, nobody's peers are counted. */
+	NEARLY_USED_UP = 80,
+};
+
 struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 {
 	struct endpoint_text text;
 
 	snprintf(text.s, sizeof text.s, "endpoint %s", ipv4_text(endpoint->config.bind).s);
 	return text;
+}
+
+bool endpoint_is_nearly_used_up(const struct endpoint *endpoint)
+{
+	return (uint64_t)pool_taken(endpoint->pool) * 100 >=
+	       (uint64_t)pool_capacity(endpoint->pool) * NEARLY_USED_UP;
+}
+
+uint32_t endpoint_share(const struct endpoint *endpoint)
+{
+	return endpoint->max_peers_per_source > 0 ? endpoint->max_peers_per_source
+						  : (pool_capacity(endpoint->pool) + 1) / 2;
 }
 
 bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_limit_text *more)

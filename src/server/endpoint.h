@@ -30,6 +30,7 @@ struct audit;
 struct event;
 struct flow_purge;
 struct held_answers;
+struct name_rules;
 struct store_link;
 
 /* Whom an answer goes to: one request of one life of one gate. */
@@ -143,6 +144,8 @@ struct endpoint {
 	struct audit *audit; /* likewise; NULL: there is none */
 	struct held_answers *held; /* likewise: answers that wait for it */
 
+	const struct name_rules *name_rules; /* likewise; NULL in a test: every name is good */
+
 	const struct clock *clock;
 	endpoint_answer_fn *answer;
 	void *answer_context;
@@ -160,6 +163,11 @@ struct endpoint_text endpoint_text(const struct endpoint *endpoint);
 /* An operation of the data plane is over that began then, by clock_stopwatch_us(). */
 void endpoint_record_time(
 	const struct endpoint *endpoint, enum report_operation operation, uint64_t began_us);
+
+/* Whether so many addresses are used that what is left is for those who have few peers, and how
+ * many peers one source or one name may have then. */
+bool endpoint_is_nearly_used_up(const struct endpoint *endpoint);
+uint32_t endpoint_share(const struct endpoint *endpoint);
 
 /* Whether a line about a refused request of this source may be written now: log_limit.h. */
 bool endpoint_may_log(struct endpoint *endpoint, struct ipv4 source, struct log_limit_text *more);

@@ -20,7 +20,7 @@ enum {
 
 struct notice {
 	struct ipc_reply reply;
-	int listener; /* -1: none goes along */
+	int descriptor; /* -1: none goes along */
 	TAILQ_ENTRY(notice) entry;
 };
 
@@ -47,7 +47,7 @@ static void send_to(struct gate_notices *notices, unsigned int gate)
 	struct notice *notice;
 
 	for (int i = 0; i < AT_ONCE && (notice = TAILQ_FIRST(queue)); i++) {
-		if (notices->send(notices->context, gate, &notice->reply, notice->listener) ==
+		if (notices->send(notices->context, gate, &notice->reply, notice->descriptor) ==
 			-EAGAIN)
 			return;
 		/* Sending may have had the gate ended, and all of this forgotten. */
@@ -104,13 +104,13 @@ void gate_notices_free(struct gate_notices *notices)
 	free(notices);
 }
 
-static int append(struct notice_queue *queue, const struct ipc_reply *reply, int listener)
+static int append(struct notice_queue *queue, const struct ipc_reply *reply, int descriptor)
 {
 	struct notice *notice = malloc(sizeof *notice);
 
 	if (!notice)
 		return -ENOMEM;
-	*notice = (struct notice){.reply = *reply, .listener = listener};
+	*notice = (struct notice){.reply = *reply, .descriptor = descriptor};
 	TAILQ_INSERT_TAIL(queue, notice, entry);
 	return 0;
 }
@@ -135,7 +135,8 @@ static bool take_back(struct notice_queue *queue, struct ipv4 bind)
 	struct notice *notice;
 
 	TAILQ_FOREACH (notice, queue, entry)
-		if (notice->listener >= 0 && ipv4_equal(notice->reply.endpoint.bind, bind)) {
+		if (notice->reply.kind == IPC_ENDPOINT &&
+			ipv4_equal(notice->reply.endpoint.bind, bind)) {
 			drop(queue, notice);
 			return true;
 		}
@@ -158,12 +159,12 @@ int gate_notices_gone(struct gate_notices *notices, struct ipv4 bind)
 	return error;
 }
 
-static void take_back_live(struct notice_queue *queue)
+static void take_back_kind(struct notice_queue *queue, enum ipc_reply_kind kind)
 {
 	struct notice *notice;
 
 	TAILQ_FOREACH (notice, queue, entry)
-		if (notice->reply.kind == IPC_LIVE_SETTINGS) {
+		if (notice->reply.kind == kind) {
 			drop(queue, notice);
 			return;
 		}
@@ -175,10 +176,23 @@ int gate_notices_live(struct gate_notices *notices, const struct live_settings *
 	int error = 0;
 
 	for (unsigned int gate = 0; gate < notices->n_gates && error == 0; gate++) {
-		take_back_live(&notices->queues[gate]);
+		take_back_kind(&notices->queues[gate], IPC_LIVE_SETTINGS);
 		error = append(&notices->queues[gate], &reply, -1);
 	}
 	explicit_bzero(&reply, sizeof reply);
+	send_all(notices);
+	return error;
+}
+
+int gate_notices_tokens(struct gate_notices *notices, int fd)
+{
+	const struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_TOKENS};
+	int error = 0;
+
+	for (unsigned int gate = 0; gate < notices->n_gates && error == 0; gate++) {
+		take_back_kind(&notices->queues[gate], IPC_TOKENS);
+		error = append(&notices->queues[gate], &reply, fd);
+	}
 	send_all(notices);
 	return error;
 }

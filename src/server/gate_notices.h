@@ -34,5 +34,9 @@ int gate_notices_gone(struct gate_notices *notices, struct ipv4 bind);
  * those. */
 int gate_notices_live(struct gate_notices *notices, const struct live_settings *live);
 
+/* Likewise of the tokens, in a file that is the caller's as a listening socket is: until the next
+ * call. */
+int gate_notices_tokens(struct gate_notices *notices, int fd);
+
 /* A gate has ended, or begins anew: what waits for it is none of its business. */
 void gate_notices_forget(struct gate_notices *notices, unsigned int gate);

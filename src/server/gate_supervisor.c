@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -70,9 +71,20 @@ static void on_check(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+/* Ends a gate that has no room for what it is told. */
+static void send_reply(
+	struct child *gate, const struct ipc_reply *reply, int descriptor, const char *failure)
+{
+	int error = gate->fd >= 0 ? ipc_send_reply(gate->fd, reply, descriptor) : 0;
+
+	if (error < 0 && !packet_is_hung_up(error))
+		child_expel(gate, failure, error);
+}
+
 static int start_gate(void *context, struct child *gate)
 {
 	struct gate_supervisor *supervisor = context;
+	const struct ipc_reply tokens = {.version = IPC_VERSION, .kind = IPC_TOKENS};
 	auto_close int config_fd = -1;
 	int error;
 
@@ -81,6 +93,9 @@ static int start_gate(void *context, struct child *gate)
 	supervisor->config.settings->config.gate_number = gate->number;
 	config_fd = gate_config_write(supervisor->config.settings);
 	error = config_fd < 0 ? config_fd : spawn_gate(supervisor, gate, config_fd);
+	/* Before its signer, without which it accepts nobody. */
+	if (error == 0 && supervisor->config.tokens >= 0)
+		send_reply(gate, &tokens, supervisor->config.tokens, "it does not take the tokens");
 	/* Those that are started first get theirs when it serves for the first time. */
 	if (error == 0 && supervisor->gates)
 		supervisor->config.on_started(supervisor->config.context, gate->number);
@@ -200,16 +215,6 @@ static void on_gate_ended(void *context, struct child *gate)
 	report_drained(supervisor);
 }
 
-/* Ends a gate that has no room for what it is told. */
-static void send_reply(
-	struct child *gate, const struct ipc_reply *reply, int descriptor, const char *failure)
-{
-	int error = gate->fd >= 0 ? ipc_send_reply(gate->fd, reply, descriptor) : 0;
-
-	if (error < 0 && !packet_is_hung_up(error))
-		child_expel(gate, failure, error);
-}
-
 void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address)
 {
@@ -299,6 +304,16 @@ int gate_supervisor_change(struct gate_supervisor *supervisor, const struct live
 	return gate_notices_live(supervisor->notices, live);
 }
 
+int gate_supervisor_use_tokens(struct gate_supervisor *supervisor, int fd)
+{
+	int error = gate_notices_tokens(supervisor->notices, fd);
+
+	if (supervisor->config.tokens >= 0)
+		close(supervisor->config.tokens);
+	supervisor->config.tokens = fd;
+	return error;
+}
+
 void gate_supervisor_give_signer(
 	struct gate_supervisor *supervisor, unsigned int number, int signer_fd)
 {
@@ -335,6 +350,8 @@ static void free_memory(struct gate_supervisor *supervisor)
 	gate_sheets_free(supervisor->sheets);
 	gate_notices_free(supervisor->notices);
 	free(supervisor->allowances);
+	if (supervisor->config.tokens >= 0)
+		close(supervisor->config.tokens);
 	free(supervisor);
 }
 

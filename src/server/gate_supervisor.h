@@ -32,6 +32,7 @@ struct gate_supervisor_config {
 	/* What every gate is told at its start; gate_number is filled in here. Must stay until the
 	 * supervisor is freed, which keeps the endpoints in it: there is room for max_endpoints. */
 	struct gate_settings *settings;
+	int tokens; /* a file of them, which becomes the supervisor's; -1: there are none */
 	int *listeners; /* in the order of settings->endpoints, with as much room; the caller's */
 	uint16_t port; /* of all of them */
 	/* Whether the address is, or was, one of the server's endpoints: clients that came to it
@@ -64,6 +65,12 @@ void gate_supervisor_serve_no_more(struct gate_supervisor *supervisor, struct ip
 /* Has all gates, and those that are started later, work with other settings. Returns 0 or -ENOMEM:
  * not all of those that run will know. */
 int gate_supervisor_change(struct gate_supervisor *supervisor, const struct live_settings *live);
+
+/*
+ * Likewise with other tokens, in a file as token_set_write() makes it, which becomes the
+ * supervisor's.
+ */
+int gate_supervisor_use_tokens(struct gate_supervisor *supervisor, int fd);
 
 /* Gives a gate its socket to a signer, which stays the caller's. A gate that is gone gets nothing.
  */

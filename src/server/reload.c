@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "host/host.h"
+#include "ipc/token_set.h"
 #include "server/config.h"
 #include "server/config_source.h"
 #include "server/data_plane.h"
@@ -65,6 +66,17 @@ static void tell_gates(const struct reload *reload)
 	explicit_bzero(&live, sizeof live);
 }
 
+/* Who has a tunnel by a token that is none any more loses it, whatever the gates know. */
+static void change_tokens(const struct reload *reload)
+{
+	int fd = token_set_write(reload->config->tokens);
+	int error = fd < 0 ? fd : gate_supervisor_use_tokens(reload->serving->supervisor, fd);
+
+	if (error < 0)
+		log_error("cannot tell the gates of the tokens: %s", strerror(-error));
+	reload->names(reload->context);
+}
+
 static void change_endpoints(const struct reload *reload)
 {
 	struct endpoint *endpoint;
@@ -117,6 +129,8 @@ static void apply(const struct reload *reload, const struct server_config *befor
 	log_switch(config->log_level, config->log_format);
 	change_endpoints(reload);
 	tell_gates(reload);
+	if (before->tokens != config->tokens)
+		change_tokens(reload);
 	if (memcmp(&before->egress, &config->egress, sizeof config->egress) != 0)
 		change_egress(reload, before);
 	if (before->reap_interval_ms != config->reap_interval_ms)

@@ -10,9 +10,10 @@ struct reload {
 	const struct config_source *source;
 	struct server_config *config; /* the one in force */
 	const struct serving *serving;
-	/* There are other --follow, and another --reap-interval. */
+	/* There are other --follow, another --reap-interval, and other tokens. */
 	void (*follow)(void *context);
 	void (*pace)(void *context);
+	void (*names)(void *context);
 	void *context;
 };
 

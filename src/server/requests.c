@@ -11,6 +11,7 @@
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
+#include "server/name_rules.h"
 #include "server/newcomers.h"
 #include "server/peer_events.h"
 #include "server/pending_connects.h"
@@ -21,8 +22,6 @@
 
 enum {
 	HEAL_TRIES = 3,
-	/* Of the pool, in percent: until so much is used, nobody's peers are counted. */
-	NEARLY_USED_UP = 80,
 };
 
 static int add_to_device(struct endpoint *endpoint, const struct plane_peer *id)
@@ -69,21 +68,11 @@ static int refuse_address(
 	return error == -ENOMEM ? IPC_FAILED : IPC_POOL_EXHAUSTED;
 }
 
-static bool is_nearly_used_up(const struct pool *pool)
-{
-	return (uint64_t)pool_taken(pool) * 100 >= (uint64_t)pool_capacity(pool) * NEARLY_USED_UP;
-}
-
 /* Whether a source has so many peers that what is left is for others. */
 static bool has_its_share(const struct endpoint *endpoint, struct ipv4 source)
 {
-	uint32_t max = endpoint->max_peers_per_source;
-
-	if (!is_nearly_used_up(endpoint->pool))
-		return false;
-	if (max == 0)
-		max = (pool_capacity(endpoint->pool) + 1) / 2;
-	return peer_sources_count(&endpoint->peers.sources, source) >= max;
+	return endpoint_is_nearly_used_up(endpoint) &&
+	       peer_sources_count(&endpoint->peers.sources, source) >= endpoint_share(endpoint);
 }
 
 /*
@@ -130,7 +119,15 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 	struct peer *peer;
 	int error;
 
-	if (has_its_share(endpoint, source)) {
+	if (!client_name_is_none(&request->name)) {
+		if (name_has_its_share(endpoint, &request->name)) {
+			log_debug("%s: no address for %s%s: it has %u peers here already",
+				endpoint_text(endpoint).s, peer_text(id).s,
+				client_name_note(&request->name).s,
+				peer_names_count(&endpoint->peers.names, &request->name));
+			return IPC_TOO_MANY_OF_NAME;
+		}
+	} else if (has_its_share(endpoint, source)) {
 		log_debug("%s: no address for %s: %s has %u peers already",
 			endpoint_text(endpoint).s, peer_text(id).s, ipv4_text(source).s,
 			peer_sources_count(&endpoint->peers.sources, source));
@@ -288,7 +285,7 @@ static int handle_connect(
 		return IPC_INVALID_KEY;
 	if (!peer)
 		return connect_new(endpoint, &id, request, given);
-	if (rival_is_active(endpoint, peer, &request->key))
+	if (rival_is_active(endpoint, peer, request))
 		return IPC_OTHER_CLIENT;
 	return (int)connect_again(endpoint, peer, request, given);
 }
@@ -342,8 +339,11 @@ static int wait_for_address(struct endpoint *endpoint, const struct client_reque
 static void serve(struct endpoint *endpoint, struct pending_connect *connect)
 {
 	struct given given = {0};
-	int status = handle_connect(endpoint, &connect->request, &given);
+	int status = IPC_UNAUTHORIZED;
 
+	/* It may have gone while the request waited. */
+	if (name_is_good(endpoint->name_rules, &connect->request.name))
+		status = handle_connect(endpoint, &connect->request, &given);
 	if (status == ANSWER_LATER)
 		return;
 	answer_connect(endpoint, &connect->request, &connect->reply_to, status, &given);
@@ -370,6 +370,11 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 	struct plane_peer id;
 	struct peer *peer;
 
+	/* It may have gone while the request was on its way. */
+	if (!name_is_good(endpoint->name_rules, &request->name)) {
+		answer(endpoint, reply_to, IPC_UNAUTHORIZED, (struct ipv4){0});
+		return;
+	}
 	switch (request->operation) {
 	case IPC_CONNECT_WIREGUARD:
 	case IPC_CONNECT_IPIP:
@@ -386,7 +391,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		peer = peers_find(&endpoint->peers, &id);
 		if (!peer)
 			break;
-		if (rival_is_active(endpoint, peer, &request->key)) {
+		if (rival_is_active(endpoint, peer, request)) {
 			refuse(endpoint, request, reply_to, IPC_OTHER_CLIENT);
 			return;
 		}

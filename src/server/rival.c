@@ -1,5 +1,4 @@
-/* Decides whether an IPIP tunnel is in use by another client of the same address. Runs in the
- * broker.
+/* Decides whether a tunnel is in use by another client than the one that asks. Runs in the broker.
  */
 #include "server/rival.h"
 
@@ -25,10 +24,25 @@ static void read_again(struct endpoint *endpoint)
 		usage_read(endpoint);
 }
 
-bool rival_is_active(struct endpoint *endpoint, struct peer *peer, const struct key *id)
+/* Of two IPIP clients of one address, each has its own id, or is taken for any. */
+static bool has_other_id(const struct peer *peer, const struct key *id)
 {
-	if (peer->id.kind != PEER_IPIP || key_is_zero(id) || key_is_zero(&peer->client) ||
-		key_equal(id, &peer->client))
+	return peer->id.kind == PEER_IPIP && !key_is_zero(id) && !key_is_zero(&peer->client) &&
+	       !key_equal(id, &peer->client);
+}
+
+/* Public keys are no secrets: who knows one, and has a name of its own, must not have another
+ * name's tunnel removed, or counted as its own. */
+static bool has_other_name(const struct peer *peer, const struct client_name *name)
+{
+	return !client_name_is_none(peers_name_of(peer)) &&
+	       !client_name_equal(peers_name_of(peer), name);
+}
+
+bool rival_is_active(
+	struct endpoint *endpoint, struct peer *peer, const struct client_request *request)
+{
+	if (!has_other_id(peer, &request->key) && !has_other_name(peer, &request->name))
 		return false;
 	if (!was_heard(endpoint, peer))
 		read_again(endpoint);

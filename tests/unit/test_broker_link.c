@@ -75,6 +75,12 @@ static void on_live_settings(void *context, const struct live_settings *live)
 	(void)live;
 }
 
+static void on_tokens(void *context, int fd)
+{
+	(void)context;
+	close(fd);
+}
+
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -89,7 +95,7 @@ static int set_up(void **state)
 	fair_lane_init(&fixture->other_lane);
 	fixture->link = broker_link_new(fixture->base, ends[0], IPC_OUTSTANDING_MAX,
 		&(struct broker_events){on_drain, on_signer, on_endpoint, on_endpoint_gone,
-			on_live_settings, on_lost, fixture});
+			on_live_settings, on_tokens, on_lost, fixture});
 	assert_non_null(fixture->link);
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "test");
 	*state = fixture;

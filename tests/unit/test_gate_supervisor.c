@@ -176,6 +176,7 @@ static void note_drained(void *context)
 static void start(struct fixture *f, char behaviour)
 {
 	const struct gate_supervisor_config config = {
+		.tokens = -1,
 		.n_gates = 1,
 		.settings = &f->settings,
 		.listeners = f->listeners,

@@ -4,7 +4,7 @@ import base64
 import os
 import re
 
-from lab.api import Api
+from lab.api import PASSWORD, Api
 from lab.echo import HTTP_PORT, VISITED, visit
 
 KEEPALIVE_SECONDS = 25  # as the Go client has it
@@ -27,6 +27,7 @@ class Tunnel:
         self.ends = node.world.ends
         self.server_address = server_address
         self.api = Api(node, server_address)
+        self.password = PASSWORD
         self.device = device
         self.inner = None
         self.gateway = None
@@ -116,10 +117,10 @@ class WireguardTunnel(Tunnel):
         self.port = None
 
     def request(self):
-        return self.api.connect(self.public_key)
+        return self.api.connect(self.public_key, password=self.password)
 
     def disconnect(self):
-        return self.api.disconnect(self.public_key)
+        return self.api.disconnect(self.public_key, password=self.password)
 
     def up(self, listen_port=0):
         """Connects, and makes the client's end if there is none."""
@@ -151,10 +152,10 @@ class IpipTunnel(Tunnel):
         super().__init__(node, server_address, device)
 
     def request(self):
-        return self.api.connect_ipip()
+        return self.api.connect_ipip(password=self.password)
 
     def disconnect(self):
-        return self.api.disconnect_ipip()
+        return self.api.disconnect_ipip(password=self.password)
 
     def up(self):
         assigned = self._take_address(self.request())

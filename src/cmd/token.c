@@ -1,0 +1,129 @@
+/* `vprox token`: makes a token for a client, and the line of the server's file that lets it in. One
+ * process, which people start. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <openssl/sha.h>
+
+#include "base/hex.h"
+#include "base/key.h"
+#include "cmd/command.h"
+#include "cmd/token_file.h"
+#include "cmd/usage.h"
+#include "cmd/values.h"
+
+enum {
+	LINE_SIZE = 512,
+};
+
+/* So that what looks for secrets in texts finds one. */
+#define TOKEN_PREFIX "vprox_"
+
+struct token_text {
+	char s[sizeof TOKEN_PREFIX + 2 * KEY_SIZE];
+};
+
+struct token_config {
+	const char *expires;
+	unsigned int max_peers;
+};
+
+static const struct command_option options[] = {
+	{
+		.name = "expires",
+		.argument = "DATE",
+		.otherwise = "never",
+		.help = "the token is good to the end of this day, or until this moment: "
+			"2027-01-31, 2027-01-31T12:00:00Z",
+		OPTION_TEXT(struct token_config, expires),
+	},
+	{
+		.name = "max-peers",
+		.argument = "N",
+		.otherwise = "as the server's --max-peers-per-source",
+		.help = "so many tunnels at a time",
+		OPTION_COUNT(struct token_config, max_peers),
+		.min = 1,
+		.max = 1 << 24,
+	},
+	{0},
+};
+
+static int make_token(struct token_text *text, struct key *digest)
+{
+	struct key random;
+
+	if (getrandom(random.bytes, sizeof random.bytes, 0) != sizeof random.bytes)
+		return -EIO;
+	snprintf(text->s, sizeof text->s, TOKEN_PREFIX "%s", hex_key(&random).s);
+	key_wipe(&random);
+	return SHA256((const unsigned char *)text->s, strlen(text->s), digest->bytes) ? 0 : -EIO;
+}
+
+static void write_line(const struct token_config *config, const char *name,
+	const struct key *digest, char line[LINE_SIZE])
+{
+	char max_peers[sizeof " max-peers=4294967295"] = "";
+
+	if (config->max_peers > 0)
+		snprintf(max_peers, sizeof max_peers, " max-peers=%u", config->max_peers);
+	snprintf(line, LINE_SIZE, "%s %s%s%s%s", name, hex_key(digest).s, max_peers,
+		config->expires ? " expires=" : "", config->expires ? config->expires : "");
+}
+
+/* As the server reads it. */
+static const char *fault_of(const char line[LINE_SIZE], const char *name)
+{
+	struct token token = {.line = 0};
+	char copy[LINE_SIZE];
+
+	if (strlen(name) > TOKEN_NAME_MAX || strpbrk(name, " \t\r\n#"))
+		return "a name is of letters, digits and . _ - @ + : /, 64 at the most";
+	snprintf(copy, sizeof copy, "%s", line);
+	return token_line_parse(copy, &token);
+}
+
+static int run_token(void *configuration, const char *name)
+{
+	const struct token_config *config = configuration;
+	struct token_text token;
+	struct key digest;
+	char line[LINE_SIZE];
+	const char *fault;
+
+	if (!name)
+		return usage_error(&command_token, "NAME is missing"), STATUS_USAGE;
+	if (make_token(&token, &digest) < 0)
+		return usage_error(&command_token, "there is no randomness"), STATUS_FAILED;
+	write_line(config, name, &digest, line);
+	fault = fault_of(line, name);
+	if (fault) {
+		explicit_bzero(&token, sizeof token);
+		return usage_error(&command_token, "%s", fault), STATUS_USAGE;
+	}
+	printf("%s\n%s\n", token.s, line);
+	explicit_bzero(&token, sizeof token);
+	if (fflush(stdout) != 0)
+		return usage_error(&command_token, "standard output: %s", strerror(errno)),
+		       STATUS_FAILED;
+	fprintf(stderr, "The first line is the client's token, which nothing else will tell. The "
+			"second goes into the server's file of --tokens.\n");
+	return STATUS_OK;
+}
+
+const struct command command_token = {
+	.name = "token",
+	.summary = "make a token that lets a client in under a name",
+	.synopsis = "vprox token [OPTION...] NAME",
+	.description =
+		"Makes a token and prints two lines: the token, which the client is given, and a "
+		"line with its SHA-256 for the server's file of --tokens.",
+	.operand = "NAME",
+	.options = options,
+	.configuration_size = sizeof(struct token_config),
+	.run = run_token,
+};

@@ -1,0 +1,101 @@
+/* Decides which names are good and have had their share, and takes away the tunnels of those that
+ * are none any more. Runs in the broker. */
+#include "server/name_rules.h"
+
+#include <time.h>
+
+#include "ipc/token_set.h"
+#include "server/config.h"
+#include "server/endpoint.h"
+#include "server/flow_purge.h"
+#include "server/removals.h"
+
+static const struct token *token_of(
+	const struct name_rules *rules, const struct client_name *name)
+{
+	return token_set_named(rules->config->tokens, name);
+}
+
+/* A token ends by the time of day, as its operator has written it down. */
+static uint64_t now_s(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+/* NULL: it is good. */
+static const char *why_not(const struct name_rules *rules, const struct client_name *name)
+{
+	const struct token *token;
+
+	if (!rules || client_name_kind(name) != CLIENT_NAME_TOKEN)
+		return NULL;
+	token = token_of(rules, name);
+	if (!token)
+		return "its token is none any more";
+	return token_is_good(token, now_s()) ? NULL : "its token has expired";
+}
+
+bool name_is_good(const struct name_rules *rules, const struct client_name *name)
+{
+	return why_not(rules, name) == NULL;
+}
+
+/* Of all endpoints, each of which counts by itself: they are few. */
+static uint64_t count_all(const struct name_rules *rules, const struct client_name *name)
+{
+	const struct endpoint *endpoint;
+	uint64_t n = 0;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry)
+		if (endpoint->state == ENDPOINT_OPEN)
+			n += peer_names_count(&endpoint->peers.names, name);
+	return n;
+}
+
+bool name_has_its_share(const struct endpoint *endpoint, const struct client_name *name)
+{
+	const struct name_rules *rules = endpoint->name_rules;
+	const struct token *token = rules ? token_of(rules, name) : NULL;
+
+	if (token && token->max_peers > 0)
+		return count_all(rules, name) >= token->max_peers;
+	return endpoint_is_nearly_used_up(endpoint) &&
+	       peer_names_count(&endpoint->peers.names, name) >= endpoint_share(endpoint);
+}
+
+static bool has_any_gone(const struct name_rules *rules, const struct endpoint *endpoint)
+{
+	hash_for_each (&endpoint->peers.names.table, node)
+		if (!name_is_good(rules, &hash_entry(node, struct peer_name, node)->name))
+			return true;
+	return false;
+}
+
+/* Names are few, and peers many: these are gone through only if it is known that one has to go. */
+static void enforce_at(const struct name_rules *rules, struct endpoint *endpoint)
+{
+	if (!has_any_gone(rules, endpoint))
+		return;
+	hash_for_each (&endpoint->peers.table, node) {
+		struct peer *peer = hash_entry(node, struct peer, node);
+		const char *reason = why_not(rules, peers_name_of(peer));
+
+		if (reason && !peer->removal_reason)
+			removals_add(&endpoint->removals, peer, reason, NULL);
+	}
+	flow_purge_hurry(endpoint->flow_purge);
+}
+
+void name_rules_enforce(const struct name_rules *rules)
+{
+	struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry)
+		if (endpoint->state == ENDPOINT_OPEN)
+			enforce_at(rules, endpoint);
+}
+
+uint64_t name_rules_next_end(const struct name_rules *rules)
+{
+	return token_set_next_end(rules->config->tokens, now_s());
+}

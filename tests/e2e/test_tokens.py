@@ -1,0 +1,258 @@
+"""Clients with a token of their own: who may come in, for how long and how often, and what goes with a
+name that goes."""
+
+import datetime
+import hashlib
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from lab.api import PASSWORD
+from lab.storm import Storm
+from lab.tunnels import random_key
+from lib import conntrack, wait
+
+STAYS = "the configuration cannot be used, and stays as it was"
+ENDED = 1  # second, for a name that went to lose its tunnels; and what a busy machine takes besides
+SLACK = 4
+MANY = 10000
+
+
+def sha256(token):
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def line(name, token, options=""):
+    return f"{name} {sha256(token)} {options}".rstrip()
+
+
+def in_seconds(seconds):
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Tokens:
+    """The file, which is always there as a whole."""
+
+    def __init__(self, host):
+        self.host = host
+        self.path = host.state / "tokens"
+        self.server = None
+
+    def write(self, *lines, mode=0o600):
+        new = self.path.with_name("new")
+        new.write_text("".join(f"{each}\n" for each in lines))
+        new.chmod(mode)
+        new.rename(self.path)
+
+    def start(self, *lines, arguments="", **kwargs):
+        self.write(*lines)
+        self.server = self.host.start(f"--tokens={self.path} {arguments}", **kwargs)
+        return self.server
+
+    def reload(self, *lines):
+        """What the log says of it."""
+        self.write(*lines)
+        pattern = re.compile(f"configuration read again.*|{STAYS}")
+        before, n = len(self.server.log), len(pattern.findall(self.server.log))
+        self.server.send_signal(signal.SIGHUP)
+        wait.until(lambda: len(pattern.findall(self.server.log)) > n, what=lambda: self.server.log)
+        return self.server.log[before:]
+
+
+@pytest.fixture(name="tokens")
+def fixture_tokens(host):
+    return Tokens(host)
+
+
+def status(host, client, token):
+    return host.api(client).get("/version", password=token).status
+
+
+def names(host):
+    """Of all peers that there are."""
+    code, said = host.run("show --json")
+    assert code == 0, said
+    return sorted(peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"])
+
+
+def tunnel(host, kind, node, token):
+    """Made by this token, with real packets."""
+    made = host.tunnel(kind, node)
+    made.password = token
+    return made.up()
+
+
+def test_a_token_lets_in_under_its_name_beside_the_password_and_is_kept_nowhere(host, client, tokens):
+    code, said = host.run("token --max-peers=5 --expires=2999-12-31 ci/runner")
+    assert code == 0
+    token, given, told = said.splitlines()
+    assert given == f"ci/runner {sha256(token)} max-peers=5 expires=2999-12-31" and "first line" in told
+    server = tokens.start("# who", "", given, line("shop", "b" * 40))
+    assert status(host, client, PASSWORD) == 200
+    assert host.api(client).connect(random_key(), password=token).status == 200
+    assert host.api(client).connect_ipip(password="b" * 40).status == 200
+    assert names(host) == ["token:ci/runner", "token:shop"]
+    for wrong in (token[:-1], token + "x", token.upper(), sha256(token), "ci/runner", given):
+        assert status(host, client, wrong) == 401
+    assert server.logged(r"WireGuard peer .* has a tunnel, address .* \(token:ci/runner\)")
+    assert token not in server.log and sha256(token) not in server.log
+
+
+def test_without_a_password_a_token_alone_is_good(host, client, tokens):
+    tokens.start(line("ci", "a" * 40), arguments="--no-password", environment={"VPROX_PASSWORD": None})
+    assert [status(host, client, each) for each in (PASSWORD, "", "a" * 40)] == [401, 401, 200]
+    code, said = host.run(f"server --ip={host.address} --wg-block=10.100.0.0/16 --no-password")
+    assert code == 2 and "--no-password: nobody could come in" in said
+
+
+@pytest.mark.plane
+def test_a_name_that_goes_loses_its_tunnels_and_flows_and_no_other_does(host, kind, clients, tokens):
+    node, other = clients(2)
+    tokens.start(line("ci", "a" * 40), line("shop", "b" * 40), arguments="--reap-interval=1h")
+    going, staying = tunnel(host, kind, node, "a" * 40), tunnel(host, kind, other, "b" * 40)
+    assert going.visit() and staying.visit()
+    assert conntrack.count(host.ns, going.inner) > 0
+    tokens.reload(line("shop", "b" * 40))
+    began = time.monotonic()
+    wait.until(lambda: names(host) == ["token:shop"], ENDED + SLACK)
+    assert not going.ping(seconds=1)
+    assert time.monotonic() - began < ENDED + SLACK
+    assert status(host, node, "a" * 40) == 401
+    wait.until(lambda: conntrack.count(host.ns, going.inner) == 0, ENDED + SLACK)
+    assert staying.ping() and conntrack.count(host.ns, staying.inner) > 0
+    assert tokens.server.logged(r"removed .* \(token:ci\), address .* is free: its token is none any more")
+
+
+@pytest.mark.plane
+def test_a_token_that_expires_ends_its_tunnels(host, kind, clients, tokens):
+    node, = clients(1)
+    end = time.time() + 6
+    tokens.start(line("ci", "a" * 40, f"expires={in_seconds(6)}"), line("old", "c" * 40, "expires=2020-01-01"),
+                 arguments="--reap-interval=1h")
+    assert status(host, node, "c" * 40) == 401
+    there = tunnel(host, kind, node, "a" * 40)
+    assert there.ping() and names(host) == ["token:ci"]
+    wait.until(lambda: not names(host), end - time.time() + ENDED + SLACK)
+    assert time.time() >= end - 1
+    assert status(host, node, "a" * 40) == 401
+    assert tokens.server.logged(r"\(token:ci\), address .* is free: its token has expired")
+
+
+def test_what_went_while_no_server_ran_is_not_adopted(host, client, tokens):
+    tokens.start(line("ci", "a" * 40), line("shop", "b" * 40)).expect("the broker is gone")
+    for token in ("a" * 40, "b" * 40):
+        assert host.api(client).connect(random_key(), password=token).status == 200
+    tokens.server.kill()
+    tokens.start(line("shop", "b" * 40))
+    wait.until(lambda: names(host) == ["token:shop"], ENDED + SLACK)
+
+
+def test_a_token_has_two_digests_for_a_while(host, client, tokens):
+    both = f"ci {sha256('new')},{sha256('old')}"
+    tokens.start(both)
+    key = random_key()
+    assert host.api(client).connect(key, password="old").status == 200
+    tokens.reload(line("ci", "new"))
+    wait.until(lambda: status(host, client, "old") == 401)
+    assert host.api(client).connect(key, password="new").status == 200
+    assert names(host) == ["token:ci"]
+
+
+@pytest.mark.parametrize("bad, complaint", [
+    ("ci", "line 2: behind the name comes the SHA-256"),
+    ("ci " + "0" * 63, "line 2: behind the name comes the SHA-256"),
+    ("ci " + "0" * 64 + "," + "x" * 64, "line 2: behind the name comes the SHA-256"),
+    ("c\x1b[2Ji " + "0" * 64, "line 2: a name is of letters"),
+    ("c\u00e9 " + "0" * 64, "line 2: a name is of letters"),
+    ("x" * 65 + " " + "0" * 64, "line 2: its name has more than 64"),
+    ("ci " + "0" * 64 + " max-peers=0", "line 2: max-peers= is a number"),
+    ("ci " + "0" * 64 + " expires=tomorrow", "line 2: expires= is a day"),
+    ("ci " + "0" * 64 + " allow-to=10.0.0.0/8", "line 2: allow-to= is not built yet"),
+    ("ci " + "0" * 64 + " colour=red", "line 2: an option is"),
+    ("shop " + "0" * 64, "line 2: another line has this name or this digest"),
+    ("ci " + sha256("b" * 40), "line 2: another line has this name or this digest"),
+    ("ci\0 " + "0" * 64, "is no text"),
+], ids=["short", "digest", "second", "control", "utf8", "long", "zero", "date", "allow", "unknown", "name twice",
+        "digest twice", "binary"])
+def test_a_file_that_is_broken_says_the_line_and_changes_nothing(host, client, tokens, bad, complaint):
+    tokens.start(line("shop", "b" * 40)).expect(f"{re.escape(str(tokens.path))}|{STAYS}")
+    assert host.api(client).connect(random_key(), password="b" * 40).status == 200
+    said = tokens.reload(line("shop", "b" * 40), bad)
+    assert complaint in said and STAYS in said
+    assert status(host, client, "b" * 40) == 200 and names(host) == ["token:shop"]
+    assert "\x1b[" not in said
+
+
+def test_a_file_that_others_read_is_warned_of(host, tokens):
+    tokens.write(line("ci", "a" * 40), mode=0o644)
+    server = host.start(f"--tokens={tokens.path}")
+    assert server.logged(f"{re.escape(str(tokens.path))} is exposed")
+
+
+def test_what_a_name_may_have_counts_over_all_addresses_and_asking_again_is_no_more(host, client, tokens):
+    tokens.start(line("ci", "a" * 40, "max-peers=2"), line("shop", "b" * 40), ips=[host.address, host.second],
+                 block="10.100.0.0/16", arguments="--wg-block-per-ip=/24")
+    keys = [random_key() for _ in range(3)]
+    first, second = host.api(client), host.api(client, host.second)
+    assert first.connect(keys[0], password="a" * 40).status == 200
+    assert second.connect(keys[1], password="a" * 40).status == 200
+    for api in (first, second):
+        refused = api.connect(keys[2], password="a" * 40)
+        assert (refused.status, refused.text) == (429, "too many peers of this name\n")
+    assert first.connect(keys[0], password="a" * 40).status == 200
+    assert first.connect(keys[2], password="b" * 40).status == 200
+    assert second.disconnect(keys[1], password="a" * 40).status == 200
+    wait.until(lambda: first.connect(random_key(), password="a" * 40).status == 200)
+
+
+def test_the_last_addresses_are_not_for_a_name_that_has_half_of_all(host, clients, tokens):
+    """However many sources its clients have; and who has another name, or none, gets one of one source."""
+    near, far = clients(2)
+    tokens.start(line("ci", "a" * 40), line("shop", "b" * 40), block="10.100.0.0/28")  # 13 addresses
+    got = [host.api((near, far)[n % 2]).connect(random_key(), password="a" * 40).status for n in range(13)]
+    assert got.count(200) == 11 and set(got[11:]) == {429}  # 80 % of 13 are 10.4
+    assert host.api(near).connect(random_key(), password="b" * 40).status == 200
+
+
+def test_nobody_takes_the_tunnel_of_another_name_while_it_is_in_use(host, kind, clients, tokens):
+    node, other = clients(2)
+    tokens.start(line("ci", "a" * 40), line("shop", "b" * 40))
+    there = tunnel(host, kind, node, "a" * 40)
+    assert there.ping()
+    if kind == "wireguard":
+        there.api.node = other  # it knows the public key, which is no secret
+    for token in ("b" * 40, PASSWORD):
+        there.password = token
+        assert (there.request().status, there.disconnect().status) == (409, 409)
+    there.password, there.api.node = "a" * 40, node
+    assert names(host) == ["token:ci"] and there.ping() and there.request().status == 200
+
+
+def test_ten_thousand_names_and_hangups_while_a_storm_runs(host, clients, tokens):
+    """Gates come to know them all; nobody who has a token is refused meanwhile."""
+    nodes = clients(2)
+    lines = [line(f"runner-{n}", f"token-{n}") for n in range(MANY)]
+    server = tokens.start(*lines, block="10.100.0.0/16", gates=2)
+
+    def hang_up():
+        for n in range(5):
+            tokens.reload(*lines, line("extra", str(n)))
+
+    storm = Storm(host, nodes)
+    storm.during(1, hang_up)
+    assert storm.granted and not storm.moved and not storm.shared
+    for n in (0, 1, MANY // 2, MANY - 1):
+        assert status(host, nodes[0], f"token-{n}") == 200
+    assert status(host, nodes[0], "4") == 200 and status(host, nodes[0], "3") == 401
+    assert server.gates() and not server.logged("error")
+
+
+def test_a_token_of_64_kb_is_refused_as_too_large_and_harms_nothing(host, client, tokens):
+    tokens.start(line("ci", "a" * 40))
+    assert status(host, client, "x" * 65536) == 431
+    assert status(host, client, "x" * 8000) == 401
+    assert status(host, client, "a" * 40) == 200

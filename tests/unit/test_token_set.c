@@ -1,0 +1,176 @@
+/* Tokens: who has which, and how they come to the gates. */
+#include "test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <openssl/sha.h>
+
+#include "cmd/token_file.h"
+#include "ipc/token_set.h"
+
+enum { MANY = 10 * 1000 };
+
+static void digest(const char *text, uint8_t digest[BEARER_DIGEST_SIZE])
+{
+	SHA256((const unsigned char *)text, strlen(text), digest);
+}
+
+static struct token token(const char *name, const char *current, const char *previous)
+{
+	struct token token = {.line = 7};
+
+	assert_int_equal(client_name_make(CLIENT_NAME_TOKEN, name, &token.name), 0);
+	digest(current, token.digests[0]);
+	digest(previous, token.digests[1]);
+	return token;
+}
+
+static int make(const struct token *tokens, size_t n, struct token_set **set, size_t *again)
+{
+	struct token *copy = calloc(n + 1, sizeof *copy);
+
+	assert_non_null(copy);
+	memcpy(copy, tokens, n * sizeof *copy);
+	return token_set_new(copy, n, set, again);
+}
+
+static struct token_set *many(void)
+{
+	struct token *tokens = calloc(MANY, sizeof *tokens);
+	struct token_set *set;
+	size_t again;
+
+	for (int i = 0; i < MANY; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "n%d", i);
+		tokens[i] = token(name, name, i % 2 ? name : "");
+		if (i % 2 == 0)
+			tokens[i].digests[1][0] = (uint8_t)i, tokens[i].digests[1][1] = (uint8_t)(i >> 8);
+	}
+	assert_int_equal(token_set_new(tokens, MANY, &set, &again), 0);
+	return set;
+}
+
+static void each_token_is_its_names_and_its_digest_is_no_token(void **state)
+{
+	const struct token given[] = {token("a", "new", "old"), token("b", "other", "other")};
+	struct token_set *set;
+	uint8_t of_new[BEARER_DIGEST_SIZE + 1] = {0};
+	size_t again;
+
+	(void)state;
+	assert_int_equal(make(given, 2, &set, &again), 0);
+	assert_string_equal(token_set_find(set, "new")->name.s, "token:a");
+	assert_string_equal(token_set_find(set, "old")->name.s, "token:a");
+	assert_string_equal(token_set_find(set, "other")->name.s, "token:b");
+	digest("new", of_new);
+	assert_null(token_set_find(set, (const char *)of_new));
+	assert_null(token_set_find(set, ""));
+	assert_null(token_set_named(set, &(struct client_name){"oidc:a"}));
+	assert_null(token_set_named(NULL, &(struct client_name){"token:a"}));
+	token_set_free(set);
+}
+
+static void no_name_and_no_digest_is_there_twice(void **state)
+{
+	const struct token twice[] = {token("a", "1", "2"), token("b", "3", "3"), token("a", "4", "4")};
+	const struct token shared[] = {token("a", "1", "2"), token("b", "2", "5")};
+	struct token none[] = {token("a", "1", "1")};
+	struct token_set *set;
+	size_t again;
+
+	(void)state;
+	assert_int_equal(make(twice, 3, &set, &again), -EEXIST);
+	assert_int_equal(again, 2);
+	assert_int_equal(make(shared, 2, &set, &again), -EEXIST);
+	assert_int_equal(again, 1);
+	none[0].name = (struct client_name){"oidc:a"};
+	assert_int_equal(make(none, 1, &set, &again), -EINVAL);
+	assert_null(set);
+}
+
+static void a_gate_reads_what_the_broker_has_written_and_nothing_that_is_cut_off(void **state)
+{
+	struct token_set *set = many(), *read;
+	int fd = token_set_write(set), none = token_set_write(NULL), part;
+
+	(void)state;
+	assert_int_equal(token_set_read(fd, &read), 0);
+	assert_true(token_set_equal(set, read));
+	assert_string_equal(token_set_find(read, "n9999")->name.s, "token:n9999");
+	token_set_free(read);
+	assert_int_equal(token_set_read(fd, &read), 0); /* the place in it is nobody's */
+	token_set_free(read);
+	assert_int_equal(token_set_read(none, &read), 0);
+	assert_int_equal(token_set_count(read), 0);
+	token_set_free(read);
+	part = memfd_create("part", 0);
+	for (size_t n = 0; n < 12; n++) {
+		char byte = 1;
+
+		assert_int_equal(token_set_read(part, &read), -EPROTO);
+		assert_int_equal(write(part, &byte, 1), 1);
+	}
+	assert_true(write(fd, "x", 1) < 0); /* sealed */
+	close(part);
+	close(none);
+	close(fd);
+	token_set_free(set);
+}
+
+static void a_token_is_good_until_it_ends(void **state)
+{
+	struct token given[] = {token("a", "1", "1"), token("b", "2", "2"), token("c", "3", "3")};
+	struct token_set *set;
+	size_t again;
+
+	(void)state;
+	given[0].expires_s = 100;
+	given[1].expires_s = 50;
+	assert_int_equal(make(given, 3, &set, &again), 0);
+	assert_true(token_is_good(&given[0], 99));
+	assert_false(token_is_good(&given[0], 100));
+	assert_true(token_is_good(&given[2], UINT64_MAX));
+	assert_int_equal(token_set_next_end(set, 0), 50);
+	assert_int_equal(token_set_next_end(set, 50), 100);
+	assert_true(token_set_next_end(set, 100) == UINT64_MAX);
+	token_set_free(set);
+}
+
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void a_line_has_a_name_digests_and_options(void **state)
+{
+	char full[] = "\tci  " DIGEST "," DIGEST " \texpires=2001-09-09T01:46:40Z max-peers=7 \r";
+	char day[] = "ci " DIGEST " expires=2000-12-31";
+	struct token token = {0};
+
+	(void)state;
+	assert_null(token_line_parse(full, &token));
+	assert_string_equal(token.name.s, "token:ci");
+	assert_int_equal(token.expires_s, 1000000000);
+	assert_int_equal(token.max_peers, 7);
+	assert_int_equal(token.digests[1][31], 0xff);
+	assert_null(token_line_parse(day, &token));
+	assert_int_equal(token.expires_s, 978307200); /* 2001-01-01 */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_token_is_its_names_and_its_digest_is_no_token),
+		cmocka_unit_test(no_name_and_no_digest_is_there_twice),
+		cmocka_unit_test(
+			a_gate_reads_what_the_broker_has_written_and_nothing_that_is_cut_off),
+		cmocka_unit_test(a_token_is_good_until_it_ends),
+		cmocka_unit_test(a_line_has_a_name_digests_and_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
