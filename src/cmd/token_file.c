@@ -55,7 +55,8 @@ static const char *parse_digests(char *text, struct token *token)
 
 	return parse_digest(current, token->digests[0]) && parse_digest(previous, token->digests[1])
 		       ? NULL
-		       : "behind the name comes the SHA-256 of its token, of 64 hexadecimal digits, "
+		       : "behind the name comes the SHA-256 of its token, of 64 hexadecimal "
+			 "digits, "
 			 "or two of them with a comma: `vprox token` makes such a line";
 }
 

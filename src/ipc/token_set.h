@@ -1,7 +1,7 @@
 /*
- * The tokens of --tokens: whose they are, and how long they are good. Of a token only its SHA-256 is
- * kept anywhere. The broker has the set, and so do the gates, which are passed it as a sealed file
- * in memory: a header, and the tokens end to end.
+ * The tokens of --tokens: whose they are, and how long they are good. Of a token only its SHA-256
+ * is kept anywhere. The broker has the set, and so do the gates, which are passed it as a sealed
+ * file in memory: a header, and the tokens end to end.
  */
 #pragma once
 

@@ -10,8 +10,7 @@
 #include "server/flow_purge.h"
 #include "server/removals.h"
 
-static const struct token *token_of(
-	const struct name_rules *rules, const struct client_name *name)
+static const struct token *token_of(const struct name_rules *rules, const struct client_name *name)
 {
 	return token_set_named(rules->config->tokens, name);
 }

@@ -6,7 +6,7 @@
 
 static struct auth auth_of(const char *current, const char *previous)
 {
-	struct auth auth;
+	struct auth auth = {.tokens = NULL};
 
 	assert_int_equal(bearer_make(&auth.bearer, current, previous), 0);
 	return auth;

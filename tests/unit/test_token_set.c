@@ -51,7 +51,8 @@ static struct token_set *many(void)
 		snprintf(name, sizeof name, "n%d", i);
 		tokens[i] = token(name, name, i % 2 ? name : "");
 		if (i % 2 == 0)
-			tokens[i].digests[1][0] = (uint8_t)i, tokens[i].digests[1][1] = (uint8_t)(i >> 8);
+			tokens[i].digests[1][0] = (uint8_t)i,
+			tokens[i].digests[1][1] = (uint8_t)(i >> 8);
 	}
 	assert_int_equal(token_set_new(tokens, MANY, &set, &again), 0);
 	return set;
@@ -79,7 +80,8 @@ static void each_token_is_its_names_and_its_digest_is_no_token(void **state)
 
 static void no_name_and_no_digest_is_there_twice(void **state)
 {
-	const struct token twice[] = {token("a", "1", "2"), token("b", "3", "3"), token("a", "4", "4")};
+	const struct token twice[] = {
+		token("a", "1", "2"), token("b", "3", "3"), token("a", "4", "4")};
 	const struct token shared[] = {token("a", "1", "2"), token("b", "2", "5")};
 	struct token none[] = {token("a", "1", "1")};
 	struct token_set *set;
