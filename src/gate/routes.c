@@ -257,7 +257,8 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 		return refuse_for_now(response, 429, GATE_REFUSED_LIMIT,
 			"too many peers from this address", POOL_RETRY_S);
 	case IPC_TOO_MANY_OF_NAME:
-		return refuse_for_now(response, 429, GATE_REFUSED_LIMIT, "too many peers of this name", POOL_RETRY_S);
+		return refuse_for_now(response, 429, GATE_REFUSED_LIMIT,
+			"too many peers of this name", POOL_RETRY_S);
 	case IPC_UNAUTHORIZED:
 		return refuse(response, 401, GATE_REFUSED_TOKEN, "unauthorized");
 	case IPC_POOL_EXHAUSTED:

@@ -101,6 +101,7 @@ enum report_family {
 	COUNT(REMOVED_IDLE, REMOVALS, "idle")                                                      \
 	COUNT(REMOVED_VANISHED, REMOVALS, "vanished")                                              \
 	COUNT(REMOVED_UNMADE, REMOVALS, "unmade")                                                  \
+	COUNT(REMOVED_TOKEN, REMOVALS, "token")                                                    \
 	COUNT(DEVICE_LOST, DEVICES_LOST, "")
 
 #define REPORT_COUNT_OF(name, family, label) REPORT_COUNTED_##name,

@@ -22,7 +22,8 @@ static uint64_t now_s(void)
 }
 
 /* NULL: it is good. */
-static const char *why_not(const struct name_rules *rules, const struct client_name *name)
+static const struct removal_reason *why_not(
+	const struct name_rules *rules, const struct client_name *name)
 {
 	const struct token *token;
 
@@ -30,8 +31,8 @@ static const char *why_not(const struct name_rules *rules, const struct client_n
 		return NULL;
 	token = token_of(rules, name);
 	if (!token)
-		return "its token is none any more";
-	return token_is_good(token, now_s()) ? NULL : "its token has expired";
+		return &removal_token_gone;
+	return token_is_good(token, now_s()) ? NULL : &removal_token_expired;
 }
 
 bool name_is_good(const struct name_rules *rules, const struct client_name *name)
@@ -77,7 +78,7 @@ static void enforce_at(const struct name_rules *rules, struct endpoint *endpoint
 		return;
 	hash_for_each (&endpoint->peers.table, node) {
 		struct peer *peer = hash_entry(node, struct peer, node);
-		const char *reason = why_not(rules, peers_name_of(peer));
+		const struct removal_reason *reason = why_not(rules, peers_name_of(peer));
 
 		if (reason && !peer->removal_reason)
 			removals_add(&endpoint->removals, peer, reason, NULL);

@@ -35,6 +35,10 @@ const struct removal_reason removal_asked = {"it asked to go", REPORT_COUNTED_RE
 const struct removal_reason removal_idle = {"idle", REPORT_COUNTED_REMOVED_IDLE};
 const struct removal_reason removal_vanished = {
 	"its interface has vanished", REPORT_COUNTED_REMOVED_VANISHED};
+const struct removal_reason removal_token_gone = {
+	"its token is none any more", REPORT_COUNTED_REMOVED_TOKEN};
+const struct removal_reason removal_token_expired = {
+	"its token has expired", REPORT_COUNTED_REMOVED_TOKEN};
 const struct removal_reason removal_unmade = {
 	"its tunnel could not be made", REPORT_COUNTED_REMOVED_UNMADE};
 
