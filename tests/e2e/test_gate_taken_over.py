@@ -138,14 +138,14 @@ def test_the_name_that_a_gate_tells_is_shown_logged_stored_and_survives_the_serv
     server = host.start(gates=1, expected=EXPECTED)
     taken = TakenGate(server.gates()[0])
     with connect(client, host.address), taken.accept() as accepted:
-        assert taken.ask(CONNECT_WIREGUARD, accepted, key=KEY, name=b"token:ci")[0] == OK
+        assert taken.ask(CONNECT_WIREGUARD, accepted, key=KEY, name=b"oidc:ci")[0] == OK
     with connect(other_client, host.address), taken.accept() as accepted:
         assert taken.ask(CONNECT_IPIP, accepted, name=b"oidc:repo:a/b")[0] == OK
     taken.close()
-    there = [("oidc:repo:a/b", "ipip"), ("token:ci", "wireguard")]
+    there = [("oidc:ci", "wireguard"), ("oidc:repo:a/b", "ipip")]
     assert peers(host) == there
-    assert server.logged(r"WireGuard peer .* has a tunnel, address .* \(token:ci\)")
-    assert "token:ci" in host.run("show")[1]
+    assert server.logged(r"WireGuard peer .* has a tunnel, address .* \(oidc:ci\)")
+    assert "oidc:ci" in host.run("show")[1]
     server.kill()
     host.start(gates=1)
     assert peers(host) == there  # adopted
