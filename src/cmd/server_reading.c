@@ -182,7 +182,8 @@ int server_read_again(void *context, struct server_config *config)
 	const struct bearer before = config->bearer;
 	int error;
 
-	if (!config->is_reloaded && !config->password_file && !config->tokens_file && !config->audit)
+	if (!config->is_reloaded && !config->password_file && !config->tokens_file &&
+		!config->audit)
 		return -EALREADY;
 	error = read_options(source, config);
 	if (error == 0)

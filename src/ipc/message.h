@@ -22,7 +22,7 @@
 #include "ipc/refusals.h"
 
 enum {
-	IPC_VERSION = 6,
+	IPC_VERSION = 7,
 	/* Requests of a gate that are not answered yet. The broker does not wait for a gate to
 	 * read, so its answers to all of them must fit into the socket, which holds some 270; and
 	 * that many descriptors are on their way at the most. */

@@ -17,11 +17,11 @@ enum {
 };
 
 enum refusal_reason {
-	REFUSAL_PASSWORD = 1, /* none, or a wrong one */
+	REFUSAL_PASSWORD = 1, /* none, or a wrong one; or a token that is none any more */
 	REFUSAL_CONNECTIONS, /* --max-connections-per-source */
 	REFUSAL_INSIDE, /* from inside a tunnel */
 	/* The broker's. */
-	REFUSAL_PEERS, /* --max-peers-per-source */
+	REFUSAL_PEERS, /* --max-peers-per-source, or those of a name */
 	REFUSAL_POOL, /* no address is left */
 	REFUSAL_OTHER_CLIENT, /* the tunnel to the client's address is another's */
 	REFUSAL_KEY, /* it cannot be a peer's */

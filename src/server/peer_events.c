@@ -113,7 +113,10 @@ void peer_events_ended(struct endpoint *endpoint, const char *reason)
 static enum refusal_reason reason_of(enum ipc_status status)
 {
 	switch (status) {
+	case IPC_UNAUTHORIZED:
+		return REFUSAL_PASSWORD;
 	case IPC_TOO_MANY_PEERS:
+	case IPC_TOO_MANY_OF_NAME:
 		return REFUSAL_PEERS;
 	case IPC_POOL_EXHAUSTED:
 		return REFUSAL_POOL;

@@ -372,7 +372,7 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 
 	/* It may have gone while the request was on its way. */
 	if (!name_is_good(endpoint->name_rules, &request->name)) {
-		answer(endpoint, reply_to, IPC_UNAUTHORIZED, (struct ipv4){0});
+		refuse(endpoint, request, reply_to, IPC_UNAUTHORIZED);
 		return;
 	}
 	switch (request->operation) {

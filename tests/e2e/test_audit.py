@@ -197,6 +197,6 @@ def test_the_clients_name_is_in_the_audit(host, client, audit):
     with client.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.connect((host.address, 443))
         key = os.urandom(31) + b"\x40"
-        assert gate.ask(CONNECT_WIREGUARD, gate.accept(), key=key, name=b"token:ci")[0] == 1
-    assert audit.wait_for(event="grant")["name"] == "token:ci"
+        assert gate.ask(CONNECT_WIREGUARD, gate.accept(), key=key, name=b"oidc:ci")[0] == 1
+    assert audit.wait_for(event="grant")["name"] == "oidc:ci"
     gate.close()

@@ -32,7 +32,7 @@ ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS =
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
 Request = namedtuple("Request", "version operation reserved id key name source endpoint")
-VERSION = 6
+VERSION = 7
 REQUEST = struct.Struct("=IHHQ32s128s16x")
 REFUSAL = struct.Struct("=IIHHI")  # struct refused_request, the end of it
 LIVE = struct.Struct("=64s3I4x")  # struct live_settings

@@ -9,7 +9,7 @@ from lib.inject import take
 from lib.process import stand_still
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
-VERSION = 6
+VERSION = 7
 CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY, REFUSED = range(1, 8)
 OK = 1
 REQUEST = struct.Struct("=IHHQ32s128s16x")  # ipc/message.h
