@@ -115,6 +115,20 @@ static const struct command_option options[] = {
 		.parse = server_add_followed,
 	},
 	{
+		.name = "cloud",
+		.argument = "aws",
+		.otherwise = "none is asked",
+		.help = "serve each address that EC2 says this instance has",
+		.parse = server_parse_cloud,
+	},
+	{
+		.name = "cloud-interface",
+		.argument = "INTERFACE",
+		.otherwise = "all",
+		.help = "of these, serve those of this network interface",
+		OPTION_TEXT(struct server_config, cloud_interface),
+	},
+	{
 		.name = "wg-block",
 		.argument = "CIDR",
 		.help = "the block that clients get their inner addresses from",
@@ -438,12 +452,6 @@ static const struct command_option options[] = {
 		.parse = server_parse_region,
 	},
 	{
-		.name = "cloud",
-		.argument = "NAME",
-		.help = "refused, as it is not built yet; empty: none",
-		.parse = server_parse_cloud,
-	},
-	{
 		.name = "internal-network-cidr",
 		.argument = "CIDR",
 		.otherwise = "10.0.0.0/24",
@@ -480,8 +488,9 @@ static int run_server(void *configuration, const char *operand)
 const struct command command_server = {
 	.name = "server",
 	.summary = "give tunnels to clients, and let them out with this host's addresses",
-	.synopsis = "VPROX_PASSWORD=... vprox server {--ip ADDRESS | --follow CIDR}... "
-		    "--wg-block CIDR [OPTION...]",
+	.synopsis =
+		"VPROX_PASSWORD=... vprox server {--ip ADDRESS | --follow CIDR | --cloud aws}... "
+		"--wg-block CIDR [OPTION...]",
 	.description =
 		"Gives WireGuard and IPIP tunnels to clients that ask for them over HTTPS on "
 		"port 443 of each ADDRESS, and lets their traffic out with that address.",

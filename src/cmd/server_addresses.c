@@ -168,7 +168,7 @@ int server_check_addresses(struct server_config *config)
 {
 	int error;
 
-	if (config->n_binds == 0 && config->n_followed == 0)
+	if (config->n_binds == 0 && !server_config_expects_any(config))
 		return usage_error(&command_server, "--ip is missing: name an address to serve, or "
 						    "with --follow those that there may be");
 	if (config->whole_block.length == 0)

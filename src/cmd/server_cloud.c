@@ -16,10 +16,12 @@
 /* Empty means none: so a unit's file may have it that gives the name in a variable. */
 int server_parse_cloud(const struct option_use *use, void *field)
 {
-	(void)field;
-	return *use->text == '\0'
+	struct server_config *config = field;
+
+	config->is_cloud = strcmp(use->text, "aws") == 0;
+	return config->is_cloud || *use->text == '\0'
 		       ? 0
-		       : option_error(use, "not built yet; name the addresses with --ip");
+		       : option_error(use, "not a cloud that is known: it can be aws");
 }
 
 int server_parse_region(const struct option_use *use, void *field)
@@ -46,6 +48,9 @@ int server_check_cloud(const struct server_config *config)
 {
 	const struct prefix internal = server_config_internal_network(config);
 
+	if (config->is_cloud && config->store == STORE_ETCD)
+		return usage_error(&command_server,
+			"--cloud: not with --store=etcd; name the addresses with --ip or --follow");
 	if (internal.length == 0 || !prefix_overlaps(internal, config->whole_block))
 		return 0;
 	return usage_error(&command_server,
@@ -97,6 +102,9 @@ int server_read_backend(const struct config_file *settings, struct server_config
 
 void server_warn_of_cloud(const struct server_config *config)
 {
+	if (config->cloud_interface && !config->is_cloud)
+		log_warning("--cloud-interface %s: has no effect without --cloud",
+			config->cloud_interface);
 	if (server_config_internal_network(config).length > 0)
 		return;
 	if (config->region && config->backend.host[0] == '\0')

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/if_tunnel.h>
 #include <linux/netlink.h>
@@ -131,6 +132,8 @@ int link_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	attribute_string(table[IFLA_IFALIAS], link->alias, sizeof link->alias);
 	attribute_u32(table[IFLA_GROUP], &link->group);
 	attribute_u32(table[IFLA_MTU], &link->mtu);
+	link->has_mac = link->type == ARPHRD_ETHER &&
+			attribute_bytes(table[IFLA_ADDRESS], link->mac, sizeof link->mac);
 	if (strcmp(link->kind, kind_ipip) == 0)
 		decode_ipip(info[IFLA_INFO_DATA], link);
 	return 1;

@@ -16,6 +16,7 @@ struct nlmsghdr;
 enum {
 	LINK_KIND_SIZE = 16, /* longer ones are cut */
 	LINK_ALIAS_SIZE = 32, /* likewise */
+	LINK_MAC_SIZE = 6, /* bytes of an Ethernet address */
 };
 
 struct link {
@@ -27,6 +28,8 @@ struct link {
 	uint32_t mtu; /* bytes */
 	uint32_t group; /* 0: the default one */
 	char alias[LINK_ALIAS_SIZE]; /* "": none */
+	bool has_mac; /* it has an Ethernet address */
+	uint8_t mac[LINK_MAC_SIZE];
 	struct ipv4 local, remote; /* of kind ipip: the outer addresses */
 };
 

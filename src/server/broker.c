@@ -24,6 +24,7 @@
 #include "ipc/report.h"
 #include "ipc/token_set.h"
 #include "server/audit.h"
+#include "server/cloud_watch.h"
 #include "server/config.h"
 #include "server/control_socket.h"
 #include "server/credentials.h"
@@ -70,7 +71,8 @@ struct broker {
 	struct device_watch *device_watch;
 
 	struct event_base *base;
-	struct follow *follow; /* NULL without --follow */
+	struct cloud_watch *cloud; /* NULL without --cloud */
+	struct follow *follow; /* NULL without --follow and --cloud */
 	struct gate_settings gate_settings;
 	int *gate_listeners;
 	struct gate_supervisor *supervisor;
@@ -120,6 +122,8 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	}
 	broker->draining = true;
 	notify_service_manager("STOPPING=1");
+	cloud_watch_free(broker->cloud, !broker->config->keep_on_exit);
+	broker->cloud = NULL;
 	follow_free(broker->follow);
 	broker->follow = NULL;
 	reporter_free(broker->reporter);
@@ -321,6 +325,8 @@ static void announce(void *context)
 	notify_service_manager("READY=1");
 	if (broker->listeners.n > 0)
 		log_info("ready");
+	else if (config->n_followed == 0)
+		log_info("ready, waiting for an address of the cloud's");
 	else
 		log_info("ready, waiting for an address inside %s%s",
 			prefix_text(config->followed[0]).s,
@@ -405,17 +411,40 @@ static void on_superseded(void *context, struct ipv4 bind)
 	follow_yield(broker->follow, bind);
 }
 
+static void on_cloud_changed(void *context, const struct ipv4 *addresses, size_t n)
+{
+	struct broker *broker = context;
+
+	follow_name(broker->follow, addresses, n);
+}
+
+/* Logs. */
+static int ask_cloud(struct broker *broker)
+{
+	const struct cloud_watch_config config = {
+		.config = broker->config,
+		.gates = &broker->gate_settings.config,
+		.changed = on_cloud_changed,
+		.context = broker,
+	};
+
+	return broker->config->is_cloud ? cloud_watch_new(broker->base, &config, &broker->cloud)
+					: 0;
+}
+
 static int find_followed(struct broker *broker)
 {
-	const struct follow_config config = {
+	struct follow_config config = {
 		.config = broker->config,
 		.begin = on_address_gained,
 		.end = on_address_lost,
 		.context = broker,
 	};
 
-	return broker->config->n_followed == 0 ? 0
-					       : follow_new(broker->base, &config, &broker->follow);
+	config.named = cloud_watch_addresses(broker->cloud, &config.n_named);
+	return server_config_expects_any(broker->config)
+		       ? follow_new(broker->base, &config, &broker->follow)
+		       : 0;
 }
 
 static void on_follow_changed(void *context)
@@ -694,6 +723,8 @@ static int start(struct broker *broker)
 	if (error == 0 && broker->config->audit)
 		error = audit_open(broker->config->audit, broker->base, &broker->audit);
 	if (error == 0)
+		error = ask_cloud(broker);
+	if (error == 0)
 		error = find_followed(broker);
 	if (error == 0)
 		error = open_store(broker);
@@ -740,6 +771,7 @@ static int stop(struct broker *broker, bool started)
 		stop_listening(broker);
 	control_socket_close(broker->control);
 	metrics_link_free(broker->metrics);
+	cloud_watch_free(broker->cloud, false);
 	follow_free(broker->follow);
 	reporter_free(broker->reporter);
 	gate_supervisor_free(broker->supervisor);

@@ -7,12 +7,12 @@ size_t server_config_max_endpoints(const struct server_config *config)
 {
 	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
 
-	if (config->n_followed == 0 && !config->is_reloaded)
+	if (!server_config_expects_any(config) && !config->is_reloaded)
 		return config->n_binds;
 	return n_blocks < MAX_BINDS ? (size_t)n_blocks : MAX_BINDS;
 }
 
-static bool is_bind(const struct server_config *config, struct ipv4 address)
+bool server_config_has_bind(const struct server_config *config, struct ipv4 address)
 {
 	for (size_t i = 0; i < config->n_binds; i++)
 		if (ipv4_equal(config->binds[i], address))
@@ -22,15 +22,26 @@ static bool is_bind(const struct server_config *config, struct ipv4 address)
 
 bool server_config_names(const struct server_config *config, struct ipv4 address)
 {
-	return is_bind(config, address) || server_config_follows(config, address);
+	return server_config_has_bind(config, address) || server_config_expects(config, address);
 }
 
 bool server_config_follows(const struct server_config *config, struct ipv4 address)
 {
 	for (size_t i = 0; i < config->n_followed; i++)
 		if (prefix_contains(config->followed[i], address))
-			return !is_bind(config, address);
+			return !server_config_has_bind(config, address);
 	return false;
+}
+
+bool server_config_expects(const struct server_config *config, struct ipv4 address)
+{
+	return config->is_cloud ? !server_config_has_bind(config, address)
+				: server_config_follows(config, address);
+}
+
+bool server_config_expects_any(const struct server_config *config)
+{
+	return config->is_cloud || config->n_followed > 0;
 }
 
 struct prefix server_config_internal_network(const struct server_config *config)

@@ -46,6 +46,8 @@ struct server_config {
 	bool is_reloaded; /* there is a --config, so that more addresses may come */
 	const char *region; /* --region; NULL: none */
 	struct prefix internal_network; /* --internal-network-cidr; /0: not given */
+	bool is_cloud; /* --cloud: its addresses are served too */
+	const char *cloud_interface; /* --cloud-interface; NULL: of all */
 	struct url backend; /* BACKEND_ENDPOINT; without a host: none */
 	char backend_token[CLOUD_SECRET_SIZE]; /* BACKEND_ADMIN_TOKEN */
 	const char *password_file; /* a path; NULL: none */
@@ -88,11 +90,19 @@ struct server_config {
  * there are blocks for. */
 size_t server_config_max_endpoints(const struct server_config *config);
 
-/* Whether the address is one of --ip, or inside a --follow. */
+/* Whether the address is one of --ip. */
+bool server_config_has_bind(const struct server_config *config, struct ipv4 address);
+
+/* Whether the address is one of --ip, or comes and goes. */
 bool server_config_names(const struct server_config *config, struct ipv4 address);
 
 /* Whether --follow is about this address, and it is none of --ip. */
 bool server_config_follows(const struct server_config *config, struct ipv4 address);
+
+/* Whether the address may come and go while the server runs: by --follow, or as the cloud's. */
+bool server_config_expects(const struct server_config *config, struct ipv4 address);
+/* Whether any may. */
+bool server_config_expects_any(const struct server_config *config);
 
 /* The network behind the host that tunnels reach; /0: there is none. */
 struct prefix server_config_internal_network(const struct server_config *config);

@@ -182,11 +182,11 @@ static int gather_binds(struct data_plane *data_plane, const struct ipv4 *follow
 		add_bind(assigned, max, followed[i]);
 	assigned->n_present = assigned->n;
 	for (size_t i = 0; i < promised->n_endpoints; i++)
-		if (server_config_follows(config, promised->endpoints[i].bind))
+		if (server_config_expects(config, promised->endpoints[i].bind))
 			add_bind(assigned, max, promised->endpoints[i].bind);
 	for (size_t i = 0; i < discovery->n_leftovers; i++)
 		if (discovery->leftovers[i].has_bind &&
-			server_config_follows(config, discovery->leftovers[i].bind))
+			server_config_expects(config, discovery->leftovers[i].bind))
 			add_bind(assigned, max, discovery->leftovers[i].bind);
 	return 0;
 }

@@ -52,6 +52,8 @@ struct follow {
 	size_t n;
 	struct ipv4 *present;
 	size_t n_present;
+	struct ipv4 *named; /* by the cloud: the host has them, or is given them */
+	size_t n_named;
 	uint64_t looked_ms; /* when the addresses were read last */
 };
 
@@ -94,7 +96,24 @@ static int look(struct follow *follow)
 	for (size_t i = 0; i < n && error == 0; i++)
 		if (server_config_follows(follow->config.config, addresses[i].local))
 			error = record(follow, addresses[i].local);
+	for (size_t i = 0; i < follow->n_named && error == 0; i++)
+		if (!server_config_has_bind(follow->config.config, follow->named[i]))
+			error = record(follow, follow->named[i]);
 	return error;
+}
+
+static int name(struct follow *follow, const struct ipv4 *addresses, size_t n)
+{
+	struct ipv4 *named = calloc(n + 1, sizeof *named);
+
+	if (!named)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(named, addresses, n * sizeof *named);
+	free(follow->named);
+	follow->named = named;
+	follow->n_named = n;
+	return 0;
 }
 
 /* Until it is tried again. What is waited for is told in the log by who knows it. */
@@ -252,8 +271,10 @@ int follow_new(struct event_base *base, const struct follow_config *config, stru
 	if (error == 0) {
 		follow->config = *config;
 		follow->monitor = -1;
-		error = open_netlink(follow);
+		error = name(follow, config->named, config->n_named);
 	}
+	if (error == 0)
+		error = open_netlink(follow);
 	if (error == 0)
 		error = keep_present(follow);
 	if (error == 0) {
@@ -277,6 +298,7 @@ void follow_free(struct follow *follow)
 	netlink_close(follow->netlink);
 	free(follow->list);
 	free(follow->present);
+	free(follow->named);
 	free(follow);
 }
 
@@ -326,6 +348,16 @@ void follow_yield(struct follow *follow, struct ipv4 bind)
 	followed->is_served = false;
 	followed->due_ms = clock_now_ms(&system_clock) + OTHERS_MS;
 	update(follow);
+}
+
+void follow_name(struct follow *follow, const struct ipv4 *addresses, size_t n)
+{
+	if (!follow)
+		return;
+	if (name(follow, addresses, n) < 0)
+		log_error("cannot follow addresses: %s", strerror(ENOMEM));
+	else
+		update(follow);
 }
 
 void follow_look_again(struct follow *follow)

@@ -1,6 +1,7 @@
 /*
  * --follow: which addresses inside some blocks the host has, and that each of them is served for as
- * long as it has it. An address is never added here, nor removed.
+ * long as it has it. --cloud: likewise those that the cloud names, for as long as it does. An
+ * address is never added here, nor removed.
  *
  * One that comes is served at once. One that goes is served no more when it has been gone for a
  * second, or for longer if it came and went often of late: so one that flaps costs nothing.
@@ -18,6 +19,8 @@ struct server_config;
 
 struct follow_config {
 	const struct server_config *config;
+	const struct ipv4 *named; /* by the cloud, at the start; copied */
+	size_t n_named;
 	/* Returns 0; -ENOSPC if there is no place for this address; -EINPROGRESS if there is
 	 * something to wait for, or -EBUSY if another host serves it by right: it is called again
 	 * soon, as after any other error. */
@@ -32,6 +35,8 @@ int follow_new(struct event_base *base, const struct follow_config *config, stru
 /* There are other --follow: looks again. What is not followed any more is served no more when that
  * has been so for a second, like an address that has gone. */
 void follow_look_again(struct follow *follow);
+/* From now on the cloud names these. NULL is fine. */
+void follow_name(struct follow *follow, const struct ipv4 *addresses, size_t n);
 /* NULL is fine. */
 void follow_free(struct follow *follow);
 

@@ -16,19 +16,16 @@
 #include "server/gate_supervisor.h"
 #include "server/serving.h"
 
-static bool has_bind(const struct server_config *config, struct ipv4 bind)
-{
-	return server_config_names(config, bind) && !server_config_follows(config, bind);
-}
-
 /* A followed address is others' to add and to remove, and one of --ip ours: whose it is cannot
  * change while tunnels hang on it. */
 static int check_bind(
 	const struct server_config *before, const struct server_config *now, struct ipv4 bind)
 {
-	if (!server_config_follows(before, bind) && !server_config_follows(now, bind))
+	if (!server_config_follows(before, bind) && !server_config_follows(now, bind) &&
+		!before->is_cloud)
 		return 0;
-	log_error("restart to change %s between --ip and --follow", ipv4_text(bind).s);
+	log_error("restart to change %s between --ip and %s", ipv4_text(bind).s,
+		before->is_cloud ? "--cloud" : "--follow");
 	return -EBUSY;
 }
 
@@ -49,10 +46,10 @@ static int check(const struct server_config *before, const struct server_config 
 	int error = check_fleet(before, now);
 
 	for (size_t i = 0; i < before->n_binds && error == 0; i++)
-		if (!has_bind(now, before->binds[i]))
+		if (!server_config_has_bind(now, before->binds[i]))
 			error = check_bind(before, now, before->binds[i]);
 	for (size_t i = 0; i < now->n_binds && error == 0; i++)
-		if (!has_bind(before, now->binds[i]))
+		if (!server_config_has_bind(before, now->binds[i]))
 			error = check_bind(before, now, now->binds[i]);
 	return error;
 }
@@ -98,7 +95,7 @@ static void change_egress(const struct reload *reload, const struct server_confi
 static void end_removed(const struct reload *reload, const struct server_config *before)
 {
 	for (size_t i = 0; i < before->n_binds; i++)
-		if (!has_bind(reload->config, before->binds[i]))
+		if (!server_config_has_bind(reload->config, before->binds[i]))
 			serving_end(reload->serving, before->binds[i]);
 }
 
@@ -109,7 +106,9 @@ static void begin_added(const struct reload *reload, const struct server_config 
 
 	for (size_t i = 0; i < config->n_binds;) {
 		struct ipv4 bind = config->binds[i];
-		int error = has_bind(before, bind) ? 0 : serving_begin(reload->serving, bind);
+		int error = server_config_has_bind(before, bind)
+				    ? 0
+				    : serving_begin(reload->serving, bind);
 
 		if (error == 0) {
 			i++;

@@ -57,14 +57,6 @@ static void forsake(struct store_setup *setup, struct ipv4 bind)
 		setup->forsake(setup->context, bind);
 }
 
-static bool is_configured(const struct server_config *config, struct ipv4 bind)
-{
-	for (size_t i = 0; i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], bind))
-			return true;
-	return false;
-}
-
 static void on_superseded(void *context, struct ipv4 bind, const char *host)
 {
 	struct store_setup *setup = context;
@@ -72,7 +64,7 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 
 	/* It may have gone a moment ago: it is served for a while longer. */
 	if ((was_ours && setup->has_address(setup->context, bind)) ||
-		is_configured(setup->config, bind))
+		server_config_has_bind(setup->config, bind))
 		log_error("endpoint %s: host %s has claimed it: what is promised of it here is "
 			  "stored no more",
 			ipv4_text(bind).s, host);
@@ -81,7 +73,7 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 		log_info("endpoint %s: host %s has claimed it", ipv4_text(bind).s, host);
 	if (was_ours)
 		setup->superseded(setup->context, bind);
-	else if (is_configured(setup->config, bind))
+	else if (server_config_has_bind(setup->config, bind))
 		forsake(setup, bind);
 }
 
@@ -314,7 +306,7 @@ bool store_setup_find_key(const struct store_setup *setup, struct key *key)
 		if (take_key(promised_endpoint(promised, config->binds[i]), key))
 			return true;
 	for (size_t i = 0; i < promised->n_endpoints; i++)
-		if (server_config_follows(config, promised->endpoints[i].bind) &&
+		if (server_config_expects(config, promised->endpoints[i].bind) &&
 			take_key(&promised->endpoints[i], key))
 			return true;
 	return false;
