@@ -2,6 +2,7 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/resolvers.h"
@@ -20,6 +21,7 @@ struct command_plan {
 	char **arguments; /* of execvp(3) */
 	const struct command_user *user;
 	char *password; /* to be forgotten, in this process */
+	bool allow_inbound; /* not only answers come out of the tunnel */
 	sigset_t mask; /* the signals that are blocked in the command */
 };
 

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/sysctl.h"
+#include "client/command_inbound.h"
 #include "client/command_init.h"
 #include "netlink/link.h"
 #include "netlink/socket.h"
@@ -136,6 +137,14 @@ static int open_sockets(struct command_netns *netns)
 	return netns->echo < 0 || netns->stream < 0 ? -errno : 0;
 }
 
+/* From inside. First of all what comes in is limited. */
+static int prepare(struct command_netns *netns, const struct command_plan *plan)
+{
+	int error = plan->allow_inbound ? 0 : command_inbound_limit();
+
+	return error < 0 ? error : open_sockets(netns);
+}
+
 /* The namespace, open, of a process; 0: this one. */
 static int open_namespace(pid_t pid)
 {
@@ -150,14 +159,14 @@ static int open_namespace(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* There and back again, for the sockets. */
-static int visit(struct command_netns *netns)
+/* There and back again. */
+static int visit(struct command_netns *netns, const struct command_plan *plan)
 {
 	int own = open_namespace(0), inside = own < 0 ? own : open_namespace(netns->init), error;
 
 	error = inside < 0 ? inside : setns(inside, CLONE_NEWNET) < 0 ? -errno : 0;
 	if (error == 0) {
-		error = open_sockets(netns);
+		error = prepare(netns, plan);
 		/* anywhere else than at home nothing may be done */
 		if (setns(own, CLONE_NEWNET) < 0)
 			abort();
@@ -197,7 +206,7 @@ int command_netns_open(struct command_plan *plan, struct command_netns **result)
 	if (error == 0)
 		error = start_init(netns, plan);
 	if (error == 0)
-		error = visit(netns);
+		error = visit(netns, plan);
 	if (error < 0) {
 		log_failure(error);
 		command_netns_free(netns);

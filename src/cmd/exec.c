@@ -48,6 +48,12 @@ static const struct command_option options[] = {
 		OPTION_RESOLVER(struct exec_config, client.dns),
 	},
 	{
+		.name = "allow-inbound",
+		.help = "let others than those who are answered reach the command out of the "
+			"tunnel",
+		OPTION_FLAG(struct exec_config, client.allow_inbound),
+	},
+	{
 		.name = "user",
 		.argument = "USER",
 		.otherwise = "who called sudo, or else this one",
@@ -121,8 +127,10 @@ static int run(struct exec_config *config, char *password)
 {
 	char name[INSTANCE_NAME_SIZE];
 	struct command_user user;
-	struct command_plan plan = {
-		.arguments = config->words, .user = &user, .password = password};
+	struct command_plan plan = {.arguments = config->words,
+		.user = &user,
+		.password = password,
+		.allow_inbound = config->client.allow_inbound};
 	int status = COMMAND_NOT_RUN;
 
 	if (find_user(config, &user) < 0 || command_netns_open(&plan, &config->client.netns) < 0)

@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import shutil
 import signal
+import socket
 import socketserver
 import struct
 import threading
@@ -346,3 +347,38 @@ def test_a_device_that_is_killed_is_made_again_in_the_namespace(host, machine, k
 def test_bad_input_is_named_and_ends_with_status_2(host, arguments, named):
     status, said = host.run("exec " + arguments)
     assert status == 2 and named in said
+
+
+LISTEN = """
+import socket
+with socket.create_server(("0.0.0.0", 2222)) as listener:
+    listener.settimeout(60)
+    with open("/run/address", "w") as out, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("198.51.100.80", 9))
+        out.write(sock.getsockname()[0] + "\\n")
+    print(listener.accept()[1][0])
+"""
+
+
+@pytest.mark.parametrize("arguments", ["", "--allow-inbound"])
+def test_what_the_command_listens_on_is_reached_only_where_that_is_allowed(
+        host, machine, before, kind, arguments):
+    host.start()
+    told = machine.state / "run/address"
+    client = start(machine, host, [*PYTHON, LISTEN], f"--dns 198.51.100.80 --user root {arguments}",
+                   kind=kind)
+    wait.until(lambda: told.exists() and told.read_text().endswith("\n"), SECONDS, lambda: client.log)
+    address = told.read_text().strip()
+    assert host.ns.try_run(f"ping -n -c 1 -W 10 {address}").returncode == 0, "an echo is answered"
+
+    def connect():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.settimeout(3)
+            return sock.connect_ex((address, 2222))
+    assert (host.ns.enter(connect) == 0) == bool(arguments)
+    if arguments:
+        assert client.end() == "10.100.0.1"
+    else:
+        client.process.terminate()
+        client.wait(SECONDS)
+    nothing_is_left(machine, before)

@@ -1,0 +1,6 @@
+/* What comes into the namespace of `vprox exec` out of the tunnel: answers. */
+#pragma once
+
+/* Inside of it, before there is a tunnel. Where the kernel cannot do it, that is logged. Returns 0,
+ * or -ENOMEM. */
+int command_inbound_limit(void);
