@@ -126,7 +126,8 @@ def test_packets_are_counted_by_why_the_firewall_has_refused_them(host, client):
     outside.sendto(udp_packet(other, host.address, 1, 53), (host.address, 0))
     client.ns.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"to no socket", (host.address, 9))
     names = [f'vprox_refused_packets_total{{reason="{reason}"}}' for reason in ("peers", "spoofed", "unknown")]
-    wait_for(host, {name: before[name] + 1 for name in names})
+    wait.until(lambda: all(samples(scrape(host))[name] > before[name] for name in names),
+               what=lambda: {name: samples(scrape(host))[name] - before[name] for name in names})
 
 
 def test_what_gates_have_counted_outlives_them(host, client):
