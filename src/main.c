@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&command_disconnect,
 	&command_device,
 	&command_show,
+	&command_disconnect_peer,
 	&command_list,
 	&command_check,
 	&command_clean,
@@ -28,7 +29,7 @@ static const struct command *const commands[] = {
 
 enum {
 	N_COMMANDS = sizeof commands / sizeof *commands,
-	SUMMARY_COLUMN = 14,
+	SUMMARY_COLUMN = 19,
 	OPTION_COLUMN = 17,
 };
 

@@ -94,6 +94,7 @@ extern const struct command command_list;
 extern const struct command command_server;
 extern const struct command command_show;
 extern const struct command command_disconnect;
+extern const struct command command_disconnect_peer;
 extern const struct command command_status;
 extern const struct command command_token;
 

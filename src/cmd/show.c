@@ -18,6 +18,7 @@
 
 enum {
 	SHORTEST_PERIOD_MS = 100,
+	NAME_SHOWN = 128,
 	REASON_SIZE = 256,
 	TEXT_SIZE = REASON_SIZE + sizeof "vprox show: \n",
 };
@@ -81,7 +82,7 @@ static int write_report(struct show *show, const struct report *report)
 
 static bool is_peer_chosen(const struct show *show)
 {
-	return show->choice.of_address || show->choice.of_key;
+	return show->choice.of_address || show->choice.of_key || show->choice.name;
 }
 
 /* The server has nothing that was asked for. */
@@ -90,7 +91,13 @@ static int fail_to_find(struct show *show)
 	const struct report_choice *choice = &show->choice;
 	char reason[REASON_SIZE];
 
-	if (is_peer_chosen(show))
+	if (choice->name)
+		snprintf(reason, sizeof reason, "--name %.*s: the server has no such client%s",
+			NAME_SHOWN, choice->name,
+			choice->of_endpoint || choice->of_address || choice->of_key
+				? " with what else is asked for"
+				: "");
+	else if (is_peer_chosen(show))
 		snprintf(reason, sizeof reason, "--peer %s: the server%s has no such client",
 			choice->of_key ? key_text(&choice->key).s : ipv4_text(choice->address).s,
 			choice->of_endpoint ? "'s endpoint" : "");
@@ -207,6 +214,12 @@ static const struct command_option options[] = {
 		.help = "only the client with this inner or outer address, or public key",
 		OPTION_FIELD(struct show, choice, struct report_choice, choose_peer),
 	},
+	{
+		.name = "name",
+		.argument = "GLOB",
+		.help = "only clients with such a name, as \"token:ci-*\"",
+		OPTION_TEXT(struct show, choice.name),
+	},
 	{0},
 };
 
@@ -220,7 +233,7 @@ static int check(const struct show *show)
 			show->json ? "--json" : "--metrics");
 	if (show->metrics && is_peer_chosen(show))
 		return usage_error(&command_show,
-			"--metrics prints sums only, and cannot be combined with --peer");
+			"--metrics prints sums only, and cannot be combined with --peer or --name");
 	return 0;
 }
 
@@ -243,7 +256,7 @@ const struct command command_show = {
 	.name = "show",
 	.summary = "show the server that runs on this host, and its clients",
 	.synopsis = "vprox show [--json|--metrics|--wide] [--watch[=TIME]] [--endpoint ADDRESS] "
-		    "[--peer WHO]",
+		    "[--peer WHO] [--name GLOB]",
 	.description =
 		"Shows the server that runs on this host: its endpoints, and the clients that "
 		"have a tunnel.",

@@ -1,9 +1,18 @@
 /* Leaves in a report of the server only what `vprox show` was asked for, and puts it into order.
  * Runs in the process of `vprox show`. */
+#include <fnmatch.h>
 #include <stdlib.h>
 
 #include "cmd/show_report.h"
 #include "ipc/report.h"
+
+static bool has_name(
+	const struct report *report, const struct report_peer *peer, const char *pattern)
+{
+	const char *name = report_peer_name(report, peer);
+
+	return *name && fnmatch(pattern, name, 0) == 0;
+}
 
 static bool is_chosen(const struct report *report, const struct report_peer *peer,
 	const struct report_choice *choice)
@@ -13,6 +22,8 @@ static bool is_chosen(const struct report *report, const struct report_peer *pee
 		return false;
 	if (choice->of_address && !ipv4_equal(peer->inner, choice->address) &&
 		!ipv4_equal(peer->outer, choice->address))
+		return false;
+	if (choice->name && !has_name(report, peer, choice->name))
 		return false;
 	return !choice->of_key ||
 	       (peer->kind == REPORT_WIREGUARD && key_equal(&peer->key, &choice->key));
@@ -43,7 +54,7 @@ static void choose_endpoints(struct report *report, const struct report_choice *
 			report->peers[peer].endpoint = kept;
 			has_peer = true;
 		}
-		if (has_peer || (wanted && !choice->of_address && !choice->of_key))
+		if (has_peer || (wanted && !choice->of_address && !choice->of_key && !choice->name))
 			report->endpoints[kept++] = report->endpoints[i];
 	}
 	report->header.n_endpoints = kept;

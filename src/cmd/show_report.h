@@ -17,6 +17,7 @@ struct report_choice {
 	struct ipv4 endpoint; /* its bind address */
 	bool of_address;
 	struct ipv4 address; /* a peer's, inner or outer */
+	const char *name; /* a pattern of fnmatch(3) for a peer's; NULL: any */
 	bool of_key;
 	struct key key; /* a peer's */
 };

@@ -29,7 +29,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 8,
+	REPORT_VERSION = 9,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
@@ -44,6 +44,7 @@ enum report_extent {
 	/* Without the peers, which costs the server nothing for each of them: the traffic is as the
 	 * last inspection has seen it (--reap-interval). */
 	REPORT_SUMS,
+	REPORT_DISCONNECT, /* no report: an order follows, ipc/disconnecting.h */
 };
 
 struct report_request {
@@ -102,6 +103,7 @@ enum report_family {
 	COUNT(REMOVED_VANISHED, REMOVALS, "vanished")                                              \
 	COUNT(REMOVED_UNMADE, REMOVALS, "unmade")                                                  \
 	COUNT(REMOVED_TOKEN, REMOVALS, "token")                                                    \
+	COUNT(REMOVED_OPERATOR, REMOVALS, "operator")                                              \
 	COUNT(DEVICE_LOST, DEVICES_LOST, "")
 
 #define REPORT_COUNT_OF(name, family, label) REPORT_COUNTED_##name,

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/unix_address.h"
+#include "ipc/disconnecting.h"
 #include "ipc/report.h"
 
 enum {
@@ -37,14 +38,25 @@ static int connect_to(const char *path)
 	return error;
 }
 
-static int ask(int fd, enum report_extent extent)
+static int send_all(int fd, const void *data, size_t length)
 {
-	const struct report_request request = {.version = REPORT_VERSION, .extent = extent};
-	ssize_t n = send(fd, &request, sizeof request, MSG_NOSIGNAL);
+	ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EPIPE || errno == ECONNRESET ? -ENODATA : -errno;
-	return n == sizeof request ? 0 : -EPROTO;
+	return n == (ssize_t)length ? 0 : -EPROTO;
+}
+
+static int ask(int fd, enum report_extent extent)
+{
+	const struct report_request request = {.version = REPORT_VERSION, .extent = extent};
+
+	return send_all(fd, &request, sizeof request);
+}
+
+static int receive_error(void)
+{
+	return errno == EAGAIN ? -ETIMEDOUT : errno == ECONNRESET ? -ENODATA : -errno;
 }
 
 /* Reads to the end of the stream. *data is NULL and *length 0 before. */
@@ -67,9 +79,7 @@ static int receive(int fd, char **data, size_t *length)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN       ? -ETIMEDOUT
-			       : errno == ECONNRESET ? -ENODATA
-						     : -errno;
+			return receive_error();
 		if (n == 0)
 			return *length > 0 ? 0 : -ENODATA;
 		*length += (size_t)n;
@@ -86,4 +96,35 @@ int report_ask(const char *path, enum report_extent extent, struct report *repor
 	if (error == 0)
 		error = receive(fd, &data, &length);
 	return error < 0 ? error : report_decode(data, length, report);
+}
+
+/* One of another release says so in the first word, whatever it answers. */
+static int receive_state(int fd, struct disconnect_state *state)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, state, sizeof *state, MSG_WAITALL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return receive_error();
+	if (n == 0)
+		return -ENODATA;
+	if (n < (ssize_t)sizeof *state)
+		return -EPROTO;
+	return state->version == REPORT_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+int disconnect_ask(
+	const char *path, const struct disconnect_order *order, struct disconnect_state *state)
+{
+	auto_close int fd = connect_to(path);
+	int error = fd < 0 ? fd : ask(fd, REPORT_DISCONNECT);
+
+	if (error == 0)
+		error = send_all(fd, order, sizeof *order);
+	*state = (struct disconnect_state){0};
+	while (error == 0 && !state->is_done)
+		error = receive_state(fd, state);
+	return error;
 }

@@ -30,6 +30,7 @@
 #include "server/credentials.h"
 #include "server/data_plane.h"
 #include "server/device_watch.h"
+#include "server/disconnections.h"
 #include "server/follow.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
@@ -79,6 +80,7 @@ struct broker {
 	struct signer_supervisor *signers;
 	struct reporter *reporter; /* NULL: nothing is reported */
 	struct control_socket *control;
+	struct disconnections disconnections;
 	struct metrics_link *metrics; /* NULL without --metrics */
 	uint64_t started_ms, started_wall_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
@@ -176,7 +178,10 @@ static void answer(
 {
 	struct broker *broker = context;
 
-	gate_supervisor_answer(broker->supervisor, to, status, address);
+	if (to->gate == REPLY_TO_OPERATOR)
+		disconnections_answer(&broker->disconnections, to->id, status);
+	else
+		gate_supervisor_answer(broker->supervisor, to, status, address);
 }
 
 /* An address that was ours may be another host's now, but is no client's. */
@@ -586,6 +591,20 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 	return snapshot_write(&source, extent, out);
 }
 
+static int disconnect(void *context, const struct disconnect_order *order, uint64_t number)
+{
+	struct broker *broker = context;
+
+	return disconnections_begin(&broker->disconnections, order, number);
+}
+
+static void tell_operator(void *context, uint64_t number, const struct disconnect_state *state)
+{
+	struct broker *broker = context;
+
+	control_socket_tell(broker->control, number, state);
+}
+
 /* Without it nobody could see into the server, but it serves all the same. */
 static void open_control_socket(struct broker *broker)
 {
@@ -593,9 +612,18 @@ static void open_control_socket(struct broker *broker)
 		.path = REPORT_SOCKET,
 		.deadline_ms = CONTROL_DEADLINE_MS,
 		.answer = report,
+		.disconnect = disconnect,
 		.context = broker,
 	};
-	int error = control_socket_open(broker->base, &config, &broker->control);
+	int error;
+
+	broker->disconnections = (struct disconnections){
+		.data_plane = &broker->data_plane,
+		.clock = &system_clock,
+		.tell = tell_operator,
+		.context = broker,
+	};
+	error = control_socket_open(broker->base, &config, &broker->control);
 
 	if (error < 0)
 		log_error("`vprox show` will not work: cannot listen on %s: %s", REPORT_SOCKET,
@@ -770,6 +798,8 @@ static int stop(struct broker *broker, bool started)
 	if (!started)
 		stop_listening(broker);
 	control_socket_close(broker->control);
+	broker->control = NULL;
+	disconnections_free(&broker->disconnections);
 	metrics_link_free(broker->metrics);
 	cloud_watch_free(broker->cloud, false);
 	follow_free(broker->follow);

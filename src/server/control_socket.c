@@ -33,6 +33,7 @@ struct connection_slot {
 	struct bufferevent *stream; /* NULL: free */
 	struct event *deadline;
 	bool is_answered;
+	uint64_t number; /* of the order that is under way; 0: none */
 };
 
 struct control_socket {
@@ -40,6 +41,7 @@ struct control_socket {
 	char *path;
 	struct event_base *base;
 	struct evconnlistener *listener;
+	uint64_t last_number; /* of orders */
 	struct connection_slot slots[CONTROL_MAX_CONNECTIONS];
 };
 
@@ -56,6 +58,7 @@ static void end(struct connection_slot *slot)
 	if (slot->stream)
 		bufferevent_free(slot->stream);
 	slot->stream = NULL;
+	slot->number = 0;
 	free_event(slot->deadline);
 	slot->deadline = NULL;
 	evconnlistener_enable(slot->control->listener);
@@ -91,6 +94,53 @@ static enum report_extent extent_of(const struct report_request *request)
 										    : REPORT_ALL;
 }
 
+static bool is_order(const struct connection_slot *slot, const struct report_request *request)
+{
+	return request->version == REPORT_VERSION && request->extent == REPORT_DISCONNECT &&
+	       slot->control->config.disconnect;
+}
+
+static void take_order(struct connection_slot *slot, struct evbuffer *in)
+{
+	struct control_socket *control = slot->control;
+	struct disconnect_order order;
+
+	if (evbuffer_get_length(in) < sizeof(struct report_request) + sizeof order) {
+		bufferevent_setwatermark(
+			slot->stream, EV_READ, 0, sizeof(struct report_request) + sizeof order);
+		return;
+	}
+	evbuffer_drain(in, sizeof(struct report_request));
+	evbuffer_remove(in, &order, sizeof order);
+	bufferevent_disable(slot->stream, EV_READ);
+	slot->number = ++control->last_number;
+	if (control->config.disconnect(control->config.context, &order, slot->number) < 0)
+		end(slot);
+}
+
+static struct connection_slot *find_order(struct control_socket *control, uint64_t number)
+{
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++)
+		if (control->slots[i].stream && control->slots[i].number == number)
+			return &control->slots[i];
+	return NULL;
+}
+
+void control_socket_tell(
+	struct control_socket *control, uint64_t number, const struct disconnect_state *state)
+{
+	struct connection_slot *slot = control ? find_order(control, number) : NULL;
+	struct timeval deadline;
+
+	if (!slot)
+		return;
+	deadline = timeval_from_ms(control->config.deadline_ms);
+	event_add(slot->deadline, &deadline);
+	slot->is_answered = state->is_done;
+	if (bufferevent_write(slot->stream, state, sizeof *state) < 0)
+		end(slot);
+}
+
 static void on_question(struct bufferevent *stream, void *context)
 {
 	struct connection_slot *slot = context;
@@ -99,6 +149,11 @@ static void on_question(struct bufferevent *stream, void *context)
 
 	if (evbuffer_get_length(bufferevent_get_input(stream)) < sizeof request)
 		return;
+	evbuffer_copyout(bufferevent_get_input(stream), &request, sizeof request);
+	if (is_order(slot, &request)) {
+		take_order(slot, bufferevent_get_input(stream));
+		return;
+	}
 	/* Of whatever version: the answer tells its own. */
 	evbuffer_remove(bufferevent_get_input(stream), &request, sizeof request);
 	bufferevent_disable(stream, EV_READ);

@@ -33,6 +33,10 @@ struct held_answers;
 struct name_rules;
 struct store_link;
 
+enum {
+	REPLY_TO_OPERATOR = ~0U, /* no gate: an order of disconnections.c */
+};
+
 /* Whom an answer goes to: one request of one life of one gate. */
 struct reply_to {
 	unsigned int gate;

@@ -39,6 +39,8 @@ const struct removal_reason removal_token_gone = {
 	"its token is none any more", REPORT_COUNTED_REMOVED_TOKEN};
 const struct removal_reason removal_token_expired = {
 	"its token has expired", REPORT_COUNTED_REMOVED_TOKEN};
+const struct removal_reason removal_ordered = {
+	"the operator has disconnected it", REPORT_COUNTED_REMOVED_OPERATOR};
 const struct removal_reason removal_unmade = {
 	"its tunnel could not be made", REPORT_COUNTED_REMOVED_UNMADE};
 

@@ -25,6 +25,7 @@ struct removal_reason {
 
 extern const struct removal_reason removal_asked, removal_idle, removal_vanished;
 extern const struct removal_reason removal_token_gone, removal_token_expired;
+extern const struct removal_reason removal_ordered; /* by the operator */
 extern const struct removal_reason removal_unmade; /* of one that is_unmade */
 
 /* Returns 0 or -ENOMEM. */

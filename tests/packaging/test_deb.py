@@ -38,7 +38,8 @@ def test_the_program_runs_and_is_documented(installed):
     assert installed.output("vprox --version").startswith("vprox ")
     assert installed.output("vprox-device --version").startswith("vprox ")
     for page in ("vprox", "vprox-check", "vprox-clean", "vprox-connect", "vprox-device",
-                 "vprox-disconnect", "vprox-exec", "vprox-status", "vprox-fleet", "vprox-fleet-key", "vprox-token", "vprox-list", "vprox-server",
+                 "vprox-disconnect", "vprox-disconnect-peer", "vprox-exec", "vprox-status", "vprox-fleet", "vprox-fleet-key",
+                 "vprox-token", "vprox-list", "vprox-server",
                  "vprox-show"):
         assert installed.ok(f"test -s /usr/share/man/man8/{page}.8.gz"), page
     assert "_vprox" in installed.output(

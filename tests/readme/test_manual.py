@@ -10,7 +10,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 VPROX = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve() / "vprox"
-COMMANDS = {"server", "connect", "exec", "status", "disconnect", "device", "show", "list", "check", "clean", "fleet", "fleet-key", "token"}
+COMMANDS = {"server", "connect", "exec", "status", "disconnect", "device", "show", "disconnect-peer", "list", "check", "clean",
+            "fleet", "fleet-key", "token"}
 COLUMNS = 80
 
 

@@ -32,6 +32,7 @@ struct fixture {
 	struct event_base *base;
 	struct control_socket *control;
 	unsigned int n_answers;
+	uint64_t order; /* the number of the last one */
 	int result; /* of the next answers */
 };
 
@@ -47,10 +48,22 @@ static int answer(void *context, enum report_extent extent, struct evbuffer *out
 	return f->result;
 }
 
+static int disconnect(void *context, const struct disconnect_order *order, uint64_t number)
+{
+	struct fixture *f = context;
+
+	assert_int_equal(order->kind, DISCONNECT_ADDRESS);
+	f->order = number;
+	return f->result;
+}
+
 static void open_socket(struct fixture *f)
 {
-	const struct control_socket_config config = {
-		.path = f->path, .deadline_ms = DEADLINE_MS, .answer = answer, .context = f};
+	const struct control_socket_config config = {.path = f->path,
+		.deadline_ms = DEADLINE_MS,
+		.answer = answer,
+		.disconnect = disconnect,
+		.context = f};
 
 	assert_int_equal(control_socket_open(f->base, &config, &f->control), 0);
 }
@@ -133,6 +146,66 @@ static void a_question_gets_one_answer_and_the_end_of_the_stream(void **state)
 	ask(fd);
 	assert_int_equal(read_all(f, fd), ANSWER_SIZE);
 	assert_int_equal(f->n_answers, 1);
+}
+
+static void send_order(struct fixture *f, int fd)
+{
+	const struct report_request request = {
+		.version = REPORT_VERSION, .extent = REPORT_DISCONNECT};
+	const struct disconnect_order order = {.kind = DISCONNECT_ADDRESS, .address = {1}};
+
+	assert_int_equal(send(fd, &request, sizeof request, 0), sizeof request);
+	turn(f);
+	assert_int_equal(f->order, 0);
+	assert_int_equal(send(fd, &order, sizeof order, 0), sizeof order);
+	while (f->order == 0)
+		turn(f);
+}
+
+static void an_order_is_told_how_far_it_is_and_the_last_time_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	struct disconnect_state told = {.version = REPORT_VERSION, .n_found = 2};
+	int fd = connect_to(f);
+
+	send_order(f, fd);
+	control_socket_tell(f->control, f->order, &told);
+	control_socket_tell(f->control, f->order + 1, &told);
+	told.is_done = 1;
+	control_socket_tell(f->control, f->order, &told);
+	assert_int_equal(read_all(f, fd), 2 * sizeof told);
+	assert_int_equal(f->n_answers, 0);
+}
+
+static void an_order_whose_connection_has_ended_is_told_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct disconnect_state told = {.version = REPORT_VERSION, .is_done = 1};
+	int fd = connect_to(f);
+
+	send_order(f, fd);
+	close(fd);
+	turn(f);
+	control_socket_tell(f->control, f->order, &told);
+	turn(f);
+}
+
+static void while_an_order_is_told_something_its_time_begins_anew(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t end = clock_now_ms(&system_clock) + 2 * DEADLINE_MS;
+	struct disconnect_state told = {.version = REPORT_VERSION};
+	int fd = connect_to(f);
+
+	send_order(f, fd);
+	while (clock_now_ms(&system_clock) < end) {
+		control_socket_tell(f->control, f->order, &told);
+		for (int i = 0; i < 100; i++)
+			turn(f);
+	}
+	told.is_done = 1;
+	control_socket_tell(f->control, f->order, &told);
+	assert_true(read_all(f, fd) > sizeof told);
 }
 
 static void a_question_may_come_in_parts_and_nothing_is_said_before_it_is_whole(void **state)
@@ -263,6 +336,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_question_gets_one_answer_and_the_end_of_the_stream),
+		TEST(an_order_is_told_how_far_it_is_and_the_last_time_ends_it),
+		TEST(an_order_whose_connection_has_ended_is_told_nothing),
+		TEST(while_an_order_is_told_something_its_time_begins_anew),
 		TEST(a_question_may_come_in_parts_and_nothing_is_said_before_it_is_whole),
 		TEST(who_says_more_than_a_question_gets_no_second_answer),
 		TEST(without_an_answer_the_connection_ends),
