@@ -41,7 +41,8 @@ struct command_netns;
 struct client_config {
 	const char *server; /* a name, or an address */
 	const char *interface;
-	const char *password_file; /* a path; NULL: none */
+	const char *password_file; /* a path, of a password or a token; NULL: none */
+	const char *token_file; /* as it was given; NULL: it was not */
 	/* The server's password of now, which lives until the next call. */
 	const char *(*password)(void *context);
 	void *password_context;

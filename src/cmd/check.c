@@ -173,6 +173,13 @@ static const struct command_option options[] = {
 		.help = "a file with the server's password on its first line",
 		OPTION_PATH(struct check, reach.client.password_file),
 	},
+	{
+		.name = "token-file",
+		.argument = "FILE",
+		.otherwise = "the password is shown",
+		.help = "a file with a token of this client's own, in place of the password",
+		OPTION_PATH(struct check, reach.client.token_file),
+	},
 	{0},
 };
 

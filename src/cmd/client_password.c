@@ -3,10 +3,13 @@
 #include "cmd/client_password.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "client/config.h"
+#include "cmd/auth_mode.h"
+#include "cmd/usage.h"
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -52,16 +55,50 @@ static const char *find(void *context)
 	return password->now.current;
 }
 
+static bool is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && *value;
+}
+
+static bool takes_token(const struct client_config *config)
+{
+	return !config->password_file &&
+	       (auth_mode_is_oidc_modal(getenv("VPROX_AUTH_MODE")) ||
+		       (is_set("VPROX_OIDC_TOKEN") && !is_set("VPROX_PASSWORD")));
+}
+
+static int load(struct client_password *password, const struct client_config *config)
+{
+	if (takes_token(config))
+		return passwords_load_token(password->command, &password->now);
+	return passwords_load(password->command, password->path, NULL, &password->now);
+}
+
 int client_password_open(struct client_password *password, const struct command *command,
 	struct client_config *config)
 {
-	*password = (struct client_password){.command = command, .path = config->password_file};
+	if (config->password_file && config->token_file)
+		return usage_error(
+			command, "--password-file and --token-file: one of them is shown");
+	if (config->token_file)
+		config->password_file = config->token_file;
+	*password = (struct client_password){.command = command,
+		.path = config->password_file,
+		.is_token = config->token_file != NULL};
 	/* before it is read: a change in between is found later */
 	if (password->path && stat(password->path, &password->seen) < 0)
 		password->seen = (struct stat){0};
 	config->password = find;
 	config->password_context = password;
-	return passwords_load(command, password->path, NULL, &password->now);
+	return load(password, config);
+}
+
+void client_password_check(const struct client_password *password)
+{
+	if (password->path && !password->is_token)
+		passwords_check(&password->now);
 }
 
 void client_password_close(struct client_password *password)

@@ -157,6 +157,13 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct client_config, password_file),
 	},
 	{
+		.name = "token-file",
+		.argument = "FILE",
+		.otherwise = "the password is shown",
+		.help = "a file with a token of this client's own, in place of the password",
+		OPTION_PATH(struct client_config, token_file),
+	},
+	{
 		.name = "once",
 		.help = "exit when the tunnel is up, and leave it there",
 		OPTION_FLAG(struct client_config, once),
@@ -222,14 +229,13 @@ static int run_connect(void *configuration, const char *server)
 		return STATUS_USAGE;
 	if (config->block == BLOCK_ONLY || config->block == BLOCK_OPEN)
 		return run_block(config);
-	if (!config->password_file)
+	if (!config->password_file && !config->token_file)
 		config->password_file = credential;
 	if (client_password_open(&password, &command_connect, config) < 0)
 		return STATUS_USAGE;
 	config->lock = -1;
 	log_setup(config->log_level, config->log_format, "connect");
-	if (config->password_file)
-		passwords_check(&password.now);
+	client_password_check(&password);
 	if (config->once && config->timeout_ms == 0)
 		config->timeout_ms = ONCE_TIME_MS;
 	status = exit_status(client_run(config));
@@ -248,7 +254,7 @@ const struct command command_connect = {
 	.options = options,
 	.closing =
 		"The server's password is read from the file, or from the environment, "
-		"VPROX_PASSWORD.\n\n"
+		"VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN.\n\n"
 		"Exit status: 0, stopped, or up with --once; 1, something of this machine is in "
 		"the way; 2, the command line is wrong; 3, the server refuses, or is not the "
 		"expected one; 4, the server did not answer in time; 5, it did, but nothing came "

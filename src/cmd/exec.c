@@ -76,6 +76,13 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct exec_config, client.password_file),
 	},
 	{
+		.name = "token-file",
+		.argument = "FILE",
+		.otherwise = "the password is shown",
+		.help = "a file with a token of this client's own, in place of the password",
+		OPTION_PATH(struct exec_config, client.token_file),
+	},
+	{
 		.group = "Log",
 		.name = "log-level",
 		.argument = "error|warning|info|debug",
@@ -155,8 +162,7 @@ static int run_exec(void *configuration, const char *server)
 	if (client_password_open(&password, &command_exec, &config->client) < 0)
 		return STATUS_USAGE;
 	log_setup(config->client.log_level, config->client.log_format, "exec");
-	if (config->client.password_file)
-		passwords_check(&password.now);
+	client_password_check(&password);
 	status = run(config, password.now.current);
 	client_password_close(&password);
 	return status;
@@ -176,7 +182,8 @@ const struct command command_exec = {
 		   "The exit status is the command's; 125: it was not run.\n"
 		   "\n"
 		   "The server's password is read from the file, or from the environment, "
-		   "VPROX_PASSWORD, which the command does not get.",
+		   "VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN. The command gets "
+		   "neither of these.",
 	.operand = "SERVER",
 	.words = "COMMAND",
 	.words_offset = offsetof(struct exec_config, words),

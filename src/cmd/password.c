@@ -253,3 +253,21 @@ int passwords_clear(struct config_file *settings, struct passwords *passwords)
 	*passwords = (struct passwords){0};
 	return 0;
 }
+
+int passwords_load_token(const struct command *command, struct passwords *passwords)
+{
+	static const char of_token[] = "VPROX_OIDC_TOKEN";
+	const char *fault;
+
+	*passwords = (struct passwords){0};
+	fault = take(getenv(of_token), &passwords->current);
+	unset(of_token);
+	unset(variable);
+	unset(variable_of_previous);
+	if (fault)
+		return usage_error(command, "%s %s", of_token, fault);
+	return passwords->current
+		       ? 0
+		       : usage_error(command, "%s is not set, and VPROX_AUTH_MODE says that it is",
+				 of_token);
+}

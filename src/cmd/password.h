@@ -31,6 +31,10 @@ char *passwords_find_credential(void);
 int passwords_load(const struct command *command, const char *file, struct config_file *settings,
 	struct passwords *passwords);
 
+/* Likewise of VPROX_OIDC_TOKEN alone, in the place of the password; what there is of these is wiped
+ * from the environment. */
+int passwords_load_token(const struct command *command, struct passwords *passwords);
+
 /* In place of passwords_load(), where there are to be none: wipes those of the environment and of
  * the settings. Returns 0. */
 int passwords_clear(struct config_file *settings, struct passwords *passwords);

@@ -5,7 +5,9 @@ import datetime
 import hashlib
 import json
 import re
+import shlex
 import signal
+import subprocess
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from lab.api import PASSWORD
 from lab.storm import Storm
 from lab.tunnels import random_key
 from lib import conntrack, wait
+from test_client import pins_of
 
 STAYS = "the configuration cannot be used, and stays as it was"
 ENDED = 1  # second, for a name that went to lose its tunnels; and what a busy machine takes besides
@@ -256,3 +259,52 @@ def test_a_token_of_64_kb_is_refused_as_too_large_and_harms_nothing(host, client
     assert status(host, client, "x" * 65536) == 431
     assert status(host, client, "x" * 8000) == 401
     assert status(host, client, "a" * 40) == 200
+
+
+@pytest.mark.plane
+def test_a_client_shows_the_token_that_its_file_has_now(host, machine, kind, tokens):
+    """Replaced as Kubernetes does, by another link; others may read it."""
+    folder = machine.state / "token"
+    folder.mkdir()
+
+    def put(name, token):
+        (folder / name).write_text(token)  # without a line break
+        (folder / "new").symlink_to(name)
+        (folder / "new").rename(folder / "token")
+
+    put("first", "a" * 40)
+    tokens.start(line("ci", "a" * 40), line("later", "b" * 40))
+    client = machine.connect(host.address, f"--insecure --token-file={folder}/token", kind=kind, password=None)
+    client.up()
+    assert names(host) == ["token:ci"] and not client.count("exposed")
+    put("second", "b" * 40)
+    tokens.reload(line("later", "b" * 40))
+    wait.until(lambda: names(host) == ["token:later"], 60, lambda: client.said)
+    client.stop()
+
+
+def test_exec_and_check_show_a_token_and_the_command_does_not_get_it(host, machine, tokens):
+    path = machine.state / "token"
+    path.write_text("a" * 40)
+    server = tokens.start(line("ci", "a" * 40), arguments="--no-password", environment={"VPROX_PASSWORD": None})
+    pin = f"--pin={pins_of(server)[0]}"
+    for words, environment in ((f"--token-file={path}", {}), ("", {"VPROX_OIDC_TOKEN": "a" * 40}),
+                               ("", {"VPROX_OIDC_TOKEN": "a" * 40, "VPROX_AUTH_MODE": "OIDC-Modal",
+                                     "VPROX_PASSWORD": PASSWORD})):
+        status, said = run(machine, f"check {host.address} {pin} {words}", environment)
+        assert re.search(r"password.*the server takes it", said), said
+        status, said = run(machine, f"exec {pin} --dns=198.51.100.53 --plane={host.options.plane} {words} {host.address} -- "
+                           "sh -c 'env; echo done'", environment)
+        assert status == 0 and "done" in said and "a" * 40 not in said and PASSWORD not in said, said
+    status, said = run(machine, f"check {host.address} {pin}", {"VPROX_AUTH_MODE": "oidc-modal"})
+    assert status == 2 and "VPROX_OIDC_TOKEN is not set" in said
+    status, said = run(machine, f"connect {host.address} --token-file={path} --password-file={path}", {})
+    assert status == 2 and "one of them is shown" in said
+
+
+def run(machine, words, environment):
+    process = machine.ns.popen([machine.options.vprox, *shlex.split(words)], machine.mounts, text=True,
+                               env={**machine.environment(None), **environment}, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    said = process.communicate(timeout=120)[0]
+    return process.returncode, said
