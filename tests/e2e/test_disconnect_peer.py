@@ -54,14 +54,14 @@ def test_a_client_is_gone_when_it_is_said_whatever_it_is_named_by(host, client, 
 def test_all_clients_of_a_name_go_and_others_stay(host, client):
     server = host.start()
     gate = TakenGate(server.gates()[0])
-    for name in (b"token:ci-1", b"token:ci-1", b"token:ci-2", b"oidc:repo:a/b", b""):
+    for name in (b"oidc:ci-1", b"oidc:ci-1", b"oidc:ci-2", b"oidc:repo:a/b", b""):
         grant_by_name(host, client, gate, name)
-    assert shown(host, "--name 'token:ci-*'") == (0, ["token:ci-1", "token:ci-1", "token:ci-2"])
-    assert shown(host, "--name token:ci") == (1, []), "a pattern is about the whole name"
-    assert host.run("disconnect-peer token:ci-1") == (0, TWO_GONE)
-    assert shown(host, "--name '*'") == (0, ["oidc:repo:a/b", "token:ci-2"])
-    status, said = host.run("disconnect-peer token:ci")
-    assert status == 1 and "token:ci: the server has no such client" in said
+    assert shown(host, "--name 'oidc:ci-*'") == (0, ["oidc:ci-1", "oidc:ci-1", "oidc:ci-2"])
+    assert shown(host, "--name oidc:ci") == (1, []), "a pattern is about the whole name"
+    assert host.run("disconnect-peer oidc:ci-1") == (0, TWO_GONE)
+    assert shown(host, "--name '*'") == (0, ["oidc:ci-2", "oidc:repo:a/b"])
+    status, said = host.run("disconnect-peer oidc:ci")
+    assert status == 1 and "oidc:ci: the server has no such client" in said
     assert len(host.holders()) == 3
     gate.close()
 
@@ -102,5 +102,5 @@ def test_what_names_nobody_is_a_usage_error(host, who):
 
 @pytest.mark.only("embedded", reason="of the plane nothing matters here")
 def test_without_a_server_it_says_so(host):
-    status, said = host.run("disconnect-peer token:ci")
+    status, said = host.run("disconnect-peer oidc:ci")
     assert status == 1 and "no vprox server runs on this host" in said
