@@ -175,7 +175,7 @@ def test_whatever_a_name_server_answers_the_look_up_only_fails(machine, etc, nam
     for what, answer in ANSWERS.items():
         names.answer = answer
         asked = len(names.asked)
-        client = machine.connect(NAME, "--timeout=2s")
+        client = machine.connect(NAME, "--timeout=3s")
         assert client.wait() == UNREACHABLE, what
         assert "broke off" not in client.log, f"{what}:\n{client.log}"
         assert len(names.asked) > asked, f"{what}:\n{client.log}"
@@ -188,14 +188,19 @@ def test_more_addresses_than_a_client_takes_are_left_out(host, machine, etc, nam
     machine.connect(NAME).up().stop()
 
 
+def is_confined(pid):
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False  # it is gone
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    return status["Seccomp"] == ["2"] and status["NoNewPrivs"] == ["1"] and "0" not in status["Uid"] and \
+        all(status[name] == ["0" * 16] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh"))
+
+
 @pytest.mark.sanitize
 def test_the_process_that_asks_has_no_rights(machine, etc, names):
     names.answer = lambda question: None
     client = machine.connect(NAME)
+    wait.until(lambda: any(is_confined(pid) for pid in machine.processes()), SECONDS, lambda: client.log)
     wait.until(lambda: names.asked, SECONDS, lambda: client.log)
-    [pid] = [pid for pid in machine.processes() if pid != client.process.pid]
-    status = dict(line.split(":\t") for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-                  if ":\t" in line)
-    assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1"
-    assert {status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {"0" * 16}
-    assert "0" not in status["Uid"].split()

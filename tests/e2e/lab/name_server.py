@@ -16,7 +16,7 @@ def encode(name):
 
 
 class Question:
-    """One that has come."""
+    """One that was asked."""
 
     def __init__(self, message, by_tcp):
         self.id = message[:2]
