@@ -43,6 +43,7 @@ static const struct {
 	{"signer", cmd_signer_main},
 	{"holder", cmd_holder_main},
 	{"metrics", cmd_metrics_main},
+	{"oidc", cmd_oidc_main},
 	{"request", cmd_request_main},
 };
 

@@ -105,3 +105,4 @@ int cmd_cloud_main(int argc, char **argv);
 int cmd_signer_main(int argc, char **argv);
 int cmd_holder_main(int argc, char **argv);
 int cmd_metrics_main(int argc, char **argv);
+int cmd_oidc_main(int argc, char **argv);

@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "cmd/auth_mode.h"
 
 static const char blanks[] = " \t\r", separators[] = " \t\r\n";
 static const char letters_of_variables[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
@@ -202,11 +201,14 @@ static int add_variable(struct reader *reader, const char *name, char *value)
 		return keep(&reader->file->backend, value);
 	if (strcmp(name, "BACKEND_ADMIN_TOKEN") == 0)
 		return keep(&reader->file->backend_token, value);
-	/* The environment may say so too: any but this one means a password. */
 	if (strcmp(name, "VPROX_AUTH_MODE") == 0)
-		return auth_mode_is_oidc_modal(value)
-			       ? fault(reader, name, "oidc-modal is not built yet")
-			       : 0;
+		return keep(&reader->file->auth_mode, value);
+	if (strcmp(name, "VPROX_OIDC_ISSUER") == 0)
+		return keep(&reader->file->oidc_issuer, value);
+	if (strcmp(name, "VPROX_OIDC_AUDIENCE") == 0)
+		return keep(&reader->file->oidc_audience, value);
+	if (strcmp(name, "VPROX_OIDC_ALLOWED_WORKSPACE_IDS") == 0)
+		return keep(&reader->file->oidc_workspaces, value);
 	if (strncmp(name, "VPROX_", strlen("VPROX_")) == 0)
 		return fault(reader, name, "no such setting");
 	log_warning("%s, line %u: %s has no effect here", reader->file->path, reader->line, name);
@@ -285,5 +287,9 @@ void config_file_free(struct config_file *file)
 	wipe(file->previous);
 	wipe(file->backend);
 	wipe(file->backend_token);
+	free(file->auth_mode);
+	free(file->oidc_issuer);
+	free(file->oidc_audience);
+	free(file->oidc_workspaces);
 	*file = (struct config_file){0};
 }

@@ -21,6 +21,9 @@ struct config_file {
 	 * who uses them, if set to NULL then. */
 	char *password, *previous;
 	char *backend, *backend_token; /* BACKEND_ENDPOINT and BACKEND_ADMIN_TOKEN, likewise */
+	/* VPROX_AUTH_MODE, and VPROX_OIDC_ISSUER, _AUDIENCE and _ALLOWED_WORKSPACE_IDS; NULL: not
+	 * there. */
+	char *auth_mode, *oidc_issuer, *oidc_audience, *oidc_workspaces;
 };
 
 /*

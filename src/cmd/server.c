@@ -14,6 +14,7 @@
 #include "cmd/server_addresses.h"
 #include "cmd/server_cloud.h"
 #include "cmd/server_egress.h"
+#include "cmd/server_oidc.h"
 #include "cmd/server_reading.h"
 #include "cmd/server_store.h"
 #include "cmd/usage.h"
@@ -364,6 +365,21 @@ static const struct command_option options[] = {
 		.is_live = true,
 		.help = "let nobody in by the password, but by a token alone",
 		OPTION_FLAG(struct server_config, no_password),
+	},
+	{
+		.name = "oidc",
+		.argument = "ISSUER,audience=A,require=CLAIM:GLOB",
+		.is_repeatable = true,
+		.otherwise = "no issuer's tokens are good",
+		.help = "let clients in with a token of this issuer, whose claims match",
+		.parse = server_add_issuer,
+	},
+	{
+		.name = "oidc-ca",
+		.argument = "FILE",
+		.otherwise = "those of the system",
+		.help = "the certificates that issuers' are issued by, in PEM",
+		OPTION_PATH(struct server_config, issuer_authorities),
 	},
 	{
 		.name = "config",

@@ -9,30 +9,22 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "cmd/auth_mode.h"
 #include "cmd/command.h"
 #include "cmd/live_options.h"
 #include "cmd/options.h"
 #include "cmd/password.h"
 #include "cmd/server_addresses.h"
 #include "cmd/server_cloud.h"
+#include "cmd/server_oidc.h"
 #include "cmd/server_store.h"
 #include "cmd/token_file.h"
 #include "cmd/usage.h"
 
-static int check_mode(void)
-{
-	if (!auth_mode_is_oidc_modal(getenv("VPROX_AUTH_MODE")))
-		return 0;
-	return usage_error(&command_server, "VPROX_AUTH_MODE=oidc-modal: not built yet; "
-					    "unset it to use VPROX_PASSWORD");
-}
-
 static int check(struct server_config *config)
 {
-	if (config->no_password && !config->tokens_file)
+	if (config->no_password && !config->tokens_file && config->n_issuers == 0)
 		return usage_error(&command_server, "--no-password: nobody could come in without "
-						    "--tokens");
+						    "--tokens or --oidc");
 	if (!config->tls_certificate != !config->tls_key)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",
@@ -42,13 +34,18 @@ static int check(struct server_config *config)
 	return server_check_store(config);
 }
 
+static bool has_password(const struct server_config *config)
+{
+	return !config->no_password && !config->is_oidc_modal;
+}
+
 /* Wipes them. */
 static int use_passwords(struct passwords *passwords, struct server_config *config)
 {
 	int error = 0;
 
 	config->bearer = (struct bearer){0};
-	if (!config->no_password) {
+	if (has_password(config)) {
 		error = bearer_make(&config->bearer, passwords->current, passwords->previous);
 		passwords_check(passwords);
 	}
@@ -60,7 +57,7 @@ static int use_passwords(struct passwords *passwords, struct server_config *conf
 static int load_passwords(const struct server_source *source, struct config_file *settings,
 	struct server_config *config, struct passwords *passwords)
 {
-	if (config->no_password)
+	if (!has_password(config))
 		return passwords_clear(settings, passwords);
 	if (!config->password_file && !settings->password)
 		config->password_file = source->credential;
@@ -85,7 +82,8 @@ int server_read(struct server_command *command, struct server_source *source)
 	source->is_in_environment =
 		!config->password_file && !settings->password && !source->credential;
 	config->is_reloaded = settings->path != NULL;
-	if (check(config) < 0 || check_mode() < 0 || server_read_backend(settings, config) < 0 ||
+	if (check(config) < 0 || server_read_mode(settings, config) < 0 ||
+		server_read_backend(settings, config) < 0 ||
 		load_passwords(source, settings, config, &passwords) < 0 ||
 		load_tokens(config, &source->tokens) < 0) {
 		passwords_free(&passwords);
@@ -94,6 +92,7 @@ int server_read(struct server_command *command, struct server_source *source)
 	config->tokens = source->tokens;
 	log_setup(config->log_level, config->log_format, "server");
 	server_warn_of_cloud(config);
+	server_warn_of_issuers(config);
 	if (use_passwords(&passwords, config) < 0)
 		return STATUS_FAILED;
 	if (source->is_in_environment)

@@ -19,6 +19,19 @@ static enum auth_verdict check_token(
 	return AUTH_ACCEPTED;
 }
 
+static enum auth_verdict check_issuers(
+	struct issuers *issuers, const char *token, struct client_name *name)
+{
+	switch (issuers_check(issuers, token, time(NULL), name)) {
+	case ISSUERS_ACCEPT:
+		return AUTH_ACCEPTED;
+	case ISSUERS_WAIT:
+		return AUTH_AWAITS_KEY;
+	default:
+		return AUTH_REFUSED;
+	}
+}
+
 enum auth_verdict auth_check(
 	const struct auth *auth, const char *authorization, struct client_name *name)
 {
@@ -29,7 +42,9 @@ enum auth_verdict auth_check(
 		return AUTH_REFUSED;
 	if (bearer_has(&auth->bearer, authorization + n))
 		return AUTH_ACCEPTED;
-	return check_token(auth, authorization + n, name);
+	if (check_token(auth, authorization + n, name) == AUTH_ACCEPTED)
+		return AUTH_ACCEPTED;
+	return auth->issuers ? check_issuers(auth->issuers, authorization + n, name) : AUTH_REFUSED;
 }
 
 void auth_wipe(struct auth *auth)

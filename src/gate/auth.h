@@ -1,6 +1,7 @@
 /* Who a client is, by the Authorization header of its request. */
 #pragma once
 
+#include "gate/issuers.h"
 #include "ipc/bearer.h"
 #include "ipc/client_name.h"
 
@@ -10,11 +11,13 @@ struct token_set;
 struct auth {
 	struct bearer bearer; /* the passwords: who shows one has no name */
 	struct token_set *tokens; /* NULL: none */
+	struct issuers *issuers; /* whose tokens are good; NULL: there are none */
 };
 
 enum auth_verdict {
 	AUTH_REFUSED,
 	AUTH_ACCEPTED,
+	AUTH_AWAITS_KEY, /* of the token's issuer: to be checked again, soon */
 };
 
 /* Verifies the value of an Authorization header (NULL: there was none). Of a client that is

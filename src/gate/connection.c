@@ -5,7 +5,8 @@
  *   greeting     until the client's first message is complete. Until then it costs no TLS state
  *   waiting      until it has its turn
  *   handshake    TLS
- *   reading      the request; in between it may be held, until it has its turn to be checked
+ *   reading      the request; in between it may be held, until it has its turn to be checked, or
+ *                keyless, while the key of its token is fetched
  *   asking       the broker has it: left out where the answer does not depend on it
  *   pausing      before the answer to a wrong password
  *   answering
@@ -50,6 +51,7 @@ static const char *phase_text(enum connection_phase phase)
 		[PHASE_HANDSHAKE] = "TLS handshake",
 		[PHASE_READING] = "reading the request",
 		[PHASE_HELD] = "waiting for the check of its password",
+		[PHASE_KEYLESS] = "waiting for the key of its token",
 		[PHASE_ASKING] = "waiting for the broker",
 		[PHASE_PAUSING] = "waiting after a wrong password",
 		[PHASE_ANSWERING] = "sending the answer",
@@ -70,6 +72,8 @@ static uint64_t deadline_of(const struct connection *connection, enum connection
 		return handshake_end < request_end ? handshake_end : request_end;
 	case PHASE_ASKING:
 		return now_ms(connection) + CONNECTION_ANSWER_MS;
+	case PHASE_KEYLESS:
+		return now_ms(connection) + CONNECTION_KEY_LOOK_MS;
 	case PHASE_PAUSING:
 		return now_ms(connection) + CONNECTION_PAUSE_MS;
 	case PHASE_LINGERING:
@@ -120,6 +124,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (connection->phase == PHASE_PAUSING) {
 		end_pause(connection);
+		return;
+	}
+	if (connection->phase == PHASE_KEYLESS) {
+		advance(connection);
 		return;
 	}
 	if (!late)
@@ -347,22 +355,47 @@ static void end_pause(struct connection *connection)
 	advance(connection);
 }
 
+/* What was read of the request leads to this. */
+static enum need go_on_reading(struct connection *connection, enum need need)
+{
+	if (need == NEED_NOTHING)
+		return answer_request(connection);
+	if (need == NEED_KEY) {
+		connection->keyless_ms = now_ms(connection);
+		enter(connection, PHASE_KEYLESS);
+		return NEED_TURN;
+	}
+	give_place_back(connection);
+	if (need == NEED_BROKER)
+		ask_broker(connection);
+	return need;
+}
+
+/* It keeps its place at the check meanwhile: who makes up tokens of unknown keys gets no further
+ * than who makes up passwords. */
+static enum need advance_keyless(struct connection *connection)
+{
+	struct connection_set *set = connection->set;
+	bool is_late = now_ms(connection) - connection->keyless_ms >= CONNECTION_KEY_MS;
+	enum need need = tls_http_find_key(connection->tls_http, is_late, set->refuses);
+
+	if (need == NEED_KEY) {
+		set_deadline(connection);
+		return NEED_TURN;
+	}
+	enter(connection, PHASE_READING);
+	return go_on_reading(connection, need);
+}
+
 static enum need advance_reading(struct connection *connection)
 {
-	enum need need;
-
 	if (!tls_http_is_admitted(connection->tls_http) &&
 		!check_places_take(connection, CONNECTION_CHECKS_MAX)) {
 		connection_set_enter(connection, PHASE_HELD);
 		return NEED_TURN;
 	}
-	need = tls_http_read(connection->tls_http, connection->set->refuses);
-	if (need == NEED_NOTHING)
-		return answer_request(connection);
-	give_place_back(connection);
-	if (need == NEED_BROKER)
-		ask_broker(connection);
-	return need;
+	return go_on_reading(
+		connection, tls_http_read(connection->tls_http, connection->set->refuses));
 }
 
 /* Were the socket closed while the client still sends, the kernel would reset the connection, and
@@ -403,6 +436,8 @@ static enum need advance_phase(struct connection *connection)
 		return advance_handshake(connection);
 	case PHASE_READING:
 		return advance_reading(connection);
+	case PHASE_KEYLESS:
+		return advance_keyless(connection);
 	case PHASE_ASKING:
 		return NEED_BROKER;
 	case PHASE_ANSWERING:

@@ -13,6 +13,8 @@ enum {
 					  answer where the broker is not asked */
 	CONNECTION_HANDSHAKE_MS = 5000, /* from our answer to the client's first message */
 	CONNECTION_PAUSE_MS = 1000, /* before the answer to a wrong password */
+	CONNECTION_KEY_MS = 1000, /* for the key of a token, which its issuer is asked for */
+	CONNECTION_KEY_LOOK_MS = 50, /* until it is looked for again */
 	CONNECTION_CHECKS_MAX = 64, /* wrong passwords of one source in that time */
 	CONNECTION_ANSWER_MS = 10000, /* from asking the broker to the end of the answer */
 	CONNECTION_LINGER_MS = 1000, /* for the client to close first */

@@ -32,6 +32,7 @@ enum connection_phase {
 	PHASE_HANDSHAKE,
 	PHASE_READING, /* the request, and where the client waits for it, 100 Continue goes out */
 	PHASE_HELD, /* as many of its source as may be are at the check of the password */
+	PHASE_KEYLESS, /* its token is of a key that is not known, and may be soon */
 	PHASE_ASKING, /* the broker has the request */
 	PHASE_PAUSING, /* before the answer to a wrong password */
 	PHASE_ANSWERING,
@@ -51,6 +52,7 @@ struct connection {
 	int fd;
 	short watched; /* EV_READ, EV_WRITE or 0: what io waits for */
 	enum connection_phase phase;
+	uint64_t keyless_ms; /* since when it is without its token's key, in that phase */
 	size_t greeted; /* bytes of the first message that were there at the last look */
 	/* check_places.c's: it has one of its source's places at the check of the password, or
 	 * waits for one. */

@@ -18,6 +18,7 @@
 #include "gate/broker_link.h"
 #include "gate/inheritance.h"
 #include "gate/refusal_report.h"
+#include "gate/jwt_signature.h"
 #include "gate/request_body.h"
 #include "gate/signer_link.h"
 #include "gate/tls.h"
@@ -39,6 +40,7 @@ struct gate_process {
 	struct broker_link *broker;
 	struct signer_link *signer;
 	bool has_signer;
+	struct issuers issuers;
 	struct acceptor *acceptor;
 	struct connection_set connections;
 	bool has_connections; /* connections is set up */
@@ -268,6 +270,28 @@ static int take_listeners(struct gate_process *gate)
 	return error;
 }
 
+static void on_ask(void *context, unsigned int issuer)
+{
+	struct gate_process *gate = context;
+	const struct ipc_request request = {
+		.version = IPC_VERSION, .operation = IPC_FETCH_KEYS, .issuer = (uint16_t)issuer};
+
+	/* Without room now, it is asked again soon; without a broker, this gate ends. */
+	if (broker_link_tell(gate->broker, &request) < 0)
+		log_debug("cannot ask for the keys of an issuer");
+}
+
+/* Before the first request. */
+static void use_issuers(struct gate_process *gate)
+{
+	gate->issuers = (struct issuers){.sheet = gate->inherited.issuers,
+		.clock = &boot_clock,
+		.ask = on_ask,
+		.context = gate};
+	if (gate->inherited.issuers)
+		gate->inherited.routes.auth.issuers = &gate->issuers;
+}
+
 /* Everything that waits for events. */
 static int set_up(struct gate_process *gate)
 {
@@ -308,6 +332,7 @@ static int set_up(struct gate_process *gate)
 		.context = gate,
 	};
 	connections->sources.counts = gate->inherited.counts;
+	use_issuers(gate);
 
 	int error = connections->refusals ? connection_set_init(connections) : -ENOMEM;
 
@@ -359,6 +384,10 @@ static int warm_up(struct gate_process *gate)
 
 	tzset();
 	request_body_warm_up();
+	if (gate->inherited.issuers && jwt_signature_warm_up() < 0) {
+		log_error("cannot verify tokens: %s", tls_error());
+		return -EIO;
+	}
 	signer_link_enter(gate->signer, &rehearsal.waiter);
 	if (tls_warm_up(gate->inherited.tls, wait_for_signature, &rehearsal) == 0)
 		return 0;

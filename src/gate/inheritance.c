@@ -33,6 +33,21 @@ static int map_counts(struct inheritance *inheritance)
 	return error;
 }
 
+static int map_issuers(struct inheritance *inheritance)
+{
+	const struct gate_config *config = &inheritance->settings.config;
+	int fd = GATE_FD_FIRST_LISTENER + (int)(config->n_endpoints + config->n_gates) + 1, error;
+
+	if (!config->has_issuers)
+		return 0;
+	inheritance->issuers = issuer_sheet_map(fd);
+	if (inheritance->issuers)
+		return 0;
+	error = -errno;
+	log_error("cannot map the issuers: %s", strerror(-error));
+	return error;
+}
+
 /* Nothing that the broker has open is to be reached from here, whatever it forgot to close. */
 static int close_all_others(const struct gate_settings *settings)
 {
@@ -62,6 +77,8 @@ static int read_settings(struct inheritance *inheritance)
 		return -EINVAL;
 	}
 	error = map_counts(inheritance);
+	if (error == 0)
+		error = map_issuers(inheritance);
 	if (error < 0)
 		return error;
 	error = close_all_others(settings);
@@ -149,6 +166,7 @@ void inheritance_free(struct inheritance *inheritance)
 	SSL_CTX_free(inheritance->tls);
 	remote_keys_free(inheritance->keys);
 	source_counts_free(&inheritance->counts);
+	issuer_sheet_free(inheritance->issuers);
 	gate_settings_free(&inheritance->settings);
 	served_free(&inheritance->routes.served);
 	auth_wipe(&inheritance->routes.auth);

@@ -10,6 +10,7 @@
 #include "gate/routes.h"
 #include "ipc/gate_config.h"
 #include "ipc/gate_counts.h"
+#include "ipc/issuer_sheet.h"
 #include "ipc/source_counts.h"
 
 struct remote_keys;
@@ -23,6 +24,7 @@ struct inheritance {
 	struct gate_settings settings; /* without the digests, which are in routes */
 	struct source_counts counts;
 	struct gate_counts *answered;
+	struct issuer_sheet *issuers; /* NULL: there are none */
 	struct routes routes;
 	SSL_CTX *tls; /* with a key that the signer has */
 	struct remote_keys *keys;

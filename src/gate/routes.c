@@ -133,11 +133,19 @@ static bool has_method(const struct http_route *route, const char *method)
 	       (route->also_head && strcmp(method, "HEAD") == 0);
 }
 
+void routes_refuse_bearer(struct response *response)
+{
+	refuse(response, 401, GATE_REFUSED_PASSWORD, "unauthorized");
+}
+
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
 	const struct client_address *client, struct response *response, struct client_name *name)
 {
 	const struct http_route *route = find(head->path);
 	bool right_method = route && has_method(route, head->method);
+	enum auth_verdict verdict = AUTH_ACCEPTED;
+
+	response->status = 0;
 
 	response->path = route ? route->path : GATE_PATH_OTHER;
 	if (!route) {
@@ -148,11 +156,13 @@ const struct http_route *routes_admit(const struct routes *routes, const struct 
 	} else if (!right_method) {
 		refuse(response, 405, GATE_REFUSED_MALFORMED, "method not allowed");
 		response->allow = route->also_head ? "GET, HEAD" : route->method;
-	} else if (route->needs_bearer &&
-		   auth_check(&routes->auth, head->authorization, name) != AUTH_ACCEPTED) {
-		refuse(response, 401, GATE_REFUSED_PASSWORD, "unauthorized");
 	} else {
-		return route;
+		if (route->needs_bearer)
+			verdict = auth_check(&routes->auth, head->authorization, name);
+		if (verdict == AUTH_ACCEPTED)
+			return route;
+		if (verdict == AUTH_REFUSED)
+			routes_refuse_bearer(response);
 	}
 	return NULL;
 }

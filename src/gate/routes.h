@@ -29,11 +29,15 @@ void routes_reject(enum http_event event, struct response *response);
 
 /*
  * The checks that need no body. Returns the route, to be passed to the functions below, and the
- * client's name; NULL if the request is refused, and then the response is set. Its path is set in
- * either case.
+ * client's name; NULL if the request is refused, and then the response is set. Or the key of the
+ * client's token is awaited: then the response's status is 0, and this is to be called again, soon.
+ * The response's path is set in any case.
  */
 const struct http_route *routes_admit(const struct routes *routes, const struct http_head *head,
 	const struct client_address *client, struct response *response, struct client_name *name);
+
+/* The answer to a bearer that is not good. */
+void routes_refuse_bearer(struct response *response);
 
 /*
  * The checks of the body, once it is there. Returns true if the broker is to be asked: then the

@@ -27,6 +27,12 @@ struct request {
 	struct http_parser parser;
 };
 
+/* What has come behind the head of a request, which waits for a key. */
+struct rest {
+	size_t length;
+	char data[READ_SIZE];
+};
+
 struct tls_http {
 	SSL *ssl;
 	const struct routes *routes;
@@ -42,6 +48,8 @@ struct tls_http {
 	size_t out_length;
 	struct response response;
 	struct request *http; /* NULL until a byte of the request has come */
+	struct rest *rest; /* NULL unless a key is awaited */
+	bool wants_continue; /* the client waits for 100 Continue */
 };
 
 struct tls_http *tls_http_new(
@@ -62,6 +70,14 @@ struct tls_http *tls_http_new(
 	return tls_http;
 }
 
+static void drop_rest(struct tls_http *tls_http)
+{
+	if (tls_http->rest)
+		explicit_bzero(tls_http->rest->data, tls_http->rest->length);
+	free(tls_http->rest);
+	tls_http->rest = NULL;
+}
+
 void tls_http_free(struct tls_http *tls_http)
 {
 	if (!tls_http)
@@ -72,6 +88,7 @@ void tls_http_free(struct tls_http *tls_http)
 		ERR_clear_error();
 	}
 	SSL_free(tls_http->ssl);
+	drop_rest(tls_http);
 	if (tls_http->http)
 		http_wipe(&tls_http->http->parser);
 	free(tls_http->http);
@@ -163,6 +180,7 @@ static enum need begin_continue(struct tls_http *tls_http)
 	tls_http->out_length = sizeof text - 1;
 	memcpy(tls_http->http->out, text, tls_http->out_length);
 	tls_http->is_continuing = true;
+	tls_http->wants_continue = false;
 	return send_continue(tls_http);
 }
 
@@ -204,11 +222,42 @@ void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply)
 	respond(tls_http);
 }
 
+/* The head is there, and length bytes behind it. Returns NEED_NOTHING if it is refused, NEED_READ
+ * if it is not. */
+static enum need admit(struct tls_http *tls_http, size_t length, bool is_late)
+{
+	const struct http_head *head = &tls_http->http->parser.head;
+
+	tls_http->is_head = strcmp(head->method, "HEAD") == 0;
+	tls_http->route = routes_admit(
+		tls_http->routes, head, tls_http->client, &tls_http->response, &tls_http->name);
+	if (!tls_http->route && tls_http->response.status == 0 && !is_late)
+		return NEED_KEY;
+	if (!tls_http->route && tls_http->response.status == 0)
+		routes_refuse_bearer(&tls_http->response);
+	if (!tls_http->route)
+		return respond(tls_http);
+	record_client(tls_http, head);
+	/* RFC 9110, 10.1.1: not where the body is coming already. */
+	tls_http->wants_continue = head->expects_continue && head->minor_version > 0 && length == 0;
+	return NEED_READ;
+}
+
+/* Until the key is there. */
+static enum need keep_rest(struct tls_http *tls_http, const char *data, size_t length)
+{
+	tls_http->rest = malloc(sizeof *tls_http->rest);
+	if (!tls_http->rest)
+		return NEED_CLOSE;
+	tls_http->rest->length = length;
+	memcpy(tls_http->rest->data, data, length);
+	return NEED_KEY;
+}
+
 /* What was read. Returns NEED_READ if the request is not complete. */
 static enum need parse(struct tls_http *tls_http, const char *data, size_t length, bool draining)
 {
-	const struct http_head *head = &tls_http->http->parser.head;
-	bool wants_continue = false;
+	enum need need;
 	size_t used;
 
 	for (;; data += used, length -= used) {
@@ -216,17 +265,13 @@ static enum need parse(struct tls_http *tls_http, const char *data, size_t lengt
 
 		switch (event) {
 		case HTTP_MORE:
-			return wants_continue ? begin_continue(tls_http) : NEED_READ;
+			return tls_http->wants_continue ? begin_continue(tls_http) : NEED_READ;
 		case HTTP_HEAD:
-			tls_http->is_head = strcmp(head->method, "HEAD") == 0;
-			tls_http->route = routes_admit(tls_http->routes, head, tls_http->client,
-				&tls_http->response, &tls_http->name);
-			if (!tls_http->route)
-				return respond(tls_http);
-			record_client(tls_http, head);
-			/* RFC 9110, 10.1.1: not where the body is coming already. */
-			wants_continue =
-				head->expects_continue && head->minor_version > 0 && used == length;
+			need = admit(tls_http, length - used, false);
+			if (need == NEED_KEY)
+				return keep_rest(tls_http, data + used, length - used);
+			if (need != NEED_READ)
+				return need;
 			break;
 		case HTTP_END:
 			return serve(tls_http, draining);
@@ -235,6 +280,18 @@ static enum need parse(struct tls_http *tls_http, const char *data, size_t lengt
 			return respond(tls_http);
 		}
 	}
+}
+
+enum need tls_http_find_key(struct tls_http *tls_http, bool is_late, bool draining)
+{
+	enum need need = admit(tls_http, tls_http->rest->length, is_late);
+
+	if (need == NEED_KEY)
+		return need;
+	if (need == NEED_READ)
+		need = parse(tls_http, tls_http->rest->data, tls_http->rest->length, draining);
+	drop_rest(tls_http);
+	return need;
 }
 
 /* A client with Nagle's algorithm on keeps its request back until the end of its handshake is

@@ -19,6 +19,7 @@ enum need {
 	NEED_READ, /* more to read: to be called again when there is something */
 	NEED_WRITE, /* room to write: to be called again when there is some */
 	NEED_BROKER, /* an answer of the broker's */
+	NEED_KEY, /* that the client's token is signed with: tls_http_find_key() */
 	NEED_SIGNATURE, /* the signer's: to be called again when it is there, or will never be */
 	NEED_JOB, /* of the library's, ASYNC_start_job(3): to be called again when one is free */
 	NEED_TURN, /* others to have their turn first, or a pause to be over */
@@ -51,6 +52,9 @@ enum need tls_http_handshake(struct tls_http *tls_http);
  * tls_http_answer() makes what it replies an answer. draining: refuse what needs the broker.
  */
 enum need tls_http_read(struct tls_http *tls_http, bool draining);
+/* After NEED_KEY, now and then: goes on if the key is there by now, or, where it is too late for
+ * that, with the refusal. Returns as the one above. */
+enum need tls_http_find_key(struct tls_http *tls_http, bool is_late, bool draining);
 const struct ipc_request *tls_http_request(const struct tls_http *tls_http);
 void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply);
 

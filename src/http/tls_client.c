@@ -50,6 +50,9 @@ static bool require_certificate(SSL_CTX *tls, const char *server)
 
 	/* a server's own certificate will do */
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+	/* for one that was asked for before */
+	X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
+	X509_VERIFY_PARAM_set1_host(param, NULL, 0);
 	return is_address(server) ? X509_VERIFY_PARAM_set1_ip_asc(param, server) == 1
 				  : X509_VERIFY_PARAM_set1_host(param, server, 0) == 1;
 }
@@ -75,6 +78,11 @@ SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault)
 		return tls;
 	SSL_CTX_free(tls);
 	return NULL;
+}
+
+int tls_client_require(SSL_CTX *tls, const char *server)
+{
+	return require_certificate(tls, server) ? 0 : -EIO;
 }
 
 SSL *tls_client_open(SSL_CTX *tls, int fd, const char *server, const char **fault)

@@ -22,6 +22,10 @@ struct tls_server {
  * or address that these must be for. Returns NULL with *fault saying why. */
 SSL_CTX *tls_client_new(int ca_fd, const char *server, const char **fault);
 
+/* Has connections that are opened from now on be for another server than the one that the context
+ * was made for, with authorities. Returns 0 or -EIO. */
+int tls_client_require(SSL_CTX *tls, const char *server);
+
 /* Of a connected socket, which stays the caller's: all but the handshake, for sockets that do not
  * block. Returns NULL with *fault saying why. */
 SSL *tls_client_open(SSL_CTX *tls, int fd, const char *server, const char **fault);

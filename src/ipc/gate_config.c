@@ -74,7 +74,8 @@ int gate_config_read(int fd, struct gate_settings *settings)
 	if (config->version != GATE_CONFIG_VERSION || config->n_gates == 0 ||
 		config->n_gates > GATE_MAX_GATES || config->n_endpoints > config->max_endpoints ||
 		config->max_endpoints > GATE_MAX_ENDPOINTS || config->announced.n > RESOLVERS_MAX ||
-		size > GATE_CONFIG_MAX_SIZE || (uint64_t)stat.st_size != size) {
+		config->has_issuers > 1 || size > GATE_CONFIG_MAX_SIZE ||
+		(uint64_t)stat.st_size != size) {
 		*settings = (struct gate_settings){0};
 		return -EPROTO;
 	}

@@ -15,7 +15,7 @@
 #include "ipc/source_counts.h"
 
 enum {
-	GATE_CONFIG_VERSION = 6,
+	GATE_CONFIG_VERSION = 7,
 	GATE_CONFIG_MAX_SIZE = 1 << 20,
 	GATE_MAX_ENDPOINTS = 1024,
 	GATE_MAX_GATES = 256,
@@ -25,7 +25,7 @@ enum {
 	GATE_FD_CONFIG = 4, /* this */
 	GATE_FD_FIRST_LISTENER = 5, /* n_endpoints listening TCP sockets, in the endpoints' order */
 	/* After these: its sheet of ipc/source_counts.h, and n_gates - 1 of the others; then that
-	 * of ipc/gate_counts.h. */
+	 * of ipc/gate_counts.h; and where has_issuers that of ipc/issuer_sheet.h. */
 };
 
 struct gate_config {
@@ -39,6 +39,7 @@ struct gate_config {
 	uint32_t max_connections; /* of this gate */
 	uint32_t gate_number; /* from 0, for the log */
 	uint32_t certificate_length;
+	uint32_t has_issuers; /* 1: whose tokens are good */
 	struct resolvers announced; /* --announce-dns */
 	struct live_settings live; /* at its start: IPC_LIVE_SETTINGS brings others */
 	struct source_counts_seed seed;

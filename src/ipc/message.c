@@ -9,6 +9,7 @@
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "ipc/issuer.h"
 
 enum {
 	IPV4_BITS = 32,
@@ -36,7 +37,14 @@ static bool is_refusal_right(const struct ipc_request *request)
 
 static bool has_client(const struct ipc_request *request)
 {
-	return request->operation != IPC_READY && request->operation != IPC_REFUSED;
+	return request->operation != IPC_READY && request->operation != IPC_REFUSED &&
+	       request->operation != IPC_FETCH_KEYS;
+}
+
+static bool is_issuer_right(const struct ipc_request *request)
+{
+	return request->operation == IPC_FETCH_KEYS ? request->issuer < ISSUERS_MAX
+						    : request->issuer == 0;
 }
 
 int ipc_decode_request(const void *packet, size_t length, struct ipc_request *request)
@@ -45,7 +53,7 @@ int ipc_decode_request(const void *packet, size_t length, struct ipc_request *re
 		return -EPROTO;
 	memcpy(request, packet, sizeof *request);
 	if (request->version != IPC_VERSION || request->operation == 0 ||
-		request->operation >= IPC_OPERATION_END || request->reserved != 0)
+		request->operation >= IPC_OPERATION_END || !is_issuer_right(request))
 		return -EPROTO;
 	if (key_is_zero(&request->key) ? needs_key(request->operation)
 				       : !may_have_key(request->operation))

@@ -38,6 +38,7 @@ enum ipc_operation {
 	IPC_READY, /* once, before any other: the gate is confined and serves. Not answered, and
 		      without a socket */
 	IPC_REFUSED, /* it has refused requests by itself. Not answered, without a socket */
+	IPC_FETCH_KEYS, /* of an issuer: a token is of a key that is not known. Likewise */
 	IPC_OPERATION_END,
 };
 
@@ -60,13 +61,14 @@ enum ipc_status {
 struct ipc_request {
 	uint32_t version; /* IPC_VERSION */
 	uint16_t operation; /* enum ipc_operation */
-	uint16_t reserved; /* zero */
+	uint16_t issuer; /* of FETCH_KEYS: its number (ipc/issuer_sheet.h); zero in all others */
 	uint64_t id; /* the gate's; comes back in the reply */
 	/* CONNECT_WIREGUARD, DISCONNECT_WIREGUARD: the peer. CONNECT_IPIP, DISCONNECT_IPIP: the
 	 * SHA-256 of the id that the client gives itself, zero: it gives none. Zero in all others.
 	 */
 	struct key key;
-	struct client_name name; /* that the client has shown to have; none in READY and REFUSED */
+	struct client_name name; /* that the client has shown to have; none where there is no
+				     socket */
 	struct refused_request refusal; /* of REFUSED; all zero else */
 };
 

@@ -36,6 +36,7 @@
 #include "server/gate_supervisor.h"
 #include "server/host_setup.h"
 #include "server/inspection.h"
+#include "server/issuer_supervisor.h"
 #include "server/listener.h"
 #include "server/listener_store.h"
 #include "server/lock.h"
@@ -79,6 +80,7 @@ struct broker {
 	struct gate_supervisor *supervisor;
 	struct signer_supervisor *signers;
 	struct reporter *reporter; /* NULL: nothing is reported */
+	struct issuer_supervisor *issuers; /* NULL: only passwords are good */
 	struct control_socket *control;
 	struct disconnections disconnections;
 	struct metrics_link *metrics; /* NULL without --metrics */
@@ -527,6 +529,29 @@ static void on_gate_started(void *context, unsigned int gate)
 	signer_supervisor_connect(broker->signers, gate);
 }
 
+static void on_fetch_keys(void *context, unsigned int issuer)
+{
+	struct broker *broker = context;
+
+	if (broker->issuers)
+		issuer_supervisor_fetch(broker->issuers, issuer);
+}
+
+static int start_issuers(struct broker *broker)
+{
+	struct issuer_supervisor_config config = {
+		.issuers = broker->config->issuers,
+		.n = broker->config->n_issuers,
+		.authorities = broker->config->issuer_authorities,
+	};
+
+	if (config.n == 0)
+		return 0;
+	gate_setup_describe_fetcher(
+		&config.settings, broker->config, &broker->gate_settings.config);
+	return issuer_supervisor_new(broker->base, &config, &broker->issuers);
+}
+
 static int start_signers(struct broker *broker)
 {
 	struct signer_supervisor_config config = {
@@ -552,6 +577,10 @@ static int start_gates(struct broker *broker)
 		.listeners = broker->gate_listeners,
 		.port = CONTROL_PORT,
 		.is_ours = is_ours,
+		.issuers_fd = broker->issuers
+				      ? issuer_sheet_fd(issuer_supervisor_sheet(broker->issuers))
+				      : -1,
+		.on_fetch_keys = on_fetch_keys,
 		.on_request = on_request,
 		.on_refused = on_refused,
 		.on_gate_ended = on_gate_ended,
@@ -758,6 +787,9 @@ static int start(struct broker *broker)
 		error = open_store(broker);
 	if (error == 0)
 		error = load_credentials(broker);
+	/* Without them nobody could be let in, and so nothing is touched. */
+	if (error == 0)
+		error = start_issuers(broker);
 	if (error == 0)
 		error = open_data_plane(broker);
 	if (error < 0)
@@ -806,6 +838,7 @@ static int stop(struct broker *broker, bool started)
 	reporter_free(broker->reporter);
 	gate_supervisor_free(broker->supervisor);
 	signer_supervisor_free(broker->signers);
+	issuer_supervisor_free(broker->issuers);
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);

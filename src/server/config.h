@@ -14,6 +14,7 @@
 #include "host/egress_policy.h"
 #include "ipc/bearer.h"
 #include "ipc/cloud.h"
+#include "ipc/issuer.h"
 #include "ipc/storing.h"
 #include "server/peers.h"
 
@@ -50,6 +51,11 @@ struct server_config {
 	const char *cloud_interface; /* --cloud-interface; NULL: of all */
 	struct url backend; /* BACKEND_ENDPOINT; without a host: none */
 	char backend_token[CLOUD_SECRET_SIZE]; /* BACKEND_ADMIN_TOKEN */
+	struct issuer issuers[ISSUERS_MAX]; /* --oidc, or the one of oidc-modal */
+	unsigned int n_issuers;
+	bool is_oidc_modal; /* no password is good */
+	bool lets_any_workspace_in; /* and it was said so */
+	const char *issuer_authorities; /* --oidc-ca, a path; NULL: the system's */
 	const char *password_file; /* a path; NULL: none */
 	struct bearer bearer;
 	bool no_password; /* nobody is let in by one */

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/user.h"
+#include "ipc/issuer_fetch.h"
 #include "ipc/signing.h"
 #include "server/config.h"
 #include "server/endpoint.h"
@@ -18,6 +19,8 @@
 
 /* One of its own, so that not even a gate without a filter could stop or trace it. */
 static const char signer_user[] = "vprox-signer";
+/* Likewise: what it reads comes from the Internet, and it has the way there. */
+static const char fetcher_user[] = "vprox-oidc";
 
 int gate_setup_find_user(const struct server_config *config, struct gate_config *gate)
 {
@@ -56,6 +59,17 @@ void gate_setup_describe_signer(struct signer_config *signer, const struct serve
 		.log_format = config->log_format,
 	};
 	gate_setup_choose_user(signer_user, gate, &signer->user, &signer->group);
+}
+
+void gate_setup_describe_fetcher(struct issuer_fetch_config *fetcher,
+	const struct server_config *config, const struct gate_config *gate)
+{
+	*fetcher = (struct issuer_fetch_config){
+		.version = ISSUER_FETCH_VERSION,
+		.log_level = config->log_level,
+		.log_format = config->log_format,
+	};
+	gate_setup_choose_user(fetcher_user, gate, &fetcher->user, &fetcher->group);
 }
 
 /* Of the connections in all. Those of one source are not divided: the gates take them as they come,
@@ -97,6 +111,7 @@ int gate_setup_describe(struct gate_settings *settings, const struct server_conf
 	gate->n_gates = config->n_gates;
 	gate->max_connections = share(config->max_connections, config->n_gates);
 	gate->announced = config->announced;
+	gate->has_issuers = config->n_issuers > 0;
 	gate->live = gate_setup_describe_live(config);
 	gate->certificate_length = (uint32_t)identity->certificate_length;
 	settings->certificate = identity->certificate;

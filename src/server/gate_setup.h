@@ -21,6 +21,13 @@ struct signer_config;
 void gate_setup_describe_signer(struct signer_config *signer, const struct server_config *config,
 	const struct gate_config *gate);
 
+struct issuer_fetch_config;
+
+/* What the processes are told that fetch issuers' keys: all but number and URL. Their user is
+ * vprox-oidc. */
+void gate_setup_describe_fetcher(struct issuer_fetch_config *fetcher,
+	const struct server_config *config, const struct gate_config *gate);
+
 /*
  * Fills in the rest, but for gate_number and the endpoints: there are none yet, but room for all
  * that there can be. The certificate stays the identity's; only

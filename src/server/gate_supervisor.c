@@ -41,11 +41,13 @@ enum {
 	CHECK_SLACK = 1,
 };
 
-/* The configuration, the listeners and the sheets. */
+/* The configuration, the listeners, the sheets, and the issuers' one. */
 static int spawn_gate(const struct gate_supervisor *supervisor, struct child *gate, int config_fd)
 {
 	size_t n_listeners = supervisor->config.settings->config.n_endpoints;
-	size_t n_sheets = supervisor->config.n_gates + 1, n = 1 + n_listeners + n_sheets;
+	bool has_issuers = supervisor->config.settings->config.has_issuers == 1;
+	size_t n_sheets = supervisor->config.n_gates + 1;
+	size_t n = 1 + n_listeners + n_sheets + (has_issuers ? 1 : 0);
 	auto_free int *descriptors = calloc(n, sizeof *descriptors);
 
 	if (!descriptors)
@@ -53,6 +55,8 @@ static int spawn_gate(const struct gate_supervisor *supervisor, struct child *ga
 	descriptors[0] = config_fd;
 	memcpy(descriptors + 1, supervisor->config.listeners, n_listeners * sizeof *descriptors);
 	gate_sheets_hand_out(supervisor->sheets, gate->number, descriptors + 1 + n_listeners);
+	if (has_issuers)
+		descriptors[n - 1] = supervisor->config.issuers_fd;
 	return child_spawn(gate, descriptors, n);
 }
 
@@ -176,6 +180,9 @@ static void read_message(struct gate_supervisor *supervisor, struct child *gate)
 			record_ready(supervisor, gate);
 		else if (message.operation == IPC_REFUSED)
 			supervisor->config.on_refused(supervisor->config.context, &message.refusal);
+		else if (message.operation == IPC_FETCH_KEYS)
+			supervisor->config.on_fetch_keys(
+				supervisor->config.context, message.issuer);
 		else
 			handle_request(supervisor, gate, &message, socket);
 	} else if (packet_is_hung_up(error)) {

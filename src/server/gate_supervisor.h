@@ -38,6 +38,9 @@ struct gate_supervisor_config {
 	/* Whether the address is, or was, one of the server's endpoints: clients that came to it
 	 * may still be there. */
 	bool (*is_ours)(void *context, struct ipv4 bind);
+	int issuers_fd; /* of ipc/issuer_sheet.h, where the settings have it; the caller's */
+	/* The keys of this issuer are to be fetched. */
+	void (*on_fetch_keys)(void *context, unsigned int issuer);
 	gate_supervisor_request_fn *on_request;
 	/* A gate says that it has refused requests by itself. */
 	void (*on_refused)(void *context, const struct refused_request *refusal);

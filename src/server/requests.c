@@ -406,8 +406,9 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		log_info("%s: relinquished: its data plane stays when this server exits",
 			endpoint_text(endpoint).s);
 		break;
-	case IPC_READY: /* these two are the supervisor's */
+	case IPC_READY: /* these are the supervisor's */
 	case IPC_REFUSED:
+	case IPC_FETCH_KEYS:
 	case IPC_OPERATION_END:
 		status = IPC_FAILED;
 		break;

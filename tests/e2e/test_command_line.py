@@ -99,12 +99,6 @@ def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
     assert status == 2 and named in said
 
 
-@pytest.mark.parametrize("mode", ["oidc-modal", "OIDC-Modal"])
-def test_what_is_not_built_yet_refuses_to_start(checked_host, mode):
-    status, said = checked_host.run("server " + GOOD, {"VPROX_AUTH_MODE": mode})
-    assert status == 2 and "VPROX_AUTH_MODE" in said
-
-
 def test_what_has_no_effect_as_it_is_given_is_said_and_does_not_keep_it_from_serving(host):
     server = host.start("--cloud= --region=eu-north --internal-network-cidr=10.0.0.0/24")
     assert server.logged("--region eu-north: has no effect")

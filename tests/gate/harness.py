@@ -25,13 +25,13 @@ SERVER_KEY = bytes(range(1, 33))
 NOBODY = 65534
 
 # enum ipc_operation, enum ipc_status, enum ipc_reply_kind
-CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY, REFUSED = range(1, 8)
+CONNECT_WIREGUARD, CONNECT_IPIP, DISCONNECT_WIREGUARD, DISCONNECT_IPIP, RELINQUISH, READY, REFUSED, FETCH_KEYS = range(1, 9)
 OK, TOO_MANY_PEERS, POOL_EXHAUSTED, SHUTTING_DOWN, INVALID_KEY, FAILED = range(1, 7)
 OTHER_CLIENT = 8
 ANSWER, DRAIN, SIGNER, HAND_OVER, ENDPOINT_COMES, ENDPOINT_GONE, LIVE_SETTINGS = range(1, 8)
 
 # struct ipc_request, and the two ends of the client's socket that goes along with it
-Request = namedtuple("Request", "version operation reserved id key name source endpoint")
+Request = namedtuple("Request", "version operation issuer id key name source endpoint")
 VERSION = 7
 REQUEST = struct.Struct("=IHHQ32s128s16x")
 REFUSAL = struct.Struct("=IIHHI")  # struct refused_request, the end of it
@@ -39,7 +39,7 @@ LIVE = struct.Struct("=64s3I4x")  # struct live_settings
 REPLY = struct.Struct("=IHHQII48x80x")
 NO_LIVE = bytes(80)  # struct live_settings of all other replies, and the end of the struct
 LIVE_REPLY = struct.Struct("=IHHQII48x80s")
-CONFIG = struct.Struct("=9I16x80s4x2Q")
+CONFIG = struct.Struct("=10I16x80s2Q")
 SHEET_SIZE = 2 * 8192 * 4  # struct source_sheet
 COUNTS_SIZE = 8192  # holds a struct gate_counts
 SIGNING_VERSION = 2
@@ -173,7 +173,7 @@ class Gate:
 
     def __init__(self, certificate, key, folder, endpoints=None, user=None, max_connections=500,
                  max_per_source=500, password=PASSWORD, log_level=3, drop=None,
-                 with_signer=True, more_endpoints=0):
+                 with_signer=True, more_endpoints=0, issuers_fd=None):
         self.endpoints = endpoints or [Endpoint()]
         self.listeners = [self._listen(endpoint) for endpoint in self.endpoints]
         self.ports = [listener.getsockname()[1] for listener in self.listeners]
@@ -184,12 +184,14 @@ class Gate:
         self._key = key
         self.signer = None
         config = self._config(certificate, user, max_connections, max_per_source, password,
-                              log_level, more_endpoints)
+                              log_level, more_endpoints, issuers_fd is not None)
         sheet = os.memfd_create("sheet")
         os.ftruncate(sheet, SHEET_SIZE)
         counts = os.memfd_create("counts")
         os.ftruncate(counts, COUNTS_SIZE)
         fds = [gates_end.fileno(), config, *[listener.fileno() for listener in self.listeners], sheet, counts]
+        if issuers_fd is not None:
+            fds.append(issuers_fd)
         self.pid = spawn([*(drop or []), PROGRAM], fds, self.log_path)
         self.exit_status = None
         os.close(config)
@@ -200,6 +202,7 @@ class Gate:
             listener.close()
         self._requests = []
         self.refusals = []  # (source, bind, port, reason, count)
+        self.fetches = []  # the issuers whose keys it wants
         self.is_ready = threading.Event()
         self._arrived = threading.Condition()
         self._handler = None
@@ -228,9 +231,9 @@ class Gate:
         return listener
 
     def _config(self, certificate, user, max_connections, max_per_source, password,
-                log_level, more_endpoints):
-        data = CONFIG.pack(6, len(self.endpoints), len(self.endpoints) + more_endpoints, 1, user, user,
-                           max_connections, 7, len(certificate),
+                log_level, more_endpoints, has_issuers):
+        data = CONFIG.pack(7, len(self.endpoints), len(self.endpoints) + more_endpoints, 1, user, user,
+                           max_connections, 7, len(certificate), has_issuers,
                            live(max_per_source, log_level, password), 0, 0)
         for endpoint, control_port in zip(self.endpoints, self.ports):
             data += endpoint.packed(control_port)
@@ -256,6 +259,10 @@ class Gate:
             if fields[1] == REFUSED:
                 assert not fds
                 self.refusals.append(REFUSAL.unpack(packet[-REFUSAL.size:]))
+                continue
+            if fields[1] == FETCH_KEYS:
+                assert not fds
+                self.fetches.append(fields[2])
                 continue
             request = Request(*fields, *self._ends(fds))
             with self._arrived:

@@ -63,7 +63,7 @@ static void a_request_with_a_field_out_of_range_is_refused(void **state)
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.operation = IPC_OPERATION_END;
 	assert_int_equal(decode_request(r), -EPROTO);
-	r = good_request(), r.reserved = 1;
+	r = good_request(), r.issuer = 1;
 	assert_int_equal(decode_request(r), -EPROTO);
 	r = good_request(), r.key = (struct key){0};
 	assert_int_equal(decode_request(r), -EPROTO);

@@ -1,0 +1,26 @@
+/* What an issuer says of itself: OpenID Connect Discovery 1.0, 4. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/url.h"
+
+enum {
+	WEB_TARGET_SIZE = 1024, /* with the final NUL */
+};
+
+/* Where something is that is fetched: a server, by TLS, and the path with its query. */
+struct web_place {
+	struct url server; /* without a path */
+	char target[WEB_TARGET_SIZE];
+};
+
+/* Where an issuer says it. Returns 0, or -EINVAL if the issuer's URL is none of https, or too long.
+ */
+int discovery_place(const char *issuer, struct web_place *place);
+
+/*
+ * Where its keys are. Returns 0; -EBADMSG for what is no such document; -EINVAL if the place is no
+ * https:// URL; -EXDEV if the document is another issuer's.
+ */
+int discovery_parse(const char *text, size_t length, const char *issuer, struct web_place *keys);
