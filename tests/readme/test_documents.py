@@ -200,6 +200,10 @@ def test_every_metric_and_every_field_of_show_is_documented():
     page = (ROOT / "docs/metrics.md").read_text()
     metrics = set(re.findall(r'"((?:vprox|process)_\w+)"', (ROOT / "src/metrics/exposition.c").read_text()))
     assert metrics and metrics == {name for name in listed(page) if name.startswith(("vprox_", "process_"))}
+    labels = [label for name, pattern in [("ipc/report.h", r'COUNT\(\w+, \w+, "(\w+)"\)'),
+                                          ("ipc/gate_counts.h", r'REFUSAL\(\w+, "(\w+)"\)')]
+              for label in re.findall(pattern, (ROOT / "src" / name).read_text())]
+    assert len(labels) > 15 and set(labels) <= listed(page) | set(QUOTED.findall(page))
     page = (ROOT / "docs/show.md").read_text()
     packed = re.findall(r"json_pack\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(), re.DOTALL)
     fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip", "local"}
