@@ -14,7 +14,7 @@ SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store bench-fleet \
-	check-format format lint install uninstall deb clean help
+	check-format format lint install uninstall deb rpm clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -31,7 +31,7 @@ deps-%:
 check: all deps-lint deps-test ## run what is done in a minute: unit tests, the linter, the gate's tests (as root)
 	@tests/all --build $(BUILD) check
 
-test: deps-all ## install what is missing, build, run every test (as root)
+test: deps-build deps-demo deps-lint deps-deb deps-test ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
 
@@ -96,6 +96,9 @@ uninstall: ## remove what the last `make install` installed; settings and keys s
 
 deb: deps-build deps-deb ## build a Debian package, build/vprox_VERSION_ARCH.deb
 	@packaging/build-deb $(BUILD)
+
+rpm: deps-build deps-rpm ## build an RPM, build/vprox-VERSION-RELEASE.ARCH.rpm
+	@packaging/build-rpm $(BUILD)
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(SANITIZED) build-*

@@ -54,11 +54,6 @@ def test_what_is_installed_is_not_asked_for_again(install):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_everything_is_what_all_headings_have(install):
-    headings = re.findall(r"^\[(.+)\]$", LIST.read_text(), re.MULTILINE)
-    assert missing(install("all")) == set.union(*(missing(install(heading)) for heading in headings))
-
-
 def test_a_heading_that_is_not_there_is_refused(install):
     done = install("build", "nonsense")
     assert done.returncode == 1 and done.stdout == ""
@@ -68,4 +63,4 @@ def test_a_heading_that_is_not_there_is_refused(install):
 def test_every_heading_is_what_a_target_of_make_needs():
     headings = set(re.findall(r"^\[(.+)\]$", LIST.read_text(), re.MULTILINE))
     needed = set(re.findall(r"\bdeps-([a-z0-9]+)\b", (ROOT / "Makefile").read_text()))
-    assert needed == headings | {"all"}
+    assert needed == headings
