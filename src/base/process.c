@@ -1,12 +1,15 @@
-/* Waits for a process, for a limited time. Blocks; runs in whoever has started it. */
+/* Waits for a process, for a limited time, and reads what one takes. Blocks; runs in whoever has
+ * started it, and in the broker. */
 #include "base/process.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -60,4 +63,20 @@ int process_finish(pid_t pid, unsigned int timeout_ms, int *status)
 		process_reap(pid, PROCESS_KILL_MS, status);
 	}
 	return error;
+}
+
+uint64_t process_resident(pid_t pid)
+{
+	char path[sizeof "/proc/2147483647/statm"];
+	unsigned long pages = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*u %lu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

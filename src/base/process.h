@@ -1,6 +1,7 @@
-/* Processes that were started, and must come to an end. */
+/* Processes that were started, and must come to an end; and what one takes. */
 #pragma once
 
+#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -18,3 +19,6 @@ int process_reap(pid_t pid, unsigned int timeout_ms, int *status);
  * left alone. Returns 0 with what waitpid() says of it, -ETIMEDOUT, or another -errno.
  */
 int process_finish(pid_t pid, unsigned int timeout_ms, int *status);
+
+/* The memory of a process that is resident, in bytes (proc_pid_statm(5)); 0: it cannot be read. */
+uint64_t process_resident(pid_t pid);

@@ -70,5 +70,7 @@ bool report_choose(struct report *report, const struct report_choice *choice)
 	report->header.n_peers = kept;
 	qsort(report->peers, kept, sizeof *report->peers, compare_peers);
 	choose_endpoints(report, choice);
-	return report->header.n_endpoints > 0;
+	/* A server that serves no address has nothing, and that is all there is. */
+	return report->header.n_endpoints > 0 ||
+	       (!choice->of_endpoint && !choice->of_address && !choice->of_key);
 }

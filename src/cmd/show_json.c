@@ -49,14 +49,17 @@ static json_t *json_store(const struct report_store *store)
 {
 	if (!store->is_there)
 		return json_null();
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", "local", "behind",
-		json_number(store->n_behind), "process", json_process(&store->process), "refused",
-		json_number(store->n_refused), "clock_ahead_s", json_number(store->clock_ahead_s),
-		"second_key",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}}", "kind", "local",
+		"behind", json_number(store->n_behind), "process", json_process(&store->process),
+		"refused", json_number(store->n_refused), "clock_ahead_s",
+		json_number(store->clock_ahead_s), "second_key",
 		store->n_addresses > 0 ? json_pack("{s:o, s:o}", "needed_by",
 						 json_number(store->n_need_second_key), "addresses",
 						 json_number(store->n_addresses))
-				       : json_null());
+				       : json_null(),
+		"standby", "addresses", json_number(store->n_standby), "peers",
+		json_number(store->n_standby_peers), "memory_bytes",
+		json_number(store->standby_memory));
 }
 
 static json_t *json_peer(const struct report *report, const struct report_peer *peer)

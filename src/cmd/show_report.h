@@ -23,7 +23,8 @@ struct report_choice {
 };
 
 /* Leaves out what was not chosen, endpoints without a chosen peer too, and puts the peers into the
- * order of their endpoints and inner addresses. Returns whether anything is left. */
+ * order of their endpoints and inner addresses. Returns whether anything is left, or
+ * all was chosen. */
 bool report_choose(struct report *report, const struct report_choice *choice);
 
 /* For people; its lines may still be wider than the style (text_wrap()). now_s: seconds since 1970.

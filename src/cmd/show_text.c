@@ -50,6 +50,12 @@ static void print_store(const struct report_store *store, const struct text_styl
 		fprintf(out, "    %sclock: %s ahead of the fleet's%s\n",
 			text_colour(style, TEXT_RED), unit_span(store->clock_ahead_s * 1000).s,
 			text_colour(style, TEXT_PLAIN));
+	if (store->n_standby > 0)
+		fprintf(out,
+			"    standby: ready for %" PRIu32 " addresses with %" PRIu32
+			" peers, %s in their devices\n",
+			store->n_standby, store->n_standby_peers,
+			unit_bytes(store->standby_memory).s);
 	if (store->n_need_second_key > 0)
 		fprintf(out,
 			"    second fleet key: needed by %" PRIu32 " of %" PRIu32

@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct report_header) ==
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
 _Static_assert(
-	sizeof(struct report_store) == 6 * 4 + 3 * 8 + sizeof(struct report_process), "no padding");
+	sizeof(struct report_store) == 8 * 4 + 4 * 8 + sizeof(struct report_process), "no padding");
 _Static_assert(sizeof(struct report_other) == REPORT_NAME_SIZE + sizeof(struct report_process),
 	"no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");

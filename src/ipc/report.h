@@ -152,6 +152,10 @@ struct report_store {
 	struct ipv4 needs_second_key;
 	uint32_t reserved; /* zero */
 	uint64_t clock_ahead_s; /* of the fleet's; 0: not by what matters */
+	/* Other hosts' addresses that this one is ready for, how many peers they have, and what
+	 * their devices' processes take, in bytes. */
+	uint32_t n_standby, n_standby_peers;
+	uint64_t standby_memory;
 };
 
 struct report_header {

@@ -205,6 +205,10 @@ struct plane_ops {
 	 */
 	int (*timestamp)(struct plane_device *device, uint64_t *ns);
 
+	/* What a process of the device's own takes, in bytes that are resident (proc(5), statm); 0:
+	 * it has none, or that cannot be read. */
+	uint64_t (*memory)(struct plane_device *device);
+
 	/* Frees the plane itself; the devices must be closed. */
 	void (*free)(struct plane *plane);
 };

@@ -113,6 +113,20 @@ static void count(const struct snapshot_source *source, struct report_header *he
 		gate_supervisor_count(source->supervisor, &header->answered);
 }
 
+static void describe_standby(const struct data_plane *data_plane, struct report_store *reported)
+{
+	const struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry) {
+		if (endpoint->state != ENDPOINT_STANDBY)
+			continue;
+		reported->n_standby++;
+		reported->n_standby_peers += (uint32_t)peers_count(&endpoint->peers);
+		if (endpoint->device)
+			reported->standby_memory += endpoint->plane->ops->memory(endpoint->device);
+	}
+}
+
 static int write_header(
 	const struct snapshot_source *source, enum report_extent extent, struct evbuffer *out)
 {
@@ -140,6 +154,7 @@ static int write_header(
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
 	read_host(source->host, &header);
 	describe_store(source->store, &header.store);
+	describe_standby(data_plane, &header.store);
 	/* In one piece: the memory goes back to the system with the answer. */
 	if (evbuffer_expand(out,
 		    sizeof header +

@@ -51,6 +51,18 @@ static int connect_to(const char *name)
 	return error;
 }
 
+/* unix(7), SO_PEERCRED: of who called listen(). */
+int uapi_client_pid(const char *name)
+{
+	auto_close int fd = connect_to(name);
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	if (fd < 0)
+		return fd;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? -errno : (int)peer.pid;
+}
+
 /* Until the socket is ready: a while, and not beyond the end of all, by the system's clock. Returns
  * 0, -ETIMEDOUT or another -errno. */
 static int await(int fd, short events, uint64_t end_ms)

@@ -19,5 +19,9 @@ enum { UAPI_CLIENT_REQUEST_SIZE = 512 }; /* bytes that a request about one peer 
  */
 int uapi_client_ask(const char *name, const char *request, char **answer);
 
+/* Which process listens for a device of this name; after a handover the one before, which has
+ * ended. Returns its pid, or -errno as uapi_client_ask(). */
+int uapi_client_pid(const char *name);
+
 /* Splits the next "key=value" line off an answer, in place. False at its end. */
 bool uapi_client_next_line(char **answer, char **key, char **value);

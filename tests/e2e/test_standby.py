@@ -2,6 +2,8 @@
 Until then it is silent, and promises nothing."""
 
 import base64
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,7 +16,7 @@ from lab.server import Host
 from lab.tunnels import random_key
 from lib import noise, wait
 from lib.capture import Capture
-from lib.netns import enter
+from lib.netns import CommandError, enter
 from lib.packets import UDP
 
 PORT = 50227  # of WireGuard, of the first endpoint
@@ -35,8 +37,10 @@ def fixture_fleet(etcd, options, tmp_path):
     return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
 
 
-def follow(fleet, host, address, expected=()):
-    return fleet.start(host, f"--follow={address}/32 --store-wait=30s", ips=[], expected=expected)
+def follow(fleet, host, address):
+    """On a busy machine etcd is late now and then."""
+    return fleet.start(host, f"--follow={address}/32 --store-wait=30s", ips=[],
+                       expected=["cannot write to etcd", "etcd cannot be asked"])
 
 
 @pytest.fixture(name="third_host")
@@ -65,13 +69,20 @@ def wait_served(server, address, times=1):
                lambda: f"{address} is served:\n{server.log}")
 
 
-def ready(host):
-    """Who has a tunnel on a host, also where its interfaces are down: keys and outer addresses."""
+def read_ready(host):
     if "vprox0" not in host.links():
         return set()
     if host.options.plane == "embedded":
         return set(host.holders().values())
     return set(host.wireguard_peers()) | {link["linkinfo"]["info_data"]["remote"] for link in host.ipip_links().values()}
+
+
+def ready(host):
+    """Who has a tunnel on a host, also where its interfaces are down: keys and outer addresses. Nobody, where they are
+    just being removed."""
+    with contextlib.suppress(OSError, CommandError):
+        return read_ready(host)
+    return set()
 
 
 def is_silent(host):
@@ -126,6 +137,12 @@ def test_peers_are_there_before_the_address_comes(host, other_host, pair, client
     api.connect(freed)  # at another inner address
     wait_ready(other_host, identities(host))
     before = host.holders()
+    status, said = other_host.run("show --json")
+    assert status == 0, said
+    standby = json.loads(said)["store"]["standby"]
+    assert (standby["addresses"], standby["peers"]) == (1, 4)
+    assert (standby["memory_bytes"] > 0) == (host.options.plane == "embedded")
+    assert "standby: ready for 1 addresses with 4 peers" in other_host.run("show")[1]
 
     move(host, other_host, address)
     wait_served(second, address)
@@ -278,7 +295,8 @@ def test_a_standby_that_stops_leaves_nothing_and_promises_as_before(host, other_
     wait_served(first, address)
     granted = {key: host.api(client, address).connect(key).inner for key in (random_key(), random_key())}
     before = other_host.links()
-    second = fleet.start(other_host, f"--follow={address}/32 --on-exit=keep", ips=[])
+    second = fleet.start(other_host, f"--follow={address}/32 --on-exit=keep", ips=[],
+                         expected=["cannot write to etcd", "etcd cannot be asked"])
     wait_ready(other_host, granted)
     second.stop()
     assert other_host.links().keys() == before.keys()

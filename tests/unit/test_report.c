@@ -77,6 +77,9 @@ static struct answer answer(void)
 				.n_refused = 5,
 				.n_addresses = 7,
 				.n_need_second_key = 3,
+				.n_standby = 4,
+				.n_standby_peers = 900,
+				.standby_memory = 3 << 20,
 				.needs_second_key = {0xcb007109},
 				.clock_ahead_s = 90},
 			.n_endpoints = N_ENDPOINTS,
@@ -335,7 +338,8 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	int behind, not_taken, ahead, needed, addresses;
 	int pid, capacity, taken, port, index, stays, lost, stopping;
 	int tracked, max_tracked, full, refused[REPORT_N_REFUSALS];
-	json_int_t uptime, received, sent, age, late;
+	json_int_t uptime, received, sent, age, late, memory;
+	int standby[2];
 
 	(void)state;
 	assert_non_null(all);
@@ -343,7 +347,7 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 		json_unpack_ex(all, &error, JSON_STRICT,
 			"{s:s, s:i, s:I, s:s, s:s, s:b, s:[{s:i, s:i, s:b, s:i, s:i}, {s:i, "
 			"s:n, s:b, s:i, s:i}], s:[{s:i, s:i, s:b, s:i, s:i}], s:{s:s, s:i, s:o, "
-			"s:i, s:i, s:{s:i, s:i}}, "
+			"s:i, s:i, s:{s:i, s:i}, s:{s:i, s:i, s:I}}, "
 			"s:[o, *], s:{s:i, "
 			"s:i, s:b}, "
 			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
@@ -355,7 +359,8 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
 			&(int){0}, "store", "kind", &store, "behind", &behind, "process", &process,
 			"refused", &not_taken, "clock_ahead_s", &ahead, "second_key", "needed_by",
-			&needed, "addresses", &addresses, "endpoints", &endpoint_0, "tracking",
+			&needed, "addresses", &addresses, "standby", "addresses", &standby[0],
+			"peers", &standby[1], "memory_bytes", &memory, "endpoints", &endpoint_0, "tracking",
 			"connections", &tracked, "max", &max_tracked, "full", &full,
 			"refused_packets", "destination", &refused[0], "host", &refused[1],
 			"protocol", &refused[2], "error", &refused[3], "rate", &refused[4], "flows",
@@ -365,6 +370,9 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 		0);
 	assert_string_equal(store, "local");
 	assert_int_equal(behind, 2);
+	assert_int_equal(standby[0], 4);
+	assert_int_equal(standby[1], 900);
+	assert_int_equal(memory, 3 << 20);
 	assert_int_equal(not_taken, 5);
 	assert_int_equal(ahead, 90);
 	assert_int_equal(needed, 3);

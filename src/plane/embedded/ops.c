@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "base/rights.h"
 #include "netlink/link.h"
 #include "netlink/socket.h"
@@ -150,6 +151,13 @@ static int close_device(struct plane_device *plane_device, bool keep)
 	return error;
 }
 
+static uint64_t memory(struct plane_device *plane_device)
+{
+	int pid = uapi_client_pid(embedded_of_device(plane_device)->name.s);
+
+	return pid > 0 ? process_resident((pid_t)pid) : 0;
+}
+
 static void free_plane(struct plane *plane)
 {
 	struct embedded_plane *embedded = embedded_of_plane(plane);
@@ -176,6 +184,7 @@ static const struct plane_ops embedded_ops = {
 	.reconcile = embedded_reconcile,
 	.serve = embedded_serve,
 	.timestamp = embedded_timestamp,
+	.memory = memory,
 	.free = free_plane,
 };
 

@@ -218,6 +218,13 @@ static int timestamp(struct plane_device *device, uint64_t *ns)
 	return 0;
 }
 
+/* It is the kernel's. */
+static uint64_t memory(struct plane_device *device)
+{
+	(void)device;
+	return 0;
+}
+
 static void free_plane(struct plane *plane)
 {
 	struct kernel_plane *kernel = kernel_of_plane(plane);
@@ -246,6 +253,7 @@ static const struct plane_ops kernel_ops = {
 	.reconcile = kernel_reconcile,
 	.serve = kernel_serve,
 	.timestamp = timestamp,
+	.memory = memory,
 	.free = free_plane,
 };
 
