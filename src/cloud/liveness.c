@@ -96,18 +96,28 @@ static bool add_target(struct liveness *liveness, const char *address)
 	return true;
 }
 
-/* Those of before are good as long as there are no others. */
-static void take_addresses(struct liveness *liveness, struct names_answer *answer)
+/* Of one family. */
+static void add_targets(struct liveness *liveness, const char *addresses, bool is_ipv6)
 {
-	char *rest = NULL;
+	char copy[NAMES_ADDRESSES_SIZE], *rest = NULL;
 
+	snprintf(copy, sizeof copy, "%s", addresses);
+	for (char *one = strtok_r(copy, "[],", &rest); one && liveness->n_targets < MAX_TARGETS;
+		one = strtok_r(NULL, "[],", &rest))
+		if ((strchr(one, ':') != NULL) == is_ipv6)
+			add_target(liveness, one);
+}
+
+/* IPv4 first, which the shipped unit has alone. Those of before are good as long as there are no
+ * others. */
+static void take_addresses(struct liveness *liveness, const struct names_answer *answer)
+{
 	snprintf(liveness->reason, sizeof liveness->reason, "%s", answer->reason);
 	if (answer->addresses[0] == '\0')
 		return;
 	liveness->n_targets = liveness->target = 0;
-	for (char *one = strtok_r(answer->addresses, "[],", &rest);
-		one && liveness->n_targets < MAX_TARGETS; one = strtok_r(NULL, "[],", &rest))
-		add_target(liveness, one);
+	add_targets(liveness, answer->addresses, false);
+	add_targets(liveness, answer->addresses, true);
 }
 
 static int hear_names(struct liveness *liveness, uint64_t now_ms)
