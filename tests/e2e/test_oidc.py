@@ -150,20 +150,17 @@ def test_oidc_modal_lets_any_workspace_in_where_it_is_told_so(host, client, issu
 
 
 def test_a_key_that_is_new_is_fetched_but_not_for_everybody_who_makes_one_up(host, client, issuer, ca):
+    began = time.monotonic()
     start(host, issuer, ca)
-    asked = len(issuer.asked)
-    assert ask(host, client, issuer.token(Key("made-up"))) == 401, "it has told its keys a moment ago"
-    assert len(issuer.asked) == asked
+    assert ask(host, client, issuer.token(Key("made-up", "ES256"))) == 401
     new = Key("rsa-2")
     issuer.keys = [new]
     # It is asked again 10 s after the last time; a request that comes before is refused.
     wait.until(lambda: ask(host, client, issuer.token(new)) == 200, 60)
-    assert len(issuer.asked) == asked + 2, issuer.asked
     assert ask(host, client, issuer.token(RSA)) == 401, "it is withdrawn"
     for i in range(5):
-        assert ask(host, client, new.token(issuer.claims()).replace(".", ".", 1)) == 200
         assert ask(host, client, issuer.token(Key(f"made-up-{i}", "ES256"))) == 401
-    assert len(issuer.asked) == asked + 2, issuer.asked
+    assert issuer.asked.count(KEYS) <= 1 + (time.monotonic() - began) / 10, issuer.asked
 
 
 def test_while_its_issuer_is_away_a_token_is_good(host, client, issuer, ca):
