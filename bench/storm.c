@@ -178,6 +178,8 @@ static void run(struct storm *storm)
 	printf("rate\t%.1f\tper s\n", storm->count / duration * 1e3);
 	printf("p50\t%.2f\tms\n", storm->latency_ms[storm->count / 2]);
 	printf("p99\t%.2f\tms\n", storm->latency_ms[storm->count * 99 / 100]);
+	printf("p99.9\t%.2f\tms\n", storm->latency_ms[storm->count * 999 / 1000]);
+	printf("longest\t%.2f\tms\n", storm->latency_ms[storm->count - 1]);
 	printf("failed\t%u\trequests\n", storm->n_failed);
 }
 

@@ -165,3 +165,27 @@ struct hash_node *hash_next(const struct hash_table *table, const struct hash_no
 			return table->buckets[i];
 	return NULL;
 }
+
+static size_t reverse_bits(size_t value)
+{
+	size_t reversed = 0;
+
+	for (size_t bit = 0; bit < 8 * sizeof value; bit++, value >>= 1)
+		reversed = reversed << 1 | (value & 1);
+	return reversed;
+}
+
+/*
+ * Buckets are taken in the order of their numbers read from the last bit to the first. Where the
+ * table grows, the nodes of a bucket go to two whose numbers differ in a further bit in front: in
+ * this order they stand where the one stood.
+ */
+struct hash_node *hash_walk_next(const struct hash_table *table, struct hash_walk *walk)
+{
+	const size_t mask = table->n_buckets - 1;
+	struct hash_node *first = table->buckets[walk->bucket & mask];
+
+	walk->bucket = reverse_bits(reverse_bits(walk->bucket | ~mask) + 1);
+	walk->is_over = walk->bucket == 0;
+	return first;
+}

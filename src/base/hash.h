@@ -46,6 +46,18 @@ void hash_remove(struct hash_table *table, struct hash_node *node);
  * validity. */
 struct hash_node *hash_next(const struct hash_table *table, const struct hash_node *node);
 
+/*
+ * A walk in several pieces, between which nodes may come and go and the table may grow. Who is
+ * there from its begin to its end is met once. Zeroed, it is at its begin.
+ */
+struct hash_walk {
+	size_t bucket;
+	bool is_over;
+};
+/* The first node of the next bucket, from which `next` leads to its others; NULL: it has none. To
+ * be called until the walk is over. */
+struct hash_node *hash_walk_next(const struct hash_table *table, struct hash_walk *walk);
+
 #define hash_for_each(table, node)                                                                 \
 	for (struct hash_node *node = hash_next(table, NULL),                                      \
 			      *node##_next = node ? hash_next(table, node) : NULL;                 \

@@ -229,20 +229,27 @@ static void handle_message(struct exchange *exchange, const struct nlmsghdr *mes
 	}
 }
 
+static int read_datagram(struct exchange *exchange)
+{
+	ssize_t received = receive(exchange->netlink);
+	const struct nlmsghdr *message = (struct nlmsghdr *)exchange->netlink->buffer;
+
+	if (received < 0)
+		return (int)received;
+	for (int left = (int)received; mnl_nlmsg_ok(message, left);
+		message = mnl_nlmsg_next(message, &left))
+		handle_message(exchange, message);
+	return 0;
+}
+
 /* Reads until all messages are answered. Returns 0 or why that can't be. */
 static int read_answers(struct exchange *exchange)
 {
-	while (exchange->answered < exchange->count) {
-		ssize_t received = receive(exchange->netlink);
-		const struct nlmsghdr *message = (struct nlmsghdr *)exchange->netlink->buffer;
+	int error = 0;
 
-		if (received < 0)
-			return (int)received;
-		for (int left = (int)received; mnl_nlmsg_ok(message, left);
-			message = mnl_nlmsg_next(message, &left))
-			handle_message(exchange, message);
-	}
-	return 0;
+	while (error == 0 && exchange->answered < exchange->count)
+		error = read_datagram(exchange);
+	return error;
 }
 
 static int run(struct exchange *exchange, struct netlink_request *request)
@@ -305,6 +312,39 @@ int netlink_dump(struct netlink *netlink, struct netlink_request *request, netli
 	if (exchange.reply_error < 0)
 		return exchange.reply_error;
 	return exchange.interrupted ? -EINTR : 0;
+}
+
+int netlink_dump_begin(struct netlink *netlink, struct netlink_request *request)
+{
+	struct nlmsghdr *message = (struct nlmsghdr *)request->data;
+
+	if (request->error == 0 && request->count != 1)
+		return -EINVAL;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	return send_request(netlink, request);
+}
+
+int netlink_dump_next(struct netlink *netlink, netlink_reply_fn *reply, void *context)
+{
+	int result = UNANSWERED;
+	struct exchange exchange = {
+		.netlink = netlink,
+		.first = netlink->sequence,
+		.count = 1,
+		.errors = &result,
+		.reply = reply,
+		.context = context,
+	};
+	int error = read_datagram(&exchange);
+
+	if (error < 0)
+		return error;
+	return exchange.reply_error < 0 ? exchange.reply_error : result;
+}
+
+int netlink_fd(const struct netlink *netlink)
+{
+	return netlink->fd;
 }
 
 struct collection {

@@ -51,6 +51,17 @@ int netlink_dump(struct netlink *netlink, struct netlink_request *request, netli
 	void *context);
 
 /*
+ * Likewise, in pieces, for who has others to serve in between: the kernel makes each when the one
+ * before is read. Nothing else may be asked over the socket until the end. That what is dumped
+ * changes meanwhile is no error here.
+ */
+int netlink_dump_begin(struct netlink *netlink, struct netlink_request *request);
+/* Reads one piece, of 32 KiB at the most; it is there when the descriptor is readable, else this
+ * waits. Returns 1 if there is more, 0 at the end, or a negative errno. */
+int netlink_dump_next(struct netlink *netlink, netlink_reply_fn *reply, void *context);
+int netlink_fd(const struct netlink *netlink);
+
+/*
  * Decodes a message of a dump into an item. Returns 1 to keep the item, 0 to leave it out, or a
  * negative errno.
  */

@@ -35,17 +35,31 @@ int stats_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	return 1;
 }
 
+static void put_get(struct netlink_request *request)
+{
+	struct if_stats_msg *header;
+
+	netlink_request_init(request);
+	header = netlink_add(request, RTM_GETSTATS, 0, sizeof *header);
+	header->family = AF_UNSPEC;
+	header->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+}
+
+int stats_dump_begin(struct netlink *netlink)
+{
+	struct netlink_request request;
+
+	put_get(&request);
+	return netlink_dump_begin(netlink, &request);
+}
+
 int stats_dump(struct netlink *netlink, struct link_stats **stats, size_t *n)
 {
 	struct netlink_request request;
-	struct if_stats_msg *header;
 	void *items;
 	int error;
 
-	netlink_request_init(&request);
-	header = netlink_add(&request, RTM_GETSTATS, 0, sizeof *header);
-	header->family = AF_UNSPEC;
-	header->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	put_get(&request);
 	error = netlink_dump_items(
 		netlink, &request, stats_decode, NULL, sizeof **stats, &items, n);
 	*stats = items;

@@ -15,6 +15,9 @@ struct link_stats {
 
 /* Of all interfaces. The array is the caller's to free. */
 int stats_dump(struct netlink *netlink, struct link_stats **stats, size_t *n);
+/* Likewise in pieces: netlink_dump_begin(); the messages that netlink_dump_next() hands over are
+ * for stats_decode(). */
+int stats_dump_begin(struct netlink *netlink);
 
 /* Reads one RTM_NEWSTATS: as address_decode(). filter is NULL, item a struct link_stats. */
 int stats_decode(const struct nlmsghdr *message, const void *filter, void *item);

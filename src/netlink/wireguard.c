@@ -291,15 +291,52 @@ static int read_part(void *context, size_t number, const struct nlmsghdr *messag
 	return wireguard_decode(message, context);
 }
 
+static void put_get(struct netlink_request *request, uint16_t family, unsigned int ifindex)
+{
+	netlink_request_init(request);
+	genetlink_add(request, family, WG_CMD_GET_DEVICE, WG_GENL_VERSION);
+	netlink_put_u32(request, WGDEVICE_A_IFINDEX, ifindex);
+}
+
+int wireguard_get_begin(struct netlink *netlink, uint16_t family, unsigned int ifindex)
+{
+	struct netlink_request request;
+
+	put_get(&request, family, ifindex);
+	return netlink_dump_begin(netlink, &request);
+}
+
+int wireguard_get_next(struct netlink *netlink, struct wireguard_device *device)
+{
+	int result = netlink_dump_next(netlink, read_part, device);
+
+	netlink_wipe(netlink); /* the first piece has the private key */
+	return result;
+}
+
+void wireguard_keep_peers_from(struct wireguard_device *device, size_t first)
+{
+	const size_t n = device->n_peers - first;
+	size_t first_allowed = n > 0 ? device->peers[first].first_allowed : device->n_allowed;
+
+	if (first == 0)
+		return;
+	memmove(device->peers, device->peers + first, n * sizeof *device->peers);
+	device->n_peers = n;
+	for (size_t i = 0; i < n; i++)
+		device->peers[i].first_allowed -= first_allowed;
+	device->n_allowed -= first_allowed;
+	memmove(device->allowed, device->allowed + first_allowed,
+		device->n_allowed * sizeof *device->allowed);
+}
+
 int wireguard_get(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	struct wireguard_device *device)
 {
 	struct netlink_request request;
 	int error = -EINTR;
 
-	netlink_request_init(&request);
-	genetlink_add(&request, family, WG_CMD_GET_DEVICE, WG_GENL_VERSION);
-	netlink_put_u32(&request, WGDEVICE_A_IFINDEX, ifindex);
+	put_get(&request, family, ifindex);
 	*device = (struct wireguard_device){0};
 	for (int i = 0; i < NETLINK_DUMP_TRIES && error == -EINTR; i++) {
 		device->n_peers = 0;

@@ -90,6 +90,15 @@ int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned in
 /* Reads the device and all its peers. To be freed with wireguard_free(). */
 int wireguard_get(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	struct wireguard_device *device);
+
+/* Likewise in pieces, for who has others to serve in between: netlink_dump_begin() over a socket
+ * that is asked nothing else. Each piece is added to the device, which is zeroed before the first;
+ * its last peer may go on in the next one. Returns as netlink_dump_next(). */
+int wireguard_get_begin(struct netlink *netlink, uint16_t family, unsigned int ifindex);
+int wireguard_get_next(struct netlink *netlink, struct wireguard_device *device);
+/* Forgets the peers before that one. */
+void wireguard_keep_peers_from(struct wireguard_device *device, size_t first);
+
 /* Frees what it holds and wipes the private key. */
 void wireguard_free(struct wireguard_device *device);
 

@@ -94,6 +94,22 @@ typedef int plane_found_fn(void *context, const struct plane_found *found);
 typedef int plane_peer_fn(
 	void *context, const struct plane_peer *peer, const struct plane_usage *usage);
 
+/*
+ * A reading of all peers. found() is called for each, with what it has used; a negative result of
+ * it ends the reading and is returned; it may remove peers. A WireGuard peer whose allowed-ips
+ * somebody has changed is reported with the one address that it has now, or 0.0.0.0.
+ */
+struct plane_reading {
+	/* Readable: there is a piece. It may be another one after each piece. -1: there is always
+	 * one. */
+	int fd;
+	/* Reads a piece, some hundreds of peers at the most: 1 if there is more, 0 if that was all,
+	 * or a negative errno. */
+	int (*next)(struct plane_reading *reading);
+	/* At any time, but before the device is closed. Frees it. */
+	void (*end)(struct plane_reading *reading);
+};
+
 struct plane_ops {
 	const char *name; /* as in --plane */
 
@@ -169,11 +185,12 @@ struct plane_ops {
 		struct plane_device *device, const struct plane_peer *peers, size_t n, int *errors);
 
 	/*
-	 * Calls back for every peer that is there, with what it has used. A callback's non-zero
-	 * result ends it and is returned; it may remove peers. A WireGuard peer whose allowed-ips
-	 * somebody has changed is reported with the one address that it has now, or 0.0.0.0.
+	 * Begins to read what all peers have used, in pieces. One that comes or goes meanwhile may
+	 * be left out, and one that stays is met at least once. See struct plane_reading; for who
+	 * has nobody to serve meanwhile there is plane_dump().
 	 */
-	int (*dump)(struct plane_device *device, plane_peer_fn *found, void *context);
+	int (*read)(struct plane_device *device, plane_peer_fn *found, void *context,
+		struct plane_reading **reading);
 
 	/*
 	 * Tells a device that was made again where n WireGuard peers were last, PLANE_ADD_BATCH at
@@ -223,6 +240,14 @@ static inline const char *plane_error(const struct plane *plane)
 {
 	return plane->error;
 }
+
+/* Reads all of it, and waits for each piece: 3 s at the most, and for the whole 10 s. Returns what
+ * found() did, or a negative errno: -ETIMEDOUT if the plane hangs. */
+int plane_dump(struct plane_device *device, plane_peer_fn *found, void *context);
+enum {
+	PLANE_SILENCE_MS = 3000, /* no piece for so long: it hangs */
+	PLANE_DUMP_MS = 10000,
+};
 
 /* The kernel's data plane. Returns NULL with errno set. */
 struct plane *plane_kernel_new(void);

@@ -12,10 +12,12 @@
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
+#include "server/inspection.h"
 #include "server/judgement.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
+#include "server/usage.h"
 
 enum { OPENING_TRIES = 4 };
 
@@ -80,7 +82,7 @@ static int read_back(struct adoption *adoption)
 	if (error < 0)
 		return error;
 	endpoint->read_ms = clock_now_ms(endpoint->clock);
-	return ops->dump(endpoint->device, record_usage, endpoint);
+	return plane_dump(endpoint->device, record_usage, endpoint);
 }
 
 /* What a server that crashed has left half made. It is no reason not to start: every inspection
@@ -124,6 +126,9 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 		error = removals_init(&endpoint->removals, endpoint, base);
 	if (error == 0)
 		error = pending_connects_init(&endpoint->pending, endpoint, base);
+	usage_init(endpoint, base);
+	if (error == 0)
+		error = inspection_init(&endpoint->inspection, endpoint, base);
 	if (error == 0)
 		error = newcomers_init(&endpoint->newcomers, endpoint, base);
 	if (error == 0)
@@ -149,6 +154,8 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	int error = 0;
 
 	newcomers_free(&endpoint->newcomers);
+	inspection_free(&endpoint->inspection);
+	usage_abandon(endpoint);
 	handshake_floor_free(&endpoint->floor);
 	free_event(endpoint->standby.timer);
 	endpoint->standby.timer = NULL;

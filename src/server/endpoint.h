@@ -60,6 +60,31 @@ struct client_request {
 typedef void endpoint_answer_fn(
 	void *context, const struct reply_to *to, enum ipc_status status, struct ipv4 address);
 
+/* error: 0, -ENODEV if the device is lost, -ECANCELED if it was given up, or what the plane says.
+ */
+typedef void usage_done_fn(void *context, int error);
+
+/* Who waits for a reading of what peers have used (usage.h); the caller's, zeroed before the first
+ * time. */
+struct usage_waiter {
+	usage_done_fn *done;
+	void *context;
+	uint64_t asked; /* its place among all that have asked; 0: it does not wait */
+	TAILQ_ENTRY(usage_waiter) entry;
+};
+
+/* The reading that is under way; usage.c's. */
+struct usage_reader {
+	struct event_base *base; /* NULL in a test: each reading is made at once */
+	struct plane_reading *reading; /* NULL: none is under way */
+	struct event *readable; /* its next piece, by its descriptor, ... */
+	int fd; /* ... this one */
+	uint64_t began_ms, began_us;
+	uint64_t n_asked;
+	TAILQ_HEAD(, usage_waiter) waiters;
+	struct usage_waiter refresh; /* of usage_refresh() */
+};
+
 /* Peers that wait for their removal; removals.c's. */
 struct removals {
 	struct endpoint *endpoint;
@@ -78,9 +103,22 @@ struct pending_connects {
 /* The reading of where new peers are; newcomers.c's. */
 struct newcomers {
 	struct endpoint *endpoint;
+	struct usage_waiter waiter;
 	struct event *timer; /* NULL in a test */
 	uint64_t delay_ms; /* of the next reading */
 	uint64_t due_ms; /* when that is, if the timer is running */
+};
+
+/* The inspection that is under way; inspection.c's. */
+struct inspection {
+	struct endpoint *endpoint;
+	const struct idle_rule *rule;
+	struct usage_waiter waiter;
+	struct event *timer; /* of the next slice; NULL in a test */
+	uint64_t reading; /* number of the one that it is about, ... */
+	uint64_t read_ms; /* ... and when that began: of what came later it tells nothing */
+	struct hash_walk walk; /* over the peers */
+	bool runs, is_asked_again;
 };
 
 /* Making the peers of an endpoint that is ready before; standby.c's. Its end ends it. */
@@ -129,6 +167,8 @@ struct endpoint {
 	struct removals removals;
 	struct pending_connects pending;
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
+	struct usage_reader usage;
+	struct inspection inspection;
 	struct newcomers newcomers;
 	struct handshake_floor floor;
 	struct standby standby;

@@ -14,6 +14,7 @@
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
 #include "server/judgement.h"
+#include "server/usage.h"
 
 /* What is there of an endpoint whose device was lost: IPIP tunnels of the kernel outlive it. */
 struct healing {
@@ -86,7 +87,7 @@ static int give_back_all(struct endpoint *endpoint, size_t *n_back)
 static void settle(struct endpoint *endpoint)
 {
 	hash_for_each (&endpoint->peers.table, node)
-		hash_entry(node, struct peer, node)->is_owed = false;
+		peers_set_owed(&endpoint->peers, hash_entry(node, struct peer, node), false);
 }
 
 static int compare_activity(const void *a, const void *b)
@@ -137,6 +138,7 @@ static int give_peers_back(struct endpoint *endpoint, size_t *n_back)
 /* What is left of it stays. An endpoint without a device is healed at its next inspection. */
 static void give_up_device(struct endpoint *endpoint)
 {
+	usage_abandon(endpoint);
 	if (endpoint->device)
 		endpoint->plane->ops->close(endpoint->device, true);
 	endpoint->device = NULL;

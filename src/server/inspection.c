@@ -1,11 +1,14 @@
 /*
  * The inspection of an endpoint. Runs in the broker, at every reap interval, and at once when an
- * interface has vanished.
+ * interface has vanished: a reading in pieces, and then its peers, some at a time.
  */
 #include "server/inspection.h"
 
 #include <errno.h>
 
+#include <event2/event.h>
+
+#include "base/event.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/heal.h"
@@ -13,46 +16,138 @@
 #include "server/restoration.h"
 #include "server/usage.h"
 
-/* Not being in the dump is a hint only: an address is free when the lookup says "no such device".
- */
-static bool has_vanished(struct endpoint *endpoint, const struct peer *peer)
+enum {
+	SLICE_MS = 2, /* how long requests wait for it, about */
+};
+
+/* Not being in the reading is a hint only: an address is free when the lookup says "no such
+ * device". */
+static bool has_vanished(const struct inspection *inspection, const struct peer *peer)
 {
+	const struct endpoint *endpoint = inspection->endpoint;
+
 	return peer->id.kind == PEER_IPIP && !peer->is_owed &&
-	       peer->last_reading != endpoint->reading &&
+	       peer->last_reading < inspection->reading &&
 	       endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV;
 }
 
-static void remove_if_due(
-	struct endpoint *endpoint, struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)
+static void remove_if_due(const struct inspection *inspection, struct peer *peer)
 {
+	struct removals *removals = &inspection->endpoint->removals;
+
 	if (peer->removal_reason)
 		return;
 	if (peer->is_unmade)
-		removals_add(&endpoint->removals, peer, &removal_unmade, NULL);
-	else if (has_vanished(endpoint, peer))
-		removals_add(&endpoint->removals, peer, &removal_vanished, NULL);
-	else if (peer_is_idle(peer, rule, now_ms))
-		removals_add(&endpoint->removals, peer, &removal_idle, NULL);
+		removals_add(removals, peer, &removal_unmade, NULL);
+	else if (has_vanished(inspection, peer))
+		removals_add(removals, peer, &removal_vanished, NULL);
+	else if (peer_is_idle(peer, inspection->rule, inspection->read_ms))
+		removals_add(removals, peer, &removal_idle, NULL);
 }
 
-void endpoint_inspect(struct endpoint *endpoint, const struct idle_rule *rule)
+static void finish(struct inspection *inspection)
 {
-	uint64_t now_ms = clock_now_ms(endpoint->clock);
-	int error = usage_read(endpoint);
+	inspection->runs = false;
+	if (!inspection->is_asked_again)
+		return;
+	inspection->is_asked_again = false;
+	endpoint_inspect(inspection->endpoint, inspection->rule);
+}
 
-	if (error == -ENODEV) {
-		endpoint_heal(endpoint);
-		return;
+/* As many peers as the time of a slice is enough for. */
+static void inspect_some(struct inspection *inspection)
+{
+	static const struct timeval at_once;
+	struct endpoint *endpoint = inspection->endpoint;
+	const uint64_t end_ms = clock_now_ms(&system_clock) + SLICE_MS;
+
+	/* It may have been given up since the last slice. */
+	while (endpoint->device && !inspection->walk.is_over) {
+		struct hash_node *next;
+
+		for (struct hash_node *node =
+				hash_walk_next(&endpoint->peers.table, &inspection->walk);
+			node; node = next) {
+			next = node->next;
+			remove_if_due(inspection, hash_entry(node, struct peer, node));
+		}
+		if (inspection->timer && clock_now_ms(&system_clock) >= end_ms) {
+			event_add(inspection->timer, &at_once);
+			return;
+		}
 	}
-	if (error < 0) {
-		log_warning("%s: cannot look for idle peers, will try again: %s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-		return;
-	}
+	finish(inspection);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	inspect_some(context);
+}
+
+static void put_right(struct endpoint *endpoint)
+{
 	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 	endpoint_make_owed(endpoint);
-	hash_for_each (&endpoint->peers.table, node)
-		remove_if_due(endpoint, hash_entry(node, struct peer, node), rule, now_ms);
+}
+
+static void on_reading(void *context, int error)
+{
+	struct inspection *inspection = context;
+	struct endpoint *endpoint = inspection->endpoint;
+
+	if (error == 0) {
+		inspection->reading = endpoint->reading;
+		inspection->read_ms = endpoint->read_ms;
+		put_right(endpoint);
+		inspection->walk = (struct hash_walk){0};
+		inspect_some(inspection);
+		return;
+	}
+	/* Who gives the device up is about to make it again. */
+	if (error == -ECANCELED) {
+		inspection->runs = inspection->is_asked_again = false;
+		return;
+	}
+	if (error == -ENODEV)
+		endpoint_heal(endpoint);
+	else
+		log_warning("%s: cannot look for idle peers, will try again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	finish(inspection);
+}
+
+int inspection_init(
+	struct inspection *inspection, struct endpoint *endpoint, struct event_base *base)
+{
+	*inspection = (struct inspection){
+		.endpoint = endpoint, .waiter = {.done = on_reading, .context = inspection}};
+	if (!base)
+		return 0;
+	inspection->timer = evtimer_new(base, on_timer, inspection);
+	return inspection->timer ? 0 : -ENOMEM;
+}
+
+void inspection_free(struct inspection *inspection)
+{
+	if (inspection->endpoint)
+		usage_cancel(inspection->endpoint, &inspection->waiter);
+	free_event(inspection->timer);
+	*inspection = (struct inspection){0};
+}
+
+void endpoint_inspect(struct endpoint *endpoint, const struct idle_rule *rule)
+{
+	struct inspection *inspection = &endpoint->inspection;
+
+	inspection->rule = rule;
+	if (inspection->runs) {
+		inspection->is_asked_again = true;
+		return;
+	}
+	inspection->runs = true;
+	usage_request(endpoint, &inspection->waiter);
 }

@@ -50,13 +50,21 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (newcomers_read(newcomers))
+	usage_request(newcomers->endpoint, &newcomers->waiter);
+}
+
+static void on_reading(void *context, int error)
+{
+	struct newcomers *newcomers = context;
+
+	if (newcomers_judge(newcomers, error))
 		schedule(newcomers);
 }
 
 int newcomers_init(struct newcomers *newcomers, struct endpoint *endpoint, struct event_base *base)
 {
-	*newcomers = (struct newcomers){.endpoint = endpoint};
+	*newcomers = (struct newcomers){
+		.endpoint = endpoint, .waiter = {.done = on_reading, .context = newcomers}};
 	if (!base)
 		return 0;
 	newcomers->timer = evtimer_new(base, on_timer, newcomers);
@@ -65,6 +73,8 @@ int newcomers_init(struct newcomers *newcomers, struct endpoint *endpoint, struc
 
 void newcomers_free(struct newcomers *newcomers)
 {
+	if (newcomers->endpoint)
+		usage_cancel(newcomers->endpoint, &newcomers->waiter);
 	free_event(newcomers->timer);
 	newcomers->timer = NULL;
 }
@@ -73,23 +83,16 @@ void newcomers_add(struct newcomers *newcomers, struct peer *peer)
 {
 	if (peer->id.kind != PEER_WIREGUARD)
 		return;
-	peer->is_new = true;
+	peers_set_new(&newcomers->endpoint->peers, peer, true);
 	newcomers->delay_ms = FIRST_MS;
 	schedule(newcomers);
 }
 
-bool newcomers_read(struct newcomers *newcomers)
+bool newcomers_judge(struct newcomers *newcomers, int error)
 {
-	struct endpoint *endpoint = newcomers->endpoint;
-
 	/* What cannot be read now is the inspection's to deal with. */
-	if (usage_read(endpoint) < 0)
+	if (error < 0)
 		return false;
 	newcomers->delay_ms *= 2;
-	if (newcomers->delay_ms > LAST_MS)
-		return false;
-	hash_for_each (&endpoint->peers.table, node)
-		if (hash_entry(node, struct peer, node)->is_new)
-			return true;
-	return false;
+	return newcomers->delay_ms <= LAST_MS && newcomers->endpoint->peers.n_new > 0;
 }

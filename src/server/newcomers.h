@@ -14,12 +14,13 @@ struct event_base;
 struct newcomers;
 struct peer;
 
-/* Returns 0 or -ENOMEM. base: NULL in a test, which calls newcomers_read() itself. */
+/* Returns 0 or -ENOMEM. base: NULL in a test, which calls newcomers_judge() itself. */
 int newcomers_init(struct newcomers *newcomers, struct endpoint *endpoint, struct event_base *base);
 void newcomers_free(struct newcomers *newcomers);
 
 /* The peer has just been given its address. Only WireGuard's are waited for. */
 void newcomers_add(struct newcomers *newcomers, struct peer *peer);
 
-/* Reads the usage. Returns whether it is to be read again, before the next inspection does it. */
-bool newcomers_read(struct newcomers *newcomers);
+/* The usage was read, or could not be. Returns whether it is to be read again, before the next
+ * inspection does it. */
+bool newcomers_judge(struct newcomers *newcomers, int error);

@@ -49,6 +49,7 @@ void peers_free(struct peers *peers)
 	peer_sources_free(&peers->sources);
 	peer_names_free(&peers->names);
 	peers->n_wireguard = peers->n_ipip = 0;
+	peers->n_new = peers->n_owed = 0;
 }
 
 struct peer *peers_find(const struct peers *peers, const struct plane_peer *id)
@@ -118,8 +119,26 @@ int peers_set_name(struct peers *peers, struct peer *peer, const struct client_n
 	return 0;
 }
 
+static void set_counted(bool *is_so, bool will_be, size_t *count)
+{
+	*count += (size_t)will_be - (size_t)*is_so;
+	*is_so = will_be;
+}
+
+void peers_set_new(struct peers *peers, struct peer *peer, bool is_new)
+{
+	set_counted(&peer->is_new, is_new, &peers->n_new);
+}
+
+void peers_set_owed(struct peers *peers, struct peer *peer, bool is_owed)
+{
+	set_counted(&peer->is_owed, is_owed, &peers->n_owed);
+}
+
 void peers_remove(struct peers *peers, struct peer *peer)
 {
+	peers_set_new(peers, peer, false);
+	peers_set_owed(peers, peer, false);
 	peers_set_source(peers, peer, nowhere);
 	peers_set_name(peers, peer, &nobody);
 	hash_remove(&peers->table, &peer->node);
@@ -159,7 +178,8 @@ static void record_rate(struct peer *peer, uint64_t now_ms)
 	rate->sent_before = peer->usage.sent;
 }
 
-void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
+void peers_record_usage(
+	struct peers *peers, struct peer *peer, const struct plane_usage *usage, uint64_t now_ms)
 {
 	bool alive = peer->id.kind == PEER_WIREGUARD
 			     ? usage->handshake_ns != peer->usage.handshake_ns
@@ -172,15 +192,21 @@ void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint6
 	peer->usage = *usage;
 	if (alive) {
 		peer->active_ms = now_ms;
-		peer->is_new = false;
+		peers_set_new(peers, peer, false);
 	}
 	record_rate(peer, now_ms);
 }
 
+/* What has come after now was not yet known then. */
+static uint64_t since(uint64_t then_ms, uint64_t now_ms)
+{
+	return then_ms < now_ms ? now_ms - then_ms : 0;
+}
+
 bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms)
 {
-	uint64_t since_connect = now_ms - peer->connected_ms;
-	uint64_t since_active = now_ms - peer->active_ms;
+	uint64_t since_connect = since(peer->connected_ms, now_ms);
+	uint64_t since_active = since(peer->active_ms, now_ms);
 
 	if (peer->id.kind == PEER_WIREGUARD && peer->usage.handshake_ns != 0)
 		return since_active > rule->idle_timeout_ms &&

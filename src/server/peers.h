@@ -58,11 +58,11 @@ struct peer {
 	uint64_t made_s; /* when its tunnel was made, s since 1970; 0: not known */
 	struct peer_promise promise;
 	struct peer_silence silence;
-	bool is_new; /* has asked, and not shaken hands since; kept by newcomers.c and here */
+	bool is_new; /* has asked, and not shaken hands since; see peers_set_new() */
 	bool is_told; /* the audit knows of it; kept by peer_events.c */
 	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
 	/* Its tunnel was promised, and the device was lost before it was made: it is made yet. */
-	bool is_owed;
+	bool is_owed; /* see peers_set_owed() */
 	uint64_t last_reading; /* number of the last one that found it in the plane */
 
 	/* Waiting to be removed; kept by removals.c. */
@@ -78,6 +78,7 @@ struct peers {
 	struct peer_sources sources;
 	struct peer_names names;
 	uint32_t n_wireguard, n_ipip; /* in the table, by kind */
+	size_t n_new, n_owed; /* peers that are so: nobody has to look for them among all */
 };
 
 /* Returns 0 or what hash_init() returns. */
@@ -99,6 +100,10 @@ void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source
 int peers_set_name(struct peers *peers, struct peer *peer, const struct client_name *name);
 /* It is the peer's. */
 const struct client_name *peers_name_of(const struct peer *peer);
+/* A WireGuard peer has asked, and is waited for until it has shaken hands. */
+void peers_set_new(struct peers *peers, struct peer *peer, bool is_new);
+/* Its tunnel was promised, and is to be made yet. */
+void peers_set_owed(struct peers *peers, struct peer *peer, bool is_owed);
 /* Takes it out and frees it. */
 void peers_remove(struct peers *peers, struct peer *peer);
 size_t peers_count(const struct peers *peers);
@@ -111,14 +116,16 @@ void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage);
  * life; IPIP: a byte in either direction. Changes are compared, not times: the wall clock may be
  * set.
  */
-void peer_record_usage(struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
+void peers_record_usage(
+	struct peers *peers, struct peer *peer, const struct plane_usage *usage, uint64_t now_ms);
 
 struct idle_rule {
 	uint64_t idle_timeout_ms;
 	uint64_t connect_grace_ms; /* WireGuard only: time for a first handshake after a /connect */
 };
 
-/* Whether the peer's time is up: docs/api.md, "Behaviour", idle peers. */
+/* Whether the peer's time was up at that moment, since which it may have been heard of:
+ * docs/api.md, "Behaviour", idle peers. */
 bool peer_is_idle(const struct peer *peer, const struct idle_rule *rule, uint64_t now_ms);
 
 /* Its name in a log line: "WireGuard peer <key>" or "IPIP peer <address>". */

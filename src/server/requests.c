@@ -242,7 +242,8 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 			return IPC_FAILED;
 		}
 	}
-	peer->is_unmade = peer->is_owed = false;
+	peer->is_unmade = false;
+	peers_set_owed(&endpoint->peers, peer, false);
 	/* One whose tunnel could not be made at first was promised nothing. */
 	is_renamed = rename_peer(endpoint, peer, &request->name);
 	if (is_renamed || !peer->promise.is_made)

@@ -22,6 +22,7 @@ static int remove_device(struct endpoint *endpoint)
 	struct plane_device *device = endpoint->device;
 
 	endpoint->device = NULL;
+	usage_abandon(endpoint);
 	if (device)
 		return endpoint->plane->ops->close(device, false);
 	return endpoint->plane->ops->remove_all(endpoint->plane, endpoint->config.index);

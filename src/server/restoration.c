@@ -74,7 +74,7 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 		return;
 	}
 	promise_is_known(endpoint, peer, stored);
-	peer->is_owed = true;
+	peers_set_owed(&endpoint->peers, peer, true);
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	restoration->ids[restoration->n++] = id;
@@ -116,7 +116,7 @@ static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size
 
 		if (!peer)
 			continue;
-		peer->is_owed = false;
+		peers_set_owed(&endpoint->peers, peer, false);
 		peer->last_reading = endpoint->reading;
 	}
 }
@@ -167,23 +167,13 @@ static bool is_to_be_made(const struct peer *peer)
 	return peer->is_owed && !peer->removal_reason;
 }
 
-static size_t count_owed(const struct endpoint *endpoint)
-{
-	size_t n = 0;
-
-	hash_for_each (&endpoint->peers.table, node)
-		n += is_to_be_made(hash_entry(node, struct peer, node));
-	return n;
-}
-
 void endpoint_make_owed(struct endpoint *endpoint)
 {
 	struct restoration restoration = {.endpoint = endpoint};
-	size_t n = count_owed(endpoint);
 
-	if (n == 0)
+	if (endpoint->peers.n_owed == 0)
 		return;
-	restoration.ids = calloc(n, sizeof *restoration.ids);
+	restoration.ids = calloc(endpoint->peers.n_owed, sizeof *restoration.ids);
 	if (!restoration.ids)
 		return; /* the next inspection tries it */
 	hash_for_each (&endpoint->peers.table, node) {

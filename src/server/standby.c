@@ -41,6 +41,8 @@ static size_t take_owed(const struct endpoint *endpoint, struct plane_peer ids[M
 {
 	size_t n = 0;
 
+	if (endpoint->peers.n_owed == 0)
+		return 0;
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
 
@@ -77,7 +79,7 @@ static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size
 		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
 
 		if (peer)
-			peer->is_owed = false;
+			peers_set_owed(&endpoint->peers, peer, false);
 	}
 }
 
@@ -280,7 +282,7 @@ static void add(struct endpoint *endpoint, const struct stored_peer *stored)
 	if (!peer && pool_claim(endpoint->pool, stored->inner) == 0) {
 		peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
 		if (peer)
-			peer->is_owed = true;
+			peers_set_owed(&endpoint->peers, peer, true);
 		else
 			pool_release(endpoint->pool, stored->inner);
 	}

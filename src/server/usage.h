@@ -1,16 +1,32 @@
-/* What the peers of an endpoint have used. */
+/*
+ * What the peers of an endpoint have used: read from the plane into the peers and the endpoint's
+ * totals, and nothing is done about it. With 50,000 peers a reading takes a tenth of a second and
+ * more: so it is made in pieces, beside what else the broker serves, and one reading serves all who
+ * want one at the time.
+ */
 #pragma once
 
 #include <stdint.h>
 
 struct endpoint;
+struct event_base;
+struct usage_waiter;
 
-/*
- * Reads it from the plane into the peers and the endpoint's totals, and does nothing about it.
- * Returns 0, -ENODEV if the device is lost, or what the plane's dump() does.
- */
+void usage_init(struct endpoint *endpoint, struct event_base *base);
+
+/* Begins a reading, or joins the one that is under way; done() is called once, perhaps before this
+ * returns. A waiter that waits already goes on waiting. */
+void usage_request(struct endpoint *endpoint, struct usage_waiter *waiter);
+/* It is not called any more. */
+void usage_cancel(struct endpoint *endpoint, struct usage_waiter *waiter);
+
+/* The device is to be closed: ends a reading. Who waits is told -ECANCELED. */
+void usage_abandon(struct endpoint *endpoint);
+
+/* A whole reading at once. Returns what done() is told. */
 int usage_read(struct endpoint *endpoint);
 
 /* Reads it, unless the last reading is younger than that, or than so many times what it took that
- * others have most of the broker's time. What cannot be read stays as it was, and its age tells. */
+ * others have most of the broker's time; at once if that is short, else beside, for who asks next.
+ * What cannot be read stays as it was, and its age tells. */
 void usage_refresh(struct endpoint *endpoint, uint64_t period_ms);

@@ -122,7 +122,7 @@ static int keep_peer(void *context, const struct plane_peer *peer, const struct 
 static size_t look(struct fixture *f)
 {
 	dump.n = 0;
-	if (f->plane->ops->dump(f->device, keep_peer, NULL) < 0)
+	if (plane_dump(f->device, keep_peer, NULL) < 0)
 		fail_msg("dump: %s", plane_error(f->plane));
 	return dump.n;
 }
@@ -801,7 +801,7 @@ static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_
 	add(f, &ipip);
 	add(f, &wireguard);
 	assert_true(shell("ip link del vprox0"));
-	assert_int_equal(f->plane->ops->dump(f->device, keep_peer, NULL), -ENODEV);
+	assert_int_equal(plane_dump(f->device, keep_peer, NULL), -ENODEV);
 	assert_true(error_names(f, "vprox0"));
 	assert_int_equal(f->plane->ops->add(f->device, &wireguard), -ENODEV);
 	assert_int_equal(f->plane->ops->remove(f->device, &wireguard, 1, &(int){0}), 0);

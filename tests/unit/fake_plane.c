@@ -2,6 +2,9 @@
 #include "fake_plane.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -100,20 +103,58 @@ static int remove_peers(
 	return fake_of(device)->remove_error;
 }
 
-static int dump(struct plane_device *device, plane_peer_fn *found, void *context)
+struct fake_reading {
+	struct plane_reading reading; /* first */
+	size_t next; /* peer */
+	struct fake_plane *fake;
+	plane_peer_fn *found;
+	void *context;
+};
+
+static int read_piece(struct plane_reading *reading)
+{
+	struct fake_reading *r = (struct fake_reading *)reading;
+	size_t piece = r->fake->piece > 0 ? r->fake->piece : FAKE_MAX_PEERS;
+	int error = 0;
+
+	if (r->fake->device_is_lost)
+		return -ENODEV;
+	for (; r->next < r->fake->n_peers && piece > 0 && error == 0; r->next++, piece--)
+		error = r->found(r->context, &r->fake->peers[r->next], &r->fake->usage[r->next]);
+	return error < 0 ? error : r->next < r->fake->n_peers;
+}
+
+static void end_reading(struct plane_reading *reading)
+{
+	struct fake_reading *r = (struct fake_reading *)reading;
+
+	r->fake->n_open_readings--;
+	close(reading->fd);
+	free(r);
+}
+
+static int read_peers(struct plane_device *device, plane_peer_fn *found, void *context,
+	struct plane_reading **reading)
 {
 	struct fake_plane *fake = fake_of(device);
+	struct fake_reading *r;
 
 	if (fake->device_is_lost)
 		return -ENODEV;
 	if (fake->dump_error)
 		return fake->dump_error;
-	for (size_t i = 0; i < fake->n_peers; i++) {
-		int error = found(context, &fake->peers[i], &fake->usage[i]);
-
-		if (error != 0)
-			return error;
-	}
+	r = calloc(1, sizeof *r);
+	if (!r)
+		return -ENOMEM;
+	*r = (struct fake_reading){
+		.reading = {eventfd(1, EFD_CLOEXEC), read_piece, end_reading},
+		.fake = fake,
+		.found = found,
+		.context = context,
+	};
+	fake->n_readings++;
+	fake->n_open_readings++;
+	*reading = &r->reading;
 	return 0;
 }
 
@@ -178,7 +219,7 @@ static const struct plane_ops fake_ops = {
 	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
-	.dump = dump,
+	.read = read_peers,
 	.restore_endpoints = restore_endpoints,
 	.reconcile = reconcile,
 	.timestamp = timestamp,

@@ -22,6 +22,8 @@ struct fake_plane {
 	bool adds_late; /* a peer is made, though the call reports add_error */
 	bool device_is_lost; /* until the next open() */
 	unsigned int n_going; /* the next open()s find a device that is just going */
+	size_t piece; /* peers that a reading hands over at a time; 0: all */
+	unsigned int n_readings, n_open_readings; /* begun; and not ended */
 	unsigned int n_adds, n_reconciles;
 	unsigned int n_restored;
 	struct plane_peer restored[2 * FAKE_MAX_PEERS]; /* in their order */

@@ -16,6 +16,8 @@
 #include "server/pending_connects.h"
 #include "server/promised.h"
 #include "server/removals.h"
+#include "server/rest.h"
+#include "server/usage.h"
 #include "server/requests.h"
 #include "server/restoration.h"
 #include "server/rival.h"
@@ -1239,16 +1241,22 @@ static void what_is_promised_while_there_is_no_device_is_made_with_the_next_one(
 	assert_int_equal(f->fake.n_adds, 0);
 }
 
+/* Whether they are to be read again. */
+static bool read_newcomers(struct fixture *f)
+{
+	return newcomers_judge(&f->endpoint.newcomers, usage_read(&f->endpoint));
+}
+
 static void where_a_new_peer_is_is_read_when_it_has_shaken_hands(void **state)
 {
 	struct fixture *f = *state;
 	struct ipv4 address = connect_as(f, IPC_CONNECT_WIREGUARD, 1);
 	struct plane_usage *usage = fake_plane_usage(&f->fake, address);
 
-	assert_true(newcomers_read(&f->endpoint.newcomers));
+	assert_true(read_newcomers(f));
 	usage->handshake_ns = 1;
 	usage->outer_port = 40000;
-	assert_false(newcomers_read(&f->endpoint.newcomers));
+	assert_false(read_newcomers(f));
 	lose_device(f);
 	assert_int_equal(inspect(f), 1);
 	assert_int_equal(f->fake.restored_at.outer_port, 40000);
@@ -1260,12 +1268,12 @@ static void a_new_peer_that_never_shakes_hands_is_not_waited_for_long(void **sta
 	unsigned int n = 1;
 
 	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
-	while (newcomers_read(&f->endpoint.newcomers))
+	while (read_newcomers(f))
 		n++;
 	assert_in_range(n, 2, 10);
 	/* One that asks again is. */
 	connect_as(f, IPC_CONNECT_WIREGUARD, 1);
-	assert_true(newcomers_read(&f->endpoint.newcomers));
+	assert_true(read_newcomers(f));
 }
 
 /* For the others the next reading is some time away by then. */
@@ -1295,7 +1303,157 @@ static void nobody_waits_for_an_ipip_peer(void **state)
 	struct fixture *f = *state;
 
 	connect_as(f, IPC_CONNECT_IPIP, 1);
-	assert_false(newcomers_read(&f->endpoint.newcomers));
+	assert_false(read_newcomers(f));
+}
+
+enum { N_CROWD = 4 };
+
+/* An endpoint of an event loop, with some peers whose time is up; readings are of a peer at a time.
+ */
+static struct event_base *open_with_loop(struct fixture *f)
+{
+	struct event_base *base = event_base_new();
+
+	endpoint_close(&f->endpoint, false);
+	fake_plane_init(&f->fake);
+	describe_endpoint(f);
+	assert_int_equal(endpoint_open(&f->endpoint, base), 0);
+	for (uint32_t who = 1; who <= N_CROWD; who++)
+		connect_as(f, IPC_CONNECT_IPIP, who);
+	f->fake.piece = 1;
+	f->fake.n_readings = 0;
+	f->clock.ms += IDLE_MS + 1;
+	return base;
+}
+
+static void run_inspection(struct fixture *f, struct event_base *base)
+{
+	while (f->endpoint.inspection.runs || f->endpoint.usage.reading)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static void close_with_loop(struct fixture *f, struct event_base *base)
+{
+	endpoint_close(&f->endpoint, false);
+	assert_int_equal(f->fake.n_open_readings, 0);
+	event_base_free(base);
+	open_endpoint(f);
+}
+
+static void requests_are_served_while_an_endpoint_is_inspected(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_true(f->endpoint.inspection.runs);
+	connect_as(f, IPC_CONNECT_IPIP, N_CROWD + 1);
+	connect_as(f, IPC_CONNECT_IPIP, 1); /* is wanted again */
+	run_inspection(f, base);
+	while (removals_flush(&f->endpoint.removals)) {
+	}
+	assert_int_equal(peers_count(&f->endpoint.peers), 2);
+	close_with_loop(f, base);
+}
+
+/* Nobody could be heard of while it went on. */
+static void a_reading_that_takes_long_makes_nobody_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	f->clock.ms -= IDLE_MS;
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	f->clock.ms += IDLE_MS + 1;
+	run_inspection(f, base);
+	assert_true(TAILQ_EMPTY(&f->endpoint.removals.queue));
+	endpoint_inspect(&f->endpoint, &rule);
+	run_inspection(f, base);
+	assert_false(TAILQ_EMPTY(&f->endpoint.removals.queue));
+	close_with_loop(f, base);
+}
+
+static void one_reading_serves_all_who_want_one(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	connect_as(f, IPC_CONNECT_WIREGUARD, N_CROWD + 1);
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	usage_request(&f->endpoint, &f->endpoint.newcomers.waiter);
+	usage_request(&f->endpoint, &f->endpoint.newcomers.waiter);
+	run_inspection(f, base);
+	assert_int_equal(f->fake.n_readings, 1);
+	assert_true(f->endpoint.newcomers.delay_ms > 0);
+	close_with_loop(f, base);
+}
+
+static void an_inspection_that_is_asked_for_amid_another_follows_it(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	endpoint_inspect(&f->endpoint, &rule);
+	endpoint_inspect(&f->endpoint, &rule);
+	endpoint_inspect(&f->endpoint, &rule);
+	run_inspection(f, base);
+	assert_int_equal(f->fake.n_readings, 2);
+	close_with_loop(f, base);
+}
+
+static void a_device_may_be_made_again_amid_an_inspection(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	f->clock.ms -= IDLE_MS;
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_non_null(f->endpoint.usage.reading);
+	lose_device(f);
+	connect_as(f, IPC_CONNECT_IPIP, N_CROWD + 1);
+	assert_null(f->endpoint.usage.reading);
+	assert_false(f->endpoint.inspection.runs);
+	assert_int_equal(f->fake.n_peers, N_CROWD + 1);
+	endpoint_inspect(&f->endpoint, &rule);
+	run_inspection(f, base);
+	assert_int_equal(peers_count(&f->endpoint.peers), N_CROWD + 1);
+	close_with_loop(f, base);
+}
+
+static void a_device_that_is_lost_amid_an_inspection_is_made_again(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	f->clock.ms -= IDLE_MS;
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	lose_device(f);
+	run_inspection(f, base);
+	assert_false(f->fake.device_is_lost);
+	assert_int_equal(f->fake.n_peers, N_CROWD);
+	close_with_loop(f, base);
+}
+
+static void an_endpoint_may_close_or_rest_amid_an_inspection(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	endpoint_rest(&f->endpoint);
+	run_inspection(f, base);
+	assert_int_equal(f->fake.n_open_readings, 0);
+	assert_int_equal(endpoint_wake(&f->endpoint), 0);
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_non_null(f->endpoint.usage.reading);
+	close_with_loop(f, base);
 }
 
 static void what_stands_in_the_way_of_a_peer_given_back_goes(void **state)
@@ -1515,6 +1673,13 @@ int main(void)
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),
 		RULE(nobody_waits_for_an_ipip_peer),
+		RULE(requests_are_served_while_an_endpoint_is_inspected),
+		RULE(a_reading_that_takes_long_makes_nobody_idle),
+		RULE(one_reading_serves_all_who_want_one),
+		RULE(an_inspection_that_is_asked_for_amid_another_follows_it),
+		RULE(a_device_may_be_made_again_amid_an_inspection),
+		RULE(a_device_that_is_lost_amid_an_inspection_is_made_again),
+		RULE(an_endpoint_may_close_or_rest_amid_an_inspection),
 		RULE(who_asks_again_while_devices_die_keeps_the_address),
 		RULE(a_device_that_hangs_is_given_no_further_peer),
 		RULE(one_peer_that_cannot_be_given_back_holds_up_no_other),

@@ -66,9 +66,45 @@ static void an_empty_table_can_be_walked_and_freed(void **state)
 	hash_free(&table);
 }
 
+/* The table grows several times, and others come and go. */
+static void who_is_there_for_the_whole_of_a_walk_is_met_once(void **state)
+{
+	enum { N = 1000, N_LATER = 8000 };
+	struct owner *owners = calloc(N + N_LATER, sizeof *owners);
+	unsigned int *met = calloc(N + N_LATER, sizeof *met);
+	struct hash_walk walk = {0};
+	struct hash_table table;
+	uint32_t last = N;
+
+	(void)state;
+	assert_int_equal(hash_init(&table), 0);
+	for (uint32_t i = 0; i < N + N_LATER; i++)
+		owners[i].key = i;
+	for (uint32_t i = 0; i < N; i++)
+		hash_insert(&table, &owners[i].node, &owners[i].key, sizeof owners[i].key);
+	for (uint32_t n = 0; !walk.is_over; n++) {
+		for (struct hash_node *node = hash_walk_next(&table, &walk); node;
+			node = node->next)
+			met[hash_entry(node, struct owner, node)->key]++;
+		if (n < N / 2)
+			hash_remove(&table, &owners[2 * n].node);
+		for (int i = 0; i < 16 && last < N + N_LATER; i++, last++)
+			hash_insert(&table, &owners[last].node, &owners[last].key,
+				sizeof owners[last].key);
+	}
+	for (uint32_t i = 0; i < N; i++)
+		assert_in_range(met[i], i % 2, 1);
+	for (uint32_t i = N; i < last; i++)
+		assert_in_range(met[i], 0, 1);
+	hash_free(&table);
+	free(owners);
+	free(met);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_there_for_the_whole_of_a_walk_is_met_once),
 		cmocka_unit_test(the_hash_is_siphash_2_4),
 		cmocka_unit_test(what_was_put_in_is_found_until_it_is_taken_out),
 		cmocka_unit_test(an_empty_table_can_be_walked_and_freed),

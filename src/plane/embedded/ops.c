@@ -18,7 +18,7 @@
 #include "netlink/link.h"
 #include "netlink/socket.h"
 #include "plane/embedded/device.h"
-#include "plane/embedded/dump.h"
+#include "plane/embedded/reading.h"
 #include "plane/embedded/open.h"
 #include "plane/embedded/owner.h"
 #include "plane/embedded/text.h"
@@ -179,7 +179,7 @@ static const struct plane_ops embedded_ops = {
 	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
-	.dump = embedded_dump,
+	.read = embedded_read,
 	.restore_endpoints = restore_endpoints,
 	.reconcile = embedded_reconcile,
 	.serve = embedded_serve,

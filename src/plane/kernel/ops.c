@@ -16,7 +16,7 @@
 #include "netlink/link.h"
 #include "netlink/link_monitor.h"
 #include "netlink/socket.h"
-#include "plane/kernel/dump.h"
+#include "plane/kernel/reading.h"
 #include "plane/kernel/find.h"
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
@@ -248,7 +248,7 @@ static const struct plane_ops kernel_ops = {
 	.add_many = add_many,
 	.check = check,
 	.remove = remove_peers,
-	.dump = kernel_dump,
+	.read = kernel_read,
 	.restore_endpoints = kernel_restore_endpoints,
 	.reconcile = kernel_reconcile,
 	.serve = kernel_serve,

@@ -1,21 +1,27 @@
 /*
- * Reads the text in which a device tells of its peers. Runs in the server's broker.
+ * Reads the text in which a device tells of its peers, as it comes. Runs in the server's broker.
  */
-#include "plane/embedded/dump.h"
+#include "plane/embedded/reading.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/hex.h"
 #include "plane/embedded/device.h"
-#include "uapi_client/ask.h"
+#include "uapi_client/stream.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* A peer whose lines are being read. */
+enum { N_ANSWERS = 2 };
+static const char questions[] = "get=1\n\nget_ipip=1\n\n";
+
 struct reading {
+	struct plane_reading reading; /* first */
+	struct embedded_device *device;
+	struct uapi_client_stream stream;
+	unsigned int n_answers; /* that are through */
+	/* The peer whose lines are being read. */
 	struct plane_peer peer;
 	struct plane_usage usage;
 	bool any;
@@ -72,10 +78,23 @@ static void read_endpoint(struct reading *r, char *value)
 		r->usage.outer_port = (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
+/* The last line of an answer but for an empty one. */
+static int read_errno(struct reading *r, const char *value)
+{
+	int error = finish(r);
+
+	if (error == 0 && atoi(value) != 0)
+		return -abs(atoi(value)); /* devices of earlier versions say it without the sign */
+	r->n_answers++;
+	return error;
+}
+
 static int read_line(struct reading *r, const char *key, char *value)
 {
 	int error = 0;
 
+	if (strcmp(key, "errno") == 0)
+		return read_errno(r, value);
 	if (strcmp(key, "public_key") == 0) {
 		error = finish(r);
 		begin(r, PEER_WIREGUARD);
@@ -108,32 +127,63 @@ static int read_line(struct reading *r, const char *key, char *value)
 	return 0;
 }
 
-static int dump_one_kind(const char *name, const char *request, plane_peer_fn *found, void *context)
+static int read_lines(struct reading *r)
 {
-	struct reading reading = {.found = found, .context = context};
-	auto_free char *answer = NULL;
-	char *rest, *key, *value;
-	int error = uapi_client_ask(name, request, &answer);
-	size_t length = answer ? strlen(answer) : 0;
+	char *key, *value;
+	int error = 0;
 
-	rest = answer;
-	while (error == 0 && uapi_client_next_line(&rest, &key, &value))
-		error = read_line(&reading, key, value);
-	if (answer)
-		explicit_bzero(answer, length); /* its first line was a private key */
-	return error == 0 ? finish(&reading) : error;
+	while (error == 0 && r->n_answers < N_ANSWERS &&
+		uapi_client_stream_line(&r->stream, &key, &value))
+		error = read_line(r, key, value);
+	return error;
 }
 
-int embedded_dump(struct plane_device *plane_device, plane_peer_fn *found, void *context)
+static int fail(const struct reading *r, int error)
 {
-	struct embedded_device *device = embedded_of_device(plane_device);
-	int error = dump_one_kind(device->name.s, "get=1\n\n", found, context);
+	return embedded_fail(embedded_plane_of(r->device), error, "read %s", r->device->name.s);
+}
+
+static int next(struct plane_reading *reading)
+{
+	struct reading *r = (struct reading *)reading;
+	int error = uapi_client_stream_receive(&r->stream);
 
 	if (error == 0)
-		error = dump_one_kind(device->name.s, "get_ipip=1\n\n", found, context);
+		error = read_lines(r);
 	if (error < 0)
-		embedded_fail(embedded_plane_of(device), error, "read %s", device->name.s);
-	return error;
+		return fail(r, error);
+	return error > 0 ? error : r->n_answers < N_ANSWERS;
+}
+
+static void end(struct plane_reading *reading)
+{
+	struct reading *r = (struct reading *)reading;
+
+	uapi_client_stream_close(&r->stream);
+	free(r);
+}
+
+int embedded_read(struct plane_device *device, plane_peer_fn *found, void *context,
+	struct plane_reading **reading)
+{
+	struct reading *r = calloc(1, sizeof *r);
+	int error;
+
+	if (!r)
+		return embedded_fail(embedded_of_plane(device->plane), -ENOMEM, "read peers");
+	r->reading = (struct plane_reading){.next = next, .end = end};
+	r->device = embedded_of_device(device);
+	r->found = found;
+	r->context = context;
+	error = uapi_client_stream_open(&r->stream, r->device->name.s, questions);
+	if (error < 0) {
+		fail(r, error);
+		end(&r->reading);
+		return error;
+	}
+	r->reading.fd = r->stream.fd;
+	*reading = &r->reading;
+	return 0;
 }
 
 /* Who is told of what is found. */
@@ -162,5 +212,5 @@ int embedded_find(struct plane_device *plane_device, plane_found_fn *found, void
 {
 	struct finding finding = {embedded_of_device(plane_device)->endpoint.bind, found, context};
 
-	return embedded_dump(plane_device, report_found, &finding);
+	return plane_dump(plane_device, report_found, &finding);
 }

@@ -1,0 +1,192 @@
+/*
+ * Reads the peers of a device and their counters from the kernel: first WireGuard's, then the links
+ * of IPIP, each over a socket of its own. Runs in the server's broker.
+ */
+#include "plane/kernel/reading.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "netlink/socket.h"
+#include "netlink/stats.h"
+#include "netlink/wireguard.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/wireguard.h"
+
+struct kernel_reading {
+	struct plane_reading reading; /* first */
+	struct kernel_device *device;
+	struct netlink *generic; /* NULL: that part is over */
+	struct netlink *route;
+	struct wireguard_device peers; /* of the last piece */
+	struct link_stats *stats; /* likewise */
+	size_t n_stats;
+	plane_peer_fn *found;
+	void *context;
+};
+
+static struct kernel_reading *kernel_of_reading(struct plane_reading *reading)
+{
+	return (struct kernel_reading *)reading;
+}
+
+static void end(struct plane_reading *reading)
+{
+	struct kernel_reading *kernel = kernel_of_reading(reading);
+
+	netlink_close(kernel->generic);
+	netlink_close(kernel->route);
+	wireguard_free(&kernel->peers);
+	free(kernel->stats);
+	free(kernel);
+}
+
+static int fail(const struct kernel_reading *reading, int error, const struct netlink *netlink)
+{
+	const struct kernel_device *device = reading->device;
+
+	return kernel_fail(kernel_plane_of(device), error, netlink ? netlink_error(netlink) : NULL,
+		"read %s", plane_device_name(device->endpoint.index).s);
+}
+
+static int report_peer(const struct kernel_reading *reading, const struct wireguard_peer *peer)
+{
+	const struct plane_peer id = {
+		.kind = PEER_WIREGUARD,
+		.inner = kernel_wireguard_inner(&reading->peers, peer),
+		.key = peer->key,
+	};
+	const struct plane_usage usage = {
+		.received = peer->received,
+		.sent = peer->sent,
+		.handshake_ns = peer->handshake_ns,
+		.outer = peer->outer,
+		.outer_port = peer->outer_port,
+	};
+	int error = kernel_wireguard_remember(reading->device, &peer->key, id.inner);
+
+	return error < 0 ? fail(reading, error, NULL)
+			 : reading->found(reading->context, &id, &usage);
+}
+
+static int report_link(const struct kernel_reading *reading, const struct link_stats *stats)
+{
+	const struct kernel_ipip *ipip = kernel_ipip_of_ifindex(reading->device, stats->ifindex);
+	struct plane_usage usage = {.received = stats->received, .sent = stats->sent};
+	struct plane_peer id = {.kind = PEER_IPIP};
+
+	if (!ipip)
+		return 0;
+	id.inner = ipip->inner;
+	id.remote = usage.outer = ipip->remote;
+	return reading->found(reading->context, &id, &usage);
+}
+
+/* The last peer of a piece may go on in the next one: it is handed over with that. */
+static int report_peers(struct kernel_reading *reading, bool is_last)
+{
+	const size_t n = reading->peers.n_peers;
+	const size_t n_whole = is_last || n == 0 ? n : n - 1;
+	int result = 0;
+
+	for (size_t i = 0; i < n_whole && result == 0; i++)
+		result = report_peer(reading, &reading->peers.peers[i]);
+	wireguard_keep_peers_from(&reading->peers, n_whole);
+	return result;
+}
+
+static int keep_stats(void *context, size_t number, const struct nlmsghdr *message)
+{
+	struct kernel_reading *reading = context;
+	struct link_stats *grown =
+		array_grow(reading->stats, reading->n_stats, sizeof *reading->stats);
+	int result;
+
+	(void)number;
+	if (!grown)
+		return -ENOMEM;
+	reading->stats = grown;
+	result = stats_decode(message, NULL, &grown[reading->n_stats]);
+	if (result > 0)
+		reading->n_stats++;
+	return result < 0 ? result : 0;
+}
+
+static int next_links(struct kernel_reading *reading)
+{
+	int result, error;
+
+	reading->n_stats = 0;
+	result = netlink_dump_next(reading->route, keep_stats, reading);
+	if (result < 0)
+		return fail(reading, result, reading->route);
+	/* After reading: counters of a link that took the number of one that has gone are not
+	 * taken for its. */
+	error = kernel_forget_gone_links(kernel_plane_of(reading->device));
+	for (size_t i = 0; i < reading->n_stats && error == 0; i++)
+		error = report_link(reading, &reading->stats[i]);
+	return error != 0 ? error : result;
+}
+
+static int begin_links(struct kernel_reading *reading)
+{
+	int error = netlink_open(NETLINK_ROUTE, &reading->route);
+
+	if (error == 0)
+		error = stats_dump_begin(reading->route);
+	if (error < 0)
+		return fail(reading, error, reading->route);
+	reading->reading.fd = netlink_fd(reading->route);
+	netlink_close(reading->generic);
+	reading->generic = NULL;
+	return 1;
+}
+
+static int next_peers(struct kernel_reading *reading)
+{
+	int result = wireguard_get_next(reading->generic, &reading->peers);
+	int error;
+
+	if (result < 0)
+		return fail(reading, result, reading->generic);
+	error = report_peers(reading, result == 0);
+	if (error != 0)
+		return error;
+	return result > 0 ? result : begin_links(reading);
+}
+
+static int next(struct plane_reading *reading)
+{
+	struct kernel_reading *kernel = kernel_of_reading(reading);
+
+	return kernel->generic ? next_peers(kernel) : next_links(kernel);
+}
+
+int kernel_read(struct plane_device *device, plane_peer_fn *found, void *context,
+	struct plane_reading **reading)
+{
+	struct kernel_reading *kernel = calloc(1, sizeof *kernel);
+	const struct kernel_plane *plane = kernel_of_plane(device->plane);
+	int error = -ENOMEM;
+
+	if (!kernel)
+		return kernel_fail(kernel_of_plane(device->plane), error, NULL, "read peers");
+	kernel->reading = (struct plane_reading){.next = next, .end = end};
+	kernel->device = kernel_of_device(device);
+	kernel->found = found;
+	kernel->context = context;
+	error = netlink_open(NETLINK_GENERIC, &kernel->generic);
+	if (error == 0)
+		error = wireguard_get_begin(
+			kernel->generic, plane->wireguard, kernel->device->ifindex);
+	if (error < 0) {
+		error = fail(kernel, error, kernel->generic);
+		end(&kernel->reading);
+		return error;
+	}
+	kernel->reading.fd = netlink_fd(kernel->generic);
+	*reading = &kernel->reading;
+	return 0;
+}
