@@ -72,5 +72,5 @@ bool report_choose(struct report *report, const struct report_choice *choice)
 	choose_endpoints(report, choice);
 	/* A server that serves no address has nothing, and that is all there is. */
 	return report->header.n_endpoints > 0 ||
-	       (!choice->of_endpoint && !choice->of_address && !choice->of_key);
+	       (!choice->of_endpoint && !choice->of_address && !choice->of_key && !choice->name);
 }

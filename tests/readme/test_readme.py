@@ -49,6 +49,9 @@ NOT_RUN = {
         ("tests/packaging runs the service", "grep -q vprox-server tests/packaging/test_service.py"),
     "journalctl -u vprox-server":
         ("tests/packaging reads the fingerprint there", "grep -q 'journal(.vprox-server.)' tests/packaging/test_service.py"),
+    "vprox server --ip 203.0.113.7 --wg-block 10.100.0.0/16 "
+    "--oidc 'https://token.actions.githubusercontent.com,audience=vprox,require=repository:octo/*'":
+        ("its issuer is on the Internet", "grep -qF 'audience={AUDIENCE},require=' tests/e2e/test_oidc.py"),
     "scp -p 203.0.113.7:/var/lib/vprox/tls-key.pem /var/lib/vprox/tls-key.pem":
         ("no host here has sshd; the test carries the file over", "true"),
 }
