@@ -18,13 +18,12 @@ class HttpHandler(socketserver.BaseRequestHandler):
 
     def handle(self):
         request = b""
-        self.request.settimeout(10)
+        self.request.settimeout(ANSWER_SECONDS)
         while b"\r\n\r\n" not in request:
             data = self.request.recv(65536)
             if not data:
                 return
             request += data
-        self.request.settimeout(ANSWER_SECONDS)
         body = DATA if request.startswith(b"GET /data") else \
             "{} {}\n".format(*self.client_address).encode()
         self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
