@@ -5,6 +5,8 @@
 #include "server/usage.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/event.h"
 #include "base/log.h"
@@ -104,17 +106,26 @@ static void finish(struct endpoint *endpoint, int error)
 	tell_waiters(endpoint, error);
 }
 
+/* A device that hangs says nothing of it. */
+static int time_out(const struct endpoint *endpoint)
+{
+	snprintf(endpoint->plane->error, sizeof endpoint->plane->error, "read peers: %s",
+		strerror(ETIMEDOUT));
+	return -ETIMEDOUT;
+}
+
 static int await_piece(struct endpoint *endpoint);
 
 static void on_piece(evutil_socket_t fd, short what, void *context)
 {
 	struct endpoint *endpoint = context;
 	struct usage_reader *usage = &endpoint->usage;
-	int result = what & EV_TIMEOUT ? -ETIMEDOUT : usage->reading->next(usage->reading);
+	/* Both where others have had the broker's time for so long: then the piece is there. */
+	int result = what & EV_READ ? usage->reading->next(usage->reading) : time_out(endpoint);
 
 	(void)fd;
 	if (result > 0 && clock_now_ms(endpoint->clock) - usage->began_ms > LONGEST_MS)
-		result = -ETIMEDOUT;
+		result = time_out(endpoint);
 	if (result > 0 && usage->reading->fd != usage->fd)
 		result = await_piece(endpoint);
 	if (result <= 0)

@@ -1391,6 +1391,37 @@ static void one_reading_serves_all_who_want_one(void **state)
 	close_with_loop(f, base);
 }
 
+/* The time of a piece is over when the broker has been busy for so long, too. */
+static void a_piece_that_is_there_is_read_however_late(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	endpoint_inspect(&f->endpoint, &rule);
+	event_base_loop(base, EVLOOP_ONCE);
+	event_active(f->endpoint.usage.readable, EV_READ | EV_TIMEOUT, 0);
+	run_inspection(f, base);
+	assert_false(TAILQ_EMPTY(&f->endpoint.removals.queue));
+	close_with_loop(f, base);
+}
+
+static void a_reading_of_a_device_that_hangs_is_given_up_and_that_is_said(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	f->fake.plane.error[0] = '\0';
+	endpoint_inspect(&f->endpoint, &rule);
+	event_del(f->endpoint.usage.readable);
+	event_active(f->endpoint.usage.readable, EV_TIMEOUT, 0);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_null(f->endpoint.usage.reading);
+	assert_false(f->endpoint.inspection.runs);
+	assert_true(TAILQ_EMPTY(&f->endpoint.removals.queue));
+	assert_string_equal(plane_error(&f->fake.plane), "read peers: Connection timed out");
+	close_with_loop(f, base);
+}
+
 static void an_inspection_that_is_asked_for_amid_another_follows_it(void **state)
 {
 	struct fixture *f = *state;
@@ -1676,6 +1707,8 @@ int main(void)
 		RULE(requests_are_served_while_an_endpoint_is_inspected),
 		RULE(a_reading_that_takes_long_makes_nobody_idle),
 		RULE(one_reading_serves_all_who_want_one),
+		RULE(a_piece_that_is_there_is_read_however_late),
+		RULE(a_reading_of_a_device_that_hangs_is_given_up_and_that_is_said),
 		RULE(an_inspection_that_is_asked_for_amid_another_follows_it),
 		RULE(a_device_may_be_made_again_amid_an_inspection),
 		RULE(a_device_that_is_lost_amid_an_inspection_is_made_again),
