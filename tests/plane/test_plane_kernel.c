@@ -21,6 +21,7 @@
 
 enum {
 	N_MAX = 4096, /* peers a dump is kept of */
+	N_READ = 600, /* enough for several pieces */
 	REMOVAL_GROUP = 0x76705f72, /* KERNEL_REMOVAL_GROUP */
 };
 
@@ -1036,6 +1037,48 @@ static void more_interfaces_than_the_notices_can_tell_of_may_go_at_once(void **s
 	close_device(f, false);
 }
 
+/* Begins a reading, and takes so many pieces of it. */
+static struct plane_reading *begin_reading(struct fixture *f, int n_pieces)
+{
+	struct plane_reading *reading;
+
+	dump.n = 0;
+	assert_int_equal(f->plane->ops->read(f->device, keep_peer, NULL, &reading), 0);
+	for (int i = 0; i < n_pieces; i++)
+		assert_int_equal(reading->next(reading), 1);
+	return reading;
+}
+
+/* The kernel has the second piece ready when the first one is read, and goes on from its last peer.
+ */
+static void a_reading_meets_all_others_where_the_peer_that_it_has_come_to_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_reading *reading;
+	struct plane_peer peer, gone;
+	int error, result;
+
+	open_device(f);
+	for (uint32_t offset = 1; offset <= N_READ; offset++) {
+		peer = wireguard_peer(f, offset);
+		add(f, &peer);
+	}
+	reading = begin_reading(f, 2);
+	gone = wireguard_peer(f, 1 + (uint32_t)dump.n);
+	reading->end(reading);
+	reading = begin_reading(f, 1);
+	assert_int_equal(f->plane->ops->remove(f->device, &gone, 1, &error), 0);
+	while ((result = reading->next(reading)) > 0) {
+	}
+	reading->end(reading);
+	assert_int_equal(result, 0);
+	for (uint32_t offset = 1; offset <= N_READ; offset++) {
+		peer = wireguard_peer(f, offset);
+		assert_true(key_equal(&peer.key, &gone.key) || place_of(&peer) < N_MAX);
+	}
+	close_device(f, false);
+}
+
 /* The one argument, if given: which tests to run, * and ? being wildcards. */
 int main(int argc, char **argv)
 {
@@ -1073,6 +1116,7 @@ int main(int argc, char **argv)
 		TEST(reconciling_makes_nothing_that_has_vanished),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),
+		TEST(a_reading_meets_all_others_where_the_peer_that_it_has_come_to_is_removed),
 		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),
 	};
 

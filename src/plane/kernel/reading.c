@@ -20,6 +20,7 @@ struct kernel_reading {
 	struct kernel_device *device;
 	struct netlink *generic; /* NULL: that part is over */
 	struct netlink *route;
+	unsigned int n_cut; /* times that it ended early */
 	struct wireguard_device peers; /* of the last piece */
 	struct link_stats *stats; /* likewise */
 	size_t n_stats;
@@ -144,9 +145,30 @@ static int begin_links(struct kernel_reading *reading)
 	return 1;
 }
 
+static int begin_peers(struct kernel_reading *reading)
+{
+	const struct kernel_device *device = reading->device;
+
+	return wireguard_get_begin(
+		reading->generic, kernel_plane_of(device)->wireguard, device->ifindex);
+}
+
+/* The others are read from the first one on. */
+static int begin_peers_again(struct kernel_reading *reading)
+{
+	int error = begin_peers(reading);
+
+	reading->n_cut++;
+	return error < 0 ? fail(reading, error, reading->generic) : 1;
+}
+
 static int next_peers(struct kernel_reading *reading)
 {
+	const size_t n_before = reading->peers.n_peers;
 	int result = wireguard_get_next(reading->generic, &reading->peers);
+	/* Where the peer that the kernel has come to was removed it ends with an empty piece:
+	 * drivers/net/wireguard/netlink.c, wg_get_device_dump(). */
+	bool is_cut = result == 0 && n_before > 0 && reading->peers.n_peers == n_before;
 	int error;
 
 	if (result < 0)
@@ -154,6 +176,8 @@ static int next_peers(struct kernel_reading *reading)
 	error = report_peers(reading, result == 0);
 	if (error != 0)
 		return error;
+	if (is_cut && reading->n_cut < NETLINK_DUMP_TRIES)
+		return begin_peers_again(reading);
 	return result > 0 ? result : begin_links(reading);
 }
 
@@ -168,7 +192,6 @@ int kernel_read(struct plane_device *device, plane_peer_fn *found, void *context
 	struct plane_reading **reading)
 {
 	struct kernel_reading *kernel = calloc(1, sizeof *kernel);
-	const struct kernel_plane *plane = kernel_of_plane(device->plane);
 	int error = -ENOMEM;
 
 	if (!kernel)
@@ -179,8 +202,7 @@ int kernel_read(struct plane_device *device, plane_peer_fn *found, void *context
 	kernel->context = context;
 	error = netlink_open(NETLINK_GENERIC, &kernel->generic);
 	if (error == 0)
-		error = wireguard_get_begin(
-			kernel->generic, plane->wireguard, kernel->device->ifindex);
+		error = begin_peers(kernel);
 	if (error < 0) {
 		error = fail(kernel, error, kernel->generic);
 		end(&kernel->reading);
