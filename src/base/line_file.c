@@ -41,10 +41,22 @@ int line_file_open(const char *path)
 	return -EINVAL;
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat one, other;
+
+	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
+/* A line that was torn ends where it did, if the file is the one of before. */
 void line_file_use(struct line_file *file, int fd)
 {
+	const bool is_torn = file->is_torn && is_same_file(file->fd, fd);
+
 	line_file_close(file);
 	file->fd = fd;
+	file->is_torn = is_torn;
 }
 
 void line_file_close(struct line_file *file)

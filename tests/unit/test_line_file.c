@@ -55,6 +55,25 @@ static void a_line_that_was_torn_is_not_the_beginning_of_the_next(void **state)
 	line_file_close(&file);
 }
 
+static void nor_is_it_in_the_same_file_that_is_opened_again(void **state)
+{
+	struct line_file file = {.fd = -1, .what = "the test's file"};
+	char text[64];
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(truncate(path, 0), 0);
+	line_file_use(&file, line_file_open(path));
+	limit(3);
+	line_file_write(&file, "first\n", 6, 1);
+	limit(RLIM_INFINITY);
+	line_file_use(&file, line_file_open(path));
+	line_file_write(&file, "second\n", 7, 1);
+	read_all(text, sizeof text);
+	assert_string_equal(text, "fir\nsecond\n");
+	line_file_close(&file);
+}
+
 static void of_several_lines_those_that_had_no_room_are_lost(void **state)
 {
 	struct line_file file = {.fd = -1, .what = "the test's file"};
@@ -102,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_that_was_torn_is_not_the_beginning_of_the_next),
+		cmocka_unit_test(nor_is_it_in_the_same_file_that_is_opened_again),
 		cmocka_unit_test(of_several_lines_those_that_had_no_room_are_lost),
 		cmocka_unit_test(no_symbolic_link_and_no_folder_is_opened),
 	};
