@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <ares.h>
-
 #include "base/sandbox.h"
 #include "client/marked_sockets.h"
 #include "client/resolv_conf.h"
@@ -94,14 +92,21 @@ static int open_channel(struct look_up *look_up)
 	return status;
 }
 
+/* 0.0.0.0, which is also what filters of names answer, means this host itself, and is none. */
+static struct ipv4 address_of(const struct ares_addrinfo_node *node)
+{
+	if (node->ai_family != AF_INET)
+		return (struct ipv4){0};
+	return ipv4_from_net(
+		((const struct sockaddr_in *)(const void *)node->ai_addr)->sin_addr.s_addr);
+}
+
 static void add_names(struct request_names *names, const struct ares_addrinfo *found)
 {
 	for (const struct ares_addrinfo_node *node = found->nodes;
 		node && names->n < REQUEST_ADDRESSES_MAX; node = node->ai_next)
-		if (node->ai_family == AF_INET)
-			names->addresses[names->n++] = ipv4_from_net(
-				((const struct sockaddr_in *)(const void *)node->ai_addr)
-					->sin_addr.s_addr);
+		if (address_of(node).value != 0)
+			names->addresses[names->n++] = address_of(node);
 }
 
 static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *found)
@@ -111,8 +116,11 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
 	(void)timeouts;
 	question->is_done = true;
 	question->status = status == ARES_SUCCESS && !found->nodes ? ARES_ENODATA : status;
-	if (status == ARES_SUCCESS && question->names)
+	if (question->status == ARES_SUCCESS && question->names) {
 		add_names(question->names, found);
+		if (question->names->n == 0)
+			question->status = ARES_ENODATA;
+	}
 	if (found)
 		ares_freeaddrinfo(found);
 }

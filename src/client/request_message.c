@@ -19,7 +19,12 @@ int request_decode_names(const void *packet, size_t length, struct request_names
 	if (length != sizeof *names)
 		return -EPROTO;
 	memcpy(names, packet, sizeof *names);
-	return names->n >= 1 && names->n <= REQUEST_ADDRESSES_MAX ? 0 : -EPROTO;
+	if (names->n < 1 || names->n > REQUEST_ADDRESSES_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < names->n; i++)
+		if (names->addresses[i].value == 0)
+			return -EPROTO;
+	return 0;
 }
 
 int request_decode_server(const void *packet, size_t length, struct request_server *seen)

@@ -48,7 +48,7 @@ struct request_order {
 /* 1a. Process to client: the addresses of the name. */
 struct request_names {
 	uint32_t n; /* at least 1 */
-	struct ipv4 addresses[REQUEST_ADDRESSES_MAX];
+	struct ipv4 addresses[REQUEST_ADDRESSES_MAX]; /* none is 0.0.0.0 */
 };
 
 /* 2. Process to client: who the server is, before anything but TLS has been sent to the server. */

@@ -136,6 +136,17 @@ def test_a_name_that_is_not_there_and_one_with_ipv6_alone_are_told_apart(machine
     assert f"{NAME} has IPv6 addresses alone" in client.log
 
 
+def test_an_answer_of_no_address_is_none(host, machine, etc, names):
+    """As filters of names give it: 0.0.0.0 would be this host itself."""
+    names.names[NAME] = ["0.0.0.0"]
+    client = machine.connect(NAME, "--timeout=2s")
+    assert client.wait() == UNREACHABLE
+    assert f"cannot find {NAME}: there is no such name" in client.log
+    host.start()
+    names.names[NAME] = ["0.0.0.0", host.address]
+    machine.connect(NAME).up().stop()
+
+
 def by_tcp(answer):
     """What is answered over TCP, after it was said that it has no room in a datagram."""
     return lambda question: answer(question) if question.by_tcp else question.answer(flags=TRUNCATED)

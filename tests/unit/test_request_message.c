@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "client/request_message.h"
 
@@ -40,9 +41,10 @@ static void name_servers_that_can_be_none_are_left_out(void **state)
 
 static void a_name_has_one_address_at_least_and_no_more_than_there_is_room_for(void **state)
 {
-	struct request_names names = {0}, copy;
+	struct request_names names, copy;
 
 	(void)state;
+	memset(&names, 1, sizeof names);
 	for (uint32_t n = 0; n < 2 * REQUEST_ADDRESSES_MAX; n++) {
 		names.n = n;
 		assert_int_equal(request_decode_names(&names, sizeof names, &copy),
@@ -50,6 +52,15 @@ static void a_name_has_one_address_at_least_and_no_more_than_there_is_room_for(v
 	}
 	names.n = 1;
 	assert_int_equal(request_decode_names(&names, sizeof names - 1, &copy), -EPROTO);
+}
+
+/* 0.0.0.0, in an order, has the process look the name up. */
+static void the_address_that_is_none_is_no_names(void **state)
+{
+	struct request_names names = {.n = 2, .addresses = {{0x01010101}, {0}}}, copy;
+
+	(void)state;
+	assert_int_equal(request_decode_names(&names, sizeof names, &copy), -EPROTO);
 }
 
 static void texts_have_an_end(void **state)
@@ -86,6 +97,7 @@ static void texts_are_fit_for_a_terminal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_address_that_is_none_is_no_names),
 		cmocka_unit_test(what_is_no_message_is_refused),
 		cmocka_unit_test(name_servers_that_can_be_none_are_left_out),
 		cmocka_unit_test(
