@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -13,6 +14,17 @@ enum {
 	FOLDER_MODE = 0700,
 	FILE_MODE = 0600,
 };
+
+/* One whose holder has removed the file meanwhile locks nothing: the next who comes makes another.
+ */
+static int lock_file(int fd)
+{
+	struct stat file;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &file) < 0)
+		return -errno;
+	return file.st_nlink > 0 ? 0 : -EWOULDBLOCK;
+}
 
 int lock_take(const char *path)
 {
@@ -24,8 +36,8 @@ int lock_take(const char *path)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		error = -errno;
+	error = lock_file(fd);
+	if (error < 0) {
 		close(fd);
 		return error;
 	}

@@ -16,14 +16,17 @@
 #include "base/log.h"
 #include "client/client.h"
 #include "client/client_state.h"
+#include "client/instance.h"
 #include "client/reach_server.h"
 #include "netlink/genetlink.h"
 #include "netlink/link.h"
 #include "netlink/socket.h"
 
+/* With a number behind it: several may check at once. */
 #define CHECK_INTERFACE "vprox-check"
 
 enum {
+	MOST_AT_ONCE = 64,
 	TUNNEL_MS = 12000, /* for a tunnel of one kind: two rounds of echoes, and requests */
 	POLL_MS = 100,
 	N_POLLS = (TUNNEL_MS + 10000) / POLL_MS,
@@ -100,7 +103,7 @@ static bool is_up(const json_t *state)
 
 /* Waits until the tunnel is up, or the client has ended; then *pid is 0. *state: the last that it
  * has told of itself, NULL if nothing. Returns the client's end, CLIENT_DONE if it is up. */
-static enum client_end wait_for_client(pid_t *pid, json_t **state)
+static enum client_end wait_for_client(const char *interface, pid_t *pid, json_t **state)
 {
 	int status = 0;
 
@@ -112,7 +115,7 @@ static enum client_end wait_for_client(pid_t *pid, json_t **state)
 			return WIFEXITED(status) ? (enum client_end)WEXITSTATUS(status)
 						 : CLIENT_FAILED;
 		}
-		now = client_state_read(CHECK_INTERFACE);
+		now = client_state_read(interface);
 		if (now) {
 			json_decref(*state);
 			*state = now;
@@ -124,21 +127,21 @@ static enum client_end wait_for_client(pid_t *pid, json_t **state)
 	return CLIENT_NO_HANDSHAKE;
 }
 
-static unsigned int read_mtu(void)
+static unsigned int read_mtu(const char *interface)
 {
 	struct netlink *netlink = NULL;
 	struct link link = {0};
 
 	if (netlink_open(NETLINK_ROUTE, &netlink) < 0)
 		return 0;
-	if (link_get(netlink, CHECK_INTERFACE, &link) < 0)
+	if (link_get(netlink, interface, &link) < 0)
 		link.mtu = 0;
 	netlink_close(netlink);
 	return link.mtu;
 }
 
-static void report_tunnel(
-	struct reach_result *result, const char *kind, enum client_end end, const json_t *state)
+static void report_tunnel(struct reach_result *result, const char *kind, const char *interface,
+	enum client_end end, const json_t *state)
 {
 	const char *fault = json_string_value(json_object_get(state, "fault"));
 
@@ -151,21 +154,23 @@ static void report_tunnel(
 						     : "the server grants none");
 		return;
 	}
-	reach_add(result, kind, REACH_GOOD, "the tunnel works, with an MTU of %u", read_mtu());
+	reach_add(result, kind, REACH_GOOD, "the tunnel works, with an MTU of %u",
+		read_mtu(interface));
 	if (json_is_false(json_object_get(state, "echoes")))
 		reach_add(result, "echo", REACH_NOTE,
 			"none comes back through the tunnel: ICMP echo is filtered at the server, "
 			"which delays clients by a second");
 }
 
-/* What a client keeps in /run for its next start. */
-static void remove_files(void)
+/* What a client keeps in /run for its next start. The lock goes last: from then on the name is
+ * another's. */
+static void remove_files(const char *interface)
 {
-	static const char *const kinds[] = {"key", "id", "lock", "state", "creating"};
+	static const char *const kinds[] = {"key", "id", "state", "creating", "lock"};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		snprintf(path, sizeof path, RUN_FOLDER "/client-%s-" CHECK_INTERFACE, kinds[i]);
+		snprintf(path, sizeof path, RUN_FOLDER "/client-%s-%s", kinds[i], interface);
 		unlink(path);
 	}
 }
@@ -179,33 +184,47 @@ static void end_client(pid_t pid)
 		continue;
 }
 
-static void try_tunnel(
-	const struct client_config *server, enum tunnel_kind kind, struct reach_result *result)
+static void try_interface(
+	const struct client_config *config, const char *what, struct reach_result *result)
 {
-	struct client_config config = *server;
-	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
 	json_t *state = NULL;
 	enum client_end end;
 	pid_t pid, parent = getpid();
 
-	config.interface = CHECK_INTERFACE;
-	config.lock = -1;
-	config.tunnel = kind;
-	config.timeout_ms = TUNNEL_MS;
-	client_state_remove(CHECK_INTERFACE); /* of one that was killed: not this one's */
+	client_state_remove(config->interface); /* of one that was killed: not this one's */
 	pid = fork();
 	if (pid == 0)
-		be_client(&config, parent);
+		be_client(config, parent);
 	if (pid < 0) {
 		reach_add(
 			result, what, REACH_BAD, "no process can be started: %s", strerror(errno));
 		return;
 	}
-	end = wait_for_client(&pid, &state);
-	report_tunnel(result, what, end, state);
+	end = wait_for_client(config->interface, &pid, &state);
+	report_tunnel(result, what, config->interface, end, state);
 	json_decref(state);
 	end_client(pid);
-	remove_files();
+}
+
+static void try_tunnel(
+	const struct client_config *server, enum tunnel_kind kind, struct reach_result *result)
+{
+	struct client_config config = *server;
+	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
+	char name[INSTANCE_NAME_SIZE];
+
+	config.interface = name;
+	config.tunnel = kind;
+	config.timeout_ms = TUNNEL_MS;
+	config.lock = instance_lock_any(CHECK_INTERFACE, MOST_AT_ONCE, name);
+	if (config.lock < 0) {
+		reach_add(result, what, REACH_BAD, "no lock for an interface: %s",
+			strerror(-config.lock));
+		return;
+	}
+	try_interface(&config, what, result);
+	remove_files(name);
+	close(config.lock);
 }
 
 static void try_ipip(const struct client_config *config, struct reach_result *result)

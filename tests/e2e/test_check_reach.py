@@ -112,7 +112,7 @@ def test_a_tunnel_that_is_being_tried_goes_with_the_check_that_is_killed(host, m
     host.start()
     drop(host.ns, "prerouting", "udp dport 50227")
     before = machine.snapshot()
-    state = machine.state / "run/vprox/client-state-vprox-check"
+    state = machine.state / "run/vprox/client-state-vprox-check0"
     process = machine.ns.popen(
         [machine.options.vprox, "check", host.address, "--tunnel=wireguard",
          f"--plane={machine.options.plane}"], machine.mounts, env=machine.environment(PASSWORD),
@@ -128,6 +128,28 @@ def test_a_tunnel_that_is_being_tried_goes_with_the_check_that_is_killed(host, m
         process.wait()
     wait.until(lambda: not machine.processes(), 20, lambda: f"no process: {machine.processes()}")
     assert machine.snapshot() == before and not state.exists()
+
+
+def test_two_at_once_have_an_interface_each(host, machine):
+    """The one is stopped while it has its tunnel."""
+    host.start()
+    before, files_before = machine.snapshot(), files(machine)
+    state = machine.state / "run/vprox/client-state-vprox-check0"
+    first = machine.ns.popen(
+        [machine.options.vprox, "check", host.address, "--tunnel=wireguard",
+         f"--plane={machine.options.plane}"], machine.mounts, env=machine.environment(PASSWORD),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait.until(state.exists, 30, "the tunnel is asked for")
+        first.send_signal(signal.SIGSTOP)
+        status, lines = check(machine, host.address, "--tunnel=wireguard")
+        assert status == 0, lines
+        assert state.exists(), "what is the first one's stays"
+        first.send_signal(signal.SIGCONT)
+        assert first.wait(60) == 0
+    finally:
+        stop(first)
+    assert machine.snapshot() == before and files(machine) == files_before
 
 
 def test_either_a_server_or_this_hosts_is_checked(machine):
