@@ -79,8 +79,8 @@ int server_read(struct server_command *command, struct server_source *source)
 	struct passwords passwords = {0};
 
 	source->at_start = command->words;
-	source->is_in_environment =
-		!config->password_file && !settings->password && !source->credential;
+	source->is_in_environment = !config->no_password && !config->password_file &&
+				    !settings->password && !source->credential;
 	config->is_reloaded = settings->path != NULL;
 	if (check(config) < 0 || server_read_mode(settings, config) < 0 ||
 		server_read_backend(settings, config) < 0 ||

@@ -112,6 +112,21 @@ def test_without_a_password_a_token_alone_is_good(host, client, tokens):
     assert code == 2 and "--no-password: nobody could come in" in said
 
 
+def test_a_password_that_was_not_read_at_the_start_is_none_after_a_reload(host, client, tokens):
+    """And so it is said that there is none, where one would be needed from now on."""
+    config = host.state / "config"
+    config.write_text("no-password\n")
+    config.chmod(0o600)
+    tokens.start(line("ci", "a" * 40), arguments=f"--config={config}").expect(f"VPROX_PASSWORD is not set|{STAYS}")
+    assert [status(host, client, each) for each in (PASSWORD, "a" * 40)] == [401, 200]
+    config.write_text("\n")
+    said = tokens.reload(line("ci", "a" * 40))
+    assert "VPROX_PASSWORD is not set" in said and STAYS in said
+    config.write_text(f"VPROX_PASSWORD={PASSWORD}\n")
+    tokens.reload(line("ci", "a" * 40))
+    wait.until(lambda: status(host, client, PASSWORD) == 200)
+
+
 @pytest.mark.plane
 def test_a_name_that_goes_loses_its_tunnels_and_flows_and_no_other_does(host, kind, clients, tokens):
     node, other = clients(2)
