@@ -52,13 +52,25 @@ static uint64_t count_all(const struct name_rules *rules, const struct client_na
 	return n;
 }
 
-bool name_has_its_share(const struct endpoint *endpoint, const struct client_name *name)
+/* max-peers= of its token; 0: there is none. */
+static uint32_t most_of(const struct name_rules *rules, const struct client_name *name)
 {
-	const struct name_rules *rules = endpoint->name_rules;
 	const struct token *token = rules ? token_of(rules, name) : NULL;
 
-	if (token && token->max_peers > 0)
-		return count_all(rules, name) >= token->max_peers;
+	return token ? token->max_peers : 0;
+}
+
+bool name_is_full(const struct endpoint *endpoint, const struct client_name *name)
+{
+	uint32_t most = most_of(endpoint->name_rules, name);
+
+	return most > 0 && count_all(endpoint->name_rules, name) >= most;
+}
+
+bool name_has_its_share(const struct endpoint *endpoint, const struct client_name *name)
+{
+	if (most_of(endpoint->name_rules, name) > 0)
+		return name_is_full(endpoint, name);
 	return endpoint_is_nearly_used_up(endpoint) &&
 	       peer_names_count(&endpoint->peers.names, name) >= endpoint_share(endpoint);
 }

@@ -20,6 +20,9 @@ struct name_rules {
  * names of other kinds only the gates know. rules may be NULL: always. */
 bool name_is_good(const struct name_rules *rules, const struct client_name *name);
 
+/* Whether a name has as many peers as max-peers= of its token says, at all endpoints. */
+bool name_is_full(const struct endpoint *endpoint, const struct client_name *name);
+
 /* Whether a name has as many peers as it may have: max-peers= of its token, at all endpoints, else
  * its share of this one once its addresses are nearly used up. */
 bool name_has_its_share(const struct endpoint *endpoint, const struct client_name *name);

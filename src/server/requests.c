@@ -272,6 +272,14 @@ static struct plane_peer identity_of(const struct client_request *request)
 	return id;
 }
 
+/* Two names that get a peer each, and then ask for each other's, would have any number. That it is
+ * nearly used up is no reason here: it takes no address. */
+static bool may_not_become(
+	const struct endpoint *endpoint, const struct peer *peer, const struct client_name *name)
+{
+	return !client_name_equal(peers_name_of(peer), name) && name_is_full(endpoint, name);
+}
+
 /* Returns an ipc_status, or ANSWER_LATER. */
 static int handle_connect(
 	struct endpoint *endpoint, const struct client_request *request, struct given *given)
@@ -288,6 +296,8 @@ static int handle_connect(
 		return connect_new(endpoint, &id, request, given);
 	if (rival_is_active(endpoint, peer, request))
 		return IPC_OTHER_CLIENT;
+	if (may_not_become(endpoint, peer, &request->name))
+		return IPC_TOO_MANY_OF_NAME;
 	return (int)connect_again(endpoint, peer, request, given);
 }
 

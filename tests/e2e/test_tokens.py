@@ -228,6 +228,18 @@ def test_what_a_name_may_have_counts_over_all_addresses_and_asking_again_is_no_m
     wait.until(lambda: first.connect(random_key(), password="a" * 40).status == 200)
 
 
+def test_a_name_has_no_more_by_asking_for_the_tunnels_that_another_name_got(host, client, tokens):
+    tokens.start(line("ci", "a" * 40, "max-peers=1"), line("shop", "b" * 40, "max-peers=1"))
+    api, keys = host.api(client), [random_key() for _ in range(2)]
+    assert api.connect(keys[0], password="a" * 40).status == 200
+    assert api.connect(keys[0], password="b" * 40).status == 200
+    assert api.connect(keys[1], password="a" * 40).status == 200
+    refused = api.connect(keys[1], password="b" * 40)
+    assert (refused.status, refused.text) == (429, "too many peers of this name\n")
+    assert names(host) == ["token:ci", "token:shop"]
+    assert api.connect(keys[1], password="a" * 40).status == 200
+
+
 def test_the_last_addresses_are_not_for_a_name_that_has_half_of_all(host, clients, tokens):
     """However many sources its clients have; and who has another name, or none, gets one of one source."""
     near, far = clients(2)
