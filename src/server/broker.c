@@ -157,9 +157,11 @@ static void on_inspect(evutil_socket_t fd, short what, void *context)
 static void watch_names(struct broker *broker)
 {
 	const struct timeval second = {1, 0};
+	/* before: one that ends in between is not the last look's */
+	const bool will_any_end = name_rules_next_end(&broker->data_plane.name_rules) != UINT64_MAX;
 
 	name_rules_enforce(&broker->data_plane.name_rules);
-	if (name_rules_next_end(&broker->data_plane.name_rules) != UINT64_MAX)
+	if (will_any_end)
 		event_add(broker->names, &second);
 }
 

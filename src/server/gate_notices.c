@@ -189,9 +189,11 @@ int gate_notices_tokens(struct gate_notices *notices, int fd)
 	const struct ipc_reply reply = {.version = IPC_VERSION, .kind = IPC_TOKENS};
 	int error = 0;
 
-	for (unsigned int gate = 0; gate < notices->n_gates && error == 0; gate++) {
+	/* Those of before are closed by the caller, whatever fails here. */
+	for (unsigned int gate = 0; gate < notices->n_gates; gate++) {
 		take_back_kind(&notices->queues[gate], IPC_TOKENS);
-		error = append(&notices->queues[gate], &reply, fd);
+		if (error == 0)
+			error = append(&notices->queues[gate], &reply, fd);
 	}
 	send_all(notices);
 	return error;
