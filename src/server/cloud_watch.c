@@ -29,6 +29,8 @@ _Static_assert((int)CLOUD_FD_BROKER == (int)CHILD_FD_BROKER, "where it looks for
 
 enum {
 	FIRST_ANSWER_MS = 3000,
+	/* One that was taken over can tell without end: between two lists it is not heard. */
+	REST_MS = 1000,
 	FILE_MAX = CLOUD_MAX_ADDRESSES * sizeof "255.255.255.255\n",
 };
 
@@ -45,6 +47,7 @@ struct cloud_watch {
 	struct netlink *netlink;
 	bool is_known; /* what there is, from the file or an answer */
 	struct addresses known, refused; /* refused: and that was said */
+	struct addresses missed; /* of those known: the last list was without them */
 	struct log_limit refusals;
 };
 
@@ -100,6 +103,24 @@ static void judge(struct cloud_watch *watch, const struct instance *instance,
 	if (!contains(&watch->refused, told->address))
 		log_refusal(watch, told->address, fault);
 	refused->list[refused->n++] = told->address;
+}
+
+/* One that a list is without is kept until the next one is without it too: a service that leaves
+ * something out once takes nothing from clients. */
+static void keep_missed(struct cloud_watch *watch, struct addresses *served)
+{
+	struct addresses missed = {.n = 0};
+
+	for (size_t i = 0; i < watch->known.n; i++) {
+		struct ipv4 address = watch->known.list[i];
+
+		if (contains(served, address))
+			continue;
+		missed.list[missed.n++] = address;
+		if (!contains(&watch->missed, address) && served->n < CLOUD_MAX_ADDRESSES)
+			served->list[served->n++] = address;
+	}
+	watch->missed = missed;
 }
 
 static bool is_same(const struct addresses *a, const struct addresses *b)
@@ -179,6 +200,7 @@ static void take(struct cloud_watch *watch, const struct cloud_list *list)
 		return;
 	}
 	watch->refused = refused;
+	keep_missed(watch, &served);
 	use(watch, &served);
 }
 
@@ -188,12 +210,14 @@ static void on_readable(void *context, struct child *child)
 	auto_free struct cloud_list *list = malloc(sizeof *list);
 	int error = list ? cloud_receive_list(child->fd, list) : -ENOMEM;
 
-	if (error == 0)
+	if (error == 0) {
+		child_pause(child, REST_MS);
 		take(watch, list);
-	else if (packet_is_hung_up(error))
+	} else if (packet_is_hung_up(error)) {
 		child_hang_up(child);
-	else if (error != -EAGAIN && error != -EINTR)
+	} else if (error != -EAGAIN && error != -EINTR) {
 		child_expel(child, "cannot read what it says", error);
+	}
 }
 
 static int start_child(void *context, struct child *child)

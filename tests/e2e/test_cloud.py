@@ -115,6 +115,22 @@ def test_an_error_changes_nothing_and_is_said_once(host, client, metadata):
 
 
 @pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_one_answer_that_leaves_an_address_out_closes_nothing(host, client, metadata):
+    server = host.start(CLOUD, ips=[])
+    tunnel = host.tunnel("wireguard", client).up()
+    asked = []
+
+    def once_without(request):
+        if request.path != f"{MACS}{mac_of(host, 'wan0')}/local-ipv4s":
+            return None
+        asked.append(request.path)
+        return answer(404) if len(asked) == 1 else None
+    metadata.fault = once_without
+    wait.until(lambda: len(asked) == 3, ROUND, lambda: server.log)
+    assert tunnel.ping() and "closed" not in server.log
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_what_cannot_be_this_hosts_is_not_served_and_said_once(host, metadata):
     elsewhere, router = "198.51.100.77", "203.0.113.1"
     host.ns.ip(f"addr add {router.rpartition('.')[0]}.77/24 dev wan0 noprefixroute")
