@@ -179,7 +179,7 @@ def test_a_standby_neither_answers_nor_sends(host, other_host, pair, client, wor
     server_key = base64.b64decode(answer.json["ServerPublicKey"])
     api.connect_ipip()
     wait_ready(other_host, identities(host))
-    assert begin(client, peer, server_key, address)
+    wait.until(lambda: begin(client, peer, server_key, address), BACK, "the host that has the address answers")
 
     def ask_without_firewall():
         """It would drop the answer too."""
