@@ -354,7 +354,7 @@ static void on_answered(struct client *client, const struct request_result *resu
 	char text[FAILURE_SIZE];
 
 	client->failure = CLIENT_REFUSED;
-	refusal_write(result, must_go_on(client), client->config->password_file, text, sizeof text);
+	refusal_write(result, must_go_on(client), client->config, text, sizeof text);
 	if (refusal_is_final(result, was_granted(client), must_go_on(client))) {
 		log_error("%s: %s", client->config->server, text);
 		return finish(client, CLIENT_REFUSED);

@@ -43,6 +43,7 @@ struct client_config {
 	const char *interface;
 	const char *password_file; /* a path, of a password or a token; NULL: none */
 	const char *token_file; /* as it was given; NULL: it was not */
+	bool shows_token; /* of its own, in place of the password */
 	/* The server's password of now, which lives until the next call. */
 	const char *(*password)(void *context);
 	void *password_context;

@@ -166,8 +166,10 @@ static bool check_password(
 	if (answer.outcome != REQUEST_ANSWERED)
 		reach_add(result, "password", REACH_BAD, "it could not be tried: %s", answer.text);
 	else if (answer.status == STATUS_UNAUTHORIZED)
-		reach_add(result, "password", REACH_BAD,
-			"it is not the server's: set VPROX_PASSWORD to what the server has");
+		reach_add(result, "password", REACH_BAD, "%s",
+			config->shows_token ? "the server does not take this token"
+					    : "it is not the server's: set VPROX_PASSWORD to what "
+					      "the server has");
 	else if (answer.status == STATUS_OK_ANSWER)
 		reach_add(result, "password", REACH_GOOD, "the server takes it");
 	else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "client/backoff.h"
+#include "client/config.h"
 #include "client/request_supervisor.h"
 
 /* HTTP's */
@@ -27,26 +28,31 @@ bool refusal_is_final(const struct request_result *result, bool was_granted, boo
 	return result->status == STATUS_UNAUTHORIZED && !must_go_on;
 }
 
-static const char *advice(const struct request_result *result, bool must_go_on)
+static const char *advice(const struct request_result *result, bool must_go_on, bool shows_token)
 {
 	if (result->status == STATUS_CONFLICT)
 		return ": over IPIP an address, such as a NAT's, is good for one client; use "
 		       "--tunnel=wireguard";
 	if (result->status != STATUS_UNAUTHORIZED)
 		return "";
+	if (shows_token)
+		return must_go_on ? ": the server does not take this token; what --route names "
+				    "stays blocked until it takes one: "
+				  : ": the server does not take this token";
 	return must_go_on ? ": VPROX_PASSWORD is not the server's password; what --route names "
 			    "stays blocked until it is: "
 			  : ": VPROX_PASSWORD is not the server's password";
 }
 
-void refusal_write(const struct request_result *result, bool must_go_on, const char *file,
-	char *text, size_t size)
+void refusal_write(const struct request_result *result, bool must_go_on,
+	const struct client_config *config, char *text, size_t size)
 {
+	const char *file = config->password_file;
 	const bool waits = must_go_on && result->status == STATUS_UNAUTHORIZED;
 
 	snprintf(text, size, "%s (HTTP status %u)%s%s%s%s",
 		*result->text ? result->text : "it refuses", result->status,
-		advice(result, must_go_on),
+		advice(result, must_go_on, config->shows_token),
 		!waits ? ""
 		: file ? "put the right one into "
 		       : "start the client with the right one",

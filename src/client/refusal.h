@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct backoff;
+struct client_config;
 struct request_result;
 
 /*
@@ -15,9 +16,9 @@ struct request_result;
  */
 bool refusal_is_final(const struct request_result *result, bool was_granted, bool must_go_on);
 
-/* For the log, what the server says and what to do. file: that the password is from; NULL: none. */
-void refusal_write(const struct request_result *result, bool must_go_on, const char *file,
-	char *text, size_t size);
+/* For the log, what the server says and what to do. */
+void refusal_write(const struct request_result *result, bool must_go_on,
+	const struct client_config *config, char *text, size_t size);
 
 /* How long to wait before asking again, ms. */
 uint32_t refusal_pause(const struct request_result *result, struct backoff *backoff);

@@ -90,6 +90,7 @@ int client_password_open(struct client_password *password, const struct command 
 	/* before it is read: a change in between is found later */
 	if (password->path && stat(password->path, &password->seen) < 0)
 		password->seen = (struct stat){0};
+	config->shows_token = password->is_token || takes_token(config);
 	config->password = find;
 	config->password_context = password;
 	return load(password, config);

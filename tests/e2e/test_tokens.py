@@ -16,7 +16,7 @@ from lab.api import PASSWORD
 from lab.storm import Storm
 from lab.tunnels import random_key
 from lib import conntrack, wait
-from test_client import pins_of
+from test_client import REFUSED, pins_of
 
 STAYS = "the configuration cannot be used, and stays as it was"
 ENDED = 1  # second, for a name that went to lose its tunnels; and what a busy machine takes besides
@@ -309,6 +309,17 @@ def test_a_client_shows_the_token_that_its_file_has_now(host, machine, kind, tok
     tokens.reload(line("later", "b" * 40))
     wait.until(lambda: names(host) == ["token:later"], 60, lambda: client.said)
     client.stop()
+
+
+def test_a_client_whose_token_is_refused_is_not_told_of_a_password(host, machine, tokens):
+    path = machine.state / "token"
+    path.write_text("b" * 40)
+    server = tokens.start(line("ci", "a" * 40))
+    client = machine.connect(host.address, f"--insecure --token-file={path}", password=None)
+    assert client.wait() == REFUSED
+    assert "the server does not take this token" in client.log and "VPROX_PASSWORD" not in client.log
+    _, said = run(machine, f"check {host.address} --pin={pins_of(server)[0]} --token-file={path}", {})
+    assert re.search(r"password.*the server does not take this token", said) and "VPROX_PASSWORD" not in said, said
 
 
 def test_exec_and_check_show_a_token_and_the_command_does_not_get_it(host, machine, tokens):
