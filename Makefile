@@ -14,7 +14,7 @@ SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store bench-fleet \
-	check-format format lint install uninstall deb rpm clean help
+	check-format format lint install uninstall deb rpm container clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -99,6 +99,11 @@ deb: deps-build deps-deb ## build a Debian package, build/vprox_VERSION_ARCH.deb
 
 rpm: deps-build deps-rpm ## build an RPM, build/vprox-VERSION-RELEASE.ARCH.rpm
 	@packaging/build-rpm $(BUILD)
+
+container: deps-container deps-test ## build a container's image, build/vprox-container.tar.gz, and try it (as root)
+	@packaging/build-container $(BUILD)
+	@VPROX_IMAGE=$(abspath $(BUILD))/vprox-container.tar.gz $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/packaging/test_compose.py
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(SANITIZED) build-*
