@@ -72,6 +72,8 @@ def test_everything_goes_where_debian_expects_it(installed):
         "usr/share/doc/vprox/examples/server.conf",
         "usr/share/doc/vprox/examples/client.conf",
         "usr/share/doc/vprox/examples/vprox-ipip.sh",
+        "usr/share/doc/vprox/examples/grafana/vprox.json",
+        "usr/share/doc/vprox/examples/prometheus/alerts.yml",
         *(f"usr/share/doc/vprox/{file.relative_to(ROOT)}" for file in (ROOT / "examples/fleet").iterdir()),
     }
 
