@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from releases import ROOT, inside, libraries_of, output, unpack
+from releases import ROOT, fetched, inside, libraries_of, output, unpack
 
 RELEASES = ["bookworm", "trixie"]
 
@@ -30,6 +30,38 @@ def test_it_is_installed_on_each_release_and_the_demo_runs(root, package):
     assert "Both tunnels did what they should" in inside(root, "/demo/run")
     inside(root, "dpkg", "-P", "vprox")
     assert not (root / "usr/sbin/vprox").exists()
+
+
+@pytest.fixture(name="stand_in")
+def fixture_stand_in(tmp_path):
+    """Returns a function that makes a command for `fetched` of a script, which notes each of its calls."""
+    def stand_in(script):
+        (tmp_path / "script").write_text(f"echo called >>{tmp_path}/calls\n{script}\n")
+        return "sh", str(tmp_path / "script")
+    stand_in.calls = tmp_path / "calls"
+    return stand_in
+
+
+def test_what_the_mirror_gives_at_a_second_try_is_taken(stand_in):
+    assert fetched(*stand_in(f"[ $(wc -l <{stand_in.calls}) = 2 ] && echo /a/tree")) == "/a/tree"
+
+
+def test_what_the_mirror_does_not_give_is_asked_for_twice_and_the_tests_of_it_are_skipped(stand_in):
+    command = stand_in("echo E: Failed to fetch it >&2; exit 1")
+    for _ in range(2):
+        with pytest.raises(pytest.skip.Exception, match="Failed to fetch it"):
+            fetched(*command)
+    assert stand_in.calls.read_text() == "called\n" * 2
+
+
+def test_a_mirror_that_hangs_is_given_up(stand_in):
+    with pytest.raises(pytest.skip.Exception, match="not within 1 s"):
+        fetched(*stand_in("sleep 1000"), seconds=1)
+
+
+def test_a_package_that_a_release_lacks_is_a_failure(stand_in):
+    with pytest.raises(AssertionError, match="Unable to locate package"):
+        fetched(*stand_in("echo E: Unable to locate package nonsense >&2; exit 1"))
 
 
 def test_ubuntu_has_the_libraries_by_the_same_names(package):
