@@ -44,6 +44,8 @@ __attribute__((noreturn)) static void become_command(const struct command_plan *
 	int error;
 
 	sigprocmask(SIG_SETMASK, &plan->mask, NULL);
+	if (plan->variable)
+		setenv(plan->variable, plan->value, 1);
 	execvp(plan->arguments[0], plan->arguments);
 	error = errno;
 	log_error("%s: %s", plan->arguments[0], strerror(error));
@@ -115,7 +117,8 @@ void command_init_run(const struct command_plan *plan, int control)
 	signal(SIGCHLD, SIG_DFL);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	explicit_bzero(plan->password, strlen(plan->password));
+	if (plan->password)
+		explicit_bzero(plan->password, strlen(plan->password));
 	if (prepare(plan, control) < 0)
 		_exit(COMMAND_NOT_RUN);
 	command = fork();

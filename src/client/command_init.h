@@ -21,6 +21,9 @@ struct command_plan {
 	char **arguments; /* of execvp(3) */
 	const struct command_user *user;
 	char *password; /* to be forgotten, in this process */
+	/* What is set again in the command's environment, a name and its value, as the client has
+	 * taken it out of its own; NULL: nothing. */
+	const char *variable, *value;
 	bool allow_inbound; /* not only answers come out of the tunnel */
 	sigset_t mask; /* the signals that are blocked in the command */
 };

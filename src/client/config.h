@@ -37,6 +37,7 @@ enum block_choice {
 };
 
 struct command_netns;
+struct token_source;
 
 struct client_config {
 	const char *server; /* a name, or an address */
@@ -44,6 +45,8 @@ struct client_config {
 	const char *password_file; /* a path, of a password or a token; NULL: none */
 	const char *token_file; /* as it was given; NULL: it was not */
 	bool shows_token; /* of its own, in place of the password */
+	const char *oidc_github; /* the audience of the token to get, as it was given; NULL: none */
+	struct token_source *token_source; /* asked before a request; NULL: there is none */
 	/* The server's password of now, which lives until the next call. */
 	const char *(*password)(void *context);
 	void *password_context;

@@ -20,9 +20,9 @@ struct marked_sockets {
 	struct stack stacks[STACKS];
 };
 
-static int open_one(const struct stack *stack, uint32_t mark)
+int marked_socket_open(int family, int type, uint32_t mark)
 {
-	int fd = socket(stack->family, stack->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -38,7 +38,7 @@ static int open_one(const struct stack *stack, uint32_t mark)
 static int fill(struct stack *stack, size_t n, uint32_t mark)
 {
 	while (stack->n < n) {
-		int fd = open_one(stack, mark);
+		int fd = marked_socket_open(stack->family, stack->type, mark);
 
 		if (fd < 0)
 			return fd;

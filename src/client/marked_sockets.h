@@ -16,6 +16,9 @@ enum {
 
 struct marked_sockets;
 
+/* One that does not block; mark 0: none. Returns it, or -errno. */
+int marked_socket_open(int family, int type, uint32_t mark);
+
 /* For IPv4, and for IPv6 where the kernel has it. mark 0: none. Returns 0 or -errno. */
 int marked_sockets_open(uint32_t mark, struct marked_sockets **sockets);
 

@@ -134,6 +134,7 @@ static bool look_without_password(
 	struct request_result answer;
 
 	stranger.password = no_password;
+	stranger.token_source = NULL;
 	stranger.insecure = true;
 	stranger.n_pins = 0;
 	stranger.ca_file = NULL;

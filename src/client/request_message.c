@@ -27,6 +27,24 @@ int request_decode_names(const void *packet, size_t length, struct request_names
 	return 0;
 }
 
+bool request_is_token(const char *text)
+{
+	const char *p = text;
+
+	while (*p > ' ' && *p <= '~')
+		p++;
+	return p > text && *p == '\0';
+}
+
+int request_decode_token(const void *packet, size_t length, struct request_token *token)
+{
+	if (length != sizeof *token)
+		return -EPROTO;
+	memcpy(token, packet, sizeof *token);
+	token->token[sizeof token->token - 1] = '\0';
+	return token->expires_s >= 0 && request_is_token(token->token) ? 0 : -EPROTO;
+}
+
 int request_decode_server(const void *packet, size_t length, struct request_server *seen)
 {
 	if (length != sizeof *seen)

@@ -3,11 +3,13 @@
  * SOCK_SEQPACKET socket: one struct a packet, in this order. Both are the same program, so integers
  * are in the machine's byte order. The client does not trust what it gets: see
  * request_decode_*(). A process that is to look up a name answers its order with 1a., or 4. if it
- * fails, and ends.
+ * fails, and ends. One that is to get a token has 1b. too, and answers it with 1c., or 4. if it
+ * fails.
  */
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +17,7 @@
 #include "base/resolvers.h"
 #include "client/tunnel.h"
 #include "http/pin.h"
+#include "http/web_place.h"
 
 enum {
 	REQUEST_ADDRESSES_MAX = 64, /* of a name: others are left out */
@@ -23,6 +26,7 @@ enum {
 	REQUEST_PATH_MAX = 32,
 	REQUEST_PASSWORD_MAX = 4097,
 	REQUEST_TEXT_MAX = 256,
+	REQUEST_BEARER_MAX = 8192,
 };
 
 /* The paths that are asked by GET: docs/api.md. The first answers, with 200, what the server sees.
@@ -43,12 +47,26 @@ struct request_order {
 	uid_t user; /* to run as */
 	gid_t group;
 	uint32_t log_level, log_format;
+	uint32_t wants_token; /* 1: get a token where 1b. says, and no more */
 };
 
 /* 1a. Process to client: the addresses of the name. */
 struct request_names {
 	uint32_t n; /* at least 1 */
 	struct ipv4 addresses[REQUEST_ADDRESSES_MAX]; /* none is 0.0.0.0 */
+};
+
+/* 1b. Client to process: where it gets a token for the client to show. */
+struct request_token_order {
+	struct web_place place;
+	struct request_names names; /* where that server is */
+	char bearer[REQUEST_BEARER_MAX]; /* what is shown to it */
+};
+
+/* 1c. Process to client: the token, of printable characters without blanks. */
+struct request_token {
+	int64_t expires_s; /* since 1970, as it says itself; 0: it does not */
+	char token[REQUEST_PASSWORD_MAX];
 };
 
 /* 2. Process to client: who the server is, before anything but TLS has been sent to the server. */
@@ -83,7 +101,11 @@ struct request_result {
 	char text[REQUEST_TEXT_MAX]; /* the answer's first line, or what failed */
 };
 
+/* Whether a header can have it as a token. */
+bool request_is_token(const char *text);
+
 /* Check what came from the process. Return 0 or -EPROTO. */
 int request_decode_names(const void *packet, size_t length, struct request_names *names);
+int request_decode_token(const void *packet, size_t length, struct request_token *token);
 int request_decode_server(const void *packet, size_t length, struct request_server *seen);
 int request_decode_result(const void *packet, size_t length, struct request_result *result);

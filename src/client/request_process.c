@@ -1,8 +1,8 @@
 /*
- * One request to one address of a server, or the look-up of its name: the whole life of the
- * process, in the order of ask(). It begins with the rights of the client that started it; gives up
- * its user, and every system call but those on open files, before a name server's or the server's
- * first byte is read.
+ * One request to one address of a server, the look-up of a name, or one for a token: the whole life
+ * of the process, in the order of ask(). It begins with the rights of the client that started it;
+ * gives up its user, and every system call but those on open files, before a name server's or the
+ * server's first byte is read.
  */
 #include "client/request_process.h"
 
@@ -29,6 +29,7 @@
 #include "client/grant.h"
 #include "client/look_up.h"
 #include "client/request_message.h"
+#include "client/token_exchange.h"
 #include "http/http_answer.h"
 #include "http/tls_client.h"
 
@@ -308,6 +309,12 @@ static int ask(struct request_process *process)
 	return error;
 }
 
+static void get_token(struct request_process *process)
+{
+	warm_up();
+	token_exchange_run(&process->order, &process->result);
+}
+
 int request_process_main(void)
 {
 	struct request_process *process = calloc(1, sizeof *process);
@@ -322,7 +329,9 @@ int request_process_main(void)
 	log_setup(process->order.log_level, process->order.log_format, "request");
 	process->ca_fd = -1;
 	process->fd = -1;
-	if (process->order.address.value == 0)
+	if (process->order.wants_token)
+		get_token(process);
+	else if (process->order.address.value == 0)
 		look_up(process);
 	else
 		ask(process);

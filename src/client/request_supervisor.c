@@ -13,7 +13,10 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/user.h"
+#include "client/token_source.h"
 #include "client/trust.h"
+
+enum { NS_PER_S = 1000000000 };
 
 int request_supervisor_find_user(struct request_supervisor *supervisor)
 {
@@ -43,6 +46,7 @@ void request_supervisor_cancel(struct request_supervisor *supervisor)
 	free_event(supervisor->timeout);
 	supervisor->next = supervisor->timeout = NULL;
 	supervisor->winner = NULL;
+	token_request_cancel(&supervisor->token);
 	request_attempt_end(&supervisor->look_up);
 	end_attempts(supervisor);
 	supervisor->n_addresses = supervisor->n_begun = 0;
@@ -198,17 +202,19 @@ static void on_readable(struct request_attempt *attempt)
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
+	struct request_supervisor *supervisor = context;
+	const bool has_token = !request_attempt_runs(&supervisor->token.attempt);
+
 	(void)fd;
 	(void)what;
-	fail(context, REQUEST_FAILED, "no answer in time");
+	fail(supervisor, REQUEST_FAILED,
+		has_token ? "no answer in time" : "no token: there was no answer in time");
 }
 
-static int start_attempt(struct request_supervisor *supervisor, struct request_attempt *attempt,
-	request_attempt_fn *readable)
+static struct request_order make_order(const struct request_supervisor *supervisor)
 {
 	const struct client_config *config = supervisor->config;
 	struct request_order order = {
-		.address = attempt->address,
 		.tunnel = config->tunnel,
 		.public_key = supervisor->public_key,
 		.client_id = supervisor->client_id,
@@ -218,12 +224,21 @@ static int start_attempt(struct request_supervisor *supervisor, struct request_a
 		.log_level = config->log_level,
 		.log_format = config->log_format,
 	};
-	int error;
 
 	snprintf(order.server, sizeof order.server, "%s", config->server);
 	snprintf(order.path, sizeof order.path, "%s", supervisor->path);
 	if (config->ca_file)
 		snprintf(order.ca_file, sizeof order.ca_file, "%s", config->ca_file);
+	return order;
+}
+
+static int start_attempt(struct request_supervisor *supervisor, struct request_attempt *attempt,
+	request_attempt_fn *readable)
+{
+	struct request_order order = make_order(supervisor);
+	int error;
+
+	order.address = attempt->address;
 	attempt->context = supervisor;
 	error = request_attempt_start(attempt, supervisor->base, &order, readable);
 	if (error < 0)
@@ -302,9 +317,9 @@ static void on_look_up_readable(struct request_attempt *attempt)
 		fail(supervisor, REQUEST_FAILED, "the process that looks the server up broke off");
 }
 
-static void begin(struct request_supervisor *supervisor, struct ipv4 address)
+static void begin(struct request_supervisor *supervisor)
 {
-	struct ipv4 literal;
+	struct ipv4 address = supervisor->address, literal;
 
 	if (address.value == 0 && ipv4_parse(supervisor->config->server, &literal) == 0)
 		address = literal;
@@ -316,6 +331,37 @@ static void begin(struct request_supervisor *supervisor, struct ipv4 address)
 	supervisor->look_up = (struct request_attempt){.fd = -1};
 	if (start_attempt(supervisor, &supervisor->look_up, on_look_up_readable) < 0)
 		end_soon(supervisor);
+}
+
+static void on_token_end(void *context, const char *fault)
+{
+	if (fault)
+		fail(context, REQUEST_FAILED, fault);
+	else
+		begin(context);
+}
+
+static void get_token(struct request_supervisor *supervisor)
+{
+	const struct request_order order = make_order(supervisor);
+	int error;
+
+	supervisor->token = (struct token_request){.source = supervisor->config->token_source,
+		.base = supervisor->base,
+		.on_end = on_token_end,
+		.context = supervisor};
+	error = token_request_start(&supervisor->token, &order);
+	if (error < 0) {
+		log_error("cannot start the process that gets a token: %s", strerror(-error));
+		end_soon(supervisor);
+	}
+}
+
+static bool needs_token(const struct client_config *config)
+{
+	return config->token_source &&
+	       token_source_is_due(config->token_source, clock_now_ms(&boot_clock),
+		       (int64_t)(clock_wall_ns() / NS_PER_S));
 }
 
 void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
@@ -330,5 +376,9 @@ void request_supervisor_start(struct request_supervisor *supervisor, const char 
 	supervisor->next = evtimer_new(supervisor->base, on_next, supervisor);
 	if (supervisor->timeout)
 		event_add(supervisor->timeout, &time);
-	begin(supervisor, address);
+	supervisor->address = address;
+	if (needs_token(supervisor->config))
+		get_token(supervisor);
+	else
+		begin(supervisor);
 }

@@ -1,5 +1,6 @@
 /*
- * The client's side of a request: has the server's name looked up, and its addresses asked in turn,
+ * The client's side of a request: gets a token to show, where there is a source of such and none
+ * that is good (token_source.h), has the server's name looked up, and its addresses asked in turn,
  * each by a process of its own; decides whether who answers is the right server, and receives the
  * result. One request at a time.
  *
@@ -16,6 +17,7 @@
 #include "client/config.h"
 #include "client/request_attempt.h"
 #include "client/request_message.h"
+#include "client/token_request.h"
 
 struct event;
 struct event_base;
@@ -37,6 +39,8 @@ struct request_supervisor {
 
 	struct event *timeout, *next;
 	char path[REQUEST_PATH_MAX];
+	struct ipv4 address; /* as it was started with */
+	struct token_request token; /* that the server is shown; before all else */
 	struct request_attempt look_up;
 	struct request_attempt attempts[REQUEST_ADDRESSES_MAX]; /* in turn */
 	size_t n_addresses, n_begun;

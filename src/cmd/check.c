@@ -180,6 +180,14 @@ static const struct command_option options[] = {
 		.help = "a file with a token of this client's own, in place of the password",
 		OPTION_PATH(struct check, reach.client.token_file),
 	},
+	{
+		.name = "oidc-github",
+		.argument = "AUDIENCE",
+		.otherwise = "the password is shown",
+		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
+			"password",
+		OPTION_TEXT(struct check, reach.client.oidc_github),
+	},
 	{0},
 };
 

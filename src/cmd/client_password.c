@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "client/config.h"
 #include "cmd/auth_mode.h"
+#include "cmd/config_file.h"
+#include "cmd/github_token.h"
 #include "cmd/usage.h"
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -76,12 +78,22 @@ static int load(struct client_password *password, const struct client_config *co
 	return passwords_load(password->command, password->path, NULL, &password->now);
 }
 
+/* What there is of passwords is not shown, and nobody's to have. */
+static int open_source(struct client_password *password, struct client_config *config)
+{
+	passwords_clear(&(struct config_file){0}, &password->now);
+	return github_token_open(&password->source, password->command, config);
+}
+
 int client_password_open(struct client_password *password, const struct command *command,
 	struct client_config *config)
 {
-	if (config->password_file && config->token_file)
-		return usage_error(
-			command, "--password-file and --token-file: one of them is shown");
+	if (!!config->password_file + !!config->token_file + !!config->oidc_github > 1)
+		return usage_error(command,
+			"--password-file, --token-file and --oidc-github: one of them is shown");
+	*password = (struct client_password){.command = command};
+	if (config->oidc_github)
+		return open_source(password, config);
 	if (config->token_file)
 		config->password_file = config->token_file;
 	*password = (struct client_password){.command = command,
@@ -104,5 +116,6 @@ void client_password_check(const struct client_password *password)
 
 void client_password_close(struct client_password *password)
 {
+	token_source_wipe(&password->source);
 	passwords_free(&password->now);
 }

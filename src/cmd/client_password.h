@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "client/token_source.h"
 #include "cmd/password.h"
 
 struct client_config;
@@ -16,12 +17,13 @@ struct client_password {
 	bool is_token; /* no password that people share: the path is --token-file's */
 	struct stat seen; /* the file that they are of, or that was of no use */
 	bool is_missing; /* the file, and that was said */
+	struct token_source source; /* of --oidc-github, where that is given */
 };
 
 /*
- * Loads it as passwords_load() does, or of --token-file, or of VPROX_OIDC_TOKEN: where
- * VPROX_AUTH_MODE says so, or there is no VPROX_PASSWORD and no file. Has the client ask here for
- * it from then on. Returns 0 or -EINVAL, logged.
+ * Loads it as passwords_load() does, or gets it as --oidc-github says, or of --token-file, or of
+ * VPROX_OIDC_TOKEN: where VPROX_AUTH_MODE says so, or there is no VPROX_PASSWORD and no file. Has
+ * the client ask here for it from then on. Returns 0 or -EINVAL, logged.
  */
 int client_password_open(struct client_password *password, const struct command *command,
 	struct client_config *config);

@@ -164,6 +164,14 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct client_config, token_file),
 	},
 	{
+		.name = "oidc-github",
+		.argument = "AUDIENCE",
+		.otherwise = "the password is shown",
+		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
+			"password",
+		OPTION_TEXT(struct client_config, oidc_github),
+	},
+	{
 		.name = "once",
 		.help = "exit when the tunnel is up, and leave it there",
 		OPTION_FLAG(struct client_config, once),
@@ -229,7 +237,7 @@ static int run_connect(void *configuration, const char *server)
 		return STATUS_USAGE;
 	if (config->block == BLOCK_ONLY || config->block == BLOCK_OPEN)
 		return run_block(config);
-	if (!config->password_file && !config->token_file)
+	if (!config->password_file && !config->token_file && !config->oidc_github)
 		config->password_file = credential;
 	if (client_password_open(&password, &command_connect, config) < 0)
 		return STATUS_USAGE;
@@ -254,7 +262,8 @@ const struct command command_connect = {
 	.options = options,
 	.closing =
 		"The server's password is read from the file, or from the environment, "
-		"VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN.\n\n"
+		"VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN, or got from "
+		"GitHub.\n\n"
 		"Exit status: 0, stopped, or up with --once; 1, something of this machine is in "
 		"the way; 2, the command line is wrong; 3, the server refuses, or is not the "
 		"expected one; 4, the server did not answer in time; 5, it did, but nothing came "

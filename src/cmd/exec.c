@@ -12,6 +12,7 @@
 #include "cmd/client_password.h"
 #include "cmd/client_server.h"
 #include "cmd/command.h"
+#include "cmd/github_token.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 
@@ -83,6 +84,14 @@ static const struct command_option options[] = {
 		OPTION_PATH(struct exec_config, client.token_file),
 	},
 	{
+		.name = "oidc-github",
+		.argument = "AUDIENCE",
+		.otherwise = "the password is shown",
+		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
+			"password",
+		OPTION_TEXT(struct exec_config, client.oidc_github),
+	},
+	{
 		.group = "Log",
 		.name = "log-level",
 		.argument = "error|warning|info|debug",
@@ -130,13 +139,16 @@ static int find_user(const struct exec_config *config, struct command_user *user
 }
 
 /* Returns an exit status. */
-static int run(struct exec_config *config, char *password)
+static int run(struct exec_config *config, const struct client_password *password)
 {
 	char name[INSTANCE_NAME_SIZE];
 	struct command_user user;
 	struct command_plan plan = {.arguments = config->words,
 		.user = &user,
-		.password = password,
+		.password = password->now.current,
+		/* GitHub's steps get their own tokens by it */
+		.variable = config->client.token_source ? GITHUB_BEARER : NULL,
+		.value = password->source.bearer,
 		.allow_inbound = config->client.allow_inbound};
 	int status = COMMAND_NOT_RUN;
 
@@ -163,7 +175,7 @@ static int run_exec(void *configuration, const char *server)
 		return STATUS_USAGE;
 	log_setup(config->client.log_level, config->client.log_format, "exec");
 	client_password_check(&password);
-	status = run(config, password.now.current);
+	status = run(config, &password);
 	client_password_close(&password);
 	return status;
 }
@@ -182,8 +194,9 @@ const struct command command_exec = {
 		   "The exit status is the command's; 125: it was not run.\n"
 		   "\n"
 		   "The server's password is read from the file, or from the environment, "
-		   "VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN. The command gets "
-		   "neither of these.",
+		   "VPROX_PASSWORD; a token from its file, or VPROX_OIDC_TOKEN, or got from "
+		   "GitHub. The command gets none of these; what a step of GitHub Actions gets "
+		   "tokens with it keeps.",
 	.operand = "SERVER",
 	.words = "COMMAND",
 	.words_offset = offsetof(struct exec_config, words),

@@ -30,7 +30,8 @@ enum password_source {
 	N_SOURCES,
 };
 
-static const char variable[] = "VPROX_PASSWORD", variable_of_previous[] = "VPROX_PASSWORD_PREVIOUS";
+static const char variable[] = "VPROX_PASSWORD", variable_of_previous[] = "VPROX_PASSWORD_PREVIOUS",
+		  variable_of_token[] = "VPROX_OIDC_TOKEN";
 
 /* What a header's value may hold, and keep on its way: RFC 9110, 5.5. */
 static bool can_be_sent(const char *password)
@@ -245,6 +246,7 @@ static void unset(const char *name)
 
 int passwords_clear(struct config_file *settings, struct passwords *passwords)
 {
+	unset(variable_of_token);
 	unset(variable);
 	unset(variable_of_previous);
 	wipe(settings->password);
@@ -256,18 +258,17 @@ int passwords_clear(struct config_file *settings, struct passwords *passwords)
 
 int passwords_load_token(const struct command *command, struct passwords *passwords)
 {
-	static const char of_token[] = "VPROX_OIDC_TOKEN";
 	const char *fault;
 
 	*passwords = (struct passwords){0};
-	fault = take(getenv(of_token), &passwords->current);
-	unset(of_token);
+	fault = take(getenv(variable_of_token), &passwords->current);
+	unset(variable_of_token);
 	unset(variable);
 	unset(variable_of_previous);
 	if (fault)
-		return usage_error(command, "%s %s", of_token, fault);
+		return usage_error(command, "%s %s", variable_of_token, fault);
 	return passwords->current
 		       ? 0
 		       : usage_error(command, "%s is not set, and VPROX_AUTH_MODE says that it is",
-				 of_token);
+				 variable_of_token);
 }

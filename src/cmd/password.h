@@ -35,8 +35,8 @@ int passwords_load(const struct command *command, const char *file, struct confi
  * from the environment. */
 int passwords_load_token(const struct command *command, struct passwords *passwords);
 
-/* In place of passwords_load(), where there are to be none: wipes those of the environment and of
- * the settings. Returns 0. */
+/* In place of passwords_load(), where there are to be none: wipes those of the environment, a
+ * token's too, and of the settings. Returns 0. */
 int passwords_clear(struct config_file *settings, struct passwords *passwords);
 
 /* Warns of a file that others can read, unless it is a credential, and of a password that can be

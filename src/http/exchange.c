@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,13 +228,15 @@ static int start(struct web_exchange *exchange, const char *request)
 {
 	const struct exchange_target *target = exchange->target;
 
+	exchange->fd = target->has_socket ? target->socket : -1;
 	exchange->request = malloc(exchange->length);
 	exchange->data = malloc(EXCHANGE_ANSWER_MAX + 1);
 	if (!exchange->request || !exchange->data)
 		return -ENOMEM;
 	memcpy(exchange->request, request, exchange->length);
-	exchange->fd = socket(
-		target->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (exchange->fd < 0)
+		exchange->fd = socket(target->address.ss_family,
+			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	if (exchange->fd < 0)
 		return -errno;
 	if (connect(exchange->fd, (const struct sockaddr *)&target->address,
@@ -276,6 +277,8 @@ void exchange_end(struct web_exchange *exchange)
 	if (exchange->state == EXCHANGE_IDLE)
 		return;
 	disconnect(exchange);
+	if (exchange->data)
+		explicit_bzero(exchange->data, exchange->used); /* it may be a token */
 	free(exchange->data);
 	*exchange = (struct web_exchange){.fd = -1};
 }

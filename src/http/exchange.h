@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -33,6 +34,8 @@ struct exchange_target {
 	const char *server; /* whom the certificate must be for; the caller's */
 	struct sockaddr_storage address;
 	socklen_t address_length;
+	bool has_socket; /* .socket is taken for the exchange, and closed; else it makes its own */
+	int socket; /* of TCP, that does not block */
 };
 
 /* Zeroed, it is idle. */

@@ -3,7 +3,6 @@
 #include "oidc/discovery.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,35 +11,6 @@
 #include "ipc/issuer.h"
 
 static const char well_known[] = "/.well-known/openid-configuration";
-
-/* Nothing that could end a line of a request, and nothing that has to be quoted: RFC 3986, 2. */
-static bool is_target(const char *text)
-{
-	for (; *text; text++)
-		if (*text <= ' ' || *text > '~' || strchr("#\"<>\\^`{|}", *text))
-			return false;
-	return true;
-}
-
-/* The path is kept as it is written: some have a slash at their end, and need it. */
-static int parse_place(const char *text, struct web_place *place)
-{
-	static const char scheme[] = "https://";
-	char server[ISSUER_URL_SIZE];
-	size_t n = strncmp(text, scheme, sizeof scheme - 1) == 0
-			   ? sizeof scheme - 1 + strcspn(text + sizeof scheme - 1, "/?#")
-			   : 0;
-	const char *target = text[n] ? text + n : "/";
-
-	*place = (struct web_place){.target = ""};
-	if (n == 0 || n >= sizeof server || *target != '/' || !is_target(target) ||
-		strlen(target) >= sizeof place->target)
-		return -EINVAL;
-	memcpy(server, text, n);
-	server[n] = '\0';
-	strcpy(place->target, target);
-	return url_parse(server, &place->server);
-}
 
 static size_t length_without_slash(const char *url)
 {
@@ -59,7 +29,7 @@ int discovery_place(const char *issuer, struct web_place *place)
 	if (snprintf(text, sizeof text, "%.*s%s", (int)length_without_slash(issuer), issuer,
 		    well_known) >= (int)sizeof text)
 		return -EINVAL;
-	return parse_place(text, place);
+	return web_place_parse(text, place);
 }
 
 /* 4.3: who says to be another one may be serving that one's document. */
@@ -85,7 +55,7 @@ int discovery_parse(const char *text, size_t length, const char *issuer, struct 
 	int error = place ? check_issuer(document, issuer) : -EBADMSG;
 
 	if (error == 0)
-		error = parse_place(place, keys);
+		error = web_place_parse(place, keys);
 	json_decref(document);
 	return error;
 }

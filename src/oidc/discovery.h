@@ -3,17 +3,7 @@
 
 #include <stddef.h>
 
-#include "base/url.h"
-
-enum {
-	WEB_TARGET_SIZE = 1024, /* with the final NUL */
-};
-
-/* Where something is that is fetched: a server, by TLS, and the path with its query. */
-struct web_place {
-	struct url server; /* without a path */
-	char target[WEB_TARGET_SIZE];
-};
+#include "http/web_place.h"
 
 /* Where an issuer says it. Returns 0, or -EINVAL if the issuer's URL is none of https, or too long.
  */

@@ -263,12 +263,13 @@ class Authority:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, name, address, days=1):
-        """days: how long it is good; -1: until yesterday."""
+    def issue(self, name, address, days=1, host=None):
+        """host: a name that it is for too; days: how long it is good; -1: until yesterday."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.write(f"{name}.pem", self._issue(subject, key, [x509.SubjectAlternativeName(
-            [x509.IPAddress(ipaddress.ip_address(each)) for each in (address, "127.0.0.1")])], days))
+            [x509.IPAddress(ipaddress.ip_address(each)) for each in (address, "127.0.0.1")] +
+            ([x509.DNSName(host)] if host else []))], days))
         self.write(f"{name}.key", key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return self

@@ -14,13 +14,14 @@ AUDIENCE = "vprox.example"
 
 class Issuer:
     """answers: by path, what is sent instead: bytes, or an iterator over such, called anew each time. asked: the paths
-    so far."""
+    so far; shown: what came as Authorization with them."""
 
     def __init__(self, node, authority, keys=(), name="issuer", host=None, port=0):
         self.node = node
         self.keys = list(keys)
         self.answers = {}
         self.asked = []
+        self.shown = []
         authority.issue(name, node.address)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(authority.folder / f"{name}.pem", authority.folder / f"{name}.key")
@@ -58,6 +59,7 @@ class Issuer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 issuer.asked.append(self.path)
+                issuer.shown.append(self.headers.get("Authorization"))
                 answer = issuer.answers.get(self.path)
                 if answer is None:
                     answer = ok(json.dumps(issuer.document(self.path)).encode())
