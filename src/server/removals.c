@@ -29,6 +29,7 @@ enum {
 	WIREGUARD_BATCH = 8,
 	/* Of what peers have used, for the audit, when they go. */
 	USAGE_AGE_MS = 20,
+	READING_MS = 50, /* that others may wait for it, once a second */
 };
 
 const struct removal_reason removal_asked = {"it asked to go", REPORT_COUNTED_REMOVED_ASKED};
@@ -207,7 +208,7 @@ bool removals_flush(struct removals *removals)
 	 * are gone. */
 	error = endpoint->device ? 0 : endpoint_heal(endpoint);
 	if (error == 0 && endpoint->audit)
-		usage_refresh(endpoint, USAGE_AGE_MS);
+		usage_refresh(endpoint, USAGE_AGE_MS, READING_MS);
 	began_us = clock_stopwatch_us();
 	if (error == 0) {
 		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);

@@ -30,6 +30,7 @@ _Static_assert((int)REPORT_DIGEST_SIZE == (int)FIREWALL_DIGEST_SIZE, "what is re
 enum {
 	/* The plane is not read again before this. */
 	REFRESH_PERIOD_MS = 1000,
+	READING_MS = 5, /* that others may wait for one */
 	NS_PER_S = 1000000000,
 };
 
@@ -280,7 +281,8 @@ static void refresh(struct data_plane *data_plane)
 {
 	struct endpoint *endpoint;
 
-	data_plane_for_each(data_plane, endpoint) usage_refresh(endpoint, REFRESH_PERIOD_MS);
+	data_plane_for_each(data_plane, endpoint)
+		usage_refresh(endpoint, REFRESH_PERIOD_MS, READING_MS);
 }
 
 static int write_all_peers(const struct data_plane *data_plane, struct evbuffer *out)

@@ -17,7 +17,6 @@ enum {
 	/* One that takes longer is not going to end. */
 	LONGEST_MS = 30000,
 	REFRESH_SHARE = 20,
-	SHORT_MS = 5, /* so long others may wait for one */
 };
 
 /* What has moved since; counters that were set back have begun at 0. */
@@ -212,13 +211,13 @@ void usage_abandon(struct endpoint *endpoint)
 	tell_waiters(endpoint, -ECANCELED);
 }
 
-void usage_refresh(struct endpoint *endpoint, uint64_t period_ms)
+void usage_refresh(struct endpoint *endpoint, uint64_t period_ms, uint64_t longest_ms)
 {
 	uint64_t age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms;
 
 	if (age_ms < period_ms || age_ms < REFRESH_SHARE * endpoint->read_took_ms)
 		return;
-	if (endpoint->read_took_ms > SHORT_MS)
+	if (endpoint->read_took_ms > longest_ms)
 		usage_request(endpoint, &endpoint->usage.refresh);
 	else
 		on_refreshed(endpoint, usage_read(endpoint));

@@ -27,6 +27,7 @@ void usage_abandon(struct endpoint *endpoint);
 int usage_read(struct endpoint *endpoint);
 
 /* Reads it, unless the last reading is younger than that, or than so many times what it took that
- * others have most of the broker's time; at once if that is short, else beside, for who asks next.
- * What cannot be read stays as it was, and its age tells. */
-void usage_refresh(struct endpoint *endpoint, uint64_t period_ms);
+ * others have most of the broker's time; at once if that takes no longer than
+ * longest_ms, in which nobody is served, else beside, for who asks next. What cannot be read stays
+ * as it was, and its age tells. */
+void usage_refresh(struct endpoint *endpoint, uint64_t period_ms, uint64_t longest_ms);
