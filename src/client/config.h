@@ -16,7 +16,7 @@ enum {
 	MAX_ROUTES = 64, /* --route, and --except */
 	MAX_PINS = 64, /* --pin */
 	REQUEST_TIME_MS = 10000, /* for one request, the server's name and TLS included */
-	GOODBYE_TIME_MS = 2000, /* for the last one */
+	GOODBYE_TIME_MS = 5000, /* for the last one; a second signal does not wait for it */
 	ONCE_TIME_MS = 60000, /* --timeout where --once is given and it is not */
 };
 
