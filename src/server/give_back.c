@@ -3,7 +3,9 @@
 #include "server/give_back.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 
@@ -85,4 +87,24 @@ int give_back_sessions(struct endpoint *endpoint, const struct peer *const *peer
 		n_batch = 0;
 	}
 	return error < 0 || n_batch == 0 ? error : give_back_batch(endpoint, batch, n_batch);
+}
+
+int give_back_in_order(struct endpoint *endpoint,
+	bool (*wants)(const struct endpoint *endpoint, const struct peer *peer),
+	int (*compare)(const void *a, const void *b))
+{
+	auto_free const struct peer **peers =
+		calloc(peers_count(&endpoint->peers) + 1, sizeof *peers);
+	size_t n = 0;
+
+	if (!peers)
+		return -ENOMEM;
+	hash_for_each (&endpoint->peers.table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (wants(endpoint, peer))
+			peers[n++] = peer;
+	}
+	qsort(peers, n, sizeof *peers, compare);
+	return give_back_sessions(endpoint, peers, n);
 }

@@ -33,3 +33,9 @@ int give_back_peers(struct endpoint *endpoint, const struct plane_peer *ids, siz
  * give_back_peers().
  */
 int give_back_sessions(struct endpoint *endpoint, const struct peer *const *peers, size_t n);
+
+/* Likewise with those of the endpoint's peers that are wanted, in the order that qsort(3) puts
+ * their pointers into. -ENOMEM besides. */
+int give_back_in_order(struct endpoint *endpoint,
+	bool (*wants)(const struct endpoint *endpoint, const struct peer *peer),
+	int (*compare)(const void *a, const void *b));

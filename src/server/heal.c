@@ -6,9 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
@@ -90,31 +88,18 @@ static void settle(struct endpoint *endpoint)
 		peers_set_owed(&endpoint->peers, hash_entry(node, struct peer, node), false);
 }
 
+static bool lacks_session(const struct endpoint *endpoint, const struct peer *peer)
+{
+	return peer->last_reading != endpoint->reading;
+}
+
+/* Who was active last comes first. */
 static int compare_activity(const void *a, const void *b)
 {
 	const struct peer *const *first = a, *const *second = b;
 	uint64_t x = (*first)->active_ms, y = (*second)->active_ms;
 
 	return (x < y) - (x > y);
-}
-
-/* With those that were active last first. */
-static int shake_hands(struct endpoint *endpoint)
-{
-	auto_free const struct peer **peers =
-		calloc(peers_count(&endpoint->peers) + 1, sizeof *peers);
-	size_t n = 0;
-
-	if (!peers)
-		return -ENOMEM;
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (peer->last_reading != endpoint->reading)
-			peers[n++] = peer;
-	}
-	qsort(peers, n, sizeof *peers, compare_activity);
-	return give_back_sessions(endpoint, peers, n);
 }
 
 /*
@@ -132,7 +117,9 @@ static int give_peers_back(struct endpoint *endpoint, size_t *n_back)
 		return error;
 	settle(endpoint);
 	/* One that is standby is silent. */
-	return endpoint->config.is_standby ? 0 : shake_hands(endpoint);
+	return endpoint->config.is_standby
+		       ? 0
+		       : give_back_in_order(endpoint, lacks_session, compare_activity);
 }
 
 /* What is left of it stays. An endpoint without a device is healed at its next inspection. */

@@ -323,31 +323,20 @@ void standby_update(struct endpoint *endpoint, const struct promised *promised, 
 
 /* Taking over */
 
+/* Those that are made later shake hands then. */
+static bool is_made(const struct endpoint *endpoint, const struct peer *peer)
+{
+	(void)endpoint;
+	return !peer->is_owed;
+}
+
+/* Who was active last at the host that served it comes first. */
 static int compare_activity(const void *a, const void *b)
 {
 	const struct peer *const *first = a, *const *second = b;
 	uint64_t x = (*first)->promise.active_s, y = (*second)->promise.active_s;
 
 	return (x < y) - (x > y);
-}
-
-/* Those that are made later shake hands then. */
-static int shake_hands(struct endpoint *endpoint)
-{
-	auto_free const struct peer **peers =
-		calloc(peers_count(&endpoint->peers) + 1, sizeof *peers);
-	size_t n = 0;
-
-	if (!peers)
-		return -ENOMEM;
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (!peer->is_owed)
-			peers[n++] = peer;
-	}
-	qsort(peers, n, sizeof *peers, compare_activity);
-	return give_back_sessions(endpoint, peers, n);
 }
 
 /* Nobody could give this host a sign of life before. */
@@ -370,7 +359,7 @@ static int serve(struct endpoint *endpoint)
 	int error = endpoint->device ? ops->serve(endpoint->device, endpoint->config.floor_ns)
 				     : -ENODEV;
 
-	return error < 0 ? error : shake_hands(endpoint);
+	return error < 0 ? error : give_back_in_order(endpoint, is_made, compare_activity);
 }
 
 void standby_take_over(
