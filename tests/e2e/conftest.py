@@ -20,6 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lab.client import Machine  # noqa: E402
 from lab.ends import ENDS  # noqa: E402
+from lab.etcd import Etcd, make_fleet_key  # noqa: E402
+from lab.fleet import Fleet  # noqa: E402
 from lab.server import Host  # noqa: E402
 from lab.tunnels import TUNNELS, Tunnel  # noqa: E402
 from lab.world import World  # noqa: E402
@@ -94,6 +96,32 @@ def fixture_other_client(world):
     node = world.add_client()
     yield node
     world.remove(node)
+
+
+@pytest.fixture(scope="module", name="node")
+def fixture_node(world):
+    """A machine of the Internet, for a service that the server or the client asks."""
+    node = world.add_client()
+    yield node
+    world.remove(node)
+
+
+@pytest.fixture(scope="module", name="etcd")
+def fixture_etcd(node):
+    etcd = Etcd(node).start()
+    yield etcd
+    etcd.close()
+
+
+@pytest.fixture(name="fleet")
+def fixture_fleet(etcd, options, tmp_path):
+    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
+
+
+@pytest.fixture(scope="module", name="authority")
+def fixture_authority(tmp_path_factory):
+    from lab.authority import Authority  # its library takes 0.1 s, which only these tests have to wait for
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(name="clients")

@@ -21,7 +21,7 @@ def fixture_pretend(host):
         return pretender
     yield make
     for pretender in made:
-        if pretender.open:
+        if pretender.is_open:
             pretender.close()
 
 

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from lab.etcd import Authority, Etcd, SlowWay, make_fleet_key
+from lab.authority import Authority
+from lab.etcd import Etcd, SlowWay, make_fleet_key
 from lab.fleet import PER_IP, Fleet, move_address
 from lab.storm import Storm
 from lab.tunnels import random_key
@@ -19,20 +20,6 @@ from lib import wait
 BACK = 60
 CANNOT_WRITE = "cannot write to etcd"
 CANNOT_ASK = "etcd cannot be asked"
-
-
-@pytest.fixture(scope="module", name="node")
-def fixture_node(world):
-    node = world.add_client()
-    yield node
-    world.remove(node)
-
-
-@pytest.fixture(scope="module", name="etcd")
-def fixture_etcd(node):
-    etcd = Etcd(node).start()
-    yield etcd
-    etcd.close()
 
 
 @pytest.fixture(name="slow_way")
@@ -46,11 +33,6 @@ def fixture_slow_way(node):
     yield make
     for way in made:
         way.close()
-
-
-@pytest.fixture(name="fleet")
-def fixture_fleet(etcd, options, tmp_path):
-    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
 
 
 def ask_for(host, client, keys, address=None):

@@ -26,20 +26,6 @@ IGNORED = "are ignored|another key"
 BUSY = ["cannot write to etcd", "etcd cannot be asked"]  # of an etcd that a busy machine holds up
 
 
-@pytest.fixture(scope="module", name="etcd")
-def fixture_etcd(world):
-    node = world.add_client()
-    etcd = Etcd(node).start()
-    yield etcd
-    etcd.close()
-    world.remove(node)
-
-
-@pytest.fixture(name="fleet")
-def fixture_fleet(etcd, options, tmp_path):
-    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
-
-
 def shown(host):
     return json.loads(host.run("show --json")[1])["store"]
 

@@ -24,13 +24,6 @@ NOT_WRITTEN = "cannot write to etcd|could not be stored"
 MOST_KIB = 64 * 1024
 
 
-@pytest.fixture(scope="module", name="node")
-def fixture_node(world):
-    node = world.add_client()
-    yield node
-    world.remove(node)
-
-
 @pytest.fixture(name="false_etcd")
 def fixture_false_etcd(node):
     etcd = FalseEtcd(node)

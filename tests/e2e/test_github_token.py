@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 
 from lab.api import PASSWORD
-from lab.etcd import Authority
+from lab.authority import Authority
 from lab.issuer import Issuer, ok
 from lib.jwt import Key
 from test_client import pins_of
@@ -34,18 +34,6 @@ class GitHub(Issuer):
             return super().document(path)
         audience, = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)["audience"]
         return {"count": 1, "value": self.token(aud=audience, exp=int(time.time()) + self.seconds)}
-
-
-@pytest.fixture(scope="module", name="node")
-def fixture_node(world):
-    node = world.add_client()
-    yield node
-    world.remove(node)
-
-
-@pytest.fixture(scope="module", name="authority")
-def fixture_authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(name="github")

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from lab.etcd import Authority
 from lab.web import WebServer, answer
 from lib import wait
 from lib.process import status
@@ -14,12 +13,6 @@ from lib.process import status
 BACKEND, PORT = "127.0.0.1", 8443
 TOKEN = "a-token-of-the-backend"
 PATH = "/api/admin/staticip/liveness"
-
-
-@pytest.fixture(name="authority")
-def fixture_authority(host):
-    (host.state / "authority").mkdir()
-    return Authority(host.state / "authority")
 
 
 def variables(url=f"http://{BACKEND}:{PORT}", **more):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab.etcd import Etcd, make_fleet_key
+from lab.etcd import make_fleet_key
 from lab.lan import SHARED, Lan
 from lab.transfers import Transfers
 from lab.tunnels import random_key
@@ -19,15 +19,6 @@ PER_IP = "--wg-block-per-ip=/20"
 BACK = 60  # seconds for a tunnel to work again
 BUSY = ["cannot write to etcd", "etcd cannot be asked"]  # of an etcd that a busy machine holds up
 HAS_CLAIMED = r"host .* has claimed it: what is promised of it here is stored no more"
-
-
-@pytest.fixture(scope="module", name="etcd")
-def fixture_etcd(world):
-    node = world.add_client()
-    etcd = Etcd(node).start()
-    yield etcd
-    etcd.close()
-    world.remove(node)
 
 
 @pytest.fixture(name="fleet")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab.api import PASSWORD
-from lab.etcd import Authority
+from lab.authority import Authority
 from lab.issuer import AUDIENCE, DISCOVERY, KEYS, Issuer, ok
 from lab.tunnels import random_key
 from lib import wait
@@ -22,18 +22,6 @@ UNAUTHORIZED = "unauthorized\n"
 GITHUB = {"repository": "octo/cat", "ref": "refs/heads/main", "runner_environment": "github-hosted"}
 KUBERNETES = {"sub": "system:serviceaccount:build:robot", "aud": ["https://kubernetes.default.svc", AUDIENCE],
               "kubernetes.io": {"namespace": "build", "serviceaccount": {"name": "robot", "uid": "1"}}}
-
-
-@pytest.fixture(scope="module", name="node")
-def fixture_node(world):
-    node = world.add_client()
-    yield node
-    world.remove(node)
-
-
-@pytest.fixture(scope="module", name="authority")
-def fixture_authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(name="issuers")

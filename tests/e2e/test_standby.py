@@ -10,8 +10,7 @@ import socket
 
 import pytest
 
-from lab.etcd import Etcd, make_fleet_key
-from lab.fleet import BACK, Fleet
+from lab.fleet import BACK
 from lab.server import Host
 from lab.tunnels import random_key
 from lib import noise, wait
@@ -21,20 +20,6 @@ from lib.packets import UDP
 
 PORT = 50227  # of WireGuard, of the first endpoint
 ANSWER_SECONDS = 1
-
-
-@pytest.fixture(scope="module", name="etcd")
-def fixture_etcd(world):
-    node = world.add_client()
-    etcd = Etcd(node).start()
-    yield etcd
-    etcd.close()
-    world.remove(node)
-
-
-@pytest.fixture(name="fleet")
-def fixture_fleet(etcd, options, tmp_path):
-    return Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
 
 
 def follow(fleet, host, address):

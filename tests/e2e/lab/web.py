@@ -23,15 +23,17 @@ def answer(status, body=b"", length=None):
 
 class WebServer:
     """answers: a function that is given the Request and returns bytes, or something that is iterated over, bytes by
-    bytes; it may be replaced. certificate: path of a chain and of its key."""
+    bytes; it may be replaced. certificate: path of a chain and of its key. protocols: what ALPN offers."""
 
-    def __init__(self, namespace, address, port, answers, certificate=None):
+    def __init__(self, namespace, address, port, answers, certificate=None, protocols=()):
         self.answers = answers
         self.requests = []
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
+            if protocols:
+                self.context.set_alpn_protocols(protocols)
         self.listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((address, port))
