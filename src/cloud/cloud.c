@@ -45,7 +45,7 @@ static int lock_up(const struct cloud_config *config)
 	error = sandbox_filter_calls_of_asker();
 	if (error < 0)
 		log_error("cannot filter system calls: %s", strerror(-error));
-	return error;
+	return error < 0 ? error : cloud_send_ready(CLOUD_FD_BROKER);
 }
 
 static int watch(const struct cloud_config *config)

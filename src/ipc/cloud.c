@@ -14,17 +14,25 @@ static bool is_text(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-/* A packet of this size exactly. */
-static int receive(int fd, void *message, size_t size)
+/* A packet of one of these sizes exactly, the second one being the larger. Returns its size. */
+static int receive_either(int fd, void *message, size_t smaller, size_t size)
 {
 	auto_free char *buffer = malloc(size + 1);
 	int n = buffer ? packet_receive(fd, buffer, size + 1) : -ENOMEM;
+	const bool is_known = n >= 0 && ((size_t)n == smaller || (size_t)n == size);
 
-	if (n >= 0 && (size_t)n == size)
-		memcpy(message, buffer, size);
+	if (is_known)
+		memcpy(message, buffer, (size_t)n);
 	if (buffer)
 		explicit_bzero(buffer, size + 1);
-	return n < 0 ? n : (size_t)n == size ? 0 : -EPROTO;
+	return n < 0 || is_known ? n : -EPROTO;
+}
+
+static int receive(int fd, void *message, size_t size)
+{
+	int n = receive_either(fd, message, size, size);
+
+	return n < 0 ? n : 0;
 }
 
 int cloud_send_config(int fd, const struct cloud_config *config)
@@ -69,11 +77,39 @@ int cloud_send_list(int fd, const struct cloud_list *list)
 	return packet_send(fd, list, sizeof *list);
 }
 
+static int check_list(const struct cloud_list *list)
+{
+	return list->version == CLOUD_VERSION && list->n <= CLOUD_MAX_ADDRESSES ? 0 : -EPROTO;
+}
+
 int cloud_receive_list(int fd, struct cloud_list *list)
 {
 	int error = receive(fd, list, sizeof *list);
 
-	if (error < 0)
-		return error;
-	return list->version == CLOUD_VERSION && list->n <= CLOUD_MAX_ADDRESSES ? 0 : -EPROTO;
+	return error < 0 ? error : check_list(list);
+}
+
+int cloud_send_ready(int fd)
+{
+	const struct cloud_ready ready = {.version = CLOUD_VERSION};
+
+	return packet_send(fd, &ready, sizeof ready);
+}
+
+int cloud_receive_ready(int fd)
+{
+	struct cloud_ready ready;
+	int error = receive(fd, &ready, sizeof ready);
+
+	return error < 0 ? error : ready.version == CLOUD_VERSION ? 0 : -EPROTO;
+}
+
+/* Both begin with the version. */
+int cloud_receive_told(int fd, struct cloud_list *list)
+{
+	int n = receive_either(fd, list, sizeof(struct cloud_ready), sizeof *list);
+
+	if (n < 0 || (size_t)n == sizeof *list)
+		return n < 0 ? n : check_list(list);
+	return list->version == CLOUD_VERSION ? 1 : -EPROTO;
 }

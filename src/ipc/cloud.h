@@ -7,6 +7,7 @@
  *   of CLOUD_REPORTS, the broker: a struct cloud_secret, which the process reads once it is
  *   confined; then a list whenever other addresses are served
  *   of CLOUD_WATCHES, the process: a list whenever it has read which addresses there are
+ *   of both, the process, before all else: a struct cloud_ready, once it is confined and serves
  */
 #pragma once
 
@@ -49,6 +50,10 @@ struct cloud_secret {
 	char padding[3]; /* zero */
 };
 
+struct cloud_ready {
+	uint32_t version;
+};
+
 struct cloud_address {
 	struct ipv4 address;
 	uint8_t mac[CLOUD_MAC_SIZE]; /* of the interface that has it, by the metadata */
@@ -71,3 +76,8 @@ int cloud_send_secret(int fd, const struct cloud_secret *secret);
 int cloud_receive_secret(int fd, struct cloud_secret *secret);
 int cloud_send_list(int fd, const struct cloud_list *list);
 int cloud_receive_list(int fd, struct cloud_list *list);
+int cloud_send_ready(int fd);
+int cloud_receive_ready(int fd);
+/* Either of the last two: 1 for a struct cloud_ready, and then of the list the version alone is
+ * written. */
+int cloud_receive_told(int fd, struct cloud_list *list);

@@ -127,15 +127,16 @@ enum report_operation {
 /* A gate, a signer or the store. */
 struct report_process {
 	uint32_t number;
-	uint32_t pid; /* 0: dead, and not replaced yet */
+	uint32_t pid; /* 0: dead and not replaced yet, or not known */
 	uint32_t is_ready;
 	uint32_t n_restarts;
 	uint64_t uptime_ms;
 };
 
-/* One that there is only one of, and not on every server. */
+/* One that is not on every server. */
 struct report_other {
-	char name[REPORT_NAME_SIZE]; /* "metrics" */
+	char name[REPORT_NAME_SIZE]; /* what it is: "metrics" and so on; the number tells it from
+					others of its kind */
 	struct report_process process;
 };
 

@@ -3,6 +3,7 @@
 #include "metrics/exposition.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "ipc/report.h"
 
@@ -244,21 +245,56 @@ static void print_signers(const struct report *report, FILE *out)
 		out, "vprox_signer_restarts_total", "signer", report->signers, n, restarts_of);
 }
 
-static void print_others(const struct report *report, FILE *out)
-{
-	const uint32_t n = report->header.n_others;
+typedef uint32_t process_value_fn(const struct report_process *process);
 
-	if (n == 0)
+static void print_process(FILE *out, const char *name, const char *kind,
+	const struct report_process *process, process_value_fn *value)
+{
+	fprintf(out, "%s{process=\"%s\",number=\"%" PRIu32 "\"} %" PRIu32 "\n", name, kind,
+		process->number, value(process));
+}
+
+/* Only the embedded data plane has a process, one an endpoint. */
+static void print_devices(
+	const struct report *report, FILE *out, const char *name, process_value_fn *value)
+{
+	if (strcmp(report->header.plane, "embedded") != 0)
 		return;
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++) {
+		const struct report_endpoint *endpoint = &report->endpoints[i];
+		const struct report_process device = {
+			.number = endpoint->index,
+			.is_ready = !endpoint->is_lost,
+			.n_restarts = (uint32_t)endpoint->counts[REPORT_COUNTED_DEVICE_LOST],
+		};
+
+		print_process(out, name, "device", &device, value);
+	}
+}
+
+static void print_every_process(
+	const struct report *report, FILE *out, const char *name, process_value_fn *value)
+{
+	const struct report_header *header = &report->header;
+
+	for (uint32_t i = 0; i < header->n_gates; i++)
+		print_process(out, name, "gate", &report->gates[i], value);
+	for (uint32_t i = 0; i < header->n_signers; i++)
+		print_process(out, name, "signer", &report->signers[i], value);
+	if (header->store.is_there)
+		print_process(out, name, "store", &header->store.process, value);
+	for (uint32_t i = 0; i < header->n_others; i++)
+		print_process(out, name, report->others[i].name, &report->others[i].process, value);
+	print_devices(report, out, name, value);
+}
+
+static void print_all_processes(const struct report *report, FILE *out)
+{
 	describe(out, "vprox_process_up", "gauge", "Whether the process serves.");
-	for (uint32_t i = 0; i < n; i++)
-		fprintf(out, "vprox_process_up{process=\"%s\"} %" PRIu32 "\n",
-			report->others[i].name, is_up(&report->others[i].process));
+	print_every_process(report, out, "vprox_process_up", is_up);
 	describe(out, "vprox_process_restarts_total", "counter",
 		"How often the process was replaced.");
-	for (uint32_t i = 0; i < n; i++)
-		fprintf(out, "vprox_process_restarts_total{process=\"%s\"} %" PRIu32 "\n",
-			report->others[i].name, restarts_of(&report->others[i].process));
+	print_every_process(report, out, "vprox_process_restarts_total", restarts_of);
 }
 
 static void print_store(const struct report_store *store, FILE *out)
@@ -291,7 +327,7 @@ static void print_processes(const struct report *report, FILE *out)
 	print_gates(report, out);
 	print_signers(report, out);
 	print_store(&report->header.store, out);
-	print_others(report, out);
+	print_all_processes(report, out);
 }
 
 /* Packets */

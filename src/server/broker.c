@@ -34,6 +34,7 @@
 #include "server/follow.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
+#include "server/holder_link.h"
 #include "server/host_setup.h"
 #include "server/inspection.h"
 #include "server/issuer_supervisor.h"
@@ -602,10 +603,24 @@ static int start_gates(struct broker *broker)
 	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
 }
 
+/* Devices are endpoints', and these are reported by themselves. */
+static void describe_others(const struct broker *broker, struct snapshot_source *source)
+{
+	const struct holder_link *holder = broker->listener_store.holder;
+
+	snapshot_add(source, "metrics", metrics_link_process(broker->metrics));
+	snapshot_add(source, "cloud", cloud_watch_process(broker->cloud));
+	snapshot_add(source, "reporter", reporter_process(broker->reporter));
+	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
+		snapshot_add(source, "oidc", issuer_supervisor_process(broker->issuers, i));
+	if (holder)
+		snapshot_add_process(source, "holder", holder_link_process(holder));
+}
+
 static int report(void *context, enum report_extent extent, struct evbuffer *out)
 {
 	struct broker *broker = context;
-	const struct snapshot_source source = {
+	struct snapshot_source source = {
 		.data_plane = &broker->data_plane,
 		.supervisor = broker->supervisor,
 		.signers = broker->signers,
@@ -616,9 +631,9 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 		.started_ms = broker->started_ms,
 		.started_wall_ms = broker->started_wall_ms,
 		.is_draining = broker->draining,
-		.others = {{"metrics", metrics_link_process(broker->metrics)}},
 	};
 
+	describe_others(broker, &source);
 	return snapshot_write(&source, extent, out);
 }
 

@@ -208,9 +208,13 @@ static void on_readable(void *context, struct child *child)
 {
 	struct cloud_watch *watch = context;
 	auto_free struct cloud_list *list = malloc(sizeof *list);
-	int error = list ? cloud_receive_list(child->fd, list) : -ENOMEM;
+	int error = list ? cloud_receive_told(child->fd, list) : -ENOMEM;
 
-	if (error == 0) {
+	if (error == 1 && !child->is_ready) {
+		child->is_ready = true;
+	} else if (error == 1) {
+		child_expel(child, "it says twice that it serves", -EPROTO);
+	} else if (error == 0) {
 		child_pause(child, REST_MS);
 		take(watch, list);
 	} else if (packet_is_hung_up(error)) {
@@ -293,6 +297,11 @@ const struct ipv4 *cloud_watch_addresses(const struct cloud_watch *watch, size_t
 {
 	*n = watch ? watch->known.n : 0;
 	return watch ? watch->known.list : NULL;
+}
+
+const struct child *cloud_watch_process(const struct cloud_watch *watch)
+{
+	return watch && watch->group ? child_group_get(watch->group, 0) : NULL;
 }
 
 void cloud_watch_free(struct cloud_watch *watch, bool forgets)

@@ -14,6 +14,7 @@
 
 #define CLOUD_WATCH_FILE RUN_FOLDER "/cloud-addresses"
 
+struct child;
 struct cloud_watch;
 struct event_base;
 struct gate_config;
@@ -33,5 +34,7 @@ int cloud_watch_new(struct event_base *base, const struct cloud_watch_config *co
 	struct cloud_watch **watch);
 /* Those that are known, *n of them. NULL is fine: none. */
 const struct ipv4 *cloud_watch_addresses(const struct cloud_watch *watch, size_t *n);
+/* Its process; NULL: there is none. NULL is fine. */
+const struct child *cloud_watch_process(const struct cloud_watch *watch);
 /* Ends the process. forgets: what is known is not for the next server. NULL is fine. */
 void cloud_watch_free(struct cloud_watch *watch, bool forgets);

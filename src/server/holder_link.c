@@ -38,7 +38,9 @@ struct holder_link {
 	int fd; /* -1: there is none */
 	struct event *readable, *restart;
 	unsigned int delay_ms; /* before the next start */
-	bool is_retired;
+	bool is_retired, is_ready;
+	uint32_t n_restarts;
+	uint64_t started_ms; /* by the system's clock */
 };
 
 static int spawn_holder(int server)
@@ -65,6 +67,7 @@ static void disconnect(struct holder_link *link)
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
+	link->is_ready = false;
 }
 
 static void restart_later(struct holder_link *link)
@@ -91,6 +94,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		close(passed);
 	if (error == 0 && message.kind == HOLDING_READY) {
 		link->delay_ms = RESTART_MS;
+		link->is_ready = true;
 		link->config.on_ready(link->config.context);
 		return;
 	}
@@ -117,6 +121,7 @@ static int start(struct holder_link *link)
 		return -errno;
 	link->fd = ends[0];
 	end = ends[1];
+	link->started_ms = clock_now_ms(&system_clock);
 	if (setsockopt(link->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 		log_debug("cannot set the size of a socket's buffer: %m");
 	link->readable = event_new(link->base, link->fd, EV_READ | EV_PERSIST, on_readable, link);
@@ -137,6 +142,7 @@ static void on_restart(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (error == 0) {
+		link->n_restarts++;
 		link->config.on_restarted(link->config.context);
 		return;
 	}
@@ -181,6 +187,15 @@ void holder_link_drop(struct holder_link *link, struct ipv4 address, unsigned sh
 		.version = HOLDING_VERSION, .kind = HOLDING_DROP, .port = port, .address = address};
 
 	tell(link, &message, -1);
+}
+
+struct report_process holder_link_process(const struct holder_link *link)
+{
+	return (struct report_process){
+		.is_ready = link->is_ready,
+		.n_restarts = link->n_restarts,
+		.uptime_ms = link->fd >= 0 ? clock_now_ms(&system_clock) - link->started_ms : 0,
+	};
 }
 
 void holder_link_retire(struct holder_link *link)

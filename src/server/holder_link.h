@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/ipv4.h"
+#include "ipc/report.h"
 
 struct event_base;
 struct holder_link;
@@ -25,6 +26,9 @@ int holder_link_new(struct event_base *base, const struct holder_link_config *co
  */
 void holder_link_hold(struct holder_link *link, int fd, struct ipv4 address, unsigned short port);
 void holder_link_drop(struct holder_link *link, struct ipv4 address, unsigned short port);
+
+/* How it is: its pid stays 0, as it is no child of this process. */
+struct report_process holder_link_process(const struct holder_link *link);
 
 /* None is started any more in place of one that ends. */
 void holder_link_retire(struct holder_link *link);

@@ -121,6 +121,7 @@ static int hear(struct issuer_supervisor *supervisor, struct child *child)
 	if (error < 0)
 		return error;
 	supervisor->states[child->number].is_asked = false;
+	child->is_ready = true;
 	if (supervisor->fetched.n > 0)
 		record_keys(supervisor, child->number);
 	else
@@ -217,6 +218,14 @@ int issuer_supervisor_new(struct event_base *base, const struct issuer_superviso
 const struct issuer_sheet *issuer_supervisor_sheet(const struct issuer_supervisor *supervisor)
 {
 	return supervisor->sheet;
+}
+
+const struct child *issuer_supervisor_process(
+	const struct issuer_supervisor *supervisor, unsigned int number)
+{
+	return supervisor && number < supervisor->config.n
+		       ? child_group_get(supervisor->children, number)
+		       : NULL;
 }
 
 /* Many gates ask at the same time, and one that was taken over all the time. */

@@ -7,6 +7,7 @@
 #include "ipc/issuer_fetch.h"
 #include "ipc/issuer_sheet.h"
 
+struct child;
 struct event_base;
 struct issuer_supervisor;
 
@@ -28,6 +29,10 @@ const struct issuer_sheet *issuer_supervisor_sheet(const struct issuer_superviso
 /* A gate has a token of a key that is not known: fetches this issuer's, unless that was just tried.
  * A number that is none does nothing. */
 void issuer_supervisor_fetch(struct issuer_supervisor *supervisor, unsigned int issuer);
+
+/* The process of one issuer; NULL: there is none of this number. NULL is fine. */
+const struct child *issuer_supervisor_process(
+	const struct issuer_supervisor *supervisor, unsigned int number);
 
 /* Ends them, waits for them and frees. NULL is fine. */
 void issuer_supervisor_free(struct issuer_supervisor *supervisor);

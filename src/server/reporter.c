@@ -73,19 +73,20 @@ static int start_child(void *context, struct child *child)
 	return 0;
 }
 
-/* It has nothing to say but that it ends. */
+/* It has nothing to say but that it serves, once, and that it ends. */
 static void on_readable(void *context, struct child *child)
 {
-	char byte;
-	int n = packet_receive(child->fd, &byte, sizeof byte);
+	int error = cloud_receive_ready(child->fd);
 
 	(void)context;
-	if (n >= 0)
+	if (error == 0 && !child->is_ready)
+		child->is_ready = true;
+	else if (error == 0)
 		child_expel(child, "it says what it has not to say", -EPROTO);
-	else if (packet_is_hung_up(n))
+	else if (packet_is_hung_up(error))
 		child_hang_up(child);
-	else if (n != -EAGAIN && n != -EINTR)
-		child_expel(child, "cannot read what it says", n);
+	else if (error != -EAGAIN && error != -EINTR)
+		child_expel(child, "cannot read what it says", error);
 }
 
 static void describe(struct reporter *reporter, const struct server_config *config,
@@ -156,6 +157,11 @@ void reporter_update(struct reporter *reporter, const struct data_plane *data_pl
 		return;
 	reporter->list = list;
 	send_list(reporter, child_group_get(reporter->group, 0));
+}
+
+const struct child *reporter_process(const struct reporter *reporter)
+{
+	return reporter ? child_group_get(reporter->group, 0) : NULL;
 }
 
 void reporter_free(struct reporter *reporter)

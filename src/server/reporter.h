@@ -4,6 +4,7 @@
  */
 #pragma once
 
+struct child;
 struct data_plane;
 struct event_base;
 struct gate_config;
@@ -16,5 +17,7 @@ int reporter_new(struct event_base *base, const struct server_config *config,
 	const struct gate_config *gates, struct reporter **reporter);
 /* Reports those that are served now, and no others any more. NULL is fine. */
 void reporter_update(struct reporter *reporter, const struct data_plane *data_plane);
+/* Its process. NULL is fine: there is none. */
+const struct child *reporter_process(const struct reporter *reporter);
 /* Ends the process. NULL is fine. */
 void reporter_free(struct reporter *reporter);

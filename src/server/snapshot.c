@@ -87,13 +87,22 @@ static void describe_store(const struct store_link *store, struct report_store *
 	};
 }
 
-static uint32_t count_others(const struct snapshot_source *source)
+void snapshot_add_process(
+	struct snapshot_source *source, const char *kind, struct report_process process)
 {
-	uint32_t n = 0;
+	struct report_other *other = &source->others[source->n_others];
 
-	for (size_t i = 0; i < SNAPSHOT_MAX_OTHERS; i++)
-		n += source->others[i].child != NULL;
-	return n;
+	if (source->n_others == SNAPSHOT_MAX_OTHERS)
+		return;
+	other->process = process;
+	snprintf(other->name, sizeof other->name, "%s", kind);
+	source->n_others++;
+}
+
+void snapshot_add(struct snapshot_source *source, const char *kind, const struct child *child)
+{
+	if (child)
+		snapshot_add_process(source, kind, describe_process(child));
 }
 
 /* What all endpoints' peers have, and what they are asked. */
@@ -137,7 +146,7 @@ static int write_header(
 		.version = REPORT_VERSION,
 		.n_gates = source->supervisor ? source->n_gates : 0,
 		.n_signers = source->signers ? signer_supervisor_count(source->signers) : 0,
-		.n_others = count_others(source),
+		.n_others = source->n_others,
 		.extent = extent,
 		.pid = (uint32_t)getpid(),
 		.is_draining = source->is_draining,
@@ -175,14 +184,6 @@ static int write_process(const struct child *child, struct evbuffer *out)
 	return append(out, &reported, sizeof reported);
 }
 
-static int write_other(const struct snapshot_process *other, struct evbuffer *out)
-{
-	struct report_other reported = {.process = describe_process(other->child)};
-
-	snprintf(reported.name, sizeof reported.name, "%s", other->name);
-	return append(out, &reported, sizeof reported);
-}
-
 static int write_processes(const struct snapshot_source *source, struct evbuffer *out)
 {
 	unsigned int n_gates = source->supervisor ? source->n_gates : 0;
@@ -193,10 +194,8 @@ static int write_processes(const struct snapshot_source *source, struct evbuffer
 		error = write_process(gate_supervisor_get(source->supervisor, i), out);
 	for (unsigned int i = 0; i < n_signers && error == 0; i++)
 		error = write_process(signer_supervisor_get(source->signers, i), out);
-	for (unsigned int i = 0; i < SNAPSHOT_MAX_OTHERS && error == 0; i++)
-		if (source->others[i].child)
-			error = write_other(&source->others[i], out);
-	return error;
+	return error < 0 ? error
+			 : append(out, source->others, source->n_others * sizeof *source->others);
 }
 
 static int write_endpoint(const struct endpoint *endpoint, bool stays, struct evbuffer *out)

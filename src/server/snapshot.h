@@ -14,12 +14,7 @@ struct host;
 struct signer_supervisor;
 struct store_link;
 
-enum { SNAPSHOT_MAX_OTHERS = 8 };
-
-struct snapshot_process {
-	const char *name;
-	const struct child *child;
-};
+enum { SNAPSHOT_MAX_OTHERS = 24 };
 
 struct snapshot_source {
 	struct data_plane *data_plane; /* with its endpoints open */
@@ -32,9 +27,17 @@ struct snapshot_source {
 	uint64_t started_ms; /* by the system's clock */
 	uint64_t started_wall_ms; /* since 1970, by the clock as it was then */
 	bool is_draining;
-	/* Processes that there is one of each, by name; those that are not there are NULL. */
-	struct snapshot_process others[SNAPSHOT_MAX_OTHERS];
+	/* Processes beside gates, signers and store: snapshot_add() */
+	struct report_other others[SNAPSHOT_MAX_OTHERS];
+	uint32_t n_others;
 };
+
+/* One more process, of this kind: "metrics" and so on. child NULL: it is not there, and nothing is
+ * added. */
+void snapshot_add(struct snapshot_source *source, const char *kind, const struct child *child);
+/* Likewise, of one that is no child. */
+void snapshot_add_process(
+	struct snapshot_source *source, const char *kind, struct report_process process);
 
 /*
  * Appends the answer. For REPORT_ALL, reads the peers' usage from the plane before, where that was

@@ -183,6 +183,7 @@ def test_a_server_that_is_killed_goes_on_though_the_cloud_says_nothing(host, cli
 @pytest.mark.only("embedded", reason="it is the same for both planes")
 def test_who_asks_the_cloud_has_no_rights_and_is_replaced(host, metadata):
     server = host.start(CLOUD, ips=[], expected=["cloud 0, process"])
+    wait.until(lambda: 'vprox_process_up{process="cloud",number="0"} 1\n' in host.run("show --metrics")[1])
     asker, = server.children_called("cloud")
     found = status(asker)
     assert found["NoNewPrivs"] == "1" and found["Seccomp"] == "2"

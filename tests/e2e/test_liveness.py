@@ -115,6 +115,9 @@ def test_who_reports_has_no_rights_and_is_replaced(host):
     host.ns.run(f"kill -9 {reporter}")
     wait.until(lambda: len(backend.requests) > since, 30)
     assert server.children_called("cloud") != [reporter]
+    for line in 'vprox_process_up{process="reporter",number="0"} 1\n', \
+                'vprox_process_restarts_total{process="reporter",number="0"} 1\n':
+        assert line in host.run("show --metrics")[1]
     server.stop()
     backend.close()
 

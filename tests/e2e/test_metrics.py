@@ -76,7 +76,7 @@ def wait_for(host, expected):
 def test_without_the_option_there_is_no_such_process(host):
     server = host.start()
     assert not server.children_called("metrics")
-    assert "vprox_process_up" not in host.run("show --metrics")[1]
+    assert 'process="metrics"' not in host.run("show --metrics")[1]
 
 
 @pytest.mark.sanitize
@@ -109,7 +109,7 @@ def test_requests_refusals_and_removals_are_counted_by_what_they_were(host, clie
         f'vprox_peers{{{at},kind="wireguard"}}': 0,
         f'vprox_peers{{{at},kind="ipip"}}': 1,
         'vprox_plane_operation_duration_seconds_count{operation="add"}': 3,
-        'vprox_process_up{process="metrics"}': 1,
+        'vprox_process_up{process="metrics",number="0"}': 1,
     })
     assert abs(samples(scrape(host))["process_start_time_seconds"] - time.time()) < 600
     assert "no-such-path" not in scrape(host)
@@ -237,7 +237,28 @@ def test_it_has_no_rights_and_is_replaced_when_it_dies(host):
     wait.until(lambda: time.time() - os.stat(f"/proc/{pid}").st_ctime > 1.5)
     kill(pid)
     wait.until(lambda: server.children_called("metrics") not in ([], [pid]))
-    wait_for(host, {'vprox_process_restarts_total{process="metrics"}': 1, 'vprox_process_up{process="metrics"}': 1})
+    wait_for(host, {'vprox_process_restarts_total{process="metrics",number="0"}': 1,
+                    'vprox_process_up{process="metrics",number="0"}': 1})
+
+
+@pytest.mark.only("embedded", reason="the kernel's plane has no process of its own")
+def test_every_process_is_there_and_one_that_dies_is_counted(host):
+    server = host.start(METRICS, gates=2, expected=[*KILLED, "(gate|store|device) .* killed", "holder .* has ended",
+                                                    "vprox0 has vanished"])
+    kinds = [("gate", 0), ("gate", 1), ("signer", 0), ("store", 0), ("holder", 0), ("metrics", 0), ("device", 0)]
+
+    def expected(restarts):
+        found = {}
+        for kind, number in kinds:
+            found[f'vprox_process_up{{process="{kind}",number="{number}"}}'] = 1
+            found[f'vprox_process_restarts_total{{process="{kind}",number="{number}"}}'] = restarts.get(kind, 0)
+        return found
+    wait_for(host, expected({}))
+    assert len([name for name in samples(scrape(host)) if name.startswith("vprox_process_up")]) == len(kinds)
+    kill(host.listener_holders()[0])
+    kill(server.children_called("store")[0])
+    kill(host.device_processes()[0])
+    wait_for(host, expected({"store": 1, "holder": 1, "device": 1}))
 
 
 def test_an_address_that_is_taken_keeps_no_tunnel_from_working(host, client):

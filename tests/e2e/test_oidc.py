@@ -227,6 +227,9 @@ def test_what_fetches_keys_has_no_rights(host, issuer, ca):
     server.expect("killed by signal 9")
     os.kill(fetcher, signal.SIGKILL)
     wait.until(lambda: server.children_called("oidc") not in ([], [fetcher]), what="another takes its place")
+    for line in 'vprox_process_up{process="oidc",number="0"} 1\n', \
+                'vprox_process_restarts_total{process="oidc",number="0"} 1\n':
+        wait.until(lambda: line in host.run("show --metrics")[1], what=line)  # pylint: disable=W0640
     server.stop()
 
 

@@ -30,7 +30,8 @@ BAD = """
   - {series: 'up{job="vprox",instance="a"}', values: '0x60'}
   - {series: 'vprox_endpoint_up{instance="b",endpoint="203.0.113.7"}', values: '0x60'}
   - {series: 'vprox_gate_up{instance="b",gate="0"}', values: '0x60'}
-  - {series: 'vprox_gate_restarts_total{instance="b",gate="0"}', values: '0+1x60'}
+  - {series: 'vprox_process_restarts_total{instance="b",process="gate",number="0"}', values: '0+1x60'}
+  - {series: 'vprox_process_up{instance="b",process="holder",number="0"}', values: '0x60'}
   - {series: 'vprox_device_losses_total{instance="b",endpoint="203.0.113.7"}', values: '0+1x60'}
   - {series: 'vprox_pool_addresses{instance="b",endpoint="203.0.113.7"}', values: '100x60'}
   - {series: 'vprox_pool_addresses_taken{instance="b",endpoint="203.0.113.7"}', values: '95x60'}
