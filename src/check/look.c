@@ -188,13 +188,10 @@ static int look_at_endpoint(struct look *look, struct viewed *viewed)
 
 /* With a server */
 
-static size_t count_peers(const struct report *report, uint32_t endpoint)
+/* At the same moment as the pool's count; the peers themselves are told after it. */
+static uint32_t count_peers(const struct report_endpoint *endpoint)
 {
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < report->header.n_peers; i++)
-		n += report->peers[i].endpoint == endpoint;
-	return n;
+	return endpoint->n_wireguard + endpoint->n_ipip;
 }
 
 static int look_at_served(struct look *look, uint32_t number)
@@ -209,7 +206,7 @@ static int look_at_served(struct look *look, uint32_t number)
 	};
 	int error = look_at_endpoint(look, &viewed);
 
-	if (error == 0 && count_peers(&look->report, number) != endpoint->pool_taken)
+	if (error == 0 && count_peers(endpoint) != endpoint->pool_taken)
 		error = add(look, endpoint->bind, "the pool",
 			"counts other addresses as taken than peers have", pool_differs);
 	return error;

@@ -59,8 +59,8 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 	*length -= sizeof *header;
 	if (header->n_gates > REPORT_MAX_GATES || header->n_signers > REPORT_MAX_GATES ||
 		header->n_others > REPORT_MAX_OTHERS ||
-		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > REPORT_MAX_PEERS ||
-		header->n_names > header->n_peers)
+		header->n_endpoints > REPORT_MAX_ENDPOINTS || header->n_peers > 0 ||
+		header->n_names > 0)
 		return -EPROTO;
 	if (header->whole_block_length > 32 || header->internal_length > 32)
 		return -EPROTO;
@@ -69,6 +69,89 @@ static int parse_header(const uint8_t **data, size_t *length, struct report_head
 		!is_text(header->pin, sizeof header->pin))
 		return -EPROTO;
 	return 0;
+}
+
+/* The next piece and what is in it; both lie there unaligned. */
+struct piece {
+	struct report_piece n;
+	const uint8_t *names, *peers;
+};
+
+static int parse_piece(const uint8_t **data, size_t *length, struct piece *piece)
+{
+	const uint8_t *begin = *data + sizeof piece->n;
+	uint64_t names_size, size;
+
+	if (*length < sizeof piece->n)
+		return -EPROTO;
+	memcpy(&piece->n, *data, sizeof piece->n);
+	names_size = (uint64_t)piece->n.n_names * sizeof(struct client_name);
+	size = sizeof piece->n + names_size +
+	       (uint64_t)piece->n.n_peers * sizeof(struct report_peer);
+	if (piece->n.n_names > piece->n.n_peers || size > *length)
+		return -EPROTO;
+	piece->names = begin;
+	piece->peers = begin + names_size;
+	*data += size;
+	*length -= size;
+	return 0;
+}
+
+/* The last piece, which is empty, is the end of the answer. */
+static int count_pieces(const uint8_t *data, size_t length, struct report_header *header)
+{
+	struct piece piece;
+	int error;
+
+	do {
+		error = parse_piece(&data, &length, &piece);
+		if (error == 0 && piece.n.n_peers > REPORT_MAX_PEERS - header->n_peers)
+			error = -EPROTO;
+		if (error == 0) {
+			header->n_peers += piece.n.n_peers;
+			header->n_names += piece.n.n_names;
+		}
+	} while (error == 0 && piece.n.n_peers > 0);
+	return error == 0 && length > 0 ? -EPROTO : error;
+}
+
+/* Names are numbered by piece. */
+static int copy_piece(const struct piece *piece, struct client_name *names,
+	struct report_peer *peers, uint32_t n_names_before)
+{
+	memcpy(names, piece->names, piece->n.n_names * sizeof *names);
+	memcpy(peers, piece->peers, piece->n.n_peers * sizeof *peers);
+	for (uint32_t i = 0; i < piece->n.n_peers; i++) {
+		if (peers[i].name > piece->n.n_names)
+			return -EPROTO;
+		if (peers[i].name > 0)
+			peers[i].name += n_names_before;
+	}
+	return 0;
+}
+
+static int parse_peers(const uint8_t *data, size_t length, struct report *report)
+{
+	struct report_header *header = &report->header;
+	uint32_t n_names = 0, n_peers = 0;
+	struct piece piece;
+	int error = count_pieces(data, length, header);
+
+	if (error < 0)
+		return error;
+	report->names = calloc(header->n_names + 1, sizeof *report->names);
+	report->peers = calloc(header->n_peers + 1, sizeof *report->peers);
+	if (!report->names || !report->peers)
+		return -ENOMEM;
+	while (error == 0 && n_peers < header->n_peers) {
+		error = parse_piece(&data, &length, &piece);
+		if (error == 0)
+			error = copy_piece(
+				&piece, report->names + n_names, report->peers + n_peers, n_names);
+		n_names += piece.n.n_names;
+		n_peers += piece.n.n_peers;
+	}
+	return error;
 }
 
 static int check_items(const struct report *report)
@@ -84,7 +167,7 @@ static int check_items(const struct report *report)
 		const struct report_peer *peer = &report->peers[i];
 
 		if (peer->endpoint >= report->header.n_endpoints || peer->kind == 0 ||
-			peer->kind >= REPORT_KIND_END || peer->name > report->header.n_names)
+			peer->kind >= REPORT_KIND_END)
 			return -EPROTO;
 	}
 	for (uint32_t i = 0; i < report->header.n_names; i++)
@@ -98,7 +181,6 @@ int report_decode(const void *answer, size_t length, struct report *report)
 	const struct report_header *header = &report->header;
 	const uint8_t *data = answer;
 	void *gates = NULL, *signers = NULL, *others = NULL, *endpoints = NULL;
-	void *names = NULL, *peers = NULL;
 	int error;
 
 	*report = (struct report){0};
@@ -114,18 +196,16 @@ int report_decode(const void *answer, size_t length, struct report *report)
 	if (error == 0)
 		error = parse_items(
 			&data, &length, header->n_endpoints, sizeof *report->endpoints, &endpoints);
-	if (error == 0)
-		error = parse_items(&data, &length, header->n_names, sizeof *report->names, &names);
-	if (error == 0)
-		error = parse_items(&data, &length, header->n_peers, sizeof *report->peers, &peers);
 	report->gates = gates;
 	report->signers = signers;
 	report->others = others;
 	report->endpoints = endpoints;
-	report->names = names;
-	report->peers = peers;
+	if (error == 0 && header->extent == REPORT_ALL)
+		error = parse_peers(data, length, report);
+	else if (error == 0 && length > 0)
+		error = -EPROTO;
 	if (error == 0)
-		error = length > 0 ? -EPROTO : check_items(report);
+		error = check_items(report);
 	if (error < 0)
 		report_free(report);
 	return error;

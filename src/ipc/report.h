@@ -7,8 +7,9 @@
  *
  *   a struct report_request
  *   a struct report_header, n_gates and n_signers struct report_process, n_others struct
- *   report_other, n_endpoints struct report_endpoint, n_names struct client_name, n_peers struct
- *   report_peer; end of the stream
+ *   report_other, n_endpoints struct report_endpoint; with REPORT_ALL any number of pieces, each a
+ *   struct report_piece, n_names struct client_name, n_peers struct report_peer, and the last one
+ *   without any; end of the stream
  *
  * Both ends are on one machine, so integers are in its byte order; they may be of different
  * releases, which the version shows. Times are spans up to the moment of the answer, so that no
@@ -29,7 +30,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 9,
+	REPORT_VERSION = 10,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
@@ -166,8 +167,7 @@ struct report_header {
 	uint32_t n_others;
 	uint32_t extent; /* enum report_extent: REPORT_SUMS, there are no peers */
 	uint32_t n_endpoints;
-	uint32_t n_peers;
-	uint32_t n_names;
+	uint32_t n_peers, n_names; /* of all pieces: zero as it is sent, report_decode() counts */
 	uint32_t reserved; /* zero */
 	uint32_t pid;
 	uint32_t is_draining; /* stopping, finishing requests */
@@ -212,6 +212,11 @@ struct report_endpoint {
 	uint64_t counts[REPORT_N_COUNTS];
 };
 
+/* Some of the peers: all of them are not written at once. */
+struct report_piece {
+	uint32_t n_names, n_peers;
+};
+
 enum report_kind {
 	REPORT_WIREGUARD = 1,
 	REPORT_IPIP,
@@ -223,7 +228,8 @@ struct report_peer {
 	uint32_t kind; /* enum report_kind */
 	struct ipv4 inner;
 	struct ipv4 outer; /* 0.0.0.0: not known yet */
-	uint32_t name; /* which of those above, from 1; 0: it has none, or that is not known */
+	uint32_t name; /* which of its piece's, of all once decoded, from 1; 0: it has none, or that
+			  is not known */
 	uint32_t reserved; /* zero */
 	struct key key; /* of WireGuard */
 	uint64_t received; /* bytes from the peer, since its tunnel was made */

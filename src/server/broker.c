@@ -43,6 +43,7 @@
 #include "server/lock.h"
 #include "server/metrics_link.h"
 #include "server/peer_events.h"
+#include "server/peer_listing.h"
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
 #include "server/privileges.h"
@@ -637,6 +638,18 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 	return snapshot_write(&source, extent, out);
 }
 
+static int report_with_peers(
+	void *context, enum report_extent extent, struct evbuffer *out, struct peer_listing **peers)
+{
+	const struct broker *broker = context;
+	int error = report(context, extent, out);
+
+	if (error < 0 || extent != REPORT_ALL)
+		return error;
+	*peers = peer_listing_new(&broker->data_plane);
+	return *peers ? 0 : -ENOMEM;
+}
+
 static int disconnect(void *context, const struct disconnect_order *order, uint64_t number)
 {
 	struct broker *broker = context;
@@ -657,7 +670,7 @@ static void open_control_socket(struct broker *broker)
 	const struct control_socket_config config = {
 		.path = REPORT_SOCKET,
 		.deadline_ms = CONTROL_DEADLINE_MS,
-		.answer = report,
+		.answer = report_with_peers,
 		.disconnect = disconnect,
 		.context = broker,
 	};

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/unix_address.h"
 #include "ipc/report.h"
+#include "server/peer_listing.h"
 
 enum {
 	SOCKET_MASK = 0177, /* leaves 0600 */
@@ -32,7 +33,8 @@ struct connection_slot {
 	struct control_socket *control;
 	struct bufferevent *stream; /* NULL: free */
 	struct event *deadline;
-	bool is_answered;
+	bool is_answered; /* but for: */
+	struct peer_listing *peers; /* that are yet to be sent; NULL: none */
 	uint64_t number; /* of the order that is under way; 0: none */
 };
 
@@ -59,6 +61,8 @@ static void end(struct connection_slot *slot)
 		bufferevent_free(slot->stream);
 	slot->stream = NULL;
 	slot->number = 0;
+	peer_listing_free(slot->peers);
+	slot->peers = NULL;
 	free_event(slot->deadline);
 	slot->deadline = NULL;
 	evconnlistener_enable(slot->control->listener);
@@ -79,12 +83,27 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	end(context);
 }
 
+/* The piece before is in the kernel. */
+static void send_peers(struct connection_slot *slot)
+{
+	int result = peer_listing_next(slot->peers, bufferevent_get_output(slot->stream));
+
+	if (result < 0) {
+		end(slot);
+	} else if (result == 0) {
+		peer_listing_free(slot->peers);
+		slot->peers = NULL;
+	}
+}
+
 static void on_written(struct bufferevent *stream, void *context)
 {
 	struct connection_slot *slot = context;
 
 	(void)stream;
-	if (slot->is_answered)
+	if (slot->peers)
+		send_peers(slot);
+	else if (slot->is_answered)
 		end(slot);
 }
 
@@ -158,8 +177,8 @@ static void on_question(struct bufferevent *stream, void *context)
 	evbuffer_remove(bufferevent_get_input(stream), &request, sizeof request);
 	bufferevent_disable(stream, EV_READ);
 	slot->is_answered = true;
-	if (config->answer(config->context, extent_of(&request), bufferevent_get_output(stream)) <
-		0)
+	if (config->answer(config->context, extent_of(&request), bufferevent_get_output(stream),
+		    &slot->peers) < 0)
 		end(slot);
 }
 

@@ -15,11 +15,13 @@
 struct control_socket;
 struct evbuffer;
 struct event_base;
+struct peer_listing;
 
 /* Appends the answer, as far as was asked for. A negative result ends the connection without one.
- */
-typedef int control_socket_answer_fn(
-	void *context, enum report_extent extent, struct evbuffer *out);
+ * *peers, NULL before, becomes the peers that are to follow; whoever asks then has them a piece at
+ * a time, as fast as he reads. */
+typedef int control_socket_answer_fn(void *context, enum report_extent extent, struct evbuffer *out,
+	struct peer_listing **peers);
 
 /* An order to end tunnels. The answer goes to control_socket_tell(), with this number: while it is
  * done, at least every few seconds, and at last that it is. Negative: there is none. */

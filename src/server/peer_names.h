@@ -10,12 +10,14 @@ struct peer_name {
 	struct hash_node node;
 	struct client_name name;
 	uint32_t n_peers;
-	uint32_t number; /* in the report that is being written; snapshot.c's */
+	uint32_t number; /* in this piece of a report; peer_listing.c's */
+	uint64_t piece;
 };
 
 /* Only names that a peer has: so it is no larger than the table of peers. */
 struct peer_names {
 	struct hash_table table;
+	uint64_t n_pieces; /* of reports, that were begun; peer_listing.c's */
 };
 
 /* Returns 0 or what hash_init() returns. */

@@ -31,7 +31,6 @@ enum {
 	/* The plane is not read again before this. */
 	REFRESH_PERIOD_MS = 1000,
 	READING_MS = 5, /* that others may wait for one */
-	NS_PER_S = 1000000000,
 };
 
 static int append(struct evbuffer *out, const void *data, size_t length)
@@ -113,10 +112,6 @@ static void count(const struct snapshot_source *source, struct report_header *he
 	data_plane_for_each(source->data_plane, endpoint)
 	{
 		header->n_endpoints++;
-		if (header->extent != REPORT_ALL)
-			continue;
-		header->n_peers += (uint32_t)peers_count(&endpoint->peers);
-		header->n_names += (uint32_t)endpoint->peers.names.table.count;
 	}
 	memcpy(header->operations, source->data_plane->operations, sizeof header->operations);
 	if (source->supervisor)
@@ -170,9 +165,7 @@ static int write_header(
 		    sizeof header +
 			    (header.n_gates + header.n_signers) * sizeof(struct report_process) +
 			    header.n_others * sizeof(struct report_other) +
-			    header.n_endpoints * sizeof(struct report_endpoint) +
-			    (size_t)header.n_names * sizeof(struct client_name) +
-			    (size_t)header.n_peers * sizeof(struct report_peer)) < 0)
+			    header.n_endpoints * sizeof(struct report_endpoint)) < 0)
 		return -ENOMEM;
 	return append(out, &header, sizeof header);
 }
@@ -226,75 +219,12 @@ static int write_endpoint(const struct endpoint *endpoint, bool stays, struct ev
 	return append(out, &reported, sizeof reported);
 }
 
-static int write_peer(
-	const struct peer *peer, uint32_t endpoint, uint64_t now_ms, struct evbuffer *out)
-{
-	const bool is_wireguard = peer->id.kind == PEER_WIREGUARD;
-	struct report_peer reported = {
-		.endpoint = endpoint,
-		.kind = is_wireguard ? REPORT_WIREGUARD : REPORT_IPIP,
-		.inner = peer->id.inner,
-		.outer = is_wireguard ? peer->usage.outer : peer->id.remote,
-		.name = peer->name ? peer->name->number : 0,
-		.key = peer->id.key,
-		.received = peer->usage.received,
-		.sent = peer->usage.sent,
-		.received_rate = peer->rate.received,
-		.sent_rate = peer->rate.sent,
-		.handshake_s = peer->usage.handshake_ns / NS_PER_S,
-		.idle_ms = now_ms - peer->active_ms,
-		.connected_ms = now_ms - peer->connected_ms,
-	};
-
-	return append(out, &reported, sizeof reported);
-}
-
-/* Of all endpoints, numbered from 1. */
-static int write_names(const struct endpoint *endpoint, uint32_t *n, struct evbuffer *out)
-{
-	int error = 0;
-
-	hash_for_each (&endpoint->peers.names.table, node) {
-		struct peer_name *name = hash_entry(node, struct peer_name, node);
-
-		name->number = ++*n;
-		if (error == 0)
-			error = append(out, &name->name, sizeof name->name);
-	}
-	return error;
-}
-
-static int write_peers(const struct endpoint *endpoint, uint32_t number, struct evbuffer *out)
-{
-	uint64_t now_ms = clock_now_ms(endpoint->clock);
-	int error = 0;
-
-	hash_for_each (&endpoint->peers.table, node)
-		if (error == 0)
-			error = write_peer(
-				hash_entry(node, struct peer, node), number, now_ms, out);
-	return error;
-}
-
 static void refresh(struct data_plane *data_plane)
 {
 	struct endpoint *endpoint;
 
 	data_plane_for_each(data_plane, endpoint)
 		usage_refresh(endpoint, REFRESH_PERIOD_MS, READING_MS);
-}
-
-static int write_all_peers(const struct data_plane *data_plane, struct evbuffer *out)
-{
-	const struct endpoint *endpoint;
-	uint32_t number = 0, n_names = 0;
-	int error = 0;
-
-	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
-		write_names(endpoint, &n_names, out);
-	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
-		write_peers(endpoint, number++, out);
-	return error;
 }
 
 int snapshot_write(
@@ -311,5 +241,5 @@ int snapshot_write(
 		error = write_processes(source, out);
 	data_plane_for_each(data_plane, endpoint) if (error == 0) error =
 		write_endpoint(endpoint, endpoint->keep || data_plane->config->keep_on_exit, out);
-	return error < 0 || extent == REPORT_SUMS ? error : write_all_peers(data_plane, out);
+	return error;
 }

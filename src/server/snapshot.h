@@ -40,9 +40,9 @@ void snapshot_add_process(
 	struct snapshot_source *source, const char *kind, struct report_process process);
 
 /*
- * Appends the answer. For REPORT_ALL, reads the peers' usage from the plane before, where that was
- * not done just now: so much of it that it takes a small share of the broker's time, however often
- * it is asked for. Returns 0 or -ENOMEM.
+ * Appends the answer, but for the peers: peer_listing.h. For REPORT_ALL, reads the peers' usage
+ * from the plane before, where that was not done just now: so much of it that it takes a small
+ * share of the broker's time, however often it is asked for. Returns 0 or -ENOMEM.
  */
 int snapshot_write(
 	const struct snapshot_source *source, enum report_extent extent, struct evbuffer *out);

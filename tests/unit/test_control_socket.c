@@ -18,6 +18,9 @@
 #include "base/log.h"
 #include "ipc/report.h"
 #include "server/control_socket.h"
+#include "server/data_plane.h"
+#include "server/endpoint.h"
+#include "server/peer_listing.h"
 
 enum {
 	ANSWER_SIZE = 1 << 20, /* more than the kernel keeps for a reader that does not read */
@@ -25,6 +28,8 @@ enum {
 	DEADLINE_MS = 1500,
 	TURNS = 20,
 	TURN_US = 500,
+	N_PEERS = 20000, /* some 40 pieces */
+	PIECES_OF_SOCKET = 8, /* that the kernel keeps for a reader that does not read, at most */
 };
 
 struct fixture {
@@ -34,14 +39,20 @@ struct fixture {
 	unsigned int n_answers;
 	uint64_t order; /* the number of the last one */
 	int result; /* of the next answers */
+	struct data_plane data_plane;
+	struct endpoint endpoint;
+	bool has_peers; /* the next answers have */
 };
 
-static int answer(void *context, enum report_extent extent, struct evbuffer *out)
+static int answer(
+	void *context, enum report_extent extent, struct evbuffer *out, struct peer_listing **peers)
 {
 	struct fixture *f = context;
 	char *data = calloc(1, ANSWER_SIZE);
 
 	assert_int_equal(extent, REPORT_ALL);
+	if (f->has_peers)
+		*peers = peer_listing_new(&f->data_plane);
 	f->n_answers++;
 	evbuffer_add(out, data, ANSWER_SIZE);
 	free(data);
@@ -160,6 +171,64 @@ static void send_order(struct fixture *f, int fd)
 	assert_int_equal(send(fd, &order, sizeof order, 0), sizeof order);
 	while (f->order == 0)
 		turn(f);
+}
+
+/* An endpoint with so many peers; there is no device. */
+static void make_peers(struct fixture *f)
+{
+	f->endpoint = (struct endpoint){.state = ENDPOINT_OPEN, .clock = &system_clock};
+	assert_int_equal(peers_init(&f->endpoint.peers), 0);
+	for (uint32_t i = 0; i < N_PEERS; i++) {
+		const struct plane_peer id = {
+			.kind = PEER_IPIP, .inner = {i + 1}, .remote = {i + 1}};
+
+		assert_non_null(peers_add(&f->endpoint.peers, &id, 0));
+	}
+	TAILQ_INIT(&f->data_plane.endpoints);
+	TAILQ_INSERT_TAIL(&f->data_plane.endpoints, &f->endpoint, entry);
+	f->has_peers = true;
+}
+
+static void peers_follow_the_answer_a_piece_at_a_time_as_they_are_read(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t n_before = 0;
+	size_t length;
+	int fd;
+
+	make_peers(f);
+	fd = connect_to(f);
+	ask(fd);
+	for (int i = 0; i < 100; i++) {
+		event_base_loop(f->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		assert_true(f->endpoint.peers.names.n_pieces <= n_before + 1);
+		n_before = f->endpoint.peers.names.n_pieces;
+	}
+	length = read_all(f, fd);
+	assert_true(length > ANSWER_SIZE + N_PEERS * sizeof(struct report_peer));
+	assert_true(f->endpoint.peers.names.n_pieces > N_PEERS / 1000);
+	peers_free(&f->endpoint.peers);
+}
+
+static void a_reader_that_stopped_or_has_gone_costs_no_more_than_some_pieces(void **state)
+{
+	struct fixture *f = *state;
+	int fds[4];
+
+	make_peers(f);
+	for (size_t i = 0; i < 4; i++) {
+		fds[i] = connect_to(f);
+		ask(fds[i]);
+	}
+	close(fds[3]);
+	for (int i = 0; i < 20; i++)
+		turn(f);
+	assert_int_equal(f->n_answers, 4);
+	assert_true(f->endpoint.peers.names.n_pieces <= 4 * PIECES_OF_SOCKET);
+	for (size_t i = 0; i < 3; i++)
+		close(fds[i]);
+	turn(f);
+	peers_free(&f->endpoint.peers);
 }
 
 static void an_order_is_told_how_far_it_is_and_the_last_time_ends_it(void **state)
@@ -336,6 +405,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_question_gets_one_answer_and_the_end_of_the_stream),
+		TEST(peers_follow_the_answer_a_piece_at_a_time_as_they_are_read),
+		TEST(a_reader_that_stopped_or_has_gone_costs_no_more_than_some_pieces),
 		TEST(an_order_is_told_how_far_it_is_and_the_last_time_ends_it),
 		TEST(an_order_whose_connection_has_ended_is_told_nothing),
 		TEST(while_an_order_is_told_something_its_time_begins_anew),

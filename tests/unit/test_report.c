@@ -27,8 +27,12 @@ struct answer {
 	struct report_process signers[1];
 	struct report_other others[1];
 	struct report_endpoint endpoints[N_ENDPOINTS];
+	struct report_piece first;
+	struct report_peer first_peers[1];
+	struct report_piece second;
 	struct client_name names[N_NAMES];
-	struct report_peer peers[N_PEERS];
+	struct report_peer peers[N_PEERS - 1];
+	struct report_piece last;
 };
 
 static struct ipv4 ipv4(const char *text)
@@ -83,8 +87,6 @@ static struct answer answer(void)
 				.needs_second_key = {0xcb007109},
 				.clock_ahead_s = 90},
 			.n_endpoints = N_ENDPOINTS,
-			.n_peers = N_PEERS,
-			.n_names = N_NAMES,
 			.pid = 4711,
 			.n_tracked = 1733,
 			.max_tracked = 262144,
@@ -99,17 +101,19 @@ static struct answer answer(void)
 		.others = {{.name = "metrics", .process = {.pid = 4715, .is_ready = 1}}},
 		.endpoints = {endpoint(0, "203.0.113.7", "10.100.0.0/24"),
 			endpoint(1, "203.0.113.8", "10.100.1.0/24")},
+		.first = {.n_peers = 1},
+		.first_peers = {{.endpoint = 1,
+			.kind = REPORT_WIREGUARD,
+			.inner = ipv4("10.100.1.2"),
+			.key = {{9}}}},
+		.second = {.n_names = N_NAMES, .n_peers = N_PEERS - 1},
 		.names = {{"token:ci"}},
-		.peers = {{.endpoint = 1,
-				  .kind = REPORT_WIREGUARD,
-				  .inner = ipv4("10.100.1.2"),
-				  .key = {{9}}},
-			{.endpoint = 0,
-				.kind = REPORT_IPIP,
-				.inner = ipv4("10.100.0.3"),
-				.outer = ipv4("198.51.100.3"),
-				.received = 2048,
-				.idle_ms = 61000},
+		.peers = {{.endpoint = 0,
+				  .kind = REPORT_IPIP,
+				  .inner = ipv4("10.100.0.3"),
+				  .outer = ipv4("198.51.100.3"),
+				  .received = 2048,
+				  .idle_ms = 61000},
 			{.endpoint = 1,
 				.kind = REPORT_IPIP,
 				.inner = ipv4("10.100.1.10"),
@@ -154,12 +158,16 @@ static void an_answer_is_taken_apart_as_it_was_put_together(void **state)
 	struct report report = decoded();
 
 	(void)state;
+	assert_int_equal(report.header.n_peers, N_PEERS);
+	assert_int_equal(report.header.n_names, N_NAMES);
+	report.header.n_peers = report.header.n_names = 0;
 	assert_memory_equal(&report.header, &whole.header, sizeof whole.header);
 	assert_memory_equal(report.gates, whole.gates, sizeof whole.gates);
 	assert_memory_equal(report.signers, whole.signers, sizeof whole.signers);
 	assert_memory_equal(report.others, whole.others, sizeof whole.others);
 	assert_memory_equal(report.endpoints, whole.endpoints, sizeof whole.endpoints);
-	assert_memory_equal(report.peers, whole.peers, sizeof whole.peers);
+	assert_memory_equal(report.peers, whole.first_peers, sizeof whole.first_peers);
+	assert_memory_equal(report.peers + 1, whole.peers, sizeof whole.peers);
 	report_free(&report);
 }
 
@@ -196,7 +204,7 @@ static void what_is_out_of_range_is_refused(void **state)
 	struct report report;
 
 	(void)state;
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 16; i++) {
 		struct answer bad = answer();
 
 		switch (i) {
@@ -222,16 +230,28 @@ static void what_is_out_of_range_is_refused(void **state)
 			bad.peers[2].endpoint = N_ENDPOINTS;
 			break;
 		case 7:
-			bad.peers[3].kind = REPORT_KIND_END;
+			bad.peers[2].kind = REPORT_KIND_END;
 			break;
 		case 8:
-			bad.peers[3].name = N_NAMES + 1;
+			bad.peers[2].name = N_NAMES + 1;
 			break;
 		case 9:
 			bad.names[0] = (struct client_name){"token:a\x1b[2J"};
 			break;
 		case 10:
 			bad.header.n_names = UINT32_MAX;
+			break;
+		case 11:
+			bad.first.n_peers = UINT32_MAX;
+			break;
+		case 12:
+			bad.second.n_names = N_PEERS;
+			break;
+		case 13:
+			bad.first_peers[0].name = 1; /* of the second piece */
+			break;
+		case 14:
+			bad.last.n_names = 1;
 			break;
 		default:
 			bad.peers[0].kind = 0;

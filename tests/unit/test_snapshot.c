@@ -1,6 +1,7 @@
 /* What the broker says of itself, and what it costs. */
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <event2/buffer.h>
@@ -11,6 +12,7 @@
 #include "server/adoption.h"
 #include "server/config.h"
 #include "server/data_plane.h"
+#include "server/peer_listing.h"
 #include "server/removals.h"
 #include "server/requests.h"
 #include "server/snapshot.h"
@@ -35,6 +37,9 @@ struct fixture {
 	struct data_plane data_plane;
 	struct snapshot_source source;
 	struct report report;
+	void (*between)(
+		struct fixture *f); /* NULL: nothing happens between two pieces of a report */
+	unsigned int n_between;
 };
 
 static uint64_t now_ms(const struct clock *clock)
@@ -94,11 +99,19 @@ static int teardown(void **state)
 
 static void ask_for(struct fixture *f, enum report_extent extent)
 {
+	struct peer_listing *listing = NULL;
 	struct evbuffer *out = evbuffer_new();
 	size_t length;
 
 	report_free(&f->report);
 	assert_int_equal(snapshot_write(&f->source, extent, out), 0);
+	if (extent == REPORT_ALL)
+		listing = peer_listing_new(&f->data_plane);
+	while (listing && peer_listing_next(listing, out) > 0) {
+		if (f->between)
+			f->between(f);
+	}
+	peer_listing_free(listing);
 	length = evbuffer_get_length(out);
 	assert_int_equal(
 		report_decode(evbuffer_pullup(out, (ssize_t)length), length, &f->report), 0);
@@ -322,12 +335,116 @@ static void what_stays_when_the_server_goes_is_told(void **state)
 	assert_int_equal(f->report.header.is_draining, true);
 }
 
+enum {
+	MANY = 3000, /* some pieces */
+};
+
+static struct plane_peer many(uint32_t i)
+{
+	return (struct plane_peer){
+		.kind = PEER_IPIP, .inner = {0x0a800000 + i}, .remote = {0xc6640000 + i}};
+}
+
+static void add_many(struct fixture *f, uint32_t from, uint32_t n)
+{
+	for (uint32_t i = from; i < from + n; i++) {
+		const struct plane_peer id = many(i);
+		struct client_name name = {{0}};
+		struct peer *peer = peers_add(&f->endpoint.peers, &id, START_MS);
+
+		assert_non_null(peer);
+		if (i % 3 == 0)
+			snprintf(name.s, sizeof name.s, "token:%u", i % 300);
+		assert_int_equal(peers_set_name(&f->endpoint.peers, peer, &name), 0);
+	}
+}
+
+/* Every one of those of add_many() from the first on is there once, and has its name. */
+static void assert_listed(const struct fixture *f, uint32_t from, uint32_t n)
+{
+	uint8_t *times = calloc(n, 1);
+
+	for (uint32_t i = 0; i < f->report.header.n_peers; i++) {
+		const struct report_peer *peer = &f->report.peers[i];
+		const uint32_t number = peer->inner.value - 0x0a800000;
+		char name[32] = "";
+
+		if (number < from || number >= from + n)
+			continue;
+		if (number % 3 == 0)
+			snprintf(name, sizeof name, "token:%u", number % 300);
+		assert_string_equal(report_peer_name(&f->report, peer), name);
+		times[number - from]++;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(times[i], 1);
+	free(times);
+}
+
+static void peers_and_their_names_are_told_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+
+	add_many(f, 0, MANY);
+	ask(f);
+	assert_int_equal(f->report.header.n_peers, MANY + 2);
+	assert_listed(f, 0, MANY);
+}
+
+static void come_and_go(struct fixture *f)
+{
+	const uint32_t n = MANY / 10;
+	struct plane_peer id;
+
+	add_many(f, 2 * MANY + f->n_between * n, n);
+	for (uint32_t i = MANY + f->n_between * 10; i < MANY + f->n_between * 10 + 10; i++) {
+		id = many(i);
+		peers_remove(&f->endpoint.peers, peers_find(&f->endpoint.peers, &id));
+	}
+	f->n_between++;
+}
+
+static void who_is_there_all_the_time_is_told_once_though_others_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+
+	add_many(f, 0, 2 * MANY);
+	f->between = come_and_go;
+	ask(f);
+	assert_true(f->n_between > 5);
+	assert_listed(f, 0, MANY);
+	assert_listed(f, MANY + f->n_between * 10, MANY - f->n_between * 10);
+}
+
+static void close_endpoint(struct fixture *f)
+{
+	if (f->n_between++ > 0)
+		return;
+	endpoint_close(&f->endpoint, false);
+	assert_int_equal(f->endpoint.state, ENDPOINT_DESCRIBED);
+}
+
+static void an_endpoint_may_close_while_its_peers_are_told(void **state)
+{
+	struct fixture *f = *state;
+
+	add_many(f, 0, MANY);
+	f->between = close_endpoint;
+	ask(f);
+	assert_int_equal(f->n_between, 1);
+	assert_in_range(f->report.header.n_peers, 500, MANY);
+	assert_int_equal(endpoint_open(&f->endpoint, NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_has_the_endpoint_its_pool_and_its_peers),
+		TEST(peers_and_their_names_are_told_in_pieces),
+		TEST(who_is_there_all_the_time_is_told_once_though_others_come_and_go),
+		TEST(an_endpoint_may_close_while_its_peers_are_told),
 		TEST(sums_have_no_peers_and_do_not_read_the_plane),
 		TEST(what_has_happened_to_peers_is_counted),
 		TEST(the_plane_is_not_read_again_within_a_second),
