@@ -15,6 +15,7 @@
 #include "server/inspection.h"
 #include "server/judgement.h"
 #include "server/newcomers.h"
+#include "server/parked_requests.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 #include "server/usage.h"
@@ -127,6 +128,7 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 	if (error == 0)
 		error = pending_connects_init(&endpoint->pending, endpoint, base);
 	usage_init(endpoint, base);
+	parked_requests_init(&endpoint->parked, endpoint);
 	if (error == 0)
 		error = inspection_init(&endpoint->inspection, endpoint, base);
 	if (error == 0)
@@ -153,6 +155,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 {
 	int error = 0;
 
+	parked_requests_free(&endpoint->parked);
 	newcomers_free(&endpoint->newcomers);
 	inspection_free(&endpoint->inspection);
 	usage_abandon(endpoint);

@@ -89,6 +89,7 @@ struct usage_reader {
 struct removals {
 	struct endpoint *endpoint;
 	TAILQ_HEAD(, peer) queue;
+	struct usage_waiter waiter; /* for what they have used, which the audit is told */
 	struct event *timer; /* NULL in a test */
 };
 
@@ -98,6 +99,13 @@ struct pending_connects {
 	TAILQ_HEAD(, pending_connect) queue; /* the first one came first */
 	size_t n;
 	struct event *timer; /* NULL in a test */
+};
+
+/* Requests that wait for a reading; parked_requests.c's. */
+struct parked_requests {
+	struct endpoint *endpoint;
+	TAILQ_HEAD(, parked_request) queue; /* the first one came first */
+	struct usage_waiter waiter;
 };
 
 /* The reading of where new peers are; newcomers.c's. */
@@ -168,6 +176,7 @@ struct endpoint {
 	struct pending_connects pending;
 	struct flow_purge *flow_purge; /* of all endpoints, the broker's; NULL in a test */
 	struct usage_reader usage;
+	struct parked_requests parked;
 	struct inspection inspection;
 	struct newcomers newcomers;
 	struct handshake_floor floor;

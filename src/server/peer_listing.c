@@ -42,8 +42,8 @@ static size_t count_open(const struct data_plane *data_plane)
 struct peer_listing *peer_listing_new(const struct data_plane *data_plane)
 {
 	const struct endpoint *endpoint;
-	struct peer_listing *listing = calloc(
-		1, sizeof *listing + count_open(data_plane) * sizeof *listing->binds);
+	struct peer_listing *listing =
+		calloc(1, sizeof *listing + count_open(data_plane) * sizeof *listing->binds);
 
 	if (!listing)
 		return NULL;

@@ -29,7 +29,6 @@ enum {
 	WIREGUARD_BATCH = 8,
 	/* Of what peers have used, for the audit, when they go. */
 	USAGE_AGE_MS = 20,
-	READING_MS = 50, /* that others may wait for it, once a second */
 };
 
 const struct removal_reason removal_asked = {"it asked to go", REPORT_COUNTED_REMOVED_ASKED};
@@ -58,19 +57,38 @@ static void schedule(struct removals *removals, unsigned int delay_ms)
 		event_add(removals->timer, &delay);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+static void work_off(struct removals *removals)
 {
-	struct removals *removals = context;
-
-	(void)fd;
-	(void)what;
 	if (removals_flush(removals))
 		schedule(removals, 0);
 }
 
+/* One that is given up is in somebody else's hands just now. */
+static void on_reading(void *context, int error)
+{
+	if (error == -ECANCELED)
+		schedule(context, GATHER_TIME_MS);
+	else
+		work_off(context);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct removals *removals = context;
+	struct endpoint *endpoint = removals->endpoint;
+
+	(void)fd;
+	(void)what;
+	if (endpoint->audit && endpoint->device && usage_is_old(endpoint, USAGE_AGE_MS))
+		usage_request(endpoint, &removals->waiter);
+	else if (removals->waiter.asked == 0)
+		work_off(removals);
+}
+
 int removals_init(struct removals *removals, struct endpoint *endpoint, struct event_base *base)
 {
-	*removals = (struct removals){.endpoint = endpoint};
+	*removals = (struct removals){
+		.endpoint = endpoint, .waiter = {.done = on_reading, .context = removals}};
 	TAILQ_INIT(&removals->queue);
 	if (!base)
 		return 0;
@@ -98,6 +116,8 @@ void removals_free(struct removals *removals)
 {
 	struct peer *peer;
 
+	if (removals->endpoint)
+		usage_cancel(removals->endpoint, &removals->waiter);
 	TAILQ_FOREACH (peer, &removals->queue, queue_entry)
 		free_waiters(peer);
 	TAILQ_INIT(&removals->queue);
@@ -207,8 +227,6 @@ bool removals_flush(struct removals *removals)
 	/* A lost device does not take its IPIP tunnels along: without one, nobody knows that they
 	 * are gone. */
 	error = endpoint->device ? 0 : endpoint_heal(endpoint);
-	if (error == 0 && endpoint->audit)
-		usage_refresh(endpoint, USAGE_AGE_MS, READING_MS);
 	began_us = clock_stopwatch_us();
 	if (error == 0) {
 		endpoint->plane->ops->remove(endpoint->device, ids, n, errors);

@@ -13,6 +13,7 @@
 #include "server/heal.h"
 #include "server/name_rules.h"
 #include "server/newcomers.h"
+#include "server/parked_requests.h"
 #include "server/peer_events.h"
 #include "server/pending_connects.h"
 #include "server/promises.h"
@@ -47,8 +48,12 @@ static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 	return error;
 }
 
-/* Whose address is being freed: the answer comes when it is. */
-enum { ANSWER_LATER = 0 };
+enum {
+	/* Whose address is being freed: the answer comes when it is. */
+	ANSWER_LATER = 0,
+	/* What peers have used is to be read again before. */
+	READ_FIRST = -1,
+};
 
 static int refuse_address(
 	struct endpoint *endpoint, const struct plane_peer *id, struct ipv4 source, int error)
@@ -280,12 +285,28 @@ static bool may_not_become(
 	return !client_name_equal(peers_name_of(peer), name) && name_is_full(endpoint, name);
 }
 
-/* Returns an ipc_status, or ANSWER_LATER. */
-static int handle_connect(
-	struct endpoint *endpoint, const struct client_request *request, struct given *given)
+/* Returns IPC_OK if the peer is nobody else's, another ipc_status, or READ_FIRST, which it does not
+ * if that was done. */
+static int check_rival(const struct endpoint *endpoint, const struct peer *peer,
+	const struct client_request *request, bool is_read)
+{
+	switch (rival_find(endpoint, peer, request)) {
+	case RIVAL_ACTIVE:
+		return IPC_OTHER_CLIENT;
+	case RIVAL_UNKNOWN:
+		return is_read ? IPC_OK : READ_FIRST;
+	default:
+		return IPC_OK;
+	}
+}
+
+/* Returns an ipc_status, ANSWER_LATER or READ_FIRST. */
+static int handle_connect(struct endpoint *endpoint, const struct client_request *request,
+	bool is_read, struct given *given)
 {
 	struct plane_peer id = identity_of(request);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
+	int status;
 
 	/* WireGuard ignores a peer with the interface's own key, and reports no error. The gates
 	 * look for both, but one may have been taken over. */
@@ -294,8 +315,9 @@ static int handle_connect(
 		return IPC_INVALID_KEY;
 	if (!peer)
 		return connect_new(endpoint, &id, request, given);
-	if (rival_is_active(endpoint, peer, request))
-		return IPC_OTHER_CLIENT;
+	status = check_rival(endpoint, peer, request, is_read);
+	if (status != IPC_OK)
+		return status;
 	if (may_not_become(endpoint, peer, &request->name))
 		return IPC_TOO_MANY_OF_NAME;
 	return (int)connect_again(endpoint, peer, request, given);
@@ -354,7 +376,7 @@ static void serve(struct endpoint *endpoint, struct pending_connect *connect)
 
 	/* It may have gone while the request waited. */
 	if (name_is_good(endpoint->name_rules, &connect->request.name))
-		status = handle_connect(endpoint, &connect->request, &given);
+		status = handle_connect(endpoint, &connect->request, true, &given);
 	if (status == ANSWER_LATER)
 		return;
 	answer_connect(endpoint, &connect->request, &connect->reply_to, status, &given);
@@ -373,13 +395,59 @@ void endpoint_serve_pending(struct endpoint *endpoint)
 	}
 }
 
-void endpoint_handle(struct endpoint *endpoint, const struct client_request *request,
+static void handle_read(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to);
+
+static int read_first(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to)
 {
+	return parked_requests_add(&endpoint->parked, request, reply_to, handle_read) < 0
+		       ? IPC_FAILED
+		       : READ_FIRST;
+}
+
+static void begin_connect(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to, bool is_read)
+{
 	struct given given = {0};
-	int status = IPC_OK;
-	struct plane_peer id;
+	int status = handle_connect(endpoint, request, is_read, &given);
+
+	if (status == ANSWER_LATER)
+		status = wait_for_address(endpoint, request, reply_to);
+	else if (status == READ_FIRST)
+		status = read_first(endpoint, request, reply_to);
+	if (status != ANSWER_LATER && status != READ_FIRST)
+		answer_connect(endpoint, request, reply_to, status, &given);
+}
+
+/* Returns an ipc_status, or ANSWER_LATER or READ_FIRST: then it is answered elsewhere. */
+static int begin_disconnect(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to, bool is_read)
+{
+	const struct plane_peer id = identity_of(request);
 	struct peer *peer;
+	int status;
+
+	pending_connects_cancel(&endpoint->pending, request);
+	peer = peers_find(&endpoint->peers, &id);
+	if (!peer)
+		return IPC_OK;
+	status = check_rival(endpoint, peer, request, is_read);
+	if (status == READ_FIRST)
+		return read_first(endpoint, request, reply_to);
+	if (status != IPC_OK) {
+		refuse(endpoint, request, reply_to, status);
+		return ANSWER_LATER;
+	}
+	return removals_add(&endpoint->removals, peer, &removal_asked, reply_to) == 0 ? ANSWER_LATER
+										      : IPC_FAILED;
+}
+
+/* is_read: of what peers have used the latest is known. */
+static void handle(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to, bool is_read)
+{
+	int status = IPC_OK;
 
 	/* It may have gone while the request was on its way. */
 	if (!name_is_good(endpoint->name_rules, &request->name)) {
@@ -389,26 +457,13 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 	switch (request->operation) {
 	case IPC_CONNECT_WIREGUARD:
 	case IPC_CONNECT_IPIP:
-		status = handle_connect(endpoint, request, &given);
-		if (status == ANSWER_LATER)
-			status = wait_for_address(endpoint, request, reply_to);
-		if (status != ANSWER_LATER)
-			answer_connect(endpoint, request, reply_to, status, &given);
+		begin_connect(endpoint, request, reply_to, is_read);
 		return;
 	case IPC_DISCONNECT_WIREGUARD:
 	case IPC_DISCONNECT_IPIP:
-		pending_connects_cancel(&endpoint->pending, request);
-		id = identity_of(request);
-		peer = peers_find(&endpoint->peers, &id);
-		if (!peer)
-			break;
-		if (rival_is_active(endpoint, peer, request)) {
-			refuse(endpoint, request, reply_to, IPC_OTHER_CLIENT);
+		status = begin_disconnect(endpoint, request, reply_to, is_read);
+		if (status == ANSWER_LATER || status == READ_FIRST)
 			return;
-		}
-		if (removals_add(&endpoint->removals, peer, &removal_asked, reply_to) == 0)
-			return;
-		status = IPC_FAILED;
 		break;
 	case IPC_RELINQUISH:
 		if (endpoint->keep)
@@ -425,4 +480,16 @@ void endpoint_handle(struct endpoint *endpoint, const struct client_request *req
 		break;
 	}
 	answer(endpoint, reply_to, status, (struct ipv4){0});
+}
+
+static void handle_read(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to)
+{
+	handle(endpoint, request, reply_to, true);
+}
+
+void endpoint_handle(struct endpoint *endpoint, const struct client_request *request,
+	const struct reply_to *reply_to)
+{
+	handle(endpoint, request, reply_to, false);
 }

@@ -5,6 +5,7 @@
 #include "server/endpoint.h"
 #include "server/handshake_floor.h"
 #include "server/heal.h"
+#include "server/parked_requests.h"
 #include "server/pending_connects.h"
 #include "server/promises.h"
 #include "server/removals.h"
@@ -31,6 +32,7 @@ static int remove_device(struct endpoint *endpoint)
 void endpoint_rest(struct endpoint *endpoint)
 {
 	pending_connects_refuse(&endpoint->pending, IPC_NOT_SERVED);
+	parked_requests_refuse(&endpoint->parked, IPC_NOT_SERVED);
 	finish_removals(endpoint);
 	/* Where its peers are now is where they will be sought. */
 	if (usage_read(endpoint) < 0)

@@ -5,23 +5,10 @@
 #include "server/endpoint.h"
 #include "server/usage.h"
 
-/* Of the broker's time, as in newcomers.c: one in so many parts, for readings that requests cause.
- */
-enum { SHARE = 20 };
-
 static bool was_heard(const struct endpoint *endpoint, const struct peer *peer)
 {
 	return peer->usage.received > 0 &&
 	       clock_now_ms(endpoint->clock) - peer->silence.heard_ms < RIVAL_MS;
-}
-
-/* Bytes may have come since the last reading. */
-static void read_again(struct endpoint *endpoint)
-{
-	uint64_t age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms;
-
-	if (age_ms >= endpoint->read_took_ms * SHARE)
-		usage_read(endpoint);
 }
 
 /* Of two IPIP clients of one address, each has its own id, or is taken for any. */
@@ -39,12 +26,13 @@ static bool has_other_name(const struct peer *peer, const struct client_name *na
 	       !client_name_equal(peers_name_of(peer), name);
 }
 
-bool rival_is_active(
-	struct endpoint *endpoint, struct peer *peer, const struct client_request *request)
+enum rival rival_find(const struct endpoint *endpoint, const struct peer *peer,
+	const struct client_request *request)
 {
 	if (!has_other_id(peer, &request->key) && !has_other_name(peer, &request->name))
-		return false;
-	if (!was_heard(endpoint, peer))
-		read_again(endpoint);
-	return was_heard(endpoint, peer);
+		return RIVAL_NONE;
+	if (was_heard(endpoint, peer))
+		return RIVAL_ACTIVE;
+	/* Bytes may have come since. */
+	return usage_is_old(endpoint, 0) ? RIVAL_UNKNOWN : RIVAL_NONE;
 }

@@ -5,19 +5,22 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct client_request;
 struct endpoint;
 struct peer;
 
 enum { RIVAL_MS = 10000 };
 
+enum rival {
+	RIVAL_NONE,
+	RIVAL_ACTIVE,
+	RIVAL_UNKNOWN, /* the last reading has seen none, and another one may; else as RIVAL_NONE */
+};
+
 /*
  * Whether a peer is another client's than the one's that asks for it: it is IPIP and was last asked
  * for under another id, or it has a name, and the request not this one; and bytes have come from it
- * within RIVAL_MS, by a reading of the plane that is made here if the last one has seen none. Of a
- * zero id, and of a peer that was asked for without one, the id says nothing.
+ * within RIVAL_MS. Of a zero id, and of a peer that was asked for without one, the id says nothing.
  */
-bool rival_is_active(
-	struct endpoint *endpoint, struct peer *peer, const struct client_request *request);
+enum rival rival_find(const struct endpoint *endpoint, const struct peer *peer,
+	const struct client_request *request);

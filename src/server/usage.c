@@ -211,11 +211,16 @@ void usage_abandon(struct endpoint *endpoint)
 	tell_waiters(endpoint, -ECANCELED);
 }
 
-void usage_refresh(struct endpoint *endpoint, uint64_t period_ms, uint64_t longest_ms)
+bool usage_is_old(const struct endpoint *endpoint, uint64_t period_ms)
 {
 	uint64_t age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms;
 
-	if (age_ms < period_ms || age_ms < REFRESH_SHARE * endpoint->read_took_ms)
+	return age_ms >= period_ms && age_ms >= REFRESH_SHARE * endpoint->read_took_ms;
+}
+
+void usage_refresh(struct endpoint *endpoint, uint64_t period_ms, uint64_t longest_ms)
+{
+	if (!usage_is_old(endpoint, period_ms))
 		return;
 	if (endpoint->read_took_ms > longest_ms)
 		usage_request(endpoint, &endpoint->usage.refresh);

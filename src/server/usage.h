@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct endpoint;
@@ -26,8 +27,11 @@ void usage_abandon(struct endpoint *endpoint);
 /* A whole reading at once. Returns what done() is told. */
 int usage_read(struct endpoint *endpoint);
 
-/* Reads it, unless the last reading is younger than that, or than so many times what it took that
- * others have most of the broker's time; at once if that takes no longer than
+/* Whether the last reading is older than that, and than so many times what it took that others have
+ * most of the broker's time. */
+bool usage_is_old(const struct endpoint *endpoint, uint64_t period_ms);
+
+/* Reads it if it is old; at once if that takes no longer than
  * longest_ms, in which nobody is served, else beside, for who asks next. What cannot be read stays
  * as it was, and its age tells. */
 void usage_refresh(struct endpoint *endpoint, uint64_t period_ms, uint64_t longest_ms);

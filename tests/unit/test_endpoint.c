@@ -11,11 +11,13 @@
 #include "server/adoption.h"
 #include "server/endpoint.h"
 #include "server/handshake_floor.h"
+#include "server/heal.h"
 #include "server/inspection.h"
 #include "server/newcomers.h"
 #include "server/pending_connects.h"
 #include "server/promised.h"
 #include "server/removals.h"
+#include "server/heal.h"
 #include "server/rest.h"
 #include "server/usage.h"
 #include "server/requests.h"
@@ -1340,6 +1342,67 @@ static void close_with_loop(struct fixture *f, struct event_base *base)
 	open_endpoint(f);
 }
 
+/* Asks for the IPIP peer 1, which has been another client's; bytes have come from that one just now
+ * or long ago. */
+static void send_as_rival(struct fixture *f, enum ipc_operation operation, bool is_silent)
+{
+	const struct reply_to reply_to = {0};
+	struct client_request r = {.operation = operation, .source = {1}, .key = {{2}}};
+
+	assert_int_equal(ask_with_id(f, IPC_CONNECT_IPIP, 1), IPC_OK);
+	fake_plane_usage(&f->fake, f->answers.address[0])->received += 100;
+	if (is_silent)
+		assert_int_equal(usage_read(&f->endpoint), 0);
+	f->clock.ms += 2 * RIVAL_MS;
+	f->fake.n_readings = 0;
+	f->answers.n = 0;
+	endpoint_handle(&f->endpoint, &r, &reply_to);
+	assert_int_equal(f->answers.n, 0);
+	assert_int_equal(f->fake.n_open_readings, 1);
+}
+
+static void who_has_a_rival_waits_for_a_reading_in_pieces_and_nobody_else_does(void **state)
+{
+	static const enum ipc_operation operations[] = {IPC_CONNECT_IPIP, IPC_DISCONNECT_IPIP};
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 4; i++) {
+		struct event_base *base = open_with_loop(f);
+		const bool is_silent = i / 2;
+
+		send_as_rival(f, operations[i % 2], is_silent);
+		connect_as(f, IPC_CONNECT_IPIP, 2);
+		f->answers.n = 0;
+		while (f->answers.n == 0)
+			event_base_loop(base, EVLOOP_ONCE);
+		assert_int_equal(f->answers.n, 1);
+		assert_int_equal(f->answers.status[0], is_silent ? IPC_OK : IPC_OTHER_CLIENT);
+		assert_int_equal(f->fake.n_readings, 1);
+		close_with_loop(f, base);
+	}
+}
+
+static void who_waits_for_a_reading_that_is_given_up_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+
+	send_as_rival(f, IPC_CONNECT_IPIP, false);
+	f->fake.device_is_lost = true;
+	assert_int_equal(endpoint_heal(&f->endpoint), 0);
+	assert_int_equal(f->answers.n, 1);
+	assert_int_equal(f->answers.status[0], IPC_FAILED);
+	send_as_rival(f, IPC_CONNECT_IPIP, false);
+	endpoint_rest(&f->endpoint);
+	assert_int_equal(f->answers.n, 1);
+	assert_int_equal(f->answers.status[0], IPC_NOT_SERVED);
+	assert_int_equal(endpoint_wake(&f->endpoint), 0);
+	/* Nobody is there for the answer. */
+	send_as_rival(f, IPC_CONNECT_IPIP, false);
+	close_with_loop(f, base);
+	assert_int_equal(f->answers.n, 0);
+}
+
 static void requests_are_served_while_an_endpoint_is_inspected(void **state)
 {
 	struct fixture *f = *state;
@@ -1704,6 +1767,8 @@ int main(void)
 		RULE(a_new_peer_that_never_shakes_hands_is_not_waited_for_long),
 		RULE(a_new_peer_is_read_soon_also_while_others_are_waited_for),
 		RULE(nobody_waits_for_an_ipip_peer),
+		RULE(who_has_a_rival_waits_for_a_reading_in_pieces_and_nobody_else_does),
+		RULE(who_waits_for_a_reading_that_is_given_up_is_refused),
 		RULE(requests_are_served_while_an_endpoint_is_inspected),
 		RULE(a_reading_that_takes_long_makes_nobody_idle),
 		RULE(one_reading_serves_all_who_want_one),
