@@ -3,36 +3,18 @@
 #include "client/health.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/ip.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <linux/icmp.h>
 
-#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/event.h"
 #include "client/connection_probe.h"
+#include "client/echo.h"
 
 enum {
-	TOKEN_SIZE = 16,
-	PACKET_MAX = 2048,
 	MOST_PER_TURN = 64, /* packets read before others get their turn */
-};
-
-/* RFC 792. */
-struct echo {
-	uint8_t type, code;
-	uint16_t checksum;
-	uint16_t id, sequence;
-	uint8_t token[TOKEN_SIZE]; /* nobody else knows it */
 };
 
 struct health {
@@ -46,9 +28,8 @@ struct health {
 	struct health_target target;
 	struct event *readable, *next_echo, *next_round, *timeout, *no_echo;
 	struct connection_probe *probe;
-	uint16_t sequence;
+	struct echo echo; /* of this round */
 	unsigned int sent; /* in this round */
-	uint8_t token[TOKEN_SIZE]; /* of this round */
 };
 
 static void add_timer(struct event *timer, unsigned int ms)
@@ -58,16 +39,11 @@ static void add_timer(struct event *timer, unsigned int ms)
 	event_add(timer, &time);
 }
 
-/* What cannot be sent is as good as lost: the round's timeout decides. */
+/* Whether any comes back the round's timeout decides. */
 static void send_echo(struct health *health)
 {
-	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_addr.s_addr = ipv4_to_net(health->target.gateway)};
-	struct echo echo = {.type = ICMP_ECHO, .sequence = htons(health->sequence++)};
-
-	memcpy(echo.token, health->token, TOKEN_SIZE);
-	echo.checksum = checksum_field(&echo, sizeof echo);
-	sendto(health->fd, &echo, sizeof echo, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+	echo_send(health->fd, &health->echo, ECHO_LEAST);
+	health->echo.sequence++;
 	if (++health->sent < HEALTH_ECHOES)
 		add_timer(health->next_echo, HEALTH_GAP_MS);
 }
@@ -85,8 +61,7 @@ static void begin_round(struct health *health)
 	if (health->fd < 0)
 		return;
 	health->sent = 0;
-	if (getrandom(health->token, TOKEN_SIZE, 0) < 0)
-		memset(health->token, 0, TOKEN_SIZE);
+	echo_renew(&health->echo);
 	add_timer(health->next_round, HEALTH_PERIOD_MS);
 	add_timer(health->timeout, HEALTH_TIMEOUT_MS);
 	add_timer(health->no_echo, HEALTH_CONNECT_AFTER_MS);
@@ -145,56 +120,22 @@ static void on_connection(void *context)
 	end_round(context, HEALTH_CONNECTION);
 }
 
-/* A raw socket hands over the IP header too. */
-static bool is_answer(const struct health *health, const uint8_t *packet, size_t length)
-{
-	size_t header = length > 0 ? (packet[0] & 15u) * 4u : 0;
-	struct echo echo;
-	struct iphdr ip;
-
-	if (length < sizeof ip || header < sizeof ip || length < header + sizeof echo)
-		return false;
-	memcpy(&ip, packet, sizeof ip);
-	memcpy(&echo, packet + header, sizeof echo);
-	return ip.saddr == ipv4_to_net(health->target.gateway) && echo.type == ICMP_ECHOREPLY &&
-	       memcmp(echo.token, health->token, TOKEN_SIZE) == 0;
-}
-
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct health *health = context;
-	uint8_t packet[PACKET_MAX];
+	size_t length;
 
 	(void)what;
 	for (int i = 0; i < MOST_PER_TURN; i++) {
-		ssize_t n = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
+		int answered = echo_receive(fd, &health->echo, &length);
 
-		if (n < 0)
+		if (answered < 0)
 			return;
-		if (!is_answer(health, packet, (size_t)n) ||
-			!evtimer_pending(health->timeout, NULL))
+		if (answered == 0 || !evtimer_pending(health->timeout, NULL))
 			continue;
 		end_round(health, HEALTH_ECHO);
 		return;
 	}
-}
-
-static int open_socket(int given, const char *interface)
-{
-	struct icmp_filter filter = {~(1u << ICMP_ECHOREPLY)};
-	int fd = given >= 0 ? fcntl(given, F_DUPFD_CLOEXEC, 0)
-			    : socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
-		    (socklen_t)strlen(interface) + 1) == 0 &&
-		setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter) == 0)
-		return fd;
-	error = -errno;
-	close(fd);
-	return error;
 }
 
 struct health *health_new(
@@ -241,7 +182,8 @@ int health_reopen(struct health *health, const struct health_target *target)
 {
 	close_socket(health);
 	health->target = *target;
-	health->fd = open_socket(health->given, target->interface);
+	health->echo.gateway = target->gateway;
+	health->fd = echo_open(health->given, target->interface);
 	if (health->fd < 0)
 		return health->fd;
 	health->readable =

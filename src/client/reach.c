@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "client/client.h"
 #include "client/client_state.h"
+#include "client/full_packet.h"
 #include "client/instance.h"
 #include "client/reach_server.h"
 #include "netlink/genetlink.h"
@@ -140,6 +141,65 @@ static unsigned int read_mtu(const char *interface)
 	return link.mtu;
 }
 
+/* The MTU, and what passes of it. The client lowers it by itself where the path tells, at the next
+ * round of its health check: then that is what counts. */
+static int find_passing(const char *interface, struct ipv4 gateway, uint32_t *mtu, uint32_t *passes)
+{
+	int error;
+
+	*mtu = read_mtu(interface);
+	*passes = 0;
+	error = *mtu == 0 ? -ENODEV : full_packet_find(interface, gateway, *mtu, passes);
+	if (error == 0 && *passes < *mtu && read_mtu(interface) < *mtu) {
+		*mtu = read_mtu(interface);
+		error = full_packet_find(interface, gateway, *mtu, passes);
+	}
+	return error;
+}
+
+static void report_mtu(
+	struct reach_result *result, const char *kind, const char *interface, struct ipv4 gateway)
+{
+	uint32_t mtu, passes;
+	int error = find_passing(interface, gateway, &mtu, &passes);
+
+	if (error < 0 || passes == 0)
+		reach_add(result, kind, REACH_NOTE,
+			"the tunnel works, with an MTU of %u; whether packets of that size pass "
+			"could not be tried: %s",
+			mtu, error < 0 ? strerror(-error) : "echoes are not answered any more");
+	else if (passes < mtu)
+		reach_add(result, kind, REACH_BAD,
+			"the tunnel works, but of its MTU of %u bytes only packets of up to %u "
+			"pass, and longer ones are lost without a word: give `vprox connect` "
+			"--mtu %u, or let ICMP \"fragmentation needed\" through on the way",
+			mtu, passes, passes);
+	else
+		reach_add(result, kind, REACH_GOOD,
+			"the tunnel works, with an MTU of %u, and packets of that size pass", mtu);
+	reach_set_mtu(result, passes);
+}
+
+static void report_mute(struct reach_result *result, const char *kind, const char *interface)
+{
+	reach_add(result, kind, REACH_GOOD, "the tunnel works, with an MTU of %u",
+		read_mtu(interface));
+	reach_add(result, "echo", REACH_NOTE,
+		"none comes back through the tunnel: ICMP echo is filtered at the server, "
+		"which delays clients by a second, and whether packets of the MTU pass could not "
+		"be tried");
+}
+
+static struct ipv4 gateway_of(const json_t *state)
+{
+	const char *text = json_string_value(json_object_get(state, "gateway"));
+	struct ipv4 gateway = {0};
+
+	if (text)
+		ipv4_parse(text, &gateway);
+	return gateway;
+}
+
 static void report_tunnel(struct reach_result *result, const char *kind, const char *interface,
 	enum client_end end, const json_t *state)
 {
@@ -154,12 +214,10 @@ static void report_tunnel(struct reach_result *result, const char *kind, const c
 						     : "the server grants none");
 		return;
 	}
-	reach_add(result, kind, REACH_GOOD, "the tunnel works, with an MTU of %u",
-		read_mtu(interface));
 	if (json_is_false(json_object_get(state, "echoes")))
-		reach_add(result, "echo", REACH_NOTE,
-			"none comes back through the tunnel: ICMP echo is filtered at the server, "
-			"which delays clients by a second");
+		report_mute(result, kind, interface);
+	else
+		report_mtu(result, kind, interface, gateway_of(state));
 }
 
 /* What a client keeps in /run for its next start. The lock goes last: from then on the name is

@@ -14,10 +14,17 @@ void reach_add(struct reach_result *result, const char *what, enum reach_verdict
 		return;
 	line->what = what;
 	line->verdict = verdict;
+	line->mtu = 0;
 	va_start(args, format);
 	vsnprintf(line->text, sizeof line->text, format, args);
 	va_end(args);
 	result->n++;
+}
+
+void reach_set_mtu(struct reach_result *result, uint32_t mtu)
+{
+	if (result->n > 0)
+		result->lines[result->n - 1].mtu = mtu;
 }
 
 bool reach_is_good(const struct reach_result *result)

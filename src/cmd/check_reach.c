@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <jansson.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/rights.h"
 #include "client/reach.h"
 #include "cmd/client_password.h"
 #include "cmd/client_server.h"
 #include "cmd/command.h"
+#include "host/suspects.h"
 
 enum {
 	STATUS_FAULTY = STATUS_FAILED,
@@ -32,18 +35,23 @@ static int print_text(const struct reach_result *result)
 	return fflush(stdout) == 0 ? 0 : -errno;
 }
 
+static json_t *json_line(const struct reach_line *line)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s}", "what", line->what, "verdict",
+		line->verdict == REACH_BAD ? "fault" : verdicts[line->verdict], "text", line->text);
+
+	if (line->mtu > 0)
+		json_object_set_new(object, "mtu", json_integer(line->mtu));
+	return object;
+}
+
 static int print_json(const struct reach_result *result)
 {
 	json_t *lines = json_array(), *all;
 	int error;
 
 	for (size_t i = 0; i < result->n; i++)
-		json_array_append_new(lines,
-			json_pack("{s:s, s:s, s:s}", "what", result->lines[i].what, "verdict",
-				result->lines[i].verdict == REACH_BAD
-					? "fault"
-					: verdicts[result->lines[i].verdict],
-				"text", result->lines[i].text));
+		json_array_append_new(lines, json_line(&result->lines[i]));
 	all = json_pack("{s:b, s:o}", "good", reach_is_good(result), "lines", lines);
 	error = all && json_dumpf(all, stdout, JSON_INDENT(JSON_SPACES)) == 0 ? 0 : -ENOMEM;
 	putchar('\n');
@@ -51,11 +59,36 @@ static int print_json(const struct reach_result *result)
 	return error < 0 ? error : fflush(stdout) == 0 ? 0 : -errno;
 }
 
+/* Whether one has failed that a filter of this host's could be the reason for. */
+static bool has_lost_packets(const struct reach_result *result)
+{
+	static const char *const by_network[] = {"https", "wireguard", "ipip"};
+
+	for (size_t i = 0; i < result->n; i++)
+		for (size_t j = 0; j < sizeof by_network / sizeof *by_network; j++)
+			if (result->lines[i].verdict == REACH_BAD &&
+				strcmp(result->lines[i].what, by_network[j]) == 0)
+				return true;
+	return false;
+}
+
+static void add_filters(struct reach_result *result)
+{
+	auto_free char *filters = has_lost_packets(result) ? input_suspects() : NULL;
+
+	if (filters && *filters)
+		reach_add(result, "filter", REACH_NOTE,
+			"on this host %s may drop what the server sends: let UDP and IP protocol 4 "
+			"from its address in before",
+			filters);
+}
+
 static int check_with_password(struct check_reach_options *options)
 {
 	struct reach_result result;
 
 	reach_check(&options->client, options->tunnels, &result);
+	add_filters(&result);
 	if ((options->json ? print_json(&result) : print_text(&result)) < 0)
 		return STATUS_UNKNOWN;
 	return reach_is_good(&result) ? STATUS_OK : STATUS_FAULTY;

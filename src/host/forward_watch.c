@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "host/forward_suspects.h"
+#include "host/suspects.h"
 #include "nftables/ruleset.h"
 
 enum {

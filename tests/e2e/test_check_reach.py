@@ -28,6 +28,10 @@ def check(machine, server, *words, password=PASSWORD):
     assert out, errors
     found = json.loads(out)
     lines = {line["what"]: (line["verdict"], line["text"]) for line in found["lines"]}
+    mtu = {line["what"]: line["mtu"] for line in found["lines"] if "mtu" in line}
+    assert mtu == {what: int(text.partition("packets of up to ")[2].split(" ")[0])
+                   if "packets of up to " in text else int(text.partition("an MTU of ")[2].split(",")[0])
+                   for what, (_, text) in lines.items() if "size pass" in text or "packets of up to " in text}
     assert found["good"] == (process.returncode == 0) == (
         "fault" not in [verdict for verdict, _ in lines.values()])
     return process.returncode, lines
@@ -50,7 +54,8 @@ def test_where_all_is_well_each_is_said_to_be_and_nothing_is_left(host, machine)
         "machine": "ok", "https": "ok", "nat": "ok", "key": "note", "password": "ok",
         "wireguard": "ok", "ipip": "ok"}
     assert pins_of(server)[0] in lines["key"][1]
-    assert "an MTU of 1420" in lines["wireguard"][1] and "an MTU of 1480" in lines["ipip"][1]
+    for kind, mtu in ("wireguard", 1420), ("ipip", 1480):
+        assert f"an MTU of {mtu}, and packets of that size pass" in lines[kind][1]
     assert machine.snapshot() == before and files(machine) == files_before
     assert len(server.logged(r"(?s)(removed.*){2}", 20).group()) > 0, "the server was told"
 
@@ -74,12 +79,56 @@ def test_each_way_that_is_filtered_is_named(world, host, machine, drop):
     assert machine.snapshot() == before and files(machine) == files_before
 
 
+@pytest.mark.plane
+def test_the_largest_packet_that_passes_is_found_where_longer_ones_are_lost_without_a_word(
+        world, host, machine, drop):
+    """WireGuard pads packets to 16 bytes, and adds 60: 1428 outside is 1360 inside."""
+    drop(world.internet, "prerouting", "ip protocol { udp, 4 } ip length > 1428")
+    host.start()
+    before, files_before = machine.snapshot(), files(machine)
+    status, lines = check(machine, host.address)
+    assert status == 1
+    for kind, mtu, passes in ("wireguard", 1420, 1360), ("ipip", 1480, 1408):
+        verdict, text = lines[kind]
+        assert verdict == "fault" and f"of its MTU of {mtu} bytes only packets of up to {passes} pass" in text, text
+        assert f"--mtu {passes}" in text
+    assert machine.snapshot() == before and files(machine) == files_before
+
+
+def test_a_narrow_path_that_tells_of_itself_is_no_fault(world, host, machine):
+    """The client lowers its MTU by itself, as it does with `vprox connect`."""
+    world.internet.run(f"ip link set {host.node.name} mtu 1400")
+    host.start()
+    status, lines = check(machine, host.address, "--tunnel=ipip")
+    assert status == 0, lines
+    assert "an MTU of 1380, and packets of that size pass" in lines["ipip"][1]
+
+
+def test_a_filter_of_this_host_is_named_where_a_tunnel_does_not_come_up(host, machine):
+    """As many firewalls are: closed, but for answers of TCP and what is named."""
+    host.start()
+    machine.ns.run(["nft", "table inet mine { chain in { type filter hook input priority filter; policy drop; "
+                    "ct state established meta l4proto tcp accept; meta l4proto icmp accept; "
+                    "iifname \"vprox*\" accept; udp sport 53 drop; }; }"])
+    before, files_before = machine.snapshot(), files(machine)
+    status, lines = check(machine, host.address, "--tunnel=wireguard")
+    assert status == 1 and lines["wireguard"][0] == "fault"
+    verdict, text = lines["filter"]
+    assert verdict == "note" and "may drop" in text
+    assert 'the policy of the chain "in" of the nftables table inet mine' in text
+    assert 'the rule with handle' in text and "vprox-" not in text
+    assert machine.snapshot() == before and files(machine) == files_before
+    machine.ns.run("nft insert rule inet mine in udp sport 50227 accept")
+    status, lines = check(machine, host.address, "--tunnel=wireguard")
+    assert status == 0 and "filter" not in lines, "what is in nobody's way is not mentioned"
+
+
 def test_a_filtered_echo_is_a_note(host, machine):
     host.ns.sysctl(net__ipv4__icmp_echo_ignore_all=1)
     host.start()
     status, lines = check(machine, host.address, "--tunnel=wireguard")
     assert status == 0 and lines["wireguard"][0] == "ok"
-    assert lines["echo"][0] == "note" and "ipip" not in lines
+    assert lines["echo"][0] == "note" and "could not be tried" in lines["echo"][1] and "ipip" not in lines
 
 
 def test_a_server_of_another_key_is_not_told_the_password(host, machine):
