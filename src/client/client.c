@@ -378,6 +378,8 @@ static void fail_check(struct client *client)
 	diagnosis_write(&client->diagnosis, text, sizeof text);
 	failure_log_say(&client->failures, text);
 	client->renew = true;
+	if (address_order_doubt(&client->supervisor.order, client->tunnel.server))
+		client->by_name = true;
 	ask_later(client, backoff_next(&client->backoff));
 }
 
@@ -455,6 +457,7 @@ static void on_healthy(struct client *client)
 {
 	backoff_reset(&client->backoff);
 	failure_log_forget(&client->failures);
+	address_order_prove(&client->supervisor.order, client->tunnel.server);
 	if (client->phase != CLIENT_UP)
 		enter(client, CLIENT_UP);
 	if (client->name_servers)

@@ -55,7 +55,8 @@ void echo_send(int fd, const struct echo *echo, size_t size)
 		.sin_family = AF_INET, .sin_addr.s_addr = ipv4_to_net(echo->gateway)};
 	struct echo_message message = {.type = ICMP_ECHO, .sequence = htons(echo->sequence)};
 	static const uint8_t zeros[ECHO_MOST];
-	struct iovec parts[] = {{&message, sizeof message}, {(void *)(uintptr_t)zeros, size - ECHO_LEAST}};
+	struct iovec parts[] = {
+		{&message, sizeof message}, {(void *)(uintptr_t)zeros, size - ECHO_LEAST}};
 	const struct msghdr packet = {
 		.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = parts, .msg_iovlen = 2};
 

@@ -71,8 +71,7 @@ static uint32_t find_largest(struct size_search *search, uint32_t mtu)
 	return passes(search, ECHO_LEAST) ? narrow(search, ECHO_LEAST, mtu) : 0;
 }
 
-int full_packet_find(
-	const char *interface, struct ipv4 gateway, uint32_t mtu, uint32_t *largest)
+int full_packet_find(const char *interface, struct ipv4 gateway, uint32_t mtu, uint32_t *largest)
 {
 	static const int discover = IP_PMTUDISC_PROBE;
 	struct size_search search = {.fd = echo_open(-1, interface), .echo.gateway = gateway};

@@ -62,20 +62,17 @@ static void mention_others(struct request_supervisor *supervisor)
 			supervisor->n_begun);
 }
 
-/* Who has a good key but answers nothing must not win the next race too. */
-static void remember_good(struct request_supervisor *supervisor)
+/* Who has a good key but answers nothing must not win the next race too. That one answers does not
+ * make it good: its tunnel does, or does not. */
+static void record_order(struct request_supervisor *supervisor)
 {
 	const struct request_attempt *winner = supervisor->winner;
+	size_t n = winner ? (size_t)(winner - supervisor->attempts) : supervisor->n_begun;
 
-	if (winner && supervisor->result.outcome != REQUEST_FAILED) {
-		supervisor->last_good = winner->address;
-		supervisor->n_tried = 0;
-		return;
-	}
-	supervisor->n_tried +=
-		winner ? (size_t)(winner - supervisor->attempts) + 1 : supervisor->n_begun;
-	if (winner && ipv4_equal(winner->address, supervisor->last_good))
-		supervisor->last_good = (struct ipv4){0};
+	for (size_t i = 0; i < n; i++)
+		address_order_fail(&supervisor->order, supervisor->attempts[i].address);
+	if (winner && supervisor->result.outcome == REQUEST_FAILED)
+		address_order_doubt(&supervisor->order, winner->address);
 }
 
 static void finish(struct request_supervisor *supervisor)
@@ -83,7 +80,7 @@ static void finish(struct request_supervisor *supervisor)
 	struct request_result result;
 
 	mention_others(supervisor);
-	remember_good(supervisor);
+	record_order(supervisor);
 	result = supervisor->result;
 	request_supervisor_cancel(supervisor);
 	supervisor->on_result(supervisor->context, &result);
@@ -273,24 +270,20 @@ static void on_next(evutil_socket_t fd, short what, void *context)
 	begin_next(context);
 }
 
-static void add_address(struct request_supervisor *supervisor, struct ipv4 address)
+static void begin_with(struct request_supervisor *supervisor, const struct request_names *names)
 {
-	for (size_t i = 0; i < supervisor->n_addresses; i++)
-		if (ipv4_equal(supervisor->attempts[i].address, address))
-			return;
-	supervisor->attempts[supervisor->n_addresses++] =
-		(struct request_attempt){.address = address, .fd = -1};
+	for (uint32_t i = 0; i < names->n; i++)
+		supervisor->attempts[supervisor->n_addresses++] =
+			(struct request_attempt){.address = names->addresses[i], .fd = -1};
+	begin_next(supervisor);
 }
 
-/* The last good one first; the others from where the last request has stopped. */
 static void on_names(struct request_supervisor *supervisor, const struct request_names *names)
 {
-	for (uint32_t i = 0; i < names->n; i++)
-		if (ipv4_equal(names->addresses[i], supervisor->last_good))
-			add_address(supervisor, supervisor->last_good);
-	for (uint32_t i = 0; i < names->n; i++)
-		add_address(supervisor, names->addresses[(supervisor->n_tried + i) % names->n]);
-	begin_next(supervisor);
+	struct request_names sorted;
+
+	address_order_sort(&supervisor->order, names, &sorted);
+	begin_with(supervisor, &sorted);
 }
 
 static void on_look_up_readable(struct request_attempt *attempt)
@@ -324,8 +317,7 @@ static void begin(struct request_supervisor *supervisor)
 	if (address.value == 0 && ipv4_parse(supervisor->config->server, &literal) == 0)
 		address = literal;
 	if (address.value != 0) {
-		add_address(supervisor, address);
-		begin_next(supervisor);
+		begin_with(supervisor, &(struct request_names){.n = 1, .addresses = {address}});
 		return;
 	}
 	supervisor->look_up = (struct request_attempt){.fd = -1};

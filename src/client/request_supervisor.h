@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/address_order.h"
 #include "client/config.h"
 #include "client/request_attempt.h"
 #include "client/request_message.h"
@@ -47,9 +48,8 @@ struct request_supervisor {
 	struct request_attempt *winner; /* NULL: none yet */
 	struct pin seen; /* the winner's key */
 	struct request_result result; /* so far */
-	struct ipv4 last_good; /* the last that has answered; it is the first of its name again */
-	size_t n_tried; /* addresses that were of no use since: the next request begins behind them
-			 */
+	struct address_order order; /* of the name's addresses; whoever tries tunnels says what
+				     * works */
 };
 
 /* Fills in the user: as user_find(NULL). 0 or -errno, logged. */

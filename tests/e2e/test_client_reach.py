@@ -242,6 +242,21 @@ def test_a_host_that_takes_the_request_and_answers_nothing_holds_nobody_up(
         pretender.close()
 
 
+def test_a_host_that_grants_tunnels_that_do_not_get_through_is_left_for_the_next(
+        world, host, other_host, machine, name, drop, kind):
+    """Its TCP port answers first, each time. Silent for once, the one that worked is asked again."""
+    drop(world.internet, "forward", f"ip daddr {other_host.address} ip protocol {{ udp, 4 }}")
+    other_host.start()
+    server = host.start()
+    client = machine.connect(name(other_host.address, host.address), "--insecure", kind=kind).up(seconds=60)
+    assert client.visit() == host.address
+    assert client.count("no echo comes back") > 0, client.log
+    server.stop()
+    client.logged("no echo comes back through the tunnel;", 60)
+    host.start()
+    client.works(host.address)
+
+
 def test_the_request_goes_to_the_one_that_has_won_alone(host, other_host, machine, name):
     pretenders = [Pretender(one, {"/connect": answer(503)}) for one in (host, other_host)]
     try:
