@@ -161,23 +161,37 @@ int route_decode(const struct nlmsghdr *message, const void *filter, void *item)
 	return passes(filter, route);
 }
 
-int route_dump(struct netlink *netlink, const struct route_filter *filter, struct route **routes,
-	size_t *n)
+static void put_dump(struct netlink_request *request, const struct route_filter *filter)
 {
-	struct netlink_request request;
 	struct rtmsg *header;
-	void *items;
-	int error;
 
-	netlink_request_init(&request);
-	header = netlink_add(&request, RTM_GETROUTE, 0, sizeof *header);
+	netlink_request_init(request);
+	header = netlink_add(request, RTM_GETROUTE, 0, sizeof *header);
 	header->rtm_family = AF_INET;
 	header->rtm_type = filter->type;
 	header->rtm_protocol = filter->protocol;
 	if (filter->table != 0)
-		netlink_put_u32(&request, RTA_TABLE, filter->table);
+		netlink_put_u32(request, RTA_TABLE, filter->table);
 	if (filter->oif != 0)
-		netlink_put_u32(&request, RTA_OIF, filter->oif);
+		netlink_put_u32(request, RTA_OIF, filter->oif);
+}
+
+int route_dump_begin(struct netlink *netlink, const struct route_filter *filter)
+{
+	struct netlink_request request;
+
+	put_dump(&request, filter);
+	return netlink_dump_begin(netlink, &request);
+}
+
+int route_dump(struct netlink *netlink, const struct route_filter *filter, struct route **routes,
+	size_t *n)
+{
+	struct netlink_request request;
+	void *items;
+	int error;
+
+	put_dump(&request, filter);
 	error = netlink_dump_items(
 		netlink, &request, route_decode, filter, sizeof **routes, &items, n);
 	*routes = items;

@@ -52,6 +52,9 @@ struct route_filter {
 /* The array is the caller's to free. A table that does not exist has no routes. */
 int route_dump(struct netlink *netlink, const struct route_filter *filter, struct route **routes,
 	size_t *n);
+/* Likewise in pieces: netlink_dump_next(), whose messages are for route_decode() with the same
+ * filter. */
+int route_dump_begin(struct netlink *netlink, const struct route_filter *filter);
 
 /*
  * The route a packet would take now, policy rules obeyed: `ip route get TO from FROM`. from

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,8 @@ enum {
 		50, /* peers in one plane_remove(): a creation waits for the whole of it */
 	PLANE_ADD_BATCH = 50, /* peers in one add_many() */
 };
+
+#define PLANE_AT_ONCE UINT_MAX /* however long it takes */
 
 /* --plane */
 enum plane_choice {
@@ -206,8 +209,10 @@ struct plane_ops {
 	 * down, an address or a route that was removed. Peers and interfaces that have vanished are
 	 * not made again: see dump() and check(). To be called now and then; where nothing has
 	 * changed it changes nothing. Logs what it puts right; -ENODEV: the device has vanished.
+	 * Where there is much to look at it ends after about longest_ms and returns 1: the next
+	 * call goes on. PLANE_AT_ONCE: it does not.
 	 */
-	int (*reconcile)(struct plane_device *device);
+	int (*reconcile)(struct plane_device *device, unsigned int longest_ms);
 
 	/*
 	 * Of a device that was opened as standby: its interfaces are up from now on, and it begins

@@ -90,7 +90,7 @@ static int read_back(struct adoption *adoption)
  * tries it again. */
 static void complete(struct endpoint *endpoint)
 {
-	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
+	if (endpoint->plane->ops->reconcile(endpoint->device, PLANE_AT_ONCE) < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
 }

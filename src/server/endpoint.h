@@ -125,6 +125,7 @@ struct inspection {
 	struct event *timer; /* of the next slice; NULL in a test */
 	uint64_t reading; /* number of the one that it is about, ... */
 	uint64_t read_ms; /* ... and when that began: of what came later it tells nothing */
+	bool is_put_right; /* what others have changed; else that comes first */
 	struct hash_walk walk; /* over the peers */
 	bool runs, is_asked_again;
 };

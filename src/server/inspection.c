@@ -79,19 +79,41 @@ static void inspect_some(struct inspection *inspection)
 	finish(inspection);
 }
 
+/* Returns 1 if there is more to do. */
+static int put_right(const struct inspection *inspection)
+{
+	const struct endpoint *endpoint = inspection->endpoint;
+	int result = endpoint->plane->ops->reconcile(
+		endpoint->device, inspection->timer ? SLICE_MS : PLANE_AT_ONCE);
+
+	if (result < 0)
+		log_warning("%s: cannot put right what others have changed, will try again: %s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	return result;
+}
+
+/* The device may have been given up since the last slice. */
+static void go_on(struct inspection *inspection)
+{
+	static const struct timeval at_once;
+	struct endpoint *endpoint = inspection->endpoint;
+
+	if (!inspection->is_put_right && endpoint->device) {
+		if (put_right(inspection) > 0) {
+			event_add(inspection->timer, &at_once);
+			return;
+		}
+		endpoint_make_owed(endpoint);
+	}
+	inspection->is_put_right = true;
+	inspect_some(inspection);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	inspect_some(context);
-}
-
-static void put_right(struct endpoint *endpoint)
-{
-	if (endpoint->plane->ops->reconcile(endpoint->device) < 0)
-		log_warning("%s: cannot put right what others have changed, will try again: %s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-	endpoint_make_owed(endpoint);
+	go_on(context);
 }
 
 static void on_reading(void *context, int error)
@@ -102,9 +124,9 @@ static void on_reading(void *context, int error)
 	if (error == 0) {
 		inspection->reading = endpoint->reading;
 		inspection->read_ms = endpoint->read_ms;
-		put_right(endpoint);
+		inspection->is_put_right = false;
 		inspection->walk = (struct hash_walk){0};
-		inspect_some(inspection);
+		go_on(inspection);
 		return;
 	}
 	/* Who gives the device up is about to make it again. */

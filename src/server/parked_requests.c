@@ -22,8 +22,8 @@ void parked_requests_refuse(struct parked_requests *parked, enum ipc_status stat
 
 	while ((request = TAILQ_FIRST(&parked->queue))) {
 		TAILQ_REMOVE(&parked->queue, request, entry);
-		endpoint->answer(endpoint->answer_context, &request->reply_to, status,
-			(struct ipv4){0});
+		endpoint->answer(
+			endpoint->answer_context, &request->reply_to, status, (struct ipv4){0});
 		free(request);
 	}
 }

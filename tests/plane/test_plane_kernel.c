@@ -450,7 +450,7 @@ static void what_a_crash_left_half_made_is_mended(void **state)
 	open_again(f);
 	/* At once: the next removal would take it along. */
 	assert_true(shell("test \"$(ip -o link | grep -c 'vp0-.*group default')\" = 4"));
-	assert_int_equal(f->plane->ops->reconcile(f->device), 0);
+	assert_int_equal(f->plane->ops->reconcile(f->device, PLANE_AT_ONCE), 0);
 	assert_int_equal(look(f), 4);
 	for (int i = 0; i < 4; i++)
 		assert_true(shell("ip route show dev vp0-%d | grep -q 10.100.0.%d", i + 2, i + 3));
@@ -813,7 +813,7 @@ static void without_the_wireguard_interface_all_says_so_and_closing_removes_the_
 
 static int reconcile(struct fixture *f)
 {
-	return f->plane->ops->reconcile(f->device);
+	return f->plane->ops->reconcile(f->device, PLANE_AT_ONCE);
 }
 
 static bool is_as_before(void)
@@ -890,6 +890,41 @@ static void reconciling_changes_nothing_where_nothing_is_wrong(void **state)
 	assert_true(shell("sleep 0.5; kill $(cat /run/monitor); test ! -s /run/changes"));
 	assert_true(is_as_before());
 	close_device(f, false);
+}
+
+/* Peers 2 to 121, of which every third has its link down. */
+static void reconciling_in_pieces_puts_all_right_though_peers_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int n_pieces = 0;
+	int result;
+
+	open_device(f);
+	for (uint32_t i = 2; i < 122; i++) {
+		struct plane_peer peer = ipip_peer(f, i);
+
+		add(f, &peer);
+	}
+	assert_true(shell("for i in $(seq 2 3 121); do echo link set vp0-$i down; done | "
+			  "ip -b -"));
+	do {
+		struct plane_peer comes = ipip_peer(f, 200 + n_pieces),
+				  goes = ipip_peer(f, 2 + n_pieces);
+
+		result = f->plane->ops->reconcile(f->device, 0);
+		assert_true(result >= 0);
+		if (n_pieces++ < 3) {
+			add(f, &comes);
+			assert_int_equal(
+				f->plane->ops->remove(f->device, &goes, 1, &(int){0}), 0);
+		}
+	} while (result > 0);
+	assert_true(n_pieces >= 3);
+	assert_int_equal(look(f), 120);
+	assert_true(shell("test $(ip link show type ipip up | grep -c ': vp0-') = 120 && "
+			  "test $(ip route show proto boot | grep -c ' dev vp0-') = 120"));
+	/* What is under way at the end of a device goes with it. */
+	assert_true(f->plane->ops->reconcile(f->device, 0) > 0);
 }
 
 static void reconciling_makes_nothing_that_has_vanished(void **state)
@@ -1113,6 +1148,7 @@ int main(int argc, char **argv)
 		TEST(without_the_wireguard_interface_all_says_so_and_closing_removes_the_rest),
 		TEST(what_somebody_changes_of_a_running_device_is_put_right),
 		TEST(reconciling_changes_nothing_where_nothing_is_wrong),
+		TEST(reconciling_in_pieces_puts_all_right_though_peers_come_and_go),
 		TEST(reconciling_makes_nothing_that_has_vanished),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),

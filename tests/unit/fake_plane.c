@@ -196,10 +196,16 @@ static int restore_endpoints(struct plane_device *device, const struct plane_pee
 	return fake->restore_error;
 }
 
-static int reconcile(struct plane_device *device)
+static int reconcile(struct plane_device *device, unsigned int longest_ms)
 {
-	fake_of(device)->n_reconciles++;
-	return fake_of(device)->reconcile_error;
+	struct fake_plane *fake = fake_of(device);
+
+	fake->n_reconciles++;
+	if (fake->n_reconcile_pieces > 0 && longest_ms != PLANE_AT_ONCE) {
+		fake->n_reconcile_pieces--;
+		return 1;
+	}
+	return fake->reconcile_error;
 }
 
 static int timestamp(struct plane_device *device, uint64_t *ns)

@@ -1403,6 +1403,42 @@ static void who_waits_for_a_reading_that_is_given_up_is_refused(void **state)
 	assert_int_equal(f->answers.n, 0);
 }
 
+static void what_takes_long_to_put_right_is_put_right_in_slices(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+	size_t n_before = peers_count(&f->endpoint.peers);
+
+	f->fake.n_reconciles = 0;
+	f->fake.n_reconcile_pieces = 3;
+	endpoint_inspect(&f->endpoint, &rule);
+	for (unsigned int turn = 0; f->endpoint.inspection.runs; turn++) {
+		unsigned int n = f->fake.n_reconciles;
+
+		event_base_loop(base, EVLOOP_ONCE);
+		assert_true(f->fake.n_reconciles <= n + 1);
+		if (f->fake.n_reconciles > 0 && f->fake.n_reconciles < 4) {
+			connect_as(f, IPC_CONNECT_IPIP, 2);
+			assert_null(TAILQ_FIRST(&f->endpoint.removals.queue));
+		}
+	}
+	assert_int_equal(f->fake.n_reconciles, 4);
+	while (removals_flush(&f->endpoint.removals)) {
+	}
+	/* Who has asked meanwhile is not idle, the others are. */
+	assert_int_equal(peers_count(&f->endpoint.peers), 1);
+	assert_true(n_before > 1);
+	/* The device may be lost between two slices. */
+	f->fake.n_reconcile_pieces = 3;
+	endpoint_inspect(&f->endpoint, &rule);
+	while (f->fake.n_reconcile_pieces == 3)
+		event_base_loop(base, EVLOOP_ONCE);
+	f->fake.device_is_lost = true;
+	assert_int_equal(endpoint_heal(&f->endpoint), 0);
+	run_inspection(f, base);
+	close_with_loop(f, base);
+}
+
 static void requests_are_served_while_an_endpoint_is_inspected(void **state)
 {
 	struct fixture *f = *state;
@@ -1769,6 +1805,7 @@ int main(void)
 		RULE(nobody_waits_for_an_ipip_peer),
 		RULE(who_has_a_rival_waits_for_a_reading_in_pieces_and_nobody_else_does),
 		RULE(who_waits_for_a_reading_that_is_given_up_is_refused),
+		RULE(what_takes_long_to_put_right_is_put_right_in_slices),
 		RULE(requests_are_served_while_an_endpoint_is_inspected),
 		RULE(a_reading_that_takes_long_makes_nobody_idle),
 		RULE(one_reading_serves_all_who_want_one),

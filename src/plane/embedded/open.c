@@ -105,13 +105,15 @@ static void switch_off_ipv6(const struct link *link)
 		log_warning("%s: cannot switch off IPv6: %s", link->name, strerror(-error));
 }
 
-int embedded_reconcile(struct plane_device *plane_device)
+/* Of its peers there is nothing that others could change. */
+int embedded_reconcile(struct plane_device *plane_device, unsigned int longest_ms)
 {
 	struct embedded_device *device = embedded_of_device(plane_device);
 	struct embedded_plane *embedded = embedded_plane_of(device);
 	struct link link;
 	int error = link_get(embedded->route, device->name.s, &link);
 
+	(void)longest_ms;
 	if (error == 0 && !embedded_is_ours(&link))
 		error = -ENODEV;
 	if (error < 0)

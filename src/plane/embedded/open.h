@@ -13,5 +13,5 @@ int embedded_open(
 	struct plane *plane, const struct plane_endpoint *endpoint, struct plane_device **device);
 int embedded_view(struct plane *plane, const struct plane_endpoint *endpoint, unsigned int *lacks,
 	struct plane_device **device);
-int embedded_reconcile(struct plane_device *device);
+int embedded_reconcile(struct plane_device *device, unsigned int longest_ms);
 int embedded_serve(struct plane_device *device, uint64_t floor_ns);

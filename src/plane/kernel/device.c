@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netlink/socket.h"
+
 void kernel_device_free(struct kernel_device *device)
 {
 	if (!device)
@@ -20,6 +22,7 @@ void kernel_device_free(struct kernel_device *device)
 	hash_free(&device->ipip_by_ifindex);
 	hash_free(&device->ipip_by_inner);
 	hash_free(&device->wireguard_by_key);
+	netlink_close(device->pass.routes);
 	free(device);
 }
 

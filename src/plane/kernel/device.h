@@ -24,6 +24,16 @@ struct kernel_plane {
 	struct kernel_device *devices; /* those that are open */
 };
 
+/* Putting the links of IPIP peers right, a piece at a time; reconcile.c's. */
+struct kernel_pass {
+	bool runs;
+	struct netlink *routes; /* that are being read; NULL: they are all known */
+	struct hash_walk walk; /* over the links, after that */
+	size_t n_mended;
+	struct plane_name first; /* of them */
+	int error; /* the first */
+};
+
 struct kernel_device {
 	struct plane_device device; /* first */
 	struct kernel_device *next;
@@ -31,6 +41,8 @@ struct kernel_device {
 	unsigned int ifindex; /* of vprox<i>; 0: somebody has deleted it */
 	struct hash_table ipip_by_ifindex, ipip_by_inner; /* ipip_table.h */
 	struct hash_table wireguard_by_key; /* wireguard.h */
+	struct kernel_pass pass;
+	uint32_t n_passes;
 };
 
 /* An IPIP peer. */
@@ -39,6 +51,7 @@ struct kernel_ipip {
 	unsigned int ifindex;
 	struct ipv4 inner, remote;
 	bool seen; /* in the present dump */
+	uint32_t routed; /* number of the last pass that it had its route in, or was made in */
 };
 
 /* A WireGuard peer that this plane has written or read. */

@@ -86,7 +86,8 @@ int kernel_ipip_remember(
 		kernel_ipip_forget(device, old);
 	if ((old = kernel_ipip_of_ifindex(device, ifindex)))
 		kernel_ipip_forget(device, old);
-	*ipip = (struct kernel_ipip){.ifindex = ifindex, .inner = inner, .remote = remote};
+	*ipip = (struct kernel_ipip){
+		.ifindex = ifindex, .inner = inner, .remote = remote, .routed = device->n_passes};
 	hash_insert(
 		&device->ipip_by_ifindex, &ipip->by_ifindex, &ipip->ifindex, sizeof ipip->ifindex);
 	hash_insert(&device->ipip_by_inner, &ipip->by_inner, &ipip->inner.value,

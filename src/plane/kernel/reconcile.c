@@ -7,9 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "netlink/link.h"
 #include "netlink/request.h"
@@ -22,6 +23,7 @@
 
 enum {
 	MENDED_AT_ONCE = 50, /* links in one request, of two messages each */
+	BUCKETS_AT_ONCE = 512, /* of the table, to look for them: microseconds */
 };
 
 int kernel_configure_link(struct kernel_device *device, const struct link *link, bool is_new)
@@ -45,21 +47,28 @@ int kernel_configure_link(struct kernel_device *device, const struct link *link,
 	return 0;
 }
 
-/* Links that are being mended, a request at a time. */
+/* Links that are mended in one request. */
 struct mending {
 	struct kernel_device *device;
 	struct netlink_request request;
 	const struct kernel_ipip *ipips[MENDED_AT_ONCE];
-	size_t n; /* in the request */
-	size_t n_mended;
-	struct plane_name first; /* of them */
-	int error; /* the first */
+	size_t n;
 };
 
-static void record_mended(struct mending *mending, const struct kernel_ipip *ipip)
+static void record_mended(struct kernel_device *device, const struct kernel_ipip *ipip)
 {
-	if (mending->n_mended++ == 0)
-		mending->first = kernel_ipip_name(mending->device, ipip->inner);
+	if (device->pass.n_mended++ == 0)
+		device->pass.first = kernel_ipip_name(device, ipip->inner);
+}
+
+static void record_failure(struct kernel_device *device, const struct kernel_ipip *ipip, int error)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+
+	if (device->pass.error == 0)
+		device->pass.error = kernel_fail(kernel, error, netlink_error(kernel->route),
+			"bring up %s with a route to %s", kernel_ipip_name(device, ipip->inner).s,
+			ipv4_text(ipip->inner).s);
 }
 
 static void mend(struct mending *mending)
@@ -73,83 +82,124 @@ static void mend(struct mending *mending)
 
 		/* Gone meanwhile: that is noticed elsewhere. */
 		if (error == 0)
-			record_mended(mending, mending->ipips[i]);
-		else if (error != -ENODEV && mending->error == 0)
-			mending->error = kernel_fail(kernel, error, netlink_error(kernel->route),
-				"bring up %s with a route to %s",
-				kernel_ipip_name(mending->device, mending->ipips[i]->inner).s,
-				ipv4_text(mending->ipips[i]->inner).s);
+			record_mended(mending->device, mending->ipips[i]);
+		else if (error != -ENODEV)
+			record_failure(mending->device, mending->ipips[i], error);
 	}
 	mending->n = 0;
 	netlink_request_init(&mending->request);
 }
 
-/* Marks the links that have their route: one that was set down has lost it, so this tells of both.
- */
-static int mark_routed(struct kernel_device *device)
+/* Returns whether a request is sent. */
+static bool put_mended(struct mending *mending, const struct kernel_ipip *ipip)
 {
-	static const struct route_filter filter = {.table = RT_TABLE_MAIN,
-		.type = RTN_UNICAST,
-		.protocol = RTPROT_BOOT,
-		.scope_at_least = RT_SCOPE_LINK,
-		.length_min = 32,
-		.length_max = 32};
-	struct kernel_plane *kernel = kernel_plane_of(device);
-	auto_free struct route *routes = NULL;
-	size_t n;
-	int error = route_dump(kernel->route, &filter, &routes, &n);
+	kernel_ipip_put_mended(&mending->request, ipip->ifindex, ipip->inner, false);
+	mending->ipips[mending->n++] = ipip;
+	if (mending->n < MENDED_AT_ONCE)
+		return false;
+	mend(mending);
+	return true;
+}
 
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route), "list routes");
-	hash_for_each (&device->ipip_by_ifindex, node)
-		hash_entry(node, struct kernel_ipip, by_ifindex)->seen = false;
-	for (size_t i = 0; i < n; i++) {
-		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, routes[i].oif);
+static const struct route_filter of_peers = {.table = RT_TABLE_MAIN,
+	.type = RTN_UNICAST,
+	.protocol = RTPROT_BOOT,
+	.scope_at_least = RT_SCOPE_LINK,
+	.length_min = 32,
+	.length_max = 32};
 
-		if (ipip && ipv4_equal(ipip->inner, routes[i].destination.address))
-			ipip->seen = true;
-	}
+static int begin_routes(struct kernel_device *device)
+{
+	struct kernel_pass *pass = &device->pass;
+	int error = netlink_open(NETLINK_ROUTE, &pass->routes);
+
+	if (error == 0)
+		error = route_dump_begin(pass->routes, &of_peers);
+	return error < 0 ? kernel_fail(kernel_plane_of(device), error, NULL, "list routes") : 0;
+}
+
+static int mark_routed(void *context, size_t number, const struct nlmsghdr *message)
+{
+	struct kernel_device *device = context;
+	struct kernel_ipip *ipip;
+	struct route route;
+	int result = route_decode(message, &of_peers, &route);
+
+	(void)number;
+	if (result <= 0)
+		return result;
+	ipip = kernel_ipip_of_ifindex(device, route.oif);
+	if (ipip && ipv4_equal(ipip->inner, route.destination.address))
+		ipip->routed = device->n_passes;
 	return 0;
 }
 
-static int reconcile_ipip(struct kernel_device *device, bool is_new)
+/* Marks the links that have their route: one that was set down has lost it, so this tells of both.
+ * Where routes come and go meanwhile, no other one is left out: the kernel goes on behind the last
+ * destination (net/ipv4/fib_trie.c, fib_table_dump()). */
+static int read_routes(struct kernel_device *device)
+{
+	struct kernel_pass *pass = &device->pass;
+	int result = netlink_dump_next(pass->routes, mark_routed, device);
+
+	if (result > 0)
+		return 0;
+	if (result < 0)
+		kernel_fail(kernel_plane_of(device), result, netlink_error(pass->routes),
+			"list routes");
+	netlink_close(pass->routes);
+	pass->routes = NULL;
+	return result;
+}
+
+/* Of the next links those without their route. */
+static void mend_some(struct kernel_device *device)
 {
 	struct mending mending = {.device = device};
-	int error;
+	struct kernel_pass *pass = &device->pass;
+	unsigned int n_buckets = 0;
+	bool is_sent = false;
 
-	if (device->ipip_by_ifindex.count == 0)
-		return 0;
-	error = mark_routed(device);
-	if (error < 0)
-		return error;
 	netlink_request_init(&mending.request);
-	hash_for_each (&device->ipip_by_ifindex, node) {
-		const struct kernel_ipip *ipip = hash_entry(node, struct kernel_ipip, by_ifindex);
+	while (!pass->walk.is_over && n_buckets++ < BUCKETS_AT_ONCE && !is_sent)
+		for (struct hash_node *node = hash_walk_next(&device->ipip_by_ifindex, &pass->walk);
+			node; node = node->next) {
+			const struct kernel_ipip *ipip =
+				hash_entry(node, struct kernel_ipip, by_ifindex);
 
-		if (ipip->seen)
-			continue;
-		kernel_ipip_put_mended(&mending.request, ipip->ifindex, ipip->inner, false);
-		mending.ipips[mending.n++] = ipip;
-		if (mending.n == MENDED_AT_ONCE)
-			mend(&mending);
-	}
+			if (ipip->routed != device->n_passes && put_mended(&mending, ipip))
+				is_sent = true;
+		}
 	if (mending.n > 0)
 		mend(&mending);
-	if (mending.n_mended > 0 && !is_new)
+}
+
+static void end_pass(struct kernel_device *device)
+{
+	netlink_close(device->pass.routes);
+	device->pass = (struct kernel_pass){0};
+}
+
+static int finish(struct kernel_device *device, bool is_new)
+{
+	const struct kernel_pass *pass = &device->pass;
+	int error = pass->error;
+
+	if (pass->n_mended > 0 && !is_new)
 		log_warning("%s%s: somebody has set down the interface or removed its route, put "
 			    "right: %zu IPIP peers",
-			mending.first.s, mending.n_mended > 1 ? " and others" : "",
-			mending.n_mended);
-	return mending.error;
+			pass->first.s, pass->n_mended > 1 ? " and others" : "", pass->n_mended);
+	end_pass(device);
+	return error;
 }
 
 /* is_new: that it lacks something is worth no line in the log. */
-static int reconcile(struct kernel_device *device, bool is_new)
+static int begin(struct kernel_device *device, bool is_new)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	const struct plane_name name = plane_device_name(device->endpoint.index);
 	struct link link;
-	int error = kernel_forget_gone_links(kernel), ipip_error;
+	int error = kernel_forget_gone_links(kernel);
 
 	if (error < 0)
 		return error;
@@ -159,21 +209,57 @@ static int reconcile(struct kernel_device *device, bool is_new)
 	if (error < 0)
 		return kernel_fail(
 			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
+	device->n_passes++;
+	device->pass = (struct kernel_pass){
+		.runs = true, .walk.is_over = device->ipip_by_ifindex.count == 0};
 	/* What cannot be done for one is no reason to leave the others as they are. */
-	error = kernel_configure_link(device, &link, is_new);
-	ipip_error = reconcile_ipip(device, is_new);
-	return ipip_error < 0 ? ipip_error : error;
+	device->pass.error = kernel_configure_link(device, &link, is_new);
+	return device->pass.walk.is_over ? 0 : begin_routes(device);
 }
 
-int kernel_reconcile(struct plane_device *device)
+/* Returns 1 if there is more to do. */
+static int go_on(struct kernel_device *device, bool is_new)
 {
-	return reconcile(kernel_of_device(device), false);
+	struct kernel_pass *pass = &device->pass;
+	int error = 0;
+
+	if (!pass->runs)
+		error = begin(device, is_new);
+	else if (pass->routes)
+		error = read_routes(device);
+	else
+		mend_some(device);
+	if (error < 0)
+		end_pass(device);
+	else if (!pass->routes && pass->walk.is_over)
+		error = finish(device, is_new);
+	else
+		error = 1;
+	return error;
+}
+
+int kernel_reconcile(struct plane_device *device, unsigned int longest_ms)
+{
+	const uint64_t began_ms = clock_now_ms(&system_clock);
+	int result;
+
+	do
+		result = go_on(kernel_of_device(device), false);
+	while (result > 0 && clock_now_ms(&system_clock) - began_ms < longest_ms);
+	return result;
 }
 
 /* The kernel begins handshakes by its clock alone. */
 int kernel_serve(struct plane_device *device, uint64_t floor_ns)
 {
+	struct kernel_device *kernel = kernel_of_device(device);
+	int result;
+
 	(void)floor_ns;
-	kernel_of_device(device)->endpoint.is_standby = false;
-	return reconcile(kernel_of_device(device), true);
+	kernel->endpoint.is_standby = false;
+	end_pass(kernel);
+	do
+		result = go_on(kernel, true);
+	while (result > 0);
+	return result;
 }

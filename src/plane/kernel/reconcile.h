@@ -9,5 +9,5 @@ struct link;
  * server's until now, so that nothing it lacks is worth a line in the log. */
 int kernel_configure_link(struct kernel_device *device, const struct link *link, bool is_new);
 /* plane_ops.reconcile, .serve */
-int kernel_reconcile(struct plane_device *device);
+int kernel_reconcile(struct plane_device *device, unsigned int longest_ms);
 int kernel_serve(struct plane_device *device, uint64_t floor_ns);
