@@ -17,8 +17,8 @@ _Static_assert(
 _Static_assert(sizeof(struct report_other) == REPORT_NAME_SIZE + sizeof(struct report_process),
 	"no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");
-_Static_assert(sizeof(struct report_endpoint) ==
-		       REPORT_NAME_SIZE + 12 * 4 + KEY_SIZE + (4 + REPORT_N_COUNTS) * 8,
+_Static_assert(sizeof(struct report_endpoint) == REPORT_NAME_SIZE + 14 * 4 + KEY_SIZE +
+							 (4 + REPORT_N_COUNTS + DEVICE_N_DROPS) * 8,
 	"no padding");
 _Static_assert(sizeof(struct report_peer) == 6 * 4 + KEY_SIZE + 7 * 8, "no padding");
 

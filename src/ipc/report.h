@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/device_drops.h"
 #include "base/histogram.h"
 #include "base/ipv4.h"
 #include "base/key.h"
@@ -205,11 +206,14 @@ struct report_endpoint {
 	uint32_t pool_capacity; /* addresses */
 	uint32_t pool_taken;
 	uint32_t n_wireguard, n_ipip; /* peers, by kind */
+	uint32_t has_drops; /* 0: its device does not count them */
+	uint32_t reserved; /* zero */
 	uint64_t received; /* bytes since the server's start, of peers that are gone too */
 	uint64_t sent;
 	uint64_t age_ms; /* of its and its peers' counters */
 	uint64_t clock_behind_s; /* behind the latest handshakes begun with its key */
 	uint64_t counts[REPORT_N_COUNTS];
+	uint64_t drops[DEVICE_N_DROPS]; /* of its device's process, as of the last inspection */
 };
 
 /* Some of the peers: all of them are not written at once. */

@@ -348,6 +348,20 @@ static void print_firewall(const struct report_header *header, FILE *out)
 			report_refusal_names[i], header->refused[i]);
 }
 
+static void print_device_drops(const struct report *report, FILE *out)
+{
+	describe(out, "vprox_device_dropped_packets_total", "counter",
+		"Packets that the embedded device has dropped, by reason.");
+	for (uint32_t i = 0; i < report->header.n_endpoints; i++)
+		for (unsigned int drop = 0; drop < DEVICE_N_DROPS && report->endpoints[i].has_drops;
+			drop++)
+			fprintf(out,
+				"vprox_device_dropped_packets_total{endpoint=\"%s\","
+				"reason=\"%s\"} %" PRIu64 "\n",
+				ipv4_text(report->endpoints[i].bind).s, device_drop_names[drop],
+				report->endpoints[i].drops[drop]);
+}
+
 static void print_server(const struct report_header *header, FILE *out)
 {
 	describe(out, "vprox_info", "gauge", "The server that runs.");
@@ -387,6 +401,7 @@ void exposition_print(const struct report *report, FILE *out)
 	print_requests(&report->header.answered, out);
 	print_durations(&report->header, out);
 	print_firewall(&report->header, out);
+	print_device_drops(report, out);
 }
 
 void exposition_print_unanswered(FILE *out)

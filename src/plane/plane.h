@@ -227,6 +227,10 @@ struct plane_ops {
 	 */
 	int (*timestamp)(struct plane_device *device, uint64_t *ns);
 
+	/* Packets that the device has dropped since its process was started, DEVICE_N_DROPS of
+	 * them, as the last reading has found. NULL: it does not count them. */
+	const uint64_t *(*drops)(struct plane_device *device);
+
 	/* What a process of the device's own takes, in bytes that are resident (proc(5), statm); 0:
 	 * it has none, or that cannot be read. */
 	uint64_t (*memory)(struct plane_device *device);

@@ -212,7 +212,14 @@ static int write_endpoint(const struct endpoint *endpoint, bool stays, struct ev
 		.age_ms = clock_now_ms(endpoint->clock) - endpoint->read_ms,
 		.clock_behind_s = endpoint->floor.behind_s,
 	};
+	const uint64_t *drops = NULL;
 
+	if (endpoint->device)
+		drops = endpoint->plane->ops->drops(endpoint->device);
+	if (drops) {
+		reported.has_drops = 1;
+		memcpy(reported.drops, drops, sizeof reported.drops);
+	}
 	memcpy(reported.counts, endpoint->counts, sizeof reported.counts);
 	snprintf(reported.interface, sizeof reported.interface, "%s",
 		plane_device_name(endpoint->config.index).s);

@@ -1,5 +1,6 @@
 """`--metrics`: what a server tells Prometheus, and the process that serves it to whoever asks."""
 
+import ipaddress
 import os
 import pathlib
 import re
@@ -128,6 +129,26 @@ def test_packets_are_counted_by_why_the_firewall_has_refused_them(host, client):
     names = [f'vprox_refused_packets_total{{reason="{reason}"}}' for reason in ("peers", "spoofed", "unknown")]
     wait.until(lambda: all(samples(scrape(host))[name] > before[name] for name in names),
                what=lambda: {name: samples(scrape(host))[name] - before[name] for name in names})
+
+
+@pytest.mark.only("embedded", reason="the kernel's plane counts nothing of it")
+def test_packets_are_counted_by_why_the_device_has_dropped_them(host, client):
+    host.start(METRICS + " --reap-interval=1s")
+    tunnel = host.tunnel("wireguard", client).up()
+    stranger = str(ipaddress.ip_address(tunnel.inner) + 1)
+    reasons = {reason: f'vprox_device_dropped_packets_total{{endpoint="{host.address}",reason="{reason}"}}'
+               for reason in ("malformed", "spoofed", "unknown_source", "unsent")}
+    before = samples(scrape(host))
+    assert all(before[name] == 0 for name in reasons.values())
+
+    def went_up(reason, n):
+        return lambda: samples(scrape(host))[reasons[reason]] == n
+    send(tunnel.ns, tunnel.device, udp_packet(stranger, "198.51.100.1", 1, 53))
+    wait.until(went_up("spoofed", 1))
+    client.ns.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"no message", (host.address, 50227))
+    wait.until(went_up("malformed", 1))
+    assert samples(scrape(host))[reasons["spoofed"]] == 1
+    assert "vprox_device_dropped_packets_total" in host.run("show --metrics")[1]
 
 
 def test_what_gates_have_counted_outlives_them(host, client):

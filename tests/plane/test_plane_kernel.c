@@ -915,8 +915,7 @@ static void reconciling_in_pieces_puts_all_right_though_peers_come_and_go(void *
 		assert_true(result >= 0);
 		if (n_pieces++ < 3) {
 			add(f, &comes);
-			assert_int_equal(
-				f->plane->ops->remove(f->device, &goes, 1, &(int){0}), 0);
+			assert_int_equal(f->plane->ops->remove(f->device, &goes, 1, &(int){0}), 0);
 		}
 	} while (result > 0);
 	assert_true(n_pieces >= 3);

@@ -216,6 +216,11 @@ static int timestamp(struct plane_device *device, uint64_t *ns)
 	return fake->device_is_lost ? -ENODEV : 0;
 }
 
+static const uint64_t *drops(struct plane_device *device)
+{
+	return fake_of(device)->drops;
+}
+
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
@@ -229,6 +234,7 @@ static const struct plane_ops fake_ops = {
 	.restore_endpoints = restore_endpoints,
 	.reconcile = reconcile,
 	.timestamp = timestamp,
+	.drops = drops,
 };
 
 void fake_plane_init(struct fake_plane *fake)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/device_drops.h"
 #include "plane/plane.h"
 
 struct netlink;
@@ -18,6 +19,7 @@ struct embedded_device {
 	struct plane_device device; /* first */
 	struct plane_endpoint endpoint; /* without the private key */
 	struct plane_name name;
+	uint64_t drops[DEVICE_N_DROPS]; /* as last read */
 };
 
 static inline struct embedded_plane *embedded_of_plane(struct plane *plane)

@@ -151,6 +151,11 @@ static int close_device(struct plane_device *plane_device, bool keep)
 	return error;
 }
 
+static const uint64_t *drops(struct plane_device *device)
+{
+	return embedded_of_device(device)->drops;
+}
+
 static uint64_t memory(struct plane_device *plane_device)
 {
 	int pid = uapi_client_pid(embedded_of_device(plane_device)->name.s);
@@ -184,6 +189,7 @@ static const struct plane_ops embedded_ops = {
 	.reconcile = embedded_reconcile,
 	.serve = embedded_serve,
 	.timestamp = embedded_timestamp,
+	.drops = drops,
 	.memory = memory,
 	.free = free_plane,
 };

@@ -13,8 +13,11 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-enum { N_ANSWERS = 2 };
-static const char questions[] = "get=1\n\nget_ipip=1\n\n";
+enum {
+	ANSWER_DROPS = 2, /* to the third question */
+	N_ANSWERS,
+};
+static const char questions[] = "get=1\n\nget_ipip=1\n\nget_drops=1\n\n";
 
 struct reading {
 	struct plane_reading reading; /* first */
@@ -83,10 +86,19 @@ static int read_errno(struct reading *r, const char *value)
 {
 	int error = finish(r);
 
-	if (error == 0 && atoi(value) != 0)
+	/* A device of an earlier version may not count drops. */
+	if (error == 0 && atoi(value) != 0 && r->n_answers != ANSWER_DROPS)
 		return -abs(atoi(value)); /* devices of earlier versions say it without the sign */
 	r->n_answers++;
 	return error;
+}
+
+static void read_drop(struct reading *r, const char *key, const char *value)
+{
+	enum device_drop drop = device_drop_named(key);
+
+	if (drop < DEVICE_N_DROPS)
+		r->device->drops[drop] = strtoull(value, NULL, 10);
 }
 
 static int read_line(struct reading *r, const char *key, char *value)
@@ -95,6 +107,10 @@ static int read_line(struct reading *r, const char *key, char *value)
 
 	if (strcmp(key, "errno") == 0)
 		return read_errno(r, value);
+	if (r->n_answers == ANSWER_DROPS) {
+		read_drop(r, key, value);
+		return 0;
+	}
 	if (strcmp(key, "public_key") == 0) {
 		error = finish(r);
 		begin(r, PEER_WIREGUARD);

@@ -218,6 +218,12 @@ static int timestamp(struct plane_device *device, uint64_t *ns)
 	return 0;
 }
 
+static const uint64_t *drops(struct plane_device *device)
+{
+	(void)device;
+	return NULL;
+}
+
 /* It is the kernel's. */
 static uint64_t memory(struct plane_device *device)
 {
@@ -253,6 +259,7 @@ static const struct plane_ops kernel_ops = {
 	.reconcile = kernel_reconcile,
 	.serve = kernel_serve,
 	.timestamp = timestamp,
+	.drops = drops,
 	.memory = memory,
 	.free = free_plane,
 };
