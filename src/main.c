@@ -38,6 +38,7 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } processes[] = {
+	{"flows", cmd_flows_main},
 	{"gate", cmd_gate_main},
 	{"cloud", cmd_cloud_main},
 	{"signer", cmd_signer_main},

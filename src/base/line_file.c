@@ -10,29 +10,27 @@
 
 #include "base/log.h"
 
-enum { MODE = 0640 };
-
 static bool can_be_written(mode_t mode)
 {
 	return S_ISREG(mode) || S_ISFIFO(mode) || S_ISCHR(mode);
 }
 
 /* The mode is that whatever the process's mask is. */
-static int open_or_make(const char *path)
+static int open_or_make(const char *path, mode_t mode)
 {
 	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-	int fd = open(path, flags | O_CREAT | O_EXCL, MODE);
+	int fd = open(path, flags | O_CREAT | O_EXCL, mode);
 
-	if (fd >= 0 && fchmod(fd, MODE) < 0)
+	if (fd >= 0 && fchmod(fd, mode) < 0)
 		log_debug("cannot set the mode of %s: %m", path);
 	if (fd < 0 && errno == EEXIST)
 		fd = open(path, flags);
 	return fd < 0 ? -errno : fd;
 }
 
-int line_file_open(const char *path)
+int line_file_open(const char *path, mode_t mode)
 {
-	int fd = open_or_make(path);
+	int fd = open_or_make(path, mode);
 	struct stat file;
 
 	if (fd < 0 || (fstat(fd, &file) == 0 && can_be_written(file.st_mode)))
@@ -107,6 +105,22 @@ void line_file_account(struct line_file *file, size_t n_lines, int error)
 		record_failure(file, n_lines, error);
 }
 
+/* Takes the beginning of a line that had no room back, where it can be: of a FIFO it cannot. */
+static bool take_back(int fd, size_t length)
+{
+	const off_t end = lseek(fd, 0, SEEK_END);
+
+	return end >= (off_t)length && ftruncate(fd, end - (off_t)length) == 0;
+}
+
+/* How much of what was written is of a line that is not whole. */
+static size_t measure_torn(const char *lines, size_t length)
+{
+	const char *end = memrchr(lines, '\n', length);
+
+	return end ? (size_t)(lines + length - end - 1) : length;
+}
+
 /* What is left of a line that was torn must not be the beginning of the next one. */
 static bool end_torn_line(struct line_file *file)
 {
@@ -118,6 +132,7 @@ static bool end_torn_line(struct line_file *file)
 
 void line_file_write(struct line_file *file, const char *lines, size_t length, size_t n_lines)
 {
+	size_t n_torn;
 	ssize_t n;
 
 	if (file->fd < 0 || length == 0)
@@ -128,8 +143,9 @@ void line_file_write(struct line_file *file, const char *lines, size_t length, s
 		record_success(file);
 		return;
 	}
-	if (n > 0)
-		file->is_torn = lines[n - 1] != '\n';
 	record_failure(file, n_lines - (n > 0 ? count_lines(lines, (size_t)n) : 0),
 		n < 0 ? errno : ENOSPC);
+	n_torn = n > 0 ? measure_torn(lines, (size_t)n) : 0;
+	if (n_torn > 0)
+		file->is_torn = !take_back(file->fd, n_torn);
 }

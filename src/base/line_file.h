@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct line_file {
 	int fd; /* -1: none */
@@ -15,12 +16,12 @@ struct line_file {
 };
 
 /*
- * Opens it to append to, and makes it, mode 0640, if it is not there. It must be a regular file, a
- * FIFO that somebody reads or a character device; the last part of the path is no symbolic link.
+ * Opens it to append to, and makes it, of this mode, if it is not there. It must be a regular file,
+ * a FIFO that somebody reads or a character device; the last part of the path is no symbolic link.
  * Returns a descriptor (close-on-exec; a write does not wait for a reader), or -errno; -EINVAL: it
  * is something else.
  */
-int line_file_open(const char *path);
+int line_file_open(const char *path, mode_t mode);
 
 /* Writes to this descriptor, which is the file's now, from here on. */
 void line_file_use(struct line_file *file, int fd);
@@ -31,5 +32,6 @@ void line_file_close(struct line_file *file);
  * begins and ends. Done by line_file_write(); to be called where the lines go elsewhere. */
 void line_file_account(struct line_file *file, size_t n_lines, int error);
 
-/* Appends n_lines whole lines. What has no room is lost; logs when that begins and ends. */
+/* Appends n_lines whole lines. What has no room is lost, a line of which a part had room too; logs
+ * when that begins and ends. */
 void line_file_write(struct line_file *file, const char *lines, size_t length, size_t n_lines);

@@ -43,6 +43,10 @@ int sandbox_filter_calls_of_look_up(void);
  * connection and changes none, and passes no descriptors on, but is given some over this socket. */
 int sandbox_filter_calls_of_signer(int descriptors_socket);
 
+/* Likewise for the process of the flow log: besides, it reads what comes by this other socket, and
+ * asks how much of that was lost; and it takes back what it has appended to a file. */
+int sandbox_filter_calls_of_flows(int descriptors_socket, int events_socket);
+
 /* Likewise for the holder of listening sockets, which waits with poll: it accepts whoever asks for
  * them, is given descriptors and passes them on, and asks the kernel who somebody is. */
 int sandbox_filter_calls_of_holder(void);

@@ -3,6 +3,7 @@
 #include "base/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -277,6 +278,33 @@ int sandbox_filter_calls_of_signer(int descriptors_socket)
 	scmp_filter_ctx filter = new_filter();
 
 	return filter ? load(filter, allow_descriptors_from(filter, descriptors_socket)) : -ENOMEM;
+}
+
+/* base/line_file.h, netlink/conntrack_events.h. Who has sent is asked for, hence the first rule. */
+static int add_flows_rules(scmp_filter_ctx filter, int events_socket)
+{
+	const struct filter_rule rules[] = {
+		{SCMP_SYS(recvfrom), 1, {FILTER_IS(0, events_socket)}},
+		{SCMP_SYS(getsockopt), 2, {FILTER_IS(1, SOL_SOCKET), FILTER_IS(2, SO_MEMINFO)}},
+		{SCMP_SYS(lseek)},
+		{SCMP_SYS(ftruncate)},
+		{SCMP_SYS(fstat)},
+		{SCMP_SYS(newfstatat), 1, {FILTER_IS(3, AT_EMPTY_PATH)}},
+	};
+
+	return call_filter_add(filter, SCMP_ACT_ALLOW, rules, sizeof rules / sizeof *rules);
+}
+
+int sandbox_filter_calls_of_flows(int descriptors_socket, int events_socket)
+{
+	scmp_filter_ctx filter = new_filter();
+	int error = filter ? add_flows_rules(filter, events_socket) : -ENOMEM;
+
+	if (error == 0)
+		error = allow_descriptors_from(filter, descriptors_socket);
+	if (error == 0)
+		error = allow_descriptors_to(filter, descriptors_socket);
+	return filter ? load(filter, error) : error;
 }
 
 /* Other servers come and go: any socket it has may be theirs. */

@@ -100,6 +100,7 @@ extern const struct command command_token;
 
 /* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
 int cmd_request_main(int argc, char **argv);
+int cmd_flows_main(int argc, char **argv);
 int cmd_gate_main(int argc, char **argv);
 int cmd_cloud_main(int argc, char **argv);
 int cmd_signer_main(int argc, char **argv);

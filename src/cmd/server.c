@@ -79,6 +79,14 @@ static int parse_audit(const struct option_use *use, void *field)
 	return 0;
 }
 
+static int parse_flow_log(const struct option_use *use, void *field)
+{
+	if (*use->text != '/')
+		return option_error(use, "not an absolute path");
+	*(const char **)field = use->text;
+	return 0;
+}
+
 static int ignore(const struct option_use *use, void *field)
 {
 	(void)use;
@@ -454,6 +462,13 @@ static const struct command_option options[] = {
 		.otherwise = "none",
 		.help = "write down who gets and loses a tunnel, and who is refused, as JSON",
 		OPTION_FIELD(struct server_config, audit, const char *, parse_audit),
+	},
+	{
+		.name = "flow-log",
+		.argument = "FILE",
+		.otherwise = "none",
+		.help = "write down which connections of clients have ended, as JSON",
+		OPTION_FIELD(struct server_config, flow_log, const char *, parse_flow_log),
 	},
 	{
 		.group = "Known from earlier programs of this name",

@@ -182,7 +182,7 @@ int server_read_again(void *context, struct server_config *config)
 	int error;
 
 	if (!config->is_reloaded && !config->password_file && !config->tokens_file &&
-		!config->audit)
+		!config->audit && !config->flow_log)
 		return -EALREADY;
 	error = read_options(source, config);
 	if (error == 0)

@@ -128,17 +128,36 @@ static json_t *json_refused(const struct report_header *header)
 	return refused;
 }
 
+static json_t *json_audit(const struct report_audit *audit)
+{
+	if (!audit->is_there)
+		return json_null();
+	return json_pack("{s:o, s:b}", "lost", json_number(audit->n_lost), "failing",
+		audit->is_failing != 0);
+}
+
+static json_t *json_flows(const struct report_flows *flows)
+{
+	if (!flows->is_there)
+		return json_null();
+	return json_pack("{s:o, s:{s:o, s:o}, s:b}", "flows", json_number(flows->n_written), "lost",
+		"rate", json_number(flows->n_unheard), "file", json_number(flows->n_unwritten),
+		"failing", flows->is_failing != 0);
+}
+
 int report_print_json(const struct report *report, bool on_one_line, FILE *out)
 {
 	const struct report_header *header = &report->header;
-	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, "
+				"s:o, s:o}",
 		"version", header->release, "pid", json_number(header->pid), "uptime_ms",
 		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
 		"stopping", header->is_draining != 0, "gates",
 		json_processes(report->gates, header->n_gates), "signers",
 		json_processes(report->signers, header->n_signers), "store",
 		json_store(&header->store), "endpoints", json_endpoints(report), "tracking",
-		json_tracking(header), "refused_packets", json_refused(header));
+		json_tracking(header), "refused_packets", json_refused(header), "audit",
+		json_audit(&header->audit), "flow_log", json_flows(&header->flows));
 	int error =
 		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0
 			? 0

@@ -87,6 +87,33 @@ static void print_firewall(
 	fputs(before[0] == ',' ? "\n" : "", out);
 }
 
+static void print_lost(uint64_t n, const char *what, const struct text_style *style, FILE *out)
+{
+	if (n > 0)
+		fprintf(out, ", %s%" PRIu64 " %s%s", text_colour(style, TEXT_RED), n, what,
+			text_colour(style, TEXT_PLAIN));
+}
+
+/* An audit of which nothing is lost goes without saying. */
+static void print_records(
+	const struct report_header *header, const struct text_style *style, FILE *out)
+{
+	const struct report_flows *flows = &header->flows;
+
+	if (header->audit.n_lost > 0) {
+		fprintf(out, "  audit: written");
+		print_lost(header->audit.n_lost, "lines lost", style, out);
+		print_fault(style, header->audit.is_failing ? " (cannot be written)" : "", out);
+		fputc('\n', out);
+	}
+	if (!flows->is_there)
+		return;
+	fprintf(out, "  flow log: %" PRIu64 " flows", flows->n_written);
+	print_lost(flows->n_unheard + flows->n_unwritten, "lost", style, out);
+	print_fault(style, flows->is_failing ? " (cannot be written)" : "", out);
+	fputc('\n', out);
+}
+
 static void print_server(const struct report *report, const struct text_style *style, FILE *out)
 {
 	const struct report_header *header = &report->header;
@@ -100,6 +127,7 @@ static void print_server(const struct report *report, const struct text_style *s
 		header->n_signers, style, out);
 	print_store(&header->store, style, out);
 	print_firewall(header, style, out);
+	print_records(header, style, out);
 }
 
 static void print_endpoint(const struct report_endpoint *endpoint, const struct report_peer *peers,

@@ -8,12 +8,15 @@
 
 _Static_assert(sizeof(struct report_header) ==
 		       18 * 4 + (2 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+			       sizeof(struct report_audit) + sizeof(struct report_flows) +
 			       sizeof(struct gate_counts) +
 			       REPORT_N_OPERATIONS * sizeof(struct histogram) +
 			       2 * REPORT_TEXT_SIZE + REPORT_NAME_SIZE + REPORT_DIGEST_SIZE,
 	"no padding");
 _Static_assert(
 	sizeof(struct report_store) == 8 * 4 + 4 * 8 + sizeof(struct report_process), "no padding");
+_Static_assert(sizeof(struct report_audit) == 2 * 4 + 8, "no padding");
+_Static_assert(sizeof(struct report_flows) == 2 * 4 + 3 * 8, "no padding");
 _Static_assert(sizeof(struct report_other) == REPORT_NAME_SIZE + sizeof(struct report_process),
 	"no padding");
 _Static_assert(sizeof(struct report_process) == 4 * 4 + 8, "no padding");

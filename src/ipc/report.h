@@ -31,7 +31,7 @@
 #define REPORT_SOCKET "/run/vprox/control.sock"
 
 enum {
-	REPORT_VERSION = 10,
+	REPORT_VERSION = 11,
 	REPORT_TEXT_SIZE = 64, /* with the final NUL */
 	REPORT_NAME_SIZE = 16,
 	REPORT_DIGEST_SIZE = 64,
@@ -161,6 +161,21 @@ struct report_store {
 	uint64_t standby_memory;
 };
 
+/* The audit. */
+struct report_audit {
+	uint32_t is_there; /* 0: there is none, and the rest is zero */
+	uint32_t is_failing; /* the last line of it could not be written */
+	uint64_t n_lost; /* lines that could not, since the server's start */
+};
+
+/* The flow log, since the server's start. */
+struct report_flows {
+	uint32_t is_there, is_failing; /* likewise */
+	uint64_t n_written; /* flows */
+	uint64_t n_unheard; /* that the kernel has told of and there was no room for */
+	uint64_t n_unwritten; /* that the file did not take */
+};
+
 struct report_header {
 	uint32_t version; /* if it is not REPORT_VERSION, nothing more is to be read */
 	uint32_t n_gates;
@@ -182,6 +197,8 @@ struct report_header {
 	uint64_t uptime_ms;
 	uint64_t started_ms; /* since 1970, by the clock as it was then */
 	struct report_store store;
+	struct report_audit audit;
+	struct report_flows flows;
 	uint64_t
 		refused[REPORT_N_REFUSALS]; /* packets out of tunnels, since the table was loaded */
 	struct gate_counts answered; /* by all gates */

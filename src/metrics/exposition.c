@@ -392,6 +392,26 @@ static void print_endpoints(const struct report *report, FILE *out)
 	print_counts(report, out);
 }
 
+/* Records */
+
+static void print_records(const struct report_header *header, FILE *out)
+{
+	if (header->audit.is_there)
+		print_counter(out, "vprox_audit_lost_total",
+			"Lines of the audit that could not be written.", header->audit.n_lost);
+	if (!header->flows.is_there)
+		return;
+	print_counter(out, "vprox_flow_log_flows_total", "Flows that were written to the flow log.",
+		header->flows.n_written);
+	describe(out, "vprox_flow_log_lost_total", "counter",
+		"Flows that were not: since they ended faster than they were read, or since the "
+		"file did not take them.");
+	fprintf(out, "vprox_flow_log_lost_total{reason=\"rate\"} %" PRIu64 "\n",
+		header->flows.n_unheard);
+	fprintf(out, "vprox_flow_log_lost_total{reason=\"file\"} %" PRIu64 "\n",
+		header->flows.n_unwritten);
+}
+
 void exposition_print(const struct report *report, FILE *out)
 {
 	print_answered(out, 1);
@@ -402,6 +422,7 @@ void exposition_print(const struct report *report, FILE *out)
 	print_durations(&report->header, out);
 	print_firewall(&report->header, out);
 	print_device_drops(report, out);
+	print_records(&report->header, out);
 }
 
 void exposition_print_unanswered(FILE *out)

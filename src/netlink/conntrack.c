@@ -19,7 +19,6 @@
 enum {
 	/* Deletions in one request. Each takes some 110 bytes of NETLINK_REQUEST_SIZE. */
 	DELETION_BATCH = 100,
-	ADDRESSES_OF_TUPLE = 2,
 };
 
 static uint16_t message_type(enum cntl_msg_types type)
@@ -41,7 +40,8 @@ static void copy_attribute(struct netlink_request *request, const struct nlattr 
 		mnl_attr_get_payload_len(attribute));
 }
 
-static bool decode_tuple(const struct nlattr *tuple, struct ipv4 addresses[ADDRESSES_OF_TUPLE])
+bool conntrack_decode_tuple(
+	const struct nlattr *tuple, struct ipv4 addresses[CONNTRACK_TUPLE_ADDRESSES])
 {
 	const struct nlattr *parts[CTA_TUPLE_IP + 1], *ip[CTA_IP_V4_DST + 1];
 
@@ -62,8 +62,9 @@ bool conntrack_decode(const struct nlmsghdr *message, struct conntrack_entry *en
 	entry->tuple = table[CTA_TUPLE_ORIG];
 	entry->id = table[CTA_ID];
 	entry->zone = table[CTA_ZONE];
-	return entry->id && decode_tuple(entry->tuple, entry->addresses) &&
-	       decode_tuple(table[CTA_TUPLE_REPLY], entry->addresses + ADDRESSES_OF_TUPLE);
+	return entry->id && conntrack_decode_tuple(entry->tuple, entry->addresses) &&
+	       conntrack_decode_tuple(
+		       table[CTA_TUPLE_REPLY], entry->addresses + CONNTRACK_TUPLE_ADDRESSES);
 }
 
 struct pass {

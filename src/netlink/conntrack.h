@@ -13,6 +13,8 @@
 struct nlmsghdr;
 struct nlattr;
 
+enum { CONNTRACK_TUPLE_ADDRESSES = 2 };
+
 /* Whether the entries of this address are to go. */
 typedef bool conntrack_match_fn(void *context, struct ipv4 address);
 
@@ -36,7 +38,8 @@ int conntrack_delete(conntrack_match_fn *match, void *context, struct conntrack_
 /* What deletes one entry: its tuple, and what tells it from a later one with the same tuple.
  * Pointers into the message it was read from. */
 struct conntrack_entry {
-	struct ipv4 addresses[4]; /* source and destination, then those of the replies */
+	struct ipv4 addresses[2 * CONNTRACK_TUPLE_ADDRESSES]; /* source and destination, then those
+								 of the replies */
 	const struct nlattr *tuple;
 	const struct nlattr *id;
 	const struct nlattr *zone; /* NULL: the default one */
@@ -44,3 +47,8 @@ struct conntrack_entry {
 
 /* Reads an entry out of a message of a dump. False if it is none, or not of IPv4. */
 bool conntrack_decode(const struct nlmsghdr *message, struct conntrack_entry *entry);
+
+/* Reads source and destination out of a tuple, which may be NULL. False if it has not both, of
+ * IPv4. */
+bool conntrack_decode_tuple(
+	const struct nlattr *tuple, struct ipv4 addresses[CONNTRACK_TUPLE_ADDRESSES]);

@@ -19,6 +19,7 @@
 static const char journal[] = "journal";
 
 enum {
+	FILE_MODE = 0640,
 	MESSAGE_SIZE = 1024,
 	NUMBER_SIZE = 24,
 };
@@ -41,7 +42,7 @@ struct audit {
 
 static int open_anew(const struct audit *audit)
 {
-	return audit->is_journal ? journal_open() : line_file_open(audit->where);
+	return audit->is_journal ? journal_open() : line_file_open(audit->where, FILE_MODE);
 }
 
 static const char *file_error(int error)
@@ -157,6 +158,17 @@ void audit_tell(struct audit *audit, const struct audit_record *record, enum log
 	log_with_fields(level, fields, "%s", message);
 	free(fields);
 	audit_write(audit, record);
+}
+
+void audit_report(const struct audit *audit, struct report_audit *reported)
+{
+	if (!audit)
+		return;
+	*reported = (struct report_audit){
+		.is_there = 1,
+		.is_failing = audit->file.is_failing,
+		.n_lost = audit->file.lost_in_all,
+	};
 }
 
 void audit_describe(struct audit_record *record, const struct plane_peer *id)

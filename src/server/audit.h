@@ -7,6 +7,7 @@
 
 #include "ipc/audit_record.h"
 #include "ipc/refusals.h"
+#include "ipc/report.h"
 #include "base/log.h"
 
 struct audit;
@@ -20,6 +21,9 @@ int audit_open(const char *where, struct event_base *base, struct audit **audit)
 void audit_reopen(struct audit *audit);
 /* Writes what is gathered, and closes. */
 void audit_close(struct audit *audit);
+
+/* What is told of it to who asks. */
+void audit_report(const struct audit *audit, struct report_audit *reported);
 
 /* Sets what is known of a peer by who it is. */
 void audit_describe(struct audit_record *record, const struct plane_peer *id);

@@ -31,6 +31,7 @@
 #include "server/data_plane.h"
 #include "server/device_watch.h"
 #include "server/disconnections.h"
+#include "server/flow_link.h"
 #include "server/follow.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
@@ -58,6 +59,7 @@
 /* One of its own: what no gate may be able to stop. */
 static const char holder_user[] = "vprox-holder";
 static const char metrics_user[] = "vprox-metrics";
+static const char flows_user[] = "vprox-flows";
 
 enum { NS_PER_MS = 1000 * 1000 };
 
@@ -70,6 +72,7 @@ struct broker {
 	struct listeners listeners;
 	struct store_setup store;
 	struct audit *audit; /* NULL without --audit */
+	struct flow_link *flow_link; /* NULL without --flow-log */
 	struct data_plane data_plane;
 	struct host *host;
 	struct device_watch *device_watch;
@@ -153,6 +156,7 @@ static void on_inspect(evutil_socket_t fd, short what, void *context)
 		endpoint_inspect(endpoint, &broker->config->idle);
 	/* Peers of names that went meanwhile come back with an address, and out of the store. */
 	name_rules_enforce(&broker->data_plane.name_rules);
+	flow_link_look(broker->flow_link);
 }
 
 /* Names that end by themselves end within a second. The time of day may be set meanwhile. */
@@ -489,6 +493,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	struct broker *broker = context;
 
 	audit_reopen(broker->audit);
+	flow_link_reopen(broker->flow_link);
 	const struct serving serving = serving_of(broker);
 	const struct reload reload = {
 		.source = broker->source,
@@ -610,6 +615,7 @@ static void describe_others(const struct broker *broker, struct snapshot_source 
 	const struct holder_link *holder = broker->listener_store.holder;
 
 	snapshot_add(source, "metrics", metrics_link_process(broker->metrics));
+	snapshot_add(source, "flows", flow_link_process(broker->flow_link));
 	snapshot_add(source, "cloud", cloud_watch_process(broker->cloud));
 	snapshot_add(source, "reporter", reporter_process(broker->reporter));
 	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
@@ -632,6 +638,8 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 		.started_ms = broker->started_ms,
 		.started_wall_ms = broker->started_wall_ms,
 		.is_draining = broker->draining,
+		.audit = broker->audit,
+		.flow_link = broker->flow_link,
 	};
 
 	describe_others(broker, &source);
@@ -711,6 +719,22 @@ static void start_metrics(struct broker *broker)
 		log_error("metrics are not served: %s", strerror(ENOMEM));
 }
 
+static int open_flow_log(struct broker *broker)
+{
+	const struct server_config *config = broker->config;
+	struct flow_link_config flows = {
+		.path = config->flow_log,
+		.block = config->whole_block,
+		.log_level = config->log_level,
+		.log_format = config->log_format,
+	};
+
+	gate_setup_choose_user(
+		flows_user, &broker->gate_settings.config, &flows.user, &flows.group);
+	return flow_link_open(
+		broker->base, &flows, &broker->data_plane.endpoints, &broker->flow_link);
+}
+
 static int add_events(struct broker *broker)
 {
 	static const struct {
@@ -767,6 +791,7 @@ static int open_store(struct broker *broker)
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	broker->data_plane.audit = broker->audit;
+	broker->data_plane.flow_link = broker->flow_link;
 	return store_setup_open(&broker->store, broker->base, broker->config,
 		&broker->gate_settings.config, followed, n, answer);
 }
@@ -809,6 +834,8 @@ static int start(struct broker *broker)
 		start_listener_store(broker);
 	if (error == 0 && broker->config->audit)
 		error = audit_open(broker->config->audit, broker->base, &broker->audit);
+	if (error == 0 && broker->config->flow_log)
+		error = open_flow_log(broker);
 	if (error == 0)
 		error = ask_cloud(broker);
 	if (error == 0)
@@ -826,6 +853,7 @@ static int start(struct broker *broker)
 		return error;
 	open_control_socket(broker);
 	start_metrics(broker);
+	flow_link_start(broker->flow_link);
 	error = start_signers(broker);
 	return error < 0 ? error : start_gates(broker);
 }
@@ -872,6 +900,7 @@ static int stop(struct broker *broker, bool started)
 	device_watch_free(broker->device_watch);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
+	flow_link_free(broker->flow_link);
 	store_setup_close(&broker->store);
 	error = host_setup_undo(broker->host, &broker->data_plane, started);
 	free_memory(broker);

@@ -88,6 +88,7 @@ struct server_config {
 	struct sockaddr_storage metrics_address;
 	int metrics_address_length;
 	const char *audit; /* a path, or "journal"; NULL: there is none */
+	const char *flow_log; /* a path; NULL: there is none */
 	enum log_level log_level;
 	enum log_format log_format;
 };

@@ -1,4 +1,4 @@
-/* Tells the log and the audit of peers that begin and end. Runs in the broker. */
+/* Tells the log, the audit and the flow log of peers that begin and end. Runs in the broker. */
 #include "server/peer_events.h"
 
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "server/audit.h"
 #include "server/endpoint.h"
+#include "server/flow_link.h"
 
 static struct audit_record describe(
 	const struct endpoint *endpoint, const struct peer *peer, enum audit_event event)
@@ -45,6 +46,7 @@ void peer_events_granted(struct endpoint *endpoint, struct peer *peer)
 		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s,
 		client_name_note(peers_name_of(peer)).s, source_text(peer).s);
 	peer->is_told = true;
+	flow_link_began(endpoint->flow_link, peer);
 }
 
 /* One whose tunnel could not be made at first has it now. */
@@ -58,8 +60,10 @@ void peer_events_asked_again(struct endpoint *endpoint, struct peer *peer, bool 
 	}
 	log_debug("%s: %s asked again, address %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s);
-	if (is_another)
-		audit_write(endpoint->audit, &record);
+	if (!is_another)
+		return;
+	audit_write(endpoint->audit, &record);
+	flow_link_began(endpoint->flow_link, peer);
 }
 
 void peer_events_adopted(struct endpoint *endpoint)
@@ -68,9 +72,11 @@ void peer_events_adopted(struct endpoint *endpoint)
 		struct peer *peer = hash_entry(node, struct peer, node);
 		const struct audit_record record = describe(endpoint, peer, AUDIT_ADOPTION);
 
-		if (!peer->is_told)
-			audit_write(endpoint->audit, &record);
+		if (peer->is_told)
+			continue;
+		audit_write(endpoint->audit, &record);
 		peer->is_told = true;
+		flow_link_began(endpoint->flow_link, peer);
 	}
 }
 
@@ -97,6 +103,8 @@ void peer_events_removed(struct endpoint *endpoint, const struct peer *peer, con
 		"%s: removed %s%s, address %s is free: %s", endpoint_text(endpoint).s,
 		peer_text(&peer->id).s, client_name_note(peers_name_of(peer)).s,
 		ipv4_text(peer->id.inner).s, reason);
+	if (peer->is_told)
+		flow_link_ended(endpoint->flow_link, peer);
 }
 
 void peer_events_ended(struct endpoint *endpoint, const char *reason)
@@ -105,8 +113,10 @@ void peer_events_ended(struct endpoint *endpoint, const char *reason)
 		const struct peer *peer = hash_entry(node, struct peer, node);
 		const struct audit_record record = describe_end(endpoint, peer, reason);
 
-		if (peer->is_told)
-			audit_write(endpoint->audit, &record);
+		if (!peer->is_told)
+			continue;
+		audit_write(endpoint->audit, &record);
+		flow_link_ended(endpoint->flow_link, peer);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * What happens to peers, told to those who keep a record of it: the log and the audit. A peer is
- * told of once when it begins (granted or adopted) and once when it ends.
+ * What happens to peers, told to those who keep a record of it: the log, the audit and the flow
+ * log. A peer is told of once when it begins (granted or adopted) and once when it ends.
  */
 #pragma once
 

@@ -17,9 +17,11 @@
 #include "host/host.h"
 #include "host/tracking.h"
 #include "ipc/report.h"
+#include "server/audit.h"
 #include "server/config.h"
 #include "server/data_plane.h"
 #include "server/child.h"
+#include "server/flow_link.h"
 #include "server/gate_supervisor.h"
 #include "server/signer_supervisor.h"
 #include "server/store_link.h"
@@ -160,6 +162,8 @@ static int write_header(
 	read_host(source->host, &header);
 	describe_store(source->store, &header.store);
 	describe_standby(data_plane, &header.store);
+	audit_report(source->audit, &header.audit);
+	flow_link_describe(source->flow_link, &header.flows);
 	/* In one piece: the memory goes back to the system with the answer. */
 	if (evbuffer_expand(out,
 		    sizeof header +

@@ -6,9 +6,11 @@
 
 #include "ipc/report.h"
 
+struct audit;
 struct child;
 struct data_plane;
 struct evbuffer;
+struct flow_link;
 struct gate_supervisor;
 struct host;
 struct signer_supervisor;
@@ -23,6 +25,8 @@ struct snapshot_source {
 	const struct store_link *store; /* NULL: nothing is stored */
 	unsigned int n_gates;
 	const struct host *host; /* NULL: what the firewall does is left out */
+	const struct audit *audit; /* NULL: there is none */
+	const struct flow_link *flow_link; /* likewise */
 	const char *pin; /* of the TLS public key */
 	uint64_t started_ms; /* by the system's clock */
 	uint64_t started_wall_ms; /* since 1970, by the clock as it was then */

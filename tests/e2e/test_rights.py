@@ -1,13 +1,20 @@
-"""What the processes that keep rights have given up: broker and client, started by hand as root."""
+"""What the processes that keep rights have given up: broker and client, started by hand as root; and that the one
+which hears of all connections has none."""
 
+import ctypes
 import errno
+import os
 import pathlib
+import socket
 import subprocess
 
 import pytest
 
 from lib import inject, wait
 from lib.process import status
+
+PIDFD_GETFD = 438  # asm-generic/unistd.h
+BROKER_FD, EVENTS_FD = 3, 4  # of the flow log: src/ipc/flow_process.h
 
 # linux/capability.h: NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SETGID, SETUID, SETPCAP, KILL
 OWN = sum(1 << number for number in (10, 12, 13, 6, 7, 8, 5))
@@ -87,3 +94,55 @@ def test_the_client_looks_into_nobody_and_loads_nothing_into_the_kernel(host, ma
     assert_refuses(client.process.pid, bystander, REFUSED)
     wait.throughout(lambda: client.process.poll() is None, 1)
     assert client.works(host.address)
+
+
+def start_flow_log(host, **kwargs):
+    """The pid of its process, once it is confined."""
+    server = host.start(f"--flow-log={host.state}/flows.jsonl", **kwargs)
+    wait.until(lambda: [pid for pid in server.children_called("flows") if status(pid)["Seccomp"] == "2"])
+    pid, = server.children_called("flows")
+    return server, pid
+
+
+def socket_of(pid, descriptor):
+    """A copy of another process's."""
+    pidfd = os.pidfd_open(pid)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, descriptor, 0)
+    os.close(pidfd)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return socket.socket(fileno=fd)
+
+
+@pytest.mark.only("embedded", reason="of the plane nothing matters here")
+def test_the_process_of_the_flow_log_has_no_rights_and_nothing_but_its_sockets_and_its_file(host, client):
+    server, pid = start_flow_log(host)
+    found = status(pid)
+    assert found["Name"] == "vprox-flows" and found["NoNewPrivs"] == "1"
+    for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+        assert int(found[name], 16) == 0, name
+    users = set(found["Uid"].split())
+    assert len(users) == 1 and "0" not in users and found["Groups"].strip() == ""
+    others = [each for each in server.processes() if each != pid]
+    assert users.isdisjoint(user for each in others for user in status(each)["Uid"].split())
+    entries = pathlib.Path(f"/proc/{pid}/fd").iterdir()
+    files = sorted(os.readlink(entry).split(":")[0] for entry in entries if int(entry.name) > 2)
+    assert files == [str(host.state / "flows.jsonl"), "socket", "socket"]
+
+
+@injects
+@pytest.mark.only("embedded", reason="of the plane nothing matters here")
+def test_the_process_of_the_flow_log_that_makes_a_socket_is_ended(host, client):
+    server, pid = start_flow_log(host, expected=["flows .* killed"])
+    with pytest.raises(inject.Killed):
+        inject.system_call(pid, "socket", socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    wait.until(lambda: server.children_called("flows") not in ([], [pid]), what="another one takes its place")
+
+
+@pytest.mark.only("embedded", reason="of the plane nothing matters here")
+def test_a_process_of_the_flow_log_that_says_nonsense_is_replaced_and_the_server_goes_on(host, client):
+    server, pid = start_flow_log(host, expected=["flows .* cannot read what it says", "flows .* killed"])
+    with socket_of(pid, BROKER_FD) as its:
+        its.send(b"x" * 17)
+    wait.until(lambda: server.children_called("flows") not in ([], [pid]), what="another one takes its place")
+    assert server.logged(f"flows 0, process {pid}: cannot read what it says: Protocol error")
+    assert host.tunnel("wireguard", client).up().visit() == host.address

@@ -1,5 +1,5 @@
-/* The deletion of tracked connections, against the kernel itself in a network namespace of the
- * test's own. */
+/* The deletion of tracked connections, and notices of their end, against the kernel itself in a
+ * network namespace of the test's own. */
 #include "test.h"
 
 #include <errno.h>
@@ -16,8 +16,11 @@
 #include <linux/netlink.h>
 
 #include "netlink/conntrack.h"
+#include "netlink/conntrack_events.h"
 #include "netlink/request.h"
 #include "netlink/socket.h"
+
+enum { BUFFER_SIZE = 1 << 20, SMALLEST_BUFFER = 1 };
 
 enum {
 	LIFETIME_S = 600,
@@ -128,6 +131,13 @@ static bool is_none(void *context, struct ipv4 address)
 	(void)context;
 	(void)address;
 	return false;
+}
+
+static bool is_any(void *context, struct ipv4 address)
+{
+	(void)context;
+	(void)address;
+	return true;
 }
 
 static void assert_deletes(size_t n, size_t of)
@@ -252,6 +262,133 @@ static void what_is_no_entry_of_ipv4_is_passed_over(void **state)
 	assert_false(conntrack_decode((const struct nlmsghdr *)request.data, &entry));
 }
 
+struct heard {
+	size_t n;
+	struct ended_flow last;
+};
+
+static void hear(void *context, const struct ended_flow *flow)
+{
+	struct heard *heard = context;
+
+	heard->n++;
+	heard->last = *flow;
+}
+
+static int open_events(const char *sources, int buffer_size)
+{
+	struct prefix prefix;
+	int fd;
+
+	assert_int_equal(prefix_parse(sources, &prefix), 0);
+	fd = conntrack_events_open(prefix, buffer_size);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void end_all(void)
+{
+	struct conntrack_result result;
+
+	assert_int_equal(conntrack_delete(is_any, NULL, &result), 0);
+}
+
+static void the_end_of_a_connection_out_of_the_prefix_is_heard_and_no_others(void **state)
+{
+	struct fixture *fixture = fixture_of(state);
+	struct heard heard = {0};
+	int fd = open_events("10.0.0.2/31", BUFFER_SIZE);
+
+	insert(fixture, &(struct connection){"10.0.0.1", far, far, bind_address, 1, 0});
+	insert(fixture, &(struct connection){other, far, far, bind_address, 40000, 0});
+	insert(fixture, &(struct connection){"10.0.0.4", far, far, bind_address, 3, 0});
+	insert(fixture, &(struct connection){far, other, other, far, 4, 0});
+	end_all();
+	assert_int_equal(conntrack_events_read(fd, MANY, hear, &heard), 1);
+	assert_int_equal(conntrack_events_read(fd, MANY, hear, &heard), 0);
+	assert_int_equal(heard.n, 1);
+	assert_true(ipv4_equal(heard.last.source, ipv4(other)));
+	assert_true(ipv4_equal(heard.last.destination, ipv4(far)));
+	assert_true(ipv4_equal(heard.last.seen_as, ipv4(bind_address)));
+	assert_int_equal(heard.last.source_port, 40000);
+	assert_int_equal(heard.last.destination_port, 7);
+	assert_int_equal(heard.last.seen_as_port, 40000);
+	assert_int_equal(heard.last.protocol, IPPROTO_UDP);
+	close(fd);
+}
+
+static void what_there_is_no_room_for_is_counted_and_what_is_not_wanted_takes_none(void **state)
+{
+	struct fixture *fixture = fixture_of(state);
+	struct heard heard = {0};
+	int fd = open_events("10.0.0.2/32", SMALLEST_BUFFER), n = 0;
+
+	for (uint16_t i = 0; i < 100; i++) {
+		insert(fixture, &(struct connection){inner, far, far, inner, i, 0});
+		insert(fixture, &(struct connection){other, far, far, other, i, 0});
+	}
+	assert_int_equal(conntrack_events_lost(fd), 0);
+	end_all();
+	for (int i = 0; i < 2; i++)
+		if (conntrack_events_read(fd, MANY, hear, &heard) == -ENOBUFS)
+			n++;
+	assert_int_equal(n, 1);
+	assert_true(heard.n > 0);
+	assert_int_equal(conntrack_events_lost(fd), 100 - (int64_t)heard.n);
+	close(fd);
+}
+
+/* Once it is open: in a process of its own, without rights. */
+static void who_is_passed_the_socket_needs_no_rights_to_hear(void **state)
+{
+	struct fixture *fixture = fixture_of(state);
+	struct heard heard = {0};
+	int status, fd = open_events("10.0.0.2/32", BUFFER_SIZE);
+	pid_t pid;
+
+	insert(fixture, &(struct connection){inner, far, far, inner, 1, 0});
+	end_all();
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(65534) < 0 || setuid(65534) < 0)
+			_exit(1);
+		_exit(conntrack_events_read(fd, MANY, hear, &heard) == 1 ? 0 : 2);
+	}
+	assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(fd);
+}
+
+static void a_notice_that_is_cut_off_anywhere_is_none_or_one_without_what_is_missing(void **state)
+{
+	struct netlink_request request;
+	struct nlmsghdr *message = (struct nlmsghdr *)request.data;
+	struct ended_flow flow;
+	size_t amounts;
+	uint32_t length;
+
+	(void)state;
+	netlink_request_init(&request);
+	netlink_add(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0,
+		sizeof(struct nfgenmsg));
+	put_tuple(&request, CTA_TUPLE_ORIG, inner, far, 1, 2);
+	put_tuple(&request, CTA_TUPLE_REPLY, far, bind_address, 2, 3);
+	amounts = netlink_nest_begin(&request, CTA_COUNTERS_ORIG);
+	netlink_put_u8(&request, CTA_COUNTERS_PACKETS, 1); /* of a wrong size */
+	netlink_nest_end(&request, amounts);
+	length = message->nlmsg_len;
+	assert_true(conntrack_ended_decode(message, &flow));
+	assert_int_equal(flow.seen_as_port, 3);
+	assert_int_equal(flow.out.packets, 0);
+	for (uint32_t cut = sizeof *message; cut < length; cut++) {
+		message->nlmsg_len = cut;
+		if (conntrack_ended_decode(message, &flow))
+			assert_true(ipv4_equal(flow.source, ipv4(inner)));
+	}
+	message->nlmsg_len = sizeof *message;
+	assert_false(conntrack_ended_decode(message, &flow));
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -263,6 +400,10 @@ int main(void)
 		RULE(an_entry_that_goes_by_itself_is_no_error),
 		RULE(without_the_right_to_it_that_is_said),
 		RULE(what_is_no_entry_of_ipv4_is_passed_over),
+		RULE(the_end_of_a_connection_out_of_the_prefix_is_heard_and_no_others),
+		RULE(what_there_is_no_room_for_is_counted_and_what_is_not_wanted_takes_none),
+		RULE(who_is_passed_the_socket_needs_no_rights_to_hear),
+		RULE(a_notice_that_is_cut_off_anywhere_is_none_or_one_without_what_is_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

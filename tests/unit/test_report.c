@@ -75,6 +75,11 @@ static struct answer answer(void)
 			.n_gates = N_GATES,
 			.n_signers = 1,
 			.n_others = 1,
+			.audit = {.is_there = 1, .is_failing = 1, .n_lost = 3},
+			.flows = {.is_there = 1,
+				.n_written = 5000000000,
+				.n_unheard = 17,
+				.n_unwritten = 4},
 			.store = {.is_there = 1,
 				.n_behind = 2,
 				.process = {.pid = 4714, .is_ready = 1},
@@ -358,8 +363,8 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	int behind, not_taken, ahead, needed, addresses;
 	int pid, capacity, taken, port, index, stays, lost, stopping;
 	int tracked, max_tracked, full, refused[REPORT_N_REFUSALS];
-	json_int_t uptime, received, sent, age, late, memory;
-	int standby[2];
+	json_int_t flows, uptime, received, sent, age, late, memory;
+	int standby[2], unaudited, unlogged[2], fails[2];
 
 	(void)state;
 	assert_non_null(all);
@@ -370,7 +375,8 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			"s:i, s:i, s:{s:i, s:i}, s:{s:i, s:i, s:I}}, "
 			"s:[o, *], s:{s:i, "
 			"s:i, s:b}, "
-			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}",
+			"s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}, "
+			"s:{s:i, s:b}, s:{s:I, s:{s:i, s:i}, s:b}}",
 			"version", &release, "pid", &pid, "uptime_ms", &uptime, "plane", &plane,
 			"tls_pin", &pin, "stopping", &stopping, "gates", "number", &(int){0}, "pid",
 			&(int){0}, "ready", &(int){0}, "restarts", &(int){0}, "uptime_ms",
@@ -386,7 +392,9 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 			"protocol", &refused[2], "error", &refused[3], "rate", &refused[4], "flows",
 			&refused[5], "full", &refused[6], "ipv6", &refused[7], "spoofed",
 			&refused[8], "peers", &refused[9], "unasked", &refused[10], "unknown",
-			&refused[11]),
+			&refused[11], "audit", "lost", &unaudited, "failing", &fails[0], "flow_log",
+			"flows", &flows, "lost", "rate", &unlogged[0], "file", &unlogged[1],
+			"failing", &fails[1]),
 		0);
 	assert_string_equal(store, "local");
 	assert_int_equal(behind, 2);
@@ -401,6 +409,11 @@ static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 	assert_int_equal(tracked, 1733);
 	assert_int_equal(max_tracked, 262144);
 	assert_int_equal(full, 0);
+	assert_int_equal(unaudited, 3);
+	assert_true(fails[0] && !fails[1]);
+	assert_int_equal(flows, 5000000000);
+	assert_int_equal(unlogged[0], 17);
+	assert_int_equal(unlogged[1], 4);
 	assert_int_equal(refused[1], 3);
 	assert_int_equal(refused[7], 9);
 	assert_int_equal(pid, 4711);
