@@ -160,7 +160,7 @@ class Bench:
             self.report(level, f"{STORM_THREADS} at a time", self.measure_storm())
             self.memory(level)
         self.compare(results)
-        self.stop(f"{filled} peers of each kind", "both")
+        self.stop(f"{filled} peers of each kind (to reach: 2)", "both")
         self.start()
         self.storm("/connect-ipip", "POST", filled, threads=STORM_THREADS)
         self.stop(f"{filled} IPIP peers (to reach: 3)", "ipip")

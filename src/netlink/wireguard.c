@@ -153,6 +153,16 @@ int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned in
 	return netlink_execute(netlink, &request);
 }
 
+int wireguard_remove_all_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex)
+{
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	begin_set(&request, family, ifindex);
+	netlink_put_u32(&request, WGDEVICE_A_FLAGS, WGDEVICE_F_REPLACE_PEERS);
+	return netlink_execute(netlink, &request);
+}
+
 int wireguard_set_mark(
 	struct netlink *netlink, uint16_t family, unsigned int ifindex, uint32_t mark)
 {

@@ -87,6 +87,10 @@ int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigne
 int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n);
 
+/* Likewise all there are, however many. The kernel's lock of the network (RTNL) is held meanwhile.
+ */
+int wireguard_remove_all_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex);
+
 /* Reads the device and all its peers. To be freed with wireguard_free(). */
 int wireguard_get(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	struct wireguard_device *device);

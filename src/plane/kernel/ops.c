@@ -189,8 +189,10 @@ static int delete_all(struct kernel_device *device)
 		return kernel_fail(kernel, -ENOMEM, NULL, "remove all interfaces");
 	hash_for_each (&device->ipip_by_ifindex, node)
 		ifindexes[i++] = hash_entry(node, struct kernel_ipip, by_ifindex)->ifindex;
-	if (device->ifindex != 0)
+	if (device->ifindex != 0) {
+		kernel_wireguard_empty(kernel, device->ifindex);
 		ifindexes[i++] = device->ifindex;
+	}
 	return kernel_delete_links(kernel, ifindexes, i, errors);
 }
 

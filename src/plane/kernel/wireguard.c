@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "netlink/genetlink.h"
 #include "netlink/link.h"
 #include "netlink/socket.h"
@@ -193,4 +194,16 @@ void kernel_wireguard_remove(
 			errors[i] = error;
 	for (size_t i = 0; i < n_keys && error == 0; i++)
 		forget(device, &keys[i]);
+}
+
+void kernel_wireguard_empty(struct kernel_plane *kernel, unsigned int ifindex)
+{
+	int error = kernel_find_wireguard(kernel);
+
+	if (error == 0)
+		error = wireguard_remove_all_peers(kernel->generic, kernel->wireguard, ifindex);
+	if (error < 0 && error != -ENODEV)
+		log_warning("cannot remove the peers of interface number %u before it, which takes "
+			    "longer: %s",
+			ifindex, strerror(-error));
 }

@@ -22,6 +22,13 @@ int kernel_restore_endpoints(struct plane_device *device, const struct plane_pee
 /* Removes those of the peers that are WireGuard's, in one request. */
 void kernel_wireguard_remove(
 	struct kernel_device *device, const struct plane_peer *peers, size_t n, int *errors);
+/*
+ * Removes all peers of an interface that is to be deleted. The kernel would wait for an RCU grace
+ * period for each by itself, too, but for a plain one, some 10 ms: it does so without RTNL
+ * (drivers/net/wireguard/device.c, wg_destruct(); net/core/dev.c, synchronize_net()). By request
+ * it is an expedited one. What cannot be done is logged: deleting it takes longer then.
+ */
+void kernel_wireguard_empty(struct kernel_plane *kernel, unsigned int ifindex);
 /* The one address that a peer may send from; 0.0.0.0: it has none, or something else too. */
 struct ipv4 kernel_wireguard_inner(
 	const struct wireguard_device *dump, const struct wireguard_peer *peer);
