@@ -169,6 +169,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 		SCMP_SYS(open),
 		SCMP_SYS(openat),
 		SCMP_SYS(readlink),
+		SCMP_SYS(readlinkat),
 		SCMP_SYS(stat),
 		SCMP_SYS(fstat),
 		SCMP_SYS(newfstatat),
@@ -191,6 +192,7 @@ static int add_sanitizer_rules(scmp_filter_ctx filter)
 		SCMP_SYS(fcntl),
 		SCMP_SYS(dup),
 		SCMP_SYS(dup2),
+		SCMP_SYS(dup3),
 		SCMP_SYS(sched_getaffinity),
 		/* the task that looks for leaks */
 		SCMP_SYS(clone),
