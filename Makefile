@@ -4,6 +4,7 @@ BUILD ?= build
 SANITIZED ?= build-asan
 THREADS ?= build-tsan
 FUZZ ?= build-fuzz
+ARM64 ?= build-arm64
 FUZZ_SECONDS ?= 60
 # Clients of each kind that move from host to host in `make bench-fleet`.
 FLEET_MOVES ?= 100 1000
@@ -14,7 +15,7 @@ SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store bench-fleet \
-	check-format format lint install uninstall deb rpm container clean help
+	check-format format lint install uninstall deb rpm container arm64 clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
 	@ninja -C $(BUILD)
@@ -31,7 +32,7 @@ deps-%:
 check: all deps-lint deps-test ## run what is done in a minute: unit tests, the linter, the gate's tests (as root)
 	@tests/all --build $(BUILD) check
 
-test: deps-build deps-demo deps-lint deps-deb deps-test ## install what is missing, build, run every test (as root)
+test: deps-build deps-demo deps-lint deps-deb deps-arm64 deps-test ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
 	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
 
@@ -105,8 +106,12 @@ container: deps-container deps-test ## build a container's image, build/vprox-co
 	@VPROX_IMAGE=$(abspath $(BUILD))/vprox-container.tar.gz $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/packaging/test_compose.py
 
+arm64: deps-build deps-arm64 ## build for arm64 on another machine, and run its pure unit tests in qemu-user
+	@packaging/build-arm64 $(ARM64)
+	@meson test -C $(ARM64) --no-rebuild --suite pure --timeout-multiplier 20
+
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(SANITIZED) build-*
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22

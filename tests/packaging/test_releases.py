@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from releases import ROOT, fetched, inside, libraries_of, output, unpack
+from lib.mirror import fetched
+from releases import ROOT, inside, libraries_of, output, unpack
 
 RELEASES = ["bookworm", "trixie"]
 
