@@ -372,6 +372,9 @@ void interface_set_mtu(struct interface *interface)
 	interface->mtu = mtu;
 	change.mtu = mtu;
 	fail(interface, link_set(interface->route, interface->ifindex, &change), "set the MTU");
+	if (has_own_namespace(interface) && interface->kind->tell_mtu)
+		fail(interface, interface->kind->tell_mtu(interface, mtu),
+			"tell the device its MTU");
 }
 
 int interface_check(

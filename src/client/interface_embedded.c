@@ -71,6 +71,11 @@ static int get_handshake(struct interface *interface, uint64_t *ns)
 		interface->config->interface, &interface->tunnel.server_key, ns);
 }
 
+static int tell_mtu(struct interface *interface, uint32_t mtu)
+{
+	return client_peer_set_mtu(interface->config->interface, mtu);
+}
+
 const struct interface_kind interface_embedded_wireguard = {
 	.plane = "embedded",
 	.link_kind = "tun",
@@ -80,6 +85,7 @@ const struct interface_kind interface_embedded_wireguard = {
 	.configure = configure_wireguard,
 	.handshake = get_handshake,
 	.check_own = check_own,
+	.tell_mtu = tell_mtu,
 };
 
 const struct interface_kind interface_embedded_ipip = {
@@ -90,4 +96,5 @@ const struct interface_kind interface_embedded_ipip = {
 	.fits = fits,
 	.configure = configure_ipip,
 	.check_own = check_own,
+	.tell_mtu = tell_mtu,
 };

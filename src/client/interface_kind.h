@@ -49,6 +49,9 @@ struct interface_kind {
 	bool (*fits)(const struct link *link, const struct tunnel *tunnel);
 	/* Sets key and peer, or for IPIP the two addresses. */
 	int (*configure)(struct interface *interface, const struct tunnel *tunnel, bool renew);
+	/* Of an interface that has been moved to another namespace. NULL: whoever carries its
+	 * packets sees it there too. */
+	int (*tell_mtu)(struct interface *interface, uint32_t mtu);
 	/* Whether a link of link_kind is this client's: 0, -ENOENT if not, or -errno. */
 	int (*check_own)(struct interface *interface, const struct link *link);
 	/* When the server has last shaken hands, ns since 1970; 0: never. NULL: there is no

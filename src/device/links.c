@@ -77,6 +77,13 @@ int links_set_mtu(struct device *device, uint32_t mtu)
 		&device->helper, device->interface, longest_super_packet(mtu));
 }
 
+/* A longer super-packet than the MTU's takes more than one send, and no more. */
+void links_be_told_mtu(struct device *device, uint32_t mtu)
+{
+	if (device->interface == 0)
+		atomic_store(&device->shared.mtu, mtu);
+}
+
 /* Moved to another namespace, where it cannot be seen; or deleted, as the TUN will say. */
 static void own_link_gone(struct device *device)
 {

@@ -28,3 +28,6 @@ int links_find(struct device *device, const char *name, uint32_t *ifindex);
 
 /* The TUN's MTU, and with it the longest super-packet. Returns 0 or -errno. */
 int links_set_mtu(struct device *device, uint32_t mtu);
+/* What somebody else tells of it. Where the interface can be seen, nobody need: it does not count.
+ */
+void links_be_told_mtu(struct device *device, uint32_t mtu);

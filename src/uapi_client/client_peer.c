@@ -56,6 +56,14 @@ int client_peer_set(const char *name, const struct client_peer *peer, bool alone
 	return error;
 }
 
+int client_peer_set_mtu(const char *name, uint32_t mtu)
+{
+	char request[UAPI_CLIENT_REQUEST_SIZE];
+
+	snprintf(request, sizeof request, "set=1\nmtu=%u\n\n", mtu);
+	return uapi_client_ask(name, request, NULL);
+}
+
 /* Calls back for each line of what the device tells of itself; a result that is not 0 ends it. */
 static int for_each_line(const char *name,
 	int (*line)(void *context, const char *key, const char *value), void *context)

@@ -27,6 +27,10 @@ struct client_peer {
  */
 int client_peer_set(const char *name, const struct client_peer *peer, bool alone);
 
+/* Tells a device of the MTU of an interface that is in another namespace. Returns 0 or -errno:
+ * -EINVAL, it is of an earlier version. */
+int client_peer_set_mtu(const char *name, uint32_t mtu);
+
 /* What can be asked of a device that somebody else has made. Return 0, -ENOENT if it is not so, or
  * -errno. */
 int client_peer_check_private_key(const char *name, const struct key *private_key);

@@ -16,6 +16,7 @@ from lab.api import PASSWORD
 from lab.client import Client
 from lab.echo import VISITED
 from lib import wait
+from test_client_mtu import narrow
 
 NAME_SERVER = VISITED
 SECONDS = 60
@@ -29,6 +30,23 @@ with socket.create_connection(("{VISITED}", 80), 20) as sock:
     while data := sock.recv(4096):
         answer += data
 print(answer.partition(b"\\r\\n\\r\\n")[2].decode().split()[0])
+"""
+# Sends packets as long as the interface's MTU, and says when that changes: SIOCGIFMTU.
+FILL = f"""
+import fcntl, socket, struct, time
+sock, old = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), None
+sock.setsockopt(socket.IPPROTO_IP, 10, 3)  # IP_MTU_DISCOVER: IP_PMTUDISC_PROBE
+[name] = [name for _, name in socket.if_nameindex() if name.startswith("vprox")]
+while True:
+    new = struct.unpack("16xI20x", fcntl.ioctl(sock, 0x8921, struct.pack("16s24x", name.encode())))[0]
+    if new != old:
+        print("MTU", new, flush=True)
+    old = new
+    try:
+        sock.sendto(bytes(new - 28), ("{VISITED}", 9))
+    except OSError:
+        pass
+    time.sleep(0.1)
 """
 PYTHON = ["/usr/bin/python3", "-B", "-c"]
 
@@ -316,6 +334,36 @@ def test_the_tunnel_is_made_again_while_the_command_runs(host, machine):
     seen = len(command.out())
     host.start()
     wait.until(lambda: len(command.out()) > seen + 100, 120, lambda: command.log)
+    command.process.terminate()
+    command.end(128 + signal.SIGTERM)
+
+
+@pytest.mark.plane
+def test_the_mtu_follows_the_way_to_the_server_while_the_command_runs(world, host, machine, kind):
+    """Packets of that size are whole outside, and not padded beyond the MTU: WireGuard adds 60 bytes,
+    as its header of IPv4 is 20 shorter than what the MTU leaves room for."""
+    outside = {"wireguard": 1333 + 60, "ipip": 1393 + 20}[kind]
+    host.start()
+    command = start(machine, host, [*PYTHON, FILL], kind=kind)
+    wait.until(lambda: "MTU 14" in command.out(), SECONDS, lambda: command.log)
+    world.internet.run(["nft", "table ip count { counter whole {}; counter longer {}; "
+                        "chain w { counter name whole; }; chain l { counter name longer; }; chain c { type filter hook prerouting priority -450; "
+                        f"ip saddr {machine.node.address} ip protocol {{ udp, 4 }} "
+                        f"ip length vmap {{ {outside} : jump w, {outside + 1}-65535 : jump l }}; }}; }}"])
+
+    def count(name):
+        found, = [int(line.split()[1]) for line in
+                  world.internet.run(f"nft list counter ip count {name}").splitlines() if "packets" in line]
+        return found
+    try:
+        narrow(machine, 1413)
+        wait.until(lambda: f"MTU {1333 if kind == 'wireguard' else 1393}" in command.out(), SECONDS,
+                   lambda: command.log + command.out())
+        world.internet.run("nft reset counters table ip count")
+        wait.until(lambda: count("whole") >= 3, SECONDS, lambda: command.log)
+        assert count("longer") == 0
+    finally:
+        world.internet.run("nft delete table ip count")
     command.process.terminate()
     command.end(128 + signal.SIGTERM)
 

@@ -82,6 +82,18 @@ static int set_ipip_local(struct uapi_set *set, const char *value)
 	return error < 0 ? error : device_set_ipip_local(set->device, local);
 }
 
+static int set_mtu(struct uapi_set *set, const char *value)
+{
+	unsigned long mtu;
+	int error = uapi_parse_number(value, UINT16_MAX, &mtu);
+
+	if (error == 0 && mtu == 0)
+		error = -EINVAL;
+	if (error == 0)
+		links_be_told_mtu(set->device, (uint32_t)mtu);
+	return error;
+}
+
 /* Up to the year 2262, as others count ns too. */
 static int set_timestamps_after(struct uapi_set *set, const char *value)
 {
@@ -102,6 +114,7 @@ static const struct setter device_keys[] = {
 	{"ipip_local", set_ipip_local},
 	{"replace_ipip_peers", replace_ipip_peers},
 	{"timestamps_after", set_timestamps_after},
+	{"mtu", set_mtu},
 };
 
 /* --- A WireGuard peer. What is to be passed over is checked all the same. --- */
