@@ -23,6 +23,10 @@ struct line_file {
  */
 int line_file_open(const char *path, mode_t mode);
 
+/* A process that died in the middle of a line has left its beginning there: ends it, so that it is
+ * not the next one's. While nobody else writes. */
+void line_file_mend(int fd);
+
 /* Writes to this descriptor, which is the file's now, from here on. */
 void line_file_use(struct line_file *file, int fd);
 /* Closes it. */

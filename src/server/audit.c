@@ -251,6 +251,8 @@ int audit_open(const char *where, struct event_base *base, struct audit **result
 		audit_close(audit);
 		return fd;
 	}
+	if (!audit->is_journal)
+		line_file_mend(fd);
 	line_file_use(&audit->file, fd);
 	*result = audit;
 	return 0;

@@ -791,7 +791,7 @@ static int open_store(struct broker *broker)
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	broker->data_plane.audit = broker->audit;
-	broker->data_plane.flow_link = broker->flow_link;
+	broker->data_plane.owner_feed = flow_link_owners(broker->flow_link);
 	return store_setup_open(&broker->store, broker->base, broker->config,
 		&broker->gate_settings.config, followed, n, answer);
 }

@@ -226,7 +226,7 @@ static struct endpoint *describe_endpoint(
 		.store = data_plane->store->link,
 		.held = data_plane->store->held,
 		.audit = data_plane->audit,
-		.flow_link = data_plane->flow_link,
+		.owner_feed = data_plane->owner_feed,
 		.plane = data_plane->plane,
 		.operations = data_plane->operations,
 		.floor.reserved_s = promised_floor_s(promised, private_key),

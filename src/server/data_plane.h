@@ -21,7 +21,7 @@ struct data_plane {
 	const struct server_config *config;
 	const struct store_setup *store; /* the caller's, set before data_plane_find() */
 	struct audit *audit; /* likewise; NULL: there is none */
-	struct flow_link *flow_link; /* likewise */
+	struct owner_feed *owner_feed; /* likewise */
 	const struct key *private_key; /* the caller's */
 	endpoint_answer_fn *answer; /* who answers requests */
 	void *answer_context;

@@ -28,10 +28,10 @@
 
 struct audit;
 struct event;
-struct flow_link;
 struct flow_purge;
 struct held_answers;
 struct name_rules;
+struct owner_feed;
 struct store_link;
 
 enum {
@@ -197,7 +197,7 @@ struct endpoint {
 
 	struct store_link *store; /* of all endpoints, the broker's; NULL: nothing is stored */
 	struct audit *audit; /* likewise; NULL: there is none */
-	struct flow_link *flow_link; /* likewise; NULL: there is no flow log */
+	struct owner_feed *owner_feed; /* likewise; NULL: there is no flow log */
 	struct held_answers *held; /* likewise: answers that wait for it */
 
 	const struct name_rules *name_rules; /* likewise; NULL in a test: every name is good */

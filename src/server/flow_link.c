@@ -1,5 +1,4 @@
-/* Starts the process that writes the flow log, and tells it who has which address. Runs in the
- * broker. */
+/* Starts the process that writes the flow log. Runs in the broker. */
 #include "server/flow_link.h"
 
 #include <errno.h>
@@ -10,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
 #include <event2/event.h>
 
 #include "base/cleanup.h"
@@ -24,7 +22,7 @@
 #include "ipc/packet.h"
 #include "netlink/conntrack_events.h"
 #include "server/child.h"
-#include "server/endpoint.h"
+#include "server/owner_feed.h"
 
 _Static_assert((int)FLOWS_FD_BROKER == (int)CHILD_FD_BROKER &&
 		       (int)FLOWS_FD_EVENTS == (int)CHILD_FD_BROKER + 1,
@@ -33,44 +31,25 @@ _Static_assert((int)FLOWS_FD_BROKER == (int)CHILD_FD_BROKER &&
 enum {
 	FILE_MODE = 0600, /* who has spoken with whom */
 	RETRY_MS = 5000, /* after the process could not be started at all */
-	/* The kernel doubles it. 20,000 flows that end within a second need some 20 MB. */
+	/* The kernel doubles it, and a notice takes 1,280 bytes: room for 26,000, which is more
+	   than a second of what the process can do at all. */
 	EVENTS_BUFFER = 16 << 20,
-	SEND_AGAIN_MS = 5, /* after the process's socket was full */
-	/* Of what it has not taken yet: a process that far behind is started again. All peers of a
-	   full block of 65,536 take 14 MB. */
-	QUEUE_MAX_SIZE = 64 << 20,
-	PAST = 256, /* peers that have gone, for a process that is started again */
 	LAST_MS = 1500, /* to write what has come, at the end */
-};
-
-static const uint64_t ns_per_s = 1000000000;
-
-struct past_peer {
-	struct flows_message begin, end;
 };
 
 struct flow_link {
 	struct flow_link_config config;
-	const struct endpoint_list *endpoints;
 	struct event_base *base;
-	struct event *retry, *send_again;
+	struct event *retry;
+	struct owner_feed *owners;
 	struct child_group *group; /* NULL: not started yet */
 	struct accounting accounting;
 	bool has_failed; /* which was said */
 	int file, events; /* -1: not open */
 
-	struct evbuffer *queue; /* of messages, for the process that runs */
-	struct past_peer past[PAST]; /* a ring: n_past % PAST is the oldest */
-	uint64_t n_past;
-
 	struct flows_message state; /* of this process, as last told; */
 	uint64_t written_before, lost_before; /* and what others had told, before it */
 };
-
-static uint64_t now_ns(void)
-{
-	return clock_wall_ns();
-}
 
 static int open_file(const struct flow_link *link)
 {
@@ -82,141 +61,7 @@ static const char *file_error(int error)
 	return error == -EINVAL ? "not a file that can be written" : strerror(-error);
 }
 
-/* What is told of peers */
-
-static void send_again_later(struct flow_link *link)
-{
-	const struct timeval delay = timeval_from_ms(SEND_AGAIN_MS);
-
-	evtimer_add(link->send_again, &delay);
-}
-
-static bool may_send(const struct flow_link *link)
-{
-	return link->group && child_group_get(link->group, 0)->fd >= 0;
-}
-
-static void send_queue(struct flow_link *link)
-{
-	struct flows_message message;
-	int error = 0;
-
-	if (!may_send(link))
-		return;
-	while (error == 0 && evbuffer_copyout(link->queue, &message, sizeof message) ==
-				     (ssize_t)sizeof message) {
-		error = flows_send(child_group_get(link->group, 0)->fd, &message, -1);
-		if (error == 0)
-			evbuffer_drain(link->queue, sizeof message);
-	}
-	/* One that has hung up is started again, and told anew. */
-	if (error < 0 && !packet_is_hung_up(error))
-		send_again_later(link);
-}
-
-static void on_send_again(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	send_queue(context);
-}
-
-/* Without memory for it the process would know something that is not so: another one is told
- * anew. */
-static void enqueue(struct flow_link *link, const struct flows_message *message)
-{
-	int error = evbuffer_add(link->queue, message, sizeof *message) < 0 ? -ENOMEM : 0;
-
-	if (error == 0 && evbuffer_get_length(link->queue) > QUEUE_MAX_SIZE)
-		error = -ENOBUFS;
-	if (error < 0 && may_send(link))
-		child_expel(child_group_get(link->group, 0), "cannot tell it who has which address",
-			error);
-}
-
-static struct flows_message describe_begin(const struct peer *peer, uint64_t when_ns)
-{
-	return (struct flows_message){
-		.version = FLOWS_VERSION,
-		.kind = FLOWS_BEGIN,
-		.inner = peer->id.inner,
-		.client = peer->id.kind == PEER_WIREGUARD ? FLOWS_WIREGUARD : FLOWS_IPIP,
-		.name = *peers_name_of(peer),
-		.when_ns = when_ns,
-	};
-}
-
-static struct flows_message describe_end(const struct peer *peer)
-{
-	return (struct flows_message){
-		.version = FLOWS_VERSION,
-		.kind = FLOWS_END,
-		.inner = peer->id.inner,
-		.when_ns = now_ns(),
-	};
-}
-
-void flow_link_began(struct flow_link *link, const struct peer *peer)
-{
-	const struct flows_message message = describe_begin(peer, now_ns());
-
-	if (!link || !link->group)
-		return;
-	enqueue(link, &message);
-	send_queue(link);
-}
-
-void flow_link_ended(struct flow_link *link, const struct peer *peer)
-{
-	struct past_peer *past;
-
-	if (!link)
-		return;
-	past = &link->past[link->n_past++ % PAST];
-	past->begin = describe_begin(peer, peer->made_s * ns_per_s);
-	past->end = describe_end(peer);
-	if (!link->group)
-		return;
-	enqueue(link, &past->end);
-	send_queue(link);
-}
-
-static void enqueue_past(struct flow_link *link)
-{
-	const uint64_t first = link->n_past > PAST ? link->n_past - PAST : 0;
-
-	for (uint64_t i = first; i < link->n_past; i++) {
-		enqueue(link, &link->past[i % PAST].begin);
-		enqueue(link, &link->past[i % PAST].end);
-	}
-}
-
-/* Those that the audit knows of: who is promised and not there yet follows. */
-static void enqueue_endpoint(struct flow_link *link, const struct endpoint *endpoint)
-{
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-		const struct flows_message begin = describe_begin(peer, peer->made_s * ns_per_s);
-
-		if (peer->is_told)
-			enqueue(link, &begin);
-	}
-}
-
 /* The process */
-
-static void enqueue_all(struct flow_link *link)
-{
-	const struct flows_message told = {.version = FLOWS_VERSION, .kind = FLOWS_TOLD};
-	const struct endpoint *endpoint;
-
-	evbuffer_drain(link->queue, evbuffer_get_length(link->queue));
-	enqueue_past(link);
-	TAILQ_FOREACH (endpoint, link->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED)
-			enqueue_endpoint(link, endpoint);
-	enqueue(link, &told);
-}
 
 static int send_file(const struct flow_link *link, const struct child *child)
 {
@@ -250,13 +95,13 @@ static int start_process(void *context, struct child *child)
 	if (error < 0)
 		return error;
 	settle_counts(link);
+	line_file_mend(link->file);
 	error = flows_send(child->fd, &start, -1);
 	if (error == 0)
 		error = send_file(link, child);
 	if (error < 0)
 		return error;
-	enqueue_all(link);
-	send_again_later(link);
+	owner_feed_tell_all(link->owners, child);
 	return 0;
 }
 
@@ -368,13 +213,12 @@ int flow_link_open(struct event_base *base, const struct flow_link_config *confi
 	if (!link)
 		return -ENOMEM;
 	link->config = *config;
-	link->endpoints = endpoints;
 	link->base = base;
 	link->events = -1;
 	link->retry = evtimer_new(base, on_retry, link);
-	link->send_again = evtimer_new(base, on_send_again, link);
-	link->queue = evbuffer_new();
-	link->file = link->retry && link->send_again && link->queue ? open_file(link) : -ENOMEM;
+	link->file = link->retry ? owner_feed_new(base, endpoints, &link->owners) : -ENOMEM;
+	if (link->file == 0)
+		link->file = open_file(link);
 	if (link->file < 0) {
 		int error = link->file;
 
@@ -395,7 +239,7 @@ static void let_end(struct flow_link *link)
 	child_group_retire(link->group);
 	if (child->fd < 0 || child->pid == 0)
 		return;
-	send_queue(link);
+	owner_feed_send(link->owners);
 	shutdown(child->fd, SHUT_WR);
 	if (process_reap(child->pid, LAST_MS, &status) == 0)
 		child->pid = 0;
@@ -409,9 +253,7 @@ void flow_link_free(struct flow_link *link)
 		let_end(link);
 	child_group_free(link->group);
 	free_event(link->retry);
-	free_event(link->send_again);
-	if (link->queue)
-		evbuffer_free(link->queue);
+	owner_feed_free(link->owners);
 	if (link->file >= 0)
 		close(link->file);
 	if (link->events >= 0)
@@ -437,4 +279,9 @@ void flow_link_describe(const struct flow_link *link, struct report_flows *repor
 		.n_unheard = lost > 0 ? (uint64_t)lost : 0,
 		.n_unwritten = link->lost_before + link->state.n_lost,
 	};
+}
+
+struct owner_feed *flow_link_owners(const struct flow_link *link)
+{
+	return link ? link->owners : NULL;
 }

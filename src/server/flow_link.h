@@ -1,7 +1,7 @@
 /*
  * The broker's end of the process that writes the flow log (--flow-log): opens the file and the
- * socket that the kernel tells of ended flows by, starts the process, and tells it who has which
- * inner address. Never waits for it.
+ * socket that the kernel tells of ended flows by, starts the process. Never waits for it.
+ * owner_feed.h tells it who has which inner address.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ struct child;
 struct endpoint_list;
 struct event_base;
 struct flow_link;
-struct peer;
+struct owner_feed;
 
 struct flow_link_config {
 	const char *path; /* kept by reference */
@@ -38,10 +38,8 @@ void flow_link_reopen(struct flow_link *link);
 /* Lets it write what has come, for a second at the most, ends it, and frees. */
 void flow_link_free(struct flow_link *link);
 
-/* A peer has its inner address from now on, by the name that it has now. */
-void flow_link_began(struct flow_link *link, const struct peer *peer);
-/* It has it no longer. */
-void flow_link_ended(struct flow_link *link, const struct peer *peer);
+/* Whom peers that begin and end are told to. */
+struct owner_feed *flow_link_owners(const struct flow_link *link);
 
 /* NULL: it is not there. */
 const struct child *flow_link_process(const struct flow_link *link);

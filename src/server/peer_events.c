@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "server/audit.h"
 #include "server/endpoint.h"
-#include "server/flow_link.h"
+#include "server/owner_feed.h"
 
 static struct audit_record describe(
 	const struct endpoint *endpoint, const struct peer *peer, enum audit_event event)
@@ -46,7 +46,7 @@ void peer_events_granted(struct endpoint *endpoint, struct peer *peer)
 		peer_text(&peer->id).s, ipv4_text(peer->id.inner).s,
 		client_name_note(peers_name_of(peer)).s, source_text(peer).s);
 	peer->is_told = true;
-	flow_link_began(endpoint->flow_link, peer);
+	owner_feed_began(endpoint->owner_feed, peer);
 }
 
 /* One whose tunnel could not be made at first has it now. */
@@ -63,7 +63,7 @@ void peer_events_asked_again(struct endpoint *endpoint, struct peer *peer, bool 
 	if (!is_another)
 		return;
 	audit_write(endpoint->audit, &record);
-	flow_link_began(endpoint->flow_link, peer);
+	owner_feed_began(endpoint->owner_feed, peer);
 }
 
 void peer_events_adopted(struct endpoint *endpoint)
@@ -76,7 +76,7 @@ void peer_events_adopted(struct endpoint *endpoint)
 			continue;
 		audit_write(endpoint->audit, &record);
 		peer->is_told = true;
-		flow_link_began(endpoint->flow_link, peer);
+		owner_feed_began(endpoint->owner_feed, peer);
 	}
 }
 
@@ -104,7 +104,7 @@ void peer_events_removed(struct endpoint *endpoint, const struct peer *peer, con
 		peer_text(&peer->id).s, client_name_note(peers_name_of(peer)).s,
 		ipv4_text(peer->id.inner).s, reason);
 	if (peer->is_told)
-		flow_link_ended(endpoint->flow_link, peer);
+		owner_feed_ended(endpoint->owner_feed, peer);
 }
 
 void peer_events_ended(struct endpoint *endpoint, const char *reason)
@@ -116,7 +116,7 @@ void peer_events_ended(struct endpoint *endpoint, const char *reason)
 		if (!peer->is_told)
 			continue;
 		audit_write(endpoint->audit, &record);
-		flow_link_ended(endpoint->flow_link, peer);
+		owner_feed_ended(endpoint->owner_feed, peer);
 	}
 }
 

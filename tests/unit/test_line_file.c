@@ -89,6 +89,26 @@ static void of_several_lines_those_that_had_no_room_are_lost(void **state)
 	line_file_close(&file);
 }
 
+static void what_a_process_that_died_has_left_of_a_line_is_not_the_beginning_of_the_next(
+	void **state)
+{
+	char text[64];
+
+	(void)state;
+	assert_int_equal(truncate(path, 0), 0);
+	for (int i = 0; i < 3; i++) { /* where it is whole, or there is none, nothing is added */
+		int fd = line_file_open(path, 0640);
+
+		line_file_mend(fd);
+		assert_int_equal(
+			write(fd, i == 1 ? "torn" : "a\n", i == 1 ? 4 : 2), i == 1 ? 4 : 2);
+		close(fd);
+	}
+	read_all(text, sizeof text);
+	assert_string_equal(text, "a\ntorn\na\n");
+	line_file_mend(-1);
+}
+
 /* Nothing can be taken back out of a FIFO. */
 static void a_line_that_was_torn_in_a_fifo_is_not_the_beginning_of_the_next(void **state)
 {
@@ -146,6 +166,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(of_a_line_that_was_torn_nothing_stays),
 		cmocka_unit_test(nor_in_the_same_file_that_is_opened_again),
+		cmocka_unit_test(
+			what_a_process_that_died_has_left_of_a_line_is_not_the_beginning_of_the_next),
 		cmocka_unit_test(a_line_that_was_torn_in_a_fifo_is_not_the_beginning_of_the_next),
 		cmocka_unit_test(of_several_lines_those_that_had_no_room_are_lost),
 		cmocka_unit_test(no_symbolic_link_and_no_folder_is_opened),
