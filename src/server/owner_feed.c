@@ -150,8 +150,7 @@ static void enqueue_endpoint(struct owner_feed *feed, const struct endpoint *end
 {
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
-		const struct flows_message begin =
-			describe_begin(peer, peer->made_s * ns_per_s);
+		const struct flows_message begin = describe_begin(peer, peer->made_s * ns_per_s);
 
 		if (peer->is_told)
 			enqueue(feed, &begin);
@@ -173,8 +172,8 @@ void owner_feed_tell_all(struct owner_feed *feed, struct child *child)
 	owner_feed_send(feed);
 }
 
-int owner_feed_new(struct event_base *base, const struct endpoint_list *endpoints,
-	struct owner_feed **result)
+int owner_feed_new(
+	struct event_base *base, const struct endpoint_list *endpoints, struct owner_feed **result)
 {
 	struct owner_feed *feed = calloc(1, sizeof *feed);
 

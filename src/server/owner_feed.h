@@ -11,8 +11,8 @@ struct owner_feed;
 struct peer;
 
 /* The endpoints are the caller's. Returns 0 or -ENOMEM. */
-int owner_feed_new(struct event_base *base, const struct endpoint_list *endpoints,
-	struct owner_feed **feed);
+int owner_feed_new(
+	struct event_base *base, const struct endpoint_list *endpoints, struct owner_feed **feed);
 /* NULL is fine, here and below. */
 void owner_feed_free(struct owner_feed *feed);
 

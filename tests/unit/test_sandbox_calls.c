@@ -1,6 +1,7 @@
 /* The filters of system calls, as they are made for the machine that the test is built for: what
  * libc asks with there must pass, and it has not the calls that x86 has. The kernel's part, running
  * the filter's program, is done here, so that nothing dies. */
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
@@ -23,6 +24,7 @@
 enum {
 	PROGRAM_MAX = 4096, /* instructions: the kernel takes no more */
 	DESCRIPTORS_SOCKET = 7,
+	EVENTS_SOCKET = 8,
 };
 
 /* The filter that was loaded last. */
@@ -213,6 +215,36 @@ static void a_signer_and_a_holder_speak_with_other_processes_alone(void **state)
 	assert_true(keeps_the_network_out());
 }
 
+/* Who has sent a packet is asked for of one socket alone. */
+static bool may_ask_who_sent_by(int socket)
+{
+	const struct seccomp_data data = {
+		.nr = SYS_recvfrom,
+		.arch = seccomp_arch_native(),
+		.args = {(uint64_t)socket, 0, 0, 0, 1, 1},
+	};
+
+	return verdict(&data) == SECCOMP_RET_ALLOW;
+}
+
+static void a_flow_log_reads_by_its_socket_and_changes_what_it_has_appended(void **state)
+{
+	static const long calls[] = {SYS_lseek, SYS_ftruncate, SYS_fstat};
+
+	(void)state;
+	assert_int_equal(sandbox_filter_calls_of_flows(DESCRIPTORS_SOCKET, EVENTS_SOCKET), 0);
+	assert_true(is_as_in_every_process());
+	assert_true(passes_all(calls, COUNT(calls)));
+	assert_true(may_ask_who_sent_by(EVENTS_SOCKET));
+	assert_false(may_ask_who_sent_by(DESCRIPTORS_SOCKET));
+	assert_true(passes(SYS_getsockopt, EVENTS_SOCKET, SOL_SOCKET, SO_MEMINFO, 0));
+	assert_false(passes(SYS_getsockopt, EVENTS_SOCKET, SOL_SOCKET, SO_PEERCRED, 0));
+	assert_true(passes(SYS_recvmsg, DESCRIPTORS_SOCKET, 0, 0, 0));
+	assert_true(passes(SYS_newfstatat, 0, 0, 0, AT_EMPTY_PATH));
+	assert_true(keeps_files_out());
+	assert_true(keeps_the_network_out());
+}
+
 static void a_store_does_with_files_what_a_database_does(void **state)
 {
 	(void)state;
@@ -259,6 +291,7 @@ int main(void)
 		cmocka_unit_test(memory_never_becomes_code),
 		cmocka_unit_test(a_look_up_uses_the_sockets_that_it_has),
 		cmocka_unit_test(a_signer_and_a_holder_speak_with_other_processes_alone),
+		cmocka_unit_test(a_flow_log_reads_by_its_socket_and_changes_what_it_has_appended),
 		cmocka_unit_test(a_store_does_with_files_what_a_database_does),
 		cmocka_unit_test(a_fleets_store_connects_besides),
 		cmocka_unit_test(who_asks_servers_connects_and_opens_no_file),
