@@ -19,6 +19,11 @@ def test_rpm_reads_it_and_it_is_of_the_same_version_as_the_program():
     assert output("rpmspec", "-q", "--qf", "%{name} %{version}", SPEC) == f"vprox {version}"
 
 
+def test_rpmlint_finds_no_error_in_it():
+    done = subprocess.run(["rpmlint", SPEC], check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and " 0 errors," in done.stdout, done.stdout
+
+
 def test_it_has_all_that_is_installed(build):
     text = output("rpmspec", "-P", SPEC)
     listed = [line.split()[-1] for line in re.search(r"%files\n(.*?)\n\n", text, re.DOTALL).group(1).splitlines()]
