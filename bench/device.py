@@ -18,7 +18,7 @@ sys.path[:0] = [TESTS, os.path.join(TESTS, "device")]
 
 import net  # noqa: E402
 
-WAYS = ["veth", "wireguard-go", "device", "device-ipip", "device-ipip-raw"]
+WAYS = ["veth", "wireguard-go", "other-go", "device", "device-ipip", "device-ipip-raw"]
 UDP_SIZE = 100  # bytes of payload
 IDLE_PEERS = 10000
 
@@ -62,7 +62,8 @@ def wireguard(network, kind, octet, port):
             file.write(me.private_key)
         me.set("private-key", key, "listen-port", port, "peer", other.public_key, "endpoint",
                f"{net.OUTER[other.side][0]}:{port}", "allowed-ips", f"10.{octet}.0.0/24")
-    return Way("wireguard-go" if kind == "go" else "device", *own_addresses((a, b), octet), (a, b))
+    name = {"go": "wireguard-go", "vprox": "device"}.get(kind, "other-go")
+    return Way(name, *own_addresses((a, b), octet), (a, b))
 
 
 def ipip(network, name, octet, flags, address):
@@ -165,6 +166,8 @@ def compare(ways):
     ratio("device / wireguard-go, tcp1 out", "device", "wireguard-go", "tcp1 out")
     ratio("device / wireguard-go, tcp1 back", "device", "wireguard-go", "tcp1 back")
     ratio("device / wireguard-go, tcp8 out", "device", "wireguard-go", "tcp8 out")
+    for figure in ("tcp1 out", "tcp1 back", "tcp8 out", "tcp8 back"):
+        ratio(f"device / other-go, {figure}", "device", "other-go", figure)
     ratio("device-ipip / veth, tcp1 out", "device-ipip", "veth", "tcp1 out")
     ratio("device-ipip / veth, tcp1 back", "device-ipip", "veth", "tcp1 back")
     for name in ("device", "device-ipip"):
@@ -209,8 +212,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--tsv", default=os.path.join(net.ROOT, "build", "bench", "device.tsv"))
+    parser.add_argument("--wireguard-go", metavar="PATH", help="one to compare with beside Debian's: its newest")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     wanted = options.ways.split(",")
+    if options.quick:
+        options.rounds, options.seconds, wanted = 1, 1, ["veth", "device"]
     if "wireguard-go" in wanted and not shutil.which("wireguard-go"):
         wanted.remove("wireguard-go")
         print("no wireguard-go to compare with")
@@ -219,6 +226,8 @@ def main():
         ways = [Way("veth", net.OUTER["b"][0], net.OUTER["a"][0])]
         if "wireguard-go" in wanted:
             ways.append(wireguard(network, "go", 21, 7021))
+        if "other-go" in wanted and options.wireguard_go:
+            ways.append(wireguard(network, os.path.abspath(options.wireguard_go), 25, 7025))
         if "device" in wanted:
             ways.append(wireguard(network, "vprox", 22, 7022))
         if "device-ipip" in wanted:

@@ -296,7 +296,10 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="for them to come back in")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--etcd", action="append", default=[], help="an option of etcd's members; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
+    if options.quick:
+        options.turns, options.count, options.peers, options.idle, options.move = 1, AT_A_TIME, 20, 1, [2]
     options.vprox, options.storm, options.clients = (
         os.path.abspath(f"{options.build}/{name}") for name in ("vprox", "bench/storm", "bench/clients"))
     options.move, options.plane = options.move or [100, 1000], "embedded"

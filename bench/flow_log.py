@@ -110,7 +110,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tsv", help="write the figures there too")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
+    if options.quick:
+        options.rates, options.seconds, options.rounds = "1000", 1, 1
     options.vprox = str(pathlib.Path(options.vprox).resolve())
     plain, logging = Side(options, "vprox-flows-off", False), Side(options, "vprox-flows-on", True)
     lines, total = [], 0

@@ -107,8 +107,11 @@ def main():
     parser.add_argument("--count", type=int, default=1000, help="handshakes a turn")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--gates", type=int, default=os.cpu_count())
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     parser.add_argument("arguments", nargs="*", help="more for both servers, after --")
     options = parser.parse_args()
+    if options.quick:
+        options.turns, options.count = 1, options.threads
     servers = []
     try:
         for name in ("before", "after"):

@@ -251,8 +251,11 @@ def main():
     parser.add_argument("--count", type=int, action="append", help="clients of each kind; may be repeated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=30, help="for the clients to come back in")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     parser.add_argument("arguments", nargs="*", help="more for the server, after --")
     options = parser.parse_args()
+    if options.quick:
+        options.count, options.rounds = [2], 1
     options.vprox, options.clients = os.path.abspath(options.vprox), os.path.abspath(options.clients)
     lab = Lab(options)
     try:

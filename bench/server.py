@@ -1,12 +1,14 @@
 """Measures a vprox server on the kernel's data plane: run it as root on a machine that may be disturbed (bench/run does so in
-a guest). Every request has its own TCP connection, TLS handshake and, for IPIP, source address."""
+a guest), or natively with --plane=embedded. Every request has its own TCP connection, TLS handshake and, for IPIP, source address."""
 
 import argparse
 import os
 import pathlib
 import statistics
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 SERVER, CLIENTS = "bench-server", "bench-clients"
@@ -31,10 +33,16 @@ def ipv4(value):
 
 
 class Bench:
-    def __init__(self, build, tsv):
-        self.build = pathlib.Path(build)
-        self.tsv = open(tsv, "w") if tsv else None
+    def __init__(self, options):
+        self.build = pathlib.Path(options.build)
+        self.tsv = open(options.tsv, "w") if options.tsv else None
+        self.plane = options.plane
+        self.levels, self.rounds, self.samples, self.requests = (
+            ((5, 10), 1, 3, 16) if options.quick else (LEVELS, ROUNDS, SAMPLES, STORM_REQUESTS))
         self.server = None
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vprox-bench-"))
+        for name in ("run", "lib"):
+            (self.folder / name).mkdir()
 
     def figure(self, name, value, unit):
         if self.tsv:
@@ -54,10 +62,11 @@ class Bench:
         run("ip", "-n", CLIENTS, "route", "add", "local", SOURCES, "dev", "lo")
 
     def start(self):
-        self.log = open("/tmp/bench-server.log", "w+")
+        self.log = open(self.folder / "log", "w+")
+        mount = f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/lib /var/lib"
         self.server = subprocess.Popen(
-            ["ip", "netns", "exec", SERVER, str(self.build / "vprox"), "server", "--ip", ADDRESS,
-             "--wg-block", "10.64.0.0/10", "--idle-timeout", "1h", "--connect-grace", "1h"],
+            ["ip", "netns", "exec", SERVER, "unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh",
+             str(self.build / "vprox"), "server", "--ip", ADDRESS, f"--plane={self.plane}", "--wg-block", "10.64.0.0/10", "--idle-timeout", "1h", "--connect-grace", "1h"],
             env={**os.environ, "VPROX_PASSWORD": PASSWORD}, stderr=self.log)
         for _ in range(300):
             if self.server.poll() is not None or "ready" in pathlib.Path(self.log.name).read_text():
@@ -87,20 +96,20 @@ class Bench:
     def measure_one_by_one(self, level):
         """The three requests take turns, so that what disturbs the machine disturbs them alike."""
         rounds = {"/": [], "/connect": [], "/connect-ipip": []}
-        for _ in range(ROUNDS):
-            rounds["/"].append(self.storm("/", "GET", SAMPLES))
+        for _ in range(self.rounds):
+            rounds["/"].append(self.storm("/", "GET", self.samples))
             for path, undo in (("/connect", "/disconnect"), ("/connect-ipip", "/disconnect-ipip")):
-                rounds[path].append(self.storm(path, "POST", SAMPLES, PROBE_NUMBER))
-                self.storm(undo, "POST", SAMPLES, PROBE_NUMBER, STORM_THREADS)
+                rounds[path].append(self.storm(path, "POST", self.samples, PROBE_NUMBER))
+                self.storm(undo, "POST", self.samples, PROBE_NUMBER, STORM_THREADS)
         return {path: {name: statistics.median(figures[name] for figures in all_figures)
                        for name in ("rate", "p50", "p99")} for path, all_figures in rounds.items()}
 
     def measure_storm(self):
-        figures = {"/": self.storm("/", "GET", STORM_REQUESTS, threads=STORM_THREADS)}
+        figures = {"/": self.storm("/", "GET", self.requests, threads=STORM_THREADS)}
         for path, undo in (("/connect", "/disconnect"), ("/connect-ipip", "/disconnect-ipip")):
             figures[path] = self.storm(
-                path, "POST", STORM_REQUESTS, PROBE_NUMBER, threads=STORM_THREADS)
-            self.storm(undo, "POST", STORM_REQUESTS, PROBE_NUMBER, threads=STORM_THREADS)
+                path, "POST", self.requests, PROBE_NUMBER, threads=STORM_THREADS)
+            self.storm(undo, "POST", self.requests, PROBE_NUMBER, threads=STORM_THREADS)
         return figures
 
     def memory(self, level):
@@ -139,10 +148,10 @@ class Bench:
             sys.exit(f"interfaces are left behind:\n{links}")
 
     def compare(self, results):
-        small, large = (results[level] for level in LEVELS)
+        small, large = (results[level] for level in self.levels)
         for name, value, limit in (
                 ("/connect-ipip against GET /, p50", large["/connect-ipip"]["p50"] / large["/"]["p50"], 1.5),
-                (f"/connect-ipip at {LEVELS[1]} against {LEVELS[0]} peers, p50",
+                (f"/connect-ipip at {self.levels[1]} against {self.levels[0]} peers, p50",
                  large["/connect-ipip"]["p50"] / small["/connect-ipip"]["p50"], 1.2)):
             print(f"{name}: {value:.2f} (to reach: {limit})")
             self.figure(name.replace(" ", "_"), value, "ratio")
@@ -151,7 +160,7 @@ class Bench:
         results, filled = {}, 0
         self.make_network()
         self.start()
-        for level in LEVELS:
+        for level in self.levels:
             self.fill(filled, level)
             filled = level
             print(f"{level} WireGuard and {level} IPIP peers:")
@@ -170,14 +179,17 @@ class Bench:
             self.server.kill()
         for name in (SERVER, CLIENTS):
             subprocess.run(["ip", "netns", "delete", name])
+        shutil.rmtree(self.folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv")
+    parser.add_argument("--plane", default="kernel", choices=("embedded", "kernel"))
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
-    bench = Bench(options.build, options.tsv)
+    bench = Bench(options)
     try:
         bench.main()
     finally:

@@ -56,7 +56,10 @@ def main():
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--memory", action="store_true", help="measure a store on /dev/shm too: what is not the disk's")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
+    if options.quick:
+        options.turns, options.count = 1, AT_A_TIME
     storm, program = (f"{options.build}/{name}" for name in ("bench/storm", "vprox"))
     wanted = [("none", "none", None), ("local", "local", options.folder)]
     if options.memory:

@@ -130,17 +130,18 @@ def set_addresses(space, interface, addresses):
 
 
 class Device:
-    """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own."""
+    """A WireGuard device in a namespace, ours or wireguard-go, with a /run/wireguard of its own. kind: "vprox", "go",
+    or the path of another wireguard-go."""
 
     def __init__(self, network, side, name, kind="vprox", flags=(), log_level="debug",
                  environment=(), made_name=None):
         self.space, self.side, self.kind = network[side], side, kind
         self.name = made_name or name  # of a pattern, such as dp%d, the interface's
         self.folder = tempfile.mkdtemp(prefix="datapath-")
-        program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else [OTHER, "-f"]
+        program = [DEVICE, "device", "-f", *flags] if kind == "vprox" else [OTHER if kind == "go" else kind, "-f"]
         if os.path.basename(DEVICE) == "vprox-device" and kind == "vprox":
             program = [DEVICE, "-f", *flags]
-        if kind == "go":
+        if kind != "vprox":
             log_level = "error"
         self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
         self.process = self.space.popen(
