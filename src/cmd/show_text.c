@@ -89,9 +89,8 @@ static void print_firewall(
 
 static void print_lost(uint64_t n, const char *what, const struct text_style *style, FILE *out)
 {
-	if (n > 0)
-		fprintf(out, ", %s%" PRIu64 " %s%s", text_colour(style, TEXT_RED), n, what,
-			text_colour(style, TEXT_PLAIN));
+	fprintf(out, "%s%" PRIu64 " %s%s", text_colour(style, TEXT_RED), n, what,
+		text_colour(style, TEXT_PLAIN));
 }
 
 /* An audit of which nothing is lost goes without saying. */
@@ -99,9 +98,10 @@ static void print_records(
 	const struct report_header *header, const struct text_style *style, FILE *out)
 {
 	const struct report_flows *flows = &header->flows;
+	const uint64_t n_lost = flows->n_unheard + flows->n_unwritten;
 
 	if (header->audit.n_lost > 0) {
-		fprintf(out, "  audit: written");
+		fputs("  audit: ", out);
 		print_lost(header->audit.n_lost, "lines lost", style, out);
 		print_fault(style, header->audit.is_failing ? " (cannot be written)" : "", out);
 		fputc('\n', out);
@@ -109,7 +109,10 @@ static void print_records(
 	if (!flows->is_there)
 		return;
 	fprintf(out, "  flow log: %" PRIu64 " flows", flows->n_written);
-	print_lost(flows->n_unheard + flows->n_unwritten, "lost", style, out);
+	if (n_lost > 0) {
+		fputs(", ", out);
+		print_lost(n_lost, "lost", style, out);
+	}
 	print_fault(style, flows->is_failing ? " (cannot be written)" : "", out);
 	fputc('\n', out);
 }

@@ -162,6 +162,9 @@ def test_an_audit_without_room_keeps_nobody_from_a_tunnel(host, client):
         tunnel.disconnect()
         tunnel.down()
     assert server.log.count("cannot write the audit: No space left on device") == 1
+    assert json.loads(host.run("show --json")[1])["audit"] == {"lost": 6, "failing": True}
+    assert "audit: 6 lines lost (cannot be written)" in host.run("show")[1]
+    assert "vprox_audit_lost_total 6\n" in host.run("show --metrics")[1]
 
 
 def fields_of(entry):

@@ -248,7 +248,8 @@ def test_a_flow_log_that_cannot_be_opened_is_no_start(host):
 @EMBEDDED
 def test_what_the_kernel_keeps_is_switched_on_once_and_again_when_others_switch_it_off(host, client, log):
     names = [f"net/netfilter/nf_conntrack_{name}" for name in ("acct", "timestamp", "events")]
-    host.ns.run("sysctl -qw net.netfilter.nf_conntrack_events=0")
+    for name in names:
+        host.ns.run(f"sysctl -qw {name}=0")
     server = start(host, log, "--reap-interval=1s")
     assert [server.log.count(f"changed {name} from 0 to 1") for name in names] == [1, 1, 1]
     assert server.log.count("the flow log does not know when they began") == 1
@@ -259,9 +260,11 @@ def test_what_the_kernel_keeps_is_switched_on_once_and_again_when_others_switch_
 
 @EMBEDDED
 def test_without_the_option_there_is_no_such_process_and_nothing_is_switched_on(host):
+    paths = [f"/proc/sys/net/netfilter/nf_conntrack_{name}" for name in ("acct", "timestamp", "events")]
+    before = [host.ns.read(path) for path in paths]
     server = host.start()
     assert not server.children_called("flows") and show(host) is None
-    assert host.ns.read("/proc/sys/net/netfilter/nf_conntrack_acct").strip() == "0"
+    assert [host.ns.read(path) for path in paths] == before
 
 
 @EMBEDDED
