@@ -5,6 +5,7 @@ flow log and without, in turns. Prints the median of some rounds, and what was l
 
 import argparse
 import json
+import os
 import pathlib
 import resource
 import shlex
@@ -36,7 +37,7 @@ class Side:
     """A server in a namespace, with a flow log or without."""
 
     def __init__(self, options, name, has_log):
-        self.host = Host(options, name)
+        self.host = Host(options, f"flows-{os.getpid()}-{name}")
         self.path = self.host.folder / "flows.jsonl"
         self.run("ip address add 203.0.113.1/32 dev lo")
         self.host.start("--ip", ADDRESS, "--store=none", *([f"--flow-log={self.path}"] if has_log else []))
@@ -59,9 +60,7 @@ class Side:
         return json.loads(self.run(f"unshare -m sh -c '{mount} && {self.host.options.vprox} show --json'"))["flow_log"]
 
     def close(self):
-        self.host.server.terminate()
-        self.host.server.wait(30)
-        subprocess.run(["ip", "netns", "del", self.host.ns], check=False)
+        self.host.close()
 
 
 def processor_time(pid):
@@ -115,7 +114,7 @@ def main():
     if options.quick:
         options.rates, options.seconds, options.rounds = "1000", 1, 1
     options.vprox = str(pathlib.Path(options.vprox).resolve())
-    plain, logging = Side(options, "vprox-flows-off", False), Side(options, "vprox-flows-on", True)
+    plain, logging = Side(options, "off", False), Side(options, "on", True)
     lines, total = [], 0
     try:
         for rate in map(int, options.rates.split(",")):
