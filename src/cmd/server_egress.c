@@ -31,15 +31,12 @@ static int parse(const struct option_use *use, struct prefix *prefix)
 /* One that would open nothing is a misunderstanding. */
 int server_allow_to(const struct option_use *use, void *field)
 {
-	static const struct prefix never[] = {
-		{{0}, 8}, {{0x7f000000}, 8}, {{0xe0000000}, 4}, {{0xffffffff}, 32}};
 	struct egress_policy *policy = field;
 	struct prefix prefix;
 	int error = parse(use, &prefix);
 
-	for (size_t i = 0; error == 0 && i < sizeof never / sizeof *never; i++)
-		if (prefix.length >= never[i].length && prefix_contains(never[i], prefix.address))
-			error = option_error(use, "no tunnel reaches such an address");
+	if (error == 0 && egress_policy_never(prefix))
+		error = option_error(use, "no tunnel reaches such an address");
 	return error < 0 ? error : add_prefix(use, &policy->opened, prefix);
 }
 

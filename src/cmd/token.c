@@ -17,7 +17,7 @@
 #include "cmd/values.h"
 
 enum {
-	LINE_SIZE = 512,
+	LINE_SIZE = 1024,
 };
 
 /* So that what looks for secrets in texts finds one. */
@@ -28,11 +28,18 @@ struct token_text {
 };
 
 struct token_config {
-	const char *expires;
+	const char *allow_to, *expires;
 	unsigned int max_peers;
 };
 
 static const struct command_option options[] = {
+	{
+		.name = "allow-to",
+		.argument = "CIDR,...",
+		.otherwise = "what all clients reach",
+		.help = "its clients reach these IPv4 blocks, also private ones, and nothing else",
+		OPTION_TEXT(struct token_config, allow_to),
+	},
 	{
 		.name = "expires",
 		.argument = "DATE",
@@ -71,8 +78,9 @@ static void write_line(const struct token_config *config, const char *name,
 
 	if (config->max_peers > 0)
 		snprintf(max_peers, sizeof max_peers, " max-peers=%u", config->max_peers);
-	snprintf(line, LINE_SIZE, "%s %s%s%s%s", name, hex_key(digest).s, max_peers,
-		config->expires ? " expires=" : "", config->expires ? config->expires : "");
+	snprintf(line, LINE_SIZE, "%s %s%s%s%s%s%s", name, hex_key(digest).s, max_peers,
+		config->expires ? " expires=" : "", config->expires ? config->expires : "",
+		config->allow_to ? " allow-to=" : "", config->allow_to ? config->allow_to : "");
 }
 
 /* As the server reads it. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "base/key.h"
 #include "base/log.h"
 #include "cmd/usage.h"
+#include "host/egress_policy.h"
 
 enum {
 	FILE_MAX = 64 << 20, /* bytes */
@@ -92,13 +94,34 @@ static const char *parse_expires(const char *text, struct token *token)
 	return NULL;
 }
 
-/* Where clients may go is said for all of them: --allow-to. Silence would open what is to be
- * closed. */
-static const char *refuse_allow_to(const char *text, struct token *token)
+static const char *add_allow_to(const char *text, struct token *token)
 {
-	(void)text;
-	(void)token;
-	return "allow-to= is not built yet: what clients reach is the same for all, see --allow-to";
+	struct prefix prefix;
+
+	if (prefix_parse(text, &prefix) < 0)
+		return "allow-to= is of IPv4 blocks such as 10.20.0.0/16, with commas between";
+	if (egress_policy_never(prefix))
+		return "allow-to= has a block that no tunnel reaches";
+	if (token->n_allow_to == TOKEN_ALLOW_TO_MAX)
+		return "allow-to= has more than 16 blocks";
+	token->allow_to[token->n_allow_to++] = prefix;
+	return NULL;
+}
+
+/* One that is there twice adds to what is there. */
+static const char *parse_allow_to(const char *text, struct token *token)
+{
+	char block[sizeof(struct prefix_text)];
+	const char *fault = NULL;
+	size_t n;
+
+	do {
+		n = strcspn(text, ",");
+		snprintf(block, sizeof block, "%.*s", (int)n, text);
+		fault = add_allow_to(n < sizeof block ? block : "", token);
+		text += n + (text[n] == ',');
+	} while (!fault && text[-1] == ',');
+	return fault;
 }
 
 static const char *parse_option(const char *text, struct token *token)
@@ -109,7 +132,7 @@ static const char *parse_option(const char *text, struct token *token)
 	} known[] = {
 		{"max-peers=", parse_max_peers},
 		{"expires=", parse_expires},
-		{"allow-to=", refuse_allow_to},
+		{"allow-to=", parse_allow_to},
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -118,7 +141,7 @@ static const char *parse_option(const char *text, struct token *token)
 		if (strncmp(text, known[i].name, n) == 0)
 			return known[i].parse(text + n, token);
 	}
-	return "an option is max-peers=N or expires=DATE";
+	return "an option is max-peers=N, expires=DATE or allow-to=CIDR,...";
 }
 
 /* The next word of a line; NULL: there is none. */

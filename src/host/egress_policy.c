@@ -31,6 +31,17 @@ void egress_policy_default(const struct egress_policy *policy, struct egress_pre
 		closed->list[closed->n++] = link_local;
 }
 
+bool egress_policy_never(struct prefix prefix)
+{
+	static const struct prefix never[] = {
+		{{0}, 8}, {{0x7f000000}, 8}, {{0xe0000000}, 4}, {{0xffffffff}, 32}};
+
+	for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+		if (prefix.length >= never[i].length && prefix_contains(never[i], prefix.address))
+			return true;
+	return false;
+}
+
 int egress_prefixes_add(struct egress_prefixes *prefixes, struct prefix prefix)
 {
 	if (prefixes->n == EGRESS_MAX_PREFIXES)

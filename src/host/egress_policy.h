@@ -10,6 +10,10 @@
 
 #include "base/ipv4.h"
 
+/* As nft writes them: ICMP's errors (RFC 792) but for redirect and source quench, which nobody
+ * needs to send. */
+#define FIREWALL_ICMP_ERRORS "destination-unreachable, time-exceeded, parameter-problem"
+
 enum {
 	EGRESS_MAX_PREFIXES = 256, /* of each list */
 	EGRESS_MAX_PORTS = 64,
@@ -39,6 +43,10 @@ struct egress_policy {
  * 6890's block), 168.63.129.16 Azure.
  */
 void egress_policy_default(const struct egress_policy *policy, struct egress_prefixes *closed);
+
+/* Whether all of a prefix is of what no tunnel reaches, whatever is opened: this host, this
+ * network, multicast, broadcast. */
+bool egress_policy_never(struct prefix prefix);
 
 /* Appends. Returns 0, or -ENOSPC if there are too many already. */
 int egress_prefixes_add(struct egress_prefixes *prefixes, struct prefix prefix);

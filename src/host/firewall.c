@@ -10,11 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/netfilter.h>
+#include <linux/netlink.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/confinement.h"
+#include "host/firewall_confined.h"
 #include "host/firewall_text.h"
 #include "host/host_config.h"
+#include "netlink/socket.h"
 #include "nftables/nft.h"
 #include "nftables/ruleset.h"
 #include "nftables/table_digest.h"
@@ -98,6 +102,16 @@ static bool is_as_loaded(const struct firewall_state *state)
 	return firewall_digest(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0;
 }
 
+static bool has_confined(const struct host_config *config)
+{
+	return !config->confinement || firewall_has_confined(config->confinement);
+}
+
+static uint64_t shape_of(const struct host_config *config)
+{
+	return config->confinement ? config->confinement->shape : 0;
+}
+
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
 	auto_free char *text = text_of_tables(config);
@@ -109,10 +123,12 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 		return -ENOMEM;
 	}
 	error = nft_run(text, &reason);
+	state->is_behind = error < 0;
 	if (error < 0) {
 		log_error("cannot load the firewall: %s", reason.text);
 		return error;
 	}
+	state->shape = shape_of(config);
 	return read_back(state);
 }
 
@@ -126,6 +142,82 @@ static int change(const struct host_config *config, char *commands, struct firew
 	log_warning("loading the nftables table ip vprox anew, as it cannot be changed: %s",
 		commands ? reason.text : strerror(ENOMEM));
 	return firewall_load(config, state);
+}
+
+/* Our own transactions move the generation on, one each. Where it is another one now, somebody else
+ * has changed something too, which is looked at as always. */
+static void follow_generation(struct firewall_state *state, uint32_t n_own)
+{
+	uint32_t now;
+
+	if (ruleset_generation_by(state->netlink, &now) == 0 && now == state->generation + n_own)
+		state->generation = now;
+}
+
+static bool is_confined_already(
+	const struct host_config *config, const struct confining *changes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!confinement_is(
+			    config->confinement, changes[i].inner, changes[i].to, changes[i].n))
+			return false;
+	return true;
+}
+
+/* For a table of another shape: sets and rules that nobody needed before are in it. */
+static int confine_by_load(const struct host_config *config, struct firewall_state *state,
+	const struct confining *changes, size_t n)
+{
+	int error = 0;
+
+	state->is_behind = true;
+	for (size_t i = 0; i < n && error == 0; i++)
+		error = confinement_set(
+			config->confinement, changes[i].inner, changes[i].to, changes[i].n);
+	return error < 0 ? error : firewall_load(config, state);
+}
+
+static bool fits_shape(
+	const struct firewall_state *state, const struct confining *changes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (changes[i].to && !(state->shape & CONFINEMENT_USED))
+			return false;
+		for (size_t j = 0; changes[i].to && j < changes[i].n; j++)
+			if (!(state->shape >> changes[i].to[j].length & 1))
+				return false;
+	}
+	return true;
+}
+
+static int change_confined(const struct host_config *config, struct firewall_state *state,
+	const struct confining *changes, size_t n)
+{
+	int result = state->netlink ? 0 : netlink_open(NETLINK_NETFILTER, &state->netlink);
+
+	if (result == 0)
+		result = firewall_change_confined(state->netlink, config->confinement, changes, n);
+	if (result > 0)
+		follow_generation(state, (uint32_t)result);
+	return result;
+}
+
+int firewall_confine(const struct host_config *config, struct firewall_state *state,
+	const struct confining *changes, size_t n)
+{
+	int result;
+
+	if (!state->is_behind && is_confined_already(config, changes, n))
+		return 0;
+	if (state->is_behind || !fits_shape(state, changes, n))
+		return confine_by_load(config, state, changes, n);
+	result = change_confined(config, state, changes, n);
+	if (result >= 0)
+		return 0;
+	log_warning("loading the nftables table ip vprox anew, as what tokens may reach cannot be "
+		    "changed in it: %s",
+		strerror(-result));
+	return confine_by_load(config, state, changes, n);
 }
 
 void firewall_say_arrived(const struct host_endpoint *endpoint)
@@ -164,15 +256,15 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 		log_error("cannot check the firewall: %s", strerror(-error));
 		return error;
 	}
-	if (generation == state->generation)
+	if (generation == state->generation && !state->is_behind)
 		return 0;
-	if (is_as_loaded(state)) {
+	if (!state->is_behind && is_as_loaded(state) && has_confined(config)) {
 		state->generation = generation;
 		return 0;
 	}
-	log_warning(
-		"another program has changed or removed the nftables table ip vprox: loading it "
-		"again");
+	if (!state->is_behind)
+		log_warning("another program has changed or removed the nftables table ip vprox: "
+			    "loading it again");
 	return firewall_load(config, state);
 }
 

@@ -11,8 +11,10 @@
 
 #include "nftables/table_digest.h"
 
+struct confining;
 struct host_config;
 struct host_endpoint;
+struct netlink;
 struct ruleset_chain;
 
 enum {
@@ -23,6 +25,10 @@ enum {
 struct firewall_state {
 	uint32_t generation;
 	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of both tables */
+	/* By which what addresses reach is changed; NULL: not yet needed. */
+	struct netlink *netlink;
+	uint64_t shape; /* of config->confinement, then */
+	bool is_behind; /* what was to be changed could not be: it is loaded anew */
 };
 
 /* Whether this kernel has what drops packets of connections that are not here (nft_socket). Where
@@ -45,6 +51,14 @@ int firewall_add(const struct host_config *config, const struct host_endpoint *e
 	struct firewall_state *state);
 int firewall_take_out(const struct host_config *config, const struct host_endpoint *endpoint,
 	struct firewall_state *state);
+
+/*
+ * Brings n changes of what inner addresses reach into config->confinement and the table. When it
+ * returns 0, they are in force, those of an address all at one moment. Else -errno, logged: they
+ * may be in force or not, and are brought there by firewall_reconcile().
+ */
+int firewall_confine(const struct host_config *config, struct firewall_state *state,
+	const struct confining *changes, size_t n);
 
 /* The address of an endpoint that the tables have already has just come to this host: for a while
  * nothing is reset that may belong to a connection which comes with it. What goes wrong is logged.

@@ -5,6 +5,7 @@
 #include "host/firewall_egress.h"
 
 #include "host/egress_policy.h"
+#include "host/firewall_confined.h"
 #include "host/firewall_flows.h"
 #include "host/host_config.h"
 
@@ -99,40 +100,47 @@ static void write_to_internal(FILE *out, const struct internal_network *internal
 	const struct prefix_text network = prefix_text(internal->network);
 
 	fprintf(out,
-		"\t\tip daddr %s oifname != \"%s\" counter name refused_destination goto refuse\n"
-		"\t\tip daddr %s return\n",
-		network.s, internal->interface, network.s);
+		"\t\tip daddr %s oifname != \"%s\" counter name refused_destination goto refuse\n",
+		network.s, internal->interface);
 }
 
 /* By where they go in the end: what somebody's NAT has made of the destination counts. Most go to
  * the Internet, and are looked up once. */
-static void write_to_network(
-	FILE *out, const struct egress_policy *policy, const struct internal_network *internal)
+static void write_to_network(FILE *out, const struct host_config *config)
 {
+	const struct internal_network *internal = &config->internal;
+
 	fputs("\tchain to_closed {\n"
 	      "\t\tip daddr @allow_to return\n"
 	      "\t\tcounter name refused_destination goto refuse\n"
 	      "\t}\n"
 	      "\tchain to_network {\n",
 		out);
-	if (policy->closed.n > 0)
+	if (config->policy.closed.n > 0)
 		fputs("\t\tip daddr @deny_to counter name refused_destination goto refuse\n", out);
 	if (internal->network.length > 0)
 		write_to_internal(out, internal);
+	firewall_write_confined_to(out, config, "", "goto");
+	if (internal->network.length > 0)
+		fprintf(out, "\t\tip daddr %s return\n", prefix_text(internal->network).s);
 	fputs("\t\tip daddr @closed_to goto to_closed\n"
 	      "\t}\n",
 		out);
 }
 
 /* What the host itself has asked for is answered. */
-static void write_to_host(FILE *out, const struct egress_policy *policy)
+static void write_to_host(FILE *out, const struct host_config *config)
 {
+	const struct egress_policy *policy = &config->policy;
+
 	fputs("\tchain to_host {\n"
 	      "\t\ticmp type { " FIREWALL_ICMP_ERRORS " } goto errors\n"
 	      "\t\tct direction reply return\n"
 	      "\t\tip daddr @gateways icmp type echo-request return\n"
 	      "\t\tip daddr @binds tcp dport 443 return\n",
 		out);
+	if (policy->n_host_ports > 0)
+		firewall_write_confined_to(out, config, "", "jump");
 	for (size_t i = 0; i < policy->n_host_ports; i++)
 		fprintf(out, "\t\tmeta l4proto { tcp, udp } th dport %u return\n",
 			policy->host_ports[i]);
@@ -148,6 +156,7 @@ void firewall_write_egress(FILE *out, const struct host_config *config)
 	write_refuse(out);
 	write_errors(out);
 	write_carried(out, &config->policy);
-	write_to_network(out, &config->policy, &config->internal);
-	write_to_host(out, &config->policy);
+	firewall_write_confined(out, config);
+	write_to_network(out, config);
+	write_to_host(out, config);
 }

@@ -6,9 +6,6 @@
 
 struct host_config;
 
-/* ICMP's errors (RFC 792) but for redirect and source quench, which nobody needs to send. */
-#define FIREWALL_ICMP_ERRORS "destination-unreachable, time-exceeded, parameter-problem"
-
 /*
  * Writes sets, counters and chains for the others to jump to, all of packets that came out of a
  * tunnel with a source of their own:

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/firewall_confined.h"
 #include "host/firewall_egress.h"
 #include "host/firewall_flows.h"
 #include "host/firewall_fragments.h"
@@ -214,12 +215,13 @@ static void write_output(FILE *out)
 
 #define CLAMP_MSS "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
 
-static void write_into_tunnel(FILE *out)
+static void write_into_tunnel(FILE *out, const struct host_config *config)
 {
 	fputs("\tchain into_tunnel {\n"
-	      "\t\tct state != { established, related } counter name refused_unasked drop\n"
-	      "\t\t" CLAMP_MSS "\t}\n",
+	      "\t\tct state != { established, related } counter name refused_unasked drop\n",
 		out);
+	firewall_write_confined_from(out, config, "");
+	fputs("\t\t" CLAMP_MSS "\t}\n", out);
 }
 
 /* Connection tracking takes any packet for the beginning of a connection. One that goes on in the
@@ -257,9 +259,14 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
 	fputs("\tchain out_of_tunnel {\n", out);
 	if (!config->allow_peer_to_peer)
 		fputs("\t\toifname @tunnels counter name refused_peers drop\n", out);
+	fputs("\t\t" GOES_ON "goto goes_on\n"
+	      "\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n",
+		out);
+	if (config->allow_peer_to_peer) {
+		firewall_write_confined_to(out, config, "oifname @tunnels ", "jump");
+		firewall_write_confined_from(out, config, "oifname @tunnels ");
+	}
 	fprintf(out,
-		"\t\t" GOES_ON "goto goes_on\n"
-		"\t\ticmp type { " FIREWALL_ICMP_ERRORS " } jump errors\n"
 		"\t\t%sjump to_network\n"
 		"%s"
 		"\t\t" CLAMP_MSS "\t}\n",
@@ -271,7 +278,7 @@ static void write_out_of_tunnel(FILE *out, const struct host_config *config)
  * than all else, so it is done once a direction. */
 static void write_forward(FILE *out, const struct host_config *config)
 {
-	write_into_tunnel(out);
+	write_into_tunnel(out, config);
 	write_out_of_tunnel(out, config);
 	fputs("\tchain forward {\n"
 	      "\t\ttype filter hook forward priority mangle; policy accept;\n"

@@ -18,8 +18,10 @@
 #include "netlink/socket.h"
 #include "host/bind_address.h"
 #include "host/block_warnings.h"
+#include "host/confinement.h"
 #include "host/egress_policy.h"
 #include "host/firewall.h"
+#include "host/firewall_confined.h"
 #include "host/firewall_flows.h"
 #include "host/firewall_inputs.h"
 #include "host/foreign_firewall.h"
@@ -45,6 +47,7 @@ struct host {
 	struct bind_address *binds; /* likewise; not used of those that are followed */
 	struct netlink *netlink;
 	struct firewall_state firewall_state;
+	struct confinement confinement; /* config's */
 	struct foreign_firewall *foreign;
 	struct forward_watch forward_watch;
 	struct tracking_watch tracking;
@@ -154,12 +157,31 @@ static int copy_config(struct host *host, const struct host_config *config)
 	return 0;
 }
 
+/* First as a server before this one has left it: of tunnels that go on, whose names nobody may
+ * know, it holds, and at no moment does any reach more. Then as it is known to be now. */
+static int set_up_confinement(struct host *host, const struct host_config *config)
+{
+	int error = confinement_init(&host->confinement);
+
+	host->config.confinement = &host->confinement;
+	if (error == 0)
+		error = firewall_read_confined(&host->confinement);
+	for (size_t i = 0; i < config->n_confining && error == 0; i++)
+		error = confinement_set(&host->confinement, config->confining[i].inner,
+			config->confining[i].to, config->confining[i].n);
+	host->config.confining = NULL;
+	host->config.n_confining = 0;
+	return error;
+}
+
 static int set_up(struct host *host, const struct host_config *config, struct event_base *base)
 {
 	int error = netlink_open(NETLINK_ROUTE, &host->netlink);
 
 	if (error == 0)
 		error = copy_config(host, config);
+	if (error == 0)
+		error = set_up_confinement(host, config);
 	if (error < 0)
 		return error;
 	host->foreign = foreign_firewall_new(base, &host->config);
@@ -354,6 +376,32 @@ int host_change_policy(struct host *host, const struct egress_policy *policy)
 	return error;
 }
 
+int host_confine(struct host *host, const struct confining *changes, size_t n)
+{
+	return firewall_confine(&host->config, &host->firewall_state, changes, n);
+}
+
+void host_confine_no_more(struct host *host, host_address_fn *is_unused, void *context)
+{
+	struct confining *changes;
+	size_t n = 0;
+
+	if (host->confinement.table.count == 0)
+		return;
+	changes = calloc(host->confinement.table.count, sizeof *changes);
+	if (!changes)
+		return; /* the next call, or the next holder of each, sees to it */
+	hash_for_each (&host->confinement.table, node) {
+		const struct ipv4 inner = hash_entry(node, struct confined, node)->inner;
+
+		if (is_unused(context, inner))
+			changes[n++] = (struct confining){.inner = inner};
+	}
+	if (n > 0)
+		host_confine(host, changes, n);
+	free(changes);
+}
+
 void host_keep_endpoint(struct host *host, struct ipv4 bind)
 {
 	size_t i = host ? find(host, bind) : 0;
@@ -381,6 +429,8 @@ int host_restore(struct host *host, bool started)
 		error = first_error(error, restore_firewall(host));
 	}
 	netlink_close(host->netlink);
+	netlink_close(host->firewall_state.netlink);
+	confinement_free(&host->confinement);
 	free(host->binds);
 	free(host->endpoints);
 	free(host->stays);

@@ -11,6 +11,7 @@
 
 #include "base/ipv4.h"
 
+struct confining;
 struct egress_policy;
 struct event_base;
 struct host;
@@ -47,6 +48,18 @@ int host_arrive(struct host *host, struct ipv4 bind);
 /* What tunnels may reach is another thing from now on, also for connections that there are. Logs.
  * Returns 0, or -errno and all is as before. */
 int host_change_policy(struct host *host, const struct egress_policy *policy);
+
+/*
+ * Who has one of these inner addresses reaches other destinations from now on: as
+ * firewall_confine(). To be called before its tunnel is made, and for everybody to whom an address
+ * is given, as it may be that of one who was confined: that holds until then, for packets of it
+ * that are still on their way. Returns 0 or -errno, logged.
+ */
+int host_confine(struct host *host, const struct confining *changes, size_t n);
+
+/* What is kept of confined addresses that are nobody's any more is forgotten. */
+typedef bool host_address_fn(void *context, struct ipv4 inner);
+void host_confine_no_more(struct host *host, host_address_fn *is_unused, void *context);
 
 /* The tunnels of the endpoint with this address stay after the server's end: so does, at
  * host_restore(), what was made for them. host may be NULL. */

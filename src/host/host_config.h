@@ -9,6 +9,9 @@
 #include "host/egress_policy.h"
 #include "host/internal_network.h"
 
+struct confinement;
+struct confining;
+
 /* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>. */
 struct host_endpoint {
 	unsigned int index;
@@ -27,6 +30,10 @@ struct host_config {
 	bool allow_peer_to_peer;
 	struct egress_policy policy;
 	struct internal_network internal;
+	struct confinement *confinement; /* who reaches some destinations alone; NULL: nobody */
+	/* What is known of who reaches what before any tunnel is there. */
+	const struct confining *confining;
+	size_t n_confining;
 	bool takes_over; /* addresses come from other hosts, with their connections */
 	bool finds_sockets; /* the kernel's nftables can look for a packet's socket; host.c's */
 };

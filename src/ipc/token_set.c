@@ -69,7 +69,7 @@ static int add_token(struct token_set *set, const struct token *token)
 {
 	int error;
 
-	if (!client_name_is_valid(&token->name) ||
+	if (!client_name_is_valid(&token->name) || token->n_allow_to > TOKEN_ALLOW_TO_MAX ||
 		client_name_kind(&token->name) != CLIENT_NAME_TOKEN)
 		return -EINVAL;
 	error = add(set, &set->by_name, token, NULL);
@@ -136,11 +136,22 @@ size_t token_set_count(const struct token_set *set)
 	return set ? set->n : 0;
 }
 
+static bool reach_the_same(const struct token *a, const struct token *b)
+{
+	if (a->n_allow_to != b->n_allow_to)
+		return false;
+	for (size_t i = 0; i < a->n_allow_to; i++)
+		if (a->allow_to[i].length != b->allow_to[i].length ||
+			!ipv4_equal(a->allow_to[i].address, b->allow_to[i].address))
+			return false;
+	return true;
+}
+
 static bool are_equal(const struct token *a, const struct token *b)
 {
 	return client_name_equal(&a->name, &b->name) &&
 	       CRYPTO_memcmp(a->digests, b->digests, sizeof a->digests) == 0 &&
-	       a->expires_s == b->expires_s && a->max_peers == b->max_peers;
+	       a->expires_s == b->expires_s && a->max_peers == b->max_peers && reach_the_same(a, b);
 }
 
 bool token_set_equal(const struct token_set *a, const struct token_set *b)

@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ipv4.h"
 #include "ipc/bearer.h"
 #include "ipc/client_name.h"
 
 enum {
-	TOKEN_SET_VERSION = 1,
+	TOKEN_SET_VERSION = 2,
 	TOKEN_SET_MAX = 100 * 1000,
+	TOKEN_ALLOW_TO_MAX = 16,
 	TOKEN_DIGESTS = 2, /* the present one, and for a time the one before */
 };
 
@@ -25,6 +27,9 @@ struct token {
 	uint64_t expires_s; /* good until then, s since 1970; 0: for good */
 	uint32_t max_peers; /* of all endpoints; 0: as --max-peers-per-source */
 	uint32_t line; /* of the file, from 1 */
+	/* What its clients reach, and nothing else; none: what all do. */
+	uint32_t n_allow_to;
+	struct prefix allow_to[TOKEN_ALLOW_TO_MAX];
 };
 
 struct token_set;

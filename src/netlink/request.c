@@ -60,6 +60,12 @@ void *netlink_add(
 	return message + 1;
 }
 
+void netlink_expect_no_answer(struct netlink_request *request)
+{
+	if (request->error == 0)
+		last_message(request)->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+}
+
 void netlink_put(struct netlink_request *request, uint16_t type, const void *data, size_t length)
 {
 	struct nlattr *attribute = NULL;

@@ -35,6 +35,10 @@ void netlink_request_init(struct netlink_request *request);
 void *netlink_add(
 	struct netlink_request *request, uint16_t type, uint16_t flags, size_t header_size);
 
+/* The kernel answers the last message only where what it frames has failed (nfnetlink's begin and
+ * end of a batch). */
+void netlink_expect_no_answer(struct netlink_request *request);
+
 /* Attributes of the last message; integers in host byte order. */
 void netlink_put(struct netlink_request *request, uint16_t type, const void *data, size_t length);
 void netlink_put_u8(struct netlink_request *request, uint16_t type, uint8_t value);

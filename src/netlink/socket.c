@@ -198,10 +198,29 @@ struct exchange {
 
 static void finish(struct exchange *exchange, size_t number, int error)
 {
-	if (exchange->errors[number] != UNANSWERED)
-		return;
-	exchange->errors[number] = error;
-	exchange->answered++;
+	if (exchange->errors[number] == UNANSWERED) {
+		exchange->errors[number] = error;
+		exchange->answered++;
+	} else if (exchange->errors[number] == 0 && error < 0) {
+		/* The frame of a batch: nothing is said of what is in it. */
+		exchange->errors[number] = error;
+		exchange->answered = exchange->count;
+	}
+}
+
+/* The frames of a batch count as answered from the beginning. */
+static void expect_answers(struct exchange *exchange, const struct netlink_request *request)
+{
+	size_t offset = 0;
+
+	for (size_t i = 0; i < request->count; i++) {
+		const struct nlmsghdr *message = (struct nlmsghdr *)(request->data + offset);
+
+		exchange->errors[i] = UNANSWERED;
+		if (!(message->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP)))
+			finish(exchange, i, 0);
+		offset += message->nlmsg_len;
+	}
 }
 
 static void handle_message(struct exchange *exchange, const struct nlmsghdr *message)
@@ -258,8 +277,7 @@ static int run(struct exchange *exchange, struct netlink_request *request)
 
 	if (request->count == 0 && request->error == 0)
 		return 0;
-	for (size_t i = 0; i < request->count; i++)
-		exchange->errors[i] = UNANSWERED;
+	expect_answers(exchange, request);
 	error = send_request(exchange->netlink, request);
 	if (error == 0) {
 		exchange->first = exchange->netlink->sequence - (uint32_t)request->count + 1;

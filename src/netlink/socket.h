@@ -34,7 +34,8 @@ typedef int netlink_reply_fn(void *context, size_t number, const struct nlmsghdr
  *
  * Returns 0 if all succeeded, else the first message's error that did not; -EMSGSIZE if the request
  * did not fit its buffer (nothing was sent), -ETIMEDOUT or -ENOBUFS if acknowledgements are
- * missing.
+ * missing. Of a message that no answer is expected to (netlink_expect_no_answer()) an error is that
+ * of all.
  */
 int netlink_transact(struct netlink *netlink, struct netlink_request *request, int *errors,
 	netlink_reply_fn *reply, void *context);

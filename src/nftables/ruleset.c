@@ -33,15 +33,23 @@ static int read_generation(void *context, size_t number, const struct nlmsghdr *
 	return 0;
 }
 
+int ruleset_generation_by(struct netlink *netlink, uint32_t *generation)
+{
+	struct netlink_request request;
+
+	ruleset_query_init(&request, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+	return netlink_transact(netlink, &request, NULL, read_generation, generation);
+}
+
 int ruleset_generation(uint32_t *generation)
 {
-	struct ruleset_query query;
-	int error = ruleset_query_open(&query, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+	struct netlink *netlink;
+	int error = netlink_open(NETLINK_NETFILTER, &netlink);
 
 	if (error < 0)
 		return error;
-	error = netlink_transact(query.netlink, &query.request, NULL, read_generation, generation);
-	ruleset_query_close(&query);
+	error = ruleset_generation_by(netlink, generation);
+	netlink_close(netlink);
 	return error;
 }
 

@@ -13,8 +13,12 @@
 
 typedef bool ruleset_chain_filter(const struct ruleset_chain *chain);
 
-/* A number that every change of any table moves on. Returns 0 or -errno. */
+struct netlink;
+
+/* A number that every change of any table moves on; the second asks by a socket of
+ * NETLINK_NETFILTER that there is. Return 0 or -errno. */
 int ruleset_generation(uint32_t *generation);
+int ruleset_generation_by(struct netlink *netlink, uint32_t *generation);
 
 /*
  * The wanted chains of all families; all rules of one table, those of a chain one after the other

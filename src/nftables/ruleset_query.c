@@ -6,19 +6,24 @@
 
 #include "netlink/socket.h"
 
-int ruleset_query_open(struct ruleset_query *query, uint16_t type, uint8_t family)
+void ruleset_query_init(struct netlink_request *request, uint16_t type, uint8_t family)
 {
 	struct nfgenmsg *header;
-	int error = netlink_open(NETLINK_NETFILTER, &query->netlink);
 
-	if (error < 0)
-		return error;
-	netlink_request_init(&query->request);
+	netlink_request_init(request);
 	header = netlink_add(
-		&query->request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), 0, sizeof *header);
+		request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), 0, sizeof *header);
 	header->nfgen_family = family;
 	header->version = NFNETLINK_V0;
-	return 0;
+}
+
+int ruleset_query_open(struct ruleset_query *query, uint16_t type, uint8_t family)
+{
+	int error = netlink_open(NETLINK_NETFILTER, &query->netlink);
+
+	if (error == 0)
+		ruleset_query_init(&query->request, type, family);
+	return error;
 }
 
 void ruleset_query_close(struct ruleset_query *query)

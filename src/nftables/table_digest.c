@@ -54,14 +54,23 @@ struct table_reading {
 	uint8_t elements[TABLE_DIGEST_SIZE];
 };
 
-/* Keeps the name of a set for its elements to be asked for, unless packets fill it. */
+static bool is_apart(const struct nlattr *name)
+{
+	char text[RULESET_NAME_SIZE];
+
+	return attribute_string(name, text, sizeof text) &&
+	       strncmp(text, TABLE_DIGEST_APART, strlen(TABLE_DIGEST_APART)) == 0;
+}
+
+/* Keeps the name of a set for its elements to be asked for, unless packets fill it or it is kept
+ * apart. */
 static int note_set(struct table_reading *reading, const struct nlattr *const *attributes)
 {
 	struct set_name *sets;
 	uint32_t flags = 0;
 
 	attribute_u32(attributes[NFTA_SET_FLAGS], &flags);
-	if (ntohl(flags) & NFT_SET_EVAL)
+	if (ntohl(flags) & NFT_SET_EVAL || is_apart(attributes[NFTA_SET_NAME]))
 		return 0;
 	sets = realloc(reading->sets, (reading->n_sets + 1) * sizeof *sets);
 	if (!sets)

@@ -52,10 +52,15 @@ void address_set_add(struct address_set *set, struct ipv4 address)
 	set_bit(set->members, number_of(set, address));
 }
 
+bool address_set_has(const struct address_set *set, struct ipv4 address)
+{
+	return prefix_contains(set->block, address) &&
+	       get_bit(set->members, number_of(set, address));
+}
+
 bool address_set_find(struct address_set *set, struct ipv4 address)
 {
-	if (!prefix_contains(set->block, address) ||
-		!get_bit(set->members, number_of(set, address)))
+	if (!address_set_has(set, address))
 		return false;
 	set_bit(set->found, number_of(set, address));
 	return true;

@@ -21,6 +21,8 @@ void address_set_free(struct address_set *set);
 /* The address must lie in the block. */
 void address_set_add(struct address_set *set, struct ipv4 address);
 
+/* Whether it is a member. Any address. */
+bool address_set_has(const struct address_set *set, struct ipv4 address);
 /* Whether it is a member, and if so notes that it was found. Any address. */
 bool address_set_find(struct address_set *set, struct ipv4 address);
 bool address_set_has_found(const struct address_set *set, struct ipv4 address);

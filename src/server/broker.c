@@ -29,6 +29,7 @@
 #include "server/control_socket.h"
 #include "server/credentials.h"
 #include "server/data_plane.h"
+#include "server/destinations.h"
 #include "server/device_watch.h"
 #include "server/disconnections.h"
 #include "server/flow_link.h"
@@ -180,6 +181,9 @@ static void on_names(evutil_socket_t fd, short what, void *context)
 
 static void on_names_changed(void *context)
 {
+	const struct broker *broker = context;
+
+	destinations_enforce(&broker->data_plane.name_rules);
 	watch_names(context);
 }
 
@@ -320,6 +324,7 @@ static int open_data_plane(struct broker *broker)
 		error = privileges_give_up(data_plane_starts_processes(data_plane));
 	if (error == 0)
 		error = host_setup(data_plane, broker->base, &broker->host);
+	data_plane->name_rules.host = broker->host;
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
 	/* What was promised at an address that comes later is kept when it comes. */

@@ -12,6 +12,7 @@
 #include "server/adoption.h"
 #include "server/assignment.h"
 #include "server/config.h"
+#include "server/destinations.h"
 #include "server/flow_purge.h"
 #include "server/peer_events.h"
 #include "server/promises.h"
@@ -304,7 +305,8 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 
 	TAILQ_INIT(&data_plane->endpoints);
 	data_plane->config = config;
-	data_plane->name_rules = (struct name_rules){config, &data_plane->endpoints};
+	data_plane->name_rules =
+		(struct name_rules){.config = config, .endpoints = &data_plane->endpoints};
 	data_plane->private_key = private_key;
 	data_plane->answer = answer->answer;
 	data_plane->answer_context = answer->context;
@@ -379,6 +381,13 @@ bool data_plane_starts_processes(const struct data_plane *data_plane)
 	       strcmp(data_plane->plane->ops->name, "kernel") != 0;
 }
 
+static void forget_unused(void *context, const struct address_set *addresses)
+{
+	const struct data_plane *data_plane = context;
+
+	destinations_forget(&data_plane->name_rules, addresses);
+}
+
 static void serve_pending(void *context, struct endpoint *endpoint)
 {
 	(void)context;
@@ -391,7 +400,9 @@ static int start_flow_purge(struct data_plane *data_plane)
 		.block = data_plane->config->whole_block,
 		.endpoints = &data_plane->endpoints,
 		.delete = conntrack_delete,
+		.unused = forget_unused,
 		.freed = serve_pending,
+		.context = data_plane,
 		.clock = &system_clock,
 		.times = &flow_purge_times,
 	};

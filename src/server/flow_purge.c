@@ -157,6 +157,8 @@ static void finish(struct flow_purge *purge)
 {
 	struct endpoint *endpoint;
 
+	if (purge->config.unused)
+		purge->config.unused(purge->config.context, &purge->addresses);
 	for_each_endpoint(purge, endpoint)
 		pool_end_purge(endpoint->pool, was_found, &purge->addresses);
 	address_set_free(&purge->addresses);

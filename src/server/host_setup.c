@@ -7,11 +7,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host/firewall_confined.h"
 #include "host/host.h"
 #include "host/host_config.h"
 #include "server/config.h"
 #include "server/data_plane.h"
+#include "server/destinations.h"
 #include "server/endpoint.h"
+#include "server/store_setup.h"
 
 static struct host_endpoint describe(
 	const struct server_config *config, const struct endpoint *endpoint)
@@ -25,11 +28,24 @@ static struct host_endpoint describe(
 	};
 }
 
+/* Of all to whom something is promised, wherever: their tunnels may be there already. */
+static size_t describe_confining(const struct data_plane *data_plane, struct confining *confining)
+{
+	const struct promised *promised = &data_plane->store->promised;
+
+	for (size_t i = 0; i < promised->n_peers; i++)
+		confining[i] = destinations_of(&data_plane->name_rules, &promised->peers[i].name,
+			promised->peers[i].inner);
+	return promised->n_peers;
+}
+
 int host_setup(const struct data_plane *data_plane, struct event_base *base, struct host **host)
 {
 	const struct server_config *config = data_plane->config;
 	size_t max = server_config_max_endpoints(config);
 	auto_free struct host_endpoint *served = calloc(max, sizeof *served);
+	auto_free struct confining *confining =
+		calloc(data_plane->store->promised.n_peers + 1, sizeof *confining);
 	struct host_config host_config = {
 		.endpoints = served,
 		.max_endpoints = max,
@@ -43,13 +59,15 @@ int host_setup(const struct data_plane *data_plane, struct event_base *base, str
 	const struct endpoint *endpoint;
 
 	*host = NULL;
-	if (!served) {
+	if (!served || !confining) {
 		log_error("cannot prepare the host: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
 		if (endpoint->is_served)
 			served[host_config.n_endpoints++] = describe(config, endpoint);
+	host_config.confining = confining;
+	host_config.n_confining = describe_confining(data_plane, confining);
 	return host_prepare(&host_config, base, host);
 }
 

@@ -8,12 +8,14 @@
 struct client_name;
 struct endpoint;
 struct endpoint_list;
+struct host;
 struct server_config;
 
 /* All names of a server. */
 struct name_rules {
 	const struct server_config *config; /* the one in force */
 	const struct endpoint_list *endpoints;
+	struct host *host; /* NULL until it is prepared */
 };
 
 /* Whether a client of this name may ask for anything: its token is there, and has not expired. Of

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/destinations.h"
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
 #include "server/heal.h"
@@ -141,6 +142,10 @@ static int connect_new(struct endpoint *endpoint, struct plane_peer *id,
 	error = pool_take(endpoint->pool, &id->inner);
 	if (error < 0)
 		return refuse_address(endpoint, id, source, error);
+	if (destinations_confine(endpoint, &request->name, id->inner) < 0) {
+		removals_release(endpoint, id->inner);
+		return IPC_FAILED;
+	}
 	peer = peers_add(&endpoint->peers, id, clock_now_ms(endpoint->clock));
 	if (peer)
 		record_source(endpoint, peer, request);
@@ -217,20 +222,28 @@ static void heed_silence(struct endpoint *endpoint, struct peer *peer, struct ip
 			more.s);
 }
 
-/* Its tunnel is now of who has asked last. One that there is no memory for keeps its name. */
-static bool rename_peer(
-	struct endpoint *endpoint, struct peer *peer, const struct client_name *name)
+/* Its tunnel is now of who has asked last, and reaches what that one may. One that there is no
+ * memory for keeps its name. Returns whether it has another name, or -errno: it must not be told
+ * that it has a tunnel. */
+static int rename_peer(struct endpoint *endpoint, struct peer *peer, const struct client_name *name)
 {
-	return !client_name_equal(peers_name_of(peer), name) &&
-	       peers_set_name(&endpoint->peers, peer, name) == 0;
+	int error;
+
+	if (client_name_equal(peers_name_of(peer), name))
+		return 0;
+	error = destinations_confine(endpoint, name, peer->id.inner);
+	if (error < 0)
+		return error;
+	return peers_set_name(&endpoint->peers, peer, name) == 0;
 }
 
 static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *peer,
 	const struct client_request *request, struct given *given)
 {
 	const struct ipv4 source = request->source;
-	bool is_elsewhere = !ipv4_equal(peer->source, source), is_renamed;
+	bool is_elsewhere = !ipv4_equal(peer->source, source);
 	struct log_limit_text more;
+	int is_renamed;
 
 	given->address = peer->id.inner;
 	removals_cancel(&endpoint->removals, peer);
@@ -249,8 +262,10 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 	}
 	peer->is_unmade = false;
 	peers_set_owed(&endpoint->peers, peer, false);
-	/* One whose tunnel could not be made at first was promised nothing. */
 	is_renamed = rename_peer(endpoint, peer, &request->name);
+	if (is_renamed < 0)
+		return IPC_FAILED;
+	/* One whose tunnel could not be made at first was promised nothing. */
 	if (is_renamed || !peer->promise.is_made)
 		promise_peer(endpoint, peer);
 	/* It may be that the first answer has got lost before the store was done. */
@@ -259,7 +274,7 @@ static enum ipc_status connect_again(struct endpoint *endpoint, struct peer *pee
 	record_source(endpoint, peer, request);
 	newcomers_add(&endpoint->newcomers, peer);
 	endpoint->counts[REPORT_COUNTED_GRANTED_AGAIN]++;
-	peer_events_asked_again(endpoint, peer, is_elsewhere || is_renamed);
+	peer_events_asked_again(endpoint, peer, is_elsewhere || is_renamed > 0);
 	return IPC_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/destinations.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
@@ -29,6 +30,8 @@ static void agree(struct endpoint *endpoint, struct peer *peer, const struct sto
 	const struct peer never_made = {.id.inner = stored->inner};
 
 	peers_set_name(&endpoint->peers, peer, &stored->name);
+	/* That it cannot be is logged, and tried again: to end a tunnel that works is no better. */
+	destinations_confine(endpoint, &stored->name, peer->id.inner);
 	if (ipv4_equal(peer->id.inner, stored->inner)) {
 		promise_is_kept(endpoint, peer, stored);
 		return;
@@ -64,6 +67,11 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 	}
 	/* Held by another that is there, or of a block that is none now. */
 	if (pool_claim(endpoint->pool, stored->inner) < 0) {
+		restoration->n_failed++;
+		return;
+	}
+	if (destinations_confine(endpoint, &stored->name, stored->inner) < 0) {
+		pool_release(endpoint->pool, stored->inner);
 		restoration->n_failed++;
 		return;
 	}

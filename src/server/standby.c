@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "server/adoption.h"
+#include "server/destinations.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
@@ -280,7 +281,8 @@ static void add(struct endpoint *endpoint, const struct stored_peer *stored)
 		peer = peers_find(&endpoint->peers, &id);
 	}
 	if (!peer && pool_claim(endpoint->pool, stored->inner) == 0) {
-		peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
+		if (destinations_confine(endpoint, &stored->name, stored->inner) == 0)
+			peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
 		if (peer)
 			peers_set_owed(&endpoint->peers, peer, true);
 		else
@@ -288,6 +290,8 @@ static void add(struct endpoint *endpoint, const struct stored_peer *stored)
 	}
 	if (!peer)
 		return;
+	/* It may have another name than it had. */
+	destinations_confine(endpoint, &stored->name, stored->inner);
 	promise_is_known(endpoint, peer, stored);
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);

@@ -190,7 +190,7 @@ def test_a_token_has_two_digests_for_a_while(host, client, tokens):
     ("x" * 65 + " " + "0" * 64, "line 2: its name has more than 64"),
     ("ci " + "0" * 64 + " max-peers=0", "line 2: max-peers= is a number"),
     ("ci " + "0" * 64 + " expires=tomorrow", "line 2: expires= is a day"),
-    ("ci " + "0" * 64 + " allow-to=10.0.0.0/8", "line 2: allow-to= is not built yet"),
+    ("ci " + "0" * 64 + " allow-to=10.0.0.0/8,", "line 2: allow-to= is of IPv4 blocks"),
     ("ci " + "0" * 64 + " colour=red", "line 2: an option is"),
     ("shop " + "0" * 64, "line 2: another line has this name or this digest"),
     ("ci " + sha256("b" * 40), "line 2: another line has this name or this digest"),

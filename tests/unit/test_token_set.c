@@ -163,6 +163,46 @@ static void a_line_has_a_name_digests_and_options(void **state)
 	assert_int_equal(token.expires_s, 978307200); /* 2001-01-01 */
 }
 
+static void destinations_of_a_line_add_up_and_are_part_of_what_it_says(void **state)
+{
+	char some[] = "ci " DIGEST " allow-to=10.1.2.3/8,192.0.2.0/24 allow-to=198.51.100.1/32";
+	char bare[] = "ci " DIGEST,
+	     many[17 * sizeof "10.0.0.0/8" + 100] = "ci " DIGEST " allow-to=";
+	static const char *const bad[] = {"", ",", "10.0.0.0/8,", ",10.0.0.0/8", "10.0.0.0",
+		"10.0.0.0/33", "::/0", "127.0.0.0/8", "10.0.0.0/8,,11.0.0.0/8",
+		"123.123.123.123/32x"};
+	struct token token = {0}, other = {0};
+	struct token_set *set, *set_of_other;
+	size_t again;
+
+	(void)state;
+	assert_null(token_line_parse(some, &token));
+	assert_int_equal(token.n_allow_to, 3);
+	assert_string_equal(prefix_text(token.allow_to[0]).s, "10.0.0.0/8");
+	assert_string_equal(prefix_text(token.allow_to[2]).s, "198.51.100.1/32");
+	assert_null(token_line_parse(bare, &other));
+	assert_int_equal(make(&token, 1, &set, &again), 0);
+	assert_int_equal(make(&other, 1, &set_of_other, &again), 0);
+	assert_false(token_set_equal(set, set_of_other));
+	token_set_free(set_of_other);
+	other = token;
+	other.allow_to[1].length = 25;
+	assert_int_equal(make(&other, 1, &set_of_other, &again), 0);
+	assert_false(token_set_equal(set, set_of_other));
+	token_set_free(set_of_other);
+	token_set_free(set);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char text[256];
+
+		snprintf(text, sizeof text, "ci %s allow-to=%s", DIGEST, bad[i]);
+		assert_non_null(token_line_parse(text, &(struct token){0}));
+	}
+	for (int i = 0; i < 17; i++)
+		strcat(many, i == 0 ? "10.0.0.0/8" : ",10.0.0.0/8");
+	assert_string_equal(
+		token_line_parse(many, &(struct token){0}), "allow-to= has more than 16 blocks");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +212,7 @@ int main(void)
 			a_gate_reads_what_the_broker_has_written_and_nothing_that_is_cut_off),
 		cmocka_unit_test(a_token_is_good_until_it_ends),
 		cmocka_unit_test(a_line_has_a_name_digests_and_options),
+		cmocka_unit_test(destinations_of_a_line_add_up_and_are_part_of_what_it_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,99 @@
+/* Has the host confine peers to what their names may reach. Runs in the broker. */
+#include "server/destinations.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "host/firewall_confined.h"
+#include "host/host.h"
+#include "ipc/token_set.h"
+#include "server/address_set.h"
+#include "server/config.h"
+#include "server/endpoint.h"
+#include "server/name_rules.h"
+
+/* One whose token is none any more is to go, and reaches nothing until then. */
+struct confining destinations_of(
+	const struct name_rules *rules, const struct client_name *name, struct ipv4 inner)
+{
+	static const struct prefix nothing[1];
+	const struct token *token;
+
+	if (client_name_kind(name) != CLIENT_NAME_TOKEN)
+		return (struct confining){.inner = inner};
+	token = token_set_named(rules->config->tokens, name);
+	if (!token)
+		return (struct confining){.inner = inner, .to = nothing, .n = 0};
+	return (struct confining){.inner = inner,
+		.to = token->n_allow_to > 0 ? token->allow_to : NULL,
+		.n = token->n_allow_to};
+}
+
+int destinations_confine(
+	const struct endpoint *endpoint, const struct client_name *name, struct ipv4 inner)
+{
+	const struct name_rules *rules = endpoint->name_rules;
+	struct confining change;
+
+	if (!rules || !rules->host)
+		return 0;
+	change = destinations_of(rules, name, inner);
+	return host_confine(rules->host, &change, 1);
+}
+
+static size_t count_peers(const struct name_rules *rules)
+{
+	const struct endpoint *endpoint;
+	size_t n = 0;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry)
+		if (endpoint->state != ENDPOINT_DESCRIBED)
+			n += peers_count(&endpoint->peers);
+	return n;
+}
+
+/* Of peers that have a name: what one reaches whose name is not known stays as it was. */
+static size_t describe_all(const struct name_rules *rules, struct confining *changes)
+{
+	const struct endpoint *endpoint;
+	size_t n = 0;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry) {
+		if (endpoint->state == ENDPOINT_DESCRIBED)
+			continue;
+		hash_for_each (&endpoint->peers.table, node) {
+			const struct peer *peer = hash_entry(node, struct peer, node);
+
+			if (peer->name)
+				changes[n++] =
+					destinations_of(rules, peers_name_of(peer), peer->id.inner);
+		}
+	}
+	return n;
+}
+
+void destinations_enforce(const struct name_rules *rules)
+{
+	struct confining *changes;
+
+	if (!rules->host)
+		return;
+	changes = calloc(count_peers(rules) + 1, sizeof *changes);
+	if (!changes || host_confine(rules->host, changes, describe_all(rules, changes)) < 0)
+		log_error("what the tokens' clients reach is not as their file says: %s",
+			changes ? "the firewall cannot be changed" : strerror(ENOMEM));
+	free(changes);
+}
+
+static bool is_unused(void *context, struct ipv4 inner)
+{
+	return address_set_has(context, inner);
+}
+
+void destinations_forget(const struct name_rules *rules, const struct address_set *unused)
+{
+	if (rules->host)
+		host_confine_no_more(rules->host, is_unused, (void *)unused);
+}
