@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/destinations.h"
 #include "server/flow_purge.h"
+#include "server/name_file.h"
 #include "server/peer_events.h"
 #include "server/promises.h"
 #include "server/requests.h"
@@ -231,6 +232,7 @@ static struct endpoint *describe_endpoint(
 		.plane = data_plane->plane,
 		.operations = data_plane->operations,
 		.floor.reserved_s = promised_floor_s(promised, private_key),
+		.name_file = data_plane->name_file,
 		.name_rules = &data_plane->name_rules,
 		.clock = &system_clock,
 		.max_peers_per_source = config->max_peers_per_source,
@@ -307,6 +309,10 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 	data_plane->config = config;
 	data_plane->name_rules =
 		(struct name_rules){.config = config, .endpoints = &data_plane->endpoints};
+	if (config->store == STORE_NONE)
+		data_plane->name_file = name_file_open(&data_plane->endpoints);
+	else
+		name_file_remove();
 	data_plane->private_key = private_key;
 	data_plane->answer = answer->answer;
 	data_plane->answer_context = answer->context;
@@ -423,6 +429,7 @@ static int open_new(struct data_plane *data_plane, struct endpoint *endpoint)
 
 	if (error < 0)
 		return error;
+	name_file_recall(data_plane->name_file, endpoint);
 	endpoint_keep_promises(endpoint, &data_plane->store->promised);
 	peer_events_adopted(endpoint);
 	log_info("%s: %s, block %s, WireGuard on UDP port %u", endpoint_text(endpoint).s,
@@ -467,6 +474,11 @@ int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
 		if (endpoint->is_served && error == 0)
 			error = open_new(data_plane, endpoint);
+	if (error == 0 && data_plane->name_file) {
+		name_file_begin(data_plane->name_file);
+		/* Of those that had no name before it was recalled. */
+		destinations_enforce(&data_plane->name_rules);
+	}
 	return error < 0 ? error : start_flow_purge(data_plane);
 }
 
@@ -638,10 +650,21 @@ int data_plane_close(struct data_plane *data_plane)
 	return result;
 }
 
+static bool does_any_stay(const struct data_plane *data_plane)
+{
+	const struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
+		if (endpoint->keep)
+			return true;
+	return false;
+}
+
 void data_plane_free(struct data_plane *data_plane)
 {
 	struct endpoint *endpoint;
 
+	name_file_close(data_plane->name_file, does_any_stay(data_plane));
 	while ((endpoint = TAILQ_FIRST(&data_plane->endpoints))) {
 		TAILQ_REMOVE(&data_plane->endpoints, endpoint, entry);
 		free_endpoint(endpoint);

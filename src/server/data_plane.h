@@ -14,6 +14,7 @@
 
 struct event_base;
 struct flow_purge;
+struct name_file;
 struct server_config;
 struct store_setup;
 
@@ -29,6 +30,7 @@ struct data_plane {
 	struct plane *plane;
 	struct endpoint_list endpoints;
 	struct name_rules name_rules;
+	struct name_file *name_file; /* NULL: there is a store */
 	struct flow_purge *flow_purge; /* NULL until all endpoints are open */
 	struct histogram operations[REPORT_N_OPERATIONS]; /* how long they have taken */
 };

@@ -30,6 +30,7 @@ struct audit;
 struct event;
 struct flow_purge;
 struct held_answers;
+struct name_file;
 struct name_rules;
 struct owner_feed;
 struct store_link;
@@ -200,6 +201,7 @@ struct endpoint {
 	struct owner_feed *owner_feed; /* likewise; NULL: there is no flow log */
 	struct held_answers *held; /* likewise: answers that wait for it */
 
+	struct name_file *name_file; /* likewise; NULL: a store keeps the names, or nobody */
 	const struct name_rules *name_rules; /* likewise; NULL in a test: every name is good */
 
 	const struct clock *clock;

@@ -5,6 +5,7 @@
 
 #include "server/endpoint.h"
 #include "server/held_answers.h"
+#include "server/name_file.h"
 #include "server/store_link.h"
 
 enum {
@@ -76,8 +77,10 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer)
 {
 	struct storing_message order = {.operation = STORING_PUT_PEER};
 
-	if (!endpoint->store)
+	if (!endpoint->store) {
+		name_file_record(endpoint->name_file, endpoint, peer);
 		return;
+	}
 	if (peer->made_s == 0)
 		peer->made_s = (uint64_t)time(NULL);
 	order.peer = describe(endpoint, peer);
