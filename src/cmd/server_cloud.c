@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/log.h"
 #include "cmd/config_file.h"
 #include "cmd/usage.h"
@@ -24,12 +26,23 @@ int server_parse_cloud(const struct option_use *use, void *field)
 		       : option_error(use, "not a cloud that is known: it can be aws");
 }
 
+/* It is told in JSON (RFC 8259 8.1). */
+static bool is_utf8(const char *text)
+{
+	json_t *json = json_string(text);
+
+	json_decref(json);
+	return json != NULL;
+}
+
 int server_parse_region(const struct option_use *use, void *field)
 {
 	struct server_config *config = field;
 
 	if (strlen(use->text) >= CLOUD_REGION_SIZE)
 		return option_error(use, "longer than %d bytes", CLOUD_REGION_SIZE - 1);
+	if (!is_utf8(use->text))
+		return option_error(use, "is no UTF-8, as the backend has to be told it");
 	config->region = use->text;
 	return 0;
 }

@@ -62,12 +62,17 @@ static int add_part(const struct option_use *use, const char *part, struct issue
 		return copy(value, issuer->name_claim, sizeof issuer->name_claim)
 			       ? 0
 			       : option_error(use, "the claim of the name is empty, or too long");
+	if ((value = after(part, "as=")))
+		return issuer_is_label(value) && copy(value, issuer->label, sizeof issuer->label)
+			       ? 0
+			       : option_error(use, "what follows as= is no label, of letters, "
+						   "digits and . _ -, 32 at the most");
 	if ((value = after(part, "require=")))
 		return issuer_add_rule(issuer, value) == 0
 			       ? 0
 			       : option_error(use, "what follows require= is no CLAIM:GLOB, or "
 						   "there are too many");
-	return option_error(use, "what follows the issuer is audience=, require= or name=");
+	return option_error(use, "what follows the issuer is audience=, require=, name= or as=");
 }
 
 /* Whoever can have a token made for any audience of a public issuer would be let in. */
@@ -81,6 +86,31 @@ static int check_issuer(const struct option_use *use, const struct issuer *issue
 		return option_error(use, "require= is missing: an issuer has tokens for many; "
 					 "require=sub:* is all of them");
 	return 0;
+}
+
+/* Else a client of one could have what a client of the other has. */
+static const struct issuer *find_namesake(
+	const struct server_config *config, const struct issuer *issuer)
+{
+	for (size_t i = 0; i < config->n_issuers; i++)
+		if (strcmp(config->issuers[i].url, issuer->url) != 0 &&
+			(issuer->label[0] == '\0' || config->issuers[i].label[0] == '\0' ||
+				strcmp(config->issuers[i].label, issuer->label) == 0))
+			return &config->issuers[i];
+	return NULL;
+}
+
+static int check_label(const struct option_use *use, const struct server_config *config,
+	const struct issuer *issuer)
+{
+	const struct issuer *other = find_namesake(config, issuer);
+
+	if (!other)
+		return 0;
+	return option_error(use,
+		"clients of this issuer and of %s could have one name: give each issuer "
+		"as=LABEL, and another one each",
+		other->url);
 }
 
 int server_add_issuer(const struct option_use *use, void *field)
@@ -103,6 +133,8 @@ int server_add_issuer(const struct option_use *use, void *field)
 		error = add_part(use, part, issuer);
 	if (error == 0)
 		error = check_issuer(use, issuer);
+	if (error == 0)
+		error = check_label(use, config, issuer);
 	if (error == 0)
 		config->n_issuers++;
 	return error;
@@ -205,6 +237,22 @@ int server_read_mode(const struct config_file *settings, struct server_config *c
 	const char *mode = variable(settings->auth_mode, mode_variable, NULL);
 
 	return auth_mode_is_oidc_modal(mode) ? use_modal(settings, config) : 0;
+}
+
+void server_tell_mode_change(const struct server_config *before, const struct server_config *now)
+{
+	const struct issuer *old = &before->issuers[0], *new = &now->issuers[0];
+
+	if (before->is_oidc_modal != now->is_oidc_modal)
+		log_warning("restart to change %s", mode_variable);
+	if (!before->is_oidc_modal || !now->is_oidc_modal)
+		return;
+	if (strcmp(old->url, new->url) != 0)
+		log_warning("restart to change %s", issuer_variable);
+	if (strcmp(old->audience, new->audience) != 0)
+		log_warning("restart to change %s", audience_variable);
+	if (memcmp(old->rules, new->rules, sizeof old->rules) != 0)
+		log_warning("restart to change %s", workspaces_variable);
 }
 
 void server_warn_of_issuers(const struct server_config *config)

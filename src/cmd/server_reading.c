@@ -82,7 +82,7 @@ int server_read(struct server_command *command, struct server_source *source)
 	source->is_in_environment = !config->no_password && !config->password_file &&
 				    !settings->password && !source->credential;
 	config->is_reloaded = settings->path != NULL;
-	if (check(config) < 0 || server_read_mode(settings, config) < 0 ||
+	if (server_read_mode(settings, config) < 0 || check(config) < 0 ||
 		server_read_backend(settings, config) < 0 ||
 		load_passwords(source, settings, config, &passwords) < 0 ||
 		load_tokens(config, &source->tokens) < 0) {
@@ -138,9 +138,12 @@ static int read_options(struct server_source *source, struct server_config *conf
 	if (error == 0)
 		error = options_parse(&command_server, &source->next, read);
 	if (error == 0)
+		error = server_read_mode(&source->next.file, &read->config);
+	if (error == 0)
 		error = check(&read->config);
 	if (error < 0)
 		return error;
+	server_tell_mode_change(config, &read->config);
 	take_live(config, &read->config);
 	return check_together(config);
 }

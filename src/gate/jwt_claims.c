@@ -141,6 +141,13 @@ const char *jwt_claims_fault(const json_t *claims, const struct issuer *issuer, 
 int jwt_claims_name(const json_t *claims, const struct issuer *issuer, struct client_name *name)
 {
 	const char *text = json_string_value(json_object_get(claims, issuer->name_claim));
+	char labelled[ISSUER_LABEL_SIZE + CLIENT_NAME_SIZE];
 
-	return text && client_name_make(CLIENT_NAME_OIDC, text, name) == 0 ? 0 : -EINVAL;
+	if (!text || *text == '\0')
+		return -EINVAL;
+	if (issuer->label[0] == '\0')
+		return client_name_make(CLIENT_NAME_OIDC, text, name) == 0 ? 0 : -EINVAL;
+	/* One that is cut off is too long in any case. */
+	snprintf(labelled, sizeof labelled, "%s:%s", issuer->label, text);
+	return client_name_make(CLIENT_NAME_OIDC, labelled, name) == 0 ? 0 : -EINVAL;
 }

@@ -282,6 +282,9 @@ void routes_answer(const struct routes *routes, const struct http_route *route,
 	case IPC_OTHER_CLIENT:
 		return refuse_for_now(response, 409, GATE_REFUSED_RIVAL,
 			"another client has the tunnel to this address", RIVAL_RETRY_S);
+	case IPC_NOT_ALLOWED:
+		return refuse(response, 403, GATE_REFUSED_TOKEN,
+			"only who shows the password can relinquish");
 	case IPC_WRONG_SOURCE:
 		return refuse(response, 500, GATE_REFUSED_SOURCE, route->failure);
 	case IPC_INVALID_KEY:

@@ -10,6 +10,15 @@ const char *issuer_next_rule(const char *rule)
 	return rule + strlen(rule) + 1;
 }
 
+bool issuer_is_label(const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t n = strlen(text);
+
+	return n > 0 && n < ISSUER_LABEL_SIZE && strspn(text, allowed) == n;
+}
+
 static bool is_rule(const char *rule)
 {
 	const char *colon = strchr(rule, ':');
@@ -57,6 +66,8 @@ bool issuer_is_valid(const struct issuer *issuer)
 	return ends(issuer->url, sizeof issuer->url) && issuer->url[0] != '\0' &&
 	       ends(issuer->audience, sizeof issuer->audience) &&
 	       ends(issuer->name_claim, sizeof issuer->name_claim) &&
+	       ends(issuer->label, sizeof issuer->label) &&
+	       (issuer->label[0] == '\0' || issuer_is_label(issuer->label)) &&
 	       issuer->name_claim[0] != '\0' && issuer->is_name_optional <= 1 && are_rules(issuer);
 }
 

@@ -15,6 +15,7 @@ enum {
 	ISSUER_URL_SIZE = 256, /* with the final NUL, as all of these */
 	ISSUER_AUDIENCE_SIZE = 256,
 	ISSUER_CLAIM_SIZE = 64,
+	ISSUER_LABEL_SIZE = 33,
 	ISSUER_RULES_SIZE = 4096,
 
 	ISSUER_KEYS_MAX = 32, /* of one issuer */
@@ -30,6 +31,7 @@ struct issuer {
 	char url[ISSUER_URL_SIZE]; /* as the claim "iss" has it */
 	char audience[ISSUER_AUDIENCE_SIZE]; /* "": not checked */
 	char name_claim[ISSUER_CLAIM_SIZE]; /* which one is the client's name */
+	char label[ISSUER_LABEL_SIZE]; /* what names of its clients begin with; "": with nothing */
 	uint32_t is_name_optional; /* 1: a token without one is good all the same */
 	/* CLAIM:GLOB, as many as there are, each with its NUL; an empty one is the end. Of those
 	 * with one claim one must match, and so for each claim. */
@@ -39,6 +41,8 @@ struct issuer {
 /* The rule after this one, which must not be the end; what issuer->rules begins with is the first.
  */
 const char *issuer_next_rule(const char *rule);
+/* Whether it can be a label: of letters, digits and . _ -, so that in a name its end is known. */
+bool issuer_is_label(const char *text);
 /* Returns 0, -EINVAL if it is no CLAIM:GLOB, or -ENOSPC. */
 int issuer_add_rule(struct issuer *issuer, const char *rule);
 /* Whether what was received makes sense: all texts end, none that must be there is empty. */

@@ -54,6 +54,7 @@ enum ipc_status {
 	IPC_WRONG_SOURCE, /* 500: no such tunnel is possible to where the client is */
 	IPC_UNAUTHORIZED, /* 401: the name that the gate has found is good no more */
 	IPC_TOO_MANY_OF_NAME, /* 429: of this name */
+	IPC_NOT_ALLOWED, /* 403: this name may not relinquish */
 	IPC_STATUS_END,
 };
 

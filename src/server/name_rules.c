@@ -40,6 +40,11 @@ bool name_is_good(const struct name_rules *rules, const struct client_name *name
 	return why_not(rules, name) == NULL;
 }
 
+bool name_may_relinquish(const struct name_rules *rules, const struct client_name *name)
+{
+	return !rules || client_name_is_none(name) || rules->config->is_oidc_modal;
+}
+
 /* Of all endpoints, each of which counts by itself: they are few. */
 static uint64_t count_all(const struct name_rules *rules, const struct client_name *name)
 {

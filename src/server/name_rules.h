@@ -22,6 +22,11 @@ struct name_rules {
  * names of other kinds only the gates know. rules may be NULL: always. */
 bool name_is_good(const struct name_rules *rules, const struct client_name *name);
 
+/* Whether a client of this name may have the endpoint's tunnels stay when the server ends: who has
+ * shown the password, and in oidc-modal everybody, as in the older programs. rules may be NULL:
+ * everybody. */
+bool name_may_relinquish(const struct name_rules *rules, const struct client_name *name);
+
 /* Whether a name has as many peers as max-peers= of its token says, at all endpoints. */
 bool name_is_full(const struct endpoint *endpoint, const struct client_name *name);
 

@@ -458,6 +458,25 @@ static int begin_disconnect(struct endpoint *endpoint, const struct client_reque
 										      : IPC_FAILED;
 }
 
+/* What stays when the server ends is of all clients: it is not for one of many to say. */
+static enum ipc_status relinquish(struct endpoint *endpoint, const struct client_request *request)
+{
+	struct log_limit_text more;
+
+	if (!name_may_relinquish(endpoint->name_rules, &request->name)) {
+		if (endpoint_may_log(endpoint, request->source, &more))
+			log_warning("%s: not relinquished for %s%s%s", endpoint_text(endpoint).s,
+				ipv4_text(request->source).s, client_name_note(&request->name).s,
+				more.s);
+		return IPC_NOT_ALLOWED;
+	}
+	if (!endpoint->keep)
+		log_info("%s: relinquished: its data plane stays when this server exits",
+			endpoint_text(endpoint).s);
+	endpoint->keep = true;
+	return IPC_OK;
+}
+
 /* is_read: of what peers have used the latest is known. */
 static void handle(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to, bool is_read)
@@ -481,11 +500,7 @@ static void handle(struct endpoint *endpoint, const struct client_request *reque
 			return;
 		break;
 	case IPC_RELINQUISH:
-		if (endpoint->keep)
-			break;
-		endpoint->keep = true;
-		log_info("%s: relinquished: its data plane stays when this server exits",
-			endpoint_text(endpoint).s);
+		status = (int)relinquish(endpoint, request);
 		break;
 	case IPC_READY: /* these are the supervisor's */
 	case IPC_REFUSED:

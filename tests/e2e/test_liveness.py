@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -132,3 +133,10 @@ def test_one_variable_without_the_other_reports_nothing_and_is_said(host):
     server = host.start(environment={"BACKEND_ADMIN_TOKEN": TOKEN})
     assert server.logged("BACKEND_ENDPOINT is not set: what is served is reported to nobody")
     assert not server.children_called("cloud")
+
+
+def test_a_region_that_no_backend_can_be_told_is_refused(options):
+    """Without a password no server would start in any case."""
+    done = subprocess.run([options.vprox, "server", "--ip=192.0.2.1", "--wg-block=10.100.0.0/16", b"--region=us\xff"],
+                          env={}, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 2 and b"--region" in done.stderr and b"is no UTF-8" in done.stderr

@@ -193,7 +193,7 @@ def test_a_start_without_keys_fails_whatever_their_issuer_does(host, issuers, no
     for path, answer in hostile.values():
         made.append(issuers())
         made[-1].answers[path] = answer
-    server = host.launch(" ".join(map(option, made)) + f" --oidc-ca={ca}", expected=["issuer"])
+    server = host.launch(" ".join(option(each, f"require=sub:*,as=i{i}") for i, each in enumerate(made)) + f" --oidc-ca={ca}", expected=["issuer"])
     assert server.wait(90) == 1
     for issuer, fault in zip(made, hostile):
         assert re.search(f"issuer {issuer.url}: cannot fetch its keys, will try again: .*{fault}", server.log), server.log
@@ -209,7 +209,7 @@ def test_only_a_server_with_a_certificate_for_its_name_is_the_issuer(host, issue
     host_file = tmp_path / "hosts"
     host_file.write_text(f"{node.address} localhost.example\n")
     host.mounts.append((host_file, "/etc/hosts"))
-    server = host.launch(f"{option(strange)} {option(named)} --oidc-ca={ca}", expected=["issuer"])
+    server = host.launch(f"{option(strange)},as=strange {option(named)},as=named --oidc-ca={ca}", expected=["issuer"])
     assert server.wait(90) == 1
     strange.close()
     for issuer in strange, named:
@@ -239,7 +239,7 @@ def test_an_issuer_is_no_matter_of_a_reload(host, client, issuer, issuers, ca):
 
     def write(*each):
         config.write_text("".join(
-            f"oidc={one.url},audience={AUDIENCE},require=sub:*\n" for one in each) + f"oidc-ca={ca}\n")
+            f"oidc={one.url},audience={AUDIENCE},require=sub:*,as=i{i}\n" for i, one in enumerate(each)) + f"oidc-ca={ca}\n")
         config.chmod(0o600)
     write(issuer)
     server = host.start(f"--config={config}")
@@ -256,7 +256,8 @@ def test_an_issuer_is_no_matter_of_a_reload(host, client, issuer, issuers, ca):
     ("https://issuer.example,require=sub:*", "audience"),
     ("https://issuer.example,audience=a", "require"),
     ("https://issuer.example,audience=a,require=sub", "CLAIM:GLOB"),
-    ("https://issuer.example,audience=a,require=sub:*,other=1", "audience=, require= or name="),
+    ("https://issuer.example,audience=a,require=sub:*,other=1", "audience=, require=, name= or as="),
+    ("https://issuer.example,audience=a,require=sub:*,as=a:b", "as= is no label"),
     ("https://user@issuer.example,audience=a,require=sub:*", "https"),
 ])
 def test_an_issuer_that_lets_in_whoever_is_refused(host, text, fault):
@@ -269,3 +270,53 @@ def test_oidc_modal_and_other_issuers_do_not_go_together(host):
                            "--oidc", "https://issuer.example,audience=a,require=sub:*"],
                           {"VPROX_AUTH_MODE": "oidc-modal"})
     assert code == 2 and "do not go together" in said, said
+
+
+@pytest.mark.parametrize("labels", [("", ""), (",as=one", ""), ("", ",as=one"), (",as=one", ",as=one")])
+def test_two_issuers_whose_clients_could_have_one_name_are_refused(host, labels):
+    issuers = [f"--oidc=https://{i}.example,audience=a,require=sub:*{label}" for i, label in enumerate(labels)]
+    code, said = host.run(["server", "--ip", host.address, "--wg-block=10.100.0.0/16", *issuers])
+    assert code == 2 and "as=LABEL" in said and "https://0.example" in said, said
+
+
+def test_clients_of_two_issuers_with_one_claim_are_two_names(host, client, issuer, issuers, ca):
+    other = issuers()
+    host.start(" ".join(f"--oidc={one.url},audience={AUDIENCE},require=sub:*,as={label}"
+                        for one, label in ((issuer, "one"), (other, "two"))) + f" --oidc-ca={ca}")
+    key = random_key()
+    assert [host.api(client).connect(each, password=one.token(sub="ci")).status
+            for each, one in ((key, issuer), (random_key(), other))] == [200, 200]
+    code, said = host.run("show --json")
+    assert code == 0
+    peers = {peer["public_key"]: peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"]}
+    assert peers.pop(key) == "oidc:one:ci" and list(peers.values()) == ["oidc:two:ci"]
+
+
+def test_oidc_modal_without_a_password_is_what_it_is_in_any_case(host, client, issuer, ca):
+    host.start(f"--no-password --oidc-ca={ca}",
+               environment={"VPROX_PASSWORD": None, "VPROX_AUTH_MODE": "oidc-modal", "VPROX_OIDC_ISSUER": issuer.url})
+    assert ask(host, client, issuer.token()) == 200
+    assert ask(host, client, PASSWORD) == 401
+
+
+def test_what_oidc_modal_asks_for_is_no_matter_of_a_reload_and_that_is_said(host, client, issuer, ca):
+    config = host.state / "config"
+
+    def write(mode, **settings):
+        config.write_text(f"oidc-ca={ca}\nno-password\nVPROX_AUTH_MODE={mode}\nVPROX_OIDC_ISSUER={issuer.url}\n"
+                          + "".join(f"VPROX_OIDC_{name}={value}\n" for name, value in settings.items()))
+        config.chmod(0o600)
+    write("oidc-modal", AUDIENCE=AUDIENCE)
+    server = host.start(f"--config={config}", environment={"VPROX_PASSWORD": None})
+    assert ask(host, client, issuer.token()) == 200
+    write("oidc-modal", AUDIENCE="another", ALLOWED_WORKSPACE_IDS="ws-1")
+    server.send_signal(signal.SIGHUP)
+    assert server.logged("configuration read again", 60)
+    assert server.logged("restart to change VPROX_OIDC_AUDIENCE")
+    assert server.logged("restart to change VPROX_OIDC_ALLOWED_WORKSPACE_IDS")
+    assert "VPROX_OIDC_ISSUER" not in server.log and "VPROX_AUTH_MODE" not in server.log
+    assert ask(host, client, issuer.token()) == 200
+    config.write_text(f"oidc-ca={ca}\nVPROX_PASSWORD={PASSWORD}\n")
+    server.send_signal(signal.SIGHUP)
+    assert server.logged("restart to change VPROX_AUTH_MODE", 60)
+    assert ask(host, client, issuer.token()) == 200

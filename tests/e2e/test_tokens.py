@@ -82,6 +82,13 @@ def names(host):
     return sorted(peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"])
 
 
+def each_name(host):
+    """Also of those that have none."""
+    code, said = host.run("show --json")
+    assert code == 0, said
+    return [peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"]]
+
+
 def tunnel(host, kind, node, token):
     """Made by this token, with real packets."""
     made = host.tunnel(kind, node)
@@ -168,6 +175,29 @@ def test_what_went_while_no_server_ran_is_not_adopted(host, client, tokens):
     tokens.server.kill()
     tokens.start(line("shop", "b" * 40))
     wait.until(lambda: names(host) == ["token:shop"], ENDED + SLACK)
+
+
+def test_without_a_store_a_server_is_told_the_names_by_the_one_before_it(host, client, other_client, tokens):
+    """And what went meanwhile is not adopted; nothing of it is there when the tunnels are gone."""
+    none = "--store=none"
+    tokens.start(line("ci", "a" * 40), line("shop", "b" * 40), arguments=none).expect("the broker is gone")
+    keys = [random_key() for _ in range(3)]
+    for key, token in zip(keys, ("a" * 40, "b" * 40, PASSWORD)):
+        assert host.api(client).connect(key, password=token).status == 200
+    assert host.api(other_client).connect_ipip(password="b" * 40).status == 200
+    assert host.api(client).connect(keys[0], password="b" * 40).status == 200
+    assert host.api(client).connect(keys[0], password="a" * 40).status == 200
+    names_file = host.state / "run" / "vprox" / "names"
+    assert names_file.stat().st_mode & 0o777 == 0o600
+    for _ in range(2):
+        tokens.server.kill()
+        tokens.start(line("ci", "a" * 40), line("shop", "b" * 40), arguments=none).expect("the broker is gone")
+        assert sorted(map(str, each_name(host))) == ["None", "token:ci", "token:shop", "token:shop"]
+    tokens.server.kill()
+    tokens.start(line("ci", "a" * 40), arguments=none)
+    wait.until(lambda: sorted(map(str, each_name(host))) == ["None", "token:ci"], ENDED + SLACK)
+    tokens.server.stop()
+    assert not names_file.exists()
 
 
 def test_a_token_has_two_digests_for_a_while(host, client, tokens):
@@ -347,3 +377,13 @@ def run(machine, words, environment):
                                stderr=subprocess.STDOUT)
     said = process.communicate(timeout=120)[0]
     return process.returncode, said
+
+
+def test_who_has_a_name_relinquishes_nothing_and_who_shows_the_password_does(host, client, tokens):
+    server = tokens.start(line("ci", "a" * 40))
+    server.expect("not relinquished for")
+    refused = host.api(client).post("/relinquish", password="a" * 40)
+    assert (refused.status, refused.text) == (403, "only who shows the password can relinquish\n")
+    assert server.logged(r"not relinquished for .* \(token:ci\)") and not server.logged("its data plane stays")
+    assert host.api(client).post("/relinquish").status == 200
+    assert server.logged("its data plane stays when this server exits")

@@ -6,7 +6,7 @@ import struct
 import time
 
 ISSUERS_MAX, KEYS_MAX = 8, 32
-ISSUER = struct.Struct("=256s256s64sI4096s")
+ISSUER = struct.Struct("=256s256s64s33s3xI4096s")
 KEY = struct.Struct("=III128s1024s")
 PAGE = struct.Struct(f"=IIQQ{KEYS_MAX * KEY.size}s")
 PAGES = 4 + ISSUERS_MAX * ISSUER.size + 4  # where they begin, aligned
@@ -29,7 +29,7 @@ class Issuers:
         os.ftruncate(self.fd, SIZE)
         self.memory = mmap.mmap(self.fd, SIZE)
         text = b"".join(rule.encode() + b"\0" for rule in rules)
-        issuer = ISSUER.pack(self.URL.encode(), self.AUDIENCE.encode(), b"sub", 0, text)
+        issuer = ISSUER.pack(self.URL.encode(), self.AUDIENCE.encode(), b"sub", b"", 0, text)
         self.memory[:4 + len(issuer)] = struct.pack("=I", 1) + issuer
         self.sequence = 0
 

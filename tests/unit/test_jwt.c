@@ -311,6 +311,12 @@ static void its_name_is_that_of_the_claim_that_is_asked_for(void **state)
 	assert_int_equal(check_for(token(RS256, actor, fixture.rsa), &name), ISSUERS_ACCEPT);
 	assert_string_equal(name.s, "oidc:mona");
 	assert_int_equal(check_for(token(RS256, GOOD, fixture.rsa), &name), ISSUERS_REFUSE);
+	strcpy(other.label, "github");
+	make_sheet(&other);
+	assert_int_equal(check_for(token(RS256, actor, fixture.rsa), &name), ISSUERS_ACCEPT);
+	assert_string_equal(name.s, "oidc:github:mona");
+	memset(other.label, 0, sizeof other.label);
+	make_sheet(&other);
 	other.is_name_optional = 1;
 	make_sheet(&other);
 	assert_int_equal(check_for(token(RS256, GOOD, fixture.rsa), &name), ISSUERS_ACCEPT);

@@ -270,6 +270,8 @@ static void what_the_broker_says_becomes_the_answer(void **state)
 			"another client has the tunnel to this address\n"},
 		{"/disconnect-ipip", IPC_OTHER_CLIENT, 409,
 			"another client has the tunnel to this address\n"},
+		{"/relinquish", IPC_NOT_ALLOWED, 403,
+			"only who shows the password can relinquish\n"},
 		{"/connect", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect-ipip", IPC_POOL_EXHAUSTED, 503, "no more IP addresses available\n"},
 		{"/connect", IPC_SHUTTING_DOWN, 503, "server shutting down\n"},
