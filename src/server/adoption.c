@@ -16,6 +16,7 @@
 #include "server/judgement.h"
 #include "server/newcomers.h"
 #include "server/parked_requests.h"
+#include "server/owed.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 #include "server/usage.h"
@@ -134,6 +135,8 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 	if (error == 0)
 		error = newcomers_init(&endpoint->newcomers, endpoint, base);
 	if (error == 0)
+		error = owed_init(&endpoint->owed, endpoint, base);
+	if (error == 0)
 		error = handshake_floor_init(
 			&endpoint->floor, endpoint, endpoint->floor.reserved_s, base);
 	if (error < 0) {
@@ -160,8 +163,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	inspection_free(&endpoint->inspection);
 	usage_abandon(endpoint);
 	handshake_floor_free(&endpoint->floor);
-	free_event(endpoint->standby.timer);
-	endpoint->standby.timer = NULL;
+	owed_free(&endpoint->owed);
 	removals_free(&endpoint->removals);
 	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)

@@ -132,10 +132,13 @@ struct inspection {
 	bool runs, is_asked_again;
 };
 
-/* Making the peers of an endpoint that is ready before; standby.c's. Its end ends it. */
-struct standby {
+/* Making the peers that are owed; owed.c's. */
+struct owed {
 	struct endpoint *endpoint;
-	struct event *timer; /* NULL: it is none, or in a test */
+	struct event *timer; /* of the next batch; NULL in a test */
+	struct owed_peer *peers; /* in the order in which they are made; NULL: none is under way */
+	size_t n, next;
+	size_t n_given, n_failed; /* since it began */
 };
 
 /* Timestamps of handshakes; handshake_floor.c's. */
@@ -183,7 +186,7 @@ struct endpoint {
 	struct inspection inspection;
 	struct newcomers newcomers;
 	struct handshake_floor floor;
-	struct standby standby;
+	struct owed owed;
 
 	struct source_log_limit refusals; /* by the source of the request */
 

@@ -13,7 +13,7 @@
 #include "server/endpoint.h"
 #include "server/heal.h"
 #include "server/removals.h"
-#include "server/restoration.h"
+#include "server/owed.h"
 #include "server/usage.h"
 
 enum {
@@ -103,7 +103,7 @@ static void go_on(struct inspection *inspection)
 			event_add(inspection->timer, &at_once);
 			return;
 		}
-		endpoint_make_owed(endpoint);
+		owed_make(endpoint);
 	}
 	inspection->is_put_right = true;
 	inspect_some(inspection);

@@ -13,6 +13,7 @@
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
+#include "server/owed.h"
 #include "server/promised.h"
 #include "server/promises.h"
 #include "server/removals.h"
@@ -154,6 +155,19 @@ static int make_all(struct restoration *restoration)
 	return error;
 }
 
+/* What is told is all that is stored: a peer that is not among it was promised nothing, or its
+ * address was promised to another one since. */
+static void promises_are_told(struct endpoint *endpoint)
+{
+	hash_for_each (&endpoint->peers.table, node) {
+		struct peer *peer = hash_entry(node, struct peer, node);
+
+		/* What was written of one that is to go is freed with it. */
+		if (!peer->removal_reason)
+			peer->promise.is_made = false;
+	}
+}
+
 static void make_and_tell(struct restoration *restoration)
 {
 	struct endpoint *endpoint = restoration->endpoint;
@@ -169,31 +183,6 @@ static void make_and_tell(struct restoration *restoration)
 			endpoint_text(endpoint).s, restoration->n_given, restoration->n_failed);
 }
 
-/* One that is to go is not made first; and must not be forgotten while it is queued. */
-static bool is_to_be_made(const struct peer *peer)
-{
-	return peer->is_owed && !peer->removal_reason;
-}
-
-void endpoint_make_owed(struct endpoint *endpoint)
-{
-	struct restoration restoration = {.endpoint = endpoint};
-
-	if (endpoint->peers.n_owed == 0)
-		return;
-	restoration.ids = calloc(endpoint->peers.n_owed, sizeof *restoration.ids);
-	if (!restoration.ids)
-		return; /* the next inspection tries it */
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (is_to_be_made(peer))
-			restoration.ids[restoration.n++] = peer->id;
-	}
-	make_and_tell(&restoration);
-	free(restoration.ids);
-}
-
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised)
 {
 	size_t n;
@@ -202,6 +191,7 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 
 	handshake_floor_reserve(endpoint);
 	promise_endpoint(endpoint);
+	promises_are_told(endpoint);
 	restoration.ids = n > 0 ? calloc(n, sizeof *restoration.ids) : NULL;
 	if (n > 0 && !restoration.ids) {
 		log_error("%s: cannot make what was promised: %s", endpoint_text(endpoint).s,
@@ -212,7 +202,11 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	 * holds. */
 	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	make_and_tell(&restoration);
+	/* Who asks of one that is served is not to wait for all of these. */
+	if (endpoint->is_served)
+		owed_make(endpoint);
+	else
+		make_and_tell(&restoration);
 	free(restoration.ids);
 	promised_order_freed(promised, endpoint->config.bind, endpoint->pool);
 	promise_rest(endpoint);

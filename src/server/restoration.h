@@ -13,6 +13,3 @@ struct promised;
  * asks. What a device that was lost, or did not answer in time, was not given is owed.
  */
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised);
-
-/* Makes the peers that are owed, if there are any; those that cannot be made now stay so. Logs. */
-void endpoint_make_owed(struct endpoint *endpoint);

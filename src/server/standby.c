@@ -5,11 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "base/array.h"
-#include "base/cleanup.h"
-#include "base/event.h"
 #include "base/log.h"
 #include "server/adoption.h"
 #include "server/destinations.h"
@@ -17,120 +13,14 @@
 #include "server/give_back.h"
 #include "server/handshake_floor.h"
 #include "server/heal.h"
+#include "server/owed.h"
 #include "server/promised.h"
 #include "server/promises.h"
-#include "server/restoration.h"
-
-enum {
-	/* The kernel's plane takes 2 ms for each: who asks the server of something waits for no
-	 * more than these. */
-	MADE_AT_ONCE = 10,
-	RETRY_MS = 5000, /* of a device that is lost */
-};
-
-/* Making */
-
-static void schedule(struct standby *standby, uint64_t delay_ms)
-{
-	const struct timeval delay = timeval_from_ms(delay_ms);
-
-	if (standby->timer)
-		event_add(standby->timer, &delay);
-}
-
-static size_t take_owed(const struct endpoint *endpoint, struct plane_peer ids[MADE_AT_ONCE])
-{
-	size_t n = 0;
-
-	if (endpoint->peers.n_owed == 0)
-		return 0;
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (n == MADE_AT_ONCE)
-			break;
-		if (peer->is_owed)
-			ids[n++] = peer->id;
-	}
-	return n;
-}
 
 static void drop(struct endpoint *endpoint, struct peer *peer)
 {
 	pool_release(endpoint->pool, peer->id.inner);
 	peers_remove(&endpoint->peers, peer);
-}
-
-static void give_up(void *context, const struct plane_peer *id, int error)
-{
-	struct endpoint *endpoint = context;
-	struct peer *peer = peers_find(&endpoint->peers, id);
-
-	if (device_is_lost(error))
-		return;
-	log_error("%s: cannot make the tunnel of %s ready: %s", endpoint_text(endpoint).s,
-		peer_text(id).s, plane_error(endpoint->plane));
-	if (peer)
-		drop(endpoint, peer);
-}
-
-static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
-
-		if (peer)
-			peers_set_owed(&endpoint->peers, peer, false);
-	}
-}
-
-/* Where it cannot be made again either, that is tried when the address comes. */
-static int find_device(struct endpoint *endpoint)
-{
-	size_t n_back;
-
-	return endpoint->device ? 0 : endpoint_make_device(endpoint, &n_back);
-}
-
-/* Returns how many were made, or -errno. */
-static int make_some(struct endpoint *endpoint)
-{
-	struct plane_peer ids[MADE_AT_ONCE];
-	size_t n = take_owed(endpoint, ids), n_given = 0;
-	int error = n == 0 ? 0 : find_device(endpoint);
-
-	if (error == 0 && n > 0)
-		error = give_back_peers(endpoint, ids, n, &n_given, give_up, endpoint);
-	if (error < 0)
-		return error;
-	settle(endpoint, ids, n);
-	return (int)n;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *context)
-{
-	struct standby *standby = context;
-	struct endpoint *endpoint = standby->endpoint;
-	int n = make_some(endpoint);
-
-	(void)fd;
-	(void)what;
-	if (n > 0)
-		schedule(standby, 0);
-	else if (n < 0)
-		schedule(standby, RETRY_MS);
-	else
-		log_info("%s: %zu peers are ready, for when this host gets the address",
-			endpoint_text(endpoint).s, peers_count(&endpoint->peers));
-}
-
-static int start(struct standby *standby, struct endpoint *endpoint, struct event_base *base)
-{
-	*standby = (struct standby){.endpoint = endpoint, .timer = NULL};
-	if (!base)
-		return 0;
-	standby->timer = evtimer_new(base, on_timer, standby);
-	return standby->timer ? 0 : -ENOMEM;
 }
 
 int standby_open(struct endpoint *endpoint, struct event_base *base)
@@ -143,8 +33,6 @@ int standby_open(struct endpoint *endpoint, struct event_base *base)
 	endpoint->store = NULL;
 	error = endpoint_open(endpoint, base);
 	endpoint->store = store;
-	if (error == 0)
-		error = start(&endpoint->standby, endpoint, base);
 	if (error < 0) {
 		endpoint_close(endpoint, false);
 		endpoint->config.is_standby = false;
@@ -322,7 +210,7 @@ void standby_update(struct endpoint *endpoint, const struct promised *promised, 
 	}
 	free(update.told);
 	free(update.gone);
-	schedule(&endpoint->standby, 0);
+	owed_make(endpoint);
 }
 
 /* Taking over */
@@ -371,8 +259,6 @@ void standby_take_over(
 {
 	uint64_t reserved_s = promised_floor_s(promised, &endpoint->config.private_key);
 
-	free_event(endpoint->standby.timer);
-	endpoint->standby.timer = NULL;
 	endpoint->config.is_standby = false;
 	endpoint->state = ENDPOINT_OPEN;
 	if (handshake_floor_init(&endpoint->floor, endpoint, reserved_s, base) < 0)
@@ -383,7 +269,7 @@ void standby_take_over(
 	if (serve(endpoint) < 0)
 		endpoint_heal(endpoint);
 	else
-		endpoint_make_owed(endpoint);
+		owed_make(endpoint);
 	handshake_floor_reserve(endpoint);
 	promise_endpoint(endpoint);
 	log_info("%s: %s, block %s, WireGuard on UDP port %u, with %zu peers that were ready",

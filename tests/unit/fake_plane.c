@@ -69,6 +69,7 @@ static int add_many(struct plane_device *device, const struct plane_peer *peers,
 {
 	int error = 0;
 
+	usleep(fake_of(device)->add_ms * 1000);
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = add(device, &peers[i]);
 	return error;

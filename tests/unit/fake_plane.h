@@ -19,6 +19,7 @@ struct fake_plane {
 	int open_error, add_error, check_error, dump_error, remove_error, restore_error,
 		reconcile_error;
 	struct ipv4 refused; /* cannot be added */
+	unsigned int add_ms; /* what it takes to add many */
 	bool adds_late; /* a peer is made, though the call reports add_error */
 	bool device_is_lost; /* until the next open() */
 	unsigned int n_going; /* the next open()s find a device that is just going */

@@ -1,0 +1,261 @@
+/* Makes the peers that are owed, a batch at a time. Runs in the broker's event loop. */
+#include "server/owed.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "base/event.h"
+#include "base/log.h"
+#include "server/endpoint.h"
+#include "server/give_back.h"
+#include "server/heal.h"
+#include "server/removals.h"
+
+enum {
+	/* The kernel's plane takes 2 ms for each: who asks the server of something waits for no
+	 * more than these. */
+	MADE_AT_ONCE = 10,
+	SLICE_MS = 10, /* as many batches as this takes, where they are quick */
+	RETRY_MS = 5000, /* of a device that is lost */
+};
+
+/* Which */
+
+struct owed_peer {
+	struct plane_peer id;
+	uint64_t active_s;
+};
+
+/* One that is to go is not made first; and must not be forgotten while it is queued. */
+static bool is_to_be_made(const struct peer *peer)
+{
+	return peer->is_owed && !peer->removal_reason;
+}
+
+/* Who was active last comes first. */
+static int compare_activity(const void *a, const void *b)
+{
+	const struct owed_peer *first = a, *second = b;
+
+	return (first->active_s < second->active_s) - (first->active_s > second->active_s);
+}
+
+static void forget(struct owed *owed)
+{
+	free(owed->peers);
+	owed->peers = NULL;
+	owed->n = owed->next = 0;
+}
+
+/* They are looked for once, and not for each batch. */
+static int gather(struct owed *owed)
+{
+	const struct peers *peers = &owed->endpoint->peers;
+
+	forget(owed);
+	if (peers->n_owed == 0)
+		return 0;
+	owed->peers = calloc(peers->n_owed, sizeof *owed->peers);
+	if (!owed->peers)
+		return -ENOMEM;
+	hash_for_each (&peers->table, node) {
+		const struct peer *peer = hash_entry(node, struct peer, node);
+
+		if (is_to_be_made(peer))
+			owed->peers[owed->n++] =
+				(struct owed_peer){peer->id, peer->promise.active_s};
+	}
+	qsort(owed->peers, owed->n, sizeof *owed->peers, compare_activity);
+	return 0;
+}
+
+/* Some may have been made for a request, or have gone, since they were gathered. */
+static size_t take_batch(struct owed *owed, struct plane_peer ids[MADE_AT_ONCE])
+{
+	size_t n = 0;
+
+	for (; owed->next < owed->n && n < MADE_AT_ONCE; owed->next++) {
+		const struct plane_peer *id = &owed->peers[owed->next].id;
+		const struct peer *peer = peers_find(&owed->endpoint->peers, id);
+
+		if (peer && is_to_be_made(peer) && ipv4_equal(peer->id.inner, id->inner))
+			ids[n++] = *id;
+	}
+	return n;
+}
+
+/* Making */
+
+static void give_up(void *context, const struct plane_peer *id, int error)
+{
+	struct owed *owed = context;
+	struct endpoint *endpoint = owed->endpoint;
+	struct peer *peer = peers_find(&endpoint->peers, id);
+
+	if (device_is_lost(error))
+		return;
+	log_error("%s: cannot make the tunnel of %s %s: %s", endpoint_text(endpoint).s,
+		peer_text(id).s, endpoint->config.is_standby ? "ready" : "again",
+		plane_error(endpoint->plane));
+	owed->n_failed++;
+	if (!peer)
+		return;
+	if (!endpoint->config.is_standby) {
+		removals_forget(endpoint, peer, removal_unmade.text);
+		return;
+	}
+	pool_release(endpoint->pool, peer->id.inner);
+	peers_remove(&endpoint->peers, peer);
+}
+
+static int settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
+{
+	const struct peer *made[MADE_AT_ONCE];
+	size_t n_made = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
+
+		if (!peer)
+			continue;
+		peers_set_owed(&endpoint->peers, peer, false);
+		peer->last_reading = endpoint->reading;
+		made[n_made++] = peer;
+	}
+	/* A standby is silent. Others' clients would not notice for a while that there is a new
+	 * session to be had. */
+	return endpoint->config.is_standby ? 0 : give_back_sessions(endpoint, made, n_made);
+}
+
+/* One that is lost, and not made again yet, is made again at the next inspection; there is none of
+ * a standby. */
+static int find_device(struct endpoint *endpoint)
+{
+	size_t n_back;
+
+	if (endpoint->device)
+		return 0;
+	return endpoint->config.is_standby ? endpoint_make_device(endpoint, &n_back) : -ENODEV;
+}
+
+/* Returns how many were tried, 0 at the end, or -errno. */
+static int make_batch(struct owed *owed)
+{
+	struct endpoint *endpoint = owed->endpoint;
+	struct plane_peer ids[MADE_AT_ONCE];
+	const size_t first = owed->next, n = take_batch(owed, ids);
+	int error = n == 0 ? 0 : find_device(endpoint);
+
+	if (error == 0 && n > 0)
+		error = give_back_peers(endpoint, ids, n, &owed->n_given, give_up, owed);
+	if (error == 0)
+		error = settle(endpoint, ids, n);
+	if (error == 0)
+		return (int)n;
+	/* These are not done. */
+	owed->next = first;
+	return error;
+}
+
+static void say_end(const struct owed *owed)
+{
+	struct endpoint *endpoint = owed->endpoint;
+
+	if (endpoint->config.is_standby) {
+		log_info("%s: %zu peers are ready, for when this host gets the address",
+			endpoint_text(endpoint).s, peers_count(&endpoint->peers));
+		return;
+	}
+	endpoint->counts[REPORT_COUNTED_RESTORED] += owed->n_given;
+	if (owed->n_given > 0 || owed->n_failed > 0)
+		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
+			 "could not have theirs",
+			endpoint_text(endpoint).s, owed->n_given, owed->n_failed);
+}
+
+static void schedule(struct owed *owed, uint64_t delay_ms)
+{
+	const struct timeval delay = timeval_from_ms(delay_ms);
+
+	event_add(owed->timer, &delay);
+}
+
+static void stop(struct owed *owed, int error)
+{
+	struct endpoint *endpoint = owed->endpoint;
+
+	if (error < 0 && !endpoint->config.is_standby)
+		log_error("%s: it was lost when what was promised was made again, will try again: "
+			  "%s",
+			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+	/* One that has not answered in time is there, and may do so. */
+	if (owed->timer && (error == -ETIMEDOUT || (error < 0 && endpoint->config.is_standby))) {
+		schedule(owed, RETRY_MS);
+		return;
+	}
+	say_end(owed);
+	forget(owed);
+	owed->n_given = owed->n_failed = 0;
+}
+
+static bool is_open(const struct endpoint *endpoint)
+{
+	return endpoint->state == ENDPOINT_OPEN || endpoint->state == ENDPOINT_STANDBY;
+}
+
+static void make_some(struct owed *owed)
+{
+	const uint64_t end_ms = clock_now_ms(&system_clock) + SLICE_MS;
+	int n;
+
+	do
+		n = make_batch(owed);
+	while (n > 0 && (!owed->timer || clock_now_ms(&system_clock) < end_ms));
+	if (n > 0)
+		schedule(owed, 0);
+	else
+		stop(owed, n);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct owed *owed = context;
+
+	(void)fd;
+	(void)what;
+	if (is_open(owed->endpoint))
+		make_some(owed);
+	else
+		forget(owed);
+}
+
+int owed_init(struct owed *owed, struct endpoint *endpoint, struct event_base *base)
+{
+	*owed = (struct owed){.endpoint = endpoint};
+	if (!base)
+		return 0;
+	owed->timer = evtimer_new(base, on_timer, owed);
+	return owed->timer ? 0 : -ENOMEM;
+}
+
+void owed_free(struct owed *owed)
+{
+	free_event(owed->timer);
+	forget(owed);
+	*owed = (struct owed){0};
+}
+
+void owed_make(struct endpoint *endpoint)
+{
+	struct owed *owed = &endpoint->owed;
+
+	/* Where there is no memory the next inspection, or the next change, tries it again. */
+	if (gather(owed) < 0 || (owed->n == 0 && !endpoint->config.is_standby))
+		return;
+	if (owed->timer)
+		schedule(owed, 0);
+	else
+		make_some(owed);
+}

@@ -1,0 +1,26 @@
+/*
+ * Peers that are promised and not made yet. They are made in batches, between which the server
+ * answers requests; those active last come first. One whose client asks meanwhile is made for that
+ * request, and does not wait for its turn.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct endpoint;
+struct event_base;
+struct owed;
+
+/* base NULL, in a test: all are made at once. Returns 0 or -ENOMEM. */
+int owed_init(struct owed *owed, struct endpoint *endpoint, struct event_base *base);
+/* Those that were not made stay owed. */
+void owed_free(struct owed *owed);
+
+/*
+ * Begins to make those of the endpoint that are owed, if there are any, in an order that holds for
+ * those that are owed by now; what is under way begins anew. Of an endpoint that is served each
+ * shakes hands when it is made. What a plane refuses is given up. What a device that is lost, or
+ * did not answer in time, was not given stays owed, and is tried again; of one that is lost at the
+ * endpoint's next inspection, where it is no standby. Logs.
+ */
+void owed_make(struct endpoint *endpoint);
