@@ -95,6 +95,7 @@ static bool is_sound(const struct storing_message *message)
 	case STORING_FOLLOW_ALL:
 	case STORING_FOLLOW_CHANGES:
 	case STORING_FOLLOWED:
+	case STORING_CLAIMED_LATE:
 		return message->peer.bind.value != 0;
 	case STORING_SUPERSEDED:
 		return message->endpoint.bind.value != 0;

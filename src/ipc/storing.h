@@ -20,7 +20,7 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 7,
+	STORING_VERSION = 8,
 	STORED_HOST_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
@@ -111,6 +111,10 @@ enum storing_operation {
 	STORING_FOLLOW_ALL,
 	STORING_FOLLOW_CHANGES,
 	STORING_FOLLOWED, /* peer.bind */
+	/* Store to broker, of a fleet: peer.bind was served without having been claimed, and is
+	 * claimed since. All that is promised there comes next, up to STORING_CLAIMED; the order
+	 * with this sequence number is in it, and none that came later. */
+	STORING_CLAIMED_LATE,
 	/* Store to broker: all messages up to this sequence number are on the disk. */
 	STORING_DURABLE,
 	/* Store to broker: nothing is stored, or nothing any more: the file is new, or was damaged.
@@ -120,8 +124,8 @@ enum storing_operation {
 	 * itself in host: what is promised of it here is stored no more. */
 	STORING_SUPERSEDED,
 	/* Store to broker, of a fleet: the index, the port or the block of this endpoint belongs to
-	 * the one of peer.bind, or it has others itself (peer.bind is its own): it is not stored.
-	 */
+	 * the one of peer.bind, or it has others itself (peer.bind is its own), or another key
+	 * there than the host that is named: it is not stored. */
 	STORING_COLLIDES,
 	/* Store to broker, at its start and when any of it has changed: state. */
 	STORING_STATE,
@@ -176,7 +180,7 @@ struct storing_message {
 	uint32_t version; /* STORING_VERSION */
 	uint32_t operation; /* enum storing_operation */
 	uint64_t sequence; /* grows by one with each message to be written; 0 in all others but
-			      STORING_DURABLE */
+			      STORING_DURABLE and STORING_CLAIMED_LATE */
 	/* What the operation is not about is zero. */
 	struct stored_endpoint endpoint;
 	struct stored_peer peer;

@@ -622,7 +622,7 @@ bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind)
 
 	if (!endpoint || !endpoint->is_served)
 		return false;
-	endpoint_keep_promises(endpoint, &data_plane->store->promised);
+	endpoint_keep_late_promises(endpoint, &data_plane->store->promised);
 	peer_events_adopted(endpoint);
 	return true;
 }

@@ -84,12 +84,22 @@ static void say(const struct storing_message *collision, bool dry_run)
 {
 	const struct stored_endpoint *endpoint = &collision->endpoint;
 	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
+	const char *what_becomes = dry_run ? "would be given up" : "is given up";
 
+	if (ipv4_equal(endpoint->bind, collision->peer.bind)) {
+		log_info(
+			"endpoint %s: number %u, block %s, with a key that its fleet does not know "
+			"there, %s: the next server has what the fleet has, and its clients get "
+			"other addresses when they connect again",
+			ipv4_text(endpoint->bind).s, endpoint->index, prefix_text(block).s,
+			what_becomes);
+		return;
+	}
 	log_info("endpoint %s: number %u, block %s, which belongs to %s of the fleet, %s: the next "
 		 "server gives it others, and its clients get other addresses when they connect "
 		 "again",
 		ipv4_text(endpoint->bind).s, endpoint->index, prefix_text(block).s,
-		ipv4_text(collision->peer.bind).s, dry_run ? "would be given up" : "is given up");
+		ipv4_text(collision->peer.bind).s, what_becomes);
 }
 
 /* Returns when it is on the disk. */

@@ -25,6 +25,8 @@ struct restoration {
 	size_t n, n_given, n_failed;
 };
 
+typedef void make_promised_fn(struct restoration *restoration);
+
 /* What is there holds: the address that was promised to it beside that is nobody's. */
 static void agree(struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
 {
@@ -183,7 +185,8 @@ static void make_and_tell(struct restoration *restoration)
 			endpoint_text(endpoint).s, restoration->n_given, restoration->n_failed);
 }
 
-void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised)
+static void keep_promises(
+	struct endpoint *endpoint, const struct promised *promised, make_promised_fn *make)
 {
 	size_t n;
 	const struct stored_peer *peers = promised_peers(promised, endpoint->config.bind, &n);
@@ -202,12 +205,23 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 	 * holds. */
 	for (size_t i = n; i-- > 0;)
 		take(&restoration, &peers[i]);
-	/* Who asks of one that is served is not to wait for all of these. */
-	if (endpoint->is_served)
-		owed_make(endpoint);
-	else
-		make_and_tell(&restoration);
+	make(&restoration);
 	free(restoration.ids);
 	promised_order_freed(promised, endpoint->config.bind, endpoint->pool);
 	promise_rest(endpoint);
+}
+
+void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised)
+{
+	keep_promises(endpoint, promised, make_and_tell);
+}
+
+static void make_beside_requests(struct restoration *restoration)
+{
+	owed_make(restoration->endpoint);
+}
+
+void endpoint_keep_late_promises(struct endpoint *endpoint, const struct promised *promised)
+{
+	keep_promises(endpoint, promised, make_beside_requests);
 }

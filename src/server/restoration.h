@@ -13,3 +13,5 @@ struct promised;
  * asks. What a device that was lost, or did not answer in time, was not given is owed.
  */
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised);
+/* Likewise, of one that is served already: peers are made in batches, beside requests. */
+void endpoint_keep_late_promises(struct endpoint *endpoint, const struct promised *promised);

@@ -55,6 +55,7 @@ struct store_link {
 	struct hash_table latest; /* by subject */
 	size_t n;
 	uint64_t last_sequence;
+	uint64_t told_up_to; /* what is told now has no order that came later */
 	struct stored_state state;
 
 	store_record_fn *record; /* while loading */
@@ -321,6 +322,18 @@ static void on_loaded(struct store_link *link, struct child *child)
 	send_orders(link);
 }
 
+/* What was ordered after what is told was written is newer. */
+static bool is_outdated(struct store_link *link, const struct storing_message *message)
+{
+	const struct subject subject = subject_of(message);
+	const struct order *order;
+
+	if (message->operation == STORING_ENDPOINT || link->told_up_to == UINT64_MAX)
+		return false;
+	order = find_latest(link, &subject);
+	return order && order->message.sequence > link->told_up_to;
+}
+
 static void handle(
 	struct store_link *link, struct child *child, const struct storing_message *message)
 {
@@ -328,13 +341,20 @@ static void handle(
 	case STORING_ENDPOINT:
 	case STORING_PEER:
 	case STORING_FREED:
+		if (is_outdated(link, message))
+			break;
 		/* From one that was started again it is what we know, until it has told all. */
 		if (link->record)
 			link->record(link->record_context, message);
 		else if (child->is_ready)
 			link->config.on_record(link->config.context, message);
 		break;
+	case STORING_CLAIMED_LATE:
+		link->told_up_to = message->sequence;
+		link->config.on_following(link->config.context, message->peer.bind, true);
+		break;
 	case STORING_CLAIMED:
+		link->told_up_to = UINT64_MAX;
 		link->config.on_claimed(link->config.context, message->peer.bind);
 		break;
 	case STORING_FOLLOW_ALL:
@@ -362,8 +382,8 @@ static void handle(
 		break;
 	case STORING_COLLIDES:
 		link->collides = true;
-		link->config.on_collides(
-			link->config.context, &message->endpoint, message->peer.bind);
+		link->config.on_collides(link->config.context, &message->endpoint,
+			message->peer.bind, message->host);
 		break;
 	case STORING_STATE:
 		link->state = message->state;
@@ -469,6 +489,7 @@ static int start_store(void *context, struct child *child)
 	error = storing_send_config(child->fd, &link->config.store);
 	if (error < 0)
 		child_expel(child, "cannot send it its configuration", error);
+	link->told_up_to = UINT64_MAX;
 	/* What the one before was told and did not confirm may be on the disk or not. */
 	link->next = TAILQ_FIRST(&link->orders);
 	return 0;
@@ -501,6 +522,7 @@ int store_link_new(
 	if (error == 0) {
 		link->config = *config;
 		link->base = base;
+		link->told_up_to = UINT64_MAX;
 		TAILQ_INIT(&link->orders);
 		link->send_again = evtimer_new(base, on_may_send, link);
 		error = link->send_again ? child_group_new(base, &group, &link->group) : -ENOMEM;

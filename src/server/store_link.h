@@ -24,9 +24,10 @@ struct store_link_config {
 	 * stored. After store_link_claim_if_left() the name may be missing. */
 	void (*on_superseded)(void *context, struct ipv4 bind, const char *host);
 	/* What this endpoint has belongs to that of another address, or it has other numbers itself
-	 * in its fleet: no order about it is stored. */
-	void (*on_collides)(
-		void *context, const struct stored_endpoint *endpoint, struct ipv4 other);
+	 * in its fleet, or, where a host is named, another key and other clients, of that host: no
+	 * order about it is stored. */
+	void (*on_collides)(void *context, const struct stored_endpoint *endpoint,
+		struct ipv4 other, const char *host);
 	/* What is stored of an address that store_link_claim() was called for, and then that this
 	 * was all. Where the store dies in between, some comes twice. */
 	void (*on_record)(void *context, const struct storing_message *record);

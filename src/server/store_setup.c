@@ -77,11 +77,16 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 		forsake(setup, bind);
 }
 
-static void on_collides(void *context, const struct stored_endpoint *endpoint, struct ipv4 other)
+static void on_collides(
+	void *context, const struct stored_endpoint *endpoint, struct ipv4 other, const char *host)
 {
 	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
 
-	if (ipv4_equal(endpoint->bind, other))
+	if (host[0] != '\0')
+		log_error("endpoint %s: number %u, block %s is what its fleet knows it by too, but "
+			  "with another key and other clients, of host %s",
+			ipv4_text(other).s, endpoint->index, prefix_text(block).s, host);
+	else if (ipv4_equal(endpoint->bind, other))
 		log_error(
 			"endpoint %s: number %u, block %s is not what its fleet knows it by: it is "
 			"not stored",
@@ -168,7 +173,8 @@ static void on_claimed(void *context, struct ipv4 bind)
 {
 	struct store_setup *setup = context;
 
-	if (!setup->claims || !claims_answered(setup->claims, bind))
+	if (!setup->claims || (!claims_answered(setup->claims, bind) &&
+				      !server_config_has_bind(setup->config, bind)))
 		return;
 	promised_sort(&setup->promised);
 	setup->claimed(setup->context, bind);

@@ -52,6 +52,7 @@ struct etcd {
 	char error[ERROR_SIZE];
 	int64_t clock_ahead_s;
 	uint64_t revision;
+	bool has_gone_back;
 };
 
 static int fail(struct etcd *etcd, int error, const char *text)
@@ -273,8 +274,18 @@ static void keep_revision(struct etcd *etcd, const json_t *answer)
 	const json_t *header = json_object_get(answer, "header");
 	const char *text = json_string_value(json_object_get(header, "revision"));
 
-	if (text)
-		etcd->revision = strtoull(text, NULL, 10);
+	if (!text)
+		return;
+	etcd->has_gone_back |= strtoull(text, NULL, 10) < etcd->revision;
+	etcd->revision = strtoull(text, NULL, 10);
+}
+
+bool etcd_has_gone_back(struct etcd *etcd)
+{
+	bool has_gone_back = etcd->has_gone_back;
+
+	etcd->has_gone_back = false;
+	return has_gone_back;
 }
 
 uint64_t etcd_revision(const struct etcd *etcd)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -40,6 +41,9 @@ int etcd_ask(struct etcd *etcd, const char *path, const json_t *question, json_t
 
 /* etcd's revision at its last answer: each change has the next one. 0 before the first. */
 uint64_t etcd_revision(const struct etcd *etcd);
+/* Whether an answer since the last call was of an earlier revision than one before: then it was put
+ * back to what it held before (etcdctl snapshot restore). */
+bool etcd_has_gone_back(struct etcd *etcd);
 /* How far this host's clock was ahead of that of the member that answered last, in s; less than 0:
  * behind. 0 before the first answer. */
 int64_t etcd_clock_ahead_s(const struct etcd *etcd);

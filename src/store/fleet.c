@@ -2,6 +2,7 @@
 #include "store/fleet.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,14 @@
 #include "store/database.h"
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
+#include "store/fleet_epochs.h"
 #include "store/fleet_follow.h"
 #include "store/fleet_health.h"
 #include "store/fleet_history.h"
+#include "store/fleet_late.h"
 #include "store/fleet_merge.h"
+#include "store/fleet_outgoing.h"
+#include "store/fleet_put_back.h"
 #include "store/fleet_watch.h"
 #include "store/outbox.h"
 
@@ -26,15 +31,21 @@ enum {
 	KEYS_MS = 2000, /* while there are two, between two looks at which are needed */
 	/* Of hosts that claim at the same time one succeeds each time. */
 	MOST_TRIES = 16,
-	ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
-	/* With the comparison, and the endpoint's own record, they are one transaction. */
-	MOST_PEERS = KV_MOST_OPERATIONS - 8,
 };
 
 /* What is said */
 
-static int tell_collision(
-	struct fleet *fleet, const struct stored_endpoint *endpoint, struct ipv4 whose)
+/* What its fleet knows it by, with the same key, holds from the next start on; else somebody has to
+ * say what is given up. */
+static bool is_to_be_given_up(const struct storing_message *collision)
+{
+	return !ipv4_equal(collision->endpoint.bind, collision->peer.bind) ||
+	       collision->host[0] != '\0';
+}
+
+/* host: which has another key there; NULL: its numbers are in the way. */
+static int tell_collision(struct fleet *fleet, const struct stored_endpoint *endpoint,
+	struct ipv4 whose, const char *host)
 {
 	struct storing_message message = {
 		.version = STORING_VERSION,
@@ -44,9 +55,10 @@ static int tell_collision(
 	};
 	int error;
 
+	if (host)
+		snprintf(message.host, sizeof message.host, "%s", *host ? host : "unknown");
 	explicit_bzero(&message.endpoint.private_key, sizeof message.endpoint.private_key);
-	/* What its fleet knows it by holds from the next start on. */
-	if (!ipv4_equal(endpoint->bind, whose))
+	if (is_to_be_given_up(&message))
 		outbox_set_collision(fleet->outbox, endpoint->bind, whose);
 	error = fleet->tell(&message);
 	return error < 0 ? error : -EEXIST;
@@ -77,11 +89,6 @@ static bool has_same_numbers(const struct stored_endpoint *a, const struct store
 	       ipv4_equal(a->network, b->network);
 }
 
-static void put(struct kv_transaction *transaction, const struct record *record)
-{
-	kv_put(transaction, record->name.s, record->value, record->size);
-}
-
 /* An endpoint that the fleet does not know yet. */
 static int add_new_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint,
 	uint64_t revision, struct kv_transaction *transaction)
@@ -97,8 +104,8 @@ static int add_new_endpoint(struct fleet *fleet, const struct stored_endpoint *e
 	kv_compare_revision(transaction, record.name.s, revision);
 	if (revision == 0)
 		kv_compare_revision(transaction, number.name.s, 0);
-	put(transaction, &record);
-	put(transaction, &number);
+	fleet_put(transaction, &record);
+	fleet_put(transaction, &number);
 	return 0;
 }
 
@@ -112,7 +119,7 @@ static int write_claim(struct fleet *fleet, struct served *served, const struct 
 
 	kv_begin(&transaction);
 	kv_compare_revision(&transaction, record->name.s, seen ? seen->holder_revision : 0);
-	put(&transaction, record);
+	fleet_put(&transaction, record);
 	if (!seen || !seen->has_endpoint)
 		error = add_new_endpoint(
 			fleet, &served->endpoint, seen ? seen->endpoint_revision : 0, &transaction);
@@ -145,7 +152,11 @@ static void say_other_numbers(struct fleet *fleet, const struct served *served)
  */
 static int merge(struct fleet *fleet, struct served *served, bool keep)
 {
-	int result = keep ? 0 : fleet_follow_rest(fleet, served);
+	int result;
+
+	if (served->is_put_back)
+		return 0;
+	result = keep ? 0 : fleet_follow_rest(fleet, served);
 
 	served->is_told = result > 0;
 	if (result != 0)
@@ -175,6 +186,16 @@ static int bring_up_to_date(struct fleet *fleet, struct served *served, bool kee
 	return error;
 }
 
+/* This host has served the address by itself, and by the same numbers; its clients would lose what
+ * they were promised without a word of it. */
+static bool has_other_clients(struct fleet *fleet, const struct stored_endpoint *local,
+	const struct stored_endpoint *seen)
+{
+	return has_same_numbers(local, seen) &&
+	       !key_equal(&local->private_key, &seen->private_key) &&
+	       outbox_has_own_peers(fleet->outbox, local->bind);
+}
+
 /* What an endpoint is to be: as the fleet has it, or as it is here. Returns 1; 0: there is nothing
  * yet; or -errno. */
 static int choose_endpoint(struct fleet *fleet, struct served *served,
@@ -191,19 +212,24 @@ static int choose_endpoint(struct fleet *fleet, struct served *served,
 	if (!is_known && !has_local)
 		return 0;
 	served->endpoint = is_known ? seen->endpoint : local;
+	if (fleet->is_starting && is_known && has_local &&
+		has_other_clients(fleet, &local, &seen->endpoint)) {
+		served->state = SERVED_COLLIDES;
+		return tell_collision(fleet, &local, served->bind, seen->holder.host);
+	}
 	/* What this host has used of it while etcd was away. */
 	if (has_local && key_equal(&local.private_key, &served->endpoint.private_key))
 		served->endpoint.floor_s = later(served->endpoint.floor_s, local.floor_s);
 	/* The broker has taken it into use. */
 	if (is_known && !is_joining && has_local && !has_same_numbers(&local, &seen->endpoint)) {
 		served->state = SERVED_COLLIDES;
-		return tell_collision(fleet, &local, served->bind);
+		return tell_collision(fleet, &local, served->bind, NULL);
 	}
 	other = is_known ? NULL : fleet_view_collision(&fleet->view, &local);
 	if (!other)
 		return 1;
 	served->state = SERVED_COLLIDES;
-	return tell_collision(fleet, &local, other->bind);
+	return tell_collision(fleet, &local, other->bind, NULL);
 }
 
 /* From which epoch on records hold. Where the holder's record has gone that of the endpoint, which
@@ -218,6 +244,7 @@ static uint64_t floor_of(const struct seen_address *seen)
 static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 {
 	const struct seen_address *seen = fleet_view_find(&fleet->view, served->bind);
+	const struct fleet_holder latest = fleet_epochs_latest(fleet->outbox, served->bind);
 	struct fleet_holder holder = {0};
 	struct record record;
 	bool keep;
@@ -225,10 +252,12 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 
 	if (error <= 0)
 		return error;
-	keep = !is_joining || !seen || !seen->has_endpoint ||
+	served->is_put_back |= seen && (seen->is_put_back || fleet_follow_is_put_back(fleet, seen));
+	keep = !is_joining || !seen || !seen->has_endpoint || served->is_put_back ||
 	       outbox_knows_holder(fleet->outbox, served->bind, seen->value, seen->size);
-	holder.epoch = later(seen ? seen->holder.epoch : 0, served->endpoint.epoch) + 1;
-	holder.floor = floor_of(seen);
+	holder.epoch = later(seen ? seen->holder.epoch : 0, served->endpoint.epoch);
+	holder.epoch = later(holder.epoch, latest.epoch) + 1;
+	holder.floor = later(floor_of(seen), latest.floor);
 	strcpy(holder.host, fleet->host);
 	if (!seen || !seen->has_endpoint)
 		served->endpoint.epoch = holder.epoch;
@@ -240,13 +269,16 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 	if (error == 0)
 		error = write_claim(fleet, served, seen, &holder, &record);
 	if (error == 0)
+		error = fleet_epochs_see(fleet->outbox, served->bind, &holder);
+	if (error == 0)
 		error = bring_up_to_date(fleet, served, keep);
 	if (error == 0)
 		error = outbox_clear_collision(fleet->outbox, served->bind);
 	if (error == 0) {
 		served->state = SERVED_CLAIMED;
+		served->is_asked = false;
 		fleet_follow_anew(fleet, served->bind);
-		served->active_due_ms = clock_now_ms(&system_clock) + ACTIVE_MS;
+		served->active_due_ms = clock_now_ms(&system_clock) + FLEET_ACTIVE_MS;
 		log_info("endpoint %s: claimed in etcd, epoch %llu", ipv4_text(served->bind).s,
 			(unsigned long long)holder.epoch);
 	}
@@ -259,6 +291,23 @@ static bool is_unclaimed(const struct fleet *fleet)
 		if (fleet->served[i].state == SERVED_UNCLAIMED)
 			return true;
 	return false;
+}
+
+/* Returns as claim(). */
+static int claim_late(struct fleet *fleet, struct served *served)
+{
+	bool may_claim;
+	int error = fleet_late_ask(fleet, served, &may_claim);
+
+	if (error == 0 && may_claim)
+		error = claim(fleet, served, false);
+	if (error < 0 || served->state != SERVED_CLAIMED)
+		return error;
+	/* Where etcd has nothing that is not in the copy it was all told. */
+	if (!served->is_put_back)
+		error = fleet_late_tell(fleet, served);
+	served->is_put_back = false;
+	return error;
 }
 
 /* A collision of one keeps no other from being claimed. */
@@ -274,7 +323,8 @@ static int claim_all(struct fleet *fleet, bool is_joining)
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
 		if (fleet->served[i].state != SERVED_UNCLAIMED)
 			continue;
-		error = claim(fleet, &fleet->served[i], is_joining);
+		error = is_joining ? claim(fleet, &fleet->served[i], true)
+				   : claim_late(fleet, &fleet->served[i]);
 		collides |= error == -EEXIST;
 		error = error == -EEXIST ? 0 : error;
 	}
@@ -306,10 +356,12 @@ int fleet_join(struct fleet *fleet)
 {
 	int error = -EAGAIN;
 
+	fleet->is_starting = true;
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + JOIN_MS);
 	for (int i = 0; i < MOST_TRIES && error == -EAGAIN; i++)
 		error = claim_all(fleet, true);
 	etcd_set_deadline(fleet->etcd, 0);
+	fleet->is_starting = false;
 	fleet_health_judge_clock(fleet);
 	if (error == 0 || error == -EEXIST || error == -EPIPE)
 		return error;
@@ -382,7 +434,7 @@ int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours)
 {
 	struct served *served = find_or_add_served(fleet, bind);
 	const struct seen_address *seen;
-	bool is_left = true;
+	enum holder_answer answer = HOLDER_HAS_LEFT;
 	int error;
 
 	*is_ours = true;
@@ -393,9 +445,9 @@ int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours)
 	error = fleet_read_view(fleet);
 	seen = fleet_view_find(&fleet->view, bind);
 	if (error == 0 && seen && seen->holder.epoch > 0)
-		error = fleet_ask_holder(fleet, served, &is_left);
+		error = fleet_ask_holder(fleet, served, &answer);
 	etcd_set_deadline(fleet->etcd, 0);
-	if (error == 0 && is_left)
+	if (error == 0 && answer == HOLDER_HAS_LEFT)
 		return fleet_claim(fleet, bind);
 	*is_ours = false;
 	served->is_wanted = true;
@@ -437,7 +489,7 @@ static void prepare_endpoint(struct fleet *fleet, struct stored_endpoint *endpoi
 	endpoint->epoch = served->endpoint.epoch;
 	if (!has_same_numbers(endpoint, &served->endpoint)) {
 		served->state = SERVED_COLLIDES;
-		tell_collision(fleet, endpoint, endpoint->bind);
+		tell_collision(fleet, endpoint, endpoint->bind, NULL);
 		return;
 	}
 	if (endpoint->floor_s < served->endpoint.floor_s)
@@ -457,206 +509,7 @@ void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n
 			prepare_endpoint(fleet, &orders[i].endpoint);
 }
 
-/* Sending */
-
-/* Somebody has replaced our record of the holder. */
-static int find_new_holder(struct fleet *fleet, struct served *served)
-{
-	const struct seen_address *seen;
-	int error = fleet_read_view(fleet);
-
-	if (error < 0)
-		return error;
-	seen = fleet_view_find(&fleet->view, served->bind);
-	if (seen && seen->holder.epoch > served->holder.epoch)
-		return fleet_supersede(fleet, served, seen);
-	if (served->state == SERVED_RELEASED) {
-		served->state = SERVED_SUPERSEDED;
-		return 0;
-	}
-	/* No host has: it was removed, or is no record. */
-	log_warning(
-		"endpoint %s: its holder's record in etcd was changed by no host, and is claimed "
-		"again",
-		ipv4_text(served->bind).s);
-	served->state = SERVED_UNCLAIMED;
-	return 0;
-}
-
-/* What this host has to say of an address that it has no more is sent too. */
-static bool is_held(const struct served *served)
-{
-	return served->state == SERVED_CLAIMED || served->state == SERVED_RELEASED;
-}
-
-static void begin_as_holder(const struct served *served, struct kv_transaction *transaction)
-{
-	kv_begin(transaction);
-	kv_compare_value(
-		transaction, served->record.name.s, served->record.value, served->record.size);
-}
-
-/* Returns 1 if it was done, 0 if we are not the holder any more, or -errno. */
-static int commit_as_holder(
-	struct fleet *fleet, struct served *served, struct kv_transaction *transaction)
-{
-	bool done = false;
-	int error = kv_commit(fleet->etcd, transaction, &done);
-
-	if (error < 0)
-		return error;
-	return done ? 1 : find_new_holder(fleet, served);
-}
-
-static int send_peers(
-	struct fleet *fleet, struct served *served, const struct outbox_entry *entries, size_t n)
-{
-	struct kv_transaction transaction;
-	struct record record;
-	int result = 0;
-
-	begin_as_holder(served, &transaction);
-	for (size_t i = 0; i < n && result == 0; i++) {
-		result = record_of_peer(&fleet->maker, &entries[i].message, entries[i].place,
-			served->holder.epoch, &record);
-		put(&transaction, &record);
-	}
-	transaction.is_broken |= result < 0;
-	result = commit_as_holder(fleet, served, &transaction);
-	return result > 0 ? outbox_sent(fleet->outbox, entries, n) : result;
-}
-
-/* The endpoint and its number, sealed by us. */
-static int put_endpoint(
-	struct fleet *fleet, const struct served *served, struct kv_transaction *transaction)
-{
-	struct stored_endpoint endpoint = served->endpoint;
-	struct record record, number;
-	int error;
-
-	endpoint.epoch = served->holder.epoch;
-	error = record_of_endpoint(&fleet->maker, &endpoint, &record);
-	if (error == 0)
-		error = record_of_number(&fleet->maker, &endpoint, &number);
-	explicit_bzero(&endpoint, sizeof endpoint);
-	if (error < 0)
-		return error;
-	put(transaction, &record);
-	put(transaction, &number);
-	return 0;
-}
-
-static int send_endpoint(struct fleet *fleet, struct served *served)
-{
-	struct kv_transaction transaction;
-	int result;
-
-	begin_as_holder(served, &transaction);
-	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
-	result = commit_as_holder(fleet, served, &transaction);
-	if (result > 0)
-		served->is_changed = false;
-	return result < 0 ? result : 0;
-}
-
-/* All that there is of it is sealed under our epoch, and our key: peers that are older are no
- * longer valid. */
-static int raise_floor(struct fleet *fleet, struct served *served)
-{
-	struct kv_transaction transaction;
-	struct fleet_holder holder = served->holder;
-	struct record record;
-	int result;
-
-	holder.floor = holder.epoch;
-	result = record_of_holder(&fleet->maker, served->bind, &holder, &record);
-	if (result == 0)
-		result = outbox_set_next_holder(
-			fleet->outbox, served->bind, record.value, record.size);
-	if (result < 0)
-		return result;
-	begin_as_holder(served, &transaction);
-	put(&transaction, &record);
-	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
-	result = commit_as_holder(fleet, served, &transaction);
-	if (result <= 0)
-		return result;
-	served->is_changed = false;
-	served->holder = holder;
-	served->record = record;
-	log_debug("endpoint %s: all records in etcd are of epoch %llu", ipv4_text(served->bind).s,
-		(unsigned long long)holder.epoch);
-	return outbox_set_holder(fleet->outbox, served->bind, record.value, record.size);
-}
-
-/* One group of each address whose time has come. */
-static int send_active(struct fleet *fleet, struct served *served, bool *more)
-{
-	const uint64_t now = clock_now_ms(&system_clock);
-	uint32_t active_s[OUTBOX_GROUP];
-	struct kv_transaction transaction;
-	struct record record;
-	struct ipv4 first;
-	int result;
-
-	result = outbox_take_active(fleet->outbox, served->bind, &first, active_s);
-	if (result == 0)
-		served->active_due_ms = now + ACTIVE_MS;
-	if (result <= 0)
-		return result;
-	*more = true;
-	result = record_of_active(
-		&fleet->maker, served->bind, first, active_s, served->holder.epoch, &record);
-	if (result < 0)
-		return result;
-	begin_as_holder(served, &transaction);
-	put(&transaction, &record);
-	result = commit_as_holder(fleet, served, &transaction);
-	result = result > 0 ? outbox_sent_active(fleet->outbox, served->bind, first) : result;
-	return result < 0 ? result : 1;
-}
-
-static bool is_raised(const struct served *served)
-{
-	return served->holder.floor == served->holder.epoch;
-}
-
-/* What is not urgent, a step at a time. */
-static int send_rest(struct fleet *fleet, struct served *served, bool *more)
-{
-	int result = 0;
-
-	if (served->is_changed)
-		return send_endpoint(fleet, served);
-	/* All is sealed anew before the floor is raised. */
-	if (!is_raised(served) || clock_now_ms(&system_clock) >= served->active_due_ms)
-		result = send_active(fleet, served, more);
-	return result == 0 && !is_raised(served) ? raise_floor(fleet, served) : result;
-}
-
-static int send_of(struct fleet *fleet, struct served *served, bool *is_stored, bool *more)
-{
-	struct outbox_entry entries[MOST_PEERS];
-	int n = outbox_take(fleet->outbox, served->bind, entries, MOST_PEERS), result;
-
-	if (n < 0)
-		return n;
-	if (n == MOST_PEERS) {
-		*more = true;
-		if (entries[n - 1].is_urgent)
-			*is_stored = false;
-	}
-	/* What comes after the peers is not to wait until something changes. */
-	if (n > 0 && (served->is_changed || !is_raised(served)))
-		*more = true;
-	if (n > 0)
-		return send_peers(fleet, served, entries, (size_t)n);
-	/* Likewise what comes after the endpoint. */
-	if (served->is_changed && !is_raised(served))
-		*more = true;
-	result = send_rest(fleet, served, more);
-	return result < 0 ? result : 0;
-}
+/* What is to be done again and again */
 
 /* Others seal their addresses anew at their own time. */
 static int look_at_keys(struct fleet *fleet)
@@ -678,26 +531,7 @@ const struct stored_state *fleet_health(const struct fleet *fleet)
 	return &fleet->state;
 }
 
-static int send_all(struct fleet *fleet, bool *is_stored, bool *more)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
-		struct served *served = &fleet->served[i];
-
-		if (!is_held(served))
-			continue;
-		error = send_of(fleet, served, is_stored, more);
-		/* It is to be claimed again, and nothing of it was written. */
-		if (served->state == SERVED_UNCLAIMED) {
-			*is_stored = false;
-			*more = true;
-		}
-	}
-	return error;
-}
-
-int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
+int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *more)
 {
 	const uint64_t now = clock_now_ms(&system_clock);
 	int error = 0;
@@ -706,11 +540,14 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 	*more = false;
 	if (now < fleet->retry_ms || !fleet->outbox)
 		return -EAGAIN;
+	fleet->written = written;
 	etcd_set_deadline(fleet->etcd, now + SEND_MS);
 	if (is_unclaimed(fleet))
 		error = claim_all(fleet, false);
+	if (fleet_late_is_asking(fleet))
+		*is_stored = false;
 	if (error == 0)
-		error = send_all(fleet, is_stored, more);
+		error = fleet_send_changes(fleet, is_stored, more);
 	if (error == 0)
 		error = fleet_watch(fleet);
 	if (error == 0)
@@ -718,12 +555,16 @@ int fleet_send(struct fleet *fleet, bool *is_stored, bool *more)
 	if (error == 0)
 		error = fleet_follow(fleet);
 	fleet_health_judge_clock(fleet);
+	fleet_put_back_judge(fleet);
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + SEND_MS);
 	if (error == 0)
 		error = fleet_compact(fleet);
 	etcd_set_deadline(fleet->etcd, 0);
-	if (error < 0)
+	if (error < 0) {
 		fleet->retry_ms = clock_now_ms(&system_clock) + RETRY_MS;
+		/* When it is back the first thing to know is what others have claimed. */
+		fleet->watch_due_ms = 0;
+	}
 	if (error != -EPIPE)
 		say_once(fleet, error);
 	return error;

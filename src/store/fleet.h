@@ -44,10 +44,11 @@ void fleet_prepare(struct fleet *fleet, struct storing_message *orders, size_t n
 
 /*
  * Sends what etcd does not have yet, as much as one transaction takes for each address, and claims
- * what is not claimed. Returns 0, or -errno if it is to be called again later: why is logged once.
- * *is_stored: all that has changed by now is in etcd; *more: there is something left to be sent.
+ * what is not claimed. written: the broker's last order that is in the copy. Returns 0, or -errno
+ * if it is to be called again later: why is logged once. *is_stored: all that has changed by now is
+ * in etcd; *more: there is something left to be sent.
  */
-int fleet_send(struct fleet *fleet, bool *is_stored, bool *more);
+int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *more);
 
 /* What is to be shown of it. */
 const struct stored_state *fleet_health(const struct fleet *fleet);

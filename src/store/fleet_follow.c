@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "store/database.h"
+#include "store/fleet_epochs.h"
 #include "store/fleet_merge.h"
 #include "store/outbox.h"
 
@@ -46,6 +47,14 @@ void fleet_follow_anew(struct fleet *fleet, struct ipv4 bind)
 
 	if (followed)
 		*followed = fleet->followed[--fleet->n_followed];
+}
+
+bool fleet_follow_is_put_back(const struct fleet *fleet, const struct seen_address *seen)
+{
+	const struct followed_address *followed = find(fleet, seen->bind);
+
+	return followed && seen->holder.floor <= followed->put_back_epoch &&
+	       followed->put_back_epoch > 0;
 }
 
 bool fleet_is_followed(const struct fleet *fleet, struct ipv4 bind)
@@ -119,7 +128,7 @@ static int tell_row(void *context, const struct storing_message *message)
 	return telling->fleet->tell(message);
 }
 
-static int tell_all(const struct fleet *fleet, struct ipv4 bind)
+int fleet_tell_all(const struct fleet *fleet, struct ipv4 bind)
 {
 	struct telling telling = {fleet, bind};
 	size_t n_invalid;
@@ -134,7 +143,7 @@ static int tell(const struct fleet *fleet, const struct stored_endpoint *endpoin
 		fleet, is_all ? STORING_FOLLOW_ALL : STORING_FOLLOW_CHANGES, endpoint->bind);
 
 	if (error == 0 && is_all)
-		error = tell_all(fleet, endpoint->bind);
+		error = fleet_tell_all(fleet, endpoint->bind);
 	else if (error == 0)
 		error = tell_endpoint(fleet, endpoint);
 	if (error == 0 && !is_all)
@@ -162,7 +171,7 @@ static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 	bool is_all;
 	int error;
 
-	if (!followed)
+	if (!followed || fleet_follow_is_put_back(fleet, seen))
 		return 0;
 	if (followed->floor != seen->holder.floor)
 		*followed =
@@ -173,6 +182,8 @@ static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 		error = fleet_merge_followed(fleet, followed, false, &changes);
 	if (error == 0 && (is_all || changes.n > 0 || changes.are_active))
 		error = tell(fleet, &seen->endpoint, is_all || changes.are_active, &changes);
+	if (error == 0)
+		error = fleet_epochs_see(fleet->outbox, seen->bind, &seen->holder);
 	free(changes.orders);
 	if (error < 0)
 		fleet_follow_anew(fleet, seen->bind);
@@ -186,8 +197,8 @@ static int follow_all(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->view.n && error == 0; i++) {
 		const struct seen_address *seen = &fleet->view.addresses[i];
 
-		if (seen->has_endpoint && seen->holder.epoch > 0 && is_inside(fleet, seen->bind) &&
-			!is_ours(fleet, seen->bind))
+		if (seen->has_endpoint && seen->holder.epoch > 0 && !seen->is_put_back &&
+			is_inside(fleet, seen->bind) && !is_ours(fleet, seen->bind))
 			error = follow_one(fleet, seen);
 	}
 	return error;

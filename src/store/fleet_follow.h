@@ -12,8 +12,14 @@
  * -EPIPE. */
 int fleet_follow(struct fleet *fleet);
 
+/* Tells what the copy has of one address. Returns as database_load_one(). */
+int fleet_tell_all(const struct fleet *fleet, struct ipv4 bind);
+
 /* The broker does not know what was told of this address, or is to forget it. */
 void fleet_follow_anew(struct fleet *fleet, struct ipv4 bind);
+/* Whether what the copy has of an address that was followed is newer than what etcd has, which was
+ * put back. */
+bool fleet_follow_is_put_back(const struct fleet *fleet, const struct seen_address *seen);
 /* Whether the broker was told what the copy has of it. */
 bool fleet_is_followed(const struct fleet *fleet, struct ipv4 bind);
 

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "store/database.h"
 #include "store/etcd.h"
+#include "store/etcd_kv.h"
+#include "store/fleet_epochs.h"
 #include "store/outbox.h"
 
 _Static_assert((int)HOLDER_HOST_SIZE == (int)STORED_HOST_SIZE, "it is told to the broker");
@@ -30,9 +32,16 @@ int fleet_supersede(struct fleet *fleet, struct served *served, const struct see
 
 	served->state = SERVED_SUPERSEDED;
 	served->asked_revision = 0;
+	served->is_asked = false;
+	fleet_epochs_see(fleet->outbox, served->bind, &seen->holder);
 	memcpy(message.host, seen->holder.host, sizeof message.host);
 	outbox_forget(fleet->outbox, served->bind);
 	return fleet->tell(&message);
+}
+
+void fleet_put(struct kv_transaction *transaction, const struct record *record)
+{
+	kv_put(transaction, record->name.s, record->value, record->size);
 }
 
 const char *fleet_why(const struct fleet *fleet, int error)
@@ -75,6 +84,17 @@ static const char *why_ignored(int error)
 	}
 }
 
+static void say_put_back(struct fleet *fleet)
+{
+	const struct fleet_view *view = &fleet->view;
+
+	if (view->n_put_back > 0 && view->n_put_back != fleet->n_put_back)
+		log_warning("etcd has %zu addresses of an older epoch than this host has seen, "
+			    "such as %s: it was put back; what this host has of them holds",
+			view->n_put_back, ipv4_text(view->put_back).s);
+	fleet->n_put_back = view->n_put_back;
+}
+
 int fleet_look(struct fleet *fleet)
 {
 	struct fleet_view *view = &fleet->view;
@@ -83,8 +103,11 @@ int fleet_look(struct fleet *fleet)
 	if (error == 0 && view->n_ignored > 0 && view->n_ignored != fleet->n_ignored)
 		log_warning("etcd: %zu records are ignored, the first is %s: %s", view->n_ignored,
 			view->ignored.s, why_ignored(view->why));
-	if (error == 0)
+	if (error == 0) {
 		fleet->n_ignored = view->n_ignored;
+		fleet_epochs_judge(fleet->outbox, view);
+		say_put_back(fleet);
+	}
 	return error;
 }
 

@@ -13,6 +13,7 @@
 
 struct database;
 struct etcd;
+struct kv_transaction;
 struct names;
 struct outbox;
 
@@ -30,6 +31,9 @@ struct followed_address {
 	uint64_t floor; /* of its holder, with which all of it was read */
 	/* Of etcd: up to there all is in the copy, and the broker was told; 0: nothing. */
 	uint64_t revision, active_revision;
+	/* etcd was put back, and what the copy has is newer: it is read again when its holder has
+	 * sealed all of it in a later epoch than this. 0: it was not. */
+	uint64_t put_back_epoch;
 };
 
 /* An address of this host. */
@@ -43,12 +47,15 @@ struct served {
 	bool is_told; /* the broker knows all of it, as it was followed before */
 	bool is_changed; /* the endpoint's record is to be written again */
 	uint64_t active_due_ms; /* when activity is written next */
-	/* SERVED_SUPERSEDED: the question that its holder has not answered yet, 0: none; since when
+	/* The question that its holder has not answered yet, 0: it was not seen; since when
 	 */
 	uint64_t asked_revision, asked_ms;
+	bool is_asked; /* its holder, which has not answered yet */
+	bool is_put_back; /* what the copy has of it is newer than etcd's */
 };
 
 enum {
+	FLEET_ACTIVE_MS = 5 * 60 * 1000, /* between two records of activity of a group */
 	/* Each costs a host a device of its own: of a fleet's many addresses a host is ready to get
 	 * so many at once, and makes what belongs to any further one when it gets it. */
 	FLEET_MOST_FOLLOWED = 64,
@@ -73,10 +80,13 @@ struct fleet {
 	size_t n_followed;
 	uint64_t follow_due_ms; /* when it is looked what others promise */
 	fleet_tell_fn *tell;
+	bool is_starting; /* the broker has taken nothing into use yet */
 	bool cannot_write; /* and that was said */
 	uint64_t retry_ms; /* when etcd is asked again */
 	uint64_t watch_due_ms; /* when it is asked whether what is ours still is */
 	size_t n_ignored; /* records of addresses, said */
+	size_t n_put_back; /* addresses that etcd has of an older epoch than was seen, said */
+	uint64_t written; /* the last order of the broker's that is in the copy */
 	struct stored_state state; /* and what of it was said */
 	struct history history; /* of etcd */
 	uint64_t look_due_ms; /* at which key the fleet's addresses are sealed under */
@@ -92,5 +102,6 @@ int fleet_look(struct fleet *fleet);
 /* Likewise; the others' endpoints are put into the copy. Returns 0 or as etcd_ask() or
  * database_put_endpoint(). */
 int fleet_read_view(struct fleet *fleet);
+void fleet_put(struct kv_transaction *transaction, const struct record *record);
 /* Why etcd could not be asked, for the log. */
 const char *fleet_why(const struct fleet *fleet, int error);

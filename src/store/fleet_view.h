@@ -16,6 +16,7 @@ struct seen_address {
 	uint8_t value[RECORD_MOST]; /* of the holder's record, as it is */
 	size_t size;
 	struct fleet_holder holder; /* epoch 0: its record is none that opens */
+	bool is_put_back; /* the holder's epoch is older than one that was seen */
 	bool has_endpoint; /* whose record opens, and is not older than the holder's floor */
 	struct stored_endpoint endpoint;
 };
@@ -28,6 +29,10 @@ struct fleet_view {
 	size_t n_ignored;
 	struct record_name ignored;
 	int why; /* -ENOKEY, -EBADMSG or -ESTALE */
+	/* addresses that are of an older epoch than was seen, and one of them; see fleet_epochs.h
+	 */
+	size_t n_put_back;
+	struct ipv4 put_back;
 	/* addresses whose holder has not sealed all records under the first key, and one of them */
 	size_t n_need_second_key;
 	struct ipv4 needs_second_key;

@@ -134,25 +134,29 @@ static int put_question(struct fleet *fleet, const struct record_name *name)
 	return kv_commit(fleet->etcd, &transaction, &done);
 }
 
-int fleet_ask_holder(struct fleet *fleet, struct served *served, bool *is_left)
+int fleet_ask_holder(struct fleet *fleet, struct served *served, enum holder_answer *answer)
 {
 	const struct record_name name = question_about(fleet, served);
 	const uint64_t now = clock_now_ms(&system_clock);
 	struct holder_question question = {.name = name.s};
 	int error = kv_read(fleet->etcd, name.s, find_question, &question);
 
-	*is_left = false;
+	*answer = HOLDER_IS_ASKED;
 	if (error < 0)
 		return error;
-	/* None yet, or it was answered. */
 	if (question.revision == 0) {
+		if (served->is_asked)
+			*answer = HOLDER_SERVES;
 		served->asked_revision = 0;
+		served->is_asked = true;
 		return put_question(fleet, &name);
 	}
+	served->is_asked = true;
 	if (question.revision != served->asked_revision) {
 		served->asked_revision = question.revision;
 		served->asked_ms = now;
 	}
-	*is_left = now - served->asked_ms >= ANSWER_MS;
+	if (now - served->asked_ms >= ANSWER_MS)
+		*answer = HOLDER_HAS_LEFT;
 	return 0;
 }

@@ -15,6 +15,12 @@ struct served;
  * more. Returns 0 or -errno. */
 int fleet_watch(struct fleet *fleet);
 
-/* Of an address that another host has claimed, and that this host has all the same. *is_left: its
- * holder has not answered for a while. To be called again and again. Returns 0 or -errno. */
-int fleet_ask_holder(struct fleet *fleet, struct served *served, bool *is_left);
+enum holder_answer {
+	HOLDER_IS_ASKED, /* it has not answered yet */
+	HOLDER_SERVES,
+	HOLDER_HAS_LEFT, /* it has not answered for a while */
+};
+
+/* Of an address that another host has claimed, and that this host has all the same. To be called
+ * again and again. Returns 0 or -errno. */
+int fleet_ask_holder(struct fleet *fleet, struct served *served, enum holder_answer *answer);

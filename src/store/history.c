@@ -6,6 +6,11 @@ static const struct history_sample *newest(const struct history *history)
 	return &history->samples[(history->next + HISTORY_PARTS) % (HISTORY_PARTS + 1)];
 }
 
+void history_begin_anew(struct history *history)
+{
+	*history = (struct history){.keep_ms = history->keep_ms};
+}
+
 bool history_is_due(const struct history *history, uint64_t now_ms)
 {
 	const struct history_sample *last = newest(history);

@@ -24,6 +24,8 @@ struct history {
 	int told; /* why it cannot be compacted, if that was said */
 };
 
+/* The revisions begin anew: those seen so far are of no use. */
+void history_begin_anew(struct history *history);
 /* Whether a sample is due by this time of the system's clock. */
 bool history_is_due(const struct history *history, uint64_t now_ms);
 /* Takes it. Returns up to which revision nobody needs the history any more; 0: as before. */

@@ -24,6 +24,8 @@ static const char schema[] =
 	" STRICT, WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS collision (endpoint TEXT PRIMARY KEY, other TEXT NOT NULL)"
 	" STRICT, WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS epoch (endpoint TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
+	" floor INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE TEMP TRIGGER peer_put BEFORE INSERT ON main.peer BEGIN"
 	" INSERT OR REPLACE INTO unsent SELECT NEW.endpoint, NEW.inner_address, 1"
 	"  WHERE NOT EXISTS (SELECT 1 FROM peer WHERE endpoint = NEW.endpoint"
@@ -60,10 +62,13 @@ enum outbox_statement {
 	ADD_ACTIVE,
 	EMPTY_PEERS,
 	EMPTY_FREED,
+	HAS_OWN_PEERS,
 	FIND_ENDPOINT,
 	SET_HOLDER,
 	SET_NEXT,
 	KNOWS,
+	SEE_EPOCH,
+	FIND_EPOCH,
 	SET_COLLISION,
 	CLEAR_COLLISION,
 	NEXT_COLLISION,
@@ -99,6 +104,9 @@ static const char *const texts[N_STATEMENTS] = {
 			" VALUES (?1, rtrim(?2, '0123456789'))"),
 	[EMPTY_PEERS] = "DELETE FROM peer WHERE endpoint = ?1",
 	[EMPTY_FREED] = "DELETE FROM freed WHERE endpoint = ?1",
+	[HAS_OWN_PEERS] = ("SELECT 1 FROM peer JOIN endpoint ON endpoint = address"
+			   " WHERE endpoint = ?1 AND epoch = 0"
+			   " AND endpoint NOT IN (SELECT endpoint FROM holder) LIMIT 1"),
 	[FIND_ENDPOINT] = ("SELECT address, number, block, port, private_key, epoch,"
 			   " handshake_floor FROM endpoint"
 			   " WHERE address = ?1"),
@@ -106,6 +114,10 @@ static const char *const texts[N_STATEMENTS] = {
 	[SET_NEXT] = ("INSERT INTO holder VALUES (?1, NULL, ?2)"
 		      " ON CONFLICT DO UPDATE SET next = excluded.next"),
 	[KNOWS] = "SELECT 1 FROM holder WHERE endpoint = ?1 AND (value = ?2 OR next = ?2)",
+	[SEE_EPOCH] = ("INSERT INTO epoch VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
+		       " epoch = max(epoch, excluded.epoch), floor = max(floor, excluded.floor)"
+		       " WHERE excluded.epoch > epoch OR excluded.floor > floor"),
+	[FIND_EPOCH] = "SELECT epoch, floor FROM epoch WHERE endpoint = ?1",
 	[SET_COLLISION] = "INSERT OR REPLACE INTO collision VALUES (?1, ?2)",
 	[CLEAR_COLLISION] = "DELETE FROM collision WHERE endpoint = ?1",
 	[NEXT_COLLISION] = ("SELECT endpoint, other FROM collision WHERE endpoint > ?1"
@@ -355,6 +367,11 @@ int outbox_empty(struct outbox *outbox, struct ipv4 bind)
 	return error < 0 ? error : outbox_forget(outbox, bind);
 }
 
+bool outbox_has_own_peers(struct outbox *outbox, struct ipv4 bind)
+{
+	return run_for(outbox, HAS_OWN_PEERS, bind) > 0;
+}
+
 int outbox_find_endpoint(struct outbox *outbox, struct ipv4 bind, struct stored_endpoint *endpoint)
 {
 	sqlite3_stmt *statement = bind_address(outbox, FIND_ENDPOINT, 1, bind);
@@ -391,6 +408,28 @@ int outbox_set_next_holder(
 bool outbox_knows_holder(struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size)
 {
 	return run_with_value(outbox, KNOWS, bind, value, size) > 0;
+}
+
+/* Epochs */
+
+int outbox_see_epoch(struct outbox *outbox, struct ipv4 bind, uint64_t epoch, uint64_t floor)
+{
+	sqlite3_stmt *statement = bind_address(outbox, SEE_EPOCH, 1, bind);
+
+	sqlite3_bind_int64(statement, 2, (sqlite3_int64)epoch);
+	sqlite3_bind_int64(statement, 3, (sqlite3_int64)floor);
+	return run(statement);
+}
+
+int outbox_find_epoch(struct outbox *outbox, struct ipv4 bind, uint64_t *epoch, uint64_t *floor)
+{
+	sqlite3_stmt *statement = bind_address(outbox, FIND_EPOCH, 1, bind);
+	int found = step(statement);
+
+	*epoch = found > 0 ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+	*floor = found > 0 ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
+	reset(statement);
+	return found < 0 ? found : 0;
 }
 
 /* Collisions */

@@ -54,6 +54,9 @@ int outbox_sent_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 firs
 int outbox_set_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 first,
 	const uint32_t active_s[OUTBOX_GROUP]);
 
+/* Whether somebody is promised an address there by this host alone: no fleet has known it. */
+bool outbox_has_own_peers(struct outbox *outbox, struct ipv4 bind);
+
 /* Forgets the peers and freed addresses of an endpoint: another host has had it since. */
 int outbox_empty(struct outbox *outbox, struct ipv4 bind);
 /* Returns 1, or 0 if there is none. */
@@ -66,6 +69,11 @@ int outbox_find_endpoint(struct outbox *outbox, struct ipv4 bind, struct stored_
 int outbox_set_holder(struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size);
 int outbox_set_next_holder(
 	struct outbox *outbox, struct ipv4 bind, const uint8_t *value, size_t size);
+/* The latest epoch of an endpoint that was seen, and up to which all of it was sealed anew. The
+ * former holds where it is greater. Return 0 or -EIO. */
+int outbox_see_epoch(struct outbox *outbox, struct ipv4 bind, uint64_t epoch, uint64_t floor);
+/* Both are 0 if none was seen. */
+int outbox_find_epoch(struct outbox *outbox, struct ipv4 bind, uint64_t *epoch, uint64_t *floor);
 /*
  * Endpoints that have collided with what is another's when a server was started: whose numbers they
  * have. To be asked about as long as nobody has given them up, or claimed them after all. Return 0

@@ -335,7 +335,7 @@ static int write_orders(struct store *store)
 static int send_to_fleet(struct store *store)
 {
 	bool is_stored, more;
-	int error = fleet_send(store->fleet, &is_stored, &more);
+	int error = fleet_send(store->fleet, store->written, &is_stored, &more);
 
 	store->timeout_ms = error < 0 ? RETRY_MS : more ? 0 : IDLE_MS;
 	if (packet_is_hung_up(error))

@@ -40,13 +40,13 @@ def ask_for(host, client, keys, address=None):
     return {key: api.connect(key).inner for key in keys}
 
 
-def write_peers(host, n):
+def write_peers(host, n, address=None):
     """As if a server with a store of its own had promised them."""
     with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database, database:
         now = int(time.time())
         database.executemany(
             "INSERT INTO peer VALUES (?, ?, 'wireguard', ?, NULL, NULL, 0, ?, ?, '')",
-            [(host.address, f"10.100.{i // 256}.{i % 256}", random_key(), now, now) for i in range(2, n + 2)])
+            [(address or host.address, f"10.100.{i // 256}.{i % 256}", random_key(), now, now) for i in range(2, n + 2)])
 
 
 def server_key(host, client, address=None):
@@ -166,6 +166,40 @@ def test_a_host_that_collides_starts_after_renumber_and_its_clients_connect_once
     inner = {name.rsplit("/")[-1] for name in fleet.records("peer") if f"/{other_host.address}/" in name}
     assert inner == set(after.values())
     assert sorted(name for name in other_host.links() if name.startswith("vprox")) == ["vprox1", "vprox2"]
+
+
+def test_a_host_that_joins_with_other_clients_at_an_address_of_the_fleet_does_not_start_until_they_are_given_up(
+        host, other_host, client, fleet):
+    """Also where it has served the address by the very numbers by which the fleet knows it."""
+    other_host.start(PER_IP, ips=[host.address]).stop()
+    write_peers(other_host, 3, host.address)
+    server = fleet.start(host, "--store-wait=30s")
+    kept = ask_for(host, client, [random_key() for _ in range(2)])
+    server.kill()
+    before = fleet.records("endpoint")
+    move_address(host, other_host)
+    refused = ["with another key and other clients", "does not start"]
+    other = other_host.launch(fleet.arguments(), ips=[host.address], expected=refused)
+    assert other.wait() == 1
+    assert other.logged(f"endpoint {host.address}: number 0, block 10.100.0.0/20 is what its fleet knows it by too, but "
+                        "with another key and other clients, of host ")
+    assert fleet.records("endpoint") == before
+    status, said = other_host.run("fleet renumber")
+    assert status == 0 and f"endpoint {host.address}: number 0, block 10.100.0.0/20, with a key that its fleet does not know " \
+        "there, is given up" in said
+    other = fleet.start(other_host, ips=[host.address])
+    assert ask_for(other_host, client, kept, host.address) == kept
+    assert other.logged(f"endpoint {host.address}: claimed in etcd, epoch 2", BACK)
+
+
+def test_a_host_that_joins_with_nobody_to_lose_at_an_address_of_the_fleet_starts(host, other_host, client, fleet):
+    other_host.start(PER_IP, ips=[host.address]).stop()
+    server = fleet.start(host, "--store-wait=30s")
+    kept = ask_for(host, client, [random_key()])
+    server.kill()
+    move_address(host, other_host)
+    fleet.start(other_host, ips=[host.address])
+    assert ask_for(other_host, client, kept, host.address) == kept
 
 
 def test_while_a_server_runs_nothing_is_renumbered(host, fleet):

@@ -114,9 +114,8 @@ static void turn(struct fixture *f)
 static void ask(struct fixture *f, uint32_t i)
 {
 	const struct reply_to reply_to = {0};
-	const struct client_request request = {.operation = IPC_CONNECT_WIREGUARD,
-		.source = {0xc0000201},
-		.key = identity(i).key};
+	const struct client_request request = {
+		.operation = IPC_CONNECT_WIREGUARD, .source = {0xc0000201}, .key = identity(i).key};
 
 	endpoint_handle(&f->endpoint, &request, &reply_to);
 }

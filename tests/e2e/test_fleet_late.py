@@ -1,0 +1,181 @@
+"""A host of a fleet that etcd was away from: what has changed meanwhile it sees when etcd is back, and what etcd itself
+has forgotten it does not."""
+
+import shutil
+
+import pytest
+
+from lab.etcd import Etcd, make_fleet_key
+from lab.fleet import BACK, Fleet
+from lab.tunnels import random_key
+from lib import wait
+
+AWAY = ["cannot write to etcd", "etcd cannot be asked"]
+CLAIMED_BY_OTHER = r"host .* has claimed it: what is promised of it here is stored no more"
+
+
+@pytest.fixture(name="own_fleet")
+def fixture_own_fleet(node, options, tmp_path):
+    """In an etcd that a test may put back."""
+    etcd = Etcd(node).start()
+    yield Fleet(etcd, make_fleet_key(options.vprox, tmp_path))
+    etcd.close()
+
+
+def follow(fleet, host, address, expected=()):
+    return fleet.start(host, f"--follow={address}/32", ips=[], expected=[*AWAY, *expected])
+
+
+def give(host, address):
+    host.ns.ip(f"addr add {address}/32 dev wan0")
+    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
+
+
+def take(host, address):
+    host.ns.ip(f"addr del {address}/32 dev wan0")
+
+
+def cut_off(host, node):
+    """Nothing that the host sends comes to this node, and nobody says so."""
+    host.ns.run("nft add table ip cut; add chain ip cut out { type filter hook output priority 0; }; "
+                f"add rule ip cut out ip daddr {node.address} drop")
+
+
+def join_again(host):
+    host.ns.run("nft delete table ip cut")
+
+
+def times_served(server, address):
+    return server.log.count(f"endpoint {address}: served from now on")
+
+
+def wait_served(server, address, times=1):
+    wait.until(lambda: times_served(server, address) == times, BACK, lambda: f"{address} is served:\n{server.log}")
+
+
+def holders(host):
+    return {who: inner for inner, who in host.holders().items()}
+
+
+def test_who_only_etcd_knows_has_a_tunnel_when_a_late_claim_succeeds(own_fleet, node, host, other_host, client):
+    """And those to whom the host has given an address meanwhile keep it."""
+    address = host.absent
+    first = follow(own_fleet, host, address)
+    give(host, address)
+    wait_served(first, address)
+    keys = [random_key() for _ in range(3)]
+    granted = {key: host.api(client, address).connect(key).inner for key in keys}
+    own_fleet.wait_for_peers(3)
+    second = follow(own_fleet, other_host, address)
+    assert second.logged("3 peers are ready", BACK)
+    cut_off(other_host, node)
+    freed, *kept = keys
+    assert host.api(client, address).disconnect(freed).status == 200
+    only_in_etcd = [random_key() for _ in range(3)]
+    granted.update({key: host.api(client, address).connect(key).inner for key in only_in_etcd})
+    own_fleet.wait_for_peers(6)
+    take(host, address)
+    give(other_host, address)
+    wait_served(second, address)
+    assert not set(holders(other_host)) & set(only_in_etcd)
+    new = random_key()
+    given = other_host.api(client, address).connect(new).inner
+    assert given in [granted[key] for key in only_in_etcd]
+    join_again(other_host)
+    assert second.logged(f"endpoint {address}: claimed in etcd, epoch 2", BACK)
+    wait.until(lambda: set(holders(other_host)) >= {new, *kept, *(key for key in only_in_etcd if granted[key] != given)},
+               BACK, lambda: f"all have their tunnels:\n{second.log}")
+    assert {key: inner for key, inner in holders(other_host).items() if key in granted} == {
+        key: inner for key, inner in granted.items() if key in holders(other_host)}
+    assert holders(other_host)[new] == given
+    # Data plane and store agree, also of the address that two were promised.
+    wait.until(lambda: other_host.run("check --server")[0] == 0, BACK, lambda: f"all agree: {other_host.run('check --server')}")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_host_that_was_superseded_while_etcd_was_away_from_it_stops_when_it_is_back(
+        own_fleet, node, host, other_host, restarted):
+    """Also one that was started meanwhile, and has not claimed the address: it takes it from nobody."""
+    address = host.absent
+    first = follow(own_fleet, host, address, [CLAIMED_BY_OTHER])
+    give(host, address)
+    wait_served(first, address)
+    cut_off(host, node)
+    if restarted:
+        first.kill()
+        first = follow(own_fleet, host, address, [CLAIMED_BY_OTHER])
+    second = follow(own_fleet, other_host, address)
+    give(other_host, address)
+    wait_served(second, address)
+    assert second.logged(f"endpoint {address}: claimed in etcd, epoch 2", BACK)
+    join_again(host)
+    assert first.logged(f"endpoint {address}: {CLAIMED_BY_OTHER}", BACK)
+    assert first.logged(f"endpoint {address}: served no more", BACK)
+    assert times_served(second, address) == 1 and "served no more" not in second.log
+    assert "epoch 3" not in first.log
+
+
+def keep(etcd):
+    """What an operator's snapshot would have; etcd is stopped for it."""
+    etcd.kill()
+    member, = etcd.members
+    shutil.copytree(member.folder, member.folder.with_suffix(".kept"))
+    etcd.start()
+
+
+def put_back(etcd):
+    etcd.kill()
+    member, = etcd.members
+    shutil.rmtree(member.folder)
+    shutil.copytree(member.folder.with_suffix(".kept"), member.folder)
+    etcd.start()
+
+
+def test_no_epoch_is_claimed_twice_when_etcd_is_put_back(own_fleet, host, client):
+    """And what the host has in its copy, which is newer, holds."""
+    fleet = own_fleet
+    server = fleet.start(host, expected=AWAY)
+    freed = random_key()
+    host.api(client).connect(freed)
+    fleet.wait_for_peers(1)
+    server.kill()
+    keep(fleet.etcd)
+    server = fleet.start(host, expected=AWAY)
+    assert server.logged("all records in etcd are of epoch 2", BACK)
+    granted = {key: host.api(client).connect(key).inner for key in (random_key() for _ in range(3))}
+    assert host.api(client).disconnect(freed).status == 200
+    fleet.wait_for_peers(4)
+    server.kill()
+    host.reboot()
+    put_back(fleet.etcd)
+    server = fleet.start(host, expected=[*AWAY, "of an older epoch than this host has seen"])
+    assert server.logged(f"etcd has 1 addresses of an older epoch than this host has seen, such as {host.address}: ")
+    assert server.logged(f"endpoint {host.address}: claimed in etcd, epoch 3", BACK)
+    assert holders(host) == granted
+    fleet.wait_for_peers(4)
+
+
+def test_what_was_promised_since_is_in_etcd_again_when_it_is_put_back_under_a_server(own_fleet, host, other_host, client):
+    """Whose own record is there as it was. A standby, which has seen more than etcd has now, sees what comes next."""
+    fleet, address = own_fleet, host.absent
+    server = follow(fleet, host, address, ["etcd was put back"])
+    give(host, address)
+    wait_served(server, address)
+    standby = follow(fleet, other_host, address, ["etcd was put back", "of an older epoch than this host has seen"])
+    assert standby.logged("another host serves it", BACK)
+    assert server.logged("all records in etcd are of epoch 1", BACK)
+    keep(fleet.etcd)
+    api = host.api(client, address)
+    keys = [random_key() for _ in range(3)]
+    for key in keys:
+        api.connect(key)
+    fleet.wait_for_peers(3)
+    wait.until(lambda: set(holders(other_host)) == set(keys), BACK, lambda: f"the standby has them:\n{standby.log}")
+    put_back(fleet.etcd)
+    assert server.logged("etcd was put back to what it held before", BACK)
+    assert server.logged(f"endpoint {address}: claimed in etcd, epoch 2", BACK)
+    fleet.wait_for_peers(3)
+    assert api.disconnect(keys[0]).status == 200
+    new = random_key()
+    api.connect(new)
+    wait.until(lambda: set(holders(other_host)) == {*keys[1:], new}, BACK, lambda: f"the standby goes on:\n{standby.log}\n{server.log}")
