@@ -68,7 +68,8 @@ bool report_choose(struct report *report, const struct report_choice *choice)
 		if (is_chosen(report, &report->peers[i], choice))
 			report->peers[kept++] = report->peers[i];
 	report->header.n_peers = kept;
-	qsort(report->peers, kept, sizeof *report->peers, compare_peers);
+	if (kept > 0)
+		qsort(report->peers, kept, sizeof *report->peers, compare_peers);
 	choose_endpoints(report, choice);
 	/* A server that serves no address has nothing, and that is all there is. */
 	return report->header.n_endpoints > 0 ||
