@@ -1,6 +1,7 @@
 /*
  * What the parts of the embedded device cost by themselves, in CPU time of one core: handshakes,
- * sealing and opening, lookups, an idle peer's memory. One line each: name<TAB>value<TAB>unit.
+ * lookups, an idle peer's memory; sealing.c is for sealing. One line each:
+ * name<TAB>value<TAB>unit.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -15,8 +16,6 @@
 #include "device/control.h"
 
 enum {
-	PACKET = 1420,
-	BATCH = 64,
 	ROUNDS = 25, /* of each measurement; the best counts, for the machine is shared */
 	PEERS = 100000,
 };
@@ -49,60 +48,6 @@ static double measure(measured_fn *function, void *context)
 		best = took < best ? took : best;
 	}
 	return best;
-}
-
-/* --- Sealing and opening --- */
-
-struct packets {
-	struct aead *aead;
-	struct aead_key key;
-	uint8_t plain[BATCH][PACKET], sealed[BATCH][PACKET + AEAD_TAG_SIZE];
-	size_t length;
-};
-
-enum { BATCHES = 50 };
-
-static void seal_batches(void *context)
-{
-	struct packets *packets = context;
-
-	for (int n = 0; n < BATCHES; n++)
-		for (size_t i = 0; i < BATCH; i++)
-			aead_seal(packets->aead, &packets->key, i, NULL, 0, packets->plain[i],
-				packets->length, packets->sealed[i]);
-}
-
-static void open_batches(void *context)
-{
-	struct packets *packets = context;
-
-	for (int n = 0; n < BATCHES; n++)
-		for (size_t i = 0; i < BATCH; i++)
-			if (aead_open(packets->aead, &packets->key, i, NULL, 0, packets->sealed[i],
-				    packets->length + AEAD_TAG_SIZE, packets->plain[i]) != 0)
-				abort();
-}
-
-static void bench_aead(size_t length)
-{
-	struct packets *packets = calloc(1, sizeof(*packets));
-	double n = (double)BATCHES * BATCH, seal, open;
-	char name[64];
-
-	packets->aead = aead_new();
-	packets->length = length;
-	seal = measure(seal_batches, packets) / n;
-	open = measure(open_batches, packets) / n;
-	snprintf(name, sizeof name, "seal of %zu bytes", length);
-	print(name, seal * 1e9, "ns");
-	snprintf(name, sizeof name, "open of %zu bytes", length);
-	print(name, open * 1e9, "ns");
-	if (length) {
-		print("seal", (double)length / seal / 1e9, "GB/s");
-		print("open", (double)length / open / 1e9, "GB/s");
-	}
-	aead_free(packets->aead);
-	free(packets);
 }
 
 /* --- The replay window, timers --- */
@@ -338,9 +283,6 @@ static void bench_memory(void)
 
 int main(void)
 {
-	bench_aead(PACKET);
-	bench_aead(64);
-	bench_aead(0);
 	bench_small();
 	bench_lookups(10, true);
 	bench_lookups(1000, false);

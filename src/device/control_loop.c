@@ -85,7 +85,7 @@ bool control_loop_run(struct device *device)
 	links_run(device);
 	control_run(&device->shared.wireguard);
 	fast_path_control_run(device);
-	aead_forget(device->transmitter.aead);
+	aead_batch_forget(device->transmitter.aead);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		if (atomic_load(&device->workers[i].ended))
 			return false;

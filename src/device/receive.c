@@ -19,12 +19,21 @@ struct tally {
 	bool confirms; /* the first packet on the key */
 };
 
+/* Transport messages of one key that are still to be opened. */
+struct waiting {
+	struct keypair *keypair;
+	size_t n;
+	struct aead_sealed sealed[AEAD_BATCH];
+};
+
+_Static_assert((int)UDP_ROOM >= (int)AEAD_ROOM, "messages are opened where they lie");
+
 int receiver_init(struct receiver *r, struct shared *shared, int tun)
 {
 	int error;
 
 	*r = (struct receiver){.shared = shared};
-	r->aead = aead_new();
+	r->aead = aead_batch_new(AEAD_BEST);
 	r->blake2s = r->aead ? blake2s_new() : NULL;
 	error = r->blake2s ? tun_writer_init(&r->writer, tun, shared->tun.uso, &shared->drops,
 				     &shared->refusals)
@@ -40,7 +49,7 @@ int receiver_init(struct receiver *r, struct shared *shared, int tun)
 
 void receiver_free(struct receiver *r)
 {
-	aead_free(r->aead);
+	aead_batch_free(r->aead);
 	blake2s_free(r->blake2s);
 	udp_batch_free(r->batch);
 	tun_writer_free(&r->writer);
@@ -91,26 +100,16 @@ static void receive_inner(struct receiver *r, const struct udp_message *message,
 	tun_writer_add(&r->writer, data, packet.length);
 }
 
-static void receive_transport(struct receiver *r, const struct udp_message *message, uint8_t *data,
-	size_t length, struct tally *tally, uint64_t now_ms)
+/* One that has been opened. */
+static void receive_opened(struct receiver *r, const struct udp_message *message,
+	struct keypair *keypair, const struct aead_sealed *opened, struct tally *tally,
+	uint64_t now_ms)
 {
-	const struct message_transport *header = (const struct message_transport *)data;
-	uint8_t *sealed = data + sizeof *header;
-	size_t sealed_length = length - sizeof *header;
-	uint64_t counter = le64_get(header->counter);
-	struct keypair *keypair =
-		keypair_of(index_lookup(&r->shared->wireguard.indices, le32_get(header->receiver)));
-
-	if (!keypair || !keypair_alive(keypair, now_ms)) {
-		count_drop(&r->shared->drops.no_session);
-		return;
-	}
-	if (aead_open(r->aead, &keypair->receive, counter, NULL, 0, sealed, sealed_length, sealed) <
-		0) {
+	if (!opened->authentic) {
 		count_drop(&r->shared->drops.forged);
 		return;
 	}
-	if (!replay_accept(&keypair->replay, counter)) {
+	if (!replay_accept(&keypair->replay, opened->counter)) {
 		count_drop(&r->shared->drops.replayed);
 		return;
 	}
@@ -119,11 +118,41 @@ static void receive_transport(struct receiver *r, const struct udp_message *mess
 		/* before anything of it is written, and can be answered */
 		*tally = (struct tally){.keypair = keypair, .confirms = keypair_confirm(keypair)};
 	}
-	tally->bytes += length;
-	if (sealed_length == AEAD_TAG_SIZE)
+	tally->bytes += sizeof(struct message_transport) + opened->n;
+	if (opened->n == AEAD_TAG_SIZE)
 		return;
 	tally->data = true;
-	receive_inner(r, message, keypair, sealed, sealed_length - AEAD_TAG_SIZE);
+	receive_inner(r, message, keypair, opened->data, opened->n - AEAD_TAG_SIZE);
+}
+
+/* Opens those that wait, and passes them on in their order. */
+static void open_waiting(struct receiver *r, const struct udp_message *message,
+	struct waiting *waiting, struct tally *tally, uint64_t now_ms)
+{
+	if (waiting->n > 0)
+		aead_batch_open(r->aead, &waiting->keypair->receive, waiting->sealed, waiting->n);
+	for (size_t i = 0; i < waiting->n; i++)
+		receive_opened(r, message, waiting->keypair, &waiting->sealed[i], tally, now_ms);
+	waiting->n = 0;
+}
+
+static void receive_transport(struct receiver *r, const struct udp_message *message, uint8_t *data,
+	size_t length, struct waiting *waiting, struct tally *tally, uint64_t now_ms)
+{
+	const struct message_transport *header = (const struct message_transport *)data;
+	struct keypair *keypair =
+		keypair_of(index_lookup(&r->shared->wireguard.indices, le32_get(header->receiver)));
+
+	if (!keypair || !keypair_alive(keypair, now_ms)) {
+		count_drop(&r->shared->drops.no_session);
+		return;
+	}
+	if (waiting->n == AEAD_BATCH || waiting->keypair != keypair)
+		open_waiting(r, message, waiting, tally, now_ms);
+	waiting->keypair = keypair;
+	waiting->sealed[waiting->n++] = (struct aead_sealed){.data = data + sizeof *header,
+		.n = length - sizeof *header,
+		.counter = le64_get(header->counter)};
 }
 
 static void hand_off(
@@ -138,8 +167,11 @@ static void hand_off(
 void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms)
 {
 	struct tally tally = {0};
+	struct waiting waiting;
 	size_t length;
 
+	waiting.keypair = NULL;
+	waiting.n = 0;
 	for (size_t at = 0; at < message->length; at += length) {
 		uint8_t *data = message->data + at;
 
@@ -148,7 +180,7 @@ void receive_message(struct receiver *r, const struct udp_message *message, uint
 			length = message->step;
 		switch (messages_type(data, length)) {
 		case MESSAGE_TRANSPORT:
-			receive_transport(r, message, data, length, &tally, now_ms);
+			receive_transport(r, message, data, length, &waiting, &tally, now_ms);
 			break;
 		case 0:
 			count_drop(&r->shared->drops.malformed);
@@ -157,6 +189,7 @@ void receive_message(struct receiver *r, const struct udp_message *message, uint
 			hand_off(r, data, length, &message->from);
 		}
 	}
+	open_waiting(r, message, &waiting, &tally, now_ms);
 	settle(r, &tally, &message->from, now_ms);
 }
 

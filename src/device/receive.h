@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/crypto/aead.h"
+#include "device/crypto/aead_batch.h"
 #include "device/crypto/blake2s.h"
 #include "device/handoff.h"
 #include "device/io/tun_writer.h"
@@ -17,7 +17,7 @@
 
 struct receiver {
 	struct shared *shared;
-	struct aead *aead;
+	struct aead_batch *aead;
 	struct blake2s *blake2s;
 	struct udp_batch *batch;
 	struct tun_writer writer;
@@ -33,6 +33,6 @@ void receiver_free(struct receiver *r);
  * 0: none. */
 int receive_udp(struct receiver *r, int fd, uint64_t now_ms);
 
-/* What one receive brought. Its bytes may be written to, and stay in place until the flush of the
- * receiver's writer. */
+/* What one receive brought. Its bytes, and AEAD_ROOM behind them, may be written to, and as many
+ * before them read; they stay in place until the flush of the receiver's writer. */
 void receive_message(struct receiver *r, const struct udp_message *message, uint64_t now_ms);

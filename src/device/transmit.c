@@ -24,18 +24,19 @@
 
 enum {
 	OVERHEAD = sizeof(struct message_transport) + AEAD_TAG_SIZE,
-	OUT_SIZE = 2 * 65536, /* what is there, and one more packet of any length */
+	OUT_SIZE = AEAD_ROOM + 2 * 65536, /* what is there, and one more packet of any length */
 };
 
 int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int socket)
 {
 	*t = (struct transmitter){.shared = shared, .socket = socket};
-	t->out = malloc(OUT_SIZE);
-	if (!t->out)
+	t->buffer = malloc(OUT_SIZE);
+	if (!t->buffer)
 		return -ENOMEM;
-	t->aead = aead_new();
+	t->out = t->buffer + AEAD_ROOM;
+	t->aead = aead_batch_new(AEAD_BEST);
 	if (!t->aead) {
-		free(t->out);
+		free(t->buffer);
 		return -errno;
 	}
 	return netlink_open(NETLINK_ROUTE, &t->netlink);
@@ -44,8 +45,8 @@ int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int 
 void transmitter_free(struct transmitter *t)
 {
 	netlink_close(t->netlink);
-	aead_free(t->aead);
-	free(t->out);
+	aead_batch_free(t->aead);
+	free(t->buffer);
 }
 
 static int socket_for(const struct transmitter *t, const struct udp_endpoint *to)
@@ -119,7 +120,9 @@ void transmit_flush(struct transmitter *t)
 {
 	struct udp_burst burst = {t->out, t->used, t->step, t->ecn, false};
 
-	if (t->used > 0)
+	if (t->used > 0 && aead_batch_finish(t->aead) < 0)
+		count_drop(&t->shared->drops.unsent);
+	else if (t->used > 0)
 		send_to_peer(t, t->peer, &burst);
 	t->used = 0;
 	if (t->ipip)
@@ -152,8 +155,8 @@ static void seal(struct transmitter *t, struct wg_peer *peer, const struct keypa
 	*message = (struct message_transport){.type = MESSAGE_TRANSPORT,
 		.receiver = le32_make(keypair->remote_index),
 		.counter = le64_make(counter)};
-	if (aead_seal(t->aead, &keypair->send, counter, NULL, 0, data, length,
-		    out + sizeof *message) < 0) {
+	if (aead_batch_seal(t->aead, &keypair->send, counter, data, length, out + sizeof *message) <
+		0) {
 		count_drop(&t->shared->drops.unsent);
 		return;
 	}

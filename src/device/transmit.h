@@ -10,12 +10,12 @@
 
 #include <linux/virtio_net.h>
 
-#include "device/crypto/aead.h"
+#include "device/crypto/aead_batch.h"
 #include "device/shared.h"
 
 struct transmitter {
 	struct shared *shared;
-	struct aead *aead;
+	struct aead_batch *aead;
 	struct netlink *netlink; /* asked for routes */
 	unsigned int socket; /* which of shared->udp4 and udp6 it sends with */
 	/* Sealed packets of one peer, one after the other, and not yet sent. */
@@ -25,6 +25,7 @@ struct transmitter {
 	unsigned int n;
 	uint8_t ecn; /* of all of them: enum ecn */
 	uint8_t *out;
+	uint8_t *buffer; /* that they are in, behind what the AEAD needs */
 	struct ipip_sender *ipip; /* NULL: no IPIP */
 };
 
@@ -33,9 +34,9 @@ int transmitter_init(struct transmitter *t, struct shared *shared, unsigned int 
 void transmitter_free(struct transmitter *t);
 
 /*
- * Takes a packet as read from the TUN, which is overwritten; behind it must be room for
- * SEGMENT_PAD_MAX bytes. It is sent at the latest with transmit_flush(), or waits for a key, or is
- * dropped and counted.
+ * Takes a packet as read from the TUN, which is overwritten; before it must be AEAD_ROOM bytes that
+ * can be read, and behind it as many that can be written, of which SEGMENT_PAD_MAX are. It is sent
+ * at the latest with transmit_flush(), or waits for a key, or is dropped and counted.
  */
 void transmit_packet(struct transmitter *t, const struct virtio_net_hdr *header, uint8_t *packet,
 	size_t length, uint64_t now_ms);

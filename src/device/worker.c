@@ -67,7 +67,9 @@ int worker_init(struct worker *worker, struct shared *shared, unsigned int numbe
 		.tun = shared->tun.queues[number],
 		.epoll = epoll_create1(EPOLL_CLOEXEC),
 		.stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		.in = malloc(TUN_READ_MAX + SEGMENT_PAD_MAX)};
+		.in = malloc(AEAD_ROOM + TUN_READ_MAX + SEGMENT_PAD_MAX + AEAD_ROOM)};
+	if (worker->in)
+		memset(worker->in, 0, AEAD_ROOM);
 	if (!worker->in || worker->epoll < 0 || worker->stop < 0)
 		error = -ENOMEM;
 	else
@@ -102,16 +104,16 @@ void worker_free(struct worker *worker)
 static bool read_tun(struct worker *worker, uint64_t now_ms)
 {
 	struct virtio_net_hdr header;
-	uint8_t *packet = worker->in + sizeof header;
+	uint8_t *in = worker->in + AEAD_ROOM, *packet = in + sizeof header;
 
 	for (int i = 0; i < READS_PER_TURN; i++) {
-		ssize_t n = read(worker->tun, worker->in, TUN_READ_MAX);
+		ssize_t n = read(worker->tun, in, TUN_READ_MAX);
 
 		if (n < 0 && errno == EBADFD)
 			return false;
 		if (n < (ssize_t)sizeof header)
 			break;
-		memcpy(&header, worker->in, sizeof header);
+		memcpy(&header, in, sizeof header);
 		transmit_packet(
 			&worker->transmitter, &header, packet, (size_t)n - sizeof header, now_ms);
 	}
@@ -171,8 +173,6 @@ static bool serve_events(
 	bool go_on = true;
 
 	*asked = false;
-	aead_slept(worker->transmitter.aead);
-	aead_slept(worker->receiver.aead);
 	epoch_online(epoch, worker->number);
 	now_ms = clock_now_ms(&boot_clock);
 	for (int i = 0; i < n && go_on; i++) {
@@ -202,8 +202,8 @@ static void *run(void *argument)
 		int n = epoll_wait(worker->epoll, events, EVENTS, timeout_ms);
 
 		if (n == 0) {
-			aead_forget(worker->transmitter.aead);
-			aead_forget(worker->receiver.aead);
+			aead_batch_forget(worker->transmitter.aead);
+			aead_batch_forget(worker->receiver.aead);
 			timeout_ms = -1;
 			continue;
 		}

@@ -21,7 +21,7 @@ struct worker {
 	struct transmitter transmitter;
 	struct receiver receiver;
 	struct ipip_receiver *ipip;
-	uint8_t *in; /* what is read from the TUN */
+	uint8_t *in; /* what is read from the TUN, behind what the AEAD needs */
 };
 
 /* Makes all that the thread will need. Returns 0 or a negative errno. */

@@ -141,16 +141,18 @@ def send_together(peer, datagrams):
         (socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", size))])
 
 
-def test_of_messages_that_come_together_each_is_judged_by_itself(subject, make_peer):
+# Short ones are opened one by one, longer ones several at a time.
+@pytest.mark.parametrize("size", [64, 320, 1400])
+def test_of_messages_that_come_together_each_is_judged_by_itself(subject, make_peer, size):
     peer, other = make_peer(), make_peer()
     session, second = peer.connect(), other.connect()
-    good = [peer.of() for _ in range(8)]
+    good = [peer.of(size=size) for _ in range(8)]
     sealed = [session.seal(packet) for packet in good]
     forged = sealed[3][:-1] + bytes([sealed[3][-1] ^ 1])
-    others = [other.of() for _ in range(2)]
+    others = [other.of(size=size) for _ in range(2)]
     send_together(peer, [
         sealed[0], sealed[1], sealed[0], forged, sealed[2], second.seal(others[0]),
-        session.seal(packet4("10.8.1.250", Inner.NOBODY[0])), sealed[3], second.seal(others[1]),
+        session.seal(packet4("10.8.1.250", Inner.NOBODY[0], size)), sealed[3], second.seal(others[1]),
         os.urandom(len(sealed[0])), *sealed[4:], session.seal()])
     last = peer.of()
     peer.send(session.seal(last))

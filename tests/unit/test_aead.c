@@ -151,36 +151,6 @@ static void changing_keys_leaves_nothing_of_the_last(void **state)
 	assert_int_equal(aead_open(*state, &zero, 1, NULL, 0, first, n + AEAD_TAG_SIZE, out), 0);
 }
 
-static void after_a_sleep_short_messages_are_sealed_and_opened_the_same(void **state)
-{
-	struct aead_key key = key_of(rfc_key);
-	uint8_t plain[ROOM], sealed[ROOM], again[ROOM];
-	struct random random = {99};
-
-	for (size_t n = 0; n < 300; n++) {
-		for (size_t i = 0; i < n; i++)
-			plain[i] = (uint8_t)random_next(&random);
-		for (size_t i = 0; i < sizeof key; i++)
-			key.bytes[i] = (uint8_t)random_next(&random);
-		assert_int_equal(aead_seal(*state, &key, ~n, NULL, 0, plain, n, sealed), 0);
-		aead_slept(*state);
-		assert_int_equal(aead_seal(*state, &key, ~n, NULL, 0, plain, n, again), 0);
-		assert_memory_equal(sealed, again, n + AEAD_TAG_SIZE);
-		for (size_t i = 0; i < n + AEAD_TAG_SIZE; i += 7) {
-			sealed[i] ^= 0x80;
-			aead_slept(*state);
-			assert_int_equal(aead_open(*state, &key, ~n, NULL, 0, sealed,
-						 n + AEAD_TAG_SIZE, again),
-				-EBADMSG);
-			sealed[i] ^= 0x80;
-		}
-		aead_slept(*state);
-		assert_int_equal(
-			aead_open(*state, &key, ~n, NULL, 0, sealed, n + AEAD_TAG_SIZE, sealed), 0);
-		assert_memory_equal(sealed, plain, n);
-	}
-}
-
 /* Bytes as they carry most: all ones, all zeros, and those beside. */
 static void fill(struct random *random, uint8_t *bytes, size_t n)
 {
@@ -267,7 +237,6 @@ int main(void)
 		cmocka_unit_test(what_is_shorter_than_a_tag_is_not_authentic),
 		cmocka_unit_test(an_empty_message_is_a_tag),
 		cmocka_unit_test(changing_keys_leaves_nothing_of_the_last),
-		cmocka_unit_test(after_a_sleep_short_messages_are_sealed_and_opened_the_same),
 		cmocka_unit_test(poly1305_gives_what_the_library_does),
 		cmocka_unit_test(hchacha20_gives_what_the_draft_has),
 		cmocka_unit_test(sealing_with_a_long_nonce_gives_what_the_draft_has),

@@ -1,6 +1,7 @@
 /*
  * ChaCha20-Poly1305 (RFC 8439) with WireGuard's nonce: 32 zero bits, then the counter,
- * little-endian (paper, 5.4); and XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) for cookies.
+ * little-endian (paper, 5.4); and XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) for cookies. One
+ * message at a time: aead_batch.h is for many.
  *
  * A context belongs to one thread and is used again for every message: nothing is allocated, and
  * the key is only set up when it differs from the last one's.
@@ -44,15 +45,8 @@ int aead_seal(struct aead *aead, const struct aead_key *key, uint64_t counter, c
 int aead_open(struct aead *aead, const struct aead_key *key, uint64_t counter, const void *ad,
 	size_t ad_length, const uint8_t *in, size_t n, uint8_t *out);
 
-/*
- * The thread has slept: the library's code for a message, which is spread over hundreds of cache
- * lines, is likely to be in no cache any more (20 us were measured, for a message that takes 0.4
- * else). The next message, if it is a short one, is done by a few lines of our own.
- */
-void aead_slept(struct aead *aead);
-
-/* Overwrites the key and the last message that the context still holds. To be called when a sleep
- * is long, or before one that may be. */
+/* Overwrites the key that the context still holds. To be called when a sleep is long, or before one
+ * that may be. */
 void aead_forget(struct aead *aead);
 
 /* With a random nonce of 24 bytes. As aead_seal() and aead_open(). */

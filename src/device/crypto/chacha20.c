@@ -1,6 +1,5 @@
 /*
- * ChaCha20's rounds, in plain C: for short messages and for HChaCha20. Run by whoever seals or
- * opens.
+ * ChaCha20's rounds, in plain C: for a block and for HChaCha20. Run by whoever seals or opens.
  */
 #include "device/crypto/chacha20.h"
 

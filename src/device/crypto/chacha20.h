@@ -1,7 +1,4 @@
-/*
- * ChaCha20's rounds: for what the library does not offer, and for short messages, which are done
- * before the library's code has been fetched from memory (aead.h).
- */
+/* ChaCha20's rounds, for what the library does not offer: a single block, and HChaCha20. */
 #pragma once
 
 #include <stdint.h>

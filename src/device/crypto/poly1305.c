@@ -79,6 +79,14 @@ void poly1305_add(struct poly1305 *poly, const uint8_t *data, size_t n_blocks)
 	}
 }
 
+void poly1305_set(struct poly1305 *poly, uint64_t low52, uint64_t middle52, uint64_t above)
+{
+	poly->h[0] = low52;
+	poly->h[1] = poly->h[2] = 0;
+	add(poly->h, middle52 << 52, middle52 >> 12, 0);
+	add(poly->h, 0, above << 40, above >> 24);
+}
+
 void poly1305_end(struct poly1305 *poly, uint8_t tag[POLY1305_BLOCK])
 {
 	uint64_t less[3] = {poly->h[0], poly->h[1], poly->h[2]}, mask;

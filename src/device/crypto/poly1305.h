@@ -1,4 +1,4 @@
-/* Poly1305 (RFC 8439, 2.5) of whole blocks, as the AEAD has them: for short messages (aead.h). */
+/* Poly1305 (RFC 8439, 2.5) of whole blocks, as the AEAD has them: for short messages. */
 #pragma once
 
 #include <stddef.h>
@@ -16,5 +16,7 @@ struct poly1305 {
 
 void poly1305_begin(struct poly1305 *poly, const uint8_t key[POLY1305_KEY]);
 void poly1305_add(struct poly1305 *poly, const uint8_t *data, size_t n_blocks);
+/* The sum so far was made elsewhere: low52 + middle52 * 2^52 + above * 2^104, less than 2^131. */
+void poly1305_set(struct poly1305 *poly, uint64_t low52, uint64_t middle52, uint64_t above);
 /* Wipes it. */
 void poly1305_end(struct poly1305 *poly, uint8_t tag[POLY1305_BLOCK]);

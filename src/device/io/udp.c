@@ -25,7 +25,7 @@ struct udp_batch {
 	struct iovec vectors[UDP_BATCH];
 	struct sockaddr_in6 names[UDP_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][CONTROL_SIZE];
-	uint8_t buffers[UDP_BATCH][BUFFER_SIZE];
+	uint8_t buffers[UDP_BATCH][UDP_ROOM + BUFFER_SIZE + UDP_ROOM];
 };
 
 static int set(int fd, int level, int option, int value)
@@ -133,8 +133,10 @@ struct udp_batch *udp_batch_new(struct refusals *refusals)
 		return NULL;
 	batch->call = (struct batch_call){.refusals = refusals};
 	memset(batch->headers, 0, sizeof batch->headers);
+	for (int i = 0; i < UDP_BATCH; i++)
+		memset(batch->buffers[i], 0, UDP_ROOM);
 	for (int i = 0; i < UDP_BATCH; i++) {
-		batch->vectors[i] = (struct iovec){batch->buffers[i], BUFFER_SIZE};
+		batch->vectors[i] = (struct iovec){batch->buffers[i] + UDP_ROOM, BUFFER_SIZE};
 		batch->headers[i].msg_hdr.msg_iov = &batch->vectors[i];
 		batch->headers[i].msg_hdr.msg_iovlen = 1;
 		batch->headers[i].msg_hdr.msg_name = &batch->names[i];
@@ -198,7 +200,7 @@ int udp_receive(int fd, struct udp_batch *batch, struct udp_message messages[UDP
 		memset(&message->from, 0, sizeof message->from);
 		if (header->msg_namelen <= sizeof message->from.v6)
 			memcpy(&message->from.v6, header->msg_name, header->msg_namelen);
-		message->data = batch->buffers[i];
+		message->data = batch->buffers[i] + UDP_ROOM;
 		message->length = batch->headers[i].msg_len;
 		message->step = message->length;
 		message->ecn = ECN_NONE;

@@ -17,6 +17,7 @@ enum {
 	UDP_SEND_MAX = 65507, /* bytes in one call; IPv6 could have 20 more */
 	UDP_SEGMENTS = 64, /* packets in one call, as many as every kernel takes */
 	UDP_BATCH = 8, /* super-packets in one receive */
+	UDP_ROOM = 64, /* bytes before and behind what one receive brought that are there, too */
 };
 
 /*

@@ -53,7 +53,8 @@ static void drop_first(struct staged_packets *staged, struct staged_queue *queue
 void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 	const struct virtio_net_hdr *header, const uint8_t *data, size_t length)
 {
-	struct staged_packet *packet = malloc(sizeof *packet + length + SEGMENT_PAD_MAX);
+	struct staged_packet *packet =
+		malloc(sizeof *packet + length + SEGMENT_PAD_MAX + AEAD_ROOM);
 	struct staged_queue *queue = NULL;
 
 	if (!packet)
@@ -61,6 +62,7 @@ void staged_packets_add(struct staged_packets *staged, struct wg_peer *peer,
 	packet->next = NULL;
 	packet->header = *header;
 	packet->length = (uint32_t)length;
+	memset(packet->room, 0, sizeof packet->room);
 	memcpy(packet->data, data, length);
 	pthread_mutex_lock(&staged->lock);
 	if (staged->bytes + length <= STAGED_BYTES_MAX)

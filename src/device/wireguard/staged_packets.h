@@ -14,6 +14,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "device/crypto/aead_batch.h"
 #include "device/wireguard/peer.h"
 
 enum {
@@ -31,7 +32,8 @@ struct staged_packet {
 	struct staged_packet *next;
 	struct virtio_net_hdr header;
 	uint32_t length;
-	uint8_t data[]; /* with room for SEGMENT_PAD_MAX more */
+	uint8_t room[AEAD_ROOM]; /* zeros */
+	uint8_t data[]; /* with room for SEGMENT_PAD_MAX more, and AEAD_ROOM */
 };
 
 void staged_packets_init(struct staged_packets *staged);

@@ -32,6 +32,7 @@ static struct wg_peer peer;
 static struct keypair *keypair;
 static struct in_addr inner4;
 static struct in6_addr inner6;
+static struct aead *aead;
 static uint64_t counter;
 
 static int no_random(void *bytes, size_t length)
@@ -44,6 +45,7 @@ static void set_up(void)
 {
 	struct cookie_keys keys = {{1}, {{2}}};
 
+	aead = aead_new();
 	epoch_init(&shared.epoch, 0);
 	allowedips_init(&shared.inner, &shared.epoch);
 	index_init(&shared.wireguard.indices, &shared.epoch, no_random);
@@ -73,8 +75,7 @@ static size_t seal(const uint8_t *data, size_t size, uint8_t *out)
 	*message = (struct message_transport){.type = MESSAGE_TRANSPORT,
 		.receiver = le32_make(keypair->entry.index),
 		.counter = le64_make(counter)};
-	aead_seal(receiver.aead, &keypair->receive, counter++, NULL, 0, data, size,
-		out + sizeof *message);
+	aead_seal(aead, &keypair->receive, counter++, NULL, 0, data, size, out + sizeof *message);
 	return sizeof *message + size + AEAD_TAG_SIZE;
 }
 
@@ -97,7 +98,8 @@ static void check_written(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static uint8_t datagram[DATAGRAM_MAX];
+	static uint8_t room[AEAD_ROOM + DATAGRAM_MAX + AEAD_ROOM], *const datagram =
+									   room + AEAD_ROOM;
 	struct udp_message message = {.data = datagram};
 	uint64_t before;
 	uint8_t mode;
