@@ -14,7 +14,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-device bench-store bench-fleet \
+.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-all bench-device bench-store bench-fleet \
 	check-format format lint install uninstall deb rpm container arm64 clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
@@ -70,6 +70,9 @@ $(FUZZ)/build.ninja: | deps-build deps-clang
 
 bench: all guest-kernel ## measure, in the guest; figures go to build/bench
 	@bench/run
+
+bench-all: all deps-test ## measure all there is against its peers, natively (as root); WIREGUARD_GO: its newest
+	@bench/all --build $(BUILD) $(if $(WIREGUARD_GO),--wireguard-go $(WIREGUARD_GO))
 
 bench-device: all deps-test ## measure the embedded device, natively (as root)
 	@$(PYTHON) -u bench/device.py --tsv $(BUILD)/bench/device.tsv

@@ -15,6 +15,7 @@ import time
 
 ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
 PASSWORD = "a password of the bench"
+SOURCES = "198.18.0.0/15"  # addresses of clients, for storm's --first-source
 
 
 def run(*command):
@@ -53,11 +54,15 @@ class Server:
             run("ip", "-n", ns, "address", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", ns, "link", "set", "eth0", "up")
         run("ip", "-n", self.server_ns, "route", "add", "default", "via", NEIGHBOUR)
+        run("ip", "-n", self.client_ns, "route", "add", "local", SOURCES, "dev", "lo")
         if join:
             join(self.server_ns)
+        self.log = open(self.folder / "log", "w+")
+        self.start(program, gates, arguments)
+
+    def start(self, program, gates, arguments):
         (self.folder / "run").mkdir()
         mount = f"mount --bind {self.folder}/run /run && mount --bind {self.kept} /var/lib"
-        self.log = open(self.folder / "log", "w+")
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", self.server_ns, "unshare", "-m", "sh", "-c",
              f'{mount} && exec "$@"', "sh", program, "server", "--ip", ADDRESS, "--wg-block", "10.100.0.0/16",

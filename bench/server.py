@@ -119,7 +119,8 @@ class Bench:
             lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kib = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
             rss = next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
-            command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            command = "store" if words[0].endswith("vprox-store") else words[1]
             name = "broker" if command == "server" else f"{command}.{pid}"
             print(f"  memory: {name.split('.')[0]:<7} {kib / 1024:6.1f} MB proportional, "
                   f"{rss / 1024:6.1f} MB resident")

@@ -14,20 +14,25 @@ ALONE = 40  # requests of a turn that are sent one by one
 FIGURES = {"rate": "grants/s", "p50": "ms p50", "p99": "ms p99", "time": "ms of a processor each"}
 
 
-def measure(server, storm, count, threads, first_key):
+# Of each kind: what grants and what takes back, and as whom the first client comes.
+KINDS = {"wireguard": ("/connect", "/disconnect", ("--first-key", "0")),
+         "ipip": ("/connect-ipip", "/disconnect-ipip", ("--first-source", "198.18.0.1"))}
+
+
+def measure(server, storm, count, threads, kind="wireguard"):
     """The figures of as many new clients; they are gone afterwards."""
-    key = ("--method", "POST", "--first-key", str(first_key))
-    figures = server.storm(storm, count, threads, "/connect", *key)
-    server.storm(storm, count, AT_A_TIME, "/disconnect", *key)
+    grant, undo, first = KINDS[kind]
+    figures = server.storm(storm, count, threads, grant, "--method", "POST", *first)
+    server.storm(storm, count, AT_A_TIME, undo, "--method", "POST", *first)
     return figures
 
 
-def take_turns(servers, storm, turns, count):
+def take_turns(servers, storm, turns, count, kind="wireguard"):
     """Of each server the figures of all turns, with many at a time and with one; a first turn does not count."""
     together, alone = ({server: [] for server in servers} for _ in range(2))
     for turn in range(turns + 1):
         for server in servers if turn % 2 else servers[::-1]:
-            found = (measure(server, storm, count, AT_A_TIME, 0), measure(server, storm, ALONE, 1, 0))
+            found = (measure(server, storm, count, AT_A_TIME, kind), measure(server, storm, min(ALONE, count), 1, kind))
             if turn > 0:
                 together[server].append(found[0])
                 alone[server].append(found[1])
@@ -41,10 +46,12 @@ def medians(turns, base):
             for server, figures in turns.items()}
 
 
-def report(title, turns, base):
-    """turns: of each server the figures of all turns."""
+def report(title, turns, base, tsv=None):
+    """turns: of each server the figures of all turns. tsv: a file for them, or None."""
     print(f"{title}:")
     for server, figures in medians(turns, base).items():
+        for name, unit in {**FIGURES, "ratio": f"of {base.name}"}.items() if tsv else ():
+            print(f"{title}, {server.name}, {name}", f"{figures[name]:.3f}", unit, sep="\t", file=tsv)
         print(f"  {server.name:<12}", "  ".join(f"{figures[name]:8.2f} {unit}" for name, unit in FIGURES.items()),
               f"  rate against {base.name}: {figures['ratio']:.3f}")
 
@@ -52,6 +59,7 @@ def report(title, turns, base):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
+    parser.add_argument("--tsv", type=argparse.FileType("w"), help="write the figures there too")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
@@ -69,8 +77,8 @@ def main():
         for name, store, folder in wanted:
             servers.append(Server(name, program, os.cpu_count(), [f"--store={store}"], folder))
         together, alone = take_turns(servers, storm, options.turns, options.count)
-        report(f"{AT_A_TIME} at a time", together, servers[0])
-        report("one at a time", alone, servers[0])
+        report(f"{AT_A_TIME} at a time", together, servers[0], options.tsv)
+        report("one at a time", alone, servers[0], options.tsv)
     finally:
         for server in servers:
             server.close()

@@ -17,6 +17,7 @@ BENCHES = {
     "fleet": (["--build", "{build}"], ["grants, 16 at a time", "a move with 2 of each: all ipip"]),
     "flow_log": (["--vprox", "{build}/vprox"], [r"1000 flows/s \(", "a line has"]),
     "flows": ([], ["with a pass:", "the pass:"]),
+    "grants": (["--build", "{build}"], ["nginx ", "vprox "]),
     "handshakes": (["--storm", "{build}/bench/storm", "{build}/vprox", "{build}/vprox"], ["before:", "after:"]),
     "new_flows": ([], ["10 peers:"]),
     "reboot": (["--vprox", "{build}/vprox", "--clients", "{build}/bench/clients"], ["start to opening:", "all ipip:"]),
@@ -50,6 +51,14 @@ def test_a_bench_prints_figures(name, tmp_path):
                *(word.format(build=BUILD, out=tmp_path / "tsv") for word in words))
     for pattern in figures:
         assert figure_after(pattern, said) > 0, pattern
+
+
+def test_all_together_make_one_table():
+    said = run(ROOT / "bench/all", "--build", BUILD, "--quick", "new_flows", "grants")
+    table = said.rpartition("---\n")[2]
+    assert figure_after("new_flows  new_flows.10.with_limits", table) > 0
+    assert figure_after(r"grants     ipip, one at a time, vprox, rate", table) > 0
+    assert (BUILD / "bench/all.tsv").read_text().count("\n") == table.count("\n")
 
 
 def test_the_devices_protocol_by_itself_has_figures():
