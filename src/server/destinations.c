@@ -87,13 +87,33 @@ void destinations_enforce(const struct name_rules *rules)
 	free(changes);
 }
 
+struct forgetting {
+	const struct name_rules *rules;
+	const struct address_set *unused;
+};
+
+/* What the store of a fleet has told since may have been claimed meanwhile. */
+static bool is_held(const struct name_rules *rules, struct ipv4 inner)
+{
+	const struct endpoint *endpoint;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry)
+		if (endpoint->pool && pool_is_taken(endpoint->pool, inner))
+			return true;
+	return false;
+}
+
 static bool is_unused(void *context, struct ipv4 inner)
 {
-	return address_set_has(context, inner);
+	const struct forgetting *forgetting = context;
+
+	return address_set_has(forgetting->unused, inner) && !is_held(forgetting->rules, inner);
 }
 
 void destinations_forget(const struct name_rules *rules, const struct address_set *unused)
 {
+	struct forgetting forgetting = {rules, unused};
+
 	if (rules->host)
-		host_confine_no_more(rules->host, is_unused, (void *)unused);
+		host_confine_no_more(rules->host, is_unused, &forgetting);
 }

@@ -24,5 +24,5 @@ int destinations_confine(
 /* The tokens are other ones: brings what has changed to all peers that are there. */
 void destinations_enforce(const struct name_rules *rules);
 
-/* These addresses are nobody's. */
+/* These addresses were nobody's when their connections began to be purged. */
 void destinations_forget(const struct name_rules *rules, const struct address_set *unused);

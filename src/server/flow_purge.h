@@ -49,7 +49,8 @@ struct flow_purge_config {
 	struct prefix block; /* that all endpoints' blocks lie in */
 	struct endpoint_list *endpoints; /* those that have tables when a purge begins */
 	flow_delete_fn *delete; /* called in a thread of its own */
-	/* These are nobody's, and nothing of them is on its way any more. May be NULL. */
+	/* These were nobody's at its begin, and nothing of them is on its way any more. May be
+	 * NULL. */
 	void (*unused)(void *context, const struct address_set *addresses);
 	/* Addresses of this endpoint can be given out that could not before. */
 	void (*freed)(void *context, struct endpoint *endpoint);

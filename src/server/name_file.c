@@ -1,5 +1,5 @@
-/* Keeps the names of peers in a file, to which each grant appends, and which is written anew when most
- * of it is of peers that are gone. Runs in the broker. */
+/* Keeps the names of peers in a file, to which each grant appends, and which is written anew when
+ * most of it is of peers that are gone. Runs in the broker. */
 #include "server/name_file.h"
 
 #include <errno.h>
@@ -98,9 +98,8 @@ void name_file_close(struct name_file *file, bool is_of_use)
 
 static struct peer *find_peer(const struct endpoint *endpoint, const struct name_record *record)
 {
-	const struct plane_peer id = {.kind = (enum peer_kind)record->kind,
-		.key = record->key,
-		.remote = record->remote};
+	const struct plane_peer id = {
+		.kind = (enum peer_kind)record->kind, .key = record->key, .remote = record->remote};
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
 	return peer && ipv4_equal(peer->id.inner, record->inner) ? peer : NULL;
@@ -166,8 +165,8 @@ static int write_all(struct name_file *file, int fd)
 static int write_anew(struct name_file *file)
 {
 	static const char temporary[] = NAME_FILE ".new";
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-		0600);
+	int fd = open(
+		temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int error = fd < 0 ? -errno : write_all(file, fd);
 
 	if (error == 0 && rename(temporary, NAME_FILE) < 0)
@@ -186,8 +185,8 @@ static int write_anew(struct name_file *file)
 /* From here on the file tells less than there is, and so nothing. */
 static void give_up(struct name_file *file, int error)
 {
-	log_error("names of clients are not kept in %s from now on: %s", NAME_FILE,
-		strerror(-error));
+	log_error(
+		"names of clients are not kept in %s from now on: %s", NAME_FILE, strerror(-error));
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;

@@ -33,7 +33,7 @@ void name_file_recall(const struct name_file *file, struct endpoint *endpoint);
 /* All that were found have been recalled: writes the file anew. */
 void name_file_begin(struct name_file *file);
 
-/* A peer has this name from now on, or none; to be called before that is answered. That it cannot be
- * written is logged once. */
+/* A peer has this name from now on, or none; to be called before that is answered. That it cannot
+ * be written is logged once. */
 void name_file_record(
 	struct name_file *file, const struct endpoint *endpoint, const struct peer *peer);

@@ -180,6 +180,13 @@ bool pool_contains(const struct pool *pool, struct ipv4 address)
 	return slot_of(pool, address) < pool->capacity;
 }
 
+bool pool_is_taken(const struct pool *pool, struct ipv4 address)
+{
+	uint32_t slot = slot_of(pool, address);
+
+	return slot < pool->capacity && get_bit(pool->taken_bits, slot);
+}
+
 int pool_claim(struct pool *pool, struct ipv4 address)
 {
 	uint32_t slot = slot_of(pool, address);

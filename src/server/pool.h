@@ -33,6 +33,9 @@ int pool_take(struct pool *pool, struct ipv4 *address);
 /* Whether it is one of those that are given out, taken or not. */
 bool pool_contains(const struct pool *pool, struct ipv4 address);
 
+/* Whether it is one of those that are taken. Any address. */
+bool pool_is_taken(const struct pool *pool, struct ipv4 address);
+
 /*
  * Takes this address, which a peer holds already. Returns 0, -EEXIST if it is taken, -ERANGE if it
  * is none that the pool gives out, or -ENOMEM.

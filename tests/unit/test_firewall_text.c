@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "host/confinement.h"
 #include "host/firewall_text.h"
 #include "host/host_config.h"
 
@@ -214,6 +215,29 @@ static void a_slice_of_source_ports_has_room_for_a_peers_connections(void **stat
 	assert_holds(&f->config, "chain source_nat {\n\t\tgoto slice_0\n");
 }
 
+static void nobody_pays_for_destinations_of_tokens_where_there_are_none(void **state)
+{
+	struct fixture *f = fixture();
+	struct confinement confinement;
+	const struct prefix to = prefix("192.0.2.0/24");
+
+	(void)state;
+	assert_int_equal(confinement_init(&confinement), 0);
+	f->config.confinement = &confinement;
+	assert_lacks(&f->config, "confined");
+	assert_int_equal(confinement_set(&confinement, address("10.100.0.2"), &to, 1), 0);
+	assert_int_equal(egress_prefixes_add(&f->config.policy.closed, prefix("192.0.2.1/32")), 0);
+	f->config.internal = (struct internal_network){.network = prefix("10.0.0.0/24")};
+	/* What is closed to all comes first, then these, then what is opened to all. */
+	assert_holds(&f->config, "@deny_to counter name refused_destination goto refuse\n"
+				 "\t\tip daddr 10.0.0.0/24 oifname != \"\" counter name "
+				 "refused_destination goto refuse\n"
+				 "\t\tip saddr @peers_confined goto confined_to\n"
+				 "\t\tip daddr 10.0.0.0/24 return\n"
+				 "\t\tip daddr @closed_to goto to_closed\n");
+	confinement_free(&confinement);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +253,7 @@ int main(void)
 		cmocka_unit_test(the_sets_that_packets_fill_have_room_for_all_peers),
 		cmocka_unit_test(source_ports_after_nat_leave_out_the_servers),
 		cmocka_unit_test(of_many_connections_a_sample_is_counted_and_then_half_of_them),
+		cmocka_unit_test(nobody_pays_for_destinations_of_tokens_where_there_are_none),
 		cmocka_unit_test(a_slice_of_source_ports_has_room_for_a_peers_connections),
 	};
 

@@ -104,6 +104,9 @@ static void a_claimed_address_is_not_given_to_another(void **state)
 	assert_int_equal(pool_claim(p, ip("10.0.0.3")), 0);
 	assert_int_equal(pool_claim(p, ip("10.0.0.3")), -EEXIST);
 	assert_int_equal(pool_claim(p, ip("10.0.0.6")), 0);
+	assert_true(pool_is_taken(p, ip("10.0.0.3")));
+	assert_false(pool_is_taken(p, ip("10.0.0.2")));
+	assert_false(pool_is_taken(p, ip("10.0.0.1")));
 	assert_takes(p, "10.0.0.2");
 	assert_takes(p, "10.0.0.4");
 	pool_release(p, ip("10.0.0.6"));
