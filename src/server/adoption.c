@@ -14,9 +14,11 @@
 #include "server/handshake_floor.h"
 #include "server/inspection.h"
 #include "server/judgement.h"
+#include "server/name_rules.h"
 #include "server/newcomers.h"
 #include "server/parked_requests.h"
 #include "server/owed.h"
+#include "server/peer_walk.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
 #include "server/usage.h"
@@ -137,6 +139,8 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 	if (error == 0)
 		error = owed_init(&endpoint->owed, endpoint, base);
 	if (error == 0)
+		error = name_rules_init(endpoint, base);
+	if (error == 0)
 		error = handshake_floor_init(
 			&endpoint->floor, endpoint, endpoint->floor.reserved_s, base);
 	if (error < 0) {
@@ -159,8 +163,10 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	int error = 0;
 
 	parked_requests_free(&endpoint->parked);
+	peer_walk_free(&endpoint->name_walk);
 	newcomers_free(&endpoint->newcomers);
 	inspection_free(&endpoint->inspection);
+	peer_walk_end_all(endpoint);
 	usage_abandon(endpoint);
 	handshake_floor_free(&endpoint->floor);
 	owed_free(&endpoint->owed);

@@ -692,6 +692,7 @@ static void open_control_socket(struct broker *broker)
 	broker->disconnections = (struct disconnections){
 		.data_plane = &broker->data_plane,
 		.clock = &system_clock,
+		.base = broker->base,
 		.tell = tell_operator,
 		.context = broker,
 	};

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/data_plane.h"
 #include "server/endpoint.h"
+#include "server/peer_walk.h"
 #include "server/removals.h"
 
 enum {
@@ -18,6 +19,10 @@ enum {
 
 struct disconnection {
 	LIST_ENTRY(disconnection) entry;
+	struct disconnections *all;
+	struct disconnect_order order;
+	struct peer_walk walk;
+	struct endpoint *endpoint; /* whose peers are gone through; NULL: that is over */
 	uint64_t number;
 	uint64_t told_ms;
 	struct disconnect_state state;
@@ -55,30 +60,23 @@ static bool is_meant(const struct peer *peer, const struct disconnect_order *ord
 	}
 }
 
-static void remove_peer(
-	struct endpoint *endpoint, struct peer *peer, struct disconnection *disconnection)
+static void remove_if_meant(void *context, struct peer *peer)
 {
+	struct disconnection *disconnection = context;
 	const struct reply_to reply_to = {.gate = REPLY_TO_OPERATOR, .id = disconnection->number};
 
+	if (!is_meant(peer, &disconnection->order))
+		return;
 	disconnection->state.n_found++;
-	if (removals_add(&endpoint->removals, peer, &removal_ordered, &reply_to) < 0)
+	if (removals_add(&disconnection->endpoint->removals, peer, &removal_ordered, &reply_to) < 0)
 		disconnection->state.n_failed++;
 }
 
-static void remove_all(struct disconnections *disconnections, const struct disconnect_order *order,
-	struct disconnection *disconnection)
+static void free_disconnection(struct disconnection *disconnection)
 {
-	struct endpoint *endpoint;
-
-	data_plane_for_each(disconnections->data_plane, endpoint)
-	{
-		hash_for_each (&endpoint->peers.table, node) {
-			struct peer *peer = hash_entry(node, struct peer, node);
-
-			if (is_meant(peer, order))
-				remove_peer(endpoint, peer, disconnection);
-		}
-	}
+	LIST_REMOVE(disconnection, entry);
+	peer_walk_free(&disconnection->walk);
+	free(disconnection);
 }
 
 static void finish(struct disconnection *disconnection)
@@ -86,23 +84,48 @@ static void finish(struct disconnection *disconnection)
 	const struct disconnect_state *state = &disconnection->state;
 
 	log_info("the operator has disconnected %u clients, of %u", state->n_gone, state->n_found);
-	LIST_REMOVE(disconnection, entry);
-	free(disconnection);
+	free_disconnection(disconnection);
 }
 
 /* At its end, and now and then before: whoever waits must not give up. */
-static void go_on(struct disconnections *disconnections, struct disconnection *disconnection)
+static void go_on(struct disconnection *disconnection)
 {
+	struct disconnections *disconnections = disconnection->all;
 	struct disconnect_state *state = &disconnection->state;
 	const uint64_t now_ms = clock_now_ms(disconnections->clock);
 
-	state->is_done = state->n_gone + state->n_failed == state->n_found;
+	state->is_done =
+		!disconnection->endpoint && state->n_gone + state->n_failed == state->n_found;
 	if (!state->is_done && now_ms - disconnection->told_ms < TELL_PERIOD_MS)
 		return;
 	disconnection->told_ms = now_ms;
 	disconnections->tell(disconnections->context, disconnection->number, state);
 	if (state->is_done)
 		finish(disconnection);
+}
+
+static struct endpoint *next_open(struct endpoint *endpoint)
+{
+	while (endpoint && endpoint->state != ENDPOINT_OPEN)
+		endpoint = TAILQ_NEXT(endpoint, entry);
+	return endpoint;
+}
+
+/* An order may be freed by the end of its last walk. */
+static void search(struct disconnection *disconnection, struct endpoint *first)
+{
+	disconnection->endpoint = next_open(first);
+	if (disconnection->endpoint)
+		peer_walk_begin(&disconnection->walk, disconnection->endpoint);
+	else
+		go_on(disconnection);
+}
+
+static void on_searched(void *context)
+{
+	struct disconnection *disconnection = context;
+
+	search(disconnection, TAILQ_NEXT(disconnection->endpoint, entry));
 }
 
 int disconnections_begin(struct disconnections *disconnections,
@@ -115,12 +138,18 @@ int disconnections_begin(struct disconnections *disconnections,
 	disconnection = calloc(1, sizeof *disconnection);
 	if (!disconnection)
 		return -ENOMEM;
+	if (peer_walk_init(&disconnection->walk, disconnections->base, remove_if_meant, on_searched,
+		    disconnection) < 0) {
+		free(disconnection);
+		return -ENOMEM;
+	}
+	disconnection->all = disconnections;
+	disconnection->order = *order;
 	disconnection->number = number;
 	disconnection->told_ms = clock_now_ms(disconnections->clock);
 	disconnection->state.version = REPORT_VERSION;
 	LIST_INSERT_HEAD(&disconnections->orders, disconnection, entry);
-	remove_all(disconnections, order, disconnection);
-	go_on(disconnections, disconnection);
+	search(disconnection, TAILQ_FIRST(&disconnections->data_plane->endpoints));
 	return 0;
 }
 
@@ -138,15 +167,13 @@ void disconnections_answer(
 		disconnection->state.n_gone++;
 	else
 		disconnection->state.n_failed++;
-	go_on(disconnections, disconnection);
+	go_on(disconnection);
 }
 
 void disconnections_free(struct disconnections *disconnections)
 {
 	struct disconnection *disconnection;
 
-	while ((disconnection = LIST_FIRST(&disconnections->orders))) {
-		LIST_REMOVE(disconnection, entry);
-		free(disconnection);
-	}
+	while ((disconnection = LIST_FIRST(&disconnections->orders)))
+		free_disconnection(disconnection);
 }

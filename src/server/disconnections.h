@@ -14,6 +14,7 @@
 struct clock;
 struct data_plane;
 struct disconnection;
+struct event_base;
 
 /* How far an order is, and at last that it is done. */
 typedef void disconnections_tell_fn(
@@ -22,12 +23,14 @@ typedef void disconnections_tell_fn(
 struct disconnections {
 	struct data_plane *data_plane;
 	const struct clock *clock;
+	struct event_base *base; /* NULL in a test */
 	disconnections_tell_fn *tell;
 	void *context;
 	LIST_HEAD(, disconnection) orders;
 };
 
-/* Begins to do what is ordered; the number is the order's. May tell at once that it is done. Logs.
+/* Begins to do what is ordered, which takes several turns of the event loop; the number is the
+ * order's. May tell at once that it is done. Logs.
  * Returns 0, -EPROTO for what is no order, or -ENOMEM. */
 int disconnections_begin(struct disconnections *disconnections,
 	const struct disconnect_order *order, uint64_t number);

@@ -119,16 +119,31 @@ struct newcomers {
 	uint64_t due_ms; /* when that is, if the timer is running */
 };
 
+/* May queue the peer for removal, but removes none. */
+typedef void peer_visit_fn(void *context, struct peer *peer);
+/* All are visited, or the endpoint has closed. The walk may be freed here. */
+typedef void peer_walk_done_fn(void *context);
+
+/* A walk over the peers of an endpoint; peer_walk.c's. */
+struct peer_walk {
+	peer_visit_fn *visit;
+	peer_walk_done_fn *done;
+	void *context;
+	struct endpoint *endpoint; /* NULL: none is under way */
+	LIST_ENTRY(peer_walk) entry; /* of the endpoint's */
+	struct hash_walk at;
+	struct event *timer; /* of the next slice; NULL in a test */
+};
+
 /* The inspection that is under way; inspection.c's. */
 struct inspection {
 	struct endpoint *endpoint;
 	const struct idle_rule *rule;
 	struct usage_waiter waiter;
-	struct event *timer; /* of the next slice; NULL in a test */
+	struct event *timer; /* of putting right what others have changed; NULL in a test */
 	uint64_t reading; /* number of the one that it is about, ... */
 	uint64_t read_ms; /* ... and when that began: of what came later it tells nothing */
-	bool is_put_right; /* what others have changed; else that comes first */
-	struct hash_walk walk; /* over the peers */
+	struct peer_walk walk;
 	bool runs, is_asked_again;
 };
 
@@ -185,6 +200,8 @@ struct endpoint {
 	struct parked_requests parked;
 	struct inspection inspection;
 	struct newcomers newcomers;
+	LIST_HEAD(, peer_walk) walks; /* over its peers that are under way; peer_walk.c's */
+	struct peer_walk name_walk; /* for peers whose name has gone; name_rules.c's */
 	struct handshake_floor floor;
 	struct owed owed;
 

@@ -12,13 +12,10 @@
 #include "base/log.h"
 #include "server/endpoint.h"
 #include "server/heal.h"
+#include "server/peer_walk.h"
 #include "server/removals.h"
 #include "server/owed.h"
 #include "server/usage.h"
-
-enum {
-	SLICE_MS = 2, /* how long requests wait for it, about */
-};
 
 /* Not being in the reading is a hint only: an address is free when the lookup says "no such
  * device". */
@@ -31,11 +28,13 @@ static bool has_vanished(const struct inspection *inspection, const struct peer 
 	       endpoint->plane->ops->check(endpoint->device, &peer->id) == -ENODEV;
 }
 
-static void remove_if_due(const struct inspection *inspection, struct peer *peer)
+/* The device may have been given up since the last slice. */
+static void remove_if_due(void *context, struct peer *peer)
 {
+	const struct inspection *inspection = context;
 	struct removals *removals = &inspection->endpoint->removals;
 
-	if (peer->removal_reason)
+	if (peer->removal_reason || !inspection->endpoint->device)
 		return;
 	if (peer->is_unmade)
 		removals_add(removals, peer, &removal_unmade, NULL);
@@ -45,8 +44,10 @@ static void remove_if_due(const struct inspection *inspection, struct peer *peer
 		removals_add(removals, peer, &removal_idle, NULL);
 }
 
-static void finish(struct inspection *inspection)
+static void finish(void *context)
 {
+	struct inspection *inspection = context;
+
 	inspection->runs = false;
 	if (!inspection->is_asked_again)
 		return;
@@ -54,37 +55,12 @@ static void finish(struct inspection *inspection)
 	endpoint_inspect(inspection->endpoint, inspection->rule);
 }
 
-/* As many peers as the time of a slice is enough for. */
-static void inspect_some(struct inspection *inspection)
-{
-	static const struct timeval at_once;
-	struct endpoint *endpoint = inspection->endpoint;
-	const uint64_t end_ms = clock_now_ms(&system_clock) + SLICE_MS;
-
-	/* It may have been given up since the last slice. */
-	while (endpoint->device && !inspection->walk.is_over) {
-		struct hash_node *next;
-
-		for (struct hash_node *node =
-				hash_walk_next(&endpoint->peers.table, &inspection->walk);
-			node; node = next) {
-			next = node->next;
-			remove_if_due(inspection, hash_entry(node, struct peer, node));
-		}
-		if (inspection->timer && clock_now_ms(&system_clock) >= end_ms) {
-			event_add(inspection->timer, &at_once);
-			return;
-		}
-	}
-	finish(inspection);
-}
-
 /* Returns 1 if there is more to do. */
 static int put_right(const struct inspection *inspection)
 {
 	const struct endpoint *endpoint = inspection->endpoint;
 	int result = endpoint->plane->ops->reconcile(
-		endpoint->device, inspection->timer ? SLICE_MS : PLANE_AT_ONCE);
+		endpoint->device, inspection->timer ? PEER_WALK_SLICE_MS : PLANE_AT_ONCE);
 
 	if (result < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
@@ -98,15 +74,13 @@ static void go_on(struct inspection *inspection)
 	static const struct timeval at_once;
 	struct endpoint *endpoint = inspection->endpoint;
 
-	if (!inspection->is_put_right && endpoint->device) {
-		if (put_right(inspection) > 0) {
-			event_add(inspection->timer, &at_once);
-			return;
-		}
-		owed_make(endpoint);
+	if (endpoint->device && put_right(inspection) > 0) {
+		event_add(inspection->timer, &at_once);
+		return;
 	}
-	inspection->is_put_right = true;
-	inspect_some(inspection);
+	if (endpoint->device)
+		owed_make(endpoint);
+	peer_walk_begin(&inspection->walk, endpoint);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
@@ -124,8 +98,6 @@ static void on_reading(void *context, int error)
 	if (error == 0) {
 		inspection->reading = endpoint->reading;
 		inspection->read_ms = endpoint->read_ms;
-		inspection->is_put_right = false;
-		inspection->walk = (struct hash_walk){0};
 		go_on(inspection);
 		return;
 	}
@@ -147,6 +119,8 @@ int inspection_init(
 {
 	*inspection = (struct inspection){
 		.endpoint = endpoint, .waiter = {.done = on_reading, .context = inspection}};
+	if (peer_walk_init(&inspection->walk, base, remove_if_due, finish, inspection) < 0)
+		return -ENOMEM;
 	if (!base)
 		return 0;
 	inspection->timer = evtimer_new(base, on_timer, inspection);
@@ -158,6 +132,7 @@ void inspection_free(struct inspection *inspection)
 	if (inspection->endpoint)
 		usage_cancel(inspection->endpoint, &inspection->waiter);
 	free_event(inspection->timer);
+	peer_walk_free(&inspection->walk);
 	*inspection = (struct inspection){0};
 }
 

@@ -8,6 +8,7 @@
 #include "server/config.h"
 #include "server/endpoint.h"
 #include "server/flow_purge.h"
+#include "server/peer_walk.h"
 #include "server/removals.h"
 
 static const struct token *token_of(const struct name_rules *rules, const struct client_name *name)
@@ -82,25 +83,41 @@ bool name_has_its_share(const struct endpoint *endpoint, const struct client_nam
 
 static bool has_any_gone(const struct name_rules *rules, const struct endpoint *endpoint)
 {
-	hash_for_each (&endpoint->peers.names.table, node)
-		if (!name_is_good(rules, &hash_entry(node, struct peer_name, node)->name))
-			return true;
+	const struct peer_name *name;
+
+	LIST_FOREACH(name, &endpoint->peers.names.of_tokens, entry)
+	if (!name_is_good(rules, &name->name))
+		return true;
 	return false;
 }
 
-/* Names are few, and peers many: these are gone through only if it is known that one has to go. */
+static void remove_if_bad(void *context, struct peer *peer)
+{
+	struct endpoint *endpoint = context;
+	const struct removal_reason *reason = why_not(endpoint->name_rules, peers_name_of(peer));
+
+	if (reason && !peer->removal_reason)
+		removals_add(&endpoint->removals, peer, reason, NULL);
+}
+
+static void hurry(void *context)
+{
+	const struct endpoint *endpoint = context;
+
+	flow_purge_hurry(endpoint->flow_purge);
+}
+
+int name_rules_init(struct endpoint *endpoint, struct event_base *base)
+{
+	return peer_walk_init(&endpoint->name_walk, base, remove_if_bad, hurry, endpoint);
+}
+
+/* Names are few, and peers many: these are gone through only if it is known that one has to go. A
+ * name that goes while they are is found the next time. */
 static void enforce_at(const struct name_rules *rules, struct endpoint *endpoint)
 {
-	if (!has_any_gone(rules, endpoint))
-		return;
-	hash_for_each (&endpoint->peers.table, node) {
-		struct peer *peer = hash_entry(node, struct peer, node);
-		const struct removal_reason *reason = why_not(rules, peers_name_of(peer));
-
-		if (reason && !peer->removal_reason)
-			removals_add(&endpoint->removals, peer, reason, NULL);
-	}
-	flow_purge_hurry(endpoint->flow_purge);
+	if (!peer_walk_runs(&endpoint->name_walk) && has_any_gone(rules, endpoint))
+		peer_walk_begin(&endpoint->name_walk, endpoint);
 }
 
 void name_rules_enforce(const struct name_rules *rules)

@@ -8,6 +8,7 @@
 struct client_name;
 struct endpoint;
 struct endpoint_list;
+struct event_base;
 struct host;
 struct server_config;
 
@@ -34,7 +35,12 @@ bool name_is_full(const struct endpoint *endpoint, const struct client_name *nam
  * its share of this one once its addresses are nearly used up. */
 bool name_has_its_share(const struct endpoint *endpoint, const struct client_name *name);
 
-/* Queues the peers of all names that are not good any more for removal. */
+/* Of an endpoint that opens; to be freed with peer_walk_free(). base: NULL in a test. Returns 0 or
+ * -ENOMEM. */
+int name_rules_init(struct endpoint *endpoint, struct event_base *base);
+
+/* Queues the peers of all names that are not good any more for removal, some at a time. To be
+ * called now and then: a name that goes meanwhile is found the next time. */
 void name_rules_enforce(const struct name_rules *rules);
 
 /* When the next name ends by itself, s since 1970; UINT64_MAX: none does. */

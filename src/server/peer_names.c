@@ -6,6 +6,7 @@
 
 int peer_names_init(struct peer_names *names)
 {
+	LIST_INIT(&names->of_tokens);
 	return hash_init(&names->table);
 }
 
@@ -38,6 +39,8 @@ struct peer_name *peer_names_add(struct peer_names *names, const struct client_n
 			return NULL;
 		found->name = *name;
 		hash_insert(&names->table, &found->node, name->s, strlen(name->s));
+		if (client_name_kind(name) == CLIENT_NAME_TOKEN)
+			LIST_INSERT_HEAD(&names->of_tokens, found, entry);
 	}
 	found->n_peers++;
 	return found;
@@ -48,6 +51,8 @@ void peer_names_remove(struct peer_names *names, struct peer_name *name)
 	if (--name->n_peers > 0)
 		return;
 	hash_remove(&names->table, &name->node);
+	if (client_name_kind(&name->name) == CLIENT_NAME_TOKEN)
+		LIST_REMOVE(name, entry);
 	free(name);
 }
 

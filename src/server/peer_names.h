@@ -2,12 +2,14 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/hash.h"
 #include "ipc/client_name.h"
 
 struct peer_name {
 	struct hash_node node;
+	LIST_ENTRY(peer_name) entry; /* of those of tokens */
 	struct client_name name;
 	uint32_t n_peers;
 	uint32_t number; /* in this piece of a report; peer_listing.c's */
@@ -17,6 +19,7 @@ struct peer_name {
 /* Only names that a peer has: so it is no larger than the table of peers. */
 struct peer_names {
 	struct hash_table table;
+	LIST_HEAD(, peer_name) of_tokens; /* these can go, and are few */
 	uint64_t n_pieces; /* of reports, that were begun; peer_listing.c's */
 };
 

@@ -14,6 +14,7 @@
 #include "server/heal.h"
 #include "server/inspection.h"
 #include "server/newcomers.h"
+#include "server/peer_walk.h"
 #include "server/pending_connects.h"
 #include "server/promised.h"
 #include "server/removals.h"
@@ -1439,6 +1440,55 @@ static void what_takes_long_to_put_right_is_put_right_in_slices(void **state)
 	close_with_loop(f, base);
 }
 
+struct visits {
+	unsigned int n, n_done;
+};
+
+/* Takes as long as a slice. */
+static void visit_slowly(void *context, struct peer *peer)
+{
+	struct visits *visits = context;
+	const uint64_t end_ms = clock_now_ms(&system_clock) + PEER_WALK_SLICE_MS;
+
+	assert_int_equal(peer->id.kind, PEER_IPIP);
+	visits->n++;
+	while (clock_now_ms(&system_clock) < end_ms)
+		usleep(100);
+}
+
+static void note_end(void *context)
+{
+	struct visits *visits = context;
+
+	visits->n_done++;
+}
+
+static void a_walk_over_all_peers_lets_others_in_and_ends_with_its_endpoint(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+	struct visits visits = {0};
+	struct peer_walk walk;
+	unsigned int n_turns = 0;
+
+	assert_int_equal(peer_walk_init(&walk, base, visit_slowly, note_end, &visits), 0);
+	peer_walk_begin(&walk, &f->endpoint);
+	for (; peer_walk_runs(&walk); n_turns++)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(visits.n, N_CROWD);
+	assert_int_equal(visits.n_done, 1);
+	assert_true(n_turns > 0);
+	peer_walk_begin(&walk, &f->endpoint);
+	assert_true(peer_walk_runs(&walk));
+	endpoint_close(&f->endpoint, false);
+	assert_false(peer_walk_runs(&walk));
+	assert_int_equal(visits.n_done, 2);
+	assert_in_range(visits.n, N_CROWD + 1, 2 * N_CROWD);
+	peer_walk_free(&walk);
+	assert_int_equal(endpoint_open(&f->endpoint, base), 0);
+	close_with_loop(f, base);
+}
+
 static void requests_are_served_while_an_endpoint_is_inspected(void **state)
 {
 	struct fixture *f = *state;
@@ -1806,6 +1856,7 @@ int main(void)
 		RULE(who_has_a_rival_waits_for_a_reading_in_pieces_and_nobody_else_does),
 		RULE(who_waits_for_a_reading_that_is_given_up_is_refused),
 		RULE(what_takes_long_to_put_right_is_put_right_in_slices),
+		RULE(a_walk_over_all_peers_lets_others_in_and_ends_with_its_endpoint),
 		RULE(requests_are_served_while_an_endpoint_is_inspected),
 		RULE(a_reading_that_takes_long_makes_nobody_idle),
 		RULE(one_reading_serves_all_who_want_one),
