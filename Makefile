@@ -14,7 +14,7 @@ PYTHON = /usr/bin/python3 -B
 SETUP = meson setup $(if $(CI),--werror)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-all bench-device bench-store bench-fleet \
+.PHONY: all deps check test kill-storm demo guest-kernel sanitized tsan fuzz bench bench-all bench-device bench-store bench-scale bench-fleet \
 	check-format format lint install uninstall deb rpm container arm64 clean help
 
 all: $(BUILD)/build.ninja ## build build/vprox
@@ -79,6 +79,9 @@ bench-device: all deps-test ## measure the embedded device, natively (as root)
 
 bench-store: all deps-test ## measure what the store costs a grant, natively (as root)
 	@$(PYTHON) -u bench/store.py --build $(BUILD)
+
+bench-scale: all deps-test ## measure requests beside 50,000 peers, natively (as root); SCALE="--peers N --seconds N"
+	@$(PYTHON) -u bench/scale.py --build $(BUILD) --tsv $(BUILD)/bench/scale.tsv $(SCALE)
 
 bench-fleet: all deps-test ## measure a store in etcd, and moves from host to host, natively (as root)
 	@$(PYTHON) -u bench/fleet.py --build $(BUILD) --tsv $(BUILD)/bench/fleet.tsv $(FLEET_MOVES:%=--move=%)

@@ -18,8 +18,9 @@ PASSWORD = "a password of the bench"
 SOURCES = "198.18.0.0/15"  # addresses of clients, for storm's --first-source
 
 
-def run(*command):
-    subprocess.run(command, check=True)
+def run(*command, read=False):
+    """Returns what it prints, if that is to be read."""
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if read else None).stdout
 
 
 def memory(ns):

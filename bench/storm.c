@@ -39,9 +39,14 @@ struct storm {
 	unsigned int first_key;
 	struct ipv4 first_source; /* 0.0.0.0: the system's choice */
 	unsigned int count, n_threads;
+	unsigned int n_clients; /* there are so many, over and over; 0: as many as requests */
+	unsigned int
+		pace; /* requests a second, each at its time; 0: as fast as they are answered */
+	bool prints_each;
 	SSL_CTX *tls;
 	atomic_uint next;
 	atomic_uint n_failed;
+	double began_ms;
 	double *latency_ms; /* of each request */
 };
 
@@ -140,14 +145,29 @@ static bool run_one(const struct storm *storm, unsigned int number)
 	return ok;
 }
 
+/* When a request is to be sent, and its time begins. */
+static double await_turn(const struct storm *storm, unsigned int number)
+{
+	double turn = storm->began_ms + number * 1e3 / (storm->pace ? storm->pace : 1);
+	double left = turn - now_ms();
+	const struct timespec pause = {
+		.tv_sec = (time_t)(left / 1e3), .tv_nsec = (long)(left * 1e6) % 1000000000};
+
+	if (storm->pace == 0)
+		return now_ms();
+	if (left > 0)
+		nanosleep(&pause, NULL);
+	return turn;
+}
+
 static void *run_thread(void *context)
 {
 	struct storm *storm = context;
 	unsigned int number;
 
 	while ((number = atomic_fetch_add(&storm->next, 1)) < storm->count) {
-		double start = now_ms();
-		bool ok = run_one(storm, number);
+		double start = await_turn(storm, number);
+		bool ok = run_one(storm, storm->n_clients > 0 ? number % storm->n_clients : number);
 
 		storm->latency_ms[number] = now_ms() - start;
 		if (!ok)
@@ -168,12 +188,15 @@ static void run(struct storm *storm)
 	pthread_t threads[MAX_THREADS];
 	double start = now_ms(), duration;
 
+	storm->began_ms = start;
 	for (unsigned int i = 0; i < storm->n_threads; i++)
 		if (pthread_create(&threads[i], NULL, run_thread, storm) != 0)
 			exit(1);
 	for (unsigned int i = 0; i < storm->n_threads; i++)
 		pthread_join(threads[i], NULL);
 	duration = now_ms() - start;
+	for (unsigned int i = 0; i < storm->count && storm->prints_each; i++)
+		printf("each\t%.3f\tms\n", storm->latency_ms[i]);
 	qsort(storm->latency_ms, storm->count, sizeof(*storm->latency_ms), compare);
 	printf("rate\t%.1f\tper s\n", storm->count / duration * 1e3);
 	printf("p50\t%.2f\tms\n", storm->latency_ms[storm->count / 2]);
@@ -191,7 +214,10 @@ static const char usage[] =
 	"  --first-key N       send a WireGuard key with each request, the next one each time\n"
 	"  --first-source A    the nth request comes from this address + n\n"
 	"  --count N           requests (default: 100)\n"
-	"  --threads N         of them at a time (default: 1)\n";
+	"  --threads N         of them at a time (default: 1)\n"
+	"  --clients N         the requests are of so many clients, in turns\n"
+	"  --pace N            requests a second; a request's time begins when it was to be sent\n"
+	"  --each              print the time of each request\n";
 
 static const struct option options[] = {
 	{"server", required_argument, NULL, 's'},
@@ -203,6 +229,9 @@ static const struct option options[] = {
 	{"first-source", required_argument, NULL, 'f'},
 	{"count", required_argument, NULL, 'n'},
 	{"threads", required_argument, NULL, 't'},
+	{"clients", required_argument, NULL, 'c'},
+	{"pace", required_argument, NULL, 'a'},
+	{"each", no_argument, NULL, 'e'},
 	{0},
 };
 
@@ -232,6 +261,15 @@ static bool set_option(struct storm *storm, int option)
 	case 'n':
 		storm->count = (unsigned int)atoi(optarg);
 		return storm->count > 0;
+	case 'c':
+		storm->n_clients = (unsigned int)atoi(optarg);
+		return storm->n_clients > 0;
+	case 'a':
+		storm->pace = (unsigned int)atoi(optarg);
+		return storm->pace > 0;
+	case 'e':
+		storm->prints_each = true;
+		return true;
 	case 't':
 		storm->n_threads = (unsigned int)atoi(optarg);
 		return storm->n_threads > 0 && storm->n_threads <= MAX_THREADS;
