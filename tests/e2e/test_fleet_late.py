@@ -92,6 +92,33 @@ def test_who_only_etcd_knows_has_a_tunnel_when_a_late_claim_succeeds(own_fleet, 
     wait.until(lambda: other_host.run("check --server")[0] == 0, BACK, lambda: f"all agree: {other_host.run('check --server')}")
 
 
+def test_a_standby_that_was_cut_off_for_longer_than_etcds_history_has_nobody_who_is_promised_nothing_any_more(
+        own_fleet, node, host, other_host, client):
+    """What it reads needs no history: who has gone is told by a record in his place."""
+    address = host.absent
+    first = follow(own_fleet, host, address)
+    give(host, address)
+    wait_served(first, address)
+    api = host.api(client, address)
+    keys = [random_key() for _ in range(4)]
+    for key in keys:
+        api.connect(key)
+    own_fleet.wait_for_peers(4)
+    second = follow(own_fleet, other_host, address)
+    assert second.logged("4 peers are ready", BACK)
+    cut_off(other_host, node)
+    own_fleet.etcd.compact(own_fleet.etcd.revision())
+    for key in keys[:2]:
+        assert api.disconnect(key).status == 200
+    new = random_key()
+    api.connect(new)
+    own_fleet.wait_for_peers(5)
+    own_fleet.etcd.compact(own_fleet.etcd.revision())
+    assert set(holders(other_host)) == set(keys)
+    join_again(other_host)
+    wait.until(lambda: set(holders(other_host)) == {*keys[2:], new}, BACK, lambda: f"only these are ready:\n{second.log}")
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_host_that_was_superseded_while_etcd_was_away_from_it_stops_when_it_is_back(
         own_fleet, node, host, other_host, restarted):
