@@ -61,6 +61,7 @@ class Member:
                 'echo "move_address in $0 is not filled in" >&2\n\treturn 1': "touch /run/etc/moved"}
             changes["keepalived.conf"] = {
                 "/etc/conntrackd/notify": "/run/etc/cloud-notify",
+                "    vrrp_version 3\n": "", "advert_int 0.25": "advert_int 1",
                 f"virtual_ipaddress {{\n        {SHARED}/32 dev eth0\n    }}":
                     f"unicast_src_ip {OWN[self.number]}\n    unicast_peer {{\n        {OWN[1 - self.number]}\n    }}"}
         if self.number == 1:
