@@ -21,6 +21,7 @@ BENCHES = {
     "handshakes": (["--storm", "{build}/bench/storm", "{build}/vprox", "{build}/vprox"], ["before:", "after:"]),
     "new_flows": ([], ["10 peers:"]),
     "reboot": (["--vprox", "{build}/vprox", "--clients", "{build}/bench/clients"], ["start to opening:", "all ipip:"]),
+    "scale": (["--build", "{build}"], ["100 peers, ", "200 peers, ", "ratios: p50"]),
     "server": (["--build", "{build}", "--plane=embedded"], ["/connect-ipip", "memory: together", "stopping with"]),
     "store": (["--build", "{build}"], ["none ", "local "]),
 }
