@@ -206,6 +206,22 @@ def test_a_tunnel_of_each_kind_works(host, tunnel):
     assert ping(host, tunnel)
 
 
+def test_the_flow_log_is_written_by_a_process_of_its_own_user(host, wireguard):
+    path = "/var/log/vprox/flows.jsonl"
+    try:
+        host.run("cat >/etc/vprox/server.conf", stdin=f"{SETTINGS}flow-log={path}\n")
+        host.run("systemctl restart vprox-server")
+        wait.until(lambda: host.ok("pgrep -u vprox-flows"), SECONDS)
+        host.ok(f"ip netns exec {wireguard} ping -c 1 -W 2 -I wgclient {CLIENT_3}")
+        host.run("conntrack -F")
+        wait.until(lambda: f'"serving":"{SERVER}"' in host.output(f"cat {path}"), SECONDS)
+        assert host.output(f"stat -c '%U %a' {path}") == "root 600"
+        assert "cannot switch" not in host.journal("vprox-server")
+    finally:
+        host.run("cat >/etc/vprox/server.conf", stdin=SETTINGS)
+        host.run("systemctl restart vprox-server")
+
+
 def test_the_device_may_load_its_programs_into_the_kernel(host, ipip):
     assert ipip
     if is_embedded(host) and kernel_version(host) >= (6, 6):
