@@ -56,11 +56,20 @@ static void write_set(FILE *out, const char *name, const struct block_state *sta
 	fprintf(out, "%s\t}\n", n > 0 ? " }\n" : "");
 }
 
+/* Of IPv6: not a set, see write_pass(). */
+static const char not_of_a_link[] = "ip6 saddr != fe80::/10";
+static const char in_its_midst[] = "ct state new tcp flags & (fin | syn | rst | ack) != syn";
+
+static bool blocks_ipv6(const struct block_state *state)
+{
+	return state->config->ipv6 == IPV6_BLOCK && blocked_ranges_has_all(state->config);
+}
+
 /* Link-local destinations and neighbour discovery, as RFC 4861 has it, stay; so programs fall back
  * to IPv4 at once. */
 static void write_ipv6(FILE *out, const struct block_state *state)
 {
-	if (state->config->ipv6 == IPV6_LEAVE || !blocked_ranges_has_all(state->config))
+	if (!blocks_ipv6(state))
 		fputs("\t\tmeta nfproto ipv6 accept\n", out);
 	else
 		fputs("\t\tip6 daddr { fe80::/10, ff02::/16 } accept\n"
@@ -104,23 +113,32 @@ static void write_pass(FILE *out, const struct block_state *state)
  */
 static void write_marks(FILE *out, const struct block_state *state)
 {
+	const bool ipv6 = blocks_ipv6(state);
+
 	fprintf(out,
 		"\tchain prerouting {\n"
 		"\t\ttype filter hook prerouting priority mangle; policy accept;\n"
 		"\t\tiifname { \"lo\", \"%s\" } accept\n"
 		"\t\tip protocol 4 accept\n"
-		"\t\tip saddr @blocked ct direction original ct mark set ct mark or 0x%08x\n"
+		"\t\tip saddr @blocked ct direction original ct mark set ct mark or 0x%08x\n",
+		state->config->interface, CLIENT_OUTSIDE_BIT);
+	if (ipv6)
+		fprintf(out, "\t\t%s ct direction original ct mark set ct mark or 0x%08x\n",
+			not_of_a_link, CLIENT_OUTSIDE_BIT);
+	fprintf(out,
 		"\t\tct mark and 0x%08x == 0x%08x meta mark set meta mark or 0x%08x\n"
-		"\t}\n"
+		"\t}\n",
+		CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT);
+	fprintf(out,
 		"\tchain input {\n"
 		"\t\ttype filter hook input priority filter; policy accept;\n"
 		"\t\tiifname { \"lo\", \"%s\" } accept\n"
-		"\t\tip saddr != @open ct state new tcp flags & (fin | syn | rst | ack) != syn "
-		"tcp dport %d-%d drop\n"
-		"\t}\n",
-		state->config->interface, CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT,
-		CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT, state->config->interface, state->first_port,
-		state->last_port);
+		"\t\tip saddr != @open %s tcp dport %d-%d drop\n",
+		state->config->interface, in_its_midst, state->local.first, state->local.last);
+	if (ipv6)
+		fprintf(out, "\t\t%s %s tcp dport %d-%d drop\n", not_of_a_link, in_its_midst,
+			state->local.first, state->local.last);
+	fputs("\t}\n", out);
 }
 
 char *block_text(const struct block_state *state)

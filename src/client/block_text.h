@@ -7,6 +7,7 @@
 
 #include "client/blocked_ranges.h"
 #include "client/config.h"
+#include "client/local_ports.h"
 
 struct block_state {
 	const struct client_config *config;
@@ -17,8 +18,7 @@ struct block_state {
 	struct ipv4 ipip_server;
 	/* Without connection tracking nobody who asks from outside is answered. */
 	bool tracks;
-	int first_port, last_port; /* of those that connections from here have: sysctl
-				      ip_local_port_range */
+	struct local_ports local;
 };
 
 /* What own_table_set() takes. NULL: no memory. The caller frees it. */

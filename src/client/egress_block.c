@@ -18,15 +18,10 @@
 #include "base/sysctl.h"
 #include "client/block_text.h"
 #include "client/kept_routes.h"
+#include "client/local_ports.h"
 #include "client/notice_watch.h"
 #include "client/own_table.h"
 #include "netlink/socket.h"
-
-enum {
-	/* Documentation/networking/ip-sysctl.rst, the kernel's own */
-	FIRST_PORT = 32768,
-	LAST_PORT = 60999,
-};
 
 struct egress_block {
 	const struct client_config *config;
@@ -40,16 +35,6 @@ struct egress_block {
 static bool is_wanted(const struct client_config *config)
 {
 	return config->n_routes > 0 && !config->no_block && config->block != BLOCK_OPEN;
-}
-
-static void read_ports(int *first, int *last)
-{
-	auto_fclose FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-
-	if (file && fscanf(file, "%d %d", first, last) == 2)
-		return;
-	*first = FIRST_PORT;
-	*last = LAST_PORT;
 }
 
 static int read_ranges(const struct egress_block *block, struct address_range **ranges, size_t *n)
@@ -82,7 +67,7 @@ static int write_text(const struct egress_block *block, char **text)
 	state.ranges = ranges;
 	if (config->tunnel == TUNNEL_IPIP)
 		state.ipip_server = block->tunnel.server;
-	read_ports(&state.first_port, &state.last_port);
+	state.local = local_ports_read();
 	*text = block_text(&state);
 	return *text ? 0 : -ENOMEM;
 }

@@ -236,7 +236,8 @@ static int block_ipv6(struct ip_routes *routes)
 	routes->said_ipv6 = true;
 	return routes->config->ipv6 == IPV6_LEAVE
 		       ? 0
-		       : ipv6_block_set(routes->netlink, routes->priority);
+		       : ipv6_block_set(
+				 routes->netlink, routes->priority, !routes->config->no_block);
 }
 
 /* Without the block nothing would tell an answer from what only has an own address. */

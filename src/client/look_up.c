@@ -28,6 +28,7 @@ enum {
 struct family_question {
 	struct request_names *names; /* NULL: it is enough to know that there are some */
 	bool is_done;
+	bool is_filtered; /* there was an answer, of nothing but 0.0.0.0 */
 	int status; /* ARES_..., once it is done */
 };
 
@@ -118,7 +119,8 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
 	question->status = status == ARES_SUCCESS && !found->nodes ? ARES_ENODATA : status;
 	if (question->status == ARES_SUCCESS && question->names) {
 		add_names(question->names, found);
-		if (question->names->n == 0)
+		question->is_filtered = question->names->n == 0;
+		if (question->is_filtered)
 			question->status = ARES_ENODATA;
 	}
 	if (found)
@@ -192,7 +194,12 @@ static int fail(struct look_up *look_up, const char *name, char *why, size_t siz
 {
 	int status = look_up->ipv4.status;
 
-	if (look_up->ipv6.status == ARES_SUCCESS && look_up->ipv6.is_done)
+	if (look_up->ipv4.is_filtered)
+		snprintf(why, size,
+			"cannot find %s: the answer is 0.0.0.0, as filters of names give it; give "
+			"the server's address instead, or have the name let through",
+			name);
+	else if (look_up->ipv6.status == ARES_SUCCESS && look_up->ipv6.is_done)
 		snprintf(why, size,
 			"%s has IPv6 addresses alone: a vprox server is reached by IPv4, so its "
 			"name needs an A record",

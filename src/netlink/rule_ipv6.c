@@ -14,6 +14,7 @@
 
 int rule_ipv6_add(struct netlink *netlink, const struct rule_ipv6 *rule)
 {
+	const struct fib_rule_port_range ports = {rule->first_port, rule->last_port};
 	struct netlink_request request;
 	struct fib_rule_hdr *header;
 
@@ -27,6 +28,12 @@ int rule_ipv6_add(struct netlink *netlink, const struct rule_ipv6 *rule)
 		netlink_put(&request, FRA_DST, &rule->to, sizeof rule->to);
 	if (rule->mark != 0)
 		netlink_put_u32(&request, FRA_FWMARK, rule->mark);
+	if (rule->mark != 0)
+		netlink_put_u32(&request, FRA_FWMASK, rule->mask);
+	if (rule->ip_protocol != 0)
+		netlink_put_u8(&request, FRA_IP_PROTO, rule->ip_protocol);
+	if (rule->first_port != 0)
+		netlink_put(&request, FRA_SPORT_RANGE, &ports, sizeof ports);
 	netlink_put_u32(&request, FRA_PRIORITY, rule->priority);
 	netlink_put_u8(&request, FRA_PROTOCOL, rule->protocol);
 	return netlink_execute(netlink, &request);

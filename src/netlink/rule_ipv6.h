@@ -10,7 +10,9 @@ struct rule_ipv6 {
 	uint32_t priority; /* "preference" in ip-rule(8): the lowest comes first */
 	struct in6_addr to;
 	uint8_t to_length; /* 0: any */
-	uint32_t mark; /* of packets; 0: any */
+	uint32_t mark, mask; /* of packets; mark 0: any */
+	uint8_t ip_protocol; /* IPPROTO_...; 0: any */
+	uint16_t first_port, last_port; /* of the sender, host byte order; first 0: any */
 	uint8_t action; /* FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, ... of linux/fib_rules.h */
 	uint8_t table; /* of FR_ACT_TO_TBL */
 	uint8_t protocol; /* RTPROT_...: who added it */

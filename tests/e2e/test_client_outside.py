@@ -1,6 +1,8 @@
 """What came from outside is answered the way it came, and not into the tunnel: sessions to the host's
 own addresses, and to what it forwards to. Nothing else leaves that way."""
 
+import contextlib
+import errno
 import json
 import socket
 
@@ -9,6 +11,7 @@ import pytest
 from lab.behind import network_behind, publish
 from lab.echo import VISITED
 from lib import wait
+from test_client_blocked import OWN6, VISITED6, fixture_dual, pings  # noqa: F401
 
 ALL = "--route 0.0.0.0/0"
 PORT, PUBLISHED = 2222, 8080
@@ -17,19 +20,20 @@ PORT, PUBLISHED = 2222, 8080
 class Service:
     """Says what it is told, to whoever comes; and listens for a connection at a time."""
 
-    def __init__(self, namespace, port):
-        self.listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def __init__(self, namespace, port, family=socket.AF_INET, visitor=VISITED):
+        self.family, self.visitor = family, visitor
+        self.listener = namespace.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("0.0.0.0", port))
+        self.listener.bind(("", port))
         self.listener.listen(5)
         self.listener.settimeout(30)
 
     def session(self, internet, address, port):
         """Somebody outside comes: both ends."""
         def inside():
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            sock = socket.socket(self.family, socket.SOCK_STREAM)
             sock.settimeout(15)
-            sock.bind((VISITED, 0))
+            sock.bind((self.visitor, 0))
             sock.connect((address, port))
             return sock
         outside = internet.enter(inside)
@@ -92,6 +96,60 @@ def test_a_session_that_was_there_lives_on_and_new_ones_come(host, machine, kind
         assert speaks(here, outside)
     assert internet.try_run(f"ping -n -c 1 -W 10 -I {VISITED} {machine.node.address}").returncode == 0
     client.stop()
+
+
+@pytest.mark.plane
+@pytest.mark.parametrize("tracked", [False, True])
+def test_so_it_is_over_ipv6_and_nothing_that_begins_here_leaves_that_way(host, dual, kind, tracked):
+    """Neither what leaves its address open, nor what is bound to the one that sessions come to."""
+    internet = dual.node.world.internet
+    service = Service(dual.ns, PORT, socket.AF_INET6, VISITED6)
+    if tracked:
+        dual.ns.run(["nft", "table inet t { chain i { type filter hook input priority 0; ct state invalid counter; }; "
+                     "chain o { type filter hook output priority 0; ct state invalid counter; }; }"])
+    outside, here = service.session(internet, OWN6, PORT)
+    begun = dual.ns.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    far = internet.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    far.bind((VISITED6, 9))
+    far.listen()
+    begun.connect((VISITED6, 9))
+    far_end, _ = far.accept()
+    host.start()
+    client = dual.connect(host.address, ALL, kind=kind).up()
+    is_seen_as(dual, host.address)
+    internet.run(["nft", f"table ip6 begun {{ chain c {{ type filter hook prerouting priority 0; ip6 saddr {OWN6} "
+                  f"tcp sport {begun.getsockname()[1]} counter; ip6 saddr {OWN6} tcp flags syn / syn,ack counter; "
+                  f"ip6 saddr {OWN6} meta l4proto udp counter; }}; }}"])
+    try:
+        with outside, here:
+            assert speaks(here, outside)
+        outside, here = service.session(internet, OWN6, PORT)
+        with outside, here:
+            assert speaks(here, outside)
+        assert internet.try_run(f"ping -n -c 1 -W 10 -I {VISITED6} {OWN6}").returncode == 0
+        far_end.send(b"is anybody there?")
+        begun.settimeout(1)
+        with contextlib.suppress(OSError):
+            begun.send(b"yes")
+            begun.recv(100)
+        for port in 0, 99, 40000:
+            for bound in "::", OWN6:
+                with dual.ns.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+                    sock.bind((bound, port))
+                    sock.settimeout(20)
+                    assert sock.connect_ex((VISITED6, 9)) in (errno.ENETUNREACH, errno.EHOSTUNREACH), (bound, port)
+                with dual.ns.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+                    sock.bind((bound, port))
+                    sock.sendto(b"out", (VISITED6, 9))
+        assert not pings(dual, VISITED6)
+        left = internet.run("nft list table ip6 begun")
+        assert left.count("packets 0 bytes 0") == 3, left
+    finally:
+        internet.run("nft delete table ip6 begun")
+    client.stop()
+    for sock in begun, far, far_end:
+        sock.close()
+    service.close()
 
 
 @pytest.mark.plane

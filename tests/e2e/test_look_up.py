@@ -141,7 +141,14 @@ def test_an_answer_of_no_address_is_none(host, machine, etc, names):
     names.names[NAME] = ["0.0.0.0"]
     client = machine.connect(NAME, "--timeout=2s")
     assert client.wait() == UNREACHABLE
-    assert f"cannot find {NAME}: there is no such name" in client.log
+    assert f"cannot find {NAME}: the answer is 0.0.0.0, as filters of names give it" in client.log
+    names.answer = lambda question: question.answer(
+        record(AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8::7")) if question.type == AAAA
+        else record(A, bytes(4)))
+    client = machine.connect(NAME, "--timeout=2s")
+    assert client.wait() == UNREACHABLE
+    assert "the answer is 0.0.0.0" in client.log and "IPv6 addresses alone" not in client.log
+    names.answer = None
     host.start()
     names.names[NAME] = ["0.0.0.0", host.address]
     machine.connect(NAME).up().stop()

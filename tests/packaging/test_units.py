@@ -38,3 +38,36 @@ def test_a_unit_leaves_no_core_file_and_takes_no_more_than_its_share(unit):
     settings = [line.split("=")[0] for line in lines]
     assert "LimitCORE=0" in lines and "PrivateMounts=yes" in lines
     assert "MemoryMax" in settings and "TasksMax" in settings
+
+
+def words_of(lines, setting):
+    return [word for line in lines if line.startswith(f"{setting}=") for word in line.partition("=")[2].split()]
+
+
+def test_the_block_is_closed_before_there_is_a_network_and_no_shutdown_opens_it():
+    """Conflicts=shutdown.target would stop it, and so would the end of a slice that has that by default. It outlasts
+    the client, which is ordered behind it, in a restart and at the end."""
+    block, client = ((UNITS / f"vprox-{name}@.service.in").read_text(encoding="utf-8").splitlines()
+                     for name in ("block", "client"))
+    assert "DefaultDependencies=no" in block and "Slice=-.slice" in block
+    assert "network-pre.target" in words_of(block, "Before") and "network-pre.target" in words_of(block, "Wants")
+    for setting in "Conflicts", "PartOf", "BindsTo", "Requires", "Requisite":
+        assert not words_of(block, setting), setting
+    assert "nftables.service" in words_of(block, "After"), "which removes all rules at its start"
+    for setting in "Requires", "After":
+        assert "vprox-block@%i.service" in words_of(client, setting)
+    assert "--block=keep" in " ".join(words_of(client, "ExecStart"))
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_what_the_block_waits_for_has_no_circle(tmp_path):
+    """The program of this build stands for the one that is installed."""
+    for name in "block", "client":
+        text = (UNITS / f"vprox-{name}@.service.in").read_text(encoding="utf-8")
+        (tmp_path / f"vprox-{name}@.service").write_text(
+            text.replace("@sbindir@/vprox", "/bin/true").replace("@confdir@", "/etc/vprox"), encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
+                           str(tmp_path / "vprox-block@vprox0.service")],
+                          capture_output=True, text=True, timeout=60, check=False,
+                          env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr

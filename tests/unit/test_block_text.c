@@ -51,7 +51,10 @@ static void ipv6_is_blocked_with_all_of_ipv4_alone(void **context)
 
 	(void)context;
 	assert_false(has(rest));
+	state.tracks = true;
+	assert_true(has("ip6 saddr != fe80::/10 ct direction original ct mark set"));
 	config.ipv6 = IPV6_LEAVE;
+	assert_false(has("ip6 saddr"));
 	assert_true(has(rest));
 	config.ipv6 = IPV6_BLOCK;
 	config.routes[0].length = 8;
