@@ -202,6 +202,8 @@ static int read_address(void *context, const struct set_element *element)
 	static const struct prefix none[1];
 	const struct confined_reading *reading = context;
 
+	if (confinement_find(reading->confinement, ipv4_from_net(element->words[0])))
+		return 0;
 	return confinement_set(reading->confinement, ipv4_from_net(element->words[0]), none, 0);
 }
 
@@ -221,14 +223,22 @@ static int read_pair(void *context, const struct set_element *element)
 	return confinement_set(reading->confinement, inner, to, n);
 }
 
-static int read_set(const char *set, set_element_fn *each, struct confined_reading *reading)
+static int read_set_once(const char *set, set_element_fn *each, struct confined_reading *reading)
 {
 	int error = -EINTR;
 
-	/* What is read twice is kept once. */
 	for (int i = 0; i < NETLINK_DUMP_TRIES && error == -EINTR; i++)
 		error = set_elements_read(NFPROTO_IPV4, table_name, set, each, reading);
 	return error == -ENOENT ? 0 : error;
+}
+
+/* The kernel lists an element twice, or leaves it out, while it gives the set's hash table another
+ * size, and does not say so. What is read twice is kept once. */
+static int read_set(const char *set, set_element_fn *each, struct confined_reading *reading)
+{
+	int error = read_set_once(set, each, reading);
+
+	return error < 0 ? error : read_set_once(set, each, reading);
 }
 
 int firewall_read_confined(struct confinement *confinement)
@@ -244,6 +254,8 @@ int firewall_read_confined(struct confinement *confinement)
 }
 
 /* Comparing */
+
+enum { COMPARISONS = 5 };
 
 struct confined_comparison {
 	const struct confinement *confinement;
@@ -279,7 +291,9 @@ static bool set_has(
 {
 	int error = -EINTR;
 
-	for (int i = 0; i < NETLINK_DUMP_TRIES && error == -EINTR; i++) {
+	/* As above: a number that is another one may be right the next time. */
+	for (int i = 0; i < COMPARISONS && (error == -EINTR || (error == 0 && comparison->n != n));
+		i++) {
 		comparison->n = 0;
 		error = set_elements_read(NFPROTO_IPV4, table_name, set, each, comparison);
 	}
