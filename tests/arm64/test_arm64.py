@@ -14,8 +14,8 @@ from lib.mirror import fetched
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build-arm64"
 NATIVE = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()
-BUILD_SECONDS = 600  # it takes what others leave of the processors
-TEST_SECONDS = 300
+BUILD_SECONDS = 900  # it takes what others leave of the processors
+TEST_SECONDS = 600
 # What is emulated takes 20 times as long.
 SLOWER = 20
 
@@ -27,7 +27,7 @@ def unit_tests(suite):
 
 
 def run(*command, seconds):
-    done = subprocess.run(["nice", "-n", "19", *command], cwd=ROOT, stdin=subprocess.DEVNULL, text=True, check=False,
+    done = subprocess.run(["nice", "-n", "10", *command], cwd=ROOT, stdin=subprocess.DEVNULL, text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds)
     return done.returncode, done.stdout
 
