@@ -1,4 +1,5 @@
-/* The ports that the kernel gives to connections of this host's own: nobody is known to serve there. */
+/* The ports that the kernel gives to connections of this host's own: nobody is known to serve
+ * there. */
 #pragma once
 
 struct local_ports {
