@@ -110,12 +110,15 @@ static struct flows_message describe_end(const struct peer *peer)
 	};
 }
 
+/* A process that is not there is told all when it is: nothing is kept for it meanwhile, however
+ * long that is. */
 void owner_feed_began(struct owner_feed *feed, const struct peer *peer)
 {
-	const struct flows_message message = describe_begin(peer, clock_wall_ns());
+	struct flows_message message;
 
-	if (!feed || !feed->child)
+	if (!feed || !may_send(feed))
 		return;
+	message = describe_begin(peer, clock_wall_ns());
 	enqueue(feed, &message);
 	owner_feed_send(feed);
 }
@@ -129,7 +132,7 @@ void owner_feed_ended(struct owner_feed *feed, const struct peer *peer)
 	past = &feed->past[feed->n_past++ % PAST];
 	past->begin = describe_begin(peer, peer->made_s * ns_per_s);
 	past->end = describe_end(peer);
-	if (!feed->child)
+	if (!may_send(feed))
 		return;
 	enqueue(feed, &past->end);
 	owner_feed_send(feed);
