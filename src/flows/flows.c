@@ -123,8 +123,10 @@ static void end_outage(struct flows *flows)
 /* Returns whether there may be more (1), 0, or -errno. */
 static int read_events(struct flows *flows)
 {
-	int n = conntrack_events_read(FLOWS_FD_EVENTS, MANY_EVENTS, on_ended, flows);
+	int n;
 
+	owners_look_at_clock(&flows->owners, clock_wall_ns());
+	n = conntrack_events_read(FLOWS_FD_EVENTS, MANY_EVENTS, on_ended, flows);
 	if (n == -ENOBUFS)
 		begin_outage(flows);
 	else if (n < 0)

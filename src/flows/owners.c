@@ -23,6 +23,7 @@ int owners_init(struct owners *owners)
 {
 	TAILQ_INIT(&owners->past);
 	owners->n_past = 0;
+	owners->latest_ns = 0;
 	return hash_init(&owners->addresses);
 }
 
@@ -97,27 +98,34 @@ static void forget_address(struct owners *owners, struct owned_address *address)
 	free(address);
 }
 
-/* The one that went first is the last in the list of its address: others came after it. */
-static void forget_oldest(struct owners *owners)
+/* One that has gone. */
+static void forget(struct owners *owners, struct owner *owner)
 {
-	struct owner *oldest = TAILQ_FIRST(&owners->past), **place = &oldest->address->last;
+	struct owner **place = &owner->address->last;
 
-	while (*place != oldest)
+	while (*place != owner)
 		place = &(*place)->before;
-	*place = oldest->before;
-	if (!oldest->address->last)
-		forget_address(owners, oldest->address);
-	TAILQ_REMOVE(&owners->past, oldest, entry);
+	*place = owner->before;
+	if (!owner->address->last)
+		forget_address(owners, owner->address);
+	TAILQ_REMOVE(&owners->past, owner, entry);
 	owners->n_past--;
-	free(oldest);
+	free(owner);
+}
+
+static void note_time(struct owners *owners, uint64_t when_ns)
+{
+	if (when_ns > owners->latest_ns)
+		owners->latest_ns = when_ns;
 }
 
 static void end(struct owners *owners, struct owner *owner, uint64_t when_ns)
 {
 	owner->until_ns = when_ns > owner->since_ns ? when_ns : owner->since_ns + 1;
+	note_time(owners, owner->until_ns);
 	TAILQ_INSERT_TAIL(&owners->past, owner, entry);
 	if (++owners->n_past > OWNERS_MAX_PAST)
-		forget_oldest(owners);
+		forget(owners, TAILQ_FIRST(&owners->past));
 }
 
 static struct owned_address *add_address(struct owners *owners, struct ipv4 inner)
@@ -153,6 +161,7 @@ static void add_owner(
 	if (before && before->until_ns == 0)
 		end(owners, before, when_ns);
 	set_beginning(owner, when_ns);
+	note_time(owners, when_ns);
 }
 
 static bool is_same(const struct owner *a, const struct owner *b)
@@ -185,6 +194,39 @@ void owners_end(struct owners *owners, struct ipv4 inner, uint64_t when_ns)
 
 	if (address && address->last->until_ns == 0)
 		end(owners, address->last, when_ns);
+}
+
+/* The last one first: it is the first of its address. */
+static void forget_who_goes_after(struct owners *owners, uint64_t now_ns)
+{
+	struct owner *owner = TAILQ_LAST(&owners->past, past_owners);
+
+	while (owner) {
+		struct owner *previous = TAILQ_PREV(owner, past_owners, entry);
+
+		if (owner->until_ns > now_ns)
+			forget(owners, owner);
+		owner = previous;
+	}
+}
+
+static void have_begun(struct owners *owners, uint64_t now_ns)
+{
+	hash_for_each (&owners->addresses, node) {
+		struct owner *owner = hash_entry(node, struct owned_address, node)->last;
+
+		if (owner->until_ns == 0 && (owner->told_ns > now_ns || owner->since_ns > now_ns))
+			set_beginning(owner, owner->told_ns < now_ns ? owner->told_ns : now_ns);
+	}
+}
+
+void owners_look_at_clock(struct owners *owners, uint64_t now_ns)
+{
+	if (owners->latest_ns <= now_ns)
+		return;
+	forget_who_goes_after(owners, now_ns);
+	have_begun(owners, now_ns);
+	owners->latest_ns = now_ns;
 }
 
 /* Who has just come cannot have had a flow of which only the end is known, if that was before. */

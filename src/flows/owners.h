@@ -14,7 +14,8 @@
 #include "ipc/client_name.h"
 
 enum {
-	/* Who have gone, of all addresses; those who went first are forgotten first. Some 12 MB. */
+	/* Who have gone, of all addresses; those who went first are forgotten first. Some 12 MB, 25
+	   with the longest names. */
 	OWNERS_MAX_PAST = 65536,
 	OWNERS_NAME_SIZE = 2 * CLIENT_NAME_SIZE, /* written as JSON has it */
 };
@@ -35,8 +36,9 @@ struct owner {
 
 struct owners {
 	struct hash_table addresses;
-	TAILQ_HEAD(, owner) past; /* who went first is first */
+	TAILQ_HEAD(past_owners, owner) past; /* who went first is first */
 	size_t n_past;
+	uint64_t latest_ns; /* the latest time that is in it */
 };
 
 /* Returns 0 or what hash_init() returns. */
@@ -52,6 +54,13 @@ int owners_begin(struct owners *owners, struct ipv4 inner, const char *kind,
 	const struct client_name *name, uint64_t when_ns);
 /* Whoever has the address has it no longer. */
 void owners_end(struct owners *owners, struct ipv4 inner, uint64_t when_ns);
+
+/*
+ * To be called before flows are looked for, with the time of day, by which the kernel tells of
+ * them. If that was set back, who has gone by the time before is forgotten: what others begin now
+ * would be taken for his when that time comes again. Who came by it has come now.
+ */
+void owners_look_at_clock(struct owners *owners, uint64_t now_ns);
 
 /* Who had the address when a flow began, or, where that is not known (0), when it ended. NULL:
  * nobody that is known. */

@@ -142,6 +142,66 @@ static void those_who_went_first_are_forgotten_first_and_no_more_than_that(void 
 		(100 + OWNERS_MAX_PAST) * second, (100 + OWNERS_MAX_PAST) * second));
 }
 
+/* The time that somebody had it at comes twice. */
+static void when_the_clock_was_set_back_nobody_has_what_another_begins(void **state)
+{
+	struct owners *owners = *state;
+
+	begin(owners, inner, "first", 1000);
+	end(owners, 1100);
+	begin(owners, inner, "second", 1200);
+	owners_look_at_clock(owners, 1300 * second);
+	assert_string_equal(owner_at(owners, 1050, 1300), "\"token:first\"");
+	owners_look_at_clock(owners, 500 * second);
+	assert_string_equal(owner_at(owners, 510, 520), "\"token:second\"");
+	owners_look_at_clock(owners, 1060 * second);
+	assert_string_equal(owner_at(owners, 1050, 1060), "\"token:second\"");
+	assert_int_equal(owners->n_past, 0);
+}
+
+static void who_went_before_the_time_that_it_was_set_back_to_is_known(void **state)
+{
+	struct owners *owners = *state;
+
+	begin(owners, inner, "first", 100);
+	end(owners, 200);
+	begin(owners, inner, "second", 300);
+	end(owners, 900);
+	begin(owners, inner, "third", 901);
+	end(owners, 902);
+	owners_look_at_clock(owners, 500 * second);
+	begin(owners, inner, "fourth", 501);
+	end(owners, 502);
+	owners_look_at_clock(owners, 502 * second);
+	assert_string_equal(owner_at(owners, 150, 502), "\"token:first\"");
+	assert_string_equal(owner_at(owners, 400, 502), "");
+	assert_string_equal(owner_at(owners, 501, 502), "\"token:fourth\"");
+	assert_int_equal(owners->n_past, 2);
+}
+
+static void who_came_after_that_and_before_anybody_looked_has_what_it_begins(void **state)
+{
+	struct owners *owners = *state;
+
+	begin(owners, inner, "first", 1000);
+	end(owners, 1100);
+	begin(owners, inner, "second", 500);
+	owners_look_at_clock(owners, 510 * second);
+	assert_string_equal(owner_at(owners, 505, 510), "\"token:second\"");
+	assert_string_equal(owner_at(owners, 490, 510), "");
+}
+
+static void a_clock_that_goes_on_forgets_nobody(void **state)
+{
+	struct owners *owners = *state;
+
+	begin(owners, inner, "first", 100);
+	end(owners, 200);
+	owners_look_at_clock(owners, 200 * second);
+	owners_look_at_clock(owners, 5000 * second);
+	assert_string_equal(owner_at(owners, 150, 502), "\"token:first\"");
+}
+
 static const struct ended_flow flow = {
 	.source = {0x0a640002},
 	.destination = {0xc6336450},
@@ -230,6 +290,10 @@ int main(void)
 		OWNERS_TEST(a_client_that_is_there_from_before_has_all_that_began_before),
 		OWNERS_TEST(another_name_of_the_same_tunnel_counts_from_then_on),
 		OWNERS_TEST(those_who_went_first_are_forgotten_first_and_no_more_than_that),
+		OWNERS_TEST(when_the_clock_was_set_back_nobody_has_what_another_begins),
+		OWNERS_TEST(who_went_before_the_time_that_it_was_set_back_to_is_known),
+		OWNERS_TEST(who_came_after_that_and_before_anybody_looked_has_what_it_begins),
+		OWNERS_TEST(a_clock_that_goes_on_forgets_nobody),
 		OWNERS_TEST(a_line_is_an_object_with_all_that_is_known),
 		OWNERS_TEST(what_is_not_known_is_left_out),
 		OWNERS_TEST(the_longest_name_of_what_must_be_quoted_is_quoted_and_fits),
