@@ -49,7 +49,7 @@ void line_file_mend(int fd)
 	off_t end;
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	end = in >= 0 ? lseek(in, 0, SEEK_END) : 0;
 	if (end > 0 && pread(in, &last, 1, end - 1) == 1 && last != '\n' && write(fd, "\n", 1) != 1)
 		log_debug("cannot end the last line of a file: %m");

@@ -124,8 +124,10 @@ static void write_to_file(struct audit *audit, const char *text)
 	size_t length = strlen(text);
 	char *line = malloc(length + 1);
 
-	if (!line)
+	if (!line) {
+		line_file_account(&audit->file, 1, ENOMEM);
 		return;
+	}
 	memcpy(line, text, length);
 	line[length] = '\n';
 	line_file_write(&audit->file, line, length + 1, 1);
