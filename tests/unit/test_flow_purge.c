@@ -38,7 +38,7 @@ struct kernel {
 	unsigned int delay_ms; /* of each pass */
 	struct ipv4 entries[8];
 	size_t n_entries;
-	atomic_uint n_passes;
+	atomic_uint n_begun, n_passes;
 	size_t n_matched; /* in the last pass */
 };
 
@@ -58,6 +58,7 @@ static int pass(conntrack_match_fn *match, void *context, struct conntrack_resul
 	struct kernel *kernel = &the_fixture->kernel;
 	unsigned int number = kernel->n_passes;
 
+	kernel->n_begun++;
 	usleep(kernel->delay_ms * 1000);
 	kernel->n_matched = 0;
 	for (size_t i = 0; i < kernel->n_entries; i++)
@@ -389,9 +390,10 @@ static void an_end_in_the_middle_of_a_pass_waits_for_it(void **state)
 {
 	struct fixture *f = *state;
 
-	f->kernel.delay_ms = 50;
+	f->kernel.delay_ms = 200;
 	start(f);
-	run_ms(f, times.settle + 20);
+	while (f->kernel.n_begun == 0)
+		run_ms(f, 1);
 	flow_purge_free(f->purge);
 	f->purge = NULL;
 	assert_int_equal(f->kernel.n_passes, 1);
