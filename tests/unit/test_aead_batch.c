@@ -1,6 +1,7 @@
 #include "hex.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include <openssl/evp.h>
 
@@ -25,6 +26,7 @@ struct fixture {
 	struct aead_batch *batch;
 	EVP_CIPHER_CTX *reference;
 	struct random random;
+	struct aead_key key;
 	uint8_t plain[AEAD_ROOM + MESSAGE_MAX + AEAD_ROOM];
 	uint8_t wanted[BURST_SIZE], out[BURST_SIZE];
 };
@@ -305,6 +307,53 @@ static void what_was_forgotten_is_set_up_again(void **state)
 	}
 }
 
+static void *seal_and_forget(void *argument)
+{
+	struct fixture *f = argument;
+
+	for (size_t n = 80; n < MESSAGE_MAX; n += 670) {
+		assert_int_equal(aead_batch_seal(f->batch, &f->key, n, f->plain + AEAD_ROOM, n,
+					 f->out + AEAD_ROOM),
+			0);
+		assert_int_equal(aead_batch_finish(f->batch), 0);
+	}
+	aead_batch_forget(f->batch);
+	return NULL;
+}
+
+/* Whether a word of the key is there as often as lanes have it. */
+static bool has_lanes_of(const struct aead_key *key, const uint8_t *bytes, size_t n)
+{
+	uint8_t lanes[CHACHA20_LANES_PORTABLE][4];
+
+	for (size_t word = 0; word < CHACHA20_KEY / sizeof lanes[0]; word++) {
+		for (size_t i = 0; i < CHACHA20_LANES_PORTABLE; i++)
+			memcpy(lanes[i], key->bytes + word * sizeof lanes[0], sizeof lanes[0]);
+		if (memmem(bytes, n, lanes, sizeof lanes))
+			return true;
+	}
+	return false;
+}
+
+static void what_was_forgotten_is_not_on_the_stack(void **state)
+{
+	enum { STACK_SIZE = 1 << 20 };
+	struct fixture *f = *state;
+	uint8_t *stack = aligned_alloc(4096, STACK_SIZE);
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	memset(stack, 0, STACK_SIZE);
+	f->key = random_key(&f->random);
+	pthread_attr_init(&attributes);
+	assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_SIZE), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, seal_and_forget, f), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(has_lanes_of(&f->key, stack, STACK_SIZE));
+	pthread_attr_destroy(&attributes);
+	free(stack);
+}
+
 /* Every other time what needs AVX2, where there is any. */
 static chacha20_lanes_fn *chacha20_lanes_of(int way)
 {
@@ -534,6 +583,7 @@ int main(void)
 		ALL_WAYS(one_bad_tag_spoils_no_neighbour_and_leaves_its_message_as_it_was),
 		ALL_WAYS(any_changed_bit_of_a_tag_is_noticed_in_every_lane),
 		ALL_WAYS(what_was_forgotten_is_set_up_again),
+		ALL_WAYS(what_was_forgotten_is_not_on_the_stack),
 		cmocka_unit_test(chacha20_in_lanes_gives_what_rfc_8439_has),
 		cmocka_unit_test(chacha20_in_lanes_gives_the_blocks_one_by_one),
 		cmocka_unit_test(poly1305_in_lanes_gives_what_rfc_8439_has_with_avx2),

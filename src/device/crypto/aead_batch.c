@@ -27,6 +27,7 @@ enum {
 	 */
 	SHORT_MAX = (CHACHA20_LANES_PORTABLE - 1) * CHACHA20_BLOCK,
 	LANES_WORTH = 3, /* so many messages in lanes take less than one by one */
+	STACK_USED = 1 << 14, /* bytes at the most, by whoever seals or opens, and his callers */
 	MAX_LENGTH = 1 << 16,
 	WORK_SIZE = CHACHA20_BLOCK + MAX_LENGTH,
 };
@@ -111,10 +112,20 @@ void aead_batch_free(struct aead_batch *batch)
 	free(batch);
 }
 
+/* A key's words that the processor had too few registers for, in every lane's copy: the library
+ * leaves them there, too. */
+__attribute__((noinline)) static void wipe_stack(void)
+{
+	uint8_t below[STACK_USED];
+
+	explicit_bzero(below, sizeof below);
+}
+
 void aead_batch_forget(struct aead_batch *batch)
 {
 	library_forget(batch->library);
 	wipe_work(batch);
+	wipe_stack();
 }
 
 static size_t whole_blocks(size_t n)

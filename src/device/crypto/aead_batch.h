@@ -67,6 +67,6 @@ struct aead_sealed {
 void aead_batch_open(struct aead_batch *batch, const struct aead_key *key,
 	struct aead_sealed *messages, size_t count);
 
-/* Overwrites the keys, and what the last messages have left. To be called when a sleep is long, or
- * before one that may be. */
+/* Overwrites the keys, and what the last messages have left, on the caller's stack too. To be
+ * called when a sleep is long, or before one that may be. */
 void aead_batch_forget(struct aead_batch *batch);
