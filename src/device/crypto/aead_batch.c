@@ -200,8 +200,18 @@ static void xor_short_stream(
 	const struct aead_batch *batch, const uint8_t *in, size_t n, uint8_t *out)
 {
 	const uint8_t *stream = batch->blocks[1];
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++)
+	/* eight at a time, which compilers do not do by themselves where n is anything */
+	for (; i + sizeof(uint64_t) <= n; i += sizeof(uint64_t)) {
+		uint64_t word, with;
+
+		memcpy(&word, in + i, sizeof word);
+		memcpy(&with, stream + i, sizeof with);
+		word ^= with;
+		memcpy(out + i, &word, sizeof word);
+	}
+	for (; i < n; i++)
 		out[i] = in[i] ^ stream[i];
 }
 
