@@ -65,17 +65,30 @@ static bool blocks_ipv6(const struct block_state *state)
 	return state->config->ipv6 == IPV6_BLOCK && blocked_ranges_has_all(state->config);
 }
 
+/* From outside to a container's published port. All that containers send has that mark too: so only
+ * what NAT has led here, and what cannot go on to the Internet (RFC 4193). */
+static void write_published(FILE *out)
+{
+	fprintf(out,
+		"\t\tip6 daddr fc00::/7 ct direction original ct status dnat "
+		"ct mark and 0x%08x == 0x%08x accept\n",
+		CLIENT_OUTSIDE_BIT, CLIENT_OUTSIDE_BIT);
+}
+
 /* Link-local destinations and neighbour discovery, as RFC 4861 has it, stay; so programs fall back
  * to IPv4 at once. */
 static void write_ipv6(FILE *out, const struct block_state *state)
 {
-	if (!blocks_ipv6(state))
+	if (!blocks_ipv6(state)) {
 		fputs("\t\tmeta nfproto ipv6 accept\n", out);
-	else
-		fputs("\t\tip6 daddr { fe80::/10, ff02::/16 } accept\n"
-		      "\t\ticmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, "
-		      "nd-neighbor-advert } ip6 hoplimit 255 accept\n",
-			out);
+		return;
+	}
+	fputs("\t\tip6 daddr { fe80::/10, ff02::/16 } accept\n"
+	      "\t\ticmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, "
+	      "nd-neighbor-advert } ip6 hoplimit 255 accept\n",
+		out);
+	if (state->tracks)
+		write_published(out);
 }
 
 /*

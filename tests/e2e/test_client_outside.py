@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from lab.behind import network_behind, publish
+from lab.behind import INSIDE6, network_behind, over_ipv6, publish
 from lab.echo import VISITED
 from lib import wait
 from test_client_blocked import OWN6, VISITED6, fixture_dual, pings  # noqa: F401
@@ -173,6 +173,31 @@ def test_a_containers_published_port_is_answered(host, machine, kind, container,
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return sock.makefile().read().split("\n")[-2].split()[0]
     assert container.enter(seen_as) == host.address
+
+
+@pytest.mark.plane
+def test_a_containers_published_port_is_answered_over_ipv6_and_it_begins_nothing(host, dual, container):
+    over_ipv6(dual, container, PUBLISHED)
+    wait.until(lambda: pings(dual, INSIDE6), 30, "the container has IPv6 too")
+    internet = dual.node.world.internet
+    service = Service(container, 80, socket.AF_INET6, VISITED6)
+    far = Service(internet, 9, socket.AF_INET6)
+
+    def begins():
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.settimeout(20)
+            return sock.connect_ex((VISITED6, 9))
+    before = service.session(internet, OWN6, PUBLISHED)
+    assert container.enter(begins) == 0
+    host.start()
+    dual.connect(host.address, ALL).up()
+    is_seen_as(dual, host.address)
+    for outside, here in before, service.session(internet, OWN6, PUBLISHED):
+        with outside, here:
+            assert speaks(here, outside)
+    assert container.enter(begins) in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+    far.close()
+    service.close()
 
 
 def test_addresses_are_followed_as_they_come_and_go(host, machine, service):

@@ -53,6 +53,7 @@ static void ipv6_is_blocked_with_all_of_ipv4_alone(void **context)
 	assert_false(has(rest));
 	state.tracks = true;
 	assert_true(has("ip6 saddr != fe80::/10 ct direction original ct mark set"));
+	assert_true(has("ip6 daddr fc00::/7 ct direction original ct status dnat ct mark and"));
 	config.ipv6 = IPV6_LEAVE;
 	assert_false(has("ip6 saddr"));
 	assert_true(has(rest));
