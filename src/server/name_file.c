@@ -46,26 +46,30 @@ static bool is_record(const struct name_record *record)
 	       client_name_is_valid(&record->name);
 }
 
-/* What is cut off at its end was never answered. */
-static void read_records(struct name_file *file)
+/* What is cut off at its end was never answered. Returns 0 or -errno. */
+static int read_records(struct name_file *file)
 {
 	auto_free char *data = NULL;
-	size_t length;
+	size_t length, n;
+	int error = file_read(NAME_FILE, FILE_MAX, &data, &length);
 
-	if (file_read(NAME_FILE, FILE_MAX, &data, &length) < 0 || length < sizeof magic ||
-		memcmp(data, magic, sizeof magic) != 0)
-		return;
-	file->n_found = (length - sizeof magic) / sizeof *file->found;
-	file->found = calloc(file->n_found + 1, sizeof *file->found);
-	if (file->found)
-		memcpy(file->found, data + sizeof magic, file->n_found * sizeof *file->found);
-	else
-		file->n_found = 0;
+	if (error < 0)
+		return error;
+	if (length < sizeof magic || memcmp(data, magic, sizeof magic) != 0)
+		return -EBADMSG;
+	n = (length - sizeof magic) / sizeof *file->found;
+	file->found = calloc(n + 1, sizeof *file->found);
+	if (!file->found)
+		return -ENOMEM;
+	memcpy(file->found, data + sizeof magic, n * sizeof *file->found);
+	file->n_found = n;
+	return 0;
 }
 
 struct name_file *name_file_open(const struct endpoint_list *endpoints)
 {
 	struct name_file *file = calloc(1, sizeof *file);
+	int error;
 
 	if (!file) {
 		log_error("names of clients are not kept in %s: %s", NAME_FILE, strerror(ENOMEM));
@@ -73,7 +77,11 @@ struct name_file *name_file_open(const struct endpoint_list *endpoints)
 	}
 	file->endpoints = endpoints;
 	file->fd = -1;
-	read_records(file);
+	error = read_records(file);
+	if (error < 0 && error != -ENOENT)
+		log_warning("whose the tunnels are that a server before this one has left is not "
+			    "known, as %s cannot be read: %s",
+			NAME_FILE, strerror(-error));
 	return file;
 }
 
@@ -174,6 +182,7 @@ static int write_anew(struct name_file *file)
 	if (error < 0) {
 		if (fd >= 0)
 			close(fd);
+		unlink(temporary); /* where there is no room, a part of it would take some */
 		return error;
 	}
 	if (file->fd >= 0)

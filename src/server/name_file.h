@@ -17,9 +17,9 @@ struct name_file;
 struct peer;
 
 /*
- * Reads what the server before this one has written. endpoints stay the caller's. NULL if there is
- * no memory, or the folder cannot be written to, which is logged: then names are kept in memory
- * alone, and all functions may be given it.
+ * Reads what the server before this one has written; that there is something which cannot be read
+ * is logged. endpoints stay the caller's. NULL if there is no memory, which is logged: then names
+ * are kept in memory alone, and all functions may be given it.
  */
 struct name_file *name_file_open(const struct endpoint_list *endpoints);
 /* is_of_use: tunnels stay, for the next server. Else the file goes. */

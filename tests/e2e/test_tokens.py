@@ -200,6 +200,39 @@ def test_without_a_store_a_server_is_told_the_names_by_the_one_before_it(host, c
     assert not names_file.exists()
 
 
+@pytest.fixture(name="small_folder")
+def fixture_small_folder(host, tmp_path):
+    """The server's runtime folder, which has little room."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", tmp_path], check=True)
+    (host.state / "run/vprox").mkdir()
+    host.mounts.insert(1, (tmp_path, "/run/vprox"))
+    yield tmp_path
+    for server in host.servers:
+        server.discard()
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_names_that_cannot_be_written_or_read_are_said_and_nothing_is_left_of_them(host, client, tokens, small_folder):
+    none = "--store=none --on-exit=keep"
+    file = small_folder / "names"
+    said = ["the broker is gone", "names of clients are not kept"]
+    tokens.start(line("ci", "a" * 40), arguments=none, expected=said)
+    assert host.api(client).connect(random_key(), password="a" * 40).status == 200 and file.exists()
+    with open(small_folder / "other", "wb", 0) as other, pytest.raises(OSError):
+        while True:
+            other.write(bytes(512))
+    tokens.server.kill()
+    server = tokens.start(line("ci", "a" * 40), arguments=none, expected=said)
+    assert server.logged("not kept in /run/vprox/names from now on: No space") and names(host) == ["token:ci"]
+    assert not list(small_folder.glob("names*"))
+    assert host.api(client).connect(random_key(), password="a" * 40).status == 200
+    server.kill()
+    (small_folder / "other").unlink()
+    file.write_bytes(b"something else")
+    server = tokens.start(line("ci", "a" * 40), arguments=none, expected=said)
+    assert server.logged("names cannot be read: Bad message") and each_name(host) == [None, None]
+
+
 def test_a_token_has_two_digests_for_a_while(host, client, tokens):
     both = f"ci {sha256('new')},{sha256('old')}"
     tokens.start(both)
