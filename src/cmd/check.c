@@ -210,8 +210,7 @@ static int run_check(void *configuration, const char *operand)
 const struct command command_check = {
 	.name = "check",
 	.summary = "check the way to a server, or the server of this host",
-	.synopsis = "vprox check SERVER [OPTION...]\n       vprox check --server [--json] [--wait "
-		    "TIME]",
+	.synopsis = "vprox check {SERVER [OPTION...] | --server [--json] [--wait TIME]}",
 	.description =
 		"With SERVER, tries what a client needs of it and of this machine: its name, "
 		"HTTPS, its "

@@ -185,7 +185,7 @@ static int take_all(const struct command *command, const char *file, struct conf
 			 : usage_error(command,
 				   "%s is not set: put the password that clients and server share "
 				   "into the environment, or into a file, and name that with "
-				   "--password-file",
+				   "--password-file; or have tokens take its place",
 				   variable);
 }
 

@@ -379,7 +379,8 @@ static const struct command_option options[] = {
 		.argument = "ISSUER,audience=A,require=CLAIM:GLOB",
 		.is_repeatable = true,
 		.otherwise = "no issuer's tokens are good",
-		.help = "let clients in with a token of this issuer, whose claims match",
+		.help = "let clients in with a token of this issuer, whose claims match; with "
+			"several issuers each needs as=LABEL",
 		.parse = server_add_issuer,
 	},
 	{
