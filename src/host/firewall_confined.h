@@ -39,8 +39,8 @@ void firewall_write_confined_from(FILE *out, const struct host_config *config, c
 /*
  * Brings changes to a table that is as confinement says, and has its shape: confinement is as they
  * are after it. Those that change nothing are left out. Returns 0 and how many transactions there
- * were, by a socket of NETLINK_NETFILTER; or -errno, and then the table has a part of them, and
- * confinement all.
+ * were, by a socket of NETLINK_NETFILTER; or -errno, and then confinement has a part of them, and
+ * the table perhaps a smaller one.
  */
 int firewall_change_confined(struct netlink *netlink, struct confinement *confinement,
 	const struct confining *changes, size_t n);
