@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "server/peer_events.h"
 #include "server/usage.h"
 
 struct parked_request {
@@ -17,11 +18,12 @@ struct parked_request {
 
 void parked_requests_refuse(struct parked_requests *parked, enum ipc_status status)
 {
-	const struct endpoint *endpoint = parked->endpoint;
+	struct endpoint *endpoint = parked->endpoint;
 	struct parked_request *request;
 
 	while ((request = TAILQ_FIRST(&parked->queue))) {
 		TAILQ_REMOVE(&parked->queue, request, entry);
+		peer_events_refused(endpoint, &request->request, NULL, status);
 		endpoint->answer(
 			endpoint->answer_context, &request->reply_to, status, (struct ipv4){0});
 		free(request);

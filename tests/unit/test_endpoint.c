@@ -1,14 +1,19 @@
 #include "test.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "fake_plane.h"
 #include "server/adoption.h"
+#include "server/audit.h"
 #include "server/endpoint.h"
 #include "server/handshake_floor.h"
 #include "server/heal.h"
@@ -18,7 +23,6 @@
 #include "server/pending_connects.h"
 #include "server/promised.h"
 #include "server/removals.h"
-#include "server/heal.h"
 #include "server/rest.h"
 #include "server/usage.h"
 #include "server/requests.h"
@@ -1404,6 +1408,29 @@ static void who_waits_for_a_reading_that_is_given_up_is_refused(void **state)
 	assert_int_equal(f->answers.n, 0);
 }
 
+static void who_waits_for_a_reading_and_is_refused_is_in_the_audit(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = open_with_loop(f);
+	char path[] = "/tmp/vprox-audit-XXXXXX";
+	auto_free char *text = NULL;
+	size_t length;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(audit_open(path, base, &f->endpoint.audit), 0);
+	send_as_rival(f, IPC_CONNECT_IPIP, false);
+	endpoint_rest(&f->endpoint);
+	assert_int_equal(f->answers.status[0], IPC_NOT_SERVED);
+	audit_close(f->endpoint.audit);
+	f->endpoint.audit = NULL;
+	assert_int_equal(file_read(path, 1 << 16, &text, &length), 0);
+	unlink(path);
+	assert_non_null(strstr(text, "\"refusal\""));
+	close_with_loop(f, base);
+}
+
 static void what_takes_long_to_put_right_is_put_right_in_slices(void **state)
 {
 	struct fixture *f = *state;
@@ -1855,6 +1882,7 @@ int main(void)
 		RULE(nobody_waits_for_an_ipip_peer),
 		RULE(who_has_a_rival_waits_for_a_reading_in_pieces_and_nobody_else_does),
 		RULE(who_waits_for_a_reading_that_is_given_up_is_refused),
+		RULE(who_waits_for_a_reading_and_is_refused_is_in_the_audit),
 		RULE(what_takes_long_to_put_right_is_put_right_in_slices),
 		RULE(a_walk_over_all_peers_lets_others_in_and_ends_with_its_endpoint),
 		RULE(requests_are_served_while_an_endpoint_is_inspected),
