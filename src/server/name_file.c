@@ -17,6 +17,7 @@
 enum {
 	FILE_MAX = 256 << 20, /* bytes */
 	SPARE_RECORDS = 10 * 1000, /* beside twice those of the peers that are there */
+	RECORDS_AT_ONCE = 128, /* a call of the kernel for each would be most of the time */
 };
 
 /* The first bytes of the file: another layout has another one. */
@@ -143,18 +144,23 @@ static struct name_record describe(const struct endpoint *endpoint, const struct
 
 static int write_peers(struct name_file *file, int fd, const struct endpoint *endpoint)
 {
+	struct name_record records[RECORDS_AT_ONCE];
+	size_t n = 0;
 	int error = 0;
 
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
-		const struct name_record record = describe(endpoint, peer);
 
 		if (!peer->name || error < 0)
 			continue;
-		error = file_write_all(fd, &record, sizeof record);
+		records[n++] = describe(endpoint, peer);
 		file->n_records++;
+		if (n < RECORDS_AT_ONCE)
+			continue;
+		error = file_write_all(fd, records, sizeof records);
+		n = 0;
 	}
-	return error;
+	return error < 0 ? error : file_write_all(fd, records, n * sizeof *records);
 }
 
 static int write_all(struct name_file *file, int fd)
