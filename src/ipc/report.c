@@ -7,7 +7,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct report_header) ==
-		       18 * 4 + (2 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
+		       18 * 4 + (3 + REPORT_N_REFUSALS) * 8 + sizeof(struct report_store) +
 			       sizeof(struct report_audit) + sizeof(struct report_flows) +
 			       sizeof(struct gate_counts) +
 			       REPORT_N_OPERATIONS * sizeof(struct histogram) +

@@ -196,6 +196,8 @@ struct report_header {
 	uint32_t internal_length; /* of its prefix; 0: there is none */
 	uint64_t uptime_ms;
 	uint64_t started_ms; /* since 1970, by the clock as it was then */
+	uint64_t n_clashes; /* first packets that were dropped for want of a port, since the host's
+			       start */
 	struct report_store store;
 	struct report_audit audit;
 	struct report_flows flows;

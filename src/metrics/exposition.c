@@ -341,6 +341,9 @@ static void print_firewall(const struct report_header *header, FILE *out)
 		header->max_tracked);
 	print_number(out, "vprox_tracked_connections_full",
 		"Whether tunnels begin none, because too many are tracked.", header->is_full);
+	print_counter(out, "vprox_clashed_connections_total",
+		"First packets of connections that were dropped, as no port was free for them.",
+		header->n_clashes);
 	describe(out, "vprox_refused_packets_total", "counter",
 		"Packets that the firewall has refused, by reason.");
 	for (size_t i = 0; i < REPORT_N_REFUSALS; i++)

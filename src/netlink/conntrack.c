@@ -1,9 +1,10 @@
 /*
- * Deletes entries of the kernel's connection tracking while it reads them. Runs in a thread of the
- * broker's that does nothing else.
+ * Deletes entries of the kernel's connection tracking while it reads them, in a thread of the
+ * broker's that does nothing else; and reads what the kernel counts, in the broker.
  */
 #include "netlink/conntrack.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -154,5 +155,35 @@ int conntrack_delete(conntrack_match_fn *match, void *context, struct conntrack_
 		error = dump_and_delete(dumping, &pass);
 	netlink_close(pass.deleting);
 	netlink_close(dumping);
+	return error;
+}
+
+/* A message for each CPU. */
+static int add_clashes(void *context, size_t number, const struct nlmsghdr *message)
+{
+	const struct nlattr *table[CTA_STATS_INSERT_FAILED + 1];
+	uint64_t *n_clashes = context;
+	uint32_t n = 0;
+
+	(void)number;
+	attributes_of_message(
+		message, sizeof(struct nfgenmsg), table, sizeof table / sizeof *table);
+	attribute_u32(table[CTA_STATS_INSERT_FAILED], &n);
+	*n_clashes += ntohl(n);
+	return 0;
+}
+
+int conntrack_count_clashes(uint64_t *n)
+{
+	struct netlink_request request;
+	struct netlink *netlink = NULL;
+	int error = netlink_open(NETLINK_NETFILTER, &netlink);
+
+	*n = 0;
+	netlink_request_init(&request);
+	add_message(&request, IPCTNL_MSG_CT_GET_STATS_CPU);
+	if (error == 0)
+		error = netlink_dump(netlink, &request, add_clashes, n);
+	netlink_close(netlink);
 	return error;
 }

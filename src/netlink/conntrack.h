@@ -1,5 +1,6 @@
 /*
- * The kernel's connection tracking: deletes the entries of some addresses, by ctnetlink
+ * The kernel's connection tracking: deletes the entries of some addresses, and tells of those that
+ * clashed, by ctnetlink
  * (linux/netfilter/nfnetlink_conntrack.h, net/netfilter/nf_conntrack_netlink.c). Knows nothing of
  * who had the addresses.
  */
@@ -7,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/ipv4.h"
 
@@ -34,6 +36,14 @@ struct conntrack_result {
  * kernel says that has no connection tracking.
  */
 int conntrack_delete(conntrack_match_fn *match, void *context, struct conntrack_result *result);
+
+/*
+ * Connections whose first packet was dropped in this network namespace, on all CPUs, as another one
+ * had its addresses and ports already: so ends one that NAT finds no free port for towards where it
+ * goes (nf_nat_core.c, get_unique_tuple(); nf_conntrack_core.c, __nf_conntrack_confirm():
+ * insert_failed). Each packet that tries it again counts. Returns 0 or -errno.
+ */
+int conntrack_count_clashes(uint64_t *n);
 
 /* What deletes one entry: its tuple, and what tells it from a later one with the same tuple.
  * Pointers into the message it was read from. */

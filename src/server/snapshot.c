@@ -17,6 +17,7 @@
 #include "host/host.h"
 #include "host/tracking.h"
 #include "ipc/report.h"
+#include "netlink/conntrack.h"
 #include "server/audit.h"
 #include "server/config.h"
 #include "server/data_plane.h"
@@ -53,6 +54,8 @@ static void read_host(const struct host *host, struct report_header *header)
 		header->n_tracked = load.n;
 		header->max_tracked = load.max;
 	}
+	if (conntrack_count_clashes(&header->n_clashes) < 0)
+		log_debug("cannot read how many connections had no port");
 	if (firewall_count_refused(report_refusal_names, header->refused, REPORT_N_REFUSALS) < 0)
 		log_debug("cannot read what the firewall has refused");
 }

@@ -1,5 +1,6 @@
 """`--metrics`: what a server tells Prometheus, and the process that serves it to whoever asks."""
 
+import contextlib
 import ipaddress
 import os
 import pathlib
@@ -12,7 +13,9 @@ import time
 import pytest
 
 from lab.api import parse
+from lab.echo import VISITED
 from lab.tunnels import random_key
+from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.capture import send
 from lib.packets import udp_packet
@@ -129,6 +132,31 @@ def test_packets_are_counted_by_why_the_firewall_has_refused_them(host, client):
     names = [f'vprox_refused_packets_total{{reason="{reason}"}}' for reason in ("peers", "spoofed", "unknown")]
     wait.until(lambda: all(samples(scrape(host))[name] > before[name] for name in names),
                what=lambda: {name: samples(scrape(host))[name] - before[name] for name in names})
+
+
+@pytest.mark.only("embedded", reason="it is the kernel's NAT with both")
+def test_connections_that_nat_finds_no_port_for_are_counted(host):
+    """Towards one destination; another one has the same ports once more."""
+    few = range(2000, 2004)
+    host.start(METRICS)
+    name = "vprox_clashed_connections_total"
+    before = samples(scrape(host))[name]
+
+    def send_from(destination, ports):
+        for port in ports:
+            with host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, contextlib.suppress(PermissionError):
+                sock.bind((host.address, port))
+                sock.sendto(b"?", (destination, 9))
+    host.ns.run(["nft", "-f", "-"], input="table ip few {\nchain c {\ntype nat hook postrouting priority 90\n"
+                f"udp dport 9 snat to {host.address}:{few[0]}-{few[-1]}\n}}\n}}\n")
+    try:
+        send_from(VISITED, range(5000, 5010))
+        send_from(ROUTER_TO_CLIENTS, range(5000, 5000 + len(few)))
+        wait_for(host, {name: before + 10 - len(few)})
+        send_from(VISITED, [5010])
+        wait_for(host, {name: before + 11 - len(few)})
+    finally:
+        host.ns.run("nft delete table ip few")
 
 
 @pytest.mark.only("embedded", reason="the kernel's plane counts nothing of it")

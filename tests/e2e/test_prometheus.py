@@ -44,6 +44,7 @@ BAD = """
   - {series: 'vprox_tracked_connections_full{instance="b"}', values: '1x60'}
   - {series: 'vprox_tracked_connections{instance="b"}', values: '90x60'}
   - {series: 'vprox_tracked_connections_max{instance="b"}', values: '100x60'}
+  - {series: 'vprox_clashed_connections_total{instance="b"}', values: '0+100x60'}
   - {series: 'vprox_store_up{instance="b"}', values: '0x60'}
   - {series: 'vprox_store_lag_seconds{instance="b"}', values: '60x60'}
   - {series: 'vprox_clock_behind_seconds{instance="b",endpoint="203.0.113.7"}', values: '3x60'}
