@@ -4,6 +4,8 @@
 
 #include <malloc.h>
 
+#include "ipc/gate_counts.h"
+
 enum {
 	STORM = 32, /* connections at once, after which memory is given back */
 };
@@ -20,6 +22,12 @@ static struct connection_list *list_of(struct connection_set *set, enum connecti
 	default:
 		return &set->unanswered;
 	}
+}
+
+/* Whether a client in this phase has no answer yet. */
+static bool is_waiting(enum connection_phase phase)
+{
+	return phase < PHASE_PAUSING;
 }
 
 int connection_set_init(struct connection_set *set)
@@ -54,6 +62,8 @@ void connection_set_add(struct connection_set *set, struct connection *connectio
 {
 	TAILQ_INSERT_TAIL(list_of(set, connection->phase), connection, list);
 	set->count++;
+	if (is_waiting(connection->phase))
+		gate_counts_wait(set->counts, true);
 	if (set->peak < set->count)
 		set->peak = set->count;
 }
@@ -63,6 +73,8 @@ void connection_set_enter(struct connection *connection, enum connection_phase p
 	struct connection_list *from = list_of(connection->set, connection->phase);
 	struct connection_list *to = list_of(connection->set, phase);
 
+	if (is_waiting(connection->phase) && !is_waiting(phase))
+		gate_counts_wait(connection->set->counts, false);
 	connection->phase = phase;
 	if (from == to)
 		return;
@@ -86,6 +98,8 @@ void connection_set_remove(struct connection *connection)
 	TAILQ_REMOVE(list_of(set, connection->phase), connection, list);
 	sources_release(&set->sources, connection->source);
 	set->count--;
+	if (is_waiting(connection->phase))
+		gate_counts_wait(set->counts, false);
 	give_memory_back(set);
 	if (set->count == 0 && set->draining)
 		set->emptied(set->context);

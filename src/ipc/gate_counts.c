@@ -48,6 +48,7 @@ int gate_counts_join(struct gate_counts *counts, int sheet_fd)
 
 	if (pread(sheet_fd, &sheet, sizeof sheet, 0) != sizeof sheet)
 		return -EIO;
+	counts->waiting += sheet.waiting;
 	for (int path = 0; path < GATE_N_PATHS; path++) {
 		for (int status = 0; status < GATE_N_STATUSES; status++)
 			counts->answers[path][status] += sheet.answers[path][status];
@@ -64,6 +65,34 @@ struct gate_counts *gate_counts_map(int sheet_fd)
 		NULL, sizeof(struct gate_counts), PROT_READ | PROT_WRITE, MAP_SHARED, sheet_fd, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void gate_counts_unmap(struct gate_counts *counts)
+{
+	if (counts)
+		munmap(counts, sizeof *counts);
+}
+
+/* Read by the broker at any time: written with one store each. */
+static void set_waiting(struct gate_counts *counts, uint64_t waiting)
+{
+	__atomic_store_n(&counts->waiting, waiting, __ATOMIC_RELAXED);
+}
+
+void gate_counts_forget_waiting(struct gate_counts *counts)
+{
+	set_waiting(counts, 0);
+}
+
+uint64_t gate_counts_waiting(const struct gate_counts *counts)
+{
+	return __atomic_load_n(&counts->waiting, __ATOMIC_RELAXED);
+}
+
+void gate_counts_wait(struct gate_counts *counts, bool is_more)
+{
+	if (counts)
+		set_waiting(counts, counts->waiting + (is_more ? 1 : (uint64_t)-1));
 }
 
 static unsigned int index_of(unsigned int status)

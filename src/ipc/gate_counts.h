@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/histogram.h"
@@ -57,6 +58,7 @@ extern const char *const gate_refusal_names[GATE_N_REFUSALS];
 
 /* 8-byte numbers, so that none is seen half written. */
 struct gate_counts {
+	uint64_t waiting; /* clients that are connected now, and have no answer yet */
 	uint64_t answers[GATE_N_PATHS][GATE_N_STATUSES];
 	uint64_t refusals[GATE_N_REFUSALS];
 	struct histogram durations[GATE_N_PATHS]; /* from the connection to the answer */
@@ -68,11 +70,20 @@ int gate_counts_new(void);
  * Returns 0 or -errno. */
 int gate_counts_join(struct gate_counts *counts, int sheet_fd);
 
+/* For the broker: nobody waits at the gate that wrote this sheet any more. */
+void gate_counts_forget_waiting(struct gate_counts *counts);
+/* For the broker; how many the gate says wait: one that was taken over may say anything. */
+uint64_t gate_counts_waiting(const struct gate_counts *counts);
+
 /* For a gate; without a sheet (NULL) nothing is counted. Returns its sheet, mapped for as long as
- * it lives, or NULL with errno set. */
+ * it lives, or NULL with errno set. The broker maps it too, until gate_counts_unmap(). */
 struct gate_counts *gate_counts_map(int sheet_fd);
+/* NULL is fine. */
+void gate_counts_unmap(struct gate_counts *counts);
 /* One answer of this status, so many microseconds after the connection. */
 void gate_counts_answer(
 	struct gate_counts *counts, enum gate_path path, unsigned int status, uint64_t us);
+/* One client more, or one less, that waits for an answer. */
+void gate_counts_wait(struct gate_counts *counts, bool is_more);
 /* GATE_N_REFUSALS: none. */
 void gate_counts_refusal(struct gate_counts *counts, enum gate_refusal refusal);

@@ -126,7 +126,8 @@ static int decode(const void *packet, size_t length, bool order, struct storing_
 	if (length != sizeof *message)
 		return -EPROTO;
 	memcpy(message, packet, sizeof *message);
-	if (is_order(message->operation) != order || !ends(message->host, sizeof message->host) ||
+	if (is_order(message->operation) != order || message->more_come > order ||
+		message->reserved != 0 || !ends(message->host, sizeof message->host) ||
 		!is_sound(message))
 		return -EPROTO;
 	return 0;

@@ -20,7 +20,7 @@
 enum {
 	/* The first four bytes of every packet, of this version and of all to come: a package may
 	 * be upgraded while the server runs, which then starts a store of the new one. */
-	STORING_VERSION = 8,
+	STORING_VERSION = 9,
 	STORED_HOST_SIZE = 64, /* with the final NUL */
 	STORE_FOLDER_SIZE = 128, /* with the final NUL */
 	STORE_PATH_SIZE = 256, /* likewise, as the next ones */
@@ -181,6 +181,10 @@ struct storing_message {
 	uint32_t operation; /* enum storing_operation */
 	uint64_t sequence; /* grows by one with each message to be written; 0 in all others but
 			      STORING_DURABLE and STORING_CLAIMED_LATE */
+	/* Of an order, 1: so many other clients are being served that the processors have work
+	 * while it waits for them, to be in one transaction with theirs. Else 0. */
+	uint32_t more_come;
+	uint32_t reserved; /* zero */
 	/* What the operation is not about is zero. */
 	struct stored_endpoint endpoint;
 	struct stored_peer peer;

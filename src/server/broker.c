@@ -64,6 +64,10 @@ static const char flows_user[] = "vprox-flows";
 
 enum { NS_PER_MS = 1000 * 1000 };
 
+enum {
+	BUSY_GATE = 2, /* clients that have no answer yet, so that it does not stand still */
+};
+
 struct broker {
 	struct server_config *config;
 	const struct config_source *source;
@@ -783,6 +787,15 @@ static void forsake(void *context, struct ipv4 bind)
 	data_plane_forsake(&broker->data_plane, bind);
 }
 
+/* Each gate has others to shake hands with, whose orders come soon. */
+static bool more_come(void *context, size_t n_ordered)
+{
+	const struct broker *broker = context;
+
+	return broker->supervisor && gate_supervisor_waiting(broker->supervisor) >=
+					     n_ordered + BUSY_GATE * broker->config->n_gates;
+}
+
 static int open_store(struct broker *broker)
 {
 	size_t n;
@@ -794,6 +807,7 @@ static int open_store(struct broker *broker)
 	broker->store.superseded = on_superseded;
 	broker->store.claimed = on_claimed;
 	broker->store.followed = on_followed;
+	broker->store.more_come = more_come;
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	broker->data_plane.audit = broker->audit;
@@ -901,6 +915,7 @@ static int stop(struct broker *broker, bool started)
 	follow_free(broker->follow);
 	reporter_free(broker->reporter);
 	gate_supervisor_free(broker->supervisor);
+	broker->supervisor = NULL;
 	signer_supervisor_free(broker->signers);
 	issuer_supervisor_free(broker->issuers);
 	device_watch_free(broker->device_watch);

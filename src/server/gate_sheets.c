@@ -14,6 +14,7 @@ struct sheet {
 	int own; /* its gate writes by this one */
 	int for_reading; /* the other gates' */
 	int answered; /* what its gates have */
+	struct gate_counts *counts; /* that sheet, mapped */
 };
 
 struct gate_sheets {
@@ -30,7 +31,10 @@ static int make_sheet(struct sheet *sheet)
 	if (sheet->for_reading < 0)
 		return sheet->for_reading;
 	sheet->answered = gate_counts_new();
-	return sheet->answered < 0 ? sheet->answered : 0;
+	if (sheet->answered < 0)
+		return sheet->answered;
+	sheet->counts = gate_counts_map(sheet->answered);
+	return sheet->counts ? 0 : -errno;
 }
 
 int gate_sheets_new(unsigned int n, struct gate_sheets **result)
@@ -41,7 +45,8 @@ int gate_sheets_new(unsigned int n, struct gate_sheets **result)
 	if (!sheets)
 		return -ENOMEM;
 	for (; sheets->n < n && error == 0; sheets->n++) {
-		sheets->sheets[sheets->n] = (struct sheet){-1, -1, -1};
+		sheets->sheets[sheets->n] =
+			(struct sheet){.own = -1, .for_reading = -1, .answered = -1};
 		error = make_sheet(&sheets->sheets[sheets->n]);
 	}
 	if (error < 0)
@@ -56,6 +61,7 @@ void gate_sheets_free(struct gate_sheets *sheets)
 	if (!sheets)
 		return;
 	for (unsigned int i = 0; i < sheets->n; i++) {
+		gate_counts_unmap(sheets->sheets[i].counts);
 		if (sheets->sheets[i].own >= 0)
 			close(sheets->sheets[i].own);
 		if (sheets->sheets[i].for_reading >= 0)
@@ -70,6 +76,7 @@ void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate)
 {
 	int error = source_sheet_clear(sheets->sheets[gate].own);
 
+	gate_counts_forget_waiting(sheets->sheets[gate].counts);
 	if (error < 0)
 		log_warning("cannot forget the connections of gate %u: %s", gate, strerror(-error));
 }
@@ -88,6 +95,15 @@ void gate_sheets_sum(const struct gate_sheets *sheets, struct gate_counts *sum)
 	for (unsigned int i = 0; i < sheets->n; i++)
 		if (gate_counts_join(sum, sheets->sheets[i].answered) < 0)
 			log_debug("cannot read what gate %u has answered", i);
+}
+
+uint64_t gate_sheets_waiting(const struct gate_sheets *sheets)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < sheets->n; i++)
+		n += gate_counts_waiting(sheets->sheets[i].counts);
+	return n;
 }
 
 bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max)

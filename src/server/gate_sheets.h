@@ -24,6 +24,9 @@ void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate);
  * out. */
 void gate_sheets_sum(const struct gate_sheets *sheets, struct gate_counts *sum);
 
+/* Returns how many clients are connected to all gates and have no answer yet, as these say. */
+uint64_t gate_sheets_waiting(const struct gate_sheets *sheets);
+
 /* Whether a gate counts more connections than it may have: with those it would keep sources out of
  * the other gates. */
 bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max);

@@ -343,6 +343,11 @@ void gate_supervisor_count(const struct gate_supervisor *supervisor, struct gate
 	gate_sheets_sum(supervisor->sheets, counts);
 }
 
+uint64_t gate_supervisor_waiting(const struct gate_supervisor *supervisor)
+{
+	return gate_sheets_waiting(supervisor->sheets);
+}
+
 const struct child *gate_supervisor_get(
 	const struct gate_supervisor *supervisor, unsigned int number)
 {

@@ -87,6 +87,8 @@ void gate_supervisor_drop(struct gate_supervisor *supervisor, unsigned int numbe
 void gate_supervisor_answer(struct gate_supervisor *supervisor, const struct reply_to *reply_to,
 	enum ipc_status status, struct ipv4 address);
 
+/* Returns how many clients are connected and have no answer yet, as the gates say. */
+uint64_t gate_supervisor_waiting(const struct gate_supervisor *supervisor);
 /* Adds what all gates have answered, since the server's start. */
 void gate_supervisor_count(const struct gate_supervisor *supervisor, struct gate_counts *counts);
 /* A gate as it is now; number from 0. */

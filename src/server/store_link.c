@@ -168,12 +168,20 @@ static void send_later(struct store_link *link, int error)
 		event_add(link->send_again, &delay);
 }
 
+static bool more_come(const struct store_link *link)
+{
+	return link->config.more_come && link->config.more_come(link->config.context, link->n);
+}
+
 static void send_orders(struct store_link *link)
 {
 	struct child *child = child_group_get(link->group, 0);
 
 	while (link->next && child->fd >= 0 && child->is_ready) {
-		int error = storing_send(child->fd, &link->next->message);
+		int error;
+
+		link->next->message.more_come = more_come(link);
+		error = storing_send(child->fd, &link->next->message);
 
 		if (error < 0) {
 			send_later(link, error);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ struct store_link_config {
 	 * has changed; and then that this was it. */
 	void (*on_following)(void *context, struct ipv4 bind, bool is_all);
 	void (*on_followed)(void *context, struct ipv4 bind);
+	/* Whether so many clients wait beside this number that the processors have work while what
+	 * is ordered waits for them; NULL: never. */
+	bool (*more_come)(void *context, size_t n_ordered);
 	void *context;
 };
 

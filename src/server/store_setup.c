@@ -228,6 +228,13 @@ static int make_claims(struct store_setup *setup, const struct ipv4 *followed, s
 	return error;
 }
 
+static bool more_come(void *context, size_t n_ordered)
+{
+	struct store_setup *setup = context;
+
+	return !setup->is_closing && setup->more_come(setup->context, n_ordered);
+}
+
 static int start(struct store_setup *setup, struct event_base *base,
 	const struct store_link_config *link, const struct held_answers_config *held)
 {
@@ -266,6 +273,7 @@ int store_setup_open(struct store_setup *setup, struct event_base *base,
 		.on_claimed = on_claimed,
 		.on_following = on_following,
 		.on_followed = on_followed,
+		.more_come = more_come,
 		.context = setup,
 	};
 	const char *what = setup->program;

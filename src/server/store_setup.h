@@ -34,6 +34,8 @@ struct store_setup {
 	/* What another host promises at this address is known now, or what has changed of that;
 	 * is_coming: this host has got it. Returns whether it is of no use any more. */
 	bool (*followed)(void *context, struct ipv4 bind, bool is_all, bool is_coming);
+	/* As of store_link_config. */
+	bool (*more_come)(void *context, size_t n_ordered);
 	bool is_all; /* what is being told of such an address is all */
 	void *context;
 };

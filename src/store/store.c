@@ -28,12 +28,12 @@
 #include "store/fleet_follow.h"
 #include "store/fleet_setup.h"
 #include "store/folder.h"
+#include "store/gather.h"
 #include "store/renumber.h"
 
 enum {
 	BATCH = 256, /* orders in one transaction */
 	RETRY_MS = 1000,
-	GATHER_MAX_US = 4000,
 };
 
 static const char file_name[] = STORE_FILE;
@@ -393,19 +393,20 @@ static int read_orders(struct store *store)
 	return error == -EAGAIN || error == -EINTR ? 0 : error;
 }
 
-/*
- * Where the last transaction had several orders, more are on their way: so long as it took, but not
- * longer than GATHER_MAX_US, they are waited for. A transaction costs a processor more than what is
- * in it, one of etcd's those of all its members, and the clients that wait have other work for the
- * processors. One that is alone waits for nobody.
- */
-static void gather(const struct store *store)
+/* What has come meanwhile is in the same transaction. Returns as read_orders(). */
+static int gather(struct store *store)
 {
-	uint64_t wait_us = store->took_us < GATHER_MAX_US ? store->took_us : GATHER_MAX_US;
-	const struct timespec wait = {.tv_nsec = (long)wait_us * 1000};
+	struct timespec wait = {0};
 
-	if (store->n_last > 1)
-		nanosleep(&wait, NULL);
+	if (store->n_orders == 0 || is_full(store))
+		return 0;
+	wait.tv_nsec = (long)gather_us(store->n_last, store->took_us,
+			       store->orders[store->n_orders - 1].more_come) *
+		       1000;
+	if (wait.tv_nsec == 0)
+		return 0;
+	nanosleep(&wait, NULL);
+	return read_orders(store);
 }
 
 /* Until the broker hangs up. Returns 0 or -errno. */
@@ -416,9 +417,10 @@ static int serve(struct store *store)
 
 	while (error == 0 && end == 0) {
 		error = wait_for_broker(POLLIN, store->timeout_ms);
-		gather(store);
 		if (error == 0)
 			end = read_orders(store);
+		if (error == 0 && end == 0)
+			end = gather(store);
 		start_us = now_us();
 		store->n_last = store->n_orders;
 		/* What came before the end is written too. */

@@ -7,6 +7,7 @@
 
 #include "gate/admission.h"
 #include "gate/connection.h"
+#include "ipc/gate_counts.h"
 
 enum {
 	MAX = 4,
@@ -198,6 +199,35 @@ static void log_lines_are_counted_instead_of_written_when_there_are_too_many(voi
 	assert_string_equal(more.s, "");
 }
 
+static void who_has_no_answer_yet_is_counted_as_waiting(void **state)
+{
+	struct fixture *fixture = *state;
+	struct gate_counts counts = {0};
+	int a, b;
+
+	fixture->set.counts = &counts;
+	a = admit(fixture, 1);
+	b = admit(fixture, 2);
+	assert_int_equal(gate_counts_waiting(&counts), 2);
+
+	struct connection *answered = TAILQ_LAST(&fixture->set.unanswered, connection_list);
+
+	/* The broker has not answered yet. */
+	connection_set_enter(answered, PHASE_ASKING);
+	assert_int_equal(gate_counts_waiting(&counts), 2);
+	connection_set_enter(answered, PHASE_ANSWERING);
+	assert_int_equal(gate_counts_waiting(&counts), 1);
+	connection_set_enter(answered, PHASE_LINGERING);
+	assert_int_equal(gate_counts_waiting(&counts), 1);
+	connection_close(answered);
+	assert_int_equal(gate_counts_waiting(&counts), 1);
+	connection_close(TAILQ_FIRST(&fixture->set.unanswered));
+	assert_int_equal(gate_counts_waiting(&counts), 0);
+	fixture->set.counts = NULL;
+	close(a);
+	close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +244,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_waits_for_the_broker_is_not_evicted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_has_no_answer_yet_is_counted_as_waiting, set_up, tear_down),
 		cmocka_unit_test(log_lines_are_counted_instead_of_written_when_there_are_too_many),
 	};
 

@@ -28,6 +28,8 @@ static const char dies_amid_loading[] = "dies-amid-loading";
 static const char of_another_version[] = "of-another-version";
 static const char dies_with_three_orders[] = "dies-with-three-orders"; /* and confirms none */
 static const char serves[] = "serves";
+static const char serves_those_with_more[] =
+	"serves-those-with-more"; /* to come, and ends at another */
 
 static int n_failing_sends; /* the next ones, of this process */
 
@@ -58,7 +60,7 @@ static void say(uint32_t operation, uint64_t sequence, uint32_t inner)
 	storing_send(STORE_FD_BROKER, &message);
 }
 
-static int answer_orders(void)
+static int answer_orders(bool only_with_more)
 {
 	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = POLLIN};
 	struct storing_message order;
@@ -67,6 +69,8 @@ static int answer_orders(void)
 	do {
 		poll(&broker, 1, -1);
 		error = storing_receive_order(STORE_FD_BROKER, &order);
+		if (error == 0 && only_with_more && !order.more_come)
+			return EXIT_FAILURE;
 		if (error == 0)
 			say(STORING_DURABLE, order.sequence, 0);
 	} while (error == 0 || error == -EAGAIN);
@@ -109,7 +113,7 @@ static int be_store(void)
 	say(STORING_LOADED, 0, 0);
 	if (is_first && strcmp(behaviour, dies_with_three_orders) == 0)
 		return die_with_orders(3);
-	return answer_orders();
+	return answer_orders(strcmp(behaviour, serves_those_with_more) == 0);
 }
 
 /* The broker */
@@ -121,6 +125,8 @@ struct fixture {
 	uint32_t loaded; /* the inner address that was said last */
 	size_t n_loaded;
 	uint64_t durable;
+	size_t n_ordered; /* as it was asked with last */
+	bool more_come;
 };
 
 static void on_durable(void *context, uint64_t sequence)
@@ -128,6 +134,14 @@ static void on_durable(void *context, uint64_t sequence)
 	struct fixture *f = context;
 
 	f->durable = sequence;
+}
+
+static bool more_come(void *context, size_t n_ordered)
+{
+	struct fixture *f = context;
+
+	f->n_ordered = n_ordered;
+	return f->more_come;
 }
 
 static void on_lost(void *context)
@@ -153,6 +167,7 @@ static void start(struct fixture *f, const char *behaviour)
 		.store = {.version = STORING_VERSION},
 		.on_durable = on_durable,
 		.on_lost = on_lost,
+		.more_come = more_come,
 		.context = f,
 	};
 
@@ -224,6 +239,28 @@ static void an_order_that_could_not_be_sent_is_sent_without_another_one(void **s
 	assert_int_equal(store_link_behind(f->link), 1);
 	run_until_durable(f, sequence);
 	assert_int_equal(n_failing_sends, 0);
+}
+
+static void the_store_is_told_with_an_order_whether_more_come(void **state)
+{
+	struct fixture *f = *state;
+	const struct child *store;
+	uint64_t sequence;
+
+	start(f, serves_those_with_more);
+	store = store_link_process(f->link);
+	assert_int_equal(store_link_load(f->link, TIMEOUT_MS, on_record, f), 0);
+	f->more_come = true;
+	run_until_durable(f, order_something(f));
+	assert_int_equal(f->n_ordered, 1);
+	assert_int_equal(store->generation, 1);
+	f->more_come = false;
+	sequence = order_something(f);
+	while (store->generation == 1)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	/* And the next one anew. */
+	f->more_come = true;
+	run_until_durable(f, sequence);
 }
 
 /* As while etcd is away: what is sent, and confirmed by nobody, is not to fill the memory. */
@@ -311,6 +348,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			an_order_that_could_not_be_sent_is_sent_without_another_one, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_store_is_told_with_an_order_whether_more_come, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_orders_about_one_address_that_nobody_confirms_the_last_is_kept, set_up,
 			tear_down),

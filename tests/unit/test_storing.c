@@ -29,7 +29,7 @@ static void messages_have_no_padding_that_could_leak_memory(void **state)
 	assert_int_equal(sizeof(struct stored_endpoint), 6 * 4 + KEY_SIZE + 2 * 8);
 	assert_int_equal(sizeof(struct stored_peer), 6 * 4 + KEY_SIZE + 2 * 8 + CLIENT_NAME_SIZE);
 	assert_int_equal(sizeof(struct storing_message),
-		2 * 4 + 8 + sizeof(struct stored_endpoint) + sizeof(struct stored_peer) +
+		4 * 4 + 8 + sizeof(struct stored_endpoint) + sizeof(struct stored_peer) +
 			sizeof(struct stored_state) + STORED_HOST_SIZE);
 	assert_int_equal(sizeof(struct stored_state), 2 * 8 + 4 * 4);
 }
@@ -78,6 +78,14 @@ static void what_is_out_of_range_is_refused(void **state)
 	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
 	message.operation = STORING_OPERATION_END;
 	assert_int_equal(decode(&message), -EPROTO);
+	message = peer_message(STORING_PUT_PEER, STORED_IPIP);
+	message.more_come = 1;
+	assert_int_equal(decode(&message), 0);
+	message.more_come = 2;
+	assert_int_equal(decode(&message), -EPROTO);
+	message.more_come = 0;
+	message.reserved = 1;
+	assert_int_equal(decode(&message), -EPROTO);
 	message = (struct storing_message){.version = STORING_VERSION,
 		.operation = STORING_PUT_ENDPOINT,
 		.endpoint = {.bind = bind_address, .length = 33}};
@@ -99,6 +107,8 @@ static void neither_end_takes_what_only_the_other_may_say(void **state)
 	assert_int_equal(decode(&report), -EPROTO);
 	assert_int_equal(storing_decode_report(&order, sizeof order, &decoded), -EPROTO);
 	assert_int_equal(storing_decode_report(&report, sizeof report, &decoded), 0);
+	report.more_come = 1;
+	assert_int_equal(storing_decode_report(&report, sizeof report, &decoded), -EPROTO);
 }
 
 static void what_is_of_another_version_says_so_whatever_its_length(void **state)
