@@ -91,8 +91,10 @@ int library_stream(struct library *library, const uint8_t key[CHACHA20_KEY], uin
 	if (n == 0)
 		return 0;
 	if (EVP_EncryptInit_ex2(library->cipher, NULL, key_to_set(library, key), iv, NULL) != 1 ||
-		EVP_EncryptUpdate(library->cipher, out, &written, in, (int)n) != 1)
+		EVP_EncryptUpdate(library->cipher, out, &written, in, (int)n) != 1) {
+		library_forget(library); /* it may have the key of before: the next one is set */
 		return -EIO;
+	}
 	return 0;
 }
 
