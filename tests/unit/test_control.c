@@ -610,6 +610,31 @@ static void a_device_that_is_down_says_nothing(void **state)
 	assert_null(p->a.peer->session);
 }
 
+/* Data may come before the configuration says where the peer is. */
+static void an_initiation_that_had_nowhere_to_go_is_sent_as_soon_as_it_has(void **state)
+{
+	struct pair *p = *state;
+
+	host_send(&p->a, true);
+	run(&p->a);
+	lose(&p->a);
+	fake_now += 10;
+	run(&p->a);
+	assert_int_equal(p->a.n_sent, 0);
+	peer_address_set(&p->a.peer->address, &p->b.address);
+	assert_int_equal(control_set_persistent(&p->a.wg, p->a.peer, 1), 0);
+	assert_int_equal(control_set_persistent(&p->a.wg, p->a.peer, 0), 0);
+	assert_int_equal(p->a.n_sent, 1);
+	assert_int_equal(sent_type(&p->a, 0), MESSAGE_INITIATION);
+	/* One that was sent is not sent again before its time. */
+	lose(&p->a);
+	host_send(&p->a, true);
+	run(&p->a);
+	assert_int_equal(p->a.n_sent, 0);
+	pass(&p->a, &p->b, 6 * SECOND, false);
+	assert_int_equal(p->b.n_data, 1);
+}
+
 /* --- Load --- */
 
 static void under_load_only_who_has_a_cookie_is_answered(void **state)
@@ -1069,6 +1094,7 @@ int main(void)
 		test(the_filter_passes_what_knows_our_key_or_answers_us),
 		test(the_filter_changes_with_our_key),
 		test(a_device_that_is_down_says_nothing),
+		test(an_initiation_that_had_nowhere_to_go_is_sent_as_soon_as_it_has),
 		test(under_load_only_who_has_a_cookie_is_answered),
 		test(under_load_the_first_answer_to_an_initiation_needs_no_cookie),
 		test(a_responder_too_can_be_asked_for_a_cookie),

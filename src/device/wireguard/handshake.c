@@ -64,6 +64,14 @@ static struct pending_handshake *pending_new(struct wireguard *wg, struct wg_pee
 	return pending;
 }
 
+static bool has_address(const struct wg_peer *peer)
+{
+	struct udp_endpoint address;
+
+	peer_address_get(&peer->address, &address);
+	return address.family != AF_UNSPEC;
+}
+
 void handshake_initiate(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = session_get(wg, peer);
@@ -75,6 +83,7 @@ void handshake_initiate(struct wireguard *wg, struct wg_peer *peer)
 	if (!session)
 		return;
 	timers_initiation_sent(&session->timers, now_of(wg), random_jitter(wg));
+	session->had_nowhere = !has_address(peer);
 	session_drop_pending(wg, session);
 	pending = pending_new(wg, peer);
 	if (!pending)
@@ -97,7 +106,11 @@ void handshake_begin(struct wireguard *wg, struct wg_peer *peer)
 {
 	struct session *session = wg->up ? session_get(wg, peer) : NULL;
 
-	if (session && timers_begin_handshake(&session->timers, now_of(wg)))
+	if (!session)
+		return;
+	/* An initiation that had nowhere to go was none: the next one need not wait (6.1). */
+	if (timers_begin_handshake(&session->timers, now_of(wg)) ||
+		(session->had_nowhere && has_address(peer)))
 		handshake_initiate(wg, peer);
 }
 
@@ -167,6 +180,7 @@ static void heard(struct wireguard *wg, struct session *session, const struct ud
 {
 	struct wg_peer *peer = session->peer;
 
+	session->had_nowhere = false;
 	timers_record_received(&session->timers, false, now_of(wg));
 	atomic_fetch_add_explicit(&peer->target.received, length, memory_order_relaxed);
 	peer_address_update(&peer->address, source);

@@ -53,6 +53,7 @@ struct session {
 	struct timers timers;
 	struct wg_peer *peer;
 	struct pending_handshake *pending; /* NULL: none */
+	bool had_nowhere; /* the last initiation: it was not known where the peer is */
 	struct cookie_jar jar;
 	struct epoch_node retired;
 };
