@@ -247,14 +247,16 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 	const struct fleet_holder latest = fleet_epochs_latest(fleet->outbox, served->bind);
 	struct fleet_holder holder = {0};
 	struct record record;
-	bool keep;
+	bool keep, knows;
 	int error = choose_endpoint(fleet, served, seen, is_joining);
 
 	if (error <= 0)
 		return error;
 	served->is_put_back |= seen && (seen->is_put_back || fleet_follow_is_put_back(fleet, seen));
-	keep = !is_joining || !seen || !seen->has_endpoint || served->is_put_back ||
-	       outbox_knows_holder(fleet->outbox, served->bind, seen->value, seen->size);
+	knows = seen && outbox_knows_holder(fleet->outbox, served->bind, seen->value, seen->size);
+	/* Else another host's promises may not have come into the copy yet. */
+	served->is_own = is_joining && knows && seen->holder.floor == seen->holder.epoch;
+	keep = !is_joining || !seen || !seen->has_endpoint || served->is_put_back || knows;
 	holder.epoch = later(seen ? seen->holder.epoch : 0, served->endpoint.epoch);
 	holder.epoch = later(holder.epoch, latest.epoch) + 1;
 	holder.floor = later(floor_of(seen), latest.floor);

@@ -153,16 +153,6 @@ static int tell(const struct fleet *fleet, const struct stored_endpoint *endpoin
 
 /* Following */
 
-static int copy_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint)
-{
-	struct stored_endpoint copy = {0};
-	const bool is_there = outbox_find_endpoint(fleet->outbox, endpoint->bind, &copy) == 1;
-	const bool is_same = is_there && memcmp(&copy, endpoint, sizeof copy) == 0;
-
-	key_wipe(&copy.private_key);
-	return is_same ? 0 : database_put_endpoint(fleet->database, endpoint);
-}
-
 /* Whose floor has been raised has sealed all anew: what was read before may not hold. */
 static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 {
@@ -177,7 +167,7 @@ static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 		*followed =
 			(struct followed_address){.bind = seen->bind, .floor = seen->holder.floor};
 	is_all = followed->revision == 0;
-	error = copy_endpoint(fleet, &seen->endpoint);
+	error = fleet_copy_endpoint(fleet, &seen->endpoint);
 	if (error == 0)
 		error = fleet_merge_followed(fleet, followed, false, &changes);
 	if (error == 0 && (is_all || changes.n > 0 || changes.are_active))

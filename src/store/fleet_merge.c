@@ -22,6 +22,7 @@ struct merge {
 	struct ipv4 bind;
 	uint64_t floor; /* records of before are ignored */
 	bool keep;
+	bool is_own; /* nobody else has promised anything there since this host did */
 	bool is_all; /* else only what has changed */
 	bool are_active; /* when peers were active has changed */
 	struct storing_message *orders;
@@ -75,6 +76,7 @@ static int keep_peer(void *context, const struct kv *kv)
 	struct merge *merge = context;
 	struct storing_message message;
 	uint64_t place, epoch;
+	bool is_freed;
 	int error = record_open_peer(&merge->fleet->maker, merge->bind, kv->key, kv->value,
 		kv->size, &message, &place, &epoch);
 
@@ -88,11 +90,11 @@ static int keep_peer(void *context, const struct kv *kv)
 	}
 	if (merge->keep && outbox_has(merge->fleet->outbox, merge->bind, message.peer.inner))
 		return 0;
+	is_freed = merge->keep &&
+		   outbox_is_freed(merge->fleet->outbox, merge->bind, message.peer.inner);
 	if (message.operation == STORING_PEER)
-		return add_order(merge, &message, STORING_PUT_PEER);
-	return merge->keep && outbox_is_freed(merge->fleet->outbox, merge->bind, message.peer.inner)
-		       ? 0
-		       : add_freed(merge, message.peer.inner, place);
+		return is_freed && merge->is_own ? 0 : add_order(merge, &message, STORING_PUT_PEER);
+	return is_freed ? 0 : add_freed(merge, message.peer.inner, place);
 }
 
 static int keep_active(void *context, const struct kv *kv)
@@ -184,6 +186,7 @@ int fleet_merge(struct fleet *fleet, const struct served *served, bool keep)
 		.bind = served->bind,
 		.floor = served->holder.floor,
 		.keep = keep,
+		.is_own = served->is_own,
 		.is_all = true};
 	uint64_t revision = 0, active_revision = 0;
 	int error = merge_since(&merge, &revision, &active_revision, false);

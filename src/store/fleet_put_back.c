@@ -1,10 +1,17 @@
 /* What becomes of an etcd that has gone back. Runs in the store's process. */
 #include "store/fleet_put_back.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/etcd.h"
 #include "store/fleet_epochs.h"
 #include "store/fleet_state.h"
+
+enum {
+	/* Who answers in etcd's place may count as it likes: all would be written again and again,
+	 * with a line of the log each time. */
+	AGAIN_MS = 10 * 1000,
+};
 
 static void claim_anew(struct fleet *fleet)
 {
@@ -29,8 +36,11 @@ static void keep_followed(struct fleet *fleet)
 
 void fleet_put_back_judge(struct fleet *fleet)
 {
-	if (!etcd_has_gone_back(fleet->etcd))
+	const uint64_t now = clock_now_ms(&system_clock);
+
+	if (now < fleet->put_back_due_ms || !etcd_has_gone_back(fleet->etcd))
 		return;
+	fleet->put_back_due_ms = now + AGAIN_MS;
 	log_warning("etcd was put back to what it held before: what this host holds is claimed and "
 		    "written anew");
 	claim_anew(fleet);

@@ -58,6 +58,17 @@ const char *fleet_why(const struct fleet *fleet, int error)
 	}
 }
 
+/* A transaction that changes nothing would cost as much as one that does. */
+int fleet_copy_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint)
+{
+	struct stored_endpoint copy = {0};
+	const bool is_there = outbox_find_endpoint(fleet->outbox, endpoint->bind, &copy) == 1;
+	const bool is_same = is_there && memcmp(&copy, endpoint, sizeof copy) == 0;
+
+	key_wipe(&copy.private_key);
+	return is_same ? 0 : database_put_endpoint(fleet->database, endpoint);
+}
+
 /* The others' endpoints are kept too: their numbers are not ours to give. */
 static int copy_endpoints(struct fleet *fleet)
 {
@@ -67,7 +78,7 @@ static int copy_endpoints(struct fleet *fleet)
 		const struct seen_address *seen = &fleet->view.addresses[i];
 
 		if (seen->has_endpoint && !fleet_find_served(fleet, seen->bind))
-			error = database_put_endpoint(fleet->database, &seen->endpoint);
+			error = fleet_copy_endpoint(fleet, &seen->endpoint);
 	}
 	return error;
 }

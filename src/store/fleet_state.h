@@ -52,6 +52,7 @@ struct served {
 	uint64_t asked_revision, asked_ms;
 	bool is_asked; /* its holder, which has not answered yet */
 	bool is_put_back; /* what the copy has of it is newer than etcd's */
+	bool is_own; /* when it was claimed all of it in etcd was of this host */
 };
 
 enum {
@@ -86,6 +87,7 @@ struct fleet {
 	uint64_t watch_due_ms; /* when it is asked whether what is ours still is */
 	size_t n_ignored; /* records of addresses, said */
 	size_t n_put_back; /* addresses that etcd has of an older epoch than was seen, said */
+	uint64_t put_back_due_ms; /* when it is looked whether etcd was put back */
 	uint64_t written; /* the last order of the broker's that is in the copy */
 	struct stored_state state; /* and what of it was said */
 	struct history history; /* of etcd */
@@ -102,6 +104,8 @@ int fleet_look(struct fleet *fleet);
 /* Likewise; the others' endpoints are put into the copy. Returns 0 or as etcd_ask() or
  * database_put_endpoint(). */
 int fleet_read_view(struct fleet *fleet);
+/* Puts it into the copy, if it is not there as it is. Returns 0 or as database_put_endpoint(). */
+int fleet_copy_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint);
 void fleet_put(struct kv_transaction *transaction, const struct record *record);
 /* Why etcd could not be asked, for the log. */
 const char *fleet_why(const struct fleet *fleet, int error);

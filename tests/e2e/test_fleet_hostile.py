@@ -131,6 +131,22 @@ def test_whatever_answers_in_etcds_place_clients_get_tunnels(false_etcd, host, c
     server.kill()
 
 
+def test_revisions_that_go_back_and_forth_have_what_is_held_claimed_anew_every_few_seconds_at_most(
+        false_etcd, host, client, options, tmp_path):
+    """And not each time that something is written: who answers would fill the log."""
+    revisions = itertools.cycle((2, 1))
+    false_etcd.answer = lambda *_: ok(json.dumps({"succeeded": True, "header": {"revision": str(next(revisions))}}).encode())
+    key, said, began = make_fleet_key(options.vprox, tmp_path), "etcd was put back", time.monotonic()
+    server = host.start(f"--store=etcd://{false_etcd.address}/fleet --fleet-key={key} {PER_IP} --store-wait=30s",
+                        expected=[NOT_ASKED, NOT_WRITTEN, said])
+    assert server.logged(said, BACK)
+    api = host.api(client)
+    for _ in range(10):
+        assert api.connect(random_key()).status == 200
+    assert server.log.count(said) <= 1 + (time.monotonic() - began) / 10
+    server.kill()
+
+
 @pytest.fixture(name="etcd")
 def fixture_etcd(node):
     etcd = Etcd(node).start()

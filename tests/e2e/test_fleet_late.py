@@ -206,3 +206,25 @@ def test_what_was_promised_since_is_in_etcd_again_when_it_is_put_back_under_a_se
     new = random_key()
     api.connect(new)
     wait.until(lambda: set(holders(other_host)) == {*keys[1:], new}, BACK, lambda: f"the standby goes on:\n{standby.log}\n{server.log}")
+
+
+def test_who_was_freed_stays_so_when_a_record_of_the_same_epoch_is_put_back(own_fleet, host, client):
+    """The host was its holder all the time: what it has in its copy is newer, and says that nobody has the address."""
+    fleet, etcd = own_fleet, own_fleet.etcd
+    server = fleet.start(host, "--store-wait=30s", expected=AWAY)
+    freed, kept = (random_key() for _ in range(2))
+    api = host.api(client)
+    inner = api.connect(freed).inner
+    granted = {kept: api.connect(kept).inner}
+    assert server.logged("all records in etcd are of epoch 1", BACK)
+    name = f"/vprox/{fleet.name}/peer/{host.address}/{inner}"
+    old = fleet.records("peer")[name]
+    assert api.disconnect(freed).status == 200
+    wait.until(lambda: fleet.records("peer")[name] != old, BACK, "etcd knows that it was freed")
+    server.kill()
+    host.reboot()
+    etcd.put(name, old)
+    server = fleet.start(host, "--store-wait=30s", expected=AWAY)
+    assert server.logged("all records in etcd are of epoch 2", BACK)
+    assert holders(host) == granted
+    assert fleet.records("peer")[name] != old
