@@ -127,6 +127,7 @@ def test_a_host_that_was_superseded_while_etcd_was_away_from_it_stops_when_it_is
     first = follow(own_fleet, host, address, [CLAIMED_BY_OTHER])
     give(host, address)
     wait_served(first, address)
+    assert first.logged(f"endpoint {address}: claimed in etcd, epoch 1", BACK)
     cut_off(host, node)
     if restarted:
         first.kill()
