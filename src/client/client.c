@@ -300,6 +300,7 @@ static int start_command(struct client *client)
 static struct health_target health_target_of(const struct client *client)
 {
 	return (struct health_target){.interface = client->config->interface,
+		.mark = client->config->echo_mark,
 		.gateway = tunnel_gateway(&client->tunnel),
 		.server = client->tunnel.server};
 }

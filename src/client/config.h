@@ -77,6 +77,7 @@ struct client_config {
 	int lock; /* on the interface's name; -1: to be taken */
 	struct resolvers dns; /* --dns */
 
+	uint32_t echo_mark; /* of the health check's echoes, for firewalls; 0: none */
 	bool once; /* end when the tunnel is up, and leave it */
 	uint64_t timeout_ms; /* for the first tunnel; 0: any time */
 	bool json; /* print what was assigned */

@@ -25,7 +25,7 @@ struct echo_message {
 	uint8_t token[ECHO_TOKEN_SIZE];
 };
 
-int echo_open(int given, const char *interface)
+int echo_open(int given, const char *interface, uint32_t mark)
 {
 	struct icmp_filter filter = {~(1u << ICMP_ECHOREPLY)};
 	int fd = given >= 0 ? fcntl(given, F_DUPFD_CLOEXEC, 0)
@@ -36,7 +36,8 @@ int echo_open(int given, const char *interface)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
 		    (socklen_t)strlen(interface) + 1) == 0 &&
-		setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter) == 0)
+		setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter) == 0 &&
+		(mark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0))
 		return fd;
 	error = -errno;
 	close(fd);

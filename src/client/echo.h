@@ -23,8 +23,9 @@ struct echo {
 };
 
 /* A raw socket of that interface. given: a copy of this raw ICMP socket, in whatever namespace it
- * is; -1: a new one. Returns it, the caller's, or -errno. */
-int echo_open(int given, const char *interface);
+ * is; -1: a new one. mark: of what is sent, for firewalls; 0: none. Returns it, the caller's, or
+ * -errno. */
+int echo_open(int given, const char *interface, uint32_t mark);
 
 /* Another token. */
 void echo_renew(struct echo *echo);

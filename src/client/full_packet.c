@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "client/echo.h"
+#include "client/mark.h"
 
 enum {
 	TRIES = 2, /* of each size: any packet may be lost */
@@ -74,7 +75,8 @@ static uint32_t find_largest(struct size_search *search, uint32_t mtu)
 int full_packet_find(const char *interface, struct ipv4 gateway, uint32_t mtu, uint32_t *largest)
 {
 	static const int discover = IP_PMTUDISC_PROBE;
-	struct size_search search = {.fd = echo_open(-1, interface), .echo.gateway = gateway};
+	struct size_search search = {
+		.fd = echo_open(-1, interface, CLIENT_FWMARK), .echo.gateway = gateway};
 	int error = 0;
 
 	if (search.fd < 0)

@@ -183,7 +183,7 @@ int health_reopen(struct health *health, const struct health_target *target)
 	close_socket(health);
 	health->target = *target;
 	health->echo.gateway = target->gateway;
-	health->fd = echo_open(health->given, target->interface);
+	health->fd = echo_open(health->given, target->interface, target->mark);
 	if (health->fd < 0)
 		return health->fd;
 	health->readable =

@@ -46,6 +46,7 @@ struct health_target {
 	const char *interface; /* kept by reference */
 	struct ipv4 gateway; /* the server's inner address, for echoes */
 	struct ipv4 server; /* its outer one, for connections */
+	uint32_t mark; /* of echoes, for firewalls; 0: none */
 };
 
 /* Begins with a round at once. Returns 0 or -errno. */

@@ -18,6 +18,7 @@
 #include "client/client_state.h"
 #include "client/full_packet.h"
 #include "client/instance.h"
+#include "client/mark.h"
 #include "client/reach_server.h"
 #include "netlink/genetlink.h"
 #include "netlink/link.h"
@@ -274,6 +275,7 @@ static void try_tunnel(
 	config.interface = name;
 	config.tunnel = kind;
 	config.timeout_ms = TUNNEL_MS;
+	config.echo_mark = CLIENT_FWMARK;
 	config.lock = instance_lock_any(CHECK_INTERFACE, MOST_AT_ONCE, name);
 	if (config.lock < 0) {
 		reach_add(result, what, REACH_BAD, "no lock for an interface: %s",

@@ -148,6 +148,16 @@ def test_a_server_that_is_not_there_is_told(host, machine):
     assert "cannot connect" in lines["https"][1] and "TCP port 443" in lines["https"][1]
 
 
+@pytest.mark.plane
+def test_beside_a_client_that_routes_everything_it_says_the_same(host, machine):
+    host.start()
+    machine.connect(host.address, "--route 0.0.0.0/0").up()
+    status, lines = check(machine, host.address)
+    assert status == 0, lines
+    for kind in "wireguard", "ipip":
+        assert lines[kind][0] == "ok" and "packets of that size pass" in lines[kind][1], lines
+
+
 def test_a_tunnel_of_this_machine_goes_on(host, machine, kind):
     host.start()
     client = machine.connect(host.address, kind=kind).up()
