@@ -1,7 +1,8 @@
 """Measures what a store in etcd costs, beside one on the own disk and none, and how long a move from host to host takes: run it
-as root. A cluster of three, the hosts and their clients are in namespaces of one machine, on the embedded plane; the servers
-are asked for grants in turns (bench/store.py); in a move one host dies and another one, which runs already, gains its address,
-with all clients in one process (bench/reboot.py). Prints a table, and writes it as "name<TAB>value<TAB>unit" lines."""
+as root. A cluster of three, the hosts and their clients are in namespaces of one machine; the servers are asked for grants in
+turns (bench/store.py); in a move one host dies and another one, which runs already, gains its address, with all clients in one
+process (bench/reboot.py). On the kernel's plane (--plane=kernel, in the guest) moves alone are measured, and what the bare calls
+take that make the same: `ip -batch` and `wg setconf`. Prints a table, and writes it as "name<TAB>value<TAB>unit" lines."""
 
 import argparse
 import base64
@@ -14,7 +15,9 @@ import os
 import pathlib
 import re
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 import types
 import urllib.request
@@ -25,7 +28,8 @@ sys.path[:0] = [str(REPOSITORY / "tests/e2e"), str(REPOSITORY / "tests")]
 from handshakes import Server, memory  # noqa: E402
 from lab.etcd import Etcd, make_fleet_key  # noqa: E402
 from lib.netns import Namespace, enter  # noqa: E402
-from reboot import ADDRESS, NEIGHBOUR, Clients, Host, run, wait_for  # noqa: E402
+from reboot import (  # noqa: E402
+    ADDRESS, INNER, INNER_IPIP, IPIP, NEIGHBOUR, PORT, WIREGUARD, Clients, Host, address, make_namespace, run, wait_for)
 from store import AT_A_TIME, medians, take_turns  # noqa: E402
 
 MEMBERS = 3
@@ -272,6 +276,36 @@ class Move:
         self.cluster.ns.run("ip link del lan0")
 
 
+def bare_calls(n, keys):
+    """What makes n peers of each kind on the kernel's plane: for `ip -batch`, and for `wg setconf`."""
+    links = ["link add vprox0 type wireguard", "link set vprox0 up"]
+    for number in range(n):
+        links += [f"link add ipip{number} type ipip local {ADDRESS} remote {address(IPIP, number)}", f"link set ipip{number} up",
+                  f"route add {address(INNER, number + 2 + INNER_IPIP)} dev ipip{number}",
+                  f"route add {address(INNER, number + 2)} dev vprox0"]
+    peers = [f"[Interface]\nListenPort={PORT}\n"]
+    for number, key in enumerate(keys):
+        peers.append(f"[Peer]\nPublicKey={key}\nEndpoint={address(WIREGUARD, number)}:{PORT}\n"
+                     f"AllowedIPs={address(INNER, number + 2)}/32\n")
+    return "\n".join(links), "".join(peers)
+
+
+def measure_bare(n, options):
+    """How long these calls take, in s."""
+    keys = subprocess.run([options.clients, "--keys", "--count", str(n)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    ns = f"fleet-{os.getpid()}-bare"
+    make_namespace(ns)
+    with contextlib.ExitStack() as made, tempfile.TemporaryDirectory() as folder:
+        made.callback(run, "ip", "netns", "delete", ns)
+        files = [pathlib.Path(folder) / name for name in ("links", "peers")]
+        for file, text in zip(files, bare_calls(n, keys.split())):
+            file.write_text(text)
+        began = time.monotonic()
+        run("ip", "-n", ns, "-batch", files[0])
+        run("ip", "netns", "exec", ns, "wg", "setconf", "vprox0", files[1])
+        return time.monotonic() - began
+
+
 def measure_moves(cluster, options, table):
     for n in options.move:
         with contextlib.closing(Move(cluster, options)) as move:
@@ -280,13 +314,20 @@ def measure_moves(cluster, options, table):
         for name in ("first handshake", "recent wireguard", "recent ipip", "all wireguard", "all ipip"):
             table.add(f"a move with {n} of each: {name}", figures[name], "s")
         for what in ("server", "store", "device"):
-            table.add(f"a move with {n} of each: memory of the {what}", figures[f"memory {what}"], "MB")
+            if f"memory {what}" in figures:
+                table.add(f"a move with {n} of each: memory of the {what}", figures[f"memory {what}"], "MB")
+        if options.plane == "kernel":
+            bare = measure_bare(n, options)
+            table.add(f"{n} of each made by bare calls", bare, "s")
+            slowest = max(figures["all wireguard"], figures["all ipip"])
+            table.add(f"a move with {n} of each: all, to bare calls", slowest / bare, "")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv")
+    parser.add_argument("--plane", default="embedded", choices=("embedded", "kernel"))
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
     parser.add_argument("--peers", type=int, default=2000, help="clients that stay")
@@ -302,13 +343,14 @@ def main():
         options.turns, options.count, options.peers, options.idle, options.move = 1, AT_A_TIME, 20, 1, [2]
     options.vprox, options.storm, options.clients = (
         os.path.abspath(f"{options.build}/{name}") for name in ("vprox", "bench/storm", "bench/clients"))
-    options.move, options.plane = options.move or [100, 1000], "embedded"
+    options.move = options.move or [100, 1000]
     table = Table(options.tsv)
     cluster = Cluster(options)
     try:
         cluster.etcd.start()
-        measure_etcd_itself(cluster, table)
-        measure_grants(cluster, options, table)
+        if options.plane == "embedded":
+            measure_etcd_itself(cluster, table)
+            measure_grants(cluster, options, table)
         measure_moves(cluster, options, table)
     finally:
         cluster.close()
