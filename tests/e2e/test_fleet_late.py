@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from lab.etcd import Etcd, make_fleet_key
-from lab.fleet import BACK, Fleet
+from lab.fleet import BACK, Fleet, give_address, move_address, times_served, wait_served
 from lab.tunnels import random_key
 from lib import wait
 
@@ -26,15 +26,6 @@ def follow(fleet, host, address, expected=()):
     return fleet.start(host, f"--follow={address}/32", ips=[], expected=[*AWAY, *expected])
 
 
-def give(host, address):
-    host.ns.ip(f"addr add {address}/32 dev wan0")
-    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
-
-
-def take(host, address):
-    host.ns.ip(f"addr del {address}/32 dev wan0")
-
-
 def cut_off(host, node):
     """Nothing that the host sends comes to this node, and nobody says so."""
     host.ns.run("nft add table ip cut; add chain ip cut out { type filter hook output priority 0; }; "
@@ -45,14 +36,6 @@ def join_again(host):
     host.ns.run("nft delete table ip cut")
 
 
-def times_served(server, address):
-    return server.log.count(f"endpoint {address}: served from now on")
-
-
-def wait_served(server, address, times=1):
-    wait.until(lambda: times_served(server, address) == times, BACK, lambda: f"{address} is served:\n{server.log}")
-
-
 def holders(host):
     return {who: inner for inner, who in host.holders().items()}
 
@@ -61,7 +44,7 @@ def test_who_only_etcd_knows_has_a_tunnel_when_a_late_claim_succeeds(own_fleet, 
     """And those to whom the host has given an address meanwhile keep it."""
     address = host.absent
     first = follow(own_fleet, host, address)
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     keys = [random_key() for _ in range(3)]
     granted = {key: host.api(client, address).connect(key).inner for key in keys}
@@ -74,8 +57,7 @@ def test_who_only_etcd_knows_has_a_tunnel_when_a_late_claim_succeeds(own_fleet, 
     only_in_etcd = [random_key() for _ in range(3)]
     granted.update({key: host.api(client, address).connect(key).inner for key in only_in_etcd})
     own_fleet.wait_for_peers(6)
-    take(host, address)
-    give(other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     assert not set(holders(other_host)) & set(only_in_etcd)
     new = random_key()
@@ -97,7 +79,7 @@ def test_a_standby_that_was_cut_off_for_longer_than_etcds_history_has_nobody_who
     """What it reads needs no history: who has gone is told by a record in his place."""
     address = host.absent
     first = follow(own_fleet, host, address)
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     api = host.api(client, address)
     keys = [random_key() for _ in range(4)]
@@ -125,7 +107,7 @@ def test_a_host_that_was_superseded_while_etcd_was_away_from_it_stops_when_it_is
     """Also one that was started meanwhile, and has not claimed the address: it takes it from nobody."""
     address = host.absent
     first = follow(own_fleet, host, address, [CLAIMED_BY_OTHER])
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     assert first.logged(f"endpoint {address}: claimed in etcd, epoch 1", BACK)
     cut_off(host, node)
@@ -133,7 +115,7 @@ def test_a_host_that_was_superseded_while_etcd_was_away_from_it_stops_when_it_is
         first.kill()
         first = follow(own_fleet, host, address, [CLAIMED_BY_OTHER])
     second = follow(own_fleet, other_host, address)
-    give(other_host, address)
+    give_address(other_host, address)
     wait_served(second, address)
     assert second.logged(f"endpoint {address}: claimed in etcd, epoch 2", BACK)
     join_again(host)
@@ -187,7 +169,7 @@ def test_what_was_promised_since_is_in_etcd_again_when_it_is_put_back_under_a_se
     """Whose own record is there as it was. A standby, which has seen more than etcd has now, sees what comes next."""
     fleet, address = own_fleet, host.absent
     server = follow(fleet, host, address, ["etcd was put back"])
-    give(host, address)
+    give_address(host, address)
     wait_served(server, address)
     standby = follow(fleet, other_host, address, ["etcd was put back", "of an older epoch than this host has seen"])
     assert standby.logged("another host serves it", BACK)

@@ -10,13 +10,12 @@ import time
 import pytest
 
 from lab.etcd import make_fleet_key
+from lab.fleet import BACK, PER_IP, give_address, move_address, take_address, times_served, wait_served, wait_works
 from lab.lan import SHARED, Lan
 from lab.transfers import Transfers
 from lab.tunnels import random_key
 from lib import wait
 
-PER_IP = "--wg-block-per-ip=/20"
-BACK = 60  # seconds for a tunnel to work again
 BUSY = ["cannot write to etcd", "etcd cannot be asked"]  # of an etcd that a busy machine holds up
 HAS_CLAIMED = r"host .* has claimed it: what is promised of it here is stored no more"
 
@@ -38,34 +37,12 @@ def fixture_start(etcd, fleet, options, tmp_path):
     return start
 
 
-def give(host, address):
-    host.ns.ip(f"addr add {address}/32 dev wan0")
-    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
-
-
-def take(host, address):
-    host.ns.ip(f"addr del {address}/32 dev wan0")
-
-
-def times_served(server, address):
-    return server.log.count(f"endpoint {address}: served from now on")
-
-
-def wait_served(server, address, times=1):
-    wait.until(lambda: times_served(server, address) == times, BACK,
-               lambda: f"{address} is served:\n{server.log}")
-
-
 def wait_stored_places(host, n):
     """Until the store knows of n WireGuard peers where they are: the next host begins the handshakes there."""
     def are_stored():
         with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database:
             return database.execute("SELECT count(*) FROM peer WHERE outer_address IS NOT NULL").fetchone() == (n,)
     wait.until(are_stored, BACK, "the store knows where the peers are")
-
-
-def works(tunnel, *servers):
-    wait.until(lambda: tunnel.ping(seconds=1), BACK, lambda: "the tunnel works:\n" + "\n".join(server.log for server in servers))
 
 
 def wait_for_more(transfers, servers, n=50000):
@@ -104,18 +81,17 @@ def test_an_address_that_comes_to_a_host_brings_its_clients(host, other_host, st
     address = host.absent
     first, second = start(host, address), start(other_host, address)
     assert first.logged("warning .*nf_conntrack_tcp_be_liberal is 0")
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     tunnels = [host.tunnel(kind, node, address).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
     inner = [tunnel.inner for tunnel in tunnels]
     server_key = host.api(client, address).connect(random_key()).json["ServerPublicKey"]
     wait_stored_places(host, 1)
 
-    take(host, address)
-    give(other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
         assert tunnel.visit() == address
     key = random_key()
     answer = host.api(client, address).connect(key)
@@ -123,11 +99,10 @@ def test_an_address_that_comes_to_a_host_brings_its_clients(host, other_host, st
     assert first.logged(f"info .*endpoint {address}: host .* has claimed it$", BACK)
     wait_stored_places(other_host, 1)
 
-    take(other_host, address)
-    give(host, address)
+    move_address(other_host, host, address)
     wait_served(first, address, 2)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
     assert host.api(client, address).connect(key).inner == answer.inner
     assert set(inner) <= set(host.holders())
     assert second.logged(rf"endpoint {address}: closed; \d peers", BACK)
@@ -140,18 +115,18 @@ def test_of_two_hosts_with_an_address_the_later_one_serves_it(host, other_host, 
     # It would look like a question that nobody answers.
     etcd.put(question(fleet, address) + "x", "garbage")
     first = start(host, address, [HAS_CLAIMED])
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     tunnels = [host.tunnel(kind, node, address).up() for kind, node in zip(("wireguard", "ipip"), clients(2))]
     wait_stored_places(host, 1)
 
     second = start(other_host, address)
-    give(other_host, address)
+    give_address(other_host, address)
     wait_served(second, address)
     assert first.logged(f"endpoint {address}: {HAS_CLAIMED}", BACK)
     assert first.logged(f"endpoint {address}: served no more", BACK)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
     wait.until(lambda: "vprox0" not in host.links(), what="the first host has no tunnels of it")
 
     first.expect("store 0, process .* killed")
@@ -162,11 +137,11 @@ def test_of_two_hosts_with_an_address_the_later_one_serves_it(host, other_host, 
     assert times_served(first, address) == times_served(second, address) == 1
     wait_stored_places(other_host, 1)
 
-    take(other_host, address)
+    take_address(other_host, address)
     host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
     wait_served(first, address, 2)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
         assert tunnel.visit() == address
 
 
@@ -175,7 +150,7 @@ def test_having_the_address_is_enough_without_etcd(host, start, etcd, client):
     server = start(host, address, ["etcd"])
     etcd.kill()
     try:
-        give(host, address)
+        give_address(host, address)
         wait_served(server, address)
         assert host.tunnel("ipip", client, address).up().visit() == address
     finally:
@@ -189,17 +164,17 @@ def test_what_a_store_says_late_is_made_up_for(host, other_host, start, client, 
     it."""
     address = host.absent
     first, second = start(host, address), start(other_host, address)
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     before = host.api(client, address).connect(random_key()).inner
     tunnel = host.tunnel("ipip", client, address).up()
     assert tunnel.ping()
-    take(host, address)
+    take_address(host, address)
 
     store = second.stores()[0]
     os.kill(store, signal.SIGSTOP)
     try:
-        give(other_host, address)
+        give_address(other_host, address)
         wait_served(second, address)
         assert second.logged("the store does not say what was promised")
         second.expect("the store")
@@ -207,7 +182,7 @@ def test_what_a_store_says_late_is_made_up_for(host, other_host, start, client, 
         assert new.inner != tunnel.inner and new.visit() == address
     finally:
         os.kill(store, signal.SIGCONT)
-    works(tunnel, first, second)
+    wait_works(tunnel, first, second)
     # Who had asked before has it again, unless the new one got its address, as a host may that had not heard of it yet.
     assert set(other_host.holders()) == {before, new.inner, tunnel.inner}
     assert new.visit() == address
@@ -270,13 +245,13 @@ def test_in_a_cloud_the_provider_is_asked_to_move_the_address(lan, start, client
     wait_served(first, SHARED)
     two.start(in_cloud=True)
     tunnel = one.host.tunnel("ipip", client, SHARED).up()
-    works(tunnel, first, second)
+    wait_works(tunnel, first, second)
     wait.until(lambda: two.said("keepalived", "Entering BACKUP STATE"), BACK, "the second host is standby")
 
     one.cut_off()
     wait.until(two.provider_moves, BACK, "the second host asks for the address")
     wait_served(second, SHARED)
-    works(tunnel, first, second)
+    wait_works(tunnel, first, second)
     assert tunnel.visit() == SHARED
     assert first.logged(f"endpoint {SHARED}: closed", BACK)
     one.bring_back()

@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from lab.fleet import BACK
+from lab.fleet import BACK, give_address, move_address, wait_served, wait_works
 from lab.server import Host
 from lab.tunnels import random_key
 from lib import noise, wait
@@ -33,25 +33,6 @@ def fixture_third_host(world, options):
     host = Host(world, options)
     yield host
     host.close()
-
-
-def give(host, address):
-    host.ns.ip(f"addr add {address}/32 dev wan0")
-    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
-
-
-def take(host, address):
-    host.ns.ip(f"addr del {address}/32 dev wan0")
-
-
-def move(host, other, address):
-    take(host, address)
-    give(other, address)
-
-
-def wait_served(server, address, times=1):
-    wait.until(lambda: server.log.count(f"endpoint {address}: served from now on") == times, BACK,
-               lambda: f"{address} is served:\n{server.log}")
 
 
 def read_ready(host):
@@ -82,16 +63,12 @@ def wait_ready(host, who):
                lambda: f"{who} are ready: {ready(host)}\n{host.servers[-1].log}")
 
 
-def works(tunnel, *servers):
-    wait.until(lambda: tunnel.ping(seconds=1), BACK, lambda: "the tunnel works:\n" + "\n".join(server.log for server in servers))
-
-
 @pytest.fixture(name="pair")
 def fixture_pair(host, other_host, fleet):
     """Two servers that follow an address, which the first one has."""
     address = host.absent
     first, second = follow(fleet, host, address), follow(fleet, other_host, address)
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     return address, first, second
 
@@ -129,11 +106,11 @@ def test_peers_are_there_before_the_address_comes(host, other_host, pair, client
     assert (standby["memory_bytes"] > 0) == (host.options.plane == "embedded")
     assert "standby: ready for 1 addresses with 4 peers" in other_host.run("show")[1]
 
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     assert second.logged("with 4 peers that were ready")
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
         assert tunnel.visit() == address
     assert other_host.holders() == before
     assert other_host.api(client, address).connect(key).inner == inner
@@ -190,10 +167,10 @@ def test_a_standby_that_is_killed_is_ready_again(host, other_host, fleet, pair, 
     second = follow(fleet, other_host, address)
     assert second.logged(f"another host serves it; .* is ready", BACK)
     wait_ready(other_host, identities(host))
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
 
 
 @pytest.mark.only("embedded", reason="the kernel's interfaces do not die")
@@ -206,10 +183,10 @@ def test_a_standby_whose_device_dies_makes_it_again(host, other_host, pair, clie
         os.kill(pid, signal.SIGKILL)
     assert second.logged("vprox0 is back, 2 peers", BACK)
     wait_ready(other_host, identities(host))
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     for tunnel in tunnels:
-        works(tunnel, first, second)
+        wait_works(tunnel, first, second)
 
 
 def test_a_standby_whose_store_dies_hears_of_what_changed_meanwhile(host, other_host, pair, client):
@@ -228,7 +205,7 @@ def test_a_standby_whose_store_dies_hears_of_what_changed_meanwhile(host, other_
     os.kill(store, signal.SIGKILL)
     wait_ready(other_host, [kept, new])
     before = host.holders()
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     assert other_host.holders() == before
 
@@ -245,7 +222,7 @@ def test_what_was_granted_last_is_known_to_the_next_host_when_the_holder_dies(ho
     del granted[keys[0]]
     first.expect("vprox0 has vanished")
     host.reboot()
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     assert {who: inner for inner, who in other_host.holders().items()} == granted
     other = other_host.api(client, address)
@@ -261,10 +238,10 @@ def test_without_etcd_a_standby_serves_whom_it_is_ready_for(host, other_host, et
         server.expect("etcd")
     etcd.kill()
     try:
-        move(host, other_host, address)
+        move_address(host, other_host, address)
         wait_served(second, address)
         for tunnel in tunnels:
-            works(tunnel, first, second)
+            wait_works(tunnel, first, second)
         assert other_host.holders() == before
     finally:
         etcd.members[0].start()
@@ -276,7 +253,7 @@ def test_a_standby_that_stops_leaves_nothing_and_promises_as_before(host, other_
     """Also one that keeps what is its own."""
     address = host.absent
     first = follow(fleet, host, address)
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     granted = {key: host.api(client, address).connect(key).inner for key in (random_key(), random_key())}
     before = other_host.links()
@@ -296,10 +273,10 @@ def test_two_hosts_are_standby_and_one_of_them_stays_so(host, other_host, third_
     tunnels = make_tunnels(host, address, clients)
     for standby in (other_host, third_host):
         wait_ready(standby, identities(host))
-    move(host, third_host, address)
+    move_address(host, third_host, address)
     wait_served(third, address)
     for tunnel in tunnels:
-        works(tunnel, first, second, third)
+        wait_works(tunnel, first, second, third)
     third_host.api(client, address).connect(random_key())
     for standby in (host, other_host):
         wait_ready(standby, identities(third_host))

@@ -5,7 +5,7 @@ import itertools
 
 from lib import wait
 
-BACK = 60
+BACK = 60  # seconds for a tunnel to work again
 PER_IP = "--wg-block-per-ip=/20"
 numbers = itertools.count()
 
@@ -37,9 +37,29 @@ class Fleet:
         wait.until(are_there, BACK, f"{n} peers in etcd")
 
 
-def move_address(host, other):
-    """The address of a host, whose server is gone, is the other's from now on."""
-    world = host.world
-    host.ns.run(f"ip addr del {host.address}/32 dev wan0")
-    other.ns.run(f"ip addr add {host.address}/32 dev wan0")
-    world.internet.ip(f"route replace {host.address}/32 dev {other.node.name}")
+def give_address(host, address):
+    host.ns.ip(f"addr add {address}/32 dev wan0")
+    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
+
+
+def take_address(host, address):
+    host.ns.ip(f"addr del {address}/32 dev wan0")
+
+
+def move_address(host, other, address=None):
+    """From a host, its first one if none is named; its server may be gone."""
+    address = address or host.address
+    take_address(host, address)
+    give_address(other, address)
+
+
+def times_served(server, address):
+    return server.log.count(f"endpoint {address}: served from now on")
+
+
+def wait_served(server, address, times=1):
+    wait.until(lambda: times_served(server, address) == times, BACK, lambda: f"{address} is served:\n{server.log}")
+
+
+def wait_works(tunnel, *servers):
+    wait.until(lambda: tunnel.ping(seconds=1), BACK, lambda: "the tunnel works:\n" + "\n".join(server.log for server in servers))
