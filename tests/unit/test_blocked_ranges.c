@@ -1,5 +1,5 @@
 /* What is blocked of what is routed, and what not. */
-#include "test.h"
+#include "addresses.h"
 
 #include <stdio.h>
 
@@ -7,14 +7,6 @@
 #include "client/blocked_ranges.h"
 
 enum { MOST = 4 };
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix prefix;
-
-	assert_int_equal(prefix_parse(text, &prefix), 0);
-	return prefix;
-}
 
 /* NULL ends both lists. */
 static void expect(const char *const *routes, const char *const *kept, const char *expected)

@@ -1,6 +1,6 @@
 /* Addresses that reach some destinations alone: the table in memory, and the kernel's sets of them,
  * in a network namespace of the test's own. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -20,22 +20,6 @@
 #include "nftables/set_elements.h"
 
 enum { MANY = 500, TRIES = 1000, PAUSE_US = 10 * 1000 };
-
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 static int set_up(void **state)
 {

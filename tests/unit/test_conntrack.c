@@ -1,6 +1,6 @@
 /* The deletion of tracked connections, and notices of their end, against the kernel itself in a
  * network namespace of the test's own. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -42,14 +42,6 @@ struct connection {
 
 static const char inner[] = "10.0.0.2", other[] = "10.0.0.3", far[] = "192.0.2.80",
 		  bind_address[] = "203.0.113.7";
-
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
 
 static int set_up(void **state)
 {
@@ -277,11 +269,8 @@ static void hear(void *context, const struct ended_flow *flow)
 
 static int open_events(const char *sources, int buffer_size)
 {
-	struct prefix prefix;
-	int fd;
+	int fd = conntrack_events_open(prefix(sources), buffer_size);
 
-	assert_int_equal(prefix_parse(sources, &prefix), 0);
-	fd = conntrack_events_open(prefix, buffer_size);
 	assert_true(fd >= 0);
 	return fd;
 }

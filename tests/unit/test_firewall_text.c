@@ -1,4 +1,4 @@
-#include "test.h"
+#include "addresses.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -7,22 +7,6 @@
 #include "host/confinement.h"
 #include "host/firewall_text.h"
 #include "host/host_config.h"
-
-static struct ipv4 address(const char *text)
-{
-	struct ipv4 a;
-
-	assert_int_equal(ipv4_parse(text, &a), 0);
-	return a;
-}
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 /* Two endpoints; their indices are not their places in the list. */
 struct fixture {
@@ -35,9 +19,9 @@ static struct fixture *fixture(void)
 	static struct fixture f;
 
 	f.endpoints[0] =
-		(struct host_endpoint){3, address("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
+		(struct host_endpoint){3, ipv4("203.0.113.1"), prefix("10.100.0.0/20"), 50230};
 	f.endpoints[1] =
-		(struct host_endpoint){0, address("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
+		(struct host_endpoint){0, ipv4("203.0.113.2"), prefix("10.100.16.0/20"), 50227};
 	f.config = (struct host_config){.endpoints = f.endpoints,
 		.n_endpoints = 2,
 		.whole_block = prefix("10.100.0.0/16"),
@@ -225,7 +209,7 @@ static void nobody_pays_for_destinations_of_tokens_where_there_are_none(void **s
 	assert_int_equal(confinement_init(&confinement), 0);
 	f->config.confinement = &confinement;
 	assert_lacks(&f->config, "confined");
-	assert_int_equal(confinement_set(&confinement, address("10.100.0.2"), &to, 1), 0);
+	assert_int_equal(confinement_set(&confinement, ipv4("10.100.0.2"), &to, 1), 0);
 	assert_int_equal(egress_prefixes_add(&f->config.policy.closed, prefix("192.0.2.1/32")), 0);
 	f->config.internal = (struct internal_network){.network = prefix("10.0.0.0/24")};
 	/* What is closed to all comes first, then these, then what is opened to all. */

@@ -1,6 +1,6 @@
 /* When a purge of connections begins, what it is about, and when it gives addresses free: with a
  * kernel of the test's own, and times of some ms. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -77,14 +77,6 @@ static void note_freed(void *context, struct endpoint *endpoint)
 	f->n_freed++;
 }
 
-static struct ipv4 ip(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
-
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -119,6 +111,7 @@ static int teardown(void **state)
 static void start_with_block(struct fixture *f, const char *block)
 {
 	struct flow_purge_config config = {
+		.block = prefix(block),
 		.endpoints = &f->list,
 		.delete = pass,
 		.freed = note_freed,
@@ -127,7 +120,6 @@ static void start_with_block(struct fixture *f, const char *block)
 		.times = &times,
 	};
 
-	assert_int_equal(prefix_parse(block, &config.block), 0);
 	assert_int_equal(flow_purge_new(f->base, &config, &f->purge), 0);
 }
 
@@ -173,7 +165,7 @@ static void assert_takes(struct fixture *f, size_t i, const char *expected)
 
 static void release(struct fixture *f, size_t i, const char *address)
 {
-	pool_release(f->endpoints[i].pool, ip(address));
+	pool_release(f->endpoints[i].pool, ipv4(address));
 	flow_purge_released(f->purge);
 }
 
@@ -191,12 +183,12 @@ static void at_the_start_nothing_is_given_out_before_a_pass_over_all_that_nobody
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(pool_claim(f->endpoints[0].pool, ip("10.0.0.3")), 0);
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.2");
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.3"); /* held */
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.12");
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.1"); /* the server's */
-	f->kernel.entries[f->kernel.n_entries++] = ip("192.0.2.1");
+	assert_int_equal(pool_claim(f->endpoints[0].pool, ipv4("10.0.0.3")), 0);
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.2");
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.3"); /* held */
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.12");
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.1"); /* the server's */
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("192.0.2.1");
 	f->kernel.delay_ms = 20;
 	start(f);
 	run_ms(f, times.settle / 2);
@@ -221,9 +213,9 @@ static void addresses_released_together_share_a_pass(void **state)
 	release(f, 0, "10.0.0.3");
 	release(f, 1, "10.0.0.11");
 	release(f, 1, "10.0.0.12");
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.3");
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.12");
-	f->kernel.entries[f->kernel.n_entries++] = ip("10.0.0.13");
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.3");
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.12");
+	f->kernel.entries[f->kernel.n_entries++] = ipv4("10.0.0.13");
 	assert_int_equal(take(f, 0), -EAGAIN);
 	run_passes(f, 2);
 	assert_int_equal(f->kernel.n_matched, 2);

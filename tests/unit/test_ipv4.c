@@ -1,16 +1,8 @@
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 
 #include "base/ipv4.h"
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 static void an_address_is_four_decimal_numbers_and_nothing_else(void **state)
 {

@@ -1,4 +1,4 @@
-#include "test.h"
+#include "addresses.h"
 
 #include <linux/rtnetlink.h>
 
@@ -13,14 +13,6 @@ enum {
 
 static struct client_config config;
 static struct kept_routes kept;
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix prefix;
-
-	assert_int_equal(prefix_parse(text, &prefix), 0);
-	return prefix;
-}
 
 static struct route route(const char *destination, uint8_t scope, uint8_t protocol)
 {

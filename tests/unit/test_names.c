@@ -1,14 +1,6 @@
-#include "test.h"
+#include "addresses.h"
 
 #include "plane/plane.h"
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 static void interfaces_are_named_by_index_and_offset(void **state)
 {

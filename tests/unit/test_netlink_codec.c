@@ -1,5 +1,5 @@
 /* What the netlink room writes and reads, against what ip and wg do. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,14 +26,6 @@ static const struct route_filter any_route;
 static const struct nlmsghdr *message(const uint8_t *bytes)
 {
 	return (const struct nlmsghdr *)bytes;
-}
-
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
 }
 
 static struct key key(const char *text)

@@ -1,5 +1,5 @@
 /* The netlink room against the kernel itself, in a network namespace of the test's own. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -39,22 +39,6 @@ struct fixture {
 	struct netlink *netlink;
 	unsigned int ifindex; /* of a veth that is up */
 };
-
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 static int set_up(void **state)
 {

@@ -1,4 +1,4 @@
-#include "test.h"
+#include "addresses.h"
 
 #include <stdlib.h>
 #include <linux/fib_rules.h>
@@ -9,14 +9,6 @@
 #include "host/host_config.h"
 #include "host/mark.h"
 #include "host/policy_rules.h"
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(text, &p), 0);
-	return p;
-}
 
 static struct host_config config_of(struct host_endpoint endpoints[2])
 {

@@ -1,24 +1,14 @@
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 
 #include "server/pool.h"
 
-static struct ipv4 ip(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
-
 static struct pool *pool(const char *block)
 {
-	struct prefix prefix;
 	struct pool *pool;
 
-	assert_int_equal(prefix_parse(block, &prefix), 0);
-	assert_int_equal(pool_new(prefix, &pool), 0);
+	assert_int_equal(pool_new(prefix(block), &pool), 0);
 	return pool;
 }
 
@@ -52,13 +42,13 @@ static void network_gateway_and_broadcast_are_never_given_out(void **state)
 	assert_int_equal(pool_capacity(p), 5);
 	for (uint32_t i = 0; i < 5; i++) {
 		assert_int_equal(pool_take(p, &address), 0);
-		assert_int_equal(address.value, ip("10.0.0.2").value + i);
+		assert_int_equal(address.value, ipv4("10.0.0.2").value + i);
 	}
 	assert_int_equal(pool_take(p, &address), -ENOSPC);
-	assert_int_equal(pool_claim(p, ip("10.0.0.0")), -ERANGE);
-	assert_int_equal(pool_claim(p, ip("10.0.0.1")), -ERANGE);
-	assert_int_equal(pool_claim(p, ip("10.0.0.7")), -ERANGE);
-	assert_int_equal(pool_claim(p, ip("9.255.255.255")), -ERANGE);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.0")), -ERANGE);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.1")), -ERANGE);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.7")), -ERANGE);
+	assert_int_equal(pool_claim(p, ipv4("9.255.255.255")), -ERANGE);
 	pool_free(p);
 }
 
@@ -70,7 +60,7 @@ static void a_block_of_four_holds_one_peer_and_recovers(void **state)
 	(void)state;
 	assert_takes(p, "10.0.0.2");
 	assert_int_equal(pool_take(p, &address), -ENOSPC);
-	pool_release(p, ip("10.0.0.2"));
+	pool_release(p, ipv4("10.0.0.2"));
 	purge(p);
 	assert_takes(p, "10.0.0.2");
 	pool_free(p);
@@ -83,8 +73,8 @@ static void unused_addresses_come_first_then_the_one_freed_longest_ago(void **st
 	(void)state;
 	assert_takes(p, "10.0.0.2");
 	assert_takes(p, "10.0.0.3");
-	pool_release(p, ip("10.0.0.3"));
-	pool_release(p, ip("10.0.0.2"));
+	pool_release(p, ipv4("10.0.0.3"));
+	pool_release(p, ipv4("10.0.0.2"));
 	purge(p);
 	assert_takes(p, "10.0.0.4");
 	assert_takes(p, "10.0.0.5");
@@ -101,15 +91,15 @@ static void a_claimed_address_is_not_given_to_another(void **state)
 	struct ipv4 address;
 
 	(void)state;
-	assert_int_equal(pool_claim(p, ip("10.0.0.3")), 0);
-	assert_int_equal(pool_claim(p, ip("10.0.0.3")), -EEXIST);
-	assert_int_equal(pool_claim(p, ip("10.0.0.6")), 0);
-	assert_true(pool_is_taken(p, ip("10.0.0.3")));
-	assert_false(pool_is_taken(p, ip("10.0.0.2")));
-	assert_false(pool_is_taken(p, ip("10.0.0.1")));
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.3")), 0);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.3")), -EEXIST);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.6")), 0);
+	assert_true(pool_is_taken(p, ipv4("10.0.0.3")));
+	assert_false(pool_is_taken(p, ipv4("10.0.0.2")));
+	assert_false(pool_is_taken(p, ipv4("10.0.0.1")));
 	assert_takes(p, "10.0.0.2");
 	assert_takes(p, "10.0.0.4");
-	pool_release(p, ip("10.0.0.6"));
+	pool_release(p, ipv4("10.0.0.6"));
 	purge(p);
 	assert_takes(p, "10.0.0.5");
 	assert_takes(p, "10.0.0.6");
@@ -181,7 +171,7 @@ static void a_released_address_is_not_given_out_before_its_purge_has_ended(void 
 	(void)state;
 	assert_takes(p, "10.0.0.2");
 	assert_false(pool_needs_purge(p));
-	pool_release(p, ip("10.0.0.2"));
+	pool_release(p, ipv4("10.0.0.2"));
 	assert_int_equal(pool_taken(p), 0);
 	assert_true(pool_needs_purge(p));
 	assert_int_equal(pool_take(p, &address), -EAGAIN);
@@ -205,9 +195,9 @@ static void an_address_released_during_a_purge_waits_for_the_next_one(void **sta
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(pool_take(p, &address), 0);
-	pool_release(p, ip("10.0.0.3"));
+	pool_release(p, ipv4("10.0.0.3"));
 	pool_begin_purge(p, pass_over, NULL);
-	pool_release(p, ip("10.0.0.5"));
+	pool_release(p, ipv4("10.0.0.5"));
 	pool_end_purge(p, NULL, NULL);
 	assert_takes(p, "10.0.0.3");
 	assert_int_equal(pool_take(p, &address), -EAGAIN);
@@ -227,7 +217,7 @@ static void addresses_never_used_wait_for_the_first_purge_if_they_are_doubted(vo
 	struct ipv4 address;
 
 	(void)state;
-	assert_int_equal(pool_claim(p, ip("10.0.0.3")), 0);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.3")), 0);
 	pool_doubt_unused(p);
 	assert_true(pool_needs_purge(p));
 	assert_int_equal(pool_take(p, &address), -EAGAIN);
@@ -247,10 +237,10 @@ static void what_turns_out_to_have_been_used_comes_after_what_was_not(void **sta
 	struct ipv4 address;
 
 	(void)state;
-	assert_int_equal(pool_claim(p, ip("10.0.0.3")), 0);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.3")), 0);
 	pool_doubt_unused(p);
 	pool_begin_purge(p, pass_over, NULL);
-	pool_release(p, ip("10.0.0.3"));
+	pool_release(p, ipv4("10.0.0.3"));
 	pool_end_purge(p, is_4, NULL);
 	assert_takes(p, "10.0.0.2");
 	assert_takes(p, "10.0.0.5");
@@ -269,10 +259,10 @@ static void without_a_purge_unused_addresses_are_trusted_and_released_ones_are_n
 	struct ipv4 address;
 
 	(void)state;
-	assert_int_equal(pool_claim(p, ip("10.0.0.3")), 0);
+	assert_int_equal(pool_claim(p, ipv4("10.0.0.3")), 0);
 	pool_doubt_unused(p);
 	pool_begin_purge(p, pass_over, NULL);
-	pool_release(p, ip("10.0.0.3"));
+	pool_release(p, ipv4("10.0.0.3"));
 	pool_trust_unused(p);
 	assert_takes(p, "10.0.0.2");
 	assert_takes(p, "10.0.0.4");

@@ -1,5 +1,5 @@
 /* The answer of the control socket, taken apart, chosen from and printed. */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -35,14 +35,6 @@ struct answer {
 	struct report_piece last;
 };
 
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
-
 static struct report_endpoint endpoint(unsigned int index, const char *bind, const char *block)
 {
 	struct report_endpoint endpoint = {.index = index,
@@ -57,13 +49,12 @@ static struct report_endpoint endpoint(unsigned int index, const char *bind, con
 		.sent = 7000,
 		.age_ms = 1500,
 		.clock_behind_s = 3600 * index};
-	struct prefix prefix;
+	const struct prefix range = prefix(block);
 
 	snprintf(endpoint.interface, sizeof endpoint.interface, "vprox%u", index);
-	prefix_parse(block, &prefix);
-	endpoint.block = prefix.address;
-	endpoint.block_length = prefix.length;
-	endpoint.gateway.value = prefix.address.value + 1;
+	endpoint.block = range.address;
+	endpoint.block_length = range.length;
+	endpoint.gateway.value = range.address.value + 1;
 	return endpoint;
 }
 
