@@ -19,6 +19,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "ipc/packet.h"
 #include "server/spawn.h"
 
 enum {
@@ -138,6 +139,14 @@ void child_expel(struct child *child, const char *what, int error)
 		strerror(-error));
 	kill(child->pid, SIGKILL);
 	disconnect(child);
+}
+
+void child_read_failed(struct child *child, const char *what, int error)
+{
+	if (packet_is_hung_up(error))
+		child_hang_up(child);
+	else if (error != -EAGAIN && error != -EINTR)
+		child_expel(child, what, error);
 }
 
 static int start(struct child *child)

@@ -82,3 +82,10 @@ int child_start_again(struct child *child, unsigned int timeout_ms);
 
 /* Ends a child that breaks the rules, at once, and logs why. */
 void child_expel(struct child *child, const char *what, int error);
+
+/*
+ * To be called by readable() where no packet could be read, or none that is good: with -errno. One
+ * that has hung up is closed (child_hang_up()); one that has just nothing to say, -EAGAIN or
+ * -EINTR, goes on; any other is expelled.
+ */
+void child_read_failed(struct child *child, const char *what, int error);

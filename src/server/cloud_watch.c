@@ -19,7 +19,6 @@
 #include "base/log_limit.h"
 #include "host/instance_address.h"
 #include "ipc/cloud.h"
-#include "ipc/packet.h"
 #include "netlink/socket.h"
 #include "server/child.h"
 #include "server/config.h"
@@ -217,10 +216,8 @@ static void on_readable(void *context, struct child *child)
 	} else if (error == 0) {
 		child_pause(child, REST_MS);
 		take(watch, list);
-	} else if (packet_is_hung_up(error)) {
-		child_hang_up(child);
-	} else if (error != -EAGAIN && error != -EINTR) {
-		child_expel(child, "cannot read what it says", error);
+	} else {
+		child_read_failed(child, "cannot read what it says", error);
 	}
 }
 

@@ -116,10 +116,8 @@ static void on_readable(void *context, struct child *child)
 		child->is_ready = true;
 	else if (error == 0 && message.kind == FLOWS_STATE && child->is_ready)
 		link->state = message;
-	else if (packet_is_hung_up(error))
-		child_hang_up(child);
-	else if (error != -EAGAIN && error != -EINTR)
-		child_expel(child, "cannot read what it says", error < 0 ? error : -EPROTO);
+	else
+		child_read_failed(child, "cannot read what it says", error < 0 ? error : -EPROTO);
 }
 
 static int start(struct flow_link *link)

@@ -185,10 +185,8 @@ static void read_message(struct gate_supervisor *supervisor, struct child *gate)
 				supervisor->config.context, message.issuer);
 		else
 			handle_request(supervisor, gate, &message, socket);
-	} else if (packet_is_hung_up(error)) {
-		child_hang_up(gate);
-	} else if (error != -EAGAIN && error != -EINTR) {
-		child_expel(gate, "cannot read its request", error);
+	} else {
+		child_read_failed(gate, "cannot read its request", error);
 	}
 }
 

@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/authorities.h"
-#include "ipc/packet.h"
 #include "server/child.h"
 
 _Static_assert((int)ISSUER_FETCH_FD_BROKER == (int)CHILD_FD_BROKER,
@@ -133,10 +132,8 @@ static void on_readable(void *context, struct child *child)
 {
 	int error = hear(context, child);
 
-	if (packet_is_hung_up(error))
-		child_hang_up(child);
-	else if (error < 0 && error != -EAGAIN && error != -EINTR)
-		child_expel(child, "cannot read what it says", error);
+	if (error < 0)
+		child_read_failed(child, "cannot read what it says", error);
 }
 
 /* Hears whoever has something to say of those that have told no keys yet. Returns 1 if there are

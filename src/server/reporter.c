@@ -83,10 +83,8 @@ static void on_readable(void *context, struct child *child)
 		child->is_ready = true;
 	else if (error == 0)
 		child_expel(child, "it says what it has not to say", -EPROTO);
-	else if (packet_is_hung_up(error))
-		child_hang_up(child);
-	else if (error != -EAGAIN && error != -EINTR)
-		child_expel(child, "cannot read what it says", error);
+	else
+		child_read_failed(child, "cannot read what it says", error);
 }
 
 static void describe(struct reporter *reporter, const struct server_config *config,

@@ -141,12 +141,10 @@ static void on_signer_readable(void *context, struct child *signer)
 		error = heed(context, signer, &notice);
 	if (descriptor >= 0)
 		close(descriptor);
-	if (packet_is_hung_up(error))
-		child_hang_up(signer);
-	else if (error == -EPROTO)
+	if (error == -EPROTO)
 		child_expel(signer, "it says what a signer has not to say", error);
-	else if (error < 0 && error != -EAGAIN && error != -EINTR)
-		child_expel(signer, "cannot read what it says", error);
+	else if (error < 0)
+		child_read_failed(signer, "cannot read what it says", error);
 }
 
 /* Whatever fails here shows in that it is not answered. */

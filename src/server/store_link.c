@@ -421,12 +421,10 @@ static int read_message(struct store_link *link, struct child *child)
 
 	if (error == 0)
 		handle(link, child, &message);
-	else if (packet_is_hung_up(error))
-		child_hang_up(child);
 	else if (error == -EPROTONOSUPPORT)
 		give_up(link, child);
-	else if (error != -EAGAIN && error != -EINTR)
-		child_expel(child, "cannot read what it says", error);
+	else
+		child_read_failed(child, "cannot read what it says", error);
 	explicit_bzero(&message, sizeof message);
 	return error;
 }
