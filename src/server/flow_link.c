@@ -2,18 +2,12 @@
 #include "server/flow_link.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/event.h"
 #include "base/line_file.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -22,6 +16,7 @@
 #include "ipc/packet.h"
 #include "netlink/conntrack_events.h"
 #include "server/child.h"
+#include "server/child_start.h"
 #include "server/owner_feed.h"
 
 _Static_assert((int)FLOWS_FD_BROKER == (int)CHILD_FD_BROKER &&
@@ -30,7 +25,6 @@ _Static_assert((int)FLOWS_FD_BROKER == (int)CHILD_FD_BROKER &&
 
 enum {
 	FILE_MODE = 0600, /* who has spoken with whom */
-	RETRY_MS = 5000, /* after the process could not be started at all */
 	/* The kernel doubles it, and a notice takes 1,280 bytes: room for 26,000, which is more
 	   than a second of what the process can do at all. */
 	EVENTS_BUFFER = 16 << 20,
@@ -39,12 +33,9 @@ enum {
 
 struct flow_link {
 	struct flow_link_config config;
-	struct event_base *base;
-	struct event *retry;
 	struct owner_feed *owners;
-	struct child_group *group; /* NULL: not started yet */
+	struct child_start process;
 	struct accounting accounting;
-	bool has_failed; /* which was said */
 	int file, events; /* -1: not open */
 
 	struct flows_message state; /* of this process, as last told; */
@@ -120,45 +111,42 @@ static void on_readable(void *context, struct child *child)
 		child_read_failed(child, "cannot read what it says", error < 0 ? error : -EPROTO);
 }
 
-static int start(struct flow_link *link)
+static int open_events(void *context)
 {
-	const struct child_group_config config = {
-		.command = "flows",
-		.n = 1,
-		.start = start_process,
-		.readable = on_readable,
-		.context = link,
-	};
-	int error;
+	struct flow_link *link = context;
 
 	if (link->events < 0)
 		link->events = conntrack_events_open(link->config.block, EVENTS_BUFFER);
-	error = link->events < 0 ? link->events
-				 : child_group_new(link->base, &config, &link->group);
-	return error;
+	return link->events < 0 ? link->events : 0;
 }
 
-static void try_to_start(struct flow_link *link)
+static void say_start(void *context, int error)
 {
-	const struct timeval delay = timeval_from_ms(RETRY_MS);
-	int error = start(link);
+	const struct flow_link *link = context;
 
-	if (error == 0) {
+	if (error == 0)
 		log_info("flows that end are written to %s", link->config.path);
-		return;
-	}
-	if (!link->has_failed)
+	else
 		log_error("no flow is written to %s, will try again: %s", link->config.path,
 			strerror(-error));
-	link->has_failed = true;
-	evtimer_add(link->retry, &delay);
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *context)
+static int init_process(struct flow_link *link, struct event_base *base)
 {
-	(void)fd;
-	(void)what;
-	try_to_start(context);
+	const struct child_start_config config = {
+		.children =
+			{
+				.command = "flows",
+				.n = 1,
+				.start = start_process,
+				.readable = on_readable,
+				.context = link,
+			},
+		.open = open_events,
+		.say = say_start,
+	};
+
+	return child_start_init(&link->process, base, &config);
 }
 
 static void switch_accounting_on(struct flow_link *link)
@@ -174,7 +162,7 @@ void flow_link_start(struct flow_link *link)
 	if (!link)
 		return;
 	switch_accounting_on(link);
-	try_to_start(link);
+	child_start_try(&link->process);
 }
 
 void flow_link_look(struct flow_link *link)
@@ -186,7 +174,7 @@ void flow_link_look(struct flow_link *link)
 void flow_link_reopen(struct flow_link *link)
 {
 	int error, fd = link ? open_file(link) : -1;
-	struct child *child = link && link->group ? child_group_get(link->group, 0) : NULL;
+	struct child *child = link ? child_start_get(&link->process) : NULL;
 
 	if (!link)
 		return;
@@ -211,10 +199,10 @@ int flow_link_open(struct event_base *base, const struct flow_link_config *confi
 	if (!link)
 		return -ENOMEM;
 	link->config = *config;
-	link->base = base;
 	link->events = -1;
-	link->retry = evtimer_new(base, on_retry, link);
-	link->file = link->retry ? owner_feed_new(base, endpoints, &link->owners) : -ENOMEM;
+	link->file = init_process(link, base);
+	if (link->file == 0)
+		link->file = owner_feed_new(base, endpoints, &link->owners);
 	if (link->file == 0)
 		link->file = open_file(link);
 	if (link->file < 0) {
@@ -231,10 +219,12 @@ int flow_link_open(struct event_base *base, const struct flow_link_config *confi
 /* At the end of the messages it writes what has come, and ends. */
 static void let_end(struct flow_link *link)
 {
-	struct child *child = child_group_get(link->group, 0);
+	struct child *child = child_start_get(&link->process);
 	int status;
 
-	child_group_retire(link->group);
+	if (!child)
+		return;
+	child_group_retire(child->group);
 	if (child->fd < 0 || child->pid == 0)
 		return;
 	owner_feed_send(link->owners);
@@ -247,10 +237,8 @@ void flow_link_free(struct flow_link *link)
 {
 	if (!link)
 		return;
-	if (link->group)
-		let_end(link);
-	child_group_free(link->group);
-	free_event(link->retry);
+	let_end(link);
+	child_start_free(&link->process);
 	owner_feed_free(link->owners);
 	if (link->file >= 0)
 		close(link->file);
@@ -261,7 +249,7 @@ void flow_link_free(struct flow_link *link)
 
 const struct child *flow_link_process(const struct flow_link *link)
 {
-	return link && link->group ? child_group_get(link->group, 0) : NULL;
+	return link ? child_start_get(&link->process) : NULL;
 }
 
 void flow_link_describe(const struct flow_link *link, struct report_flows *reported)

@@ -2,29 +2,25 @@
 #include "server/metrics_link.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
-#include <event2/event.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/event.h"
 #include "base/log.h"
 #include "ipc/metrics_process.h"
 #include "ipc/packet.h"
 #include "server/child.h"
+#include "server/child_start.h"
 
 _Static_assert((int)METRICS_FD_BROKER == (int)CHILD_FD_BROKER &&
 		       (int)METRICS_FD_LISTENER == (int)CHILD_FD_BROKER + 1,
 	"in the order of child_spawn()");
 
 enum {
-	RETRY_MS = 5000, /* after an address could not be listened at */
 	BACKLOG = 32,
 	/* One that was taken over can ask without end: between two answers it is not heard. */
 	REST_MS = 200,
@@ -32,15 +28,12 @@ enum {
 
 struct metrics_link {
 	struct metrics_link_config config;
-	struct event_base *base;
-	struct event *retry;
-	struct child_group *group; /* NULL: not started yet */
-	int listener; /* -1 likewise */
-	bool has_failed; /* which was said */
+	struct child_start process;
+	int listener; /* -1: not open yet */
 };
 
 /* Returns a listening socket or -errno. */
-static int open_listener(const struct metrics_link_config *config)
+static int new_listener(const struct metrics_link_config *config)
 {
 	const int on = 1;
 	int error, fd = socket(config->address->sa_family,
@@ -133,78 +126,66 @@ static void on_readable(void *context, struct child *child)
 		child_read_failed(child, "cannot read what it says", error < 0 ? error : -EPROTO);
 }
 
-static int start(struct metrics_link *link)
+static int open_listener(void *context)
 {
-	const struct child_group_config config = {
-		.command = "metrics",
-		.n = 1,
-		.start = start_process,
-		.readable = on_readable,
-		.context = link,
-	};
-	int error;
+	struct metrics_link *link = context;
 
 	if (link->listener < 0)
-		link->listener = open_listener(&link->config);
-	error = link->listener < 0 ? link->listener
-				   : child_group_new(link->base, &config, &link->group);
+		link->listener = new_listener(&link->config);
+	return link->listener < 0 ? link->listener : 0;
+}
+
+static void say_start(void *context, int error)
+{
+	const struct metrics_link *link = context;
+
 	if (error == 0)
 		log_info("metrics are served at %s", link->config.text);
-	return error;
-}
-
-static void try_to_start(struct metrics_link *link)
-{
-	const struct timeval delay = timeval_from_ms(RETRY_MS);
-	int error = start(link);
-
-	if (error == 0)
-		return;
-	if (!link->has_failed)
+	else
 		log_error("cannot serve metrics at %s, will try again: %s", link->config.text,
 			strerror(-error));
-	link->has_failed = true;
-	evtimer_add(link->retry, &delay);
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	try_to_start(context);
 }
 
 int metrics_link_new(struct event_base *base, const struct metrics_link_config *config,
 	struct metrics_link **result)
 {
 	struct metrics_link *link = calloc(1, sizeof *link);
+	const struct child_start_config process = {
+		.children =
+			{
+				.command = "metrics",
+				.n = 1,
+				.start = start_process,
+				.readable = on_readable,
+				.context = link,
+			},
+		.open = open_listener,
+		.say = say_start,
+	};
 
 	if (!link)
 		return -ENOMEM;
 	link->config = *config;
-	link->base = base;
 	link->listener = -1;
-	link->retry = evtimer_new(base, on_retry, link);
-	if (!link->retry) {
+	if (child_start_init(&link->process, base, &process) < 0) {
 		free(link);
 		return -ENOMEM;
 	}
-	try_to_start(link);
+	child_start_try(&link->process);
 	*result = link;
 	return 0;
 }
 
 const struct child *metrics_link_process(const struct metrics_link *link)
 {
-	return link && link->group ? child_group_get(link->group, 0) : NULL;
+	return link ? child_start_get(&link->process) : NULL;
 }
 
 void metrics_link_free(struct metrics_link *link)
 {
 	if (!link)
 		return;
-	free_event(link->retry);
-	child_group_free(link->group);
+	child_start_free(&link->process);
 	if (link->listener >= 0)
 		close(link->listener);
 	free(link);
