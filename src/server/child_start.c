@@ -35,8 +35,8 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 	child_start_try(context);
 }
 
-int child_start_init(struct child_start *start, struct event_base *base,
-	const struct child_start_config *config)
+int child_start_init(
+	struct child_start *start, struct event_base *base, const struct child_start_config *config)
 {
 	*start = (struct child_start){.config = *config, .base = base};
 	start->retry = evtimer_new(base, on_retry, start);

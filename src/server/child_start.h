@@ -13,8 +13,8 @@ struct child_start_config {
 	struct child_group_config children;
 	/* Opens what they are given; called before each try. Returns 0 or -errno. */
 	int (*open)(void *context);
-	/* Logs how it went, with the context of the children's: 0, they are started; or -errno, which
-	 * is told of the first try that fails only. */
+	/* Logs how it went, with the context of the children's: 0, they are started; or -errno,
+	 * which is told of the first try that fails only. */
 	void (*say)(void *context, int error);
 };
 

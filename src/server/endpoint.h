@@ -147,13 +147,18 @@ struct inspection {
 	bool runs, is_asked_again;
 };
 
+/* Peers that are made one after the other, and what has come of it. */
+struct owed_round {
+	struct endpoint *endpoint;
+	size_t n_given, n_failed;
+};
+
 /* Making the peers that are owed; owed.c's. */
 struct owed {
-	struct endpoint *endpoint;
+	struct owed_round round; /* that is under way */
 	struct event *timer; /* of the next batch; NULL in a test */
 	struct owed_peer *peers; /* in the order in which they are made; NULL: none is under way */
 	size_t n, next;
-	size_t n_given, n_failed; /* since it began */
 };
 
 /* Timestamps of handshakes; handshake_floor.c's. */

@@ -52,7 +52,7 @@ static void forget(struct owed *owed)
 /* They are looked for once, and not for each batch. */
 static int gather(struct owed *owed)
 {
-	const struct peers *peers = &owed->endpoint->peers;
+	const struct peers *peers = &owed->round.endpoint->peers;
 
 	forget(owed);
 	if (peers->n_owed == 0)
@@ -78,7 +78,7 @@ static size_t take_batch(struct owed *owed, struct plane_peer ids[MADE_AT_ONCE])
 
 	for (; owed->next < owed->n && n < MADE_AT_ONCE; owed->next++) {
 		const struct plane_peer *id = &owed->peers[owed->next].id;
-		const struct peer *peer = peers_find(&owed->endpoint->peers, id);
+		const struct peer *peer = peers_find(&owed->round.endpoint->peers, id);
 
 		if (peer && is_to_be_made(peer) && ipv4_equal(peer->id.inner, id->inner))
 			ids[n++] = *id;
@@ -88,10 +88,11 @@ static size_t take_batch(struct owed *owed, struct plane_peer ids[MADE_AT_ONCE])
 
 /* Making */
 
+/* A device that is lost may have made it all the same: then it keeps its address, and is owed. */
 static void give_up(void *context, const struct plane_peer *id, int error)
 {
-	struct owed *owed = context;
-	struct endpoint *endpoint = owed->endpoint;
+	struct owed_round *round = context;
+	struct endpoint *endpoint = round->endpoint;
 	struct peer *peer = peers_find(&endpoint->peers, id);
 
 	if (device_is_lost(error))
@@ -99,7 +100,7 @@ static void give_up(void *context, const struct plane_peer *id, int error)
 	log_error("%s: cannot make the tunnel of %s %s: %s", endpoint_text(endpoint).s,
 		peer_text(id).s, endpoint->config.is_standby ? "ready" : "again",
 		plane_error(endpoint->plane));
-	owed->n_failed++;
+	round->n_failed++;
 	if (!peer)
 		return;
 	if (!endpoint->config.is_standby) {
@@ -112,12 +113,13 @@ static void give_up(void *context, const struct plane_peer *id, int error)
 
 static int settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
 {
-	const struct peer *made[MADE_AT_ONCE];
+	const struct peer *made[PLANE_ADD_BATCH];
 	size_t n_made = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
 
+		/* It may just have been given up. */
 		if (!peer)
 			continue;
 		peers_set_owed(&endpoint->peers, peer, false);
@@ -127,6 +129,13 @@ static int settle(struct endpoint *endpoint, const struct plane_peer *ids, size_
 	/* A standby is silent. Others' clients would not notice for a while that there is a new
 	 * session to be had. */
 	return endpoint->config.is_standby ? 0 : give_back_sessions(endpoint, made, n_made);
+}
+
+int owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n)
+{
+	int error = give_back_peers(round->endpoint, ids, n, &round->n_given, give_up, round);
+
+	return error < 0 ? error : settle(round->endpoint, ids, n);
 }
 
 /* One that is lost, and not made again yet, is made again at the next inspection; there is none of
@@ -143,15 +152,13 @@ static int find_device(struct endpoint *endpoint)
 /* Returns how many were tried, 0 at the end, or -errno. */
 static int make_batch(struct owed *owed)
 {
-	struct endpoint *endpoint = owed->endpoint;
+	struct endpoint *endpoint = owed->round.endpoint;
 	struct plane_peer ids[MADE_AT_ONCE];
 	const size_t first = owed->next, n = take_batch(owed, ids);
 	int error = n == 0 ? 0 : find_device(endpoint);
 
 	if (error == 0 && n > 0)
-		error = give_back_peers(endpoint, ids, n, &owed->n_given, give_up, owed);
-	if (error == 0)
-		error = settle(endpoint, ids, n);
+		error = owed_make_now(&owed->round, ids, n);
 	if (error == 0)
 		return (int)n;
 	/* These are not done. */
@@ -161,18 +168,18 @@ static int make_batch(struct owed *owed)
 
 static void say_end(const struct owed *owed)
 {
-	struct endpoint *endpoint = owed->endpoint;
+	struct endpoint *endpoint = owed->round.endpoint;
 
 	if (endpoint->config.is_standby) {
 		log_info("%s: %zu peers are ready, for when this host gets the address",
 			endpoint_text(endpoint).s, peers_count(&endpoint->peers));
 		return;
 	}
-	endpoint->counts[REPORT_COUNTED_RESTORED] += owed->n_given;
-	if (owed->n_given > 0 || owed->n_failed > 0)
+	endpoint->counts[REPORT_COUNTED_RESTORED] += owed->round.n_given;
+	if (owed->round.n_given > 0 || owed->round.n_failed > 0)
 		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
 			 "could not have theirs",
-			endpoint_text(endpoint).s, owed->n_given, owed->n_failed);
+			endpoint_text(endpoint).s, owed->round.n_given, owed->round.n_failed);
 }
 
 static void schedule(struct owed *owed, uint64_t delay_ms)
@@ -184,7 +191,7 @@ static void schedule(struct owed *owed, uint64_t delay_ms)
 
 static void stop(struct owed *owed, int error)
 {
-	struct endpoint *endpoint = owed->endpoint;
+	struct endpoint *endpoint = owed->round.endpoint;
 
 	if (error < 0 && !endpoint->config.is_standby)
 		log_error("%s: it was lost when what was promised was made again, will try again: "
@@ -197,7 +204,7 @@ static void stop(struct owed *owed, int error)
 	}
 	say_end(owed);
 	forget(owed);
-	owed->n_given = owed->n_failed = 0;
+	owed->round.n_given = owed->round.n_failed = 0;
 }
 
 static bool is_open(const struct endpoint *endpoint)
@@ -225,7 +232,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (is_open(owed->endpoint))
+	if (is_open(owed->round.endpoint))
 		make_some(owed);
 	else
 		forget(owed);
@@ -233,7 +240,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 int owed_init(struct owed *owed, struct endpoint *endpoint, struct event_base *base)
 {
-	*owed = (struct owed){.endpoint = endpoint};
+	*owed = (struct owed){.round.endpoint = endpoint};
 	if (!base)
 		return 0;
 	owed->timer = evtimer_new(base, on_timer, owed);

@@ -10,6 +10,8 @@
 struct endpoint;
 struct event_base;
 struct owed;
+struct owed_round;
+struct plane_peer;
 
 /* base NULL, in a test: all are made at once. Returns 0 or -ENOMEM. */
 int owed_init(struct owed *owed, struct endpoint *endpoint, struct event_base *base);
@@ -24,3 +26,10 @@ void owed_free(struct owed *owed);
  * endpoint's next inspection, where it is no standby. Logs.
  */
 void owed_make(struct endpoint *endpoint);
+
+/*
+ * Makes n of them, PLANE_ADD_BATCH at the most, now: they are owed no more then, and of an endpoint
+ * that is served shake hands. What a plane refuses is given up, counted and logged. Returns 0, or
+ * an error of device_is_lost(): then those that it was not given stay owed.
+ */
+int owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n);

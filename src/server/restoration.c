@@ -11,18 +11,16 @@
 #include "base/log.h"
 #include "server/destinations.h"
 #include "server/endpoint.h"
-#include "server/give_back.h"
 #include "server/handshake_floor.h"
 #include "server/owed.h"
 #include "server/promised.h"
 #include "server/promises.h"
-#include "server/removals.h"
 
 /* The peers to be made; those that were active last come first. */
 struct restoration {
-	struct endpoint *endpoint;
+	struct owed_round round;
 	struct plane_peer *ids;
-	size_t n, n_given, n_failed;
+	size_t n;
 };
 
 typedef void make_promised_fn(struct restoration *restoration);
@@ -60,7 +58,7 @@ static void promise_rest(struct endpoint *endpoint)
 
 static void take(struct restoration *restoration, const struct stored_peer *stored)
 {
-	struct endpoint *endpoint = restoration->endpoint;
+	struct endpoint *endpoint = restoration->round.endpoint;
 	const struct plane_peer id = promised_identity(stored);
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
@@ -70,18 +68,18 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 	}
 	/* Held by another that is there, or of a block that is none now. */
 	if (pool_claim(endpoint->pool, stored->inner) < 0) {
-		restoration->n_failed++;
+		restoration->round.n_failed++;
 		return;
 	}
 	if (destinations_confine(endpoint, &stored->name, stored->inner) < 0) {
 		pool_release(endpoint->pool, stored->inner);
-		restoration->n_failed++;
+		restoration->round.n_failed++;
 		return;
 	}
 	peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
 	if (!peer) {
 		pool_release(endpoint->pool, stored->inner);
-		restoration->n_failed++;
+		restoration->round.n_failed++;
 		return;
 	}
 	promise_is_known(endpoint, peer, stored);
@@ -89,47 +87,6 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 	peers_set_source(
 		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	restoration->ids[restoration->n++] = id;
-}
-
-/* A device that is lost may have made it all the same: then it keeps its address, and is owed. */
-static void give_up(void *context, const struct plane_peer *id, int error)
-{
-	struct restoration *restoration = context;
-	struct endpoint *endpoint = restoration->endpoint;
-	struct peer *peer = peers_find(&endpoint->peers, id);
-
-	if (device_is_lost(error))
-		return;
-	log_error("%s: cannot make the tunnel of %s again: %s", endpoint_text(endpoint).s,
-		peer_text(id).s, plane_error(endpoint->plane));
-	removals_forget(endpoint, peer, removal_unmade.text);
-	restoration->n_failed++;
-}
-
-/* The clients would not notice for a while that there is a new session to be had. Some may just
- * have been given up. */
-static int shake_hands(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
-{
-	const struct peer *peers[PLANE_ADD_BATCH];
-	size_t n_peers = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		peers[n_peers] = peers_find(&endpoint->peers, &ids[i]);
-		n_peers += peers[n_peers] != NULL;
-	}
-	return give_back_sessions(endpoint, peers, n_peers);
-}
-
-static void settle(struct endpoint *endpoint, const struct plane_peer *ids, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct peer *peer = peers_find(&endpoint->peers, &ids[i]);
-
-		if (!peer)
-			continue;
-		peers_set_owed(&endpoint->peers, peer, false);
-		peer->last_reading = endpoint->reading;
-	}
 }
 
 /*
@@ -141,18 +98,13 @@ static int make_all(struct restoration *restoration)
 {
 	const struct plane_peer *ids = restoration->ids;
 	/* What comes late may find a device that is lost, and not made again yet. */
-	int error = restoration->endpoint->device ? 0 : -ENODEV;
+	int error = restoration->round.endpoint->device ? 0 : -ENODEV;
 
 	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
 		size_t left = restoration->n - done,
 		       n = left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH;
 
-		error = give_back_peers(restoration->endpoint, ids + done, n, &restoration->n_given,
-			give_up, restoration);
-		if (error == 0)
-			settle(restoration->endpoint, ids + done, n);
-		if (error == 0)
-			error = shake_hands(restoration->endpoint, ids + done, n);
+		error = owed_make_now(&restoration->round, ids + done, n);
 	}
 	return error;
 }
@@ -172,17 +124,18 @@ static void promises_are_told(struct endpoint *endpoint)
 
 static void make_and_tell(struct restoration *restoration)
 {
-	struct endpoint *endpoint = restoration->endpoint;
+	struct endpoint *endpoint = restoration->round.endpoint;
 
 	if (make_all(restoration) < 0)
 		log_error("%s: it was lost when what was promised was made again, will try again: "
 			  "%s",
 			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-	endpoint->counts[REPORT_COUNTED_RESTORED] += restoration->n_given;
-	if (restoration->n > 0 || restoration->n_failed > 0)
+	endpoint->counts[REPORT_COUNTED_RESTORED] += restoration->round.n_given;
+	if (restoration->n > 0 || restoration->round.n_failed > 0)
 		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
 			 "could not have theirs",
-			endpoint_text(endpoint).s, restoration->n_given, restoration->n_failed);
+			endpoint_text(endpoint).s, restoration->round.n_given,
+			restoration->round.n_failed);
 }
 
 static void keep_promises(
@@ -190,7 +143,7 @@ static void keep_promises(
 {
 	size_t n;
 	const struct stored_peer *peers = promised_peers(promised, endpoint->config.bind, &n);
-	struct restoration restoration = {.endpoint = endpoint};
+	struct restoration restoration = {.round.endpoint = endpoint};
 
 	handshake_floor_reserve(endpoint);
 	promise_endpoint(endpoint);
@@ -218,7 +171,7 @@ void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *pr
 
 static void make_beside_requests(struct restoration *restoration)
 {
-	owed_make(restoration->endpoint);
+	owed_make(restoration->round.endpoint);
 }
 
 void endpoint_keep_late_promises(struct endpoint *endpoint, const struct promised *promised)
