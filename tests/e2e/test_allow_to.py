@@ -10,13 +10,12 @@ import pytest
 
 from lab import echo
 from lab.echo import UDP_PORT, VISITED
-from lab.fleet import BACK
+from lab.fleet import BACK, give_address, move_address, wait_served
 from lab.tunnels import random_key
 from lib import wait
 from lib.capture import send
 from lib.packets import UDP, udp_packet
 from test_egress import connects
-from test_standby import give, move, wait_served
 from test_store import stored
 from test_tokens import Tokens, line, names, tunnel
 
@@ -219,14 +218,14 @@ def test_at_another_host_its_own_file_counts_from_before_the_address_comes(host,
         fleet.start(each, f"--follow={address}/32 --store-wait=30s --tokens={file.path}", ips=[],
                     expected=["cannot write to etcd", "etcd cannot be asked"])
     first, second = host.servers[-1], other_host.servers[-1]
-    give(host, address)
+    give_address(host, address)
     wait_served(first, address)
     ci = host.tunnel("wireguard", client, address)
     ci.password = CI
     ci.up()
     assert ci.ping(OPEN) and not ci.ping(OTHER, seconds=1)
     wait.until(lambda: confined(other_host) == {ci.inner}, BACK, lambda: second.log)
-    move(host, other_host, address)
+    move_address(host, other_host, address)
     wait_served(second, address)
     wait.until(lambda: ci.ping(seconds=1), BACK, lambda: second.log)
     assert ci.ping(OTHER) and not ci.ping(OPEN, seconds=1) and not ci.ping(VISITED, seconds=1)
