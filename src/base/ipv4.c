@@ -80,6 +80,11 @@ uint64_t prefix_size(struct prefix prefix)
 	return UINT64_C(1) << (32 - prefix.length);
 }
 
+bool prefix_equal(struct prefix a, struct prefix b)
+{
+	return a.length == b.length && ipv4_equal(a.address, b.address);
+}
+
 bool prefix_contains(struct prefix prefix, struct ipv4 address)
 {
 	return (address.value & prefix_mask(prefix.length)) == prefix.address.value;

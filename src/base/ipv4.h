@@ -43,6 +43,7 @@ uint32_t prefix_mask(uint8_t length);
 
 /* The number of addresses in it: 1 for a /32, 2^32 for a /0. */
 uint64_t prefix_size(struct prefix prefix);
+bool prefix_equal(struct prefix a, struct prefix b);
 bool prefix_contains(struct prefix prefix, struct ipv4 address);
 bool prefix_overlaps(struct prefix a, struct prefix b);
 

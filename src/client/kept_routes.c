@@ -33,11 +33,6 @@ const struct prefix *kept_routes_defaults(const struct client_config *config, si
 	return default_exceptions;
 }
 
-static bool prefix_equal(struct prefix a, struct prefix b)
-{
-	return ipv4_equal(a.address, b.address) && a.length == b.length;
-}
-
 /* Whether it would take something out of a --route. */
 static bool is_within_routes(const struct client_config *config, struct prefix prefix)
 {

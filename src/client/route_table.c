@@ -44,8 +44,7 @@ int route_table_clear(struct netlink *netlink, uint32_t table)
 static bool is_there(const struct route *found, size_t n, const struct route *wanted)
 {
 	for (size_t i = 0; i < n; i++)
-		if (found[i].destination.length == wanted->destination.length &&
-			ipv4_equal(found[i].destination.address, wanted->destination.address) &&
+		if (prefix_equal(found[i].destination, wanted->destination) &&
 			found[i].type == wanted->type && found[i].oif == wanted->oif)
 			return true;
 	return false;

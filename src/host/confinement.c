@@ -38,15 +38,10 @@ const struct confined *confinement_find(const struct confinement *confinement, s
 	return find(confinement, inner);
 }
 
-static bool is_same(struct prefix a, struct prefix b)
-{
-	return a.length == b.length && ipv4_equal(a.address, b.address);
-}
-
 bool confined_reaches(const struct confined *confined, struct prefix prefix)
 {
 	for (size_t i = 0; confined && i < confined->n; i++)
-		if (is_same(confined->to[i], prefix))
+		if (prefix_equal(confined->to[i], prefix))
 			return true;
 	return false;
 }

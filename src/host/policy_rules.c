@@ -24,11 +24,6 @@ enum {
 	TEXT_SIZE = 128,
 };
 
-static bool prefix_equal(struct prefix a, struct prefix b)
-{
-	return a.length == b.length && ipv4_equal(a.address, b.address);
-}
-
 /* The same to the kernel, which compares no protocols. */
 static bool is_same(const struct rule *a, const struct rule *b)
 {
