@@ -43,17 +43,6 @@ int destinations_confine(
 	return host_confine(rules->host, &change, 1);
 }
 
-static size_t count_peers(const struct name_rules *rules)
-{
-	const struct endpoint *endpoint;
-	size_t n = 0;
-
-	TAILQ_FOREACH (endpoint, rules->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED)
-			n += peers_count(&endpoint->peers);
-	return n;
-}
-
 /* Of peers that have a name: what one reaches whose name is not known stays as it was. */
 static size_t describe_all(const struct name_rules *rules, struct confining *changes)
 {
@@ -80,7 +69,7 @@ void destinations_enforce(const struct name_rules *rules)
 
 	if (!rules->host)
 		return;
-	changes = calloc(count_peers(rules) + 1, sizeof *changes);
+	changes = calloc(endpoints_count_peers(rules->endpoints) + 1, sizeof *changes);
 	if (!changes || host_confine(rules->host, changes, describe_all(rules, changes)) < 0)
 		log_error("what the tokens' clients reach is not as their file says: %s",
 			changes ? "the firewall cannot be changed" : strerror(ENOMEM));

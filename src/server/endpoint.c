@@ -20,6 +20,17 @@ struct endpoint_text endpoint_text(const struct endpoint *endpoint)
 	return text;
 }
 
+size_t endpoints_count_peers(const struct endpoint_list *endpoints)
+{
+	const struct endpoint *endpoint;
+	size_t n = 0;
+
+	TAILQ_FOREACH (endpoint, endpoints, entry)
+		if (endpoint->state != ENDPOINT_DESCRIBED)
+			n += peers_count(&endpoint->peers);
+	return n;
+}
+
 bool endpoint_is_nearly_used_up(const struct endpoint *endpoint)
 {
 	return (uint64_t)pool_taken(endpoint->pool) * 100 >=

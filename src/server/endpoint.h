@@ -243,6 +243,9 @@ struct endpoint_text {
 };
 struct endpoint_text endpoint_text(const struct endpoint *endpoint);
 
+/* How many peers all endpoints have together; of one that is only described nothing is there. */
+size_t endpoints_count_peers(const struct endpoint_list *endpoints);
+
 /* An operation of the data plane is over that began then, by clock_stopwatch_us(). */
 void endpoint_record_time(
 	const struct endpoint *endpoint, enum report_operation operation, uint64_t began_us);

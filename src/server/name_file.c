@@ -223,17 +223,6 @@ void name_file_begin(struct name_file *file)
 		give_up(file, error);
 }
 
-static size_t count_peers(const struct name_file *file)
-{
-	const struct endpoint *endpoint;
-	size_t n = 0;
-
-	TAILQ_FOREACH (endpoint, file->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED)
-			n += peers_count(&endpoint->peers);
-	return n;
-}
-
 void name_file_record(
 	struct name_file *file, const struct endpoint *endpoint, const struct peer *peer)
 {
@@ -244,7 +233,7 @@ void name_file_record(
 		return;
 	file->has_any = true;
 	record = describe(endpoint, peer);
-	if (file->n_records > SPARE_RECORDS + 2 * count_peers(file)) {
+	if (file->n_records > SPARE_RECORDS + 2 * endpoints_count_peers(file->endpoints)) {
 		error = write_anew(file);
 	} else {
 		error = file_write_all(file->fd, &record, sizeof record);
