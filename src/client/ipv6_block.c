@@ -34,9 +34,9 @@ static int add(struct netlink *netlink, uint32_t priority, struct rule_ipv6 rule
 }
 
 /* From the lowest port to the highest, but for those of connections that begin here. */
-static int add_servers(struct netlink *netlink, uint32_t priority, uint8_t ip_protocol)
+static int add_servers(
+	struct netlink *netlink, uint32_t priority, uint8_t ip_protocol, struct local_ports local)
 {
-	const struct local_ports local = local_ports_read();
 	const struct rule_ipv6 below = {.priority = PASSES,
 		.action = FR_ACT_TO_TBL,
 		.ip_protocol = ip_protocol,
@@ -59,13 +59,14 @@ static int add_answers(struct netlink *netlink, uint32_t priority)
 		.mask = CLIENT_OUTSIDE_BIT};
 	const struct rule_ipv6 icmp = {
 		.priority = PASSES, .action = FR_ACT_TO_TBL, .ip_protocol = IPPROTO_ICMPV6};
+	const struct local_ports local = local_ports_read();
 	int error = add(netlink, priority, marked);
 
 	if (error == 0)
 		error = add(netlink, priority, icmp);
 	if (error == 0)
-		error = add_servers(netlink, priority, IPPROTO_TCP);
-	return error < 0 ? error : add_servers(netlink, priority, IPPROTO_UDP);
+		error = add_servers(netlink, priority, IPPROTO_TCP, local);
+	return error < 0 ? error : add_servers(netlink, priority, IPPROTO_UDP, local);
 }
 
 static int add_block(struct netlink *netlink, uint32_t priority)
