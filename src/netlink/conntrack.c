@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 
 #include "netlink/attribute.h"
+#include "netlink/netfilter.h"
 #include "netlink/request.h"
 #include "netlink/socket.h"
 
@@ -22,17 +23,9 @@ enum {
 	DELETION_BATCH = 100,
 };
 
-static uint16_t message_type(enum cntl_msg_types type)
-{
-	return (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
-}
-
 static void add_message(struct netlink_request *request, enum cntl_msg_types type)
 {
-	struct nfgenmsg *header = netlink_add(request, message_type(type), 0, sizeof *header);
-
-	header->nfgen_family = AF_INET;
-	header->version = NFNETLINK_V0;
+	netfilter_add(request, NFNL_SUBSYS_CTNETLINK, (uint16_t)type, 0, AF_INET);
 }
 
 static void copy_attribute(struct netlink_request *request, const struct nlattr *attribute)
@@ -56,7 +49,7 @@ bool conntrack_decode(const struct nlmsghdr *message, struct conntrack_entry *en
 {
 	const struct nlattr *table[CTA_ZONE + 1];
 
-	if (message->nlmsg_type != message_type(IPCTNL_MSG_CT_NEW))
+	if (message->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
 		return false;
 	attributes_of_message(
 		message, sizeof(struct nfgenmsg), table, sizeof table / sizeof *table);

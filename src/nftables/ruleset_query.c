@@ -4,17 +4,13 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
+#include "netlink/netfilter.h"
 #include "netlink/socket.h"
 
 void ruleset_query_init(struct netlink_request *request, uint16_t type, uint8_t family)
 {
-	struct nfgenmsg *header;
-
 	netlink_request_init(request);
-	header = netlink_add(
-		request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), 0, sizeof *header);
-	header->nfgen_family = family;
-	header->version = NFNETLINK_V0;
+	netfilter_add(request, NFNL_SUBSYS_NFTABLES, type, 0, family);
 }
 
 int ruleset_query_open(struct ruleset_query *query, uint16_t type, uint8_t family)

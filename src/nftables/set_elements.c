@@ -9,6 +9,7 @@
 #include <linux/netlink.h>
 
 #include "netlink/attribute.h"
+#include "netlink/netfilter.h"
 #include "netlink/socket.h"
 #include "nftables/ruleset_query.h"
 
@@ -23,10 +24,9 @@ _Static_assert(SET_ELEMENTS_ROOM *CHANGE_SIZE < NETLINK_REQUEST_SIZE / 2, "and r
 /* net/netfilter/nfnetlink.c, nfnetlink_rcv_batch(): what is between the two is one transaction. */
 static void put_frame(struct set_elements_batch *batch, uint16_t type)
 {
-	struct nfgenmsg *header = netlink_add(&batch->request, type, 0, sizeof *header);
+	struct nfgenmsg *header =
+		netfilter_add(&batch->request, NFNL_SUBSYS_NONE, type, 0, NFPROTO_UNSPEC);
 
-	header->nfgen_family = NFPROTO_UNSPEC;
-	header->version = NFNETLINK_V0;
 	header->res_id = htons(NFNL_SUBSYS_NFTABLES);
 	netlink_expect_no_answer(&batch->request);
 }
@@ -55,11 +55,7 @@ static void put_key(struct netlink_request *request, const struct set_element *e
 static void put_change(struct set_elements_batch *batch, uint16_t type, uint16_t flags,
 	const char *set, const struct set_element *element)
 {
-	struct nfgenmsg *header = netlink_add(&batch->request,
-		(uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, sizeof *header);
-
-	header->nfgen_family = batch->family;
-	header->version = NFNETLINK_V0;
+	netfilter_add(&batch->request, NFNL_SUBSYS_NFTABLES, type, flags, batch->family);
 	netlink_put_string(&batch->request, NFTA_SET_ELEM_LIST_TABLE, batch->table);
 	netlink_put_string(&batch->request, NFTA_SET_ELEM_LIST_SET, set);
 	put_key(&batch->request, element);
