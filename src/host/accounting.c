@@ -2,7 +2,6 @@
  * there is a flow log. */
 #include "host/accounting.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"

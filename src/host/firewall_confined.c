@@ -5,7 +5,6 @@
 #include "host/firewall_confined.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/netfilter.h>
 
 #include "host/confinement.h"
