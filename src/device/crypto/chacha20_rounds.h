@@ -1,12 +1,12 @@
 /*
- * ChaCha20's rounds (RFC 8439, 2.3) on the words of several blocks, each word a vector with one
- * lane for each block. Macros, because what includes this has vectors of its own: it says with what
- * TARGET its functions are compiled, and may have a better ROTATE_LEFT.
+ * ChaCha20's rounds (RFC 8439, 2.3) on the words of one block, or of several, each word a vector
+ * with one lane for each block. Macros, because what includes this has vectors of its own: it has
+ * included chacha20.h, says with what TARGET its functions are compiled, and may have a better
+ * ROTATE_LEFT.
  */
 #include <string.h>
 
 #include "base/endian.h"
-#include "device/crypto/chacha20.h"
 
 #define TARGET_INLINE __attribute__((always_inline)) TARGET
 
@@ -55,19 +55,24 @@ enum { WORDS = CHACHA20_BLOCK / 4, DOUBLE_ROUNDS = 10 };
 		STEP_4(s, 1);                                                                      \
 	} while (0)
 
+static inline uint32_t load32(const uint8_t *p)
+{
+	struct le32 v;
+
+	memcpy(v.bytes, p, sizeof v.bytes);
+	return le32_get(v);
+}
+
 /* The state at the beginning of one block. */
 static inline void first_words(
 	uint32_t words[WORDS], const uint8_t key[CHACHA20_KEY], uint32_t block, uint64_t counter)
 {
 	/* "expand 32-byte k" */
 	static const uint32_t constants[] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-	struct le32 word;
 
 	memcpy(words, constants, sizeof constants);
-	for (int i = 0; i < 8; i++) {
-		memcpy(word.bytes, key + 4 * i, sizeof word.bytes);
-		words[4 + i] = le32_get(word);
-	}
+	for (int i = 0; i < 8; i++)
+		words[4 + i] = load32(key + 4 * i);
 	words[12] = block;
 	words[13] = 0;
 	words[14] = (uint32_t)counter;
