@@ -1,5 +1,5 @@
-/* The reasons why a device drops packets, by their names. Runs in the broker, and in what prints
- * metrics. */
+/* The reasons why a device drops packets, by their names. Runs in the device's control thread, the
+ * broker, and what prints metrics. */
 #include "base/device_drops.h"
 
 #include <string.h>

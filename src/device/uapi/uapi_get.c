@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/device_drops.h"
 #include "base/hex.h"
 #include "device/ipip/fast_path.h"
 #include "device/peers.h"
@@ -163,28 +164,28 @@ void uapi_get_drops(struct device *device, struct secret_text *out)
 	const struct drops *drops = &device->shared.drops;
 	const struct wireguard_drops *handshakes = &device->shared.wireguard.dropped;
 	const struct {
-		const char *name;
 		const _Atomic uint64_t *counter;
 		uint64_t more; /* of handshakes, for the same reason */
 	} rows[] = {
-		{"malformed", &drops->malformed, handshakes->malformed},
-		{"no_target", &drops->no_target, 0},
-		{"no_endpoint", &drops->no_endpoint, 0},
-		{"no_session", &drops->no_session, 0},
-		{"forged", &drops->forged, handshakes->forged},
-		{"replayed", &drops->replayed, handshakes->replayed},
-		{"spoofed", &drops->spoofed, 0},
-		{"congested", &drops->congested, 0},
-		{"looped", &drops->looped, 0},
-		{"unknown_source", &drops->unknown_source, 0},
-		{"handshakes", &drops->handshakes, 0},
-		{"unsent", &drops->unsent, 0},
-		{"unknown", NULL, handshakes->unknown},
-		{"limited", NULL, handshakes->limited},
-		{"cookies", NULL, handshakes->cookies},
+		[DEVICE_DROP_MALFORMED] = {&drops->malformed, handshakes->malformed},
+		[DEVICE_DROP_NO_TARGET] = {&drops->no_target, 0},
+		[DEVICE_DROP_NO_ENDPOINT] = {&drops->no_endpoint, 0},
+		[DEVICE_DROP_NO_SESSION] = {&drops->no_session, 0},
+		[DEVICE_DROP_FORGED] = {&drops->forged, handshakes->forged},
+		[DEVICE_DROP_REPLAYED] = {&drops->replayed, handshakes->replayed},
+		[DEVICE_DROP_SPOOFED] = {&drops->spoofed, 0},
+		[DEVICE_DROP_CONGESTED] = {&drops->congested, 0},
+		[DEVICE_DROP_LOOPED] = {&drops->looped, 0},
+		[DEVICE_DROP_UNKNOWN_SOURCE] = {&drops->unknown_source, 0},
+		[DEVICE_DROP_HANDSHAKES] = {&drops->handshakes, 0},
+		[DEVICE_DROP_UNSENT] = {&drops->unsent, 0},
+		[DEVICE_DROP_UNKNOWN] = {NULL, handshakes->unknown},
+		[DEVICE_DROP_LIMITED] = {NULL, handshakes->limited},
+		[DEVICE_DROP_COOKIES] = {NULL, handshakes->cookies},
 	};
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		secret_text_append(out, "%s=%llu\n", rows[i].name,
+	_Static_assert(sizeof rows / sizeof *rows == DEVICE_N_DROPS, "one is missing");
+	for (size_t i = 0; i < DEVICE_N_DROPS; i++)
+		secret_text_append(out, "%s=%llu\n", device_drop_names[i],
 			(rows[i].counter ? read_counter(rows[i].counter) : 0) + rows[i].more);
 }
