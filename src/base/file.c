@@ -57,6 +57,16 @@ int file_read(const char *path, size_t max, char **data, size_t *length)
 	return 0;
 }
 
+int file_open_again(int fd, int flags)
+{
+	char path[sizeof "/proc/self/fd/-2147483648"];
+	int again;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	again = open(path, flags);
+	return again < 0 ? -errno : again;
+}
+
 int file_write_all(int fd, const void *data, size_t length)
 {
 	const uint8_t *bytes = data;

@@ -11,6 +11,10 @@
  */
 int file_read(const char *path, size_t max, char **data, size_t *length);
 
+/* Opens the file of an open descriptor anew, with these flags of open(2). Returns a descriptor or
+ * -errno. */
+int file_open_again(int fd, int flags);
+
 /* Writes all of the data to an open file. Returns 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t length);
 

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 
 static bool can_be_written(mode_t mode)
@@ -44,13 +44,10 @@ int line_file_open(const char *path, mode_t mode)
 /* Of a FIFO and a device there is no last byte. */
 void line_file_mend(int fd)
 {
-	char path[sizeof "/proc/self/fd/-2147483648"], last = '\n';
-	auto_close int in = -1;
-	off_t end;
+	auto_close int in = file_open_again(fd, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	off_t end = in >= 0 ? lseek(in, 0, SEEK_END) : 0;
+	char last = '\n';
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	end = in >= 0 ? lseek(in, 0, SEEK_END) : 0;
 	if (end > 0 && pread(in, &last, 1, end - 1) == 1 && last != '\n' && write(fd, "\n", 1) != 1)
 		log_debug("cannot end the last line of a file: %m");
 }

@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/hash.h"
 
 int source_counts_new_seed(struct source_counts_seed *seed)
@@ -36,12 +36,7 @@ int source_sheet_new(void)
 /* Opened anew: what is mapped by a descriptor for reading cannot be made writable, mprotect(2). */
 int source_sheet_open_for_reading(int sheet_fd)
 {
-	char path[sizeof "/proc/self/fd/" + 3 * sizeof sheet_fd];
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", sheet_fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return file_open_again(sheet_fd, O_RDONLY | O_CLOEXEC);
 }
 
 int source_sheet_clear(int sheet_fd)
