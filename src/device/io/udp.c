@@ -133,9 +133,8 @@ struct udp_batch *udp_batch_new(struct refusals *refusals)
 		return NULL;
 	batch->call = (struct batch_call){.refusals = refusals};
 	memset(batch->headers, 0, sizeof batch->headers);
-	for (int i = 0; i < UDP_BATCH; i++)
-		memset(batch->buffers[i], 0, UDP_ROOM);
 	for (int i = 0; i < UDP_BATCH; i++) {
+		memset(batch->buffers[i], 0, UDP_ROOM);
 		batch->vectors[i] = (struct iovec){batch->buffers[i] + UDP_ROOM, BUFFER_SIZE};
 		batch->headers[i].msg_hdr.msg_iov = &batch->vectors[i];
 		batch->headers[i].msg_hdr.msg_iovlen = 1;
