@@ -41,6 +41,7 @@ void aead_free(struct aead *aead)
 	library_free(aead->library);
 	free(aead);
 }
+
 /* RFC 8439, 2.8: data, filled up to whole blocks. */
 static void add_padded(struct poly1305 *poly, const uint8_t *data, size_t n)
 {
