@@ -22,9 +22,9 @@ sys.path[:0] = [str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
 from lib import conntrack  # noqa: E402
 from lib.netns import enter  # noqa: E402
 from lib.process import children, command_line  # noqa: E402
-from reboot import Host, wait_for  # noqa: E402
+from reboot import ADDRESS, Host, wait_for  # noqa: E402
 
-ADDRESS, FAR = "203.0.113.1", "198.51.100.80"
+FAR = "198.51.100.80"
 INNER = "10.100.0.2"
 PIECE = 0.05  # seconds
 BATCH = 100  # entries a datagram
@@ -39,9 +39,9 @@ class Side:
     def __init__(self, options, name, has_log):
         self.host = Host(options, f"flows-{os.getpid()}-{name}")
         self.path = self.host.folder / "flows.jsonl"
-        self.run("ip address add 203.0.113.1/32 dev lo")
+        self.run(f"ip address add {ADDRESS}/32 dev lo")
         self.host.start("--ip", ADDRESS, "--store=none", *([f"--flow-log={self.path}"] if has_log else []))
-        wait_for(lambda: " ready" in self.host.log(), self.host.log, self.host.server)
+        self.host.wait_ready()
         if not has_log:
             self.run("sysctl -qw " + " ".join(f"net.netfilter.{each}=0" for each in NAMES))
 

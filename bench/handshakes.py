@@ -23,14 +23,19 @@ def run(*command, read=False):
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if read else None).stdout
 
 
+def subcommand(pid):
+    """Of a process of vprox's, or of vprox-store: store."""
+    words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return os.path.basename(words[0]).removeprefix("vprox-") if words[0].endswith("-store") else words[1]
+
+
 def memory(ns):
     """Of all processes of a namespace, also of devices, by the subcommand: proportional KiB."""
     found = {}
     pids = subprocess.run(["ip", "netns", "pids", ns], stdout=subprocess.PIPE, text=True, check=True).stdout
     for pid in pids.split():
         lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        what = os.path.basename(words[0]).removeprefix("vprox-") if words[0].endswith("-store") else words[1]
+        what = subcommand(pid)
         found[what] = found.get(what, 0) + next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return found
 
@@ -82,14 +87,16 @@ class Server:
         """That all of them have taken."""
         return sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.processes()) / 1e9
 
+    def run_storm(self, program, *words):
+        """Returns what it prints."""
+        return run("ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--password", PASSWORD,
+                   *map(str, words), read=True)
+
     def storm(self, program, count, threads, path="/healthz", *more):
         """Returns the storm's figures, and the time of a processor for each request in ms: time."""
         before = self.processor_s()
-        result = subprocess.run(
-            ["ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--path", path,
-             "--count", str(count), "--threads", str(threads), "--password", PASSWORD, *more],
-            stdout=subprocess.PIPE, text=True, check=True)
-        figures = {line.split("\t")[0]: float(line.split("\t")[1]) for line in result.stdout.splitlines()}
+        said = self.run_storm(program, "--path", path, "--count", count, "--threads", threads, *more)
+        figures = {line.split("\t")[0]: float(line.split("\t")[1]) for line in said.splitlines()}
         return {**figures, "time": (self.processor_s() - before) / count * 1000}
 
     def memory(self):

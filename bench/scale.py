@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from handshakes import Server, run
+from handshakes import Server
 
 FIRST_SOURCE = "198.18.0.1"
 FEW = 100
@@ -38,12 +38,9 @@ class Scaled:
 
     def ask(self, path, count, *more):
         """The times of all of them."""
-        command = ["ip", "netns", "exec", self.server.client_ns, self.storm, "--server", "203.0.113.1", "--path", path,
-                   "--method", "POST", "--password", "a password of the bench", "--first-source", FIRST_SOURCE, "--each",
-                   "--clients", self.n, "--count", count, *more]
-        if path == "/connect":
-            command += ["--first-key", 0]
-        said = run(*map(str, command), read=True)
+        key = ("--first-key", 0) if path == "/connect" else ()
+        said = self.server.run_storm(self.storm, "--path", path, "--method", "POST", "--first-source", FIRST_SOURCE, "--each",
+                                     "--clients", self.n, "--count", count, *key, *more)
         return [float(line.split("\t")[1]) for line in said.splitlines() if line.startswith("each\t")]
 
     def read_report(self):

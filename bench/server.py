@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+from handshakes import subcommand
+
 SERVER, CLIENTS = "bench-server", "bench-clients"
 ADDRESS = "203.0.113.1"
 SOURCES = "198.18.0.0/15"
@@ -119,8 +121,7 @@ class Bench:
             lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kib = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
             rss = next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            command = "store" if words[0].endswith("vprox-store") else words[1]
+            command = subcommand(pid)
             name = "broker" if command == "server" else f"{command}.{pid}"
             print(f"  memory: {name.split('.')[0]:<7} {kib / 1024:6.1f} MB proportional, "
                   f"{rss / 1024:6.1f} MB resident")
