@@ -8,9 +8,12 @@
 
 #include "base/event.h"
 #include "base/log.h"
+#include "server/destinations.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/heal.h"
+#include "server/promised.h"
+#include "server/promises.h"
 #include "server/removals.h"
 
 enum {
@@ -27,6 +30,25 @@ struct owed_peer {
 	struct plane_peer id;
 	uint64_t active_s;
 };
+
+bool owed_add(struct endpoint *endpoint, const struct stored_peer *stored)
+{
+	const struct plane_peer id = promised_identity(stored);
+	struct peer *peer = NULL;
+
+	/* Held by another that is there, or of a block that is none now. */
+	if (pool_claim(endpoint->pool, stored->inner) < 0)
+		return false;
+	if (destinations_confine(endpoint, &stored->name, stored->inner) == 0)
+		peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
+	if (!peer) {
+		pool_release(endpoint->pool, stored->inner);
+		return false;
+	}
+	peers_set_owed(&endpoint->peers, peer, true);
+	promise_is_known(endpoint, peer, stored);
+	return true;
+}
 
 /* One that is to go is not made first; and must not be forgotten while it is queued. */
 static bool is_to_be_made(const struct peer *peer)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct endpoint;
@@ -12,11 +13,17 @@ struct event_base;
 struct owed;
 struct owed_round;
 struct plane_peer;
+struct stored_peer;
 
 /* base NULL, in a test: all are made at once. Returns 0 or -ENOMEM. */
 int owed_init(struct owed *owed, struct endpoint *endpoint, struct event_base *base);
 /* Those that were not made stay owed. */
 void owed_free(struct owed *owed);
+
+/* One more that is owed, as it is not there: its address is taken, what it may reach is set, and
+ * what was promised to it is known. False: its address is another's, or none that the pool gives
+ * out, what it may reach cannot be set, or there is no memory; then it has none. */
+bool owed_add(struct endpoint *endpoint, const struct stored_peer *stored);
 
 /*
  * Begins to make those of the endpoint that are owed, if there are any, in an order that holds for

@@ -110,6 +110,8 @@ void promise_is_known(
 {
 	promise_is_kept(endpoint, peer, stored);
 	peers_set_name(&endpoint->peers, peer, &stored->name);
+	peers_set_source(&endpoint->peers, peer,
+		peer->id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	peer->usage.outer = stored->outer;
 	peer->usage.outer_port = (uint16_t)stored->outer_port;
 }

@@ -25,7 +25,8 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer);
 void promise_is_kept(
 	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored);
 
-/* Likewise, and the peer was made out of that: where it was last is where it is sought. */
+/* Likewise, and the peer was made out of that: where it was last is where it is sought,
+ * and has asked from. */
 void promise_is_known(
 	struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored);
 

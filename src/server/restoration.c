@@ -66,26 +66,10 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 		agree(endpoint, peer, stored);
 		return;
 	}
-	/* Held by another that is there, or of a block that is none now. */
-	if (pool_claim(endpoint->pool, stored->inner) < 0) {
+	if (!owed_add(endpoint, stored)) {
 		restoration->round.n_failed++;
 		return;
 	}
-	if (destinations_confine(endpoint, &stored->name, stored->inner) < 0) {
-		pool_release(endpoint->pool, stored->inner);
-		restoration->round.n_failed++;
-		return;
-	}
-	peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
-	if (!peer) {
-		pool_release(endpoint->pool, stored->inner);
-		restoration->round.n_failed++;
-		return;
-	}
-	promise_is_known(endpoint, peer, stored);
-	peers_set_owed(&endpoint->peers, peer, true);
-	peers_set_source(
-		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 	restoration->ids[restoration->n++] = id;
 }
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/log.h"
 #include "server/adoption.h"
 #include "server/destinations.h"
@@ -168,21 +167,13 @@ static void add(struct endpoint *endpoint, const struct stored_peer *stored)
 		move_out(endpoint, peer);
 		peer = peers_find(&endpoint->peers, &id);
 	}
-	if (!peer && pool_claim(endpoint->pool, stored->inner) == 0) {
-		if (destinations_confine(endpoint, &stored->name, stored->inner) == 0)
-			peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));
-		if (peer)
-			peers_set_owed(&endpoint->peers, peer, true);
-		else
-			pool_release(endpoint->pool, stored->inner);
-	}
-	if (!peer)
+	if (!peer) {
+		owed_add(endpoint, stored);
 		return;
+	}
 	/* It may have another name than it had. */
 	destinations_confine(endpoint, &stored->name, stored->inner);
 	promise_is_known(endpoint, peer, stored);
-	peers_set_source(
-		&endpoint->peers, peer, id.kind == PEER_IPIP ? stored->remote : stored->outer);
 }
 
 /* Of a peer that was promised two addresses the last holds. */
