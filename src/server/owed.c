@@ -153,12 +153,49 @@ static int settle(struct endpoint *endpoint, const struct plane_peer *ids, size_
 	return endpoint->config.is_standby ? 0 : give_back_sessions(endpoint, made, n_made);
 }
 
-int owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n)
+/* PLANE_ADD_BATCH at the most. Returns 0, or an error of device_is_lost(): then those that it was
+ * not given stay owed. */
+static int make(struct owed_round *round, const struct plane_peer *ids, size_t n)
 {
 	int error = give_back_peers(round->endpoint, ids, n, &round->n_given, give_up, round);
 
 	return error < 0 ? error : settle(round->endpoint, ids, n);
 }
+
+static void say_lost(const struct endpoint *endpoint)
+{
+	log_error("%s: it was lost when what was promised was made again, will try again: %s",
+		endpoint_text(endpoint).s, plane_error(endpoint->plane));
+}
+
+static void say_made(const struct owed_round *round)
+{
+	struct endpoint *endpoint = round->endpoint;
+
+	endpoint->counts[REPORT_COUNTED_RESTORED] += round->n_given;
+	log_info("%s: %zu peers that were not there any more have their tunnels again, %zu could "
+		 "not have theirs",
+		endpoint_text(endpoint).s, round->n_given, round->n_failed);
+}
+
+/* At once */
+
+void owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n)
+{
+	int error = round->endpoint->device ? 0 : -ENODEV;
+
+	for (size_t done = 0; done < n && error == 0; done += PLANE_ADD_BATCH) {
+		const size_t left = n - done;
+
+		error = make(round, ids + done, left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH);
+	}
+	if (error < 0)
+		say_lost(round->endpoint);
+	if (n > 0 || round->n_failed > 0)
+		say_made(round);
+}
+
+/* Beside requests */
 
 /* One that is lost, and not made again yet, is made again at the next inspection; there is none of
  * a standby. */
@@ -180,7 +217,7 @@ static int make_batch(struct owed *owed)
 	int error = n == 0 ? 0 : find_device(endpoint);
 
 	if (error == 0 && n > 0)
-		error = owed_make_now(&owed->round, ids, n);
+		error = make(&owed->round, ids, n);
 	if (error == 0)
 		return (int)n;
 	/* These are not done. */
@@ -197,11 +234,8 @@ static void say_end(const struct owed *owed)
 			endpoint_text(endpoint).s, peers_count(&endpoint->peers));
 		return;
 	}
-	endpoint->counts[REPORT_COUNTED_RESTORED] += owed->round.n_given;
 	if (owed->round.n_given > 0 || owed->round.n_failed > 0)
-		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
-			 "could not have theirs",
-			endpoint_text(endpoint).s, owed->round.n_given, owed->round.n_failed);
+		say_made(&owed->round);
 }
 
 static void schedule(struct owed *owed, uint64_t delay_ms)
@@ -216,9 +250,7 @@ static void stop(struct owed *owed, int error)
 	struct endpoint *endpoint = owed->round.endpoint;
 
 	if (error < 0 && !endpoint->config.is_standby)
-		log_error("%s: it was lost when what was promised was made again, will try again: "
-			  "%s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
+		say_lost(endpoint);
 	/* One that has not answered in time is there, and may do so. */
 	if (owed->timer && (error == -ETIMEDOUT || (error < 0 && endpoint->config.is_standby))) {
 		schedule(owed, RETRY_MS);

@@ -35,8 +35,8 @@ bool owed_add(struct endpoint *endpoint, const struct stored_peer *stored);
 void owed_make(struct endpoint *endpoint);
 
 /*
- * Makes n of them, PLANE_ADD_BATCH at the most, now: they are owed no more then, and of an endpoint
- * that is served shake hands. What a plane refuses is given up, counted and logged. Returns 0, or
- * an error of device_is_lost(): then those that it was not given stay owed.
+ * Makes n of them now, of an endpoint that was just opened; nobody is answered meanwhile. In the
+ * round those that could not even be owed have failed already. As owed_make(), but that all of what
+ * a device was not given is tried again at the endpoint's next inspection. Logs.
  */
-int owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n);
+void owed_make_now(struct owed_round *round, const struct plane_peer *ids, size_t n);

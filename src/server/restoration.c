@@ -1,6 +1,7 @@
 /*
  * Makes what was promised and is not there: after a reboot, or when the data plane died with the
- * server. Runs in the broker, at its start and at each inspection.
+ * server. Runs in the broker, when an endpoint is opened, and when a store that was away tells of
+ * it.
  */
 #include "server/restoration.h"
 
@@ -73,26 +74,6 @@ static void take(struct restoration *restoration, const struct stored_peer *stor
 	restoration->ids[restoration->n++] = id;
 }
 
-/*
- * Who was active last is served first, and does not wait until all others are there: the store has
- * them, so that nothing is lost if this process dies meanwhile. Returns 0, or why the device is
- * lost.
- */
-static int make_all(struct restoration *restoration)
-{
-	const struct plane_peer *ids = restoration->ids;
-	/* What comes late may find a device that is lost, and not made again yet. */
-	int error = restoration->round.endpoint->device ? 0 : -ENODEV;
-
-	for (size_t done = 0; done < restoration->n && error == 0; done += PLANE_ADD_BATCH) {
-		size_t left = restoration->n - done,
-		       n = left < PLANE_ADD_BATCH ? left : PLANE_ADD_BATCH;
-
-		error = owed_make_now(&restoration->round, ids + done, n);
-	}
-	return error;
-}
-
 /* What is told is all that is stored: a peer that is not among it was promised nothing, or its
  * address was promised to another one since. */
 static void promises_are_told(struct endpoint *endpoint)
@@ -106,20 +87,11 @@ static void promises_are_told(struct endpoint *endpoint)
 	}
 }
 
-static void make_and_tell(struct restoration *restoration)
+/* Who was active last is served first, and does not wait until all others are there: the store has
+ * them, so that nothing is lost if this process dies meanwhile. */
+static void make_now(struct restoration *restoration)
 {
-	struct endpoint *endpoint = restoration->round.endpoint;
-
-	if (make_all(restoration) < 0)
-		log_error("%s: it was lost when what was promised was made again, will try again: "
-			  "%s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-	endpoint->counts[REPORT_COUNTED_RESTORED] += restoration->round.n_given;
-	if (restoration->n > 0 || restoration->round.n_failed > 0)
-		log_info("%s: %zu peers that were not there any more have their tunnels again, %zu "
-			 "could not have theirs",
-			endpoint_text(endpoint).s, restoration->round.n_given,
-			restoration->round.n_failed);
+	owed_make_now(&restoration->round, restoration->ids, restoration->n);
 }
 
 static void keep_promises(
@@ -150,7 +122,7 @@ static void keep_promises(
 
 void endpoint_keep_promises(struct endpoint *endpoint, const struct promised *promised)
 {
-	keep_promises(endpoint, promised, make_and_tell);
+	keep_promises(endpoint, promised, make_now);
 }
 
 static void make_beside_requests(struct restoration *restoration)
