@@ -50,7 +50,7 @@ static int write_peer(struct endpoint *endpoint, const struct plane_peer *id)
 }
 
 enum {
-	/* Whose address is being freed: the answer comes when it is. */
+	/* What waits, for its address to be freed or for a reading, is answered after that. */
 	ANSWER_LATER = 0,
 	/* What peers have used is to be read again before. */
 	READ_FIRST = -1,
@@ -413,12 +413,13 @@ void endpoint_serve_pending(struct endpoint *endpoint)
 static void handle_read(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to);
 
+/* Returns ANSWER_LATER, or IPC_FAILED. */
 static int read_first(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to)
 {
 	return parked_requests_add(&endpoint->parked, request, reply_to, handle_read) < 0
 		       ? IPC_FAILED
-		       : READ_FIRST;
+		       : ANSWER_LATER;
 }
 
 static void begin_connect(struct endpoint *endpoint, const struct client_request *request,
@@ -431,11 +432,11 @@ static void begin_connect(struct endpoint *endpoint, const struct client_request
 		status = wait_for_address(endpoint, request, reply_to);
 	else if (status == READ_FIRST)
 		status = read_first(endpoint, request, reply_to);
-	if (status != ANSWER_LATER && status != READ_FIRST)
+	if (status != ANSWER_LATER)
 		answer_connect(endpoint, request, reply_to, status, &given);
 }
 
-/* Returns an ipc_status, or ANSWER_LATER or READ_FIRST: then it is answered elsewhere. */
+/* Returns an ipc_status, or ANSWER_LATER: then it is answered elsewhere. */
 static int begin_disconnect(struct endpoint *endpoint, const struct client_request *request,
 	const struct reply_to *reply_to, bool is_read)
 {
@@ -496,7 +497,7 @@ static void handle(struct endpoint *endpoint, const struct client_request *reque
 	case IPC_DISCONNECT_WIREGUARD:
 	case IPC_DISCONNECT_IPIP:
 		status = begin_disconnect(endpoint, request, reply_to, is_read);
-		if (status == ANSWER_LATER || status == READ_FIRST)
+		if (status == ANSWER_LATER)
 			return;
 		break;
 	case IPC_RELINQUISH:
