@@ -41,17 +41,10 @@ static int find_new_holder(struct fleet *fleet, struct served *served)
 	return 0;
 }
 
-/* What this host has to say of an address that it has no more is sent too. */
-static bool is_held(const struct served *served)
-{
-	return served->state == SERVED_CLAIMED || served->state == SERVED_RELEASED;
-}
-
 static void begin_as_holder(const struct served *served, struct kv_transaction *transaction)
 {
 	kv_begin(transaction);
-	kv_compare_value(
-		transaction, served->record.name.s, served->record.value, served->record.size);
+	fleet_compare_holder(transaction, served);
 }
 
 /* Returns 1 if it was done, 0 if we are not the holder any more, or -errno. */
@@ -224,7 +217,7 @@ int fleet_send_changes(struct fleet *fleet, bool *is_stored, bool *more)
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
 		struct served *served = &fleet->served[i];
 
-		if (!is_held(served))
+		if (!fleet_is_held(served))
 			continue;
 		error = send_of(fleet, served, is_stored, more);
 		/* It is to be claimed again, and nothing of it was written. */

@@ -39,6 +39,17 @@ int fleet_supersede(struct fleet *fleet, struct served *served, const struct see
 	return fleet->tell(&message);
 }
 
+bool fleet_is_held(const struct served *served)
+{
+	return served->state == SERVED_CLAIMED || served->state == SERVED_RELEASED;
+}
+
+void fleet_compare_holder(struct kv_transaction *transaction, const struct served *served)
+{
+	kv_compare_value(
+		transaction, served->record.name.s, served->record.value, served->record.size);
+}
+
 void fleet_put(struct kv_transaction *transaction, const struct record *record)
 {
 	kv_put(transaction, record->name.s, record->value, record->size);

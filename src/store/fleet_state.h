@@ -106,6 +106,11 @@ int fleet_look(struct fleet *fleet);
 int fleet_read_view(struct fleet *fleet);
 /* Puts it into the copy, if it is not there as it is. Returns 0 or as database_put_endpoint(). */
 int fleet_copy_endpoint(struct fleet *fleet, const struct stored_endpoint *endpoint);
+/* Whether its record of the holder is this host's; also where this host has the address no more:
+ * what it has to say of that is sent too. */
+bool fleet_is_held(const struct served *served);
+/* The transaction is done only if that record is as this host wrote it. */
+void fleet_compare_holder(struct kv_transaction *transaction, const struct served *served);
 void fleet_put(struct kv_transaction *transaction, const struct record *record);
 /* Why etcd could not be asked, for the log. */
 const char *fleet_why(const struct fleet *fleet, int error);

@@ -15,20 +15,9 @@ enum {
 	MOST_WATCHED = KV_MOST_OPERATIONS / 2, /* each takes two comparisons */
 };
 
-static bool is_watched(const struct served *served)
-{
-	return served->state == SERVED_CLAIMED || served->state == SERVED_RELEASED;
-}
-
 static struct record_name question_about(const struct fleet *fleet, const struct served *served)
 {
 	return record_prefix(fleet->name, RECORD_QUESTION, served->bind);
-}
-
-static void compare_holder(struct kv_transaction *transaction, const struct served *served)
-{
-	kv_compare_value(
-		transaction, served->record.name.s, served->record.value, served->record.size);
 }
 
 /* Of those that this host holds: one question for many addresses. All is quiet if the records of
@@ -43,9 +32,9 @@ static int look_at_some(struct fleet *fleet, size_t first, bool *is_quiet)
 	for (; i < fleet->n_served && n < MOST_WATCHED; i++) {
 		const struct served *served = &fleet->served[i];
 
-		if (!is_watched(served))
+		if (!fleet_is_held(served))
 			continue;
-		compare_holder(&transaction, served);
+		fleet_compare_holder(&transaction, served);
 		if (served->state == SERVED_CLAIMED)
 			kv_compare_revision(&transaction, question_about(fleet, served).s, 0);
 		n++;
@@ -58,7 +47,7 @@ static int supersede_if_claimed(struct fleet *fleet, struct served *served)
 {
 	const struct seen_address *seen = fleet_view_find(&fleet->view, served->bind);
 
-	if (!is_watched(served) || !seen || seen->holder.epoch <= served->holder.epoch)
+	if (!fleet_is_held(served) || !seen || seen->holder.epoch <= served->holder.epoch)
 		return 0;
 	return fleet_supersede(fleet, served, seen);
 }
@@ -73,7 +62,7 @@ static int answer(struct fleet *fleet, const struct served *served)
 	if (served->state != SERVED_CLAIMED)
 		return 0;
 	kv_begin(&transaction);
-	compare_holder(&transaction, served);
+	fleet_compare_holder(&transaction, served);
 	kv_delete(&transaction, question.s);
 	return kv_commit(fleet->etcd, &transaction, &done);
 }
