@@ -89,15 +89,6 @@ static int read_back(struct adoption *adoption)
 	return plane_dump(endpoint->device, record_usage, endpoint);
 }
 
-/* What a server that crashed has left half made. It is no reason not to start: every inspection
- * tries it again. */
-static void complete(struct endpoint *endpoint)
-{
-	if (endpoint->plane->ops->reconcile(endpoint->device, PLANE_AT_ONCE) < 0)
-		log_warning("%s: cannot put right what others have changed, will try again: %s",
-			endpoint_text(endpoint).s, plane_error(endpoint->plane));
-}
-
 static int adopt_peers(struct endpoint *endpoint)
 {
 	struct adoption adoption = {.endpoint = endpoint};
@@ -113,7 +104,9 @@ static int adopt_peers(struct endpoint *endpoint)
 	}
 	if (adoption.n_adopted == 0)
 		return 0;
-	complete(endpoint);
+	/* What a server that crashed has left half made. It is no reason not to start: every
+	 * inspection tries it again. */
+	endpoint_put_right(endpoint, PLANE_AT_ONCE);
 	log_info("%s: adopted %zu peers", endpoint_text(endpoint).s, adoption.n_adopted);
 	return 0;
 }

@@ -55,12 +55,9 @@ static void finish(void *context)
 	endpoint_inspect(inspection->endpoint, inspection->rule);
 }
 
-/* Returns 1 if there is more to do. */
-static int put_right(const struct inspection *inspection)
+int endpoint_put_right(const struct endpoint *endpoint, unsigned int longest_ms)
 {
-	const struct endpoint *endpoint = inspection->endpoint;
-	int result = endpoint->plane->ops->reconcile(
-		endpoint->device, inspection->timer ? PEER_WALK_SLICE_MS : PLANE_AT_ONCE);
+	int result = endpoint->plane->ops->reconcile(endpoint->device, longest_ms);
 
 	if (result < 0)
 		log_warning("%s: cannot put right what others have changed, will try again: %s",
@@ -73,8 +70,9 @@ static void go_on(struct inspection *inspection)
 {
 	static const struct timeval at_once;
 	struct endpoint *endpoint = inspection->endpoint;
+	const unsigned int longest_ms = inspection->timer ? PEER_WALK_SLICE_MS : PLANE_AT_ONCE;
 
-	if (endpoint->device && put_right(inspection) > 0) {
+	if (endpoint->device && endpoint_put_right(endpoint, longest_ms) > 0) {
 		event_add(inspection->timer, &at_once);
 		return;
 	}

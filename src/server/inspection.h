@@ -15,6 +15,10 @@ int inspection_init(
 	struct inspection *inspection, struct endpoint *endpoint, struct event_base *base);
 void inspection_free(struct inspection *inspection);
 
+/* Has the plane put right what others have changed. Returns as plane_ops.reconcile(); what goes
+ * wrong is logged. */
+int endpoint_put_right(const struct endpoint *endpoint, unsigned int longest_ms);
+
 /*
  * One inspection: reads the peers' usage, makes a lost device again, has the plane put right what
  * others have changed, and queues those whose time is up for removal. If the plane cannot be read,
