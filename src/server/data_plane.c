@@ -596,6 +596,15 @@ static struct endpoint *find_standby(struct data_plane *data_plane, struct ipv4 
 	return endpoint->state == ENDPOINT_STANDBY ? endpoint : NULL;
 }
 
+size_t data_plane_count(const struct data_plane *data_plane)
+{
+	const struct endpoint *endpoint;
+	size_t n = 0;
+
+	data_plane_for_each(data_plane, endpoint) n++;
+	return n;
+}
+
 bool data_plane_is_ready(const struct data_plane *data_plane, struct ipv4 bind)
 {
 	const struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);

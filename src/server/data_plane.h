@@ -40,6 +40,9 @@ struct data_plane {
 	TAILQ_FOREACH (endpoint, &(data_plane)->endpoints, entry)                                  \
 		if ((endpoint)->state == ENDPOINT_OPEN)
 
+/* How many these are. */
+size_t data_plane_count(const struct data_plane *data_plane);
+
 /* Who answers requests. */
 struct data_plane_answer {
 	endpoint_answer_fn *answer;

@@ -30,20 +30,11 @@ struct peer_listing {
 	struct ipv4 binds[]; /* of the endpoints; any of them may close meanwhile */
 };
 
-static size_t count_open(const struct data_plane *data_plane)
-{
-	const struct endpoint *endpoint;
-	size_t n = 0;
-
-	data_plane_for_each(data_plane, endpoint) n++;
-	return n;
-}
-
 struct peer_listing *peer_listing_new(const struct data_plane *data_plane)
 {
 	const struct endpoint *endpoint;
 	struct peer_listing *listing =
-		calloc(1, sizeof *listing + count_open(data_plane) * sizeof *listing->binds);
+		calloc(1, sizeof *listing + data_plane_count(data_plane) * sizeof *listing->binds);
 
 	if (!listing)
 		return NULL;
