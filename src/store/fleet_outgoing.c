@@ -2,7 +2,6 @@
  * the store's process. */
 #include "store/fleet_outgoing.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -5,7 +5,6 @@
 #include "plane/kernel/reconcile.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
