@@ -84,26 +84,26 @@ def fixture_world(options):
     world.close()
 
 
-@pytest.fixture(scope="module", name="client")
-def fixture_client(world):
+def a_client(world):
     node = world.add_client()
     yield node
     world.remove(node)
+
+
+@pytest.fixture(scope="module", name="client")
+def fixture_client(world):
+    yield from a_client(world)
 
 
 @pytest.fixture(scope="module", name="other_client")
 def fixture_other_client(world):
-    node = world.add_client()
-    yield node
-    world.remove(node)
+    yield from a_client(world)
 
 
 @pytest.fixture(scope="module", name="node")
 def fixture_node(world):
     """A machine of the Internet, for a service that the server or the client asks."""
-    node = world.add_client()
-    yield node
-    world.remove(node)
+    yield from a_client(world)
 
 
 @pytest.fixture(scope="module", name="etcd")
@@ -145,25 +145,25 @@ def fixture_machine(clients, options):
     machine.close()
 
 
-@pytest.fixture(name="host")
-def fixture_host(world, options):
+def a_host(world, options):
     host = Host(world, options)
     yield host
     host.close()
+
+
+@pytest.fixture(name="host")
+def fixture_host(world, options):
+    yield from a_host(world, options)
 
 
 @pytest.fixture(name="other_host")
 def fixture_other_host(world, options):
-    host = Host(world, options)
-    yield host
-    host.close()
+    yield from a_host(world, options)
 
 
 @pytest.fixture(scope="module", name="shared_host")
 def fixture_shared_host(world, options):
-    host = Host(world, options)
-    yield host
-    host.close()
+    yield from a_host(world, options)
 
 
 @pytest.fixture(scope="module", name="server")
