@@ -7,6 +7,8 @@ import subprocess
 import pytest
 
 OURS = re.compile(r"vprox", re.IGNORECASE)
+USERS = ["vprox", "vprox-signer", "vprox-holder", "vprox-cloud", "vprox-oidc", "vprox-metrics", "vprox-flows",
+         "vprox-store", "vprox-device"]
 # Where Debian keeps what it did, and what is no file of the package.
 LOGS = ("/var/log/", "/var/lib/dpkg/", "/var/cache/", "/tmp/", "/run/", "/root/")
 
@@ -19,7 +21,8 @@ def ours(machine):
 @pytest.fixture(scope="module", name="installed")
 def fixture_installed(machine, package):
     machine.deb = f"/tmp/{package.name}"
-    machine.run("userdel vprox; userdel vprox-signer; userdel vprox-holder; userdel vprox-cloud; userdel vprox-oidc; userdel vprox-metrics; userdel vprox-flows; userdel vprox-store; userdel vprox-device || true")  # this machine may have one
+    for user in USERS:
+        machine.run(f"userdel {user}", check=False)  # this machine may have one
     with open(package, "rb") as stream:
         subprocess.run(["nsenter", "--target", machine.init, "--all", "tee", machine.deb],
                        stdin=stream, stdout=subprocess.DEVNULL, check=True)
@@ -60,7 +63,7 @@ def test_it_has_all_libraries(installed):
 
 
 def test_there_are_users_that_can_do_nothing(installed):
-    for user in "vprox", "vprox-signer", "vprox-holder", "vprox-cloud", "vprox-oidc", "vprox-metrics", "vprox-flows", "vprox-store", "vprox-device":
+    for user in USERS:
         _, _, uid, gid, _, home, shell = installed.output(f"getent passwd {user}").split(":")
         assert int(uid) > 0 and int(gid) > 0
         assert (home, shell) == ("/nonexistent", "/usr/sbin/nologin")
