@@ -1,7 +1,6 @@
 """The units as systemd judges them, without running them."""
 
 import pathlib
-import shutil
 import subprocess
 
 import pytest
@@ -24,7 +23,6 @@ def fixture_unit(request, tmp_path):
     return request.param, path, text.splitlines()
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_a_unit_is_exposed_no_more_than_its_work_asks_for(unit):
     name, path, _ = unit
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
@@ -59,7 +57,6 @@ def test_the_block_is_closed_before_there_is_a_network_and_no_shutdown_opens_it(
     assert "--block=keep" in " ".join(words_of(client, "ExecStart"))
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_what_the_block_waits_for_has_no_circle(tmp_path):
     """The program of this build stands for the one that is installed."""
     for name in "block", "client":
