@@ -185,9 +185,7 @@ def test_between_peers_and_towards_the_host_it_holds_too(host, clients, tokens):
 
 def peers_of(host):
     """The inner addresses of all peers that there are."""
-    code, said = host.run("show --json")
-    assert code == 0, said
-    return {peer["inner"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"]}
+    return {peer["inner"] for peer in host.shown_peers()}
 
 
 def test_amid_grants_readings_of_the_file_and_kills_no_peer_is_there_that_is_not_confined(host, client, tokens):

@@ -48,9 +48,7 @@ def identity(tunnel):
 
 
 def sent_to(host, tunnel):
-    told = json.loads(host.run("show --json")[1])
-    peers = [peer for endpoint in told["endpoints"] for peer in endpoint["peers"]]
-    return sum(peer["sent_bytes"] for peer in peers if peer["inner"] == tunnel.inner)
+    return sum(peer["sent_bytes"] for peer in host.shown_peers() if peer["inner"] == tunnel.inner)
 
 
 def test_a_tunnel_is_in_the_audit_when_it_begins_and_when_it_ends(host, client, kind, audit):
@@ -162,7 +160,7 @@ def test_an_audit_without_room_keeps_nobody_from_a_tunnel(host, client):
         tunnel.disconnect()
         tunnel.down()
     assert server.log.count("cannot write the audit: No space left on device") == 1
-    assert json.loads(host.run("show --json")[1])["audit"] == {"lost": 6, "failing": True}
+    assert host.shown()["audit"] == {"lost": 6, "failing": True}
     assert "audit: 6 lines lost (cannot be written)" in host.run("show")[1]
     assert "vprox_audit_lost_total 6\n" in host.run("show --metrics")[1]
 

@@ -1,7 +1,6 @@
 """A server whose clock is behind: a client drops a handshake that is not later than the latest it
 has seen of the server's key."""
 
-import json
 import re
 import time
 
@@ -22,7 +21,7 @@ def late(tmp_path):
 
 
 def shown(host):
-    endpoint, = json.loads(host.run("show --json")[1])["endpoints"]
+    endpoint, = host.shown()["endpoints"]
     return endpoint
 
 

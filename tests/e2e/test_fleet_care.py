@@ -1,7 +1,6 @@
 """What operators do to a fleet that runs, and what it says of itself: its key is changed, clocks are wrong."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -27,7 +26,7 @@ BUSY = ["cannot write to etcd", "etcd cannot be asked"]  # of an etcd that a bus
 
 
 def shown(host):
-    return json.loads(host.run("show --json")[1])["store"]
+    return host.shown()["store"]
 
 
 class HostOfFleet:

@@ -80,7 +80,7 @@ def moment(text):
 
 
 def show(host):
-    return json.loads(host.run("show --json")[1])["flow_log"]
+    return host.shown()["flow_log"]
 
 
 @pytest.mark.plane

@@ -31,12 +31,6 @@ PLACES = 8
 DEADLINE = 10
 
 
-def shown(host, arguments="", **kwargs):
-    status, said = host.run(f"show --json {arguments}", **kwargs)
-    assert status == 0, said
-    return json.loads(said)
-
-
 def peers(report):
     """Inner address to peer, of all endpoints."""
     return {peer["inner"]: peer for endpoint in report["endpoints"] for peer in endpoint["peers"]}
@@ -58,18 +52,18 @@ def connection(host):
 def test_what_the_firewall_refuses_is_counted_by_reason(host, client):
     server = host.start("--max-flows-per-peer=5")
     tunnel = host.tunnel("ipip", client).up()
-    before = shown(host)["refused_packets"]
+    before = host.shown()["refused_packets"]
     gre = ipv4(tunnel.inner, echo.VISITED, 47, bytes(40))
     send(tunnel.ns, tunnel.device, gre, gre,
          udp_packet(tunnel.inner, "192.168.3.1", 1, 53), udp_packet(tunnel.inner, tunnel.gateway, 1, 53),
          *[udp_packet(tunnel.inner, echo.VISITED, port, 53) for port in range(1, 11)])
     expected = {"protocol": 2, "destination": 1, "host": 1, "flows": 5}
-    wait.until(lambda: all(shown(host)["refused_packets"][reason] == before[reason] + n
-                           for reason, n in expected.items()), what=lambda: shown(host))
+    wait.until(lambda: all(host.shown()["refused_packets"][reason] == before[reason] + n
+                           for reason, n in expected.items()), what=lambda: host.shown())
     assert re.search(r"refused packets: 1 destination, 1 host, 2 protocol, 5 flows",
                      host.run("show")[1])
     assert 'vprox_refused_packets_total{reason="flows"} 5\n' in host.run("show --metrics")[1]
-    tracking = shown(host)["tracking"]
+    tracking = host.shown()["tracking"]
     assert 0 < tracking["connections"] < tracking["max"] and not tracking["full"]
     assert server.process.poll() is None
 
@@ -85,7 +79,7 @@ def test_a_hundred_clients_are_all_told_of(world, host):
         key = random_key()
         expected[api.connect_ipip(source=source).inner] = ("ipip", source, None)
         expected[api.connect(key).inner] = ("wireguard", None, key)
-    report = shown(host)
+    report = host.shown()
     assert {inner: (peer["kind"], peer["outer"], peer["public_key"])
             for inner, peer in peers(report).items()} == expected
     assert (report["pid"], report["stopping"]) == (server.pid, False)
@@ -118,13 +112,13 @@ def test_what_it_says_of_a_wireguard_peer_is_what_wg_says(shared_host, server, c
         dump = shared_host.ns.run("wg show vprox0 dump").splitlines()[1:]
         _, _, outer, allowed, handshake, received, sent, _ = next(
             line.split("\t") for line in dump if line.startswith(tunnel.public_key))
-        peer = peers(shown(shared_host))[allowed.removesuffix("/32")]
+        peer = peers(shared_host.shown())[allowed.removesuffix("/32")]
         return (peer["public_key"], peer["outer"], peer["last_handshake"],
                 peer["received_bytes"], peer["sent_bytes"]) == (
                     tunnel.public_key, outer.split(":")[0], int(handshake), int(received),
                     int(sent))
     wait.until(agree, FRESH_SECONDS)
-    peer = peers(shown(shared_host))[tunnel.inner]
+    peer = peers(shared_host.shown())[tunnel.inner]
     assert peer["outer"] == client.address and peer["sent_bytes"] > 2_000_000
 
 
@@ -137,29 +131,29 @@ def test_what_it_says_of_an_ipip_peer_is_what_ip_says(shared_host, server, clien
 
     def agree():
         stats = json.loads(shared_host.ns.run(f"ip -s -j link show {name}"))[0]["stats64"]
-        peer = peers(shown(shared_host))[tunnel.inner]
+        peer = peers(shared_host.shown())[tunnel.inner]
         return (peer["received_bytes"], peer["sent_bytes"]) == (
             stats["rx"]["bytes"], stats["tx"]["bytes"])
     wait.until(agree, FRESH_SECONDS)
-    assert peers(shown(shared_host))[tunnel.inner]["sent_bytes"] > 2_000_000
+    assert peers(shared_host.shown())[tunnel.inner]["sent_bytes"] > 2_000_000
 
 
 @pytest.mark.plane
 @pytest.mark.sanitize
 def test_traffic_is_told_as_bytes_as_a_rate_and_as_activity(shared_host, client, tunnel):
-    endpoint = shown(shared_host)["endpoints"][0]
+    endpoint = shared_host.shown()["endpoints"][0]
     ping = client.ns.popen(f"ping -q -n -i 0.05 -s 1000 -w 60 -I {tunnel.device} {tunnel.gateway}",
                            stdout=subprocess.DEVNULL)
 
     def moves():
-        peer = peers(shown(shared_host))[tunnel.inner]
+        peer = peers(shared_host.shown())[tunnel.inner]
         return (peer["received_bytes_per_s"] > 1000 and peer["sent_bytes_per_s"] > 1000
                 and peer["received_bytes"] > 1000 and peer["idle_ms"] < 60_000)
     wait.until(moves, FRESH_SECONDS)
     stop(ping)
-    wait.until(lambda: peers(shown(shared_host))[tunnel.inner]["received_bytes_per_s"] == 0,
+    wait.until(lambda: peers(shared_host.shown())[tunnel.inner]["received_bytes_per_s"] == 0,
                FRESH_SECONDS)
-    after = shown(shared_host)["endpoints"][0]
+    after = shared_host.shown()["endpoints"][0]
     assert after["received_bytes"] > endpoint["received_bytes"]
     assert after["sent_bytes"] > endpoint["sent_bytes"]
 
@@ -169,10 +163,10 @@ def test_only_what_was_chosen_is_told(host, client):
     key = random_key()
     first = host.api(client).connect(key).inner
     second = host.api(client, host.second).connect_ipip().inner
-    assert set(peers(shown(host))) == {first, second}
-    assert set(peers(shown(host, f"--endpoint {host.second}"))) == {second}
+    assert set(peers(host.shown())) == {first, second}
+    assert set(peers(host.shown(f"--endpoint {host.second}"))) == {second}
     for who, inner in (key, first), (client.address, second), (first, first):
-        report = shown(host, f"--peer {who}")
+        report = host.shown(f"--peer {who}")
         assert set(peers(report)) == {inner} and len(report["endpoints"]) == 1
     for arguments in "--peer 192.0.2.250", f"--endpoint {host.third}", f"--peer {random_key()}":
         status, said = host.run(f"show {arguments}")
@@ -181,14 +175,14 @@ def test_only_what_was_chosen_is_told(host, client):
 
 def test_a_gate_that_was_replaced_is_told(host):
     server = host.start(expected=["killed by signal"])
-    pid = shown(host)["gates"][0]["pid"]
+    pid = host.shown()["gates"][0]["pid"]
     os.kill(pid, signal.SIGKILL)
 
     def replaced():
-        gate = shown(host)["gates"][0]
+        gate = host.shown()["gates"][0]
         return gate["ready"] and gate["pid"] != pid and gate["restarts"] == 1
     wait.until(replaced, FRESH_SECONDS)
-    assert [gate["pid"] for gate in shown(host)["gates"]] == server.gates()
+    assert [gate["pid"] for gate in host.shown()["gates"]] == server.gates()
 
 
 def test_a_server_that_drains_still_tells(host, client):
@@ -199,7 +193,7 @@ def test_a_server_that_drains_still_tells(host, client):
         time.sleep(0.5)
         server.send_signal(signal.SIGTERM)
         assert server.logged("stopping", seconds=5)
-        assert shown(host)["stopping"] is True
+        assert host.shown()["stopping"] is True
     assert server.wait() == 0
 
 
@@ -228,7 +222,7 @@ def test_only_root_is_told(host):
     status, said = run_as_nobody(host, "show", "--json")
     assert status == 1 and "root" in said and host.address not in said
     assert server.logged("refused a connection", seconds=5)
-    assert shown(host)["pid"] == server.pid
+    assert host.shown()["pid"] == server.pid
 
 
 def test_without_a_server_it_says_so_and_what_to_do(host):
@@ -241,7 +235,7 @@ def test_without_a_server_it_says_so_and_what_to_do(host):
     server.kill()
     assert socket_path(host).exists() and nobody()
     server = host.start()
-    assert shown(host)["pid"] == server.pid
+    assert host.shown()["pid"] == server.pid
     server.stop()
     assert not socket_path(host).exists() and nobody()
 
@@ -257,7 +251,7 @@ def test_a_reader_that_stopped_does_not_stop_the_answers(host, client):
         process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     for _ in range(3):
-        assert shown(host)["pid"] == server.pid
+        assert host.shown()["pid"] == server.pid
         assert host.api(client).connect(random_key()).status == 200
     assert time.monotonic() - began < DEADLINE + FRESH_SECONDS
     for process in stopped:
@@ -275,7 +269,7 @@ def test_connections_that_do_nothing_make_others_wait_for_a_while_only(host, cli
     # Clients notice nothing.
     for _ in range(3):
         assert host.api(client).connect(random_key()).status == 200
-    assert shown(host, seconds=3 * DEADLINE)
+    assert host.shown(seconds=3 * DEADLINE)
     assert all(sock.recv(1) == b"" for sock in silent)
     for sock in silent + deaf:
         sock.close()

@@ -16,7 +16,6 @@ from lib import wait
 from lib.inject import take
 from lib.memory import holds, private_number
 from lib.process import kill, stand_still, status
-from test_show import shown
 
 KILLED = ["signer .* killed"]
 FD_BROKER, SIGNING_VERSION, PING, DROPPED = 3, 2, 2, 5  # ipc/signing.h
@@ -93,7 +92,7 @@ def test_a_signer_that_dies_is_replaced_within_a_second_and_no_client_fails(host
             before = server.signers()
             os.kill(before[0], signal.SIGKILL)
             died = time.monotonic()
-            wait.until(lambda before=before: (new := shown(host)["signers"][0])["ready"]
+            wait.until(lambda before=before: (new := host.shown()["signers"][0])["ready"]
                        and new["pid"] != before[0])
             back.append(time.monotonic() - died)
         time.sleep(0.5)
@@ -116,7 +115,7 @@ def test_a_signer_that_hangs_is_replaced_while_clients_still_wait(host, client, 
         held.send(request_bytes("POST", "/connect", {"PeerPublicKey": random_key()}))
         assert held.receive().status == 200
     assert waiting.result().status == 200, "its handshake is signed by the next one"
-    wait.until(lambda: (new := shown(host)["signers"][0])["ready"] and new["pid"] != signer)
+    wait.until(lambda: (new := host.shown()["signers"][0])["ready"] and new["pid"] != signer)
     assert server.logged("signer 0, process .*: it does not answer: .*; ending it")
 
 
@@ -129,7 +128,7 @@ def test_a_signer_that_makes_no_sense_is_replaced(host, client):
         with take(signer, FD_BROKER) as its_end:
             its_end.send(NOTICE.pack(SIGNING_VERSION, *notice))
         if notice != (DROPPED, 0, 0, 1):
-            wait.until(lambda signer=signer: (new := shown(host)["signers"][0])["ready"] and new["pid"] != signer)
+            wait.until(lambda signer=signer: (new := host.shown()["signers"][0])["ready"] and new["pid"] != signer)
     assert server.gates() == gates
     assert host.api(client).get("/healthz").status == 200
 
@@ -173,7 +172,7 @@ def test_requests_under_way_are_finished_by_a_stop_although_the_signer_dies(host
 
 def test_it_is_told_of(host):
     server = host.start(gates=2)
-    report = shown(host)
+    report = host.shown()
     assert [signer["pid"] for signer in report["signers"]] == server.signers()
     assert all(signer["ready"] and signer["restarts"] == 0 for signer in report["signers"])
     said = host.run("show")[1]

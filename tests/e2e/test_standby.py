@@ -3,7 +3,6 @@ Until then it is silent, and promises nothing."""
 
 import base64
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -99,9 +98,7 @@ def test_peers_are_there_before_the_address_comes(host, other_host, pair, client
     api.connect(freed)  # at another inner address
     wait_ready(other_host, identities(host))
     before = host.holders()
-    status, said = other_host.run("show --json")
-    assert status == 0, said
-    standby = json.loads(said)["store"]["standby"]
+    standby = other_host.shown()["store"]["standby"]
     assert (standby["addresses"], standby["peers"]) == (1, 4)
     assert (standby["memory_bytes"] > 0) == (host.options.plane == "embedded")
     assert "standby: ready for 1 addresses with 4 peers" in other_host.run("show")[1]

@@ -2,7 +2,6 @@
 after any death; and a store that fails keeps nobody from a tunnel."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -318,7 +317,7 @@ def test_what_the_file_does_not_take_is_named_and_holds_nothing_up(host, client)
     assert server.logged(f"does not take what endpoint {host.address} has promised about 10.100.0.3: "
                          "no more of these; it is left out, 1 so far")
     assert sorted(promised(host)) == ["10.100.0.2", "10.100.0.4"]
-    assert json.loads(host.run("show --json")[1])["store"]["refused"] == 1
+    assert host.shown()["store"]["refused"] == 1
     assert "1 changes were not taken" in host.run("show")[1]
     assert "vprox_store_refused_total 1\n" in host.run("show --metrics")[1]
 

@@ -1,7 +1,6 @@
 """Devices and servers are killed amid a storm of requests: afterwards the data plane, the server's
 table and its pool tell the same, and nobody has lost an address that could be kept."""
 
-import json
 import os
 import random
 import re
@@ -72,16 +71,10 @@ DEATHS = [only_the_device, only_the_server, the_server_once_the_peers_are_back,
           devices_one_after_the_other]
 
 
-def shown_peers(host):
-    status, said = host.run("show --json")
-    assert status == 0, said
-    return [peer for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"]]
-
-
 def assert_agreement(host, storm, clients):
     """holders() fails by itself where two have one address."""
     plane = host.holders()
-    table = {peer["inner"]: peer for peer in shown_peers(host)}
+    table = {peer["inner"]: peer for peer in host.shown_peers()}
     assert set(table) == set(plane)
     assert {who: plane.get(inner) for who, inner in storm.granted.items()} == \
         {who: who for who in storm.granted}

@@ -3,7 +3,6 @@ name that goes."""
 
 import datetime
 import hashlib
-import json
 import re
 import shlex
 import signal
@@ -77,16 +76,12 @@ def status(host, client, token):
 
 def names(host):
     """Of all peers that there are."""
-    code, said = host.run("show --json")
-    assert code == 0, said
-    return sorted(peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"])
+    return sorted(peer["name"] for peer in host.shown_peers())
 
 
 def each_name(host):
     """Also of those that have none."""
-    code, said = host.run("show --json")
-    assert code == 0, said
-    return [peer["name"] for endpoint in json.loads(said)["endpoints"] for peer in endpoint["peers"]]
+    return [peer["name"] for peer in host.shown_peers()]
 
 
 def tunnel(host, kind, node, token):

@@ -202,6 +202,16 @@ class Host:
         assert not SANITIZER_REPORT.search(said), said
         return process.returncode, said
 
+    def shown(self, arguments="", **kwargs):
+        """What `vprox show --json` tells."""
+        status, said = self.run(f"show --json {arguments}", **kwargs)
+        assert status == 0, said
+        return json.loads(said)
+
+    def shown_peers(self):
+        """Those of all endpoints."""
+        return [peer for endpoint in self.shown()["endpoints"] for peer in endpoint["peers"]]
+
     def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=(),
                program=None, descriptors=()):
         """Starts a server, and does not wait for it. It waits for a store of its own, unless the
