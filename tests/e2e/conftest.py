@@ -23,6 +23,7 @@ from lab.ends import ENDS  # noqa: E402
 from lab.etcd import Etcd, make_fleet_key  # noqa: E402
 from lab.fleet import Fleet  # noqa: E402
 from lab.server import Host  # noqa: E402
+from lab.tokens import Tokens  # noqa: E402
 from lab.tunnels import TUNNELS, Tunnel  # noqa: E402
 from lab.world import World  # noqa: E402
 
@@ -159,6 +160,11 @@ def fixture_host(world, options):
 @pytest.fixture(name="other_host")
 def fixture_other_host(world, options):
     yield from a_host(world, options)
+
+
+@pytest.fixture(name="tokens")
+def fixture_tokens(host):
+    return Tokens(host)
 
 
 @pytest.fixture(scope="module", name="shared_host")

@@ -11,13 +11,13 @@ import pytest
 from lab import echo
 from lab.echo import UDP_PORT, VISITED
 from lab.fleet import BACK, give_address, move_address, wait_served
+from lab.tokens import Tokens, line, names, tunnel
 from lab.tunnels import random_key
 from lib import wait
 from lib.capture import send
 from lib.packets import UDP, udp_packet
 from test_egress import connects
 from test_store import stored
-from test_tokens import Tokens, line, names, tunnel
 
 pytestmark = pytest.mark.plane
 
@@ -33,11 +33,6 @@ def fixture_behind(world):
     world.internet.ip(*[f"addr add {address}/32 dev lo" for address in (OPEN, OTHER)])
     yield
     world.internet.ip(*[f"addr del {address}/32 dev lo" for address in (OPEN, OTHER)])
-
-
-@pytest.fixture(name="tokens")
-def fixture_tokens(host):
-    return Tokens(host)
 
 
 def confined(host):

@@ -11,10 +11,10 @@ import socket
 import pytest
 
 from lab.echo import VISITED, HTTP_PORT, UDP_PORT, ask_udp, bound, visit
+from lab.tokens import Tokens, line as token_line, tunnel as tunnel_by
 from lib import conntrack, wait
 from lib.process import kill, stand_still, state, status
 from test_rights import EVENTS_FD, socket_of
-from test_tokens import line as token_line
 
 SLACK = 30
 ONE_ADDRESS = "10.9.8.0/30"  # it goes from one client to the next
@@ -56,16 +56,13 @@ def start(host, log, arguments="", **kwargs):
 
 
 def start_with_tokens(host, log, arguments="", **kwargs):
-    file = host.state / "tokens"
-    file.write_text("".join(token_line(name, name[0] * 40) + "\n" for name in ("first", "second")))
-    file.chmod(0o600)
-    return start(host, log, f"--tokens={file} {arguments}", **kwargs)
+    tokens = Tokens(host)
+    tokens.write(*(token_line(name, name[0] * 40) for name in ("first", "second")))
+    return start(host, log, f"--tokens={tokens.path} {arguments}", **kwargs)
 
 
 def tunnel_of(host, kind, node, letter):
-    tunnel = host.tunnel(kind, node)
-    tunnel.password = letter * 40
-    return tunnel.up()
+    return tunnel_by(host, kind, node, letter * 40)
 
 
 def process(server):

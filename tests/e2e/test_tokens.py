@@ -2,10 +2,8 @@
 name that goes."""
 
 import datetime
-import hashlib
 import re
 import shlex
-import signal
 import subprocess
 import time
 
@@ -13,22 +11,14 @@ import pytest
 
 from lab.api import PASSWORD
 from lab.storm import Storm
+from lab.tokens import STAYS, line, names, sha256, tunnel
 from lab.tunnels import random_key
 from lib import conntrack, wait
 from test_client import REFUSED, pins_of
 
-STAYS = "the configuration cannot be used, and stays as it was"
 ENDED = 1  # second, for a name that went to lose its tunnels; and what a busy machine takes besides
 SLACK = 15
 MANY = 10000
-
-
-def sha256(token):
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def line(name, token, options=""):
-    return f"{name} {sha256(token)} {options}".rstrip()
 
 
 def in_seconds(seconds):
@@ -36,59 +26,13 @@ def in_seconds(seconds):
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Tokens:
-    """The file, which is always there as a whole."""
-
-    def __init__(self, host):
-        self.host = host
-        self.path = host.state / "tokens"
-        self.server = None
-
-    def write(self, *lines, mode=0o600):
-        new = self.path.with_name("new")
-        new.write_text("".join(f"{each}\n" for each in lines))
-        new.chmod(mode)
-        new.rename(self.path)
-
-    def start(self, *lines, arguments="", **kwargs):
-        self.write(*lines)
-        self.server = self.host.start(f"--tokens={self.path} {arguments}", **kwargs)
-        return self.server
-
-    def reload(self, *lines):
-        """What the log says of it."""
-        self.write(*lines)
-        pattern = re.compile(f"configuration read again.*|{STAYS}")
-        before, n = len(self.server.log), len(pattern.findall(self.server.log))
-        self.server.send_signal(signal.SIGHUP)
-        wait.until(lambda: len(pattern.findall(self.server.log)) > n, what=lambda: self.server.log)
-        return self.server.log[before:]
-
-
-@pytest.fixture(name="tokens")
-def fixture_tokens(host):
-    return Tokens(host)
-
-
 def status(host, client, token):
     return host.api(client).get("/version", password=token).status
-
-
-def names(host):
-    """Of all peers that there are."""
-    return sorted(peer["name"] for peer in host.shown_peers())
 
 
 def each_name(host):
     """Also of those that have none."""
     return [peer["name"] for peer in host.shown_peers()]
-
-
-def tunnel(host, kind, node, token):
-    """Made by this token, with real packets."""
-    made = host.tunnel(kind, node)
-    made.password = token
-    return made.up()
 
 
 def test_a_token_lets_in_under_its_name_beside_the_password_and_is_kept_nowhere(host, client, tokens):
