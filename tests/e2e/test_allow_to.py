@@ -16,8 +16,6 @@ from lab.tunnels import random_key
 from lib import wait
 from lib.capture import send
 from lib.packets import UDP, udp_packet
-from test_egress import connects
-from test_store import stored
 
 pytestmark = pytest.mark.plane
 
@@ -58,8 +56,8 @@ def test_a_token_reaches_its_destinations_and_no_others_and_opens_them_for_nobod
     tokens.start(line("ci", CI, ALLOWED), line("shop", SHOP), arguments="--deny-to=192.168.3.2/32")
     ci, shop = tunnel(host, kind, node, CI), tunnel(host, kind, other, SHOP)
     assert ci.ping() and is_confined(ci), "the gateway too"
-    assert connects(ci, OPEN, echo.HTTP_PORT) is ConnectionRefusedError, "nobody listens there"
-    assert connects(ci, VISITED, echo.HTTP_PORT) is ConnectionRefusedError
+    assert ci.connects(OPEN, echo.HTTP_PORT) is ConnectionRefusedError, "nobody listens there"
+    assert ci.connects(VISITED, echo.HTTP_PORT) is ConnectionRefusedError
     assert is_free(shop) and shop.visit() == host.address
     assert confined(host) == {ci.inner}
     # A source that is another's is no way out, nor a way in there.
@@ -126,7 +124,7 @@ def test_after_a_reboot_it_is_confined_as_the_file_says_now(host, client, kind, 
     ci = tunnel(host, kind, client, CI)
     assert ci.ping()
     if kind == "wireguard":
-        wait.until(lambda: stored(host, "SELECT 1 FROM peer WHERE outer_port > 0"))
+        wait.until(lambda: host.stored("SELECT 1 FROM peer WHERE outer_port > 0"))
     host.reboot()
     server = tokens.start(line("ci", CI, ALLOWED), arguments="--reap-interval=1h")
     assert server.logged("1 peers that were not there any more have their tunnels again")
@@ -169,12 +167,12 @@ def test_between_peers_and_towards_the_host_it_holds_too(host, clients, tokens):
     with host.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.bind(("0.0.0.0", HOST_PORT))
         sock.listen()
-        assert connects(shop, shop.gateway, HOST_PORT) is None
-        assert connects(ci, ci.gateway, HOST_PORT) is ConnectionRefusedError
+        assert shop.connects(shop.gateway, HOST_PORT) is None
+        assert ci.connects(ci.gateway, HOST_PORT) is ConnectionRefusedError
         assert not ci.ping(shop.inner, seconds=1) and not shop.ping(ci.inner, seconds=1)
         assert ci.ping() and host.api(node).get("/version", password=CI).status == 200
         tokens.reload(line("ci", CI, f"allow-to={ci.gateway}/32,{shop.inner}/32"), line("shop", SHOP))
-        assert connects(ci, ci.gateway, HOST_PORT) is None
+        assert ci.connects(ci.gateway, HOST_PORT) is None
         assert ci.ping(shop.inner) and shop.ping(ci.inner) and not ci.ping(VISITED, seconds=1)
 
 

@@ -14,7 +14,6 @@ from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.memory import holds
 from lib.process import command_line, kill, stand_still
-from test_store import stored
 
 
 # That its interface is gone: before a round of echoes, or by its end.
@@ -278,7 +277,7 @@ def test_after_a_reboot_of_the_server_the_tunnel_goes_on_and_the_client_does_not
     client = machine.connect(host.address, kind=kind, arguments="--json").up()
     assert client.visit() == host.address
     if kind == "wireguard":
-        wait.until(lambda: stored(host, "SELECT 1 FROM peer WHERE outer_port > 0"), 40)
+        wait.until(lambda: host.stored("SELECT 1 FROM peer WHERE outer_port > 0"), 40)
     server, in_time = back_after_reboot(host, client)
     for _ in range(4):
         if not in_time:

@@ -21,12 +21,6 @@ def has_mtu(client, mtu):
     wait.until(lambda: mtu_of(client) == mtu, 30, lambda: f"{mtu_of(client)}, not {mtu}:\n{client.log}")
 
 
-def narrow(machine, mtu):
-    """Both ends of the machine's uplink."""
-    machine.node.world.internet.run(f"ip link set {machine.node.name} mtu {mtu}")
-    machine.ns.run(f"ip link set {machine.node.device} mtu {mtu}")
-
-
 def passes_whole(client, size):
     """Whether a packet of that size, which may not be put into fragments, gets through the tunnel."""
     return client.machine.ns.try_run(
@@ -47,7 +41,7 @@ def fixture_no_fragments(world):
 def test_the_largest_packet_of_a_tunnel_over_a_narrow_uplink_is_one_packet_outside(
         host, machine, kind, no_fragments):
     host.start()
-    narrow(machine, 1400)
+    machine.narrow(1400)
     client = machine.connect(host.address, kind=kind).up()
     has_mtu(client, 1400 - OVERHEAD[kind])
     client.logged(f"the MTU is {1400 - OVERHEAD[kind]}, as the way to {host.address} has room for 1400")
@@ -71,14 +65,14 @@ def test_it_follows_the_uplink_the_route_and_what_the_path_has_told(world, host,
     world.internet.run(f"ip link set {host.node.name} mtu 1450")
     machine.ns.try_run(f"ping -M do -c 1 -W 2 -s 1472 {host.address}")
     has_mtu(client, 1370)
-    narrow(machine, 1440)
+    machine.narrow(1440)
     has_mtu(client, 1360)
     assert client.count("the tunnel is up") == 1, "nothing was interrupted"
 
 
 def test_one_that_is_less_than_usual_is_warned_of(host, machine):
     host.start()
-    narrow(machine, 1300)
+    machine.narrow(1300)
     client = machine.connect(host.address).up()
     has_mtu(client, 1220)
     client.logged(r"warning .*the MTU is 1220, less than 1280, as the way to \S+ has no room for more "
@@ -90,7 +84,7 @@ def test_it_can_be_given_and_another_programs_choice_stays(host, machine):
     client = machine.connect(host.address, "--mtu=1333").up()
     has_mtu(client, 1333)
     machine.ns.run("ip link set vprox0 mtu 1300")
-    narrow(machine, 1400)
+    machine.narrow(1400)
     machine.ns.run("ip link set vprox0 down")
     client.logged("gone or down")
     wait.until(lambda: client.visit(seconds=3) == host.address, 30, "it is back")

@@ -8,7 +8,6 @@ import pytest
 
 from lab.clock import wrong_clock
 from lib import wait
-from test_store import stored
 
 BACK = 60
 AN_HOUR = 3600
@@ -26,7 +25,7 @@ def shown(host):
 
 
 def known_place(host):
-    return stored(host, "SELECT 1 FROM peer WHERE outer_port > 0")
+    return host.stored("SELECT 1 FROM peer WHERE outer_port > 0")
 
 
 def begun_by_server(host, tunnel):
@@ -64,7 +63,7 @@ def test_after_a_reboot_with_the_clock_an_hour_back_clients_are_served_at_once(h
 def test_a_clock_that_is_behind_the_latest_handshakes_is_told(host, client, late):
     host.start()
     host.tunnel("wireguard", client).up()
-    (before,), = stored(host, "SELECT handshake_floor FROM endpoint")
+    (before,), = host.stored("SELECT handshake_floor FROM endpoint")
     host.reboot()
     warned = host.options.plane == "kernel"
     server = host.start(environment=late, expected=["the clock is .* behind"] if warned else [])
@@ -74,7 +73,7 @@ def test_a_clock_that_is_behind_the_latest_handshakes_is_told(host, client, late
     metrics = host.run("show --metrics")[1]
     assert f'vprox_clock_behind_seconds{{endpoint="{host.address}"}} 3' in metrics
     assert "behind the latest handshakes" in host.run("show")[1]
-    (after,), = stored(host, "SELECT handshake_floor FROM endpoint")
+    (after,), = host.stored("SELECT handshake_floor FROM endpoint")
     assert after >= before, "what was used stays used"
     host.reboot()
     server = host.start()
@@ -86,12 +85,12 @@ def test_a_server_that_is_restarted_or_killed_does_not_run_ahead_of_its_clock(ho
     """What is reserved is given to a device that is new, not to one that was there."""
     host.start("--on-exit=keep")
     host.tunnel("wireguard", client).up()
-    (first,), = stored(host, "SELECT handshake_floor FROM endpoint")
+    (first,), = host.stored("SELECT handshake_floor FROM endpoint")
     began = time.monotonic()
     for _ in range(3):
         host.servers[-1].kill()
         host.start("--on-exit=keep")
-    (last,), = stored(host, "SELECT handshake_floor FROM endpoint")
+    (last,), = host.stored("SELECT handshake_floor FROM endpoint")
     assert last - first < 60 + time.monotonic() - began
 
 

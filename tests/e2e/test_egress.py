@@ -51,30 +51,20 @@ def fixture_listener(shared_host, server):
         yield sockets[1]
 
 
-def connects(tunnel, address, port):
-    """What a TCP connection through the tunnel came to: None if it is there, else the error."""
-    with echo.bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 10) as sock:
-        try:
-            sock.connect((address, port))
-        except OSError as error:
-            return type(error)
-    return None
-
-
 @pytest.mark.old_kernel
 def test_networks_behind_the_host_are_not_reached_and_clients_are_told_at_once(
         shared_host, tunnel):
     for address in CLOSED:
         assert shared_host.ns.try_run(f"ping -c1 -W5 {address}").returncode == 0, "it is there"
         assert not tunnel.ping(address, seconds=1)
-        assert connects(tunnel, address, echo.HTTP_PORT) is ConnectionRefusedError
+        assert tunnel.connects(address, echo.HTTP_PORT) is ConnectionRefusedError
     assert tunnel.ping() and tunnel.visit() == shared_host.address
 
 
 def test_the_hosts_services_are_not_reached_and_clients_are_told_at_once(
         shared_host, tunnel, listener):
     for address in tunnel.gateway, shared_host.address, shared_host.second:
-        assert connects(tunnel, address, HOST_PORT) is ConnectionRefusedError
+        assert tunnel.connects(address, HOST_PORT) is ConnectionRefusedError
         send(tunnel.ns, tunnel.device,
              udp_packet(tunnel.inner, address, 4000, HOST_PORT, b"in"))
     assert not tunnel.ping(shared_host.address, seconds=1)
@@ -91,11 +81,11 @@ def test_what_the_operator_opens_is_reached_and_what_he_closes_is_not(host, clie
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.ping("192.168.3.1")
     assert not tunnel.ping("10.20.0.1", seconds=1)
-    assert connects(tunnel, echo.VISITED, echo.HTTP_PORT) is ConnectionRefusedError
+    assert tunnel.connects(echo.VISITED, echo.HTTP_PORT) is ConnectionRefusedError
     with host.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.bind(("0.0.0.0", HOST_PORT))
         sock.listen()
-        assert connects(tunnel, tunnel.gateway, HOST_PORT) is None
+        assert tunnel.connects(tunnel.gateway, HOST_PORT) is None
     tunnel.down()
 
 
@@ -133,14 +123,14 @@ def fixture_container(host):
 def test_a_containers_ports_are_not_reached_published_or_not(host, client, kind, container):
     server = host.start("--allow-to=172.17.0.0/16")
     tunnel = host.tunnel(kind, client).up()
-    assert connects(tunnel, container, UNPUBLISHED) is None, "it is there"
+    assert tunnel.connects(container, UNPUBLISHED) is None, "it is there"
     server.stop()
     host.start()
     tunnel.down()
     tunnel = host.tunnel(kind, client).up()
     assert tunnel.visit() == host.address
     for address, port in ((container, UNPUBLISHED), (container, PUBLISHED), (host.address, 8080)):
-        assert connects(tunnel, address, port) is ConnectionRefusedError
+        assert tunnel.connects(address, port) is ConnectionRefusedError
 
 
 def test_gre_and_6in4_are_not_carried(world, shared_host, tunnel):
@@ -250,7 +240,7 @@ def test_while_the_hosts_table_of_connections_is_nearly_full_tunnels_begin_none(
     most = int(host.ns.read("/proc/sys/net/netfilter/nf_conntrack_max"))
     fill(host, most * 4 // 5)
     assert server.logged("refusing new ones from tunnels", 30)
-    assert connects(tunnel, echo.VISITED, echo.HTTP_PORT) is ConnectionRefusedError
+    assert tunnel.connects(echo.VISITED, echo.HTTP_PORT) is ConnectionRefusedError
     kept.sendto(b"?", (echo.VISITED, echo.UDP_PORT))
     assert kept.recv(100), "what is there goes on"
     kept.close()

@@ -16,7 +16,6 @@ from lab.api import PASSWORD
 from lab.client import Client
 from lab.echo import VISITED
 from lib import wait
-from test_client_mtu import narrow
 
 NAME_SERVER = VISITED
 SECONDS = 60
@@ -356,7 +355,7 @@ def test_the_mtu_follows_the_way_to_the_server_while_the_command_runs(world, hos
                   world.internet.run(f"nft list counter ip count {name}").splitlines() if "packets" in line]
         return found
     try:
-        narrow(machine, 1413)
+        machine.narrow(1413)
         wait.until(lambda: f"MTU {1333 if kind == 'wireguard' else 1393}" in command.out(), SECONDS,
                    lambda: command.log + command.out())
         world.internet.run("nft reset counters table ip count")

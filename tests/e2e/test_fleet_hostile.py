@@ -2,11 +2,9 @@
 and nothing else comes of it."""
 
 import base64
-import contextlib
 import functools
 import itertools
 import json
-import sqlite3
 import time
 
 import pytest
@@ -92,8 +90,7 @@ BELIEVED_ONCE = ["no JSON", "other types", "no record is there", "the same page 
 
 def copied(host):
     """The inner addresses that the store's own file knows of."""
-    with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database:
-        return {inner for inner, in database.execute("SELECT inner_address FROM peer")}
+    return {inner for inner, in host.stored("SELECT inner_address FROM peer")}
 
 
 def test_what_lets_no_claim_succeed_keeps_the_copy_from_nothing(false_etcd, host, client, options, tmp_path):

@@ -13,10 +13,10 @@ import pytest
 from lab.echo import VISITED, HTTP_PORT, UDP_PORT, ask_udp, bound, visit
 from lab.tokens import Tokens, line as token_line, tunnel as tunnel_by
 from lib import conntrack, wait
-from lib.process import kill, stand_still, state, status
-from test_rights import EVENTS_FD, socket_of
+from lib.process import kill, socket_of, stand_still, state, status
 
 SLACK = 30
+EVENTS_FD = 4  # src/ipc/flow_process.h
 ONE_ADDRESS = "10.9.8.0/30"  # it goes from one client to the next
 KILLED = ["flows .* killed"]
 EMBEDDED = pytest.mark.only("embedded", reason="of the plane nothing matters here")

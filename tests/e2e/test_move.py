@@ -1,10 +1,8 @@
 """An address moves from host to host, and its clients with it: the hosts of a fleet follow it, and whoever gains it
 claims it."""
 
-import contextlib
 import os
 import signal
-import sqlite3
 import time
 
 import pytest
@@ -39,10 +37,8 @@ def fixture_start(etcd, fleet, options, tmp_path):
 
 def wait_stored_places(host, n):
     """Until the store knows of n WireGuard peers where they are: the next host begins the handshakes there."""
-    def are_stored():
-        with contextlib.closing(sqlite3.connect(host.state / "lib/vprox/store/store.db")) as database:
-            return database.execute("SELECT count(*) FROM peer WHERE outer_address IS NOT NULL").fetchone() == (n,)
-    wait.until(are_stored, BACK, "the store knows where the peers are")
+    wait.until(lambda: host.stored("SELECT count(*) FROM peer WHERE outer_address IS NOT NULL") == [(n,)], BACK,
+               "the store knows where the peers are")
 
 
 def wait_for_more(transfers, servers, n=50000):

@@ -1,7 +1,6 @@
 """What the processes that keep rights have given up: broker and client, started by hand as root; and that the one
 which hears of all connections has none."""
 
-import ctypes
 import errno
 import os
 import pathlib
@@ -11,10 +10,9 @@ import subprocess
 import pytest
 
 from lib import inject, wait
-from lib.process import status
+from lib.process import socket_of, status
 
-PIDFD_GETFD = 438  # asm-generic/unistd.h
-BROKER_FD, EVENTS_FD = 3, 4  # of the flow log: src/ipc/flow_process.h
+BROKER_FD = 3  # of the flow log: src/ipc/flow_process.h
 
 # linux/capability.h: NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SETGID, SETUID, SETPCAP, KILL
 OWN = sum(1 << number for number in (10, 12, 13, 6, 7, 8, 5))
@@ -102,15 +100,6 @@ def start_flow_log(host, **kwargs):
     wait.until(lambda: [pid for pid in server.children_called("flows") if status(pid)["Seccomp"] == "2"])
     pid, = server.children_called("flows")
     return server, pid
-
-
-def socket_of(pid, descriptor):
-    """A copy of another process's."""
-    pidfd = os.pidfd_open(pid)
-    fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, descriptor, 0)
-    os.close(pidfd)
-    assert fd >= 0, os.strerror(ctypes.get_errno())
-    return socket.socket(fileno=fd)
 
 
 @pytest.mark.only("embedded", reason="of the plane nothing matters here")

@@ -23,15 +23,9 @@ def folder(host):
     return host.state / "lib/vprox/store"
 
 
-def stored(host, query):
-    """What an operator reads with sqlite3, while the store has the file open."""
-    with sqlite3.connect(folder(host) / "store.db") as database:
-        return database.execute(query).fetchall()
-
-
 def promised(host):
     """Inner address to who was promised it."""
-    return dict(stored(host, "SELECT inner_address, coalesce(public_key, remote_address) FROM peer"))
+    return dict(host.stored("SELECT inner_address, coalesce(public_key, remote_address) FROM peer"))
 
 
 @contextlib.contextmanager
@@ -61,7 +55,7 @@ def test_after_a_reboot_tunnels_come_back_by_themselves(host, client, kind):
     assert tunnel.ping()
     if kind == "wireguard":
         # Where it is, is written when it is known.
-        wait.until(lambda: stored(host, "SELECT 1 FROM peer WHERE outer_port > 0"), BACK)
+        wait.until(lambda: host.stored("SELECT 1 FROM peer WHERE outer_port > 0"), BACK)
     host.reboot()
     server = host.start("--reap-interval=1h")
     assert server.logged("1 peers that were not there any more have their tunnels again")
@@ -95,11 +89,11 @@ def test_a_start_writes_nothing_of_clients_who_have_not_changed(host, client, en
         database.execute("CREATE TABLE written (address TEXT)")
         database.execute("CREATE TRIGGER written AFTER INSERT ON peer BEGIN"
                          " INSERT INTO written VALUES (new.inner_address); END")
-    before = stored(host, "SELECT * FROM peer")
+    before = host.stored("SELECT * FROM peer")
     host.start()
     new, = ask_for(host, client, 1)
-    assert stored(host, "SELECT address FROM written") == [(new,)]
-    assert stored(host, f"SELECT * FROM peer WHERE inner_address != '{new}'") == before
+    assert host.stored("SELECT address FROM written") == [(new,)]
+    assert host.stored(f"SELECT * FROM peer WHERE inner_address != '{new}'") == before
     assert {*addresses, new} == set(promised(host))
 
 
@@ -335,7 +329,7 @@ def test_an_address_that_is_served_no_more_keeps_its_promises_for_a_month(host, 
             database.execute("UPDATE peer SET active = ? WHERE endpoint = ?", (then, host.second))
 
     def rows():
-        return [stored(host, f"SELECT count(*) FROM {table} WHERE {column} = '{host.second}'")[0][0]
+        return [host.stored(f"SELECT count(*) FROM {table} WHERE {column} = '{host.second}'")[0][0]
                 for table, column in [("endpoint", "address"), ("peer", "endpoint")]]
     served_last(days_ago=29)
     server = host.start(flags)
@@ -390,7 +384,7 @@ def test_a_file_that_an_older_version_made_is_brought_up_to_date_with_all_that_i
     after = host.api(client).connect(key).json
     assert (after["AssignedAddr"], after["ServerPublicKey"]) == \
         (before["AssignedAddr"], before["ServerPublicKey"])
-    assert stored(host, "PRAGMA user_version") > [(1,)]
+    assert host.stored("PRAGMA user_version") > [(1,)]
     assert not list(folder(host).glob("*damaged*"))
 
 
@@ -474,8 +468,8 @@ def test_addresses_freed_before_a_reboot_are_given_out_last(host, client):
     taken = [api.connect(key).inner for key in keys]
     for i in (3, 1):
         api.disconnect(keys[i])
-    wait.until(lambda: [row[0] for row in stored(
-        host, "SELECT inner_address FROM freed ORDER BY place")] == [taken[3], taken[1]], BACK)
+    wait.until(lambda: [row[0] for row in host.stored(
+        "SELECT inner_address FROM freed ORDER BY place")] == [taken[3], taken[1]], BACK)
     host.reboot()
     host.start("--max-peers-per-source=5", block="10.100.0.0/29")
     assert [ask_for(host, client, 1)[0] for _ in range(2)] == [taken[3], taken[1]]

@@ -1,9 +1,13 @@
 """What the kernel says of a process, and how one is stopped."""
 
+import ctypes
 import os
 import signal
+import socket
 
 from lib import wait
+
+PIDFD_GETFD = 438  # asm-generic/unistd.h
 
 
 def status(pid):
@@ -33,6 +37,15 @@ def children(pid):
     """The pids of those that the process started by its first thread."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(child) for child in file.read().split()]
+
+
+def socket_of(pid, descriptor):
+    """A copy of another process's."""
+    pidfd = os.pidfd_open(pid)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, descriptor, 0)
+    os.close(pidfd)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return socket.socket(fileno=fd)
 
 
 def kill(pid):

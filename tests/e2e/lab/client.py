@@ -189,6 +189,11 @@ class Machine:
     def has(self, device):
         return device in [link["ifname"] for link in json.loads(self.ns.run("ip -j link show"))]
 
+    def narrow(self, mtu):
+        """Both ends of the machine's uplink."""
+        self.node.world.internet.run(f"ip link set {self.node.name} mtu {mtu}")
+        self.ns.run(f"ip link set {self.node.device} mtu {mtu}")
+
     def visit(self, seconds=5):
         """The address that the Internet is visited from without naming an interface."""
         seen = visit(self.ns, None, seconds=seconds)

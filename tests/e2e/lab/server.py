@@ -1,5 +1,6 @@
 """A vprox server under test, and the host it runs on."""
 
+import contextlib
 import difflib
 import fcntl
 import json
@@ -9,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -211,6 +213,11 @@ class Host:
     def shown_peers(self):
         """Those of all endpoints."""
         return [peer for endpoint in self.shown()["endpoints"] for peer in endpoint["peers"]]
+
+    def stored(self, query):
+        """What an operator reads with sqlite3, while the store has the file open."""
+        with contextlib.closing(sqlite3.connect(self.state / "lib/vprox/store/store.db")) as database:
+            return database.execute(query).fetchall()
 
     def launch(self, arguments="", ips=None, block=BLOCK, gates=1, environment=None, expected=(),
                program=None, descriptors=()):

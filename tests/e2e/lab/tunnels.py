@@ -3,9 +3,10 @@
 import base64
 import os
 import re
+import socket
 
 from lab.api import PASSWORD, Api
-from lab.echo import HTTP_PORT, VISITED, visit
+from lab.echo import HTTP_PORT, VISITED, bound, visit
 
 KEEPALIVE_SECONDS = 25  # as the Go client has it
 
@@ -92,6 +93,15 @@ class Tunnel:
     def visit_from_port(self, port, seconds=15):
         """The same from a source port: the address and port that it is visited from, or None."""
         return visit(self.ns, self.device, port, seconds)
+
+    def connects(self, address, port):
+        """What a TCP connection through the tunnel came to: None if it is there, else the error."""
+        with bound(self.ns, socket.SOCK_STREAM, self.device, 0, 10) as sock:
+            try:
+                sock.connect((address, port))
+            except OSError as error:
+                return type(error)
+        return None
 
     def ping(self, address=None, count=1, seconds=10, options=""):
         """Whether count echoes came back, through the tunnel; from the server's inner address if
