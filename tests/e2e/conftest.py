@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lab.client import Machine  # noqa: E402
+from lab.dual import VISITED6, give_ipv6  # noqa: E402
 from lab.ends import ENDS  # noqa: E402
 from lab.etcd import Etcd, make_fleet_key  # noqa: E402
 from lab.fleet import Fleet  # noqa: E402
@@ -144,6 +145,31 @@ def fixture_machine(clients, options):
     machine = Machine(clients(1)[0], options)
     yield machine
     machine.close()
+
+
+@pytest.fixture(name="dual")
+def fixture_dual(machine):
+    """The machine, with IPv6 too."""
+    give_ipv6(machine)
+    yield machine
+    machine.node.world.internet.ip(f"addr del {VISITED6}/128 dev lo")
+
+
+@pytest.fixture(name="drop")
+def fixture_drop(world):
+    """Has a namespace drop what matches, as a firewall in its way would: drop(namespace, hook,
+    match)."""
+    tables = []
+
+    def add(namespace, hook, match):
+        name = f"dropped{len(tables)}"
+        tables.append((namespace, name))
+        namespace.run(["nft", f"table ip {name} {{ chain c {{ type filter hook {hook} priority "
+                       f"-450; {match} drop; }}; }}"])
+    yield add
+    for namespace, name in tables:
+        if namespace is world.internet:
+            namespace.run(f"nft delete table ip {name}")
 
 
 def a_host(world, options):

@@ -9,10 +9,9 @@ import pytest
 
 from lab.api import PASSWORD
 from lab.pretender import Pretender, answer
+from lab.server import pins_of
 from lib import wait
 from lib.netns import stop
-from test_client import pins_of
-from test_client_reach import fixture_drop  # noqa: F401
 
 
 def check(machine, server, *words, password=PASSWORD):

@@ -10,6 +10,7 @@ import pytest
 
 from lab.api import PASSWORD, PORT
 from lab.client import REFUSED
+from lab.server import pins_of
 from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.memory import holds
@@ -18,11 +19,6 @@ from lib.process import command_line, kill, stand_still
 
 # That its interface is gone: before a round of echoes, or by its end.
 NOTICED = "gone or down|no echo comes back"
-
-
-def pins_of(*servers):
-    """The TLS keys that servers say they have."""
-    return [re.search(r"TLS public key: (sha256//\S+)", server.log).group(1) for server in servers]
 
 
 def is_seen_as(machine, address):

@@ -9,12 +9,12 @@ import socket
 import pytest
 
 from lab.behind import BRIDGE, network_behind, publish
+from lab.client import ALL
 from lab.echo import VISITED
 from lib import wait
 from lib.capture import Capture, send_routed
 from lib.packets import ECHO, ICMP, IPIP, SYN, TCP, ipv4
 
-ALL = "--route 0.0.0.0/0"
 TABLE = "inet vprox-block-vprox0"
 # Starts a program on a kernel without nftables: no socket of netlink to it (EPROTONOSUPPORT).
 WITHOUT_NFTABLES = """#!/usr/bin/python3

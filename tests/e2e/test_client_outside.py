@@ -9,11 +9,11 @@ import socket
 import pytest
 
 from lab.behind import INSIDE6, network_behind, over_ipv6, publish
+from lab.client import ALL
+from lab.dual import OWN6, VISITED6, pings
 from lab.echo import VISITED
 from lib import wait
-from test_client_blocked import OWN6, VISITED6, fixture_dual, pings  # noqa: F401
 
-ALL = "--route 0.0.0.0/0"
 PORT, PUBLISHED = 2222, 8080
 
 

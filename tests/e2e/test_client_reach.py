@@ -9,26 +9,9 @@ import pytest
 
 from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE, Machine
 from lab.pretender import Pretender, answer
+from lab.server import pins_of
 from lab.world import ROUTER_TO_HOSTS
 from lib import wait
-from test_client import pins_of
-
-
-@pytest.fixture(name="drop")
-def fixture_drop(world):
-    """Has a namespace drop what matches, as a firewall in its way would: drop(namespace, hook,
-    match)."""
-    tables = []
-
-    def add(namespace, hook, match):
-        name = f"dropped{len(tables)}"
-        tables.append((namespace, name))
-        namespace.run(["nft", f"table ip {name} {{ chain c {{ type filter hook {hook} priority "
-                       f"-450; {match} drop; }}; }}"])
-    yield add
-    for namespace, name in tables:
-        if namespace is world.internet:
-            namespace.run(f"nft delete table ip {name}")
 
 
 @contextlib.contextmanager

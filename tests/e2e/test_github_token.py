@@ -12,8 +12,8 @@ import pytest
 from lab.api import PASSWORD
 from lab.authority import Authority
 from lab.issuer import Issuer, ok
+from lab.server import pins_of
 from lib.jwt import Key
-from test_client import pins_of
 
 AUDIENCE = "https://vpn.example/?a=b&c"
 BEARER = "bearer-of-a-job"

@@ -8,12 +8,12 @@ import struct
 
 import pytest
 
-from lab.client import UNREACHABLE
+from lab.client import ALL, UNREACHABLE
+from lab.dual import pings
 from lab.etc import Etc
 from lab.name_server import (A, AAAA, ADDRESS, ADDRESS6, ANSWERED, CNAME, TRUNCATED, NameServer,
                              encode, record)
 from lib import wait
-from test_client_blocked import ALL, fixture_dual, pings  # noqa: F401
 
 NAME = "vpn.example"
 SECONDS = 40

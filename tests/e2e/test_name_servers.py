@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from lab.client import ALL
 from lab.etc import OWN, Etc
 from lib import wait
 
@@ -14,9 +15,6 @@ SECONDS = 30
 @pytest.fixture(name="etc")
 def fixture_etc(machine):
     return Etc(machine)
-
-
-ALL = "--route 0.0.0.0/0"
 
 
 def test_name_servers_are_those_given_until_the_end(host, machine, etc):

@@ -10,11 +10,12 @@ import time
 import pytest
 
 from lab.api import PASSWORD
+from lab.client import REFUSED
+from lab.server import pins_of
 from lab.storm import Storm
 from lab.tokens import STAYS, line, names, sha256, tunnel
 from lab.tunnels import random_key
 from lib import conntrack, wait
-from test_client import REFUSED, pins_of
 
 ENDED = 1  # second, for a name that went to lose its tunnels; and what a busy machine takes besides
 SLACK = 15

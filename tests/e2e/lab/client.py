@@ -20,6 +20,7 @@ from lib.process import kill
 UP_SECONDS = 40
 STOP_SECONDS = 20
 
+ALL = "--route 0.0.0.0/0"
 # Exit statuses of their own
 REFUSED, UNREACHABLE, NO_HANDSHAKE = 3, 4, 5
 

@@ -151,6 +151,11 @@ class Server:
         self.check()
 
 
+def pins_of(*servers):
+    """The TLS keys that servers say they have."""
+    return [re.search(r"TLS public key: (sha256//\S+)", server.log).group(1) for server in servers]
+
+
 class Host:
     """A machine to run servers on: a namespace, and the folders that vprox keeps things in."""
 
