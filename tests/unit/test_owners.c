@@ -1,7 +1,6 @@
 #include "test.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "flows/flow_line.h"
