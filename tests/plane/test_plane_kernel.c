@@ -2,7 +2,7 @@
  * The kernel's data plane on a kernel that has WireGuard and IPIP. Each test has a network
  * namespace of its own. Needs root, iproute2 and wireguard-tools.
  */
-#include "test.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -38,14 +38,6 @@ struct dump {
 };
 
 static struct dump dump;
-
-static struct ipv4 ipv4(const char *text)
-{
-	struct ipv4 address;
-
-	assert_int_equal(ipv4_parse(text, &address), 0);
-	return address;
-}
 
 /* Runs a shell command; true if it succeeds. */
 __attribute__((format(printf, 1, 2))) static bool shell(const char *format, ...)
