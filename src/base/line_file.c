@@ -41,6 +41,11 @@ int line_file_open(const char *path, mode_t mode)
 	return -EINVAL;
 }
 
+const char *line_file_error(int error)
+{
+	return error == -EINVAL ? "not a file that can be written" : strerror(-error);
+}
+
 /* Of a FIFO and a device there is no last byte. */
 void line_file_mend(int fd)
 {

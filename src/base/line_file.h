@@ -22,6 +22,8 @@ struct line_file {
  * is something else.
  */
 int line_file_open(const char *path, mode_t mode);
+/* What such an error is, for the log. */
+const char *line_file_error(int error);
 
 /* A process that died in the middle of a line has left its beginning there: ends it, so that it is
  * not the next one's. While nobody else writes. */

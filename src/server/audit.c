@@ -45,18 +45,13 @@ static int open_anew(const struct audit *audit)
 	return audit->is_journal ? journal_open() : line_file_open(audit->where, FILE_MODE);
 }
 
-static const char *file_error(int error)
-{
-	return error == -EINVAL ? "not a file that can be written" : strerror(-error);
-}
-
 void audit_reopen(struct audit *audit)
 {
 	int fd = audit ? open_anew(audit) : -1;
 
 	if (audit && fd < 0)
 		log_error("cannot open the audit %s again, going on with the one before: %s",
-			audit->where, file_error(fd));
+			audit->where, line_file_error(fd));
 	else if (audit)
 		line_file_use(&audit->file, fd);
 }
@@ -249,7 +244,7 @@ int audit_open(const char *where, struct event_base *base, struct audit **result
 	audit->timer = evtimer_new(base, on_timer, audit);
 	fd = audit->timer ? open_anew(audit) : -ENOMEM;
 	if (fd < 0) {
-		log_error("cannot open the audit %s: %s", where, file_error(fd));
+		log_error("cannot open the audit %s: %s", where, line_file_error(fd));
 		audit_close(audit);
 		return fd;
 	}

@@ -47,11 +47,6 @@ static int open_file(const struct flow_link *link)
 	return line_file_open(link->config.path, FILE_MODE);
 }
 
-static const char *file_error(int error)
-{
-	return error == -EINVAL ? "not a file that can be written" : strerror(-error);
-}
-
 /* The process */
 
 static int send_file(const struct flow_link *link, const struct child *child)
@@ -180,7 +175,7 @@ void flow_link_reopen(struct flow_link *link)
 		return;
 	if (fd < 0) {
 		log_error("cannot open the flow log %s again, going on with the one before: %s",
-			link->config.path, file_error(fd));
+			link->config.path, line_file_error(fd));
 		return;
 	}
 	close(link->file);
@@ -208,7 +203,7 @@ int flow_link_open(struct event_base *base, const struct flow_link_config *confi
 	if (link->file < 0) {
 		int error = link->file;
 
-		log_error("cannot open the flow log %s: %s", config->path, file_error(error));
+		log_error("cannot open the flow log %s: %s", config->path, line_file_error(error));
 		flow_link_free(link);
 		return error;
 	}
