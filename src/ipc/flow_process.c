@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/cleanup.h"
 #include "base/descriptor.h"
+#include "ipc/packet.h"
 
 _Static_assert(sizeof(struct flows_message) == 10 * 4 + CLIENT_NAME_SIZE + 4 * 8, "no padding");
 
@@ -23,6 +23,14 @@ static bool is_valid(const struct flows_message *message)
 	return (message->kind == FLOWS_BEGIN) == (message->client != 0);
 }
 
+static int decode(const void *packet, size_t length, struct flows_message *message)
+{
+	if (length != sizeof *message)
+		return -EPROTO;
+	memcpy(message, packet, sizeof *message);
+	return is_valid(message) ? 0 : -EPROTO;
+}
+
 int flows_send(int fd, const struct flows_message *message, int descriptor)
 {
 	return descriptor_send(
@@ -32,18 +40,8 @@ int flows_send(int fd, const struct flows_message *message, int descriptor)
 int flows_receive(int fd, struct flows_message *message, int *passed_on)
 {
 	unsigned char buffer[sizeof *message + 1];
-	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, passed_on, MSG_DONTWAIT);
+	int error = n < 0 ? n : decode(buffer, (size_t)n, message);
 
-	*passed_on = -1;
-	if (n < 0)
-		return n;
-	if ((size_t)n != sizeof *message)
-		return -EPROTO;
-	memcpy(message, buffer, sizeof *message);
-	if (!is_valid(message) || (message->kind == FLOWS_FILE) != (descriptor >= 0))
-		return -EPROTO;
-	*passed_on = descriptor;
-	descriptor = -1;
-	return 0;
+	return packet_keep_descriptor(error, error == 0 && message->kind == FLOWS_FILE, passed_on);
 }

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/cleanup.h"
 #include "base/descriptor.h"
+#include "ipc/packet.h"
 
 static bool has_descriptor(const struct holding_message *message)
 {
@@ -34,16 +34,8 @@ int holding_send(int fd, const struct holding_message *message, int descriptor)
 int holding_receive(int fd, struct holding_message *message, int *passed_on)
 {
 	unsigned char buffer[sizeof *message + 1];
-	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, passed_on, MSG_DONTWAIT);
 	int error = n < 0 ? n : decode(buffer, (size_t)n, message);
 
-	*passed_on = -1;
-	if (error == 0 && has_descriptor(message) != (descriptor >= 0))
-		error = -EPROTO;
-	if (error < 0)
-		return error;
-	*passed_on = descriptor;
-	descriptor = -1;
-	return 0;
+	return packet_keep_descriptor(error, error == 0 && has_descriptor(message), passed_on);
 }

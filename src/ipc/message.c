@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "ipc/issuer.h"
+#include "ipc/packet.h"
 
 enum {
 	IPV4_BITS = 32,
@@ -110,18 +110,10 @@ int ipc_send_request(int fd, const struct ipc_request *request, int client)
 int ipc_receive_request(int fd, struct ipc_request *request, int *client)
 {
 	unsigned char buffer[sizeof *request + 1];
-	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, client, MSG_DONTWAIT);
 	int error = n < 0 ? n : ipc_decode_request(buffer, (size_t)n, request);
 
-	*client = -1;
-	if (error == 0 && has_client(request) != (descriptor >= 0))
-		error = -EPROTO;
-	if (error < 0)
-		return error;
-	*client = descriptor;
-	descriptor = -1;
-	return 0;
+	return packet_keep_descriptor(error, error == 0 && has_client(request), client);
 }
 
 int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor)
@@ -132,16 +124,8 @@ int ipc_send_reply(int fd, const struct ipc_reply *reply, int descriptor)
 int ipc_receive_reply(int fd, struct ipc_reply *reply, int *passed_on)
 {
 	unsigned char buffer[sizeof *reply + 1];
-	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, passed_on, MSG_DONTWAIT);
 	int error = n < 0 ? n : ipc_decode_reply(buffer, (size_t)n, reply);
 
-	*passed_on = -1;
-	if (error == 0 && has_descriptor(reply) != (descriptor >= 0))
-		error = -EPROTO;
-	if (error < 0)
-		return error;
-	*passed_on = descriptor;
-	descriptor = -1;
-	return 0;
+	return packet_keep_descriptor(error, error == 0 && has_descriptor(reply), passed_on);
 }

@@ -1,8 +1,10 @@
-/* Sends and receives packets that carry no descriptor. Runs at both ends of every such socket. */
+/* Sends and receives packets that carry no descriptor, and checks whether one that came was to.
+ * Runs at both ends of every such socket. */
 #include "ipc/packet.h"
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/descriptor.h"
 
@@ -19,6 +21,16 @@ int packet_receive(int fd, void *buffer, size_t size)
 	if (n < 0)
 		return -errno;
 	return n == 0 ? -EPIPE : (int)n;
+}
+
+int packet_keep_descriptor(int error, bool is_due, int *descriptor)
+{
+	if (error == 0 && is_due == (*descriptor >= 0))
+		return 0;
+	if (*descriptor >= 0)
+		close(*descriptor);
+	*descriptor = -1;
+	return error < 0 ? error : -EPROTO;
 }
 
 bool packet_is_hung_up(int error)

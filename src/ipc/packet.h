@@ -14,5 +14,13 @@ int packet_send(int fd, const void *packet, size_t length);
  */
 int packet_receive(int fd, void *buffer, size_t size);
 
+/*
+ * To be called after descriptor_receive() and a look at what it received: error is 0 or -errno, and
+ * is_due whether a packet of this kind comes with a descriptor. The descriptor stays the caller's
+ * if there is no error and it came just as it was to; else it is closed, where there is one, and is
+ * -1. Returns 0, the error, or -EPROTO.
+ */
+int packet_keep_descriptor(int error, bool is_due, int *descriptor);
+
 /* Whether an error says that the other end is gone. */
 bool packet_is_hung_up(int error);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "ipc/packet.h"
 
@@ -105,16 +104,8 @@ int signer_send_notice(int fd, const struct signer_notice *notice, int descripto
 int signer_receive_notice(int fd, struct signer_notice *notice, int *passed_on)
 {
 	unsigned char buffer[sizeof *notice + 1];
-	auto_close int descriptor = -1;
-	int n = descriptor_receive(fd, buffer, sizeof buffer, &descriptor, MSG_DONTWAIT);
+	int n = descriptor_receive(fd, buffer, sizeof buffer, passed_on, MSG_DONTWAIT);
 	int error = n < 0 ? n : signer_decode_notice(buffer, (size_t)n, notice);
 
-	*passed_on = -1;
-	if (error == 0 && (notice->kind == SIGNER_SERVE) != (descriptor >= 0))
-		error = -EPROTO;
-	if (error < 0)
-		return error;
-	*passed_on = descriptor;
-	descriptor = -1;
-	return 0;
+	return packet_keep_descriptor(error, error == 0 && notice->kind == SIGNER_SERVE, passed_on);
 }
