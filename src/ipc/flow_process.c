@@ -33,8 +33,7 @@ static int decode(const void *packet, size_t length, struct flows_message *messa
 
 int flows_send(int fd, const struct flows_message *message, int descriptor)
 {
-	return descriptor_send(
-		fd, message, sizeof *message, descriptor, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return descriptor_send(fd, message, sizeof *message, descriptor, MSG_DONTWAIT);
 }
 
 int flows_receive(int fd, struct flows_message *message, int *passed_on)

@@ -23,8 +23,7 @@ static int decode(const void *packet, size_t length, struct metrics_message *mes
 
 int metrics_send(int fd, const struct metrics_message *message, int descriptor)
 {
-	return descriptor_send(
-		fd, message, sizeof *message, descriptor, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return descriptor_send(fd, message, sizeof *message, descriptor, MSG_DONTWAIT);
 }
 
 int metrics_receive(int fd, struct metrics_message *message, int *passed_on)
