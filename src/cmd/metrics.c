@@ -1,18 +1,12 @@
 /* `vprox metrics`: a process that the server starts. */
-#include <fcntl.h>
-#include <stdio.h>
-
 #include "cmd/command.h"
+#include "cmd/started_by.h"
 #include "ipc/metrics_process.h"
 #include "metrics/metrics.h"
 
 int cmd_metrics_main(int argc, char **argv)
 {
-	(void)argv;
-	if (argc > 1 || fcntl(METRICS_FD_BROKER, F_GETFD) < 0 ||
-		fcntl(METRICS_FD_LISTENER, F_GETFD) < 0) {
-		fprintf(stderr, "vprox metrics: started by `vprox server`, not by hand\n");
+	if (!is_started_by("server", argc, argv, METRICS_FD_BROKER, METRICS_FD_LISTENER))
 		return STATUS_USAGE;
-	}
 	return metrics_main();
 }

@@ -1,18 +1,13 @@
 /* `vprox oidc`: a process that the server starts. */
-#include <fcntl.h>
-#include <stdio.h>
-
 #include "cmd/command.h"
+#include "cmd/started_by.h"
 #include "ipc/issuer_fetch.h"
 #include "oidc/oidc.h"
 
 int cmd_oidc_main(int argc, char **argv)
 {
-	(void)argv;
-	if (argc > 1 || fcntl(ISSUER_FETCH_FD_BROKER, F_GETFD) < 0 ||
-		fcntl(ISSUER_FETCH_FD_AUTHORITIES, F_GETFD) < 0) {
-		fprintf(stderr, "vprox oidc: started by `vprox server`, not by hand\n");
+	if (!is_started_by(
+		    "server", argc, argv, ISSUER_FETCH_FD_BROKER, ISSUER_FETCH_FD_AUTHORITIES))
 		return STATUS_USAGE;
-	}
 	return oidc_main();
 }
