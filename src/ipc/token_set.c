@@ -141,8 +141,7 @@ static bool reach_the_same(const struct token *a, const struct token *b)
 	if (a->n_allow_to != b->n_allow_to)
 		return false;
 	for (size_t i = 0; i < a->n_allow_to; i++)
-		if (a->allow_to[i].length != b->allow_to[i].length ||
-			!ipv4_equal(a->allow_to[i].address, b->allow_to[i].address))
+		if (!prefix_equal(a->allow_to[i], b->allow_to[i]))
 			return false;
 	return true;
 }
