@@ -25,10 +25,10 @@ static void report_failure(struct accounting *accounting, const char *name, int 
 	accounting->has_failed = true;
 }
 
-static void switch_one_on(struct accounting *accounting, const char *folder, const char *name)
+static void switch_one_on(struct accounting *accounting, const char *name)
 {
 	struct setting setting;
-	int error = setting_read(folder, group, name, &setting);
+	int error = setting_read(NULL, group, name, &setting);
 
 	if (error == 0 && setting.value == ALWAYS)
 		return;
@@ -42,9 +42,9 @@ static void switch_one_on(struct accounting *accounting, const char *folder, con
 	log_info("changed %s/%s from %d to %d", group, name, setting.value, ALWAYS);
 }
 
-void accounting_switch_on(struct accounting *accounting, const char *folder)
+void accounting_switch_on(struct accounting *accounting)
 {
 	accounting->was_changed = false;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		switch_one_on(accounting, folder, names[i]);
+		switch_one_on(accounting, names[i]);
 }

@@ -13,6 +13,6 @@ struct accounting {
  * Switches them on for all connections: net.netfilter.nf_conntrack_acct, _timestamp and _events, of
  * this network namespace. They are about connections that begin from then on. To be called again
  * every few seconds (`sysctl --system` and others set them back). Logs what it changes, or once
- * that it cannot. folder: with the sysctls in it, for a test; NULL for /proc/sys/net/netfilter.
+ * that it cannot.
  */
-void accounting_switch_on(struct accounting *accounting, const char *folder);
+void accounting_switch_on(struct accounting *accounting);

@@ -146,7 +146,7 @@ static int init_process(struct flow_link *link, struct event_base *base)
 
 static void switch_accounting_on(struct flow_link *link)
 {
-	accounting_switch_on(&link->accounting, NULL);
+	accounting_switch_on(&link->accounting);
 	if (link->accounting.was_changed)
 		log_info("of connections that are there already the flow log does not know when "
 			 "they began, nor how much they move");
