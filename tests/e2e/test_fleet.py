@@ -88,7 +88,7 @@ def test_a_host_whose_address_another_has_claimed_changes_nothing(host, other_ho
     ask_for(host, client, [random_key() for _ in range(3)])
     fleet.wait_for_peers(3)
     fleet.start(other_host, ips=[host.address])
-    wait.until(lambda: len(fleet.records("peer")) == 3, BACK)
+    fleet.wait_for_peers(3)
     before = fleet.records("peer")
     ask_for(host, client, [random_key()])
     assert server.logged(f"{host.address}: host .* has claimed it", BACK)
@@ -100,8 +100,9 @@ def test_a_host_whose_address_another_has_claimed_changes_nothing(host, other_ho
 
 def test_endpoints_of_a_fleet_have_different_numbers(host, other_host, client, fleet):
     fleet.start(host, ips=[host.address, host.second])
+    fleet.wait_for("number", 2)
     fleet.start(other_host)
-    assert len(fleet.records("number")) == 3
+    fleet.wait_for("number", 3)
     first = [ask_for(host, client, [random_key()], address) for address in (host.address, host.second)]
     other = ask_for(other_host, client, [random_key()])
     thirds = {int(next(iter(given.values())).split(".")[2]) // 16 for given in [*first, other]}
@@ -122,7 +123,7 @@ def test_a_host_that_joins_brings_its_clients(host, client, fleet):
 def test_where_a_host_that_joins_knew_an_address_by_another_number_it_says_that_the_fleets_holds(host, other_host, fleet):
     other_host.start(PER_IP, ips=[host.address]).stop()
     server = fleet.start(host, ips=[host.second, host.address])
-    wait.until(lambda: len(fleet.records("number")) == 2, BACK)
+    fleet.wait_for("number", 2)
     server.kill()
     server = fleet.start(other_host, ips=[host.address], expected=["its fleet knows it by"])
     assert server.logged(f"endpoint {host.address}: its fleet knows it by number 1, block 10.100.16.0/20, which holds: "
@@ -132,7 +133,7 @@ def test_where_a_host_that_joins_knew_an_address_by_another_number_it_says_that_
 def test_a_host_that_joins_with_what_is_anothers_does_not_start(host, other_host, client, fleet):
     other_host.start(PER_IP).stop()
     fleet.start(host)
-    wait.until(lambda: fleet.records("number"), BACK)
+    fleet.wait_for("number", 1)
     server = other_host.launch(fleet.arguments(), expected=["belongs to", "does not start"])
     assert server.wait() == 1
     assert server.logged(rf"{other_host.address}: number 0, block 10.100.0.0/20 belongs to {host.address}")
@@ -146,6 +147,7 @@ def test_a_host_that_collides_starts_after_renumber_and_its_clients_connect_once
     kept = ask_for(other_host, client, keys[:1], other_host.second)
     other_host.servers[-1].stop()
     fleet.start(host)
+    fleet.wait_for("number", 1)
     first = ask_for(host, client, keys)
     both = [other_host.address, other_host.second]
     server = other_host.launch(fleet.arguments(), ips=both, expected=["belongs to", "does not start"])

@@ -175,7 +175,7 @@ def test_of_hosts_whose_clocks_are_an_hour_apart_each_serves_what_the_other_has_
     assert server.logged(r"warning .*the clock is 3[56]\d\d s ahead of the fleet's", 0)
     tunnel = host.tunnel("wireguard", client).up()
     assert tunnel.ping()
-    assert AN_HOUR - 100 < shown(host)["clock_ahead_s"] <= AN_HOUR + 100
+    wait.until(lambda: AN_HOUR - 100 < shown(host)["clock_ahead_s"] <= AN_HOUR + 100, BACK)
     assert "ahead of the fleet's" in host.run("show")[1]
     fleet.wait_for_peers(1)
     wait.until(lambda: known_place(host), BACK)
@@ -222,7 +222,7 @@ def test_hosts_have_the_history_compacted_one_at_a_time_and_one_that_dies_is_rep
     fleet.wait_for_peers(3)
     before = fleet.etcd.revision()
     wait.until(lambda: fleet.etcd.is_compacted(before - 1), BACK, "what there was when one died")
-    assert re.search(COMPACTED, server.log)
+    assert server.logged(COMPACTED, BACK)
     assert left.api(client).connect(key).inner == inner[left]
     assert len(fleet.records("peer")) == 3
 

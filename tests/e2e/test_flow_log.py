@@ -123,6 +123,8 @@ def test_a_connection_is_its_clients_who_began_it_though_another_has_its_address
     first = tunnel_of(host, kind, client, "f")
     with bound(first.ns, socket.SOCK_STREAM, first.device, 41000, 15) as connection:
         connection.connect((VISITED, HTTP_PORT))
+        # The client's last packet of the handshake may still be on its way when it asks to go.
+        wait.until(lambda: "ESTABLISHED" in host.ns.run("conntrack -L -p tcp --orig-port-src 41000"), SLACK)
         assert first.disconnect().status == 200
         ended = log.wait_for(inner_port=41000)
         assert ended["name"] == "token:first" and ended["received_packets"] >= 2

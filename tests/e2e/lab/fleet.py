@@ -29,12 +29,16 @@ class Fleet:
     def everything(self):
         return self.etcd.records(f"/vprox/{self.name}/")
 
-    def wait_for_peers(self, n):
+    def wait_for(self, kind, n):
+        """A server is ready before etcd has what it has just been given."""
         def are_there():
             # While it has no leader it refuses.
             with contextlib.suppress(OSError):
-                return len(self.records("peer")) == n
-        wait.until(are_there, BACK, f"{n} peers in etcd")
+                return len(self.records(kind)) == n
+        wait.until(are_there, BACK, f"{n} records in etcd, of kind {kind}")
+
+    def wait_for_peers(self, n):
+        self.wait_for("peer", n)
 
 
 def give_address(host, address):
