@@ -499,6 +499,22 @@ static void on_health(void *context, enum health_sign sign)
 	on_healthy(client);
 }
 
+/* What did not answer, where the time has ended before anything had failed. Of a request that is
+ * under way, the failure of the one before it tells more. */
+static void find_fault(struct client *client)
+{
+	struct failure_log *failures = &client->failures;
+	bool has_tunnel = client->phase == CLIENT_CHECKING || client->phase == CLIENT_EXPLAINING;
+
+	if (has_tunnel) {
+		client->diagnosis.handshake_ns = interface_handshake(client->interface);
+		diagnosis_write(&client->diagnosis, failures->last, sizeof failures->last);
+	} else if (*failures->last == '\0' && client->phase == CLIENT_ASKING) {
+		request_supervisor_describe(
+			&client->supervisor, failures->last, sizeof failures->last);
+	}
+}
+
 static void on_give_up(evutil_socket_t fd, short what, void *context)
 {
 	struct client *client = context;
@@ -507,9 +523,11 @@ static void on_give_up(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (client->phase == CLIENT_LEAVING)
 		return;
-	log_error("%s: there was no tunnel within %g s%s%s", client->config->server,
-		(double)client->config->timeout_ms / MS_PER_S, *client->failures.last ? ": " : "",
-		client->failures.last);
+	find_fault(client);
+	log_error("%s: there was no tunnel within %g s: %s", client->config->server,
+		(double)client->config->timeout_ms / MS_PER_S,
+		*client->failures.last ? client->failures.last
+				       : "this machine could not set it up, see above");
 	client->end = client->failure;
 	enter(client, CLIENT_LEAVING);
 }

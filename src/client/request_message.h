@@ -21,6 +21,7 @@
 
 enum {
 	REQUEST_ADDRESSES_MAX = 64, /* of a name: others are left out */
+	CONTROL_PORT = 443, /* of TCP: docs/api.md */
 	REQUEST_FD = 3, /* where the process has the socket */
 	REQUEST_SERVER_MAX = 256, /* a name's 253 bytes: RFC 1035, 3.1 */
 	REQUEST_PATH_MAX = 32,

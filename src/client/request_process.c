@@ -34,7 +34,6 @@
 #include "http/tls_client.h"
 
 enum {
-	CONTROL_PORT = 443,
 	CONNECT_TIME_MS = 3000,
 	SILENCE_MS = 8000, /* of the server's; the client ends us in any case */
 	BODY_MAX = 128,

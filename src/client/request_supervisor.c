@@ -197,6 +197,34 @@ static void on_readable(struct request_attempt *attempt)
 			"the process that asks the server broke off");
 }
 
+static void describe_attempts(const struct request_supervisor *supervisor, char *text, size_t size)
+{
+	const struct request_attempt *shown =
+		supervisor->winner ? supervisor->winner : &supervisor->attempts[0];
+	const struct ipv4_text address = ipv4_text(shown->address);
+
+	if (supervisor->winner)
+		snprintf(text, size, "%s has been reached, but has not answered the request yet",
+			address.s);
+	else
+		snprintf(text, size,
+			"there is no TLS connection to %s, TCP port %d, yet: is the port open, at "
+			"the server and on the way?",
+			address.s, CONTROL_PORT);
+}
+
+void request_supervisor_describe(
+	const struct request_supervisor *supervisor, char *text, size_t size)
+{
+	if (request_attempt_runs(&supervisor->token.attempt))
+		snprintf(text, size, "no token: there is no answer yet");
+	else if (request_attempt_runs(&supervisor->look_up))
+		snprintf(text, size, "cannot find %s: no name server has answered yet",
+			supervisor->config->server);
+	else
+		describe_attempts(supervisor, text, size);
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
 	struct request_supervisor *supervisor = context;

@@ -62,5 +62,9 @@ int request_supervisor_find_user(struct request_supervisor *supervisor);
 void request_supervisor_start(struct request_supervisor *supervisor, const char *path,
 	struct ipv4 address, unsigned int time_ms);
 
+/* Writes whose answer the request that is under way waits for: a sentence, for the log. */
+void request_supervisor_describe(
+	const struct request_supervisor *supervisor, char *text, size_t size);
+
 /* Ends the processes, if there are any. */
 void request_supervisor_cancel(struct request_supervisor *supervisor);

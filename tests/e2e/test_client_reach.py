@@ -135,6 +135,35 @@ def test_a_server_that_cannot_be_reached_in_time_ends_the_client(host, machine, 
     assert machine.snapshot() == before
 
 
+def test_the_end_of_a_short_time_names_the_port_that_has_not_answered(host, machine, drop):
+    """It comes before the connection has failed, which takes three seconds."""
+    drop(host.ns, "prerouting", "tcp dport 443")
+    host.start()
+    client = machine.connect(host.address, "--timeout=1s")
+    assert client.wait(40) == UNREACHABLE, client.log
+    assert client.count(f"within 1 s: there is no TLS connection to {host.address}, TCP port 443"), client.log
+
+
+def test_the_end_of_a_short_time_names_the_request_that_was_not_answered(host, machine):
+    pretender = Pretender(host, {"*": lambda connection: connection.recv(1)})
+    try:
+        client = machine.connect(host.address, "--timeout=3s")
+        assert client.wait(40) == UNREACHABLE, client.log
+        assert client.count(f"within 3 s: {host.address} has been reached, but has not answered"), client.log
+    finally:
+        pretender.close()
+
+
+def test_the_end_of_a_short_time_names_the_handshake_that_was_not_answered(host, machine, drop):
+    """It comes before the first round of echoes has failed, which takes five seconds."""
+    drop(host.ns, "prerouting", "udp dport 50227")
+    host.start()
+    client = machine.connect(host.address, "--timeout=4s")
+    assert client.wait(40) == NO_HANDSHAKE, client.log
+    assert client.count("within 4 s: no echo comes back through the tunnel, as there is no handshake: is UDP "
+                        f"port 50227 of {host.address} open"), client.log
+
+
 def test_a_server_that_refuses_for_all_the_time_ends_the_client(host, machine):
     pretender = Pretender(host, {"*": answer(503, b"full\n")})
     try:

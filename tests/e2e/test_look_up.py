@@ -125,6 +125,13 @@ def test_without_a_name_server_the_message_says_so(machine, etc, text):
     assert f"cannot find {NAME}: /etc/resolv.conf names no name server" in client.log
 
 
+def test_the_end_of_a_time_that_is_shorter_than_a_look_up_names_the_look_up(world, machine, etc, names, drop):
+    drop(world.internet, "input", "udp dport 53")
+    client = machine.connect(NAME, "--timeout=400ms")
+    assert client.wait() == UNREACHABLE
+    assert f"within 0.4 s: cannot find {NAME}: no name server has answered yet" in client.log, client.log
+
+
 def test_a_name_that_is_not_there_and_one_with_ipv6_alone_are_told_apart(machine, etc, names):
     client = machine.connect(NAME, "--timeout=2s")
     assert client.wait() == UNREACHABLE
