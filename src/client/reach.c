@@ -36,31 +36,78 @@ enum {
 
 /* This machine */
 
-static void check_planes(struct reach_result *result)
+static const char *const kind_names[] = {[TUNNEL_WIREGUARD] = "WireGuard", [TUNNEL_IPIP] = "IPIP"};
+
+/* What can carry tunnels here. */
+struct machine {
+	bool has_tun;
+	bool has_kernel[2]; /* by enum tunnel_kind */
+};
+
+static struct machine inspect_machine(void)
 {
-	bool has_tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+	struct machine machine = {.has_tun = access("/dev/net/tun", R_OK | W_OK) == 0};
 	struct netlink *generic = NULL, *route = NULL;
-	bool wireguard = false, ipip = false;
 	uint16_t family;
 
 	if (netlink_open(NETLINK_GENERIC, &generic) == 0)
-		wireguard = genetlink_family(generic, "wireguard", &family) == 0;
+		machine.has_kernel[TUNNEL_WIREGUARD] =
+			genetlink_family(generic, "wireguard", &family) == 0;
 	if (netlink_open(NETLINK_ROUTE, &route) == 0)
-		ipip = link_probe_ipip(route) == 0;
+		machine.has_kernel[TUNNEL_IPIP] = link_probe_ipip(route) == 0;
 	netlink_close(generic);
 	netlink_close(route);
-	if (!has_tun && !(wireguard && ipip))
-		reach_add(result, "machine", wireguard || ipip ? REACH_NOTE : REACH_BAD,
-			"/dev/net/tun is not there, and this kernel has no %s: load the module "
-			"tun, or "
-			"in a container give --device /dev/net/tun",
+	return machine;
+}
+
+static bool is_by_kernel(
+	const struct machine *machine, enum plane_choice plane, enum tunnel_kind kind)
+{
+	return plane != PLANE_EMBEDDED && machine->has_kernel[kind];
+}
+
+static bool can_carry(const struct machine *machine, enum plane_choice plane, enum tunnel_kind kind)
+{
+	return is_by_kernel(machine, plane, kind) || (plane != PLANE_KERNEL && machine->has_tun);
+}
+
+/* missing: the kinds of tunnel that there cannot be. */
+static void report_lack(struct reach_result *result, enum plane_choice plane, const char *missing,
+	enum reach_verdict verdict)
+{
+	static const char tun[] = "load the module tun, or in a container give --device "
+				  "/dev/net/tun";
+
+	if (plane == PLANE_KERNEL)
+		reach_add(result, "machine", verdict,
+			"this kernel has no %s, which --plane=kernel asks for: load the module "
+			"(modprobe), or leave --plane=kernel out, for a userspace device",
+			missing);
+	else if (plane == PLANE_EMBEDDED)
+		reach_add(result, "machine", verdict,
+			"/dev/net/tun is not there, which --plane=embedded needs: %s", tun);
+	else
+		reach_add(result, "machine", verdict,
+			"/dev/net/tun is not there, and this kernel has no %s: %s", missing, tun);
+}
+
+static void report_machine(
+	const struct machine *machine, enum plane_choice plane, struct reach_result *result)
+{
+	static const char by_kernel[] = "the kernel", by_device[] = "a userspace device";
+	const bool wireguard = can_carry(machine, plane, TUNNEL_WIREGUARD);
+	const bool ipip = can_carry(machine, plane, TUNNEL_IPIP);
+
+	if (wireguard && ipip)
+		reach_add(result, "machine", REACH_GOOD, "WireGuard by %s, IPIP by %s",
+			is_by_kernel(machine, plane, TUNNEL_WIREGUARD) ? by_kernel : by_device,
+			is_by_kernel(machine, plane, TUNNEL_IPIP) ? by_kernel : by_device);
+	else
+		report_lack(result, plane,
 			wireguard ? "IPIP"
 			: ipip    ? "WireGuard"
-				  : "WireGuard and no IPIP");
-	else
-		reach_add(result, "machine", REACH_GOOD, "WireGuard by %s, IPIP by %s",
-			wireguard ? "the kernel" : "a userspace device",
-			ipip ? "the kernel" : "a userspace device");
+				  : "WireGuard and no IPIP",
+			wireguard || ipip ? REACH_NOTE : REACH_BAD);
 }
 
 /* Of this host, to whatever server: two of one pair of addresses are not possible, and asking for
@@ -265,11 +312,10 @@ static void try_interface(
 	end_client(pid);
 }
 
-static void try_tunnel(
-	const struct client_config *server, enum tunnel_kind kind, struct reach_result *result)
+static void try_tunnel(const struct client_config *server, enum tunnel_kind kind, const char *what,
+	struct reach_result *result)
 {
 	struct client_config config = *server;
-	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
 	char name[INSTANCE_NAME_SIZE];
 
 	config.interface = name;
@@ -287,29 +333,37 @@ static void try_tunnel(
 	close(config.lock);
 }
 
-static void try_ipip(const struct client_config *config, struct reach_result *result)
+static void try_kind(const struct client_config *config, const struct machine *machine,
+	enum tunnel_kind kind, struct reach_result *result)
 {
-	if (has_ipip_client())
-		reach_add(result, "ipip", REACH_NOTE,
+	const char *what = kind == TUNNEL_IPIP ? "ipip" : "wireguard";
+
+	if (!can_carry(machine, config->plane, kind))
+		reach_add(result, what, REACH_BAD,
+			"not tried: nothing here carries %s, see the line of this machine",
+			kind_names[kind]);
+	else if (kind == TUNNEL_IPIP && has_ipip_client())
+		reach_add(result, what, REACH_NOTE,
 			"not tried: a client of this host has a tunnel of IPIP, see `vprox "
 			"status`");
 	else
-		try_tunnel(config, TUNNEL_IPIP, result);
+		try_tunnel(config, kind, what, result);
 }
 
 void reach_check(
 	const struct client_config *config, enum reach_tunnels tunnels, struct reach_result *result)
 {
+	const struct machine machine = inspect_machine();
 	struct client_config known = *config;
 
 	*result = (struct reach_result){0};
-	check_planes(result);
+	report_machine(&machine, config->plane, result);
 	if (!reach_ask_server(config, &known.pins[0], result))
 		return;
 	known.n_pins = 1;
 	known.insecure = false;
 	if (tunnels != REACH_IPIP)
-		try_tunnel(&known, TUNNEL_WIREGUARD, result);
+		try_kind(&known, &machine, TUNNEL_WIREGUARD, result);
 	if (tunnels != REACH_WIREGUARD)
-		try_ipip(&known, result);
+		try_kind(&known, &machine, TUNNEL_IPIP, result);
 }

@@ -10,7 +10,7 @@ import pytest
 from lab.api import PASSWORD
 from lab.pretender import Pretender, answer
 from lab.server import pins_of
-from lib import wait
+from lib import kernel, wait
 from lib.netns import stop
 
 
@@ -57,6 +57,20 @@ def test_where_all_is_well_each_is_said_to_be_and_nothing_is_left(host, machine)
         assert f"an MTU of {mtu}, and packets of that size pass" in lines[kind][1]
     assert machine.snapshot() == before and files(machine) == files_before
     assert len(server.logged(r"(?s)(removed.*){2}", 20).group()) > 0, "the server was told"
+
+
+@pytest.mark.only("embedded", reason="of a kernel that lacks them")
+def test_a_kernel_that_lacks_what_plane_kernel_asks_for_is_the_fault_that_is_named(host, machine):
+    lacks = [kind for kind in ("wireguard", "ipip") if not kernel.has(kind)]
+    if not lacks:
+        pytest.skip("this kernel has both")
+    host.start()
+    status, lines = check(machine, host.address, "--plane=kernel")
+    verdict, text = lines["machine"]
+    assert status == 1 and verdict == ("fault" if len(lacks) == 2 else "note"), lines
+    assert "this kernel has no" in text and "modprobe" in text and "leave --plane=kernel out" in text
+    for kind in lacks:
+        assert lines[kind][0] == "fault" and "not tried: nothing here carries" in lines[kind][1]
 
 
 def test_a_password_that_is_wrong_is_told_before_anything_is_asked_for(host, machine):
