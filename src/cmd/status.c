@@ -95,19 +95,27 @@ static void print_list(const char *what, const json_t *array)
 	putchar('\n');
 }
 
+static void print_leftover(const char *interface)
+{
+	printf("%s: left over, as its client was killed: start that again, which takes the tunnel "
+	       "over, or clear it with `vprox disconnect %s`\n",
+		interface, interface);
+}
+
 static void print_state(const json_t *state)
 {
 	uint64_t since_s = number_of(state, "since"), now_s = (uint64_t)time(NULL);
 	bool is_gone =
 		!is_true(state, "running") && strcmp(text_of(state, "state"), "left up") != 0;
 
+	if (is_gone) {
+		print_leftover(text_of(state, "interface"));
+		return;
+	}
 	printf("%s: %s", text_of(state, "interface"), text_of(state, "state"));
 	if (now_s >= since_s)
 		printf(" for %s", unit_span((now_s - since_s) * MS_PER_S).s);
-	if (is_gone)
-		printf(" when its client was killed: start it again, or `vprox disconnect %s`",
-			text_of(state, "interface"));
-	else if (!is_true(state, "echoes"))
+	if (!is_true(state, "echoes"))
 		printf(", without echoes");
 	putchar('\n');
 }

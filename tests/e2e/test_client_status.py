@@ -58,13 +58,16 @@ def test_a_client_without_a_tunnel_says_what_fails(host, machine):
     wait.until(lambda: run(machine, "status")[0] == 0, 20, "it is up again")
 
 
-def test_one_that_was_killed_is_not_taken_for_one_that_runs(host, machine):
+def test_one_that_was_killed_is_not_taken_for_one_that_runs_and_how_it_is_cleared_is_said(host, machine):
     host.start()
     client = machine.connect(host.address).up()
     client.kill()
     status, text, _ = run(machine, "status")
-    assert status == 1 and "when its client was killed" in text
+    first, clear = text.splitlines()[0], "vprox disconnect vprox0"
+    assert status == 1 and first.startswith("vprox0: left over, as its client was killed") and f"`{clear}`" in first
+    assert " up " not in first, "nobody knows"
     assert states(machine)[0]["running"] is False
+    assert run(machine, *clear.split(" ")[1:])[0] == 0 and states(machine) == []
 
 
 @pytest.mark.plane
