@@ -9,6 +9,7 @@
 
 #include <openssl/sha.h>
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "base/key.h"
 #include "cmd/command.h"
@@ -18,6 +19,7 @@
 
 enum {
 	LINE_SIZE = 1024,
+	NS_PER_S = 1000000000,
 };
 
 /* So that what looks for secrets in texts finds one. */
@@ -83,16 +85,21 @@ static void write_line(const struct token_config *config, const char *name,
 		config->allow_to ? " allow-to=" : "", config->allow_to ? config->allow_to : "");
 }
 
-/* As the server reads it. */
+/* As the server reads it, which may have lines of tokens that were good once. */
 static const char *fault_of(const char line[LINE_SIZE], const char *name)
 {
 	struct token token = {.line = 0};
+	const char *fault;
 	char copy[LINE_SIZE];
 
 	if (strlen(name) > TOKEN_NAME_MAX || strpbrk(name, " \t\r\n#"))
 		return "a name is of letters, digits and . _ - @ + : /, 64 at the most";
 	snprintf(copy, sizeof copy, "%s", line);
-	return token_line_parse(copy, &token);
+	fault = token_line_parse(copy, &token);
+	if (!fault && token.expires_s > 0 && token.expires_s <= clock_wall_ns() / NS_PER_S)
+		return "--expires is over by now: the token would let nobody in; give a day or a "
+		       "moment to come, in UTC";
+	return fault;
 }
 
 static int run_token(void *configuration, const char *name)

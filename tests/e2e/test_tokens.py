@@ -52,6 +52,12 @@ def test_a_token_lets_in_under_its_name_beside_the_password_and_is_kept_nowhere(
     assert token not in server.log and sha256(token) not in server.log
 
 
+@pytest.mark.parametrize("when", ["2020-01-01", "2026-01-01T00:00:00Z"])
+def test_no_token_is_made_that_would_let_nobody_in(host, when):
+    code, said = host.run(f"token --expires={when} ci")
+    assert code == 2 and "--expires is over by now" in said and "vprox_" not in said
+
+
 def test_without_a_password_a_token_alone_is_good(host, client, tokens):
     tokens.start(line("ci", "a" * 40), arguments="--no-password", environment={"VPROX_PASSWORD": None})
     assert [status(host, client, each) for each in (PASSWORD, "", "a" * 40)] == [401, 401, 200]
