@@ -170,7 +170,8 @@ struct report_audit {
 
 /* The flow log, since the server's start. */
 struct report_flows {
-	uint32_t is_there, is_failing; /* likewise */
+	uint32_t is_there;
+	uint32_t is_failing; /* likewise, or no process writes it */
 	uint64_t n_written; /* flows */
 	uint64_t n_unheard; /* that the kernel has told of and there was no room for */
 	uint64_t n_unwritten; /* that the file did not take */

@@ -250,12 +250,13 @@ const struct child *flow_link_process(const struct flow_link *link)
 void flow_link_describe(const struct flow_link *link, struct report_flows *reported)
 {
 	int64_t lost = link && link->events >= 0 ? conntrack_events_lost(link->events) : 0;
+	const struct child *process = flow_link_process(link);
 
 	if (!link)
 		return;
 	*reported = (struct report_flows){
 		.is_there = 1,
-		.is_failing = link->state.is_failing != 0,
+		.is_failing = !process || !process->is_ready || link->state.is_failing != 0,
 		.n_written = link->written_before + link->state.n_written,
 		.n_unheard = lost > 0 ? (uint64_t)lost : 0,
 		.n_unwritten = link->lost_before + link->state.n_lost,

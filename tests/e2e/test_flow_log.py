@@ -216,6 +216,21 @@ def test_without_room_flows_are_lost_and_counted_and_nobody_waits(host, client):
 
 
 @EMBEDDED
+def test_while_nobody_writes_the_flow_log_it_is_said_to_fail(host, log):
+    """One that has not lived for a second is replaced after one."""
+    server = start(host, log, expected=KILLED)
+    wait.until(lambda: not show(host)["failing"], SLACK)
+    seen = []
+
+    def is_said_to_fail():
+        kill(process(server))
+        seen.append(host.run("show")[1])
+        return "flow log: 0 flows (cannot be written)" in seen[-1]
+    wait.until(is_said_to_fail, SLACK, lambda: seen[-1])
+    wait.until(lambda: not show(host)["failing"], SLACK)
+
+
+@EMBEDDED
 def test_what_ends_faster_than_it_is_read_is_counted_and_said_once(host, client, log):
     server = start(host, log)
     tunnel = host.tunnel("wireguard", client).up()
