@@ -40,6 +40,12 @@ def memory(ns):
     return found
 
 
+def anonymous(pid):
+    """What a process has that is of no file, its heap first of all: bytes."""
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) * 1024
+
+
 class Server:
     """One program, its folders and its network."""
 

@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from handshakes import Server
+from handshakes import Server, anonymous
 
 FIRST_SOURCE = "198.18.0.1"
 FEW = 100
@@ -60,6 +60,10 @@ class Scaled:
             self.times += self.ask(path, TURN_S * rate // 2, "--threads", THREADS, "--pace", rate)
         reader.join()
 
+    def memory(self):
+        """Of the broker, bytes."""
+        return anonymous(self.server.process.pid)
+
     def figures(self):
         times = sorted(self.times)
         return {name: times[min(len(times) - 1, int(len(times) * part))]
@@ -95,11 +99,15 @@ def main():
                   f"  a report of {size / 1e6:.2f} MB is read in {took * 1000:.0f} ms")
         print("ratios:", "  ".join(f"{name} {figures[1][name] / figures[0][name]:.2f}" for name in figures[0]),
               " (p99.9 to reach: 3)")
+        few, many = servers
+        a_peer = (many.memory() - few.memory()) / max(1, 2 * (many.n - few.n))
+        print(f"memory of a peer in the broker: {a_peer:.0f} bytes (to reach: 300)")
         if options.tsv:
             pathlib.Path(options.tsv).parent.mkdir(parents=True, exist_ok=True)
             pathlib.Path(options.tsv).write_text("".join(
                 f"scale.{2 * scaled.n}.{name}\t{value:.3f}\tms\n"
-                for scaled, found in zip(servers, figures) for name, value in found.items()))
+                for scaled, found in zip(servers, figures) for name, value in found.items()) +
+                f"scale.{2 * many.n}.memory_of_a_peer\t{a_peer:.0f}\tbytes\n")
     finally:
         for scaled in servers:
             scaled.server.close()

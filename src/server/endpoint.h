@@ -90,7 +90,7 @@ struct usage_reader {
 /* Peers that wait for their removal; removals.c's. */
 struct removals {
 	struct endpoint *endpoint;
-	TAILQ_HEAD(, peer) queue;
+	TAILQ_HEAD(, removal) queue;
 	struct usage_waiter waiter; /* for what they have used, which the audit is told */
 	struct event *timer; /* NULL in a test */
 };
@@ -141,7 +141,7 @@ struct inspection {
 	const struct idle_rule *rule;
 	struct usage_waiter waiter;
 	struct event *timer; /* of putting right what others have changed; NULL in a test */
-	uint64_t reading; /* number of the one that it is about, ... */
+	uint32_t reading; /* number of the one that it is about, ... */
 	uint64_t read_ms; /* ... and when that began: of what came later it tells nothing */
 	struct peer_walk walk;
 	bool runs, is_asked_again;
@@ -212,7 +212,7 @@ struct endpoint {
 
 	struct source_log_limit refusals; /* by the source of the request */
 
-	uint64_t reading; /* number of the last reading of the plane */
+	uint32_t reading; /* number of the last reading of the plane */
 	uint64_t read_ms; /* when the last one that succeeded began; adoption is the first */
 	uint64_t read_took_ms;
 	uint64_t received, sent; /* bytes that readings have seen move, of peers that are gone too

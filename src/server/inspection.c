@@ -34,7 +34,7 @@ static void remove_if_due(void *context, struct peer *peer)
 	const struct inspection *inspection = context;
 	struct removals *removals = &inspection->endpoint->removals;
 
-	if (peer->removal_reason || !inspection->endpoint->device)
+	if (peer->removal || !inspection->endpoint->device)
 		return;
 	if (peer->is_unmade)
 		removals_add(removals, peer, &removal_unmade, NULL);

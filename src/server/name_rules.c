@@ -96,7 +96,7 @@ static void remove_if_bad(void *context, struct peer *peer)
 	struct endpoint *endpoint = context;
 	const struct removal_reason *reason = why_not(endpoint->name_rules, peers_name_of(peer));
 
-	if (reason && !peer->removal_reason)
+	if (reason && !peer->removal)
 		removals_add(&endpoint->removals, peer, reason, NULL);
 }
 

@@ -53,7 +53,7 @@ bool owed_add(struct endpoint *endpoint, const struct stored_peer *stored)
 /* One that is to go is not made first; and must not be forgotten while it is queued. */
 static bool is_to_be_made(const struct peer *peer)
 {
-	return peer->is_owed && !peer->removal_reason;
+	return peer->is_owed && !peer->removal;
 }
 
 /* Who was active last comes first. */

@@ -130,7 +130,7 @@ void owner_feed_ended(struct owner_feed *feed, const struct peer *peer)
 	if (!feed)
 		return;
 	past = &feed->past[feed->n_past++ % PAST];
-	past->begin = describe_begin(peer, peer->made_s * ns_per_s);
+	past->begin = describe_begin(peer, peer->promise.made_s * ns_per_s);
 	past->end = describe_end(peer);
 	if (!may_send(feed))
 		return;
@@ -153,7 +153,8 @@ static void enqueue_endpoint(struct owner_feed *feed, const struct endpoint *end
 {
 	hash_for_each (&endpoint->peers.table, node) {
 		const struct peer *peer = hash_entry(node, struct peer, node);
-		const struct flows_message begin = describe_begin(peer, peer->made_s * ns_per_s);
+		const struct flows_message begin =
+			describe_begin(peer, peer->promise.made_s * ns_per_s);
 
 		if (peer->is_told)
 			enqueue(feed, &begin);

@@ -90,8 +90,8 @@ static struct audit_record describe_end(
 	record.has_usage = true;
 	record.received = peer->usage.received;
 	record.sent = peer->usage.sent;
-	record.made_s = peer->made_s;
-	record.seconds = now_s > peer->made_s ? now_s - peer->made_s : 0;
+	record.made_s = peer->promise.made_s;
+	record.seconds = now_s > peer->promise.made_s ? now_s - peer->promise.made_s : 0;
 	return record;
 }
 

@@ -75,8 +75,8 @@ struct peer *peers_add(struct peers *peers, const struct plane_peer *id, uint64_
 	peer->id = *id;
 	peer->connected_ms = now_ms;
 	peer->active_ms = now_ms;
-	peer->rate.since_ms = now_ms;
-	peer->silence.heard_ms = now_ms;
+	peer->rate.since_ms = (uint32_t)now_ms;
+	peer->heard_ms = now_ms;
 	hash_insert(&peers->table, &peer->node, &identity, sizeof identity);
 	++*count_of(peers, peer);
 	return peer;
@@ -119,20 +119,21 @@ int peers_set_name(struct peers *peers, struct peer *peer, const struct client_n
 	return 0;
 }
 
-static void set_counted(bool *is_so, bool will_be, size_t *count)
+uint64_t peers_client(const struct peers *peers, const struct key *id)
 {
-	*count += (size_t)will_be - (size_t)*is_so;
-	*is_so = will_be;
+	return key_is_zero(id) ? 0 : hash_bytes(&peers->table, id->bytes, sizeof id->bytes);
 }
 
 void peers_set_new(struct peers *peers, struct peer *peer, bool is_new)
 {
-	set_counted(&peer->is_new, is_new, &peers->n_new);
+	peers->n_new += (size_t)is_new - (size_t)peer->is_new;
+	peer->is_new = is_new;
 }
 
 void peers_set_owed(struct peers *peers, struct peer *peer, bool is_owed)
 {
-	set_counted(&peer->is_owed, is_owed, &peers->n_owed);
+	peers->n_owed += (size_t)is_owed - (size_t)peer->is_owed;
+	peer->is_owed = is_owed;
 }
 
 void peers_remove(struct peers *peers, struct peer *peer)
@@ -159,21 +160,21 @@ void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage)
 }
 
 /* Counters that were set back, as those of a tunnel made anew, tell nothing of the span. */
-static uint64_t per_second(uint64_t before, uint64_t now, uint64_t span_ms)
+static float per_second(uint64_t before, uint64_t now, uint32_t span_ms)
 {
-	return now < before ? 0 : (now - before) * 1000 / span_ms;
+	return now < before ? 0 : (float)(now - before) * 1000 / (float)span_ms;
 }
 
 static void record_rate(struct peer *peer, uint64_t now_ms)
 {
 	struct peer_rate *rate = &peer->rate;
-	uint64_t span_ms = now_ms - rate->since_ms;
+	uint32_t span_ms = (uint32_t)now_ms - rate->since_ms;
 
 	if (span_ms < RATE_SPAN_MS)
 		return;
 	rate->received = per_second(rate->received_before, peer->usage.received, span_ms);
 	rate->sent = per_second(rate->sent_before, peer->usage.sent, span_ms);
-	rate->since_ms = now_ms;
+	rate->since_ms = (uint32_t)now_ms;
 	rate->received_before = peer->usage.received;
 	rate->sent_before = peer->usage.sent;
 }
@@ -188,7 +189,7 @@ void peers_record_usage(
 
 	if (usage->received != peer->usage.received ||
 		usage->handshake_ns != peer->usage.handshake_ns)
-		peer->silence.heard_ms = now_ms;
+		peer->heard_ms = now_ms;
 	peer->usage = *usage;
 	if (alive) {
 		peer->active_ms = now_ms;

@@ -16,60 +16,53 @@ enum {
 	RATE_SPAN_MS = 1000,
 };
 
-/* A request that waits for a peer's removal, and why it goes; kept by removals.c. */
-struct waiter;
-struct removal_reason;
+/* A peer's place among those that are to be removed; removals.c's. */
+struct removal;
 
 /* Bytes per second, over the last span of RATE_SPAN_MS or more between two readings. */
 struct peer_rate {
-	uint64_t received, sent;
-	uint64_t since_ms; /* the beginning of the span that is running, ... */
-	uint64_t received_before, sent_before; /* ... and the counters then */
+	uint64_t received_before, sent_before; /* at the beginning of the span that is running */
+	float received, sent; /* for people to look at */
+	uint32_t since_ms; /* that beginning, by the clock's lower half: no span is 49 days long */
 };
 
 /* What the store was last told of a peer, or has said of it at the start; kept by promises.c. */
 struct peer_promise {
-	bool is_made; /* else nothing is known of it there */
 	uint64_t sequence; /* of the order; 0: there was none, it was on the disk before */
 	uint64_t ms; /* when */
-	uint64_t active_s; /* when the peer was last active by then, s since 1970 */
+	uint32_t active_s; /* when the peer was last active by then, s since 1970 */
 	struct ipv4 outer; /* of WireGuard: where the peer was then */
 	uint16_t outer_port;
+	bool is_made; /* else nothing is known of it there */
+	uint32_t made_s; /* when the tunnel was made, s since 1970; 0: not known */
 };
 
-/* Of a WireGuard peer, for silence.c. */
-struct peer_silence {
-	uint64_t heard_ms; /* when a handshake of it, or a byte, was last seen to have come, or it
-			      was made; kept here */
-	uint64_t asked_ms; /* its last /connect; 0: none */
-};
-
+/* There are tens of thousands of them: the fields are in an order that leaves no hole. */
 struct peer {
 	struct plane_peer id; /* kind, inner address, and public key or outer address */
-	struct key client; /* IPIP: who has asked for it, by its own id; zero: not known */
-	struct peer_name *name; /* of who has last asked for it; NULL: none, or not known */
 	struct ipv4 source; /* where it was last asked for from; 0.0.0.0: not known */
-	uint16_t source_port; /* and by which port; 0: not known */
+	struct peer_name *name; /* of who has last asked for it; NULL: none, or not known */
 
 	uint64_t connected_ms; /* the last /connect; at adoption, the start */
 	uint64_t active_ms; /* when its usage was last seen to have changed */
+	uint64_t heard_ms; /* when a handshake of it, or a byte, was last seen to have come, or it
+			      was made */
+	union {
+		uint64_t asked_ms; /* WireGuard: its last /connect; 0: none; kept by silence.c */
+		uint64_t client; /* IPIP: who has asked for it, as peers_client() has it */
+	};
 	struct plane_usage usage; /* as last read from the plane */
 	struct peer_rate rate;
-	uint64_t made_s; /* when its tunnel was made, s since 1970; 0: not known */
 	struct peer_promise promise;
-	struct peer_silence silence;
-	bool is_new; /* has asked, and not shaken hands since; see peers_set_new() */
-	bool is_told; /* the audit knows of it; kept by peer_events.c */
-	bool is_unmade; /* its tunnel could not be made, and may be there all the same */
+	uint32_t last_reading; /* number of the last one that found it in the plane */
+	uint16_t source_port; /* where it was last asked for from; 0: not known */
+	bool is_new : 1; /* has asked, and not shaken hands since; see peers_set_new() */
+	bool is_told : 1; /* the audit knows of it; kept by peer_events.c */
+	bool is_unmade : 1; /* its tunnel could not be made, and may be there all the same */
 	/* Its tunnel was promised, and the device was lost before it was made: it is made yet. */
-	bool is_owed; /* see peers_set_owed() */
-	uint64_t last_reading; /* number of the last one that found it in the plane */
+	bool is_owed : 1; /* see peers_set_owed() */
 
-	/* Waiting to be removed; kept by removals.c. */
-	const struct removal_reason *removal_reason; /* NULL: not queued */
-	TAILQ_ENTRY(peer) queue_entry;
-	struct waiter *waiters;
-
+	struct removal *removal; /* NULL: it is to stay */
 	struct hash_node node;
 };
 
@@ -100,6 +93,9 @@ void peers_set_source(struct peers *peers, struct peer *peer, struct ipv4 source
 int peers_set_name(struct peers *peers, struct peer *peer, const struct client_name *name);
 /* It is the peer's. */
 const struct client_name *peers_name_of(const struct peer *peer);
+/* An IPIP client's own id in fewer bytes, for the peers of this table alone: two clients can have
+ * the same by chance, but not on purpose. 0: it has none. */
+uint64_t peers_client(const struct peers *peers, const struct key *id);
 /* A WireGuard peer has asked, and is waited for until it has shaken hands. */
 void peers_set_new(struct peers *peers, struct peer *peer, bool is_new);
 /* Its tunnel was promised, and is to be made yet. */

@@ -56,7 +56,7 @@ static struct stored_peer describe(const struct endpoint *endpoint, const struct
 		.bind = endpoint->config.bind,
 		.inner = peer->id.inner,
 		.kind = is_wireguard ? STORED_WIREGUARD : STORED_IPIP,
-		.made_s = peer->made_s,
+		.made_s = peer->promise.made_s,
 		.active_s = active_s(endpoint, peer),
 		.name = *peers_name_of(peer),
 	};
@@ -81,13 +81,13 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer)
 		name_file_record(endpoint->name_file, endpoint, peer);
 		return;
 	}
-	if (peer->made_s == 0)
-		peer->made_s = (uint64_t)time(NULL);
+	if (peer->promise.made_s == 0)
+		peer->promise.made_s = (uint32_t)time(NULL);
 	order.peer = describe(endpoint, peer);
 	peer->promise.sequence = store_link_order(endpoint->store, &order);
 	peer->promise.is_made = peer->promise.sequence > 0;
 	peer->promise.ms = clock_now_ms(endpoint->clock);
-	peer->promise.active_s = order.peer.active_s;
+	peer->promise.active_s = (uint32_t)order.peer.active_s;
 	peer->promise.outer = order.peer.outer;
 	peer->promise.outer_port = (uint16_t)order.peer.outer_port;
 }
@@ -95,11 +95,11 @@ void promise_peer(const struct endpoint *endpoint, struct peer *peer)
 void promise_is_kept(
 	const struct endpoint *endpoint, struct peer *peer, const struct stored_peer *stored)
 {
-	peer->made_s = stored->made_s;
 	peer->promise = (struct peer_promise){
 		.is_made = true,
+		.made_s = (uint32_t)stored->made_s,
 		.ms = clock_now_ms(endpoint->clock),
-		.active_s = stored->active_s,
+		.active_s = (uint32_t)stored->active_s,
 		.outer = stored->outer,
 		.outer_port = (uint16_t)stored->outer_port,
 	};
@@ -124,7 +124,7 @@ void promise_peer_again(const struct endpoint *endpoint, struct peer *peer, uint
 	bool is_due = peer->active_ms > peer->promise.ms && now_ms - peer->promise.ms > ACTIVITY_MS;
 
 	/* One that is to go is no more than what is written of it. */
-	if (endpoint->store && !peer->removal_reason && (has_moved || is_due))
+	if (endpoint->store && !peer->removal && (has_moved || is_due))
 		promise_peer(endpoint, peer);
 }
 

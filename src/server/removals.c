@@ -49,6 +49,13 @@ struct waiter {
 	struct reply_to reply_to;
 };
 
+struct removal {
+	TAILQ_ENTRY(removal) entry;
+	struct peer *peer;
+	const struct removal_reason *reason;
+	struct waiter *waiters;
+};
+
 static void schedule(struct removals *removals, unsigned int delay_ms)
 {
 	struct timeval delay = timeval_from_ms(delay_ms);
@@ -96,79 +103,98 @@ int removals_init(struct removals *removals, struct endpoint *endpoint, struct e
 	return removals->timer ? 0 : -ENOMEM;
 }
 
-static void free_waiters(struct peer *peer)
+static void free_waiters(struct waiter *waiters)
 {
-	while (peer->waiters) {
-		struct waiter *next = peer->waiters->next;
+	while (waiters) {
+		struct waiter *next = waiters->next;
 
-		free(peer->waiters);
-		peer->waiters = next;
+		free(waiters);
+		waiters = next;
 	}
 }
 
-static void dequeue(struct removals *removals, struct peer *peer)
+/* Who has waited for it is the caller's. */
+static struct waiter *dequeue(struct removals *removals, struct removal *removal)
 {
-	TAILQ_REMOVE(&removals->queue, peer, queue_entry);
-	peer->removal_reason = NULL;
+	struct waiter *waiters = removal->waiters;
+
+	TAILQ_REMOVE(&removals->queue, removal, entry);
+	removal->peer->removal = NULL;
+	free(removal);
+	return waiters;
 }
 
 void removals_free(struct removals *removals)
 {
-	struct peer *peer;
+	struct removal *removal;
 
 	if (removals->endpoint)
 		usage_cancel(removals->endpoint, &removals->waiter);
-	TAILQ_FOREACH (peer, &removals->queue, queue_entry)
-		free_waiters(peer);
-	TAILQ_INIT(&removals->queue);
+	while ((removal = TAILQ_FIRST(&removals->queue)))
+		free_waiters(dequeue(removals, removal));
 	free_event(removals->timer);
 	removals->timer = NULL;
+}
+
+static int enqueue(
+	struct removals *removals, struct peer *peer, const struct removal_reason *reason)
+{
+	struct removal *removal = malloc(sizeof *removal);
+
+	if (!removal)
+		return -ENOMEM;
+	*removal = (struct removal){.peer = peer, .reason = reason};
+	peer->removal = removal;
+	TAILQ_INSERT_TAIL(&removals->queue, removal, entry);
+	return 0;
+}
+
+static int add_waiter(struct removal *removal, const struct reply_to *reply_to)
+{
+	struct waiter *waiter = malloc(sizeof *waiter);
+
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct waiter){removal->waiters, *reply_to};
+	removal->waiters = waiter;
+	return 0;
 }
 
 int removals_add(struct removals *removals, struct peer *peer, const struct removal_reason *reason,
 	const struct reply_to *reply_to)
 {
-	if (reply_to) {
-		struct waiter *waiter = malloc(sizeof *waiter);
+	int error = peer->removal ? 0 : enqueue(removals, peer, reason);
 
-		if (!waiter)
-			return -ENOMEM;
-		*waiter = (struct waiter){peer->waiters, *reply_to};
-		peer->waiters = waiter;
-	}
-	if (!peer->removal_reason) {
-		peer->removal_reason = reason;
-		TAILQ_INSERT_TAIL(&removals->queue, peer, queue_entry);
-	}
+	if (error < 0)
+		return error;
 	schedule(removals, GATHER_TIME_MS);
-	return 0;
+	return reply_to ? add_waiter(peer->removal, reply_to) : 0;
 }
 
-static void answer_waiters(struct endpoint *endpoint, struct peer *peer, enum ipc_status status)
+static void answer_waiters(
+	struct endpoint *endpoint, struct waiter *waiters, enum ipc_status status)
 {
-	for (struct waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
+	for (const struct waiter *waiter = waiters; waiter; waiter = waiter->next)
 		endpoint->answer(
 			endpoint->answer_context, &waiter->reply_to, status, (struct ipv4){0});
-	free_waiters(peer);
+	free_waiters(waiters);
 }
 
 void removals_cancel(struct removals *removals, struct peer *peer)
 {
-	if (!peer->removal_reason)
-		return;
-	dequeue(removals, peer);
-	answer_waiters(removals->endpoint, peer, IPC_OK);
+	if (peer->removal)
+		answer_waiters(removals->endpoint, dequeue(removals, peer->removal), IPC_OK);
 }
 
-static void log_failure(struct endpoint *endpoint, const struct peer *peer, int error)
+static void log_failure(struct endpoint *endpoint, const struct peer *peer,
+	const struct removal_reason *reason, int error)
 {
 	struct log_limit_text more;
 
 	if (endpoint_may_log(endpoint, peer->source, &more))
 		log_error("%s: cannot remove %s at %s (%s): %s: %s%s", endpoint_text(endpoint).s,
-			peer_text(&peer->id).s, ipv4_text(peer->id.inner).s,
-			peer->removal_reason->text, strerror(-error), plane_error(endpoint->plane),
-			more.s);
+			peer_text(&peer->id).s, ipv4_text(peer->id.inner).s, reason->text,
+			strerror(-error), plane_error(endpoint->plane), more.s);
 }
 
 void removals_release(struct endpoint *endpoint, struct ipv4 inner)
@@ -177,50 +203,58 @@ void removals_release(struct endpoint *endpoint, struct ipv4 inner)
 	flow_purge_released(endpoint->flow_purge);
 }
 
-void removals_forget(struct endpoint *endpoint, struct peer *peer, const char *reason)
+/* Who waits is answered when it is stored: else a server that dies would have made the peer again.
+ */
+static void forget(
+	struct endpoint *endpoint, struct peer *peer, const char *reason, struct waiter *waiters)
 {
 	uint64_t sequence = promise_no_more(endpoint, peer);
 
 	peer_events_removed(endpoint, peer, reason);
-	for (struct waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
+	for (const struct waiter *waiter = waiters; waiter; waiter = waiter->next)
 		promise_answer(endpoint, &waiter->reply_to, (struct ipv4){0}, sequence);
-	free_waiters(peer);
+	free_waiters(waiters);
 	removals_release(endpoint, peer->id.inner);
 	peers_remove(&endpoint->peers, peer);
 }
 
-static void finish(struct removals *removals, struct peer *peer, int error)
+void removals_forget(struct endpoint *endpoint, struct peer *peer, const char *reason)
+{
+	forget(endpoint, peer, reason, NULL);
+}
+
+static void finish(struct removals *removals, struct removal *removal, int error)
 {
 	struct endpoint *endpoint = removals->endpoint;
-	const struct removal_reason *reason = peer->removal_reason;
+	struct peer *peer = removal->peer;
+	const struct removal_reason *reason = removal->reason;
+	struct waiter *waiters = dequeue(removals, removal);
 
-	if (error < 0)
-		log_failure(endpoint, peer, error);
-	dequeue(removals, peer);
 	if (error < 0) {
-		answer_waiters(endpoint, peer, IPC_FAILED);
+		log_failure(endpoint, peer, reason, error);
+		answer_waiters(endpoint, waiters, IPC_FAILED);
 		return;
 	}
 	endpoint->counts[reason->count]++;
-	removals_forget(endpoint, peer, reason->text);
+	forget(endpoint, peer, reason->text, waiters);
 }
 
 bool removals_flush(struct removals *removals)
 {
 	struct endpoint *endpoint = removals->endpoint;
-	struct peer *peer, *batch[PLANE_REMOVAL_BATCH];
+	struct removal *removal, *batch[PLANE_REMOVAL_BATCH];
 	struct plane_peer ids[PLANE_REMOVAL_BATCH];
 	int errors[PLANE_REMOVAL_BATCH] = {0};
 	size_t n = 0, n_wireguard = 0;
 	uint64_t began_us;
 	int error;
 
-	TAILQ_FOREACH (peer, &removals->queue, queue_entry) {
-		n_wireguard += peer->id.kind == PEER_WIREGUARD;
+	TAILQ_FOREACH (removal, &removals->queue, entry) {
+		n_wireguard += removal->peer->id.kind == PEER_WIREGUARD;
 		if (n == PLANE_REMOVAL_BATCH || n_wireguard > WIREGUARD_BATCH)
 			break;
-		batch[n] = peer;
-		ids[n++] = peer->id;
+		batch[n] = removal;
+		ids[n++] = removal->peer->id;
 	}
 	if (n == 0)
 		return false;

@@ -35,8 +35,9 @@ void removals_free(struct removals *removals);
 
 /*
  * Queues a peer, once. The reason is one of those above. reply_to is answered when it
- * is gone, or could not be removed; NULL: nobody waits. Returns 0, or -ENOMEM, which is possible
- * only with a reply_to.
+ * is gone, or could not be removed; NULL: nobody waits. Returns 0, or -ENOMEM,
+ * and then reply_to is not answered, and whether the peer is queued is not known: whoever looks at
+ * all of them, now and then, finds it again.
  */
 int removals_add(struct removals *removals, struct peer *peer, const struct removal_reason *reason,
 	const struct reply_to *reply_to);
@@ -49,9 +50,7 @@ void removals_cancel(struct removals *removals, struct peer *peer);
  */
 void removals_release(struct endpoint *endpoint, struct ipv4 inner);
 /* Forgets a peer that certainly has nothing in the data plane: its address is promised to nobody
- * any more, and released; the reason is for the log, a literal. Who waits for that is answered when
- * it is stored: else a server that dies would have made the peer again. Frees it; it must not be
- * queued. */
+ * any more, and released; the reason is for the log, a literal. Frees it; it must not be queued. */
 void removals_forget(struct endpoint *endpoint, struct peer *peer, const char *reason);
 
 /* Removes one batch. A peer that could not be removed leaves the queue and stays. Returns whether

@@ -345,7 +345,7 @@ static void record_client(struct endpoint *endpoint, const struct client_request
 	struct peer *peer = peers_find(&endpoint->peers, &id);
 
 	if (peer && id.kind == PEER_IPIP && !key_is_zero(&request->key))
-		peer->client = request->key;
+		peer->client = peers_client(&endpoint->peers, &request->key);
 }
 
 static void answer(

@@ -38,7 +38,7 @@ static void agree(struct endpoint *endpoint, struct peer *peer, const struct sto
 		promise_is_kept(endpoint, peer, stored);
 		return;
 	}
-	peer->made_s = stored->made_s;
+	peer->promise.made_s = (uint32_t)stored->made_s;
 	promise_no_more(endpoint, &never_made);
 }
 
@@ -82,7 +82,7 @@ static void promises_are_told(struct endpoint *endpoint)
 		struct peer *peer = hash_entry(node, struct peer, node);
 
 		/* What was written of one that is to go is freed with it. */
-		if (!peer->removal_reason)
+		if (!peer->removal)
 			peer->promise.is_made = false;
 	}
 }

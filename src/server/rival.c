@@ -8,14 +8,15 @@
 static bool was_heard(const struct endpoint *endpoint, const struct peer *peer)
 {
 	return peer->usage.received > 0 &&
-	       clock_now_ms(endpoint->clock) - peer->silence.heard_ms < RIVAL_MS;
+	       clock_now_ms(endpoint->clock) - peer->heard_ms < RIVAL_MS;
 }
 
 /* Of two IPIP clients of one address, each has its own id, or is taken for any. */
-static bool has_other_id(const struct peer *peer, const struct key *id)
+static bool has_other_id(
+	const struct endpoint *endpoint, const struct peer *peer, const struct key *id)
 {
-	return peer->id.kind == PEER_IPIP && !key_is_zero(id) && !key_is_zero(&peer->client) &&
-	       !key_equal(id, &peer->client);
+	return peer->id.kind == PEER_IPIP && !key_is_zero(id) && peer->client != 0 &&
+	       peer->client != peers_client(&endpoint->peers, id);
 }
 
 /* Public keys are no secrets: who knows one, and has a name of its own, must not have another
@@ -29,7 +30,7 @@ static bool has_other_name(const struct peer *peer, const struct client_name *na
 enum rival rival_find(const struct endpoint *endpoint, const struct peer *peer,
 	const struct client_request *request)
 {
-	if (!has_other_id(peer, &request->key) && !has_other_name(peer, &request->name))
+	if (!has_other_id(endpoint, peer, &request->key) && !has_other_name(peer, &request->name))
 		return RIVAL_NONE;
 	if (was_heard(endpoint, peer))
 		return RIVAL_ACTIVE;

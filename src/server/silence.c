@@ -6,13 +6,13 @@
 
 bool silence_is_over(struct endpoint *endpoint, struct peer *peer)
 {
-	struct peer_silence *silence = &peer->silence;
-	uint64_t asked_ms = silence->asked_ms;
+	uint64_t asked_ms = peer->asked_ms;
 
-	silence->asked_ms = clock_now_ms(endpoint->clock);
-	return peer->id.kind == PEER_WIREGUARD && endpoint->device &&
-	       asked_ms > silence->heard_ms && endpoint->read_ms > asked_ms &&
-	       endpoint->read_ms - silence->heard_ms >= SILENCE_MS;
+	if (peer->id.kind != PEER_WIREGUARD)
+		return false;
+	peer->asked_ms = clock_now_ms(endpoint->clock);
+	return endpoint->device && asked_ms > peer->heard_ms && endpoint->read_ms > asked_ms &&
+	       endpoint->read_ms - peer->heard_ms >= SILENCE_MS;
 }
 
 int silence_end(struct endpoint *endpoint, struct peer *peer)
@@ -26,6 +26,6 @@ int silence_end(struct endpoint *endpoint, struct peer *peer)
 	if (error == 0)
 		error = give_back_sessions(endpoint, &one, 1);
 	if (error == 0)
-		peer->silence.heard_ms = clock_now_ms(endpoint->clock);
+		peer->heard_ms = clock_now_ms(endpoint->clock);
 	return error;
 }

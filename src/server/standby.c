@@ -231,7 +231,7 @@ static void begin_time(struct endpoint *endpoint)
 		struct peer *peer = hash_entry(node, struct peer, node);
 
 		peer->connected_ms = peer->active_ms = peer->promise.ms = now_ms;
-		peer->silence.heard_ms = now_ms;
+		peer->heard_ms = now_ms;
 	}
 	endpoint->read_ms = now_ms;
 }

@@ -47,7 +47,7 @@ static void note_answer(
 }
 
 /* In no order of activity. */
-static uint64_t activity_of(uint32_t i)
+static uint32_t activity_of(uint32_t i)
 {
 	return 1000 + i * 31 % N;
 }
@@ -177,16 +177,18 @@ static void one_that_has_gone_or_is_to_go_is_not_made(void **state)
 {
 	struct fixture *f = *state;
 	const struct plane_peer gone = identity(1), going = identity(2);
+	struct removals never; /* nobody works it off */
 
 	owed_make(&f->endpoint);
 	pool_release(f->endpoint.pool, gone.inner);
 	peers_remove(&f->endpoint.peers, peers_find(&f->endpoint.peers, &gone));
-	peers_find(&f->endpoint.peers, &going)->removal_reason = &removal_unmade;
+	removals_init(&never, &f->endpoint, NULL);
+	removals_add(&never, peers_find(&f->endpoint.peers, &going), &removal_unmade, NULL);
 	for (size_t i = 0; i <= N / AT_ONCE; i++)
 		turn(f);
 	assert_int_equal(f->fake.n_peers, N - 2);
 	assert_false(is_made(f, 1) || is_made(f, 2));
-	peers_find(&f->endpoint.peers, &going)->removal_reason = NULL;
+	removals_free(&never);
 }
 
 static void what_a_device_does_not_answer_in_time_is_tried_again_and_given_up_by_nobody(

@@ -75,7 +75,7 @@ static int tear_down(void **state)
 
 static struct peer peer_of(uint32_t i)
 {
-	return (struct peer){.id = {.kind = PEER_IPIP, .inner = {FIRST + i}}, .made_s = 1};
+	return (struct peer){.id = {.kind = PEER_IPIP, .inner = {FIRST + i}}, .promise.made_s = 1};
 }
 
 static void add_peer(struct fixture *f, uint32_t i, bool is_told)
