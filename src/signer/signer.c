@@ -241,8 +241,10 @@ int signer_main(void)
 	/* In ps -e, where the arguments are not shown. */
 	prctl(PR_SET_NAME, "vprox-signer");
 	/* sched(7): it does not interrupt a gate that goes on to further handshakes, and then has
-	 * several to sign for. Nothing is lost where that is refused. */
-	sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+	 * several to sign for. Nothing is lost where that is refused. Who was given another class,
+	 * such as a real-time one, keeps it: below the gates it would be starved by them. */
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 	log_open();
 	signals_leave_to_parent();
 	error = start(&signer);

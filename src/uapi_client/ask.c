@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -24,7 +25,14 @@ enum {
 	 * one that tells of peers more. */
 	DUMP_TIME_MS = 10000,
 	PART_SIZE = 65536,
+	SHORT_PART_SIZE = 1024, /* of an answer of which only the errno counts */
 	ANSWER_MAX = 256 << 20,
+};
+
+/* An answer on its way. */
+struct receiving {
+	struct secret_text text;
+	size_t part_size; /* room for so much at a time */
 };
 
 static const char end[] = "\n\n";
@@ -42,9 +50,11 @@ int uapi_client_pid(const char *name)
 }
 
 /* Returns 0 whether or not something came, or -errno; -ENODEV at the end. */
-static int receive_part(int fd, uint64_t end_ms, struct secret_text *answer)
+static int receive_part(int fd, uint64_t end_ms, struct receiving *receiving)
 {
-	int error = answer->used < ANSWER_MAX ? secret_text_reserve(answer, PART_SIZE) : -ENOMEM;
+	struct secret_text *answer = &receiving->text;
+	int error = answer->used < ANSWER_MAX ? secret_text_reserve(answer, receiving->part_size)
+					      : -ENOMEM;
 	int n;
 
 	if (error == 0)
@@ -66,12 +76,12 @@ static bool is_whole(const struct secret_text *answer)
 }
 
 /* Reads up to and with the empty line. */
-static int receive_all(int fd, uint64_t end_ms, struct secret_text *answer)
+static int receive_all(int fd, uint64_t end_ms, struct receiving *receiving)
 {
 	int error = 0;
 
-	while (error == 0 && !is_whole(answer))
-		error = receive_part(fd, end_ms, answer);
+	while (error == 0 && !is_whole(&receiving->text))
+		error = receive_part(fd, end_ms, receiving);
 	return error;
 }
 
@@ -95,18 +105,69 @@ int uapi_client_ask(const char *name, const char *request, char **answer)
 	const uint64_t end_ms =
 		clock_now_ms(&system_clock) + (answer ? DUMP_TIME_MS : UAPI_CLIENT_SILENCE_MS);
 	auto_close int fd = uapi_client_connect(name);
-	struct secret_text received = {0};
+	struct receiving receiving = {.part_size = answer ? PART_SIZE : SHORT_PART_SIZE};
 	int error = fd < 0 ? fd : uapi_client_send(fd, request, end_ms);
 
 	if (error == 0)
-		error = receive_all(fd, end_ms, &received);
+		error = receive_all(fd, end_ms, &receiving);
 	if (error == 0)
-		error = cut_errno(received.s);
+		error = cut_errno(receiving.text.s);
 	if (error == 0 && answer) {
-		*answer = received.s;
+		*answer = receiving.text.s;
 		return 0;
 	}
-	secret_text_wipe(&received);
+	secret_text_wipe(&receiving.text);
+	return error;
+}
+
+void uapi_client_close(struct uapi_client_connection *connection)
+{
+	if (connection->is_open)
+		close(connection->fd);
+	connection->is_open = false;
+}
+
+/* Nothing is there to be read: neither its end, as of a device that has ended, nor what nobody has
+ * asked for, which would be taken for the next answer. */
+static bool is_good(const struct uapi_client_connection *connection)
+{
+	char byte;
+
+	return connection->is_open &&
+	       recv(connection->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
+static int open_connection(struct uapi_client_connection *connection, const char *name)
+{
+	int fd;
+
+	if (is_good(connection))
+		return 0;
+	uapi_client_close(connection);
+	fd = uapi_client_connect(name);
+	if (fd < 0)
+		return fd;
+	*connection = (struct uapi_client_connection){.is_open = true, .fd = fd};
+	return 0;
+}
+
+int uapi_client_ask_on(
+	struct uapi_client_connection *connection, const char *name, const char *request)
+{
+	const uint64_t end_ms = clock_now_ms(&system_clock) + UAPI_CLIENT_SILENCE_MS;
+	struct receiving receiving = {.part_size = SHORT_PART_SIZE};
+	int error = open_connection(connection, name);
+
+	if (error == 0)
+		error = uapi_client_send(connection->fd, request, end_ms);
+	if (error == 0)
+		error = receive_all(connection->fd, end_ms, &receiving);
+	if (error < 0)
+		uapi_client_close(connection); /* the answer may still come */
+	else
+		error = cut_errno(receiving.text.s);
+	secret_text_wipe(&receiving.text);
 	return error;
 }
 

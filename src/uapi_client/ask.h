@@ -19,6 +19,19 @@ enum { UAPI_CLIENT_REQUEST_SIZE = 512 }; /* bytes that a request about one peer 
  */
 int uapi_client_ask(const char *name, const char *request, char **answer);
 
+/* A connection to a device that stays open between questions. Zeroed, it is not open yet. */
+struct uapi_client_connection {
+	bool is_open;
+	int fd;
+};
+
+/* Like uapi_client_ask() where no answer is wanted, over this connection. It is opened where it is
+ * not open, or its device has ended since: then the one that has the name now is asked. */
+int uapi_client_ask_on(
+	struct uapi_client_connection *connection, const char *name, const char *request);
+/* It may be open or not; the next question opens it again. */
+void uapi_client_close(struct uapi_client_connection *connection);
+
 /* Which process listens for a device of this name; after a handover the one before, which has
  * ended. Returns its pid, or -errno as uapi_client_ask(). */
 int uapi_client_pid(const char *name);

@@ -66,11 +66,11 @@ int uapi_client_send(int fd, const char *text, uint64_t end_ms)
 	size_t left = strlen(text);
 
 	while (left > 0) {
-		int error = uapi_client_await(fd, POLLOUT, end_ms);
-		ssize_t n = error < 0 ? 0 : send(fd, text, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(fd, text, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int error = n < 0 ? socket_error() : 0;
 
-		if (n < 0)
-			error = socket_error();
+		if (n < 0 && error == 0)
+			error = uapi_client_await(fd, POLLOUT, end_ms);
 		if (error < 0)
 			return error;
 		if (n < 0)

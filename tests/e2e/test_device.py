@@ -78,6 +78,29 @@ def test_its_process_is_replaced_and_the_server_misses_nothing(host, clients):
     assert server.logged("vprox0 is back", BACK)
 
 
+def control_connections(host):
+    """Of the device, by the inodes of its ends: unix(7), /proc/net/unix."""
+    lines = [line.split() for line in host.ns.run(["cat", "/proc/net/unix"]).splitlines()]
+    return {line[6] for line in lines if len(line) == 8 and line[5] == "03" and "/vprox0.sock" in line[7]}
+
+
+def test_all_grants_go_over_one_control_connection_that_is_made_anew_with_the_device(host, client):
+    """Also where the device has been replaced by another process, which takes the connection over."""
+    server, api = host.start("--reap-interval=1h"), host.api(client)
+    assert api.connect(random_key()).status == 200
+    kept = control_connections(host)
+    assert len(kept) == 1
+    replaced = host.ns.popen([host.options.vprox, "device", "--replace", "vprox0"], host.mounts)
+    assert replaced.wait(30) == 0
+    assert api.connect(random_key()).status == 200 and api.connect_ipip().status == 200
+    assert control_connections(host) == kept
+    kill_device(host)
+    assert server.logged("vprox0 is back, 3 peers", BACK)
+    assert api.connect(random_key()).status == 200
+    assert len(control_connections(host)) == 1 and control_connections(host) != kept
+    assert len(host.holders()) == 4
+
+
 def test_its_death_is_noticed_and_not_only_found_at_some_look(host, client):
     server = host.start("--reap-interval=1h")
     tunnel = host.tunnel("ipip", client).up()

@@ -63,6 +63,21 @@ def test_gates_share_a_signer_if_the_key_is_fast_and_have_their_own_if_it_is_not
         assert host.api(client).get("/healthz").status == 200
 
 
+def test_it_leaves_the_processor_to_the_gates_unless_the_server_has_a_class_of_its_own(host):
+    """In a real-time class it would else be the only one that is not, and starve."""
+    server = host.start(expected=KILLED)
+    (first,) = server.signers()
+    assert os.sched_getscheduler(first) == os.SCHED_BATCH
+    try:
+        os.sched_setscheduler(server.pid, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("no real-time class here")
+    kill(first)
+    (second,) = wait.until(lambda: [pid for pid in server.signers() if pid != first], 30, "a new signer")
+    wait.until(lambda: status(second)["Seccomp"] == "2", 30, "it is confined")
+    assert os.sched_getscheduler(second) == os.SCHED_RR
+
+
 @pytest.mark.sanitize
 def test_a_signer_that_dies_is_replaced_within_a_second_and_no_client_fails(host, clients):
     """Also where it dies in the middle of a storm: who comes waits, and handshakes that wait for it are

@@ -38,6 +38,7 @@ enum uapi_operation {
 struct uapi_connection {
 	struct uapi_connection *next;
 	int fd;
+	uint32_t awaited; /* of it by epoll(7) */
 	enum uapi_operation operation;
 	int error; /* of the operation so far */
 	uint64_t active_ms; /* when a byte last moved, by the boot clock */
@@ -116,6 +117,7 @@ int uapi_adopt(struct uapi *uapi, int fd)
 		return -ENOMEM;
 	}
 	connection->fd = fd;
+	connection->awaited = EPOLLIN;
 	connection->next = uapi->connections;
 	uapi->connections = connection;
 	uapi->n++;
@@ -195,10 +197,20 @@ static void take_next_piece(struct uapi *uapi, struct uapi_connection *connectio
 		go_on_listing(uapi, connection);
 }
 
+/* Returns false if the connection is to be closed. */
+static bool await(const struct uapi *uapi, struct uapi_connection *connection, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = connection};
+
+	if (connection->awaited == events)
+		return true;
+	connection->awaited = events;
+	return epoll_ctl(uapi->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
+}
+
 /* Writes what it can. Returns false if the connection is to be closed. */
 static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 {
-	struct epoll_event event = {.data.ptr = connection};
 	size_t left = connection->answer.used - connection->written;
 	ssize_t n = 0;
 
@@ -217,8 +229,7 @@ static bool write_answer(struct uapi *uapi, struct uapi_connection *connection)
 		if (connection->answer.failed || (connection->ended && !is_answering(connection)))
 			return false;
 	}
-	event.events = is_answering(connection) ? EPOLLOUT : EPOLLIN;
-	return epoll_ctl(uapi->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
+	return await(uapi, connection, is_answering(connection) ? EPOLLOUT : EPOLLIN);
 }
 
 static int answer_peer(struct uapi *uapi, struct uapi_connection *connection)

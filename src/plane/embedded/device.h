@@ -6,6 +6,7 @@
 
 #include "base/device_drops.h"
 #include "plane/plane.h"
+#include "uapi_client/ask.h"
 
 struct netlink;
 
@@ -19,6 +20,7 @@ struct embedded_device {
 	struct plane_device device; /* first */
 	struct plane_endpoint endpoint; /* without the private key */
 	struct plane_name name;
+	struct uapi_client_connection control; /* for what is a question about some peers */
 	uint64_t drops[DEVICE_N_DROPS]; /* as last read */
 };
 

@@ -68,7 +68,7 @@ static int add(struct plane_device *plane_device, const struct plane_peer *peer)
 	int error;
 
 	embedded_add_text(peer, request);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = uapi_client_ask_on(&device->control, device->name.s, request);
 	return error == 0 ? 0
 			  : embedded_fail(embedded_plane_of(device), error, "add a peer to %s",
 				    device->name.s);
@@ -84,7 +84,7 @@ static int add_many(struct plane_device *plane_device, const struct plane_peer *
 		return embedded_fail(
 			embedded_plane_of(device), -EINVAL, "add %zu peers at once", n);
 	embedded_add_many_text(peers, n, request);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = uapi_client_ask_on(&device->control, device->name.s, request);
 	return error == 0 ? 0
 			  : embedded_fail(embedded_plane_of(device), error, "add peers to %s",
 				    device->name.s);
@@ -97,7 +97,7 @@ static int check(struct plane_device *plane_device, const struct plane_peer *pee
 	int error;
 
 	embedded_check_text(peer, request);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = uapi_client_ask_on(&device->control, device->name.s, request);
 	if (error == 0)
 		return 0;
 	return embedded_fail(embedded_plane_of(device), error == -ENOENT ? -ENODEV : error,
@@ -115,7 +115,7 @@ static int restore_endpoints(struct plane_device *plane_device, const struct pla
 		return embedded_fail(embedded_plane_of(device), -EINVAL,
 			"restore the endpoints of %zu peers at once", n);
 	embedded_restore_text(peers, lasts, n, request);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = uapi_client_ask_on(&device->control, device->name.s, request);
 	return error == 0 ? 0
 			  : embedded_fail(embedded_plane_of(device), error,
 				    "restore the endpoints of peers of %s", device->name.s);
@@ -132,7 +132,7 @@ static int remove_peers(
 		return embedded_fail(
 			embedded_plane_of(device), -EINVAL, "remove %zu peers at once", n);
 	embedded_remove_text(peers, n, request);
-	error = uapi_client_ask(device->name.s, request, NULL);
+	error = uapi_client_ask_on(&device->control, device->name.s, request);
 	if (error == -ENODEV)
 		error = 0; /* with the device all of its peers are gone */
 	for (size_t i = 0; i < n; i++)
