@@ -43,7 +43,14 @@ int line_file_open(const char *path, mode_t mode)
 
 const char *line_file_error(int error)
 {
-	return error == -EINVAL ? "not a file that can be written" : strerror(-error);
+	switch (error) {
+	case -EINVAL:
+		return "not a file that can be written";
+	case -ENOENT: /* the file itself would be made */
+		return "there is no such folder: make it first";
+	default:
+		return strerror(-error);
+	}
 }
 
 /* Of a FIFO and a device there is no last byte. */

@@ -80,8 +80,9 @@ static void report_lack(struct reach_result *result, enum plane_choice plane, co
 
 	if (plane == PLANE_KERNEL)
 		reach_add(result, "machine", verdict,
-			"this kernel has no %s, which --plane=kernel asks for: load the module "
-			"(modprobe), or leave --plane=kernel out, for a userspace device",
+			"this kernel has no %s, which --plane=kernel asks for: load the modules "
+			"(modprobe -a wireguard ipip), or leave --plane=kernel out, for a "
+			"userspace device",
 			missing);
 	else if (plane == PLANE_EMBEDDED)
 		reach_add(result, "machine", verdict,

@@ -20,12 +20,18 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+static int load_file(const struct client_password *password, struct passwords *passwords)
+{
+	return passwords_load(password->command, password->path,
+		password->is_token ? "token" : "password", NULL, passwords);
+}
+
 /* What is of no use is not read a second time, nor complained of. */
 static void read_again(struct client_password *password)
 {
 	struct passwords next;
 
-	if (passwords_load(password->command, password->path, NULL, &next) < 0) {
+	if (load_file(password, &next) < 0) {
 		log_warning("the password stays as it was: %s is of no use", password->path);
 		return;
 	}
@@ -75,7 +81,7 @@ static int load(struct client_password *password, const struct client_config *co
 {
 	if (takes_token(config))
 		return passwords_load_token(password->command, &password->now);
-	return passwords_load(password->command, password->path, NULL, &password->now);
+	return load_file(password, &password->now);
 }
 
 /* What there is of passwords is not shown, and nobody's to have. */

@@ -107,7 +107,9 @@ static int check_name(const char *operand, char interface[IF_NAMESIZE])
 	is_there = state != NULL;
 	json_decref(state);
 	if (!is_there)
-		log_error("%s: there is no client of that interface", operand);
+		log_error("%s: there is no client of that interface; `vprox status` "
+			  "lists those that there are",
+			operand);
 	return is_there ? 0 : STATUS_FAILED;
 }
 

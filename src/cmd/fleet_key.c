@@ -83,6 +83,9 @@ static const char *reason(const struct fleet_key_config *config, int error)
 		return config->add ? "it has two keys already" : "it has one key only";
 	if (error == -EINVAL)
 		return "it is not the file of a fleet's key";
+	if (error == -EEXIST)
+		return "it is there already, and stays as it is: --add, --swap and --drop change "
+		       "it";
 	return strerror(-error);
 }
 

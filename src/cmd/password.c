@@ -130,8 +130,8 @@ static int take_lines(
 	return error;
 }
 
-static int take_from_file(
-	const struct command *command, const char *path, struct passwords *passwords)
+static int take_from_file(const struct command *command, const char *path, const char *what,
+	struct passwords *passwords)
 {
 	auto_free char *text = NULL;
 	size_t length;
@@ -139,7 +139,7 @@ static int take_from_file(
 
 	if (error < 0)
 		return usage_error(
-			command, "cannot read the password's file %s: %s", path, strerror(-error));
+			command, "cannot read the %s's file %s: %s", what, path, strerror(-error));
 	error = strlen(text) == length ? take_lines(command, path, text, passwords)
 				       : usage_error(command, "%s: is no text", path);
 	explicit_bzero(text, length);
@@ -169,15 +169,15 @@ static bool is_credential(const char *file)
 }
 
 /* All are asked, and so wiped. Returns which one counts, or -EINVAL. */
-static int take_all(const struct command *command, const char *file, struct config_file *settings,
-	struct passwords found[N_SOURCES])
+static int take_all(const struct command *command, const char *file, const char *what,
+	struct config_file *settings, struct passwords found[N_SOURCES])
 {
 	int error = take_from_environment(command, &found[ENVIRONMENT]);
 
 	if (error == 0 && settings)
 		error = take_from_settings(command, settings, &found[SETTINGS]);
 	if (error == 0 && file)
-		error = take_from_file(command, file, &found[OWN_FILE]);
+		error = take_from_file(command, file, what, &found[OWN_FILE]);
 	for (int i = 0; i < N_SOURCES && error == 0; i++)
 		if (found[i].current)
 			return i;
@@ -189,11 +189,11 @@ static int take_all(const struct command *command, const char *file, struct conf
 				   variable);
 }
 
-int passwords_load(const struct command *command, const char *file, struct config_file *settings,
-	struct passwords *passwords)
+int passwords_load(const struct command *command, const char *file, const char *what,
+	struct config_file *settings, struct passwords *passwords)
 {
 	struct passwords found[N_SOURCES] = {0};
-	int source = take_all(command, file, settings, found);
+	int source = take_all(command, file, what, settings, found);
 
 	*passwords = (struct passwords){0};
 	for (int i = 0; i < N_SOURCES; i++)

@@ -25,11 +25,11 @@ char *passwords_find_credential(void);
  * Takes them from the file, unless it is NULL; else from the settings (NULL: there are none); else
  * from the environment, VPROX_PASSWORD and VPROX_PASSWORD_PREVIOUS. The copies in the environment,
  * readable for root in /proc, and in the settings are wiped in any case. A file has one on each of
- * its one or two lines. Returns 0 or -EINVAL, and writes what is wrong like usage_error(). To be
- * freed with passwords_free().
+ * its one or two lines; what it has, for people, is "password" or "token". Returns 0 or -EINVAL,
+ * and writes what is wrong like usage_error(). To be freed with passwords_free().
  */
-int passwords_load(const struct command *command, const char *file, struct config_file *settings,
-	struct passwords *passwords);
+int passwords_load(const struct command *command, const char *file, const char *what,
+	struct config_file *settings, struct passwords *passwords);
 
 /* Likewise of VPROX_OIDC_TOKEN alone, in the place of the password; what there is of these is wiped
  * from the environment. */

@@ -61,7 +61,8 @@ static int load_passwords(const struct server_source *source, struct config_file
 		return passwords_clear(settings, passwords);
 	if (!config->password_file && !settings->password)
 		config->password_file = source->credential;
-	return passwords_load(&command_server, config->password_file, settings, passwords);
+	return passwords_load(
+		&command_server, config->password_file, "password", settings, passwords);
 }
 
 /* NULL without --tokens. */

@@ -89,7 +89,11 @@ static int check_fleet_key(const char *path)
 	if (error == 0)
 		return 0;
 	return usage_error(&command_server, "--fleet-key %s: %s", path,
-		error == -EINVAL ? "not made by `vprox fleet-key`" : strerror(-error));
+		error == -EINVAL ? "not made by `vprox fleet-key`"
+		: error == -ENOENT
+			? "there is no such file: `vprox fleet-key` makes it, once for all "
+			  "hosts of the fleet"
+			: strerror(-error));
 }
 
 static int check_lengths(const struct server_config *config)

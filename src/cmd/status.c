@@ -183,7 +183,8 @@ static int read_states(const char *operand, json_t *states)
 }
 
 /* Returns an exit status. */
-static int print_states(const struct status_options *options, const json_t *states)
+static int print_states(
+	const struct status_options *options, const char *operand, const json_t *states)
 {
 	int status = json_array_size(states) > 0 ? STATUS_OK : STATUS_FAILED;
 	size_t i;
@@ -198,8 +199,15 @@ static int print_states(const struct status_options *options, const json_t *stat
 		if (!is_up(state))
 			status = STATUS_FAILED;
 	}
-	if (json_array_size(states) == 0)
-		fprintf(stderr, "vprox status: no client runs\n");
+	if (json_array_size(states) > 0)
+		return status;
+	if (operand)
+		fprintf(stderr,
+			"vprox status: %s: there is no client of that interface; without it, all "
+			"are shown\n",
+			operand);
+	else
+		fprintf(stderr, "vprox status: no client runs; `vprox connect` starts one\n");
 	return status;
 }
 
@@ -222,7 +230,7 @@ static int run_status(void *configuration, const char *operand)
 		usage_error(&command_status, "%s: not an interface's name", operand);
 		status = STATUS_USAGE;
 	} else if (rights_check(false) == 0 && read_states(operand, states) == 0) {
-		status = print_states(configuration, states);
+		status = print_states(configuration, operand, states);
 	}
 	json_decref(states);
 	return status;

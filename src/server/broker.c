@@ -271,7 +271,8 @@ static int take_lock(struct broker *broker)
 	if (broker->lock >= 0)
 		return 0;
 	if (broker->lock == -EWOULDBLOCK)
-		log_error("another vprox server runs on this host: it holds %s", LOCK_PATH);
+		log_error("another vprox server runs on this host: it holds %s; stop it first",
+			LOCK_PATH);
 	else
 		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-broker->lock));
 	return broker->lock;

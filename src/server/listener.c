@@ -90,7 +90,8 @@ static int add(struct listeners *listeners, struct ipv4 address, unsigned short 
 	}
 	if (fd < 0) {
 		log_error("cannot listen on %s, TCP port %d: %s%s", ipv4_text(address).s, port,
-			strerror(-fd), fd == -EADDRINUSE ? " by another program" : "");
+			strerror(-fd),
+			fd == -EADDRINUSE ? " by another program, which `ss -ltnp` names" : "");
 		return fd;
 	}
 	fds[n] = fd;

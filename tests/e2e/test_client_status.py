@@ -101,6 +101,7 @@ def test_of_several_clients_one_must_be_named(host, machine):
     assert run(machine, "disconnect", "vprox1")[0] == 0
     assert clients[1].wait() == 0
     assert clients[0].visit() == host.address
+    assert "vprox7: there is no client of that interface" in run(machine, "status", "vprox7")[2]
     for wrong in "vprox7", "../vprox0", "x" * 20:
         assert run(machine, "disconnect", wrong)[0] in (1, 2)
     assert [state["interface"] for state in states(machine)] == ["vprox0"]

@@ -1,6 +1,7 @@
 """The command line: what it takes, and what it says of bad input. Nothing is left behind."""
 
 import re
+import socket
 import subprocess
 
 import pytest
@@ -90,6 +91,34 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     assert status == 2
     assert named in said
     assert len(said.splitlines()) == 1 and "see `vprox server --help`" in said
+
+
+@pytest.mark.parametrize("words, named", [
+    ("connect 203.0.113.200 --token-file=/nowhere", "cannot read the token's file /nowhere"),
+    ("connect 203.0.113.200 --password-file=/nowhere", "cannot read the password's file /nowhere"),
+    (f"server {GOOD} --store=etcd://127.0.0.1:1/x --wg-block-per-ip=/24 --fleet-key=/nowhere",
+     "/nowhere: there is no such file: `vprox fleet-key` makes it"),
+    ("fleet-key /etc/passwd", "/etc/passwd: it is there already, and stays as it is"),
+    ("disconnect nobody0", "nobody0: there is no client of that interface; `vprox status` lists"),
+    (f"server {GOOD} --audit=/nowhere/x", "there is no such folder: make it first"),
+    (f"server {GOOD} --flow-log=/nowhere/x", "there is no such folder: make it first"),
+], ids=["token", "password", "fleet key", "new fleet key", "client", "audit", "flow log"])
+def test_what_is_not_there_is_named_with_what_to_do(checked_host, words, named):
+    status, said = checked_host.run(words)
+    assert status in (1, 2) and named in said, said
+
+
+def test_who_has_the_port_already_is_said_to_be_found_out_by_ss(host):
+    taken = host.ns.enter(socket.create_server, (host.address, 443))
+    with taken:
+        status, said = host.run(f"server --ip {host.address} --wg-block 10.100.0.0/16")
+    assert status == 1 and "in use by another program, which `ss -ltnp` names" in said, said
+
+
+def test_a_second_server_is_told_to_stop_the_first(host):
+    host.start()
+    status, said = host.run(f"server --ip {host.second} --wg-block 10.101.0.0/16")
+    assert status == 1 and "another vprox server runs on this host" in said and "stop it first" in said, said
 
 
 @pytest.mark.parametrize("value, named", [(None, "VPROX_PASSWORD"), ("", "VPROX_PASSWORD"),
