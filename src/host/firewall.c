@@ -202,6 +202,12 @@ static int change_confined(const struct host_config *config, struct firewall_sta
 	return result;
 }
 
+bool firewall_confines_in_place(
+	const struct firewall_state *state, const struct confining *changes, size_t n)
+{
+	return !state->is_behind && fits_shape(state, changes, n);
+}
+
 int firewall_confine(const struct host_config *config, struct firewall_state *state,
 	const struct confining *changes, size_t n)
 {
@@ -209,7 +215,7 @@ int firewall_confine(const struct host_config *config, struct firewall_state *st
 
 	if (!state->is_behind && is_confined_already(config, changes, n))
 		return 0;
-	if (state->is_behind || !fits_shape(state, changes, n))
+	if (!firewall_confines_in_place(state, changes, n))
 		return confine_by_load(config, state, changes, n);
 	result = change_confined(config, state, changes, n);
 	if (result >= 0)

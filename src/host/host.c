@@ -381,6 +381,11 @@ int host_confine(struct host *host, const struct confining *changes, size_t n)
 	return firewall_confine(&host->config, &host->firewall_state, changes, n);
 }
 
+bool host_confines_in_place(const struct host *host, const struct confining *change)
+{
+	return firewall_confines_in_place(&host->firewall_state, change, 1);
+}
+
 void host_confine_no_more(struct host *host, host_address_fn *is_unused, void *context)
 {
 	struct confining *changes;

@@ -56,6 +56,9 @@ int host_change_policy(struct host *host, const struct egress_policy *policy);
  * that are still on their way. Returns 0 or -errno, logged.
  */
 int host_confine(struct host *host, const struct confining *changes, size_t n);
+/* Whether that is done in the table that is there, in a fraction of a millisecond, and not by
+ * loading it anew. */
+bool host_confines_in_place(const struct host *host, const struct confining *change);
 
 /* What is kept of confined addresses that are nobody's any more is forgotten. */
 typedef bool host_address_fn(void *context, struct ipv4 inner);

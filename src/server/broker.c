@@ -97,6 +97,9 @@ struct broker {
 	uint64_t started_ms, started_wall_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *inspect, *drain_timeout, *log_timer, *names;
+	struct destinations_round reach; /* of other tokens */
+	const char *changes; /* of the configuration, that are not all in force yet; or NULL */
+	bool is_hung_up_again; /* meanwhile */
 	bool draining;
 };
 
@@ -185,9 +188,9 @@ static void on_names(evutil_socket_t fd, short what, void *context)
 
 static void on_names_changed(void *context)
 {
-	const struct broker *broker = context;
+	struct broker *broker = context;
 
-	destinations_enforce(&broker->data_plane.name_rules);
+	destinations_round_begin(&broker->reach);
 	watch_names(context);
 }
 
@@ -498,12 +501,42 @@ static void on_pace_changed(void *context)
 	event_add(broker->inspect, &interval);
 }
 
+static void on_hangup(evutil_socket_t signal, short what, void *context);
+
+/* Each change of the configuration is in force before the next one is read. */
+static void on_all_in_force(void *context)
+{
+	struct broker *broker = context;
+	const bool is_hung_up_again = broker->is_hung_up_again;
+
+	if (!broker->changes)
+		return;
+	reload_say(broker->changes);
+	broker->changes = NULL;
+	broker->is_hung_up_again = false;
+	if (is_hung_up_again)
+		on_hangup(SIGHUP, EV_SIGNAL, broker);
+}
+
+static void on_reloaded(void *context, const char *changes)
+{
+	struct broker *broker = context;
+
+	broker->changes = changes;
+	if (!destinations_round_runs(&broker->reach))
+		on_all_in_force(broker);
+}
+
 static void on_hangup(evutil_socket_t signal, short what, void *context)
 {
 	struct broker *broker = context;
 
 	audit_reopen(broker->audit);
 	flow_link_reopen(broker->flow_link);
+	if (broker->changes) {
+		broker->is_hung_up_again = true;
+		return;
+	}
 	const struct serving serving = serving_of(broker);
 	const struct reload reload = {
 		.source = broker->source,
@@ -512,6 +545,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 		.follow = on_follow_changed,
 		.pace = on_pace_changed,
 		.names = on_names_changed,
+		.end = on_reloaded,
 		.context = broker,
 	};
 
@@ -870,6 +904,9 @@ static int start(struct broker *broker)
 		error = start_issuers(broker);
 	if (error == 0)
 		error = open_data_plane(broker);
+	if (error == 0)
+		error = destinations_round_init(&broker->reach, broker->base,
+			&broker->data_plane.name_rules, on_all_in_force, broker);
 	if (error < 0)
 		return error;
 	open_control_socket(broker);
@@ -920,6 +957,7 @@ static int stop(struct broker *broker, bool started)
 	signer_supervisor_free(broker->signers);
 	issuer_supervisor_free(broker->issuers);
 	device_watch_free(broker->device_watch);
+	destinations_round_free(&broker->reach);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	flow_link_free(broker->flow_link);

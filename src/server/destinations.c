@@ -76,6 +76,77 @@ void destinations_enforce(const struct name_rules *rules)
 	free(changes);
 }
 
+/* Names are few, and peers many. */
+static bool fits_table(const struct name_rules *rules)
+{
+	const struct endpoint *endpoint;
+	const struct peer_name *name;
+
+	TAILQ_FOREACH (endpoint, rules->endpoints, entry) {
+		LIST_FOREACH(name, &endpoint->peers.names.of_tokens, entry)
+		{
+			const struct confining change =
+				destinations_of(rules, &name->name, (struct ipv4){0});
+
+			if (!host_confines_in_place(rules->host, &change))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* A firewall that cannot be changed peer by peer is not tried for each of them. */
+static void confine_one(void *context, struct endpoint *endpoint, struct peer *peer)
+{
+	struct destinations_round *round = context;
+	const struct name_rules *rules = round->rules;
+	struct confining change;
+
+	(void)endpoint;
+	if (round->is_through || !peer->name)
+		return;
+	change = destinations_of(rules, peers_name_of(peer), peer->id.inner);
+	if (host_confines_in_place(rules->host, &change) &&
+		host_confine(rules->host, &change, 1) == 0)
+		return;
+	destinations_enforce(rules);
+	round->is_through = true;
+}
+
+static void end_round(void *context)
+{
+	struct destinations_round *round = context;
+
+	round->done(round->context);
+}
+
+int destinations_round_init(struct destinations_round *round, struct event_base *base,
+	const struct name_rules *rules, peer_walk_done_fn *done, void *context)
+{
+	*round = (struct destinations_round){.rules = rules, .done = done, .context = context};
+	return all_peers_init(&round->peers, base, rules->endpoints, confine_one, end_round, round);
+}
+
+void destinations_round_free(struct destinations_round *round)
+{
+	all_peers_free(&round->peers);
+}
+
+void destinations_round_begin(struct destinations_round *round)
+{
+	round->is_through = false;
+	if (round->rules->host && fits_table(round->rules) && all_peers_begin(&round->peers) == 0)
+		return;
+	all_peers_cancel(&round->peers);
+	destinations_enforce(round->rules);
+	round->done(round->context);
+}
+
+bool destinations_round_runs(const struct destinations_round *round)
+{
+	return all_peers_runs(&round->peers);
+}
+
 struct forgetting {
 	const struct name_rules *rules;
 	const struct address_set *unused;

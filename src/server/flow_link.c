@@ -87,8 +87,7 @@ static int start_process(void *context, struct child *child)
 		error = send_file(link, child);
 	if (error < 0)
 		return error;
-	owner_feed_tell_all(link->owners, child);
-	return 0;
+	return owner_feed_tell_all(link->owners, child);
 }
 
 static void on_readable(void *context, struct child *child)

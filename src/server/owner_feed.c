@@ -13,6 +13,7 @@
 #include "base/event.h"
 #include "ipc/flow_process.h"
 #include "ipc/packet.h"
+#include "server/all_peers.h"
 #include "server/child.h"
 #include "server/endpoint.h"
 
@@ -31,7 +32,7 @@ struct past_peer {
 };
 
 struct owner_feed {
-	const struct endpoint_list *endpoints;
+	struct all_peers telling; /* a process that was started of those who are there */
 	struct child *child; /* NULL: none was started yet */
 	struct event *send_again;
 	struct evbuffer *queue; /* of messages, for the process that runs */
@@ -134,6 +135,10 @@ void owner_feed_ended(struct owner_feed *feed, const struct peer *peer)
 	past->end = describe_end(peer);
 	if (!may_send(feed))
 		return;
+	/* It may be that the process does not know it yet. One that it knows begins no second time.
+	 */
+	if (all_peers_runs(&feed->telling))
+		enqueue(feed, &past->begin);
 	enqueue(feed, &past->end);
 	owner_feed_send(feed);
 }
@@ -149,31 +154,33 @@ static void enqueue_past(struct owner_feed *feed)
 }
 
 /* Those that the audit knows of: who is promised and not there yet follows. */
-static void enqueue_endpoint(struct owner_feed *feed, const struct endpoint *endpoint)
+static void tell_of(void *context, struct endpoint *endpoint, struct peer *peer)
 {
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-		const struct flows_message begin =
-			describe_begin(peer, peer->promise.made_s * ns_per_s);
+	struct owner_feed *feed = context;
+	const struct flows_message begin = describe_begin(peer, peer->promise.made_s * ns_per_s);
 
-		if (peer->is_told)
-			enqueue(feed, &begin);
-	}
+	(void)endpoint;
+	if (peer->is_told && may_send(feed))
+		enqueue(feed, &begin);
 }
 
-void owner_feed_tell_all(struct owner_feed *feed, struct child *child)
+static void end_telling(void *context)
 {
 	const struct flows_message told = {.version = FLOWS_VERSION, .kind = FLOWS_TOLD};
-	const struct endpoint *endpoint;
+	struct owner_feed *feed = context;
 
+	if (may_send(feed))
+		enqueue(feed, &told);
+	owner_feed_send(feed);
+}
+
+int owner_feed_tell_all(struct owner_feed *feed, struct child *child)
+{
 	feed->child = child;
 	evbuffer_drain(feed->queue, evbuffer_get_length(feed->queue));
 	enqueue_past(feed);
-	TAILQ_FOREACH (endpoint, feed->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED)
-			enqueue_endpoint(feed, endpoint);
-	enqueue(feed, &told);
 	owner_feed_send(feed);
+	return all_peers_begin(&feed->telling);
 }
 
 int owner_feed_new(
@@ -183,10 +190,10 @@ int owner_feed_new(
 
 	if (!feed)
 		return -ENOMEM;
-	feed->endpoints = endpoints;
 	feed->send_again = evtimer_new(base, on_send_again, feed);
 	feed->queue = evbuffer_new();
-	if (feed->send_again && feed->queue) {
+	if (feed->send_again && feed->queue &&
+		all_peers_init(&feed->telling, base, endpoints, tell_of, end_telling, feed) == 0) {
 		*result = feed;
 		return 0;
 	}
@@ -198,6 +205,7 @@ void owner_feed_free(struct owner_feed *feed)
 {
 	if (!feed)
 		return;
+	all_peers_free(&feed->telling);
 	free_event(feed->send_again);
 	if (feed->queue)
 		evbuffer_free(feed->queue);

@@ -21,7 +21,8 @@ void owner_feed_began(struct owner_feed *feed, const struct peer *peer);
 /* It has it no longer. */
 void owner_feed_ended(struct owner_feed *feed, const struct peer *peer);
 
-/* A process was started: it is told of all who have an address, and of those who had one lately. */
-void owner_feed_tell_all(struct owner_feed *feed, struct child *child);
+/* A process was started: it is told of all who have an address, some at a time, and of those who
+ * had one lately. Returns 0 or -ENOMEM: it will not be told. */
+int owner_feed_tell_all(struct owner_feed *feed, struct child *child);
 /* Sends what there is room for, and the rest when there is. Before it was told all: nothing. */
 void owner_feed_send(struct owner_feed *feed);

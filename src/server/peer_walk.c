@@ -67,6 +67,13 @@ int peer_walk_init(struct peer_walk *walk, struct event_base *base, peer_visit_f
 	return walk->timer ? 0 : -ENOMEM;
 }
 
+void peer_walk_cancel(struct peer_walk *walk)
+{
+	if (walk->timer)
+		event_del(walk->timer);
+	take_out(walk);
+}
+
 void peer_walk_free(struct peer_walk *walk)
 {
 	take_out(walk);

@@ -17,7 +17,8 @@ enum {
  */
 int peer_walk_init(struct peer_walk *walk, struct event_base *base, peer_visit_fn *visit,
 	peer_walk_done_fn *done, void *context);
-/* One that is under way ends, and nobody is told. */
+/* One that is under way ends, and nobody is told; likewise here below. */
+void peer_walk_cancel(struct peer_walk *walk);
 void peer_walk_free(struct peer_walk *walk);
 
 /* None may be under way. */

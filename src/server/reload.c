@@ -1,5 +1,6 @@
 /* Puts in force what has changed in the configuration. Runs in the broker's event loop, when it is
- * told to by a signal: no request is served meanwhile, and none sees one half of a change. */
+ * told to by a signal: no request is served meanwhile, and none sees one half of a change. What
+ * tokens may reach comes to the peers that are there after it, some at a time. */
 #include "server/reload.h"
 
 #include <errno.h>
@@ -157,7 +158,11 @@ static int read_again(const struct reload *reload, struct server_config *config)
 	return reload->source->read(reload->source->context, config);
 }
 
-/* The last line is for who waits for it: all is in force. */
+void reload_say(const char *changes)
+{
+	log_info("configuration read again: %s", changes);
+}
+
 static int use(const struct reload *reload, struct server_config *config)
 {
 	const struct config_source *source = reload->source;
@@ -168,7 +173,7 @@ static int use(const struct reload *reload, struct server_config *config)
 		return error;
 	swap(reload->config, config);
 	apply(reload, config);
-	log_info("configuration read again: %s", changes);
+	reload->end(reload->context, changes);
 	return 0;
 }
 

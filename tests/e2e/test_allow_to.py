@@ -2,6 +2,7 @@
 packet on, whatever happens to server, table and names."""
 
 import concurrent.futures
+import itertools
 import json
 import signal
 import socket
@@ -23,6 +24,7 @@ OPEN, OTHER = "192.168.3.1", "10.20.0.1"  # private, behind the host
 CI, SHOP = "a" * 40, "b" * 40
 ALLOWED = "allow-to=192.168.3.0/24"
 HOST_PORT = 7001
+MANY = 250
 HEALED_SECONDS = 30  # what is looked at every 5 s, on a busy machine
 
 
@@ -198,6 +200,45 @@ def test_amid_grants_readings_of_the_file_and_kills_no_peer_is_there_that_is_not
                 tokens.server.send_signal(signal.SIGHUP)
             concurrent.futures.wait(asked)
         assert peers_of(host) and peers_of(host) <= confined(host)
+
+
+def reached(host, length):
+    """The pairs of inner address and network of this length that the kernel lets through."""
+    listed = host.ns.try_run(f"nft -j list set ip vprox peers_reach_{length}")
+    if listed.returncode != 0:
+        return set()
+    sets = [each["set"] for each in json.loads(listed.stdout)["nftables"] if "set" in each]
+    return {tuple(each["concat"]) for each in sets[0].get("elem", [])}
+
+
+def networks(first):
+    """As many as a token may have, so that a change of all of them takes a while."""
+    return [f"10.{first}.{i}.0" for i in range(16)]
+
+
+def ci_line(first):
+    return line("ci", CI, "allow-to=" + ",".join(f"{network}/24" for network in networks(first)))
+
+
+def test_another_list_is_in_force_for_hundreds_of_tunnels_when_it_is_said_and_the_last_one_wins(host, client, tokens):
+    """They are changed one after the other, between requests."""
+    server = tokens.start(ci_line(1), arguments="--store=none")
+    with concurrent.futures.ThreadPoolExecutor(10) as threads:
+        asked = [threads.submit(host.api(client).connect, random_key(), password=CI) for _ in range(MANY)]
+        assert all(each.result().status == 200 for each in asked)
+    inner = confined(host)
+    assert len(inner) == MANY
+    for first in (2, 3):
+        tokens.reload(ci_line(first))
+        assert reached(host, 24) == set(itertools.product(inner, networks(first)))
+    # One that comes while another is under way waits for it.
+    for first in (4, 5):
+        tokens.write(ci_line(first))
+        server.send_signal(signal.SIGHUP)
+    wait.until(lambda: reached(host, 24) == set(itertools.product(inner, networks(5))), what=lambda: server.log)
+    # A name that is gone reaches nothing.
+    tokens.reload(line("shop", SHOP))
+    assert not reached(host, 24)
 
 
 def test_at_another_host_its_own_file_counts_from_before_the_address_comes(host, other_host, fleet, client):

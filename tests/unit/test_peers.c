@@ -102,9 +102,14 @@ static void a_rate_is_of_the_span_though_the_clocks_lower_half_begins_anew(void 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_peer_with_its_address_and_its_source_takes_less_than_300_bytes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_id_is_told_from_others_and_from_none, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_rate_is_of_the_span_though_the_clocks_lower_half_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_peer_with_its_address_and_its_source_takes_less_than_300_bytes, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_id_is_told_from_others_and_from_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_rate_is_of_the_span_though_the_clocks_lower_half_begins_anew, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
