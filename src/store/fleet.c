@@ -11,6 +11,7 @@
 #include "store/database.h"
 #include "store/etcd.h"
 #include "store/etcd_kv.h"
+#include "store/fleet_aside.h"
 #include "store/fleet_epochs.h"
 #include "store/fleet_follow.h"
 #include "store/fleet_health.h"
@@ -278,7 +279,8 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 		error = outbox_clear_collision(fleet->outbox, served->bind);
 	if (error == 0) {
 		served->state = SERVED_CLAIMED;
-		served->is_asked = false;
+		served->is_asked = served->is_foreign = false;
+		served->claim_due_ms = 0;
 		fleet_follow_anew(fleet, served->bind);
 		served->active_due_ms = clock_now_ms(&system_clock) + FLEET_ACTIVE_MS;
 		log_info("endpoint %s: claimed in etcd, epoch %llu", ipv4_text(served->bind).s,
@@ -289,8 +291,10 @@ static int claim(struct fleet *fleet, struct served *served, bool is_joining)
 
 static bool is_unclaimed(const struct fleet *fleet)
 {
+	const uint64_t now = clock_now_ms(&system_clock);
+
 	for (size_t i = 0; i < fleet->n_served; i++)
-		if (fleet->served[i].state == SERVED_UNCLAIMED)
+		if (fleet_aside_is_due(&fleet->served[i], now))
 			return true;
 	return false;
 }
@@ -312,25 +316,53 @@ static int claim_late(struct fleet *fleet, struct served *served)
 	return error;
 }
 
-/* A collision of one keeps no other from being claimed. */
+/* What became of claims. */
+struct claim_results {
+	bool collides; /* one of them at least */
+	int put_aside; /* why one was; 0: none */
+};
+
+/* What is wrong with one keeps no other from being claimed. Returns an error that would. */
+static int claim_one(
+	struct fleet *fleet, struct served *served, bool is_joining, struct claim_results *results)
+{
+	int error = is_joining ? claim(fleet, served, true) : claim_late(fleet, served);
+
+	if (fleet_aside_is_of_one(error)) {
+		fleet_aside_put(fleet, served, error);
+		/* It succeeds when it is tried again. */
+		if (results->put_aside != -EAGAIN)
+			results->put_aside = error;
+		return 0;
+	}
+	results->collides |= error == -EEXIST;
+	return error == -EEXIST ? 0 : error;
+}
+
+/* Who is starting tries all of them; and who holds none can write nothing. */
+static int judge(const struct fleet *fleet, const struct claim_results *results, bool is_joining)
+{
+	if (is_joining && results->put_aside == -EAGAIN)
+		return -EAGAIN;
+	if (is_joining && results->collides)
+		return -EEXIST;
+	return fleet_aside_holds_any(fleet) ? 0 : results->put_aside;
+}
+
 static int claim_all(struct fleet *fleet, bool is_joining)
 {
-	bool collides = false;
+	const uint64_t now = is_joining ? UINT64_MAX : clock_now_ms(&system_clock);
+	struct claim_results results = {0};
 	int error = fleet_read_view(fleet);
 
 	/* It is there: what it has is worth more time than a copy that may be older. */
 	if (error == 0 && is_joining)
 		etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + READ_MS);
 
-	for (size_t i = 0; i < fleet->n_served && error == 0; i++) {
-		if (fleet->served[i].state != SERVED_UNCLAIMED)
-			continue;
-		error = is_joining ? claim(fleet, &fleet->served[i], true)
-				   : claim_late(fleet, &fleet->served[i]);
-		collides |= error == -EEXIST;
-		error = error == -EEXIST ? 0 : error;
-	}
-	return error == 0 && collides && is_joining ? -EEXIST : error;
+	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
+		if (fleet_aside_is_due(&fleet->served[i], now))
+			error = claim_one(fleet, &fleet->served[i], is_joining, &results);
+	return error < 0 ? error : judge(fleet, &results, is_joining);
 }
 
 int fleet_open_copy(struct fleet *fleet, struct database *database)
@@ -384,10 +416,14 @@ static struct served *find_or_add_served(struct fleet *fleet, struct ipv4 bind)
 }
 
 /* With what the copy has; it is made up for later. Returns 0 or -EPIPE. */
-static int claim_without(struct fleet *fleet, int error)
+static int claim_without(struct fleet *fleet, struct served *served, int error)
 {
 	if (error == -EPIPE)
 		return error;
+	if (fleet_aside_is_of_one(error)) {
+		fleet_aside_put(fleet, served, error);
+		error = fleet_aside_holds_any(fleet) ? 0 : error;
+	}
 	if (error < 0 && error != -EEXIST)
 		go_on_without(fleet, error);
 	return 0;
@@ -429,7 +465,7 @@ int fleet_claim(struct fleet *fleet, struct ipv4 bind)
 			error = claim(fleet, served, true);
 	}
 	etcd_set_deadline(fleet->etcd, 0);
-	return claim_without(fleet, error);
+	return claim_without(fleet, served, error);
 }
 
 int fleet_claim_if_left(struct fleet *fleet, struct ipv4 bind, bool *is_ours)
@@ -546,7 +582,7 @@ int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *mor
 	etcd_set_deadline(fleet->etcd, now + SEND_MS);
 	if (is_unclaimed(fleet))
 		error = claim_all(fleet, false);
-	if (fleet_late_is_asking(fleet))
+	if (fleet_late_is_asking(fleet) || fleet_aside_is_behind(fleet))
 		*is_stored = false;
 	if (error == 0)
 		error = fleet_send_changes(fleet, is_stored, more);

@@ -53,6 +53,9 @@ struct served {
 	bool is_asked; /* its holder, which has not answered yet */
 	bool is_put_back; /* what the copy has of it is newer than etcd's */
 	bool is_own; /* when it was claimed all of it in etcd was of this host */
+	uint64_t claim_due_ms; /* it could not be claimed, and is not tried before; 0: it was not
+				  tried in vain */
+	bool is_foreign; /* that is since its records are sealed under another key, and was said */
 };
 
 enum {

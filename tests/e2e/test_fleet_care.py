@@ -12,7 +12,7 @@ import pytest
 
 from lab.clock import wrong_clock
 from lab.etcd import Etcd, make_fleet_key
-from lab.fleet import Fleet, move_address
+from lab.fleet import KEY_ID, Fleet, move_address
 from lab.tunnels import random_key
 from lib import wait
 from lib.process import children, status
@@ -20,7 +20,6 @@ from test_clock import begun_by_server, known_place
 
 BACK = 60
 AN_HOUR = 3600
-KEY_ID = slice(4, 8)  # of a record
 IGNORED = "are ignored|another key"
 BUSY = ["cannot write to etcd", "etcd cannot be asked"]  # of an etcd that a busy machine holds up
 

@@ -5,13 +5,14 @@ import base64
 import functools
 import itertools
 import json
+import re
 import time
 
 import pytest
 
 from lab.etcd import Etcd, encoded, make_fleet_key
 from lab.false_etcd import FalseEtcd, ok
-from lab.fleet import PER_IP, move_address
+from lab.fleet import KEY_ID, PER_IP, move_address
 from lab.tunnels import random_key
 from lib import wait
 from lib.process import status
@@ -19,6 +20,7 @@ from lib.process import status
 BACK = 30
 NOT_ASKED = "etcd cannot be asked"
 NOT_WRITTEN = "cannot write to etcd|could not be stored"
+FOREIGN = "what etcd has of it is sealed under another key: what is promised of it here is not stored there"
 MOST_KIB = 64 * 1024
 
 
@@ -172,6 +174,43 @@ def test_names_that_no_record_has_hold_nobody_up(etcd, host, other_host, client,
     other = other_host.start(arguments, ips=[host.address])
     assert other.logged(f"endpoint {host.address}: claimed in etcd, epoch 2", BACK)
     assert {key: other_host.api(client, host.address).connect(key).inner for key in keys} == before
+
+
+def under_another_key(value):
+    return value[:KEY_ID.start] + b"\xff" * 4 + value[KEY_ID.stop:]
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["at a start", "while it runs"])
+def test_a_record_under_another_key_holds_up_no_other_address(etcd, host, client, options, tmp_path, runs):
+    """Whoever writes to etcd can say that a record is sealed under a key that this host has not: that address is
+    not claimed until the record is gone, and all others are, and are written."""
+    arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP}"
+    holder = f"/vprox/fleet/holder/{host.address}"
+
+    def start():
+        return host.start(arguments, ips=[host.address, host.second], expected=[FOREIGN, NOT_WRITTEN])
+
+    def wait_for_peer(address):
+        inner = host.api(client, address).connect(random_key()).inner
+        wait.until(lambda: f"/vprox/fleet/peer/{address}/{inner}" in etcd.records("/vprox/fleet/peer/"), BACK,
+                   lambda: f"a peer of {address} is in etcd:\n{server.log}")
+    server = start()
+    for address in host.address, host.second:
+        wait_for_peer(address)
+    if not runs:
+        server.kill()
+    etcd.put(holder, under_another_key(etcd.records(holder)[holder]))
+    if not runs:
+        server = start()
+    inner = host.api(client).connect(random_key()).inner
+    wait_for_peer(host.second)
+    assert server.logged(f"endpoint {host.address}: {FOREIGN}", BACK)
+    # What its clients are given is kept until then.
+    name = f"/vprox/fleet/peer/{host.address}/{inner}"
+    assert name not in etcd.records(name)
+    etcd.delete(holder)
+    wait.until(lambda: name in etcd.records(name), BACK, lambda: f"it is claimed again:\n{server.log}")
+    assert len(re.findall(FOREIGN, server.log)) == 1
 
 
 def test_what_is_granted_when_the_holders_record_has_gone_is_in_etcd_before_it_is_answered(etcd, host, client, options, tmp_path):

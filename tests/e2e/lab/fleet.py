@@ -7,6 +7,7 @@ from lib import wait
 
 BACK = 60  # seconds for a tunnel to work again
 PER_IP = "--wg-block-per-ip=/20"
+KEY_ID = slice(4, 8)  # of a record: which key it is sealed under
 numbers = itertools.count()
 
 
