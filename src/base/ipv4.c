@@ -7,6 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool ipv4_is_among(struct ipv4 address, const struct ipv4 *addresses, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ipv4_equal(addresses[i], address))
+			return true;
+	return false;
+}
+
 struct ipv4 ipv4_from_net(uint32_t net)
 {
 	return (struct ipv4){ntohl(net)};

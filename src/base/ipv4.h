@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ipv4 {
@@ -25,6 +26,9 @@ static inline bool ipv4_equal(struct ipv4 a, struct ipv4 b)
 {
 	return a.value == b.value;
 }
+
+/* Whether it is one of these n addresses. */
+bool ipv4_is_among(struct ipv4 address, const struct ipv4 *addresses, size_t n);
 
 /* From and to network byte order, as sockets and netlink have it. */
 struct ipv4 ipv4_from_net(uint32_t net);

@@ -23,9 +23,8 @@ int resolvers_add(struct resolvers *resolvers, struct ipv4 address)
 {
 	if (!can_be_reached(address))
 		return -EINVAL;
-	for (uint32_t i = 0; i < resolvers->n; i++)
-		if (ipv4_equal(resolvers->addresses[i], address))
-			return -EEXIST;
+	if (ipv4_is_among(address, resolvers->addresses, resolvers->n))
+		return -EEXIST;
 	if (resolvers->n == RESOLVERS_MAX)
 		return -ENOSPC;
 	resolvers->addresses[resolvers->n++] = address;

@@ -132,14 +132,6 @@ static bool is_inner(const struct report *report, struct ipv4 address)
 	return false;
 }
 
-static bool was_found(const struct flow_search *search, struct ipv4 address)
-{
-	for (size_t i = 0; i < search->n_found; i++)
-		if (ipv4_equal(search->found[i], address))
-			return true;
-	return false;
-}
-
 /* None is to be deleted. */
 static bool look_at_address(void *context, struct ipv4 address)
 {
@@ -148,7 +140,7 @@ static bool look_at_address(void *context, struct ipv4 address)
 	if (is_inner(search->report, address) && search->n_found < MAX_ADDRESSES &&
 		!bsearch(&address.value, search->held, search->n_held, sizeof *search->held,
 			compare_values) &&
-		!was_found(search, address))
+		!ipv4_is_among(address, search->found, search->n_found))
 		search->found[search->n_found++] = address;
 	return false;
 }

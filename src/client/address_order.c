@@ -3,17 +3,10 @@
 
 #include <string.h>
 
-static bool is_in(const struct ipv4 *addresses, size_t n, struct ipv4 address)
-{
-	for (size_t i = 0; i < n; i++)
-		if (ipv4_equal(addresses[i], address))
-			return true;
-	return false;
-}
-
 static void append(struct request_names *sorted, struct ipv4 address)
 {
-	if (sorted->n < REQUEST_ADDRESSES_MAX && !is_in(sorted->addresses, sorted->n, address))
+	if (sorted->n < REQUEST_ADDRESSES_MAX &&
+		!ipv4_is_among(address, sorted->addresses, sorted->n))
 		sorted->addresses[sorted->n++] = address;
 }
 
@@ -21,13 +14,13 @@ void address_order_sort(const struct address_order *order, const struct request_
 	struct request_names *sorted)
 {
 	*sorted = (struct request_names){0};
-	if (is_in(names->addresses, names->n, order->last_good))
+	if (ipv4_is_among(order->last_good, names->addresses, names->n))
 		append(sorted, order->last_good);
 	for (uint32_t i = 0; i < names->n; i++)
-		if (!is_in(order->failed, order->n_failed, names->addresses[i]))
+		if (!ipv4_is_among(names->addresses[i], order->failed, order->n_failed))
 			append(sorted, names->addresses[i]);
 	for (size_t i = 0; i < order->n_failed; i++)
-		if (is_in(names->addresses, names->n, order->failed[i]))
+		if (ipv4_is_among(order->failed[i], names->addresses, names->n))
 			append(sorted, order->failed[i]);
 }
 

@@ -37,9 +37,8 @@ int server_add_ip(const struct option_use *use, void *field)
 		return option_error(use, "not an IPv4 address");
 	if (unusable_part((struct prefix){address, 32}))
 		return option_error(use, "clients cannot reach such an address");
-	for (size_t i = 0; i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], address))
-			return option_error(use, "given twice");
+	if (ipv4_is_among(address, config->binds, config->n_binds))
+		return option_error(use, "given twice");
 	if (config->n_binds == MAX_BINDS)
 		return option_error(use, "there are %d already, more are not possible", MAX_BINDS);
 	config->binds[config->n_binds++] = address;

@@ -247,12 +247,7 @@ static bool is_left_over(const struct address *address, const struct ipv4 *binds
 {
 	if (!bind_address_is_ours(address))
 		return false;
-	if (address->protocol == SERVER_MARK)
-		return true;
-	for (size_t i = 0; i < n_binds; i++)
-		if (ipv4_equal(address->local, binds[i]))
-			return true;
-	return false;
+	return address->protocol == SERVER_MARK || ipv4_is_among(address->local, binds, n_binds);
 }
 
 static int clear(struct netlink *netlink, const struct address *address, bool dry_run)

@@ -40,14 +40,6 @@ static const struct plane_leftover *find_nameless(
 	return NULL;
 }
 
-static bool is_served(struct ipv4 bind, const struct ipv4 *binds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (ipv4_equal(binds[i], bind))
-			return true;
-	return false;
-}
-
 static unsigned int find_promised(struct ipv4 bind, const struct promised *promised,
 	unsigned int n_indexes, const struct assignment *assignments, size_t n)
 {
@@ -64,7 +56,7 @@ static bool is_of_others(
 {
 	for (size_t i = 0; promised->is_of_fleet && i < promised->n_endpoints; i++)
 		if (promised->endpoints[i].index == index &&
-			!is_served(promised->endpoints[i].bind, binds, n))
+			!ipv4_is_among(promised->endpoints[i].bind, binds, n))
 			return true;
 	return false;
 }

@@ -55,10 +55,8 @@ static void record(struct cleaning *cleaning, int result)
 
 static bool is_wanted(const struct cleaning *cleaning, const struct plane_leftover *leftover)
 {
-	for (size_t i = 0; i < cleaning->n_only; i++)
-		if (leftover->has_bind && ipv4_equal(leftover->bind, cleaning->only[i]))
-			return true;
-	return !cleaning->only;
+	return !cleaning->only || (leftover->has_bind && ipv4_is_among(leftover->bind,
+								 cleaning->only, cleaning->n_only));
 }
 
 static int keep_leftover(void *context, const struct plane_leftover *leftover)

@@ -52,10 +52,7 @@ struct cloud_watch {
 
 static bool contains(const struct addresses *addresses, struct ipv4 address)
 {
-	for (size_t i = 0; i < addresses->n; i++)
-		if (ipv4_equal(addresses->list[i], address))
-			return true;
-	return false;
+	return ipv4_is_among(address, addresses->list, addresses->n);
 }
 
 /* What a server of ours cannot have, whoever says so. */

@@ -14,10 +14,7 @@ size_t server_config_max_endpoints(const struct server_config *config)
 
 bool server_config_has_bind(const struct server_config *config, struct ipv4 address)
 {
-	for (size_t i = 0; i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], address))
-			return true;
-	return false;
+	return ipv4_is_among(address, config->binds, config->n_binds);
 }
 
 bool server_config_names(const struct server_config *config, struct ipv4 address)

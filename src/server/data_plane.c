@@ -158,10 +158,7 @@ static int remove_stale(struct data_plane *data_plane, const struct discovery *d
 
 static void add_bind(struct assigned *assigned, size_t max, struct ipv4 bind)
 {
-	for (size_t i = 0; i < assigned->n; i++)
-		if (ipv4_equal(assigned->binds[i], bind))
-			return;
-	if (assigned->n < max)
+	if (assigned->n < max && !ipv4_is_among(bind, assigned->binds, assigned->n))
 		assigned->binds[assigned->n++] = bind;
 }
 

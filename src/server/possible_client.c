@@ -8,9 +8,7 @@ bool is_possible_client(const struct server_config *config, struct ipv4 address)
 {
 	const uint32_t first_octet = address.value >> 24;
 
-	for (size_t i = 0; i < config->n_binds; i++)
-		if (ipv4_equal(config->binds[i], address))
-			return false;
-	return first_octet != 0 && first_octet != 127 && first_octet < 224 &&
+	return !ipv4_is_among(address, config->binds, config->n_binds) && first_octet != 0 &&
+	       first_octet != 127 && first_octet < 224 &&
 	       !prefix_contains(config->whole_block, address);
 }

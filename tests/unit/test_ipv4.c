@@ -83,6 +83,18 @@ static void a_prefix_is_private_if_all_of_it_is(void **state)
 		assert_false(prefix_is_private(prefix(public[i])));
 }
 
+static void an_address_is_among_others_if_one_of_these_is_it(void **state)
+{
+	const struct ipv4 addresses[] = {{1}, {2}, {3}};
+
+	(void)state;
+	assert_true(ipv4_is_among((struct ipv4){1}, addresses, 3));
+	assert_true(ipv4_is_among((struct ipv4){3}, addresses, 3));
+	assert_false(ipv4_is_among((struct ipv4){3}, addresses, 2));
+	assert_false(ipv4_is_among((struct ipv4){0}, addresses, 3));
+	assert_false(ipv4_is_among((struct ipv4){0}, NULL, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +104,7 @@ int main(void)
 		cmocka_unit_test(the_ith_subnet_of_a_prefix_is_found),
 		cmocka_unit_test(prefixes_know_what_they_contain),
 		cmocka_unit_test(a_prefix_is_private_if_all_of_it_is),
+		cmocka_unit_test(an_address_is_among_others_if_one_of_these_is_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
