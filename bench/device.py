@@ -4,7 +4,6 @@ this machine: a table for people, and the same figures as tab-separated values. 
 All of it in one run, in rounds, and the median of the rounds is what counts: on a machine that others
 use too, only the ratios mean anything."""
 
-import argparse
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
 sys.path[:0] = [TESTS, os.path.join(TESTS, "device")]
 
 import net  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
 
 WAYS = ["veth", "wireguard-go", "other-go", "device", "device-ipip", "device-ipip-raw"]
 UDP_SIZE = 100  # bytes of payload
@@ -207,13 +207,12 @@ def report(ways, idle, tsv):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--tsv", default=os.path.join(net.ROOT, "build", "bench", "device.tsv"))
     parser.add_argument("--wireguard-go", metavar="PATH", help="one to compare with beside Debian's: its newest")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     wanted = options.ways.split(",")
     if options.quick:

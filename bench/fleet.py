@@ -4,7 +4,6 @@ turns (bench/store.py); in a move one host dies and another one, which runs alre
 process (bench/reboot.py). On the kernel's plane (--plane=kernel, in the guest) moves alone are measured, and what the bare calls
 take that make the same: `ip -batch` and `wg setconf`. Prints a table, and writes it as "name<TAB>value<TAB>unit" lines."""
 
-import argparse
 import base64
 import concurrent.futures
 import contextlib
@@ -29,7 +28,9 @@ from handshakes import Server, memory  # noqa: E402
 from lab.etcd import Etcd, make_fleet_key  # noqa: E402
 from lib.netns import Namespace, enter  # noqa: E402
 from reboot import (  # noqa: E402
-    ADDRESS, INNER, INNER_IPIP, IPIP, NEIGHBOUR, PORT, WIREGUARD, Clients, Host, address, make_namespace, run, wait_for)
+    INNER, INNER_IPIP, IPIP, PORT, WIREGUARD, Clients, Host, address, make_namespace, run, wait_for)
+from shared.options import bench_parser  # noqa: E402
+from shared.place import ADDRESS, NEIGHBOUR  # noqa: E402
 from store import AT_A_TIME, medians, take_turns  # noqa: E402
 
 MEMBERS = 3
@@ -324,7 +325,7 @@ def measure_moves(cluster, options, table):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv")
     parser.add_argument("--plane", default="embedded", choices=("embedded", "kernel"))
@@ -337,7 +338,6 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="for them to come back in")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--etcd", action="append", default=[], help="an option of etcd's members; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.turns, options.count, options.peers, options.idle, options.move = 1, AT_A_TIME, 20, 1, [2]

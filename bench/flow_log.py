@@ -3,7 +3,6 @@ connection tracking by netlink and deleted every 50 ms, at a rate of so many a s
 is counted, and what the kernel takes for accounting and for telling of them: the time of who makes and deletes entries, with a
 flow log and without, in turns. Prints the median of some rounds, and what was lost at each rate."""
 
-import argparse
 import json
 import os
 import pathlib
@@ -22,7 +21,9 @@ sys.path[:0] = [str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
 from lib import conntrack  # noqa: E402
 from lib.netns import enter  # noqa: E402
 from lib.process import children, command_line  # noqa: E402
-from reboot import ADDRESS, Host, wait_for  # noqa: E402
+from reboot import Host, wait_for  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
+from shared.place import ADDRESS  # noqa: E402
 
 FAR = "198.51.100.80"
 INNER = "10.100.0.2"
@@ -102,14 +103,13 @@ def settle(side, n):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--vprox", default=str(REPOSITORY / "build/vprox"))
     parser.add_argument("--plane", default="embedded")
     parser.add_argument("--rates", default="5000,20000")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tsv", help="write the figures there too")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.rates, options.seconds, options.rounds = "1000", 1, 1

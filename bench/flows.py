@@ -2,7 +2,6 @@
 broker kept somebody waiting meanwhile. Natively, as root: `/usr/bin/python3 bench/flows.py [ENTRIES]`. The broker and
 who asks it come before all else on the machine; the pass does not."""
 
-import argparse
 import os
 import pathlib
 import re
@@ -20,6 +19,7 @@ from lab.server import Host  # noqa: E402
 from lab.tunnels import random_key  # noqa: E402
 from lab.world import World  # noqa: E402
 from lib import conntrack, wait  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
 
 ENTRIES = 180000
 REPORT_VERSION = 1  # any will do: the answer tells its own
@@ -81,9 +81,8 @@ def measure(host, client, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("entries", nargs="?", type=int, default=ENTRIES, help="of connection tracking (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     arguments = parser.parse_args()
     options = types.SimpleNamespace(vprox=str(REPOSITORY / "build/vprox"), plane="embedded", clients=None,
                                     repository=REPOSITORY)

@@ -9,7 +9,9 @@ import os
 import subprocess
 import time
 
-from handshakes import ADDRESS, Server
+from handshakes import Server
+from shared.options import bench_parser
+from shared.place import ADDRESS
 from store import AT_A_TIME, KINDS, report, take_turns
 
 CONFIG = """
@@ -46,14 +48,13 @@ class Nginx(Server):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv", type=argparse.FileType("w"), help="write the figures there too")
     parser.add_argument("--nginx", default="/usr/sbin/nginx")
     parser.add_argument("--store", default="none", help="vprox's: none or local (%(default)s)")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.turns, options.count = 1, AT_A_TIME

@@ -3,7 +3,6 @@ of its own, and are asked in turns, so that what disturbs the machine disturbs b
 ratios of one turn: of the rates, and of the processors' time that the server's processes took, which says on a machine that
 is busy with other things too how many it could do. Prints each server's memory as well."""
 
-import argparse
 import os
 import pathlib
 import shutil
@@ -13,8 +12,9 @@ import subprocess
 import tempfile
 import time
 
-ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
-PASSWORD = "a password of the bench"
+from shared.options import bench_parser
+from shared.place import ADDRESS, NEIGHBOUR, PASSWORD
+
 SOURCES = "198.18.0.0/15"  # addresses of clients, for storm's --first-source
 
 
@@ -118,7 +118,7 @@ class Server:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("before", help="a program")
     parser.add_argument("after", help="another one")
     parser.add_argument("--storm", default="build/bench/storm")
@@ -126,7 +126,6 @@ def main():
     parser.add_argument("--count", type=int, default=1000, help="handshakes a turn")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--gates", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     parser.add_argument("arguments", nargs="*", help="more for both servers, after --")
     options = parser.parse_args()
     if options.quick:

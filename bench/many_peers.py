@@ -6,7 +6,6 @@ seconds of a processor a GB, how evenly the streams shared (Jain's index: 1 is e
 stream's part of an even share, how much lies in one super-packet, how often a sender saw that packets had come in another
 order, and how many had to be sent again. As root: `/usr/bin/python3 bench/many_peers.py`."""
 
-import argparse
 import collections
 import json
 import os
@@ -25,6 +24,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests/device")]
 
 import net  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
 
 PORT = 7300
 STREAMS_PORT = 9300
@@ -228,7 +228,7 @@ def measure_kind(network, name, kind, levels, options, found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=REPOSITORY / "build")
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
@@ -236,7 +236,6 @@ def main():
     parser.add_argument("--wireguard-go", metavar="PATH", default=shutil.which("wireguard-go"),
                         help="one to compare with (Debian's)")
     parser.add_argument("--tsv", help="write the figures there too")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.clients, options.rounds, options.seconds, options.wireguard_go = 12, 1, 1, None

@@ -4,7 +4,6 @@ Natively, as root, in namespaces of its own: `/usr/bin/python3 bench/new_flows.p
 the tunnel's interface by one thread, whose processor time counts; the tables take turns, so that what disturbs the
 machine disturbs them alike."""
 
-import argparse
 import os
 import pathlib
 import statistics
@@ -16,6 +15,7 @@ sys.path[:0] = [str(REPOSITORY / "tests/firewall"), str(REPOSITORY / "tests")]
 
 from conftest import SERVER, Tool, World, sh  # noqa: E402
 from lib.packets import UDP, ipv4, udp  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
 
 ENDPOINT = "0,203.0.113.1,10.100.0.0/16,50227"
 FIRST_PEER = (10 << 24) + (100 << 16) + 2
@@ -97,10 +97,9 @@ def measure(world, text, load):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--tsv", help="write the figures there too")
     parser.add_argument("--against", type=pathlib.Path, help="a table to compare with, in nft's language")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     arguments = parser.parse_args()
     levels, rounds = ({10: 90}, 1) if arguments.quick else (LEVELS, ROUNDS)
     world = World()

@@ -3,7 +3,6 @@ clients, and all clients (bench/clients.c: one process that has all their keys) 
 counted begins when the device is there, that is with the endpoint's opening, and ends when each client's ping through its tunnel
 was answered. One in ten clients was active last. Prints the median of some rounds."""
 
-import argparse
 import contextlib
 import os
 import pathlib
@@ -16,7 +15,9 @@ import subprocess
 import tempfile
 import time
 
-ADDRESS, NEIGHBOUR = "203.0.113.1", "203.0.113.2"
+from shared.options import bench_parser
+from shared.place import ADDRESS, NEIGHBOUR, PASSWORD
+
 WIREGUARD, IPIP, INNER = "10.64.", "10.96.", "10.100."  # as bench/clients.c has them
 LOCAL = ("10.64.0.0/11", "10.96.0.0/16")
 INNER_IPIP = 1 << 15
@@ -68,7 +69,7 @@ class Host:
                 self.ns,
                 ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", self.options.vprox, "server", *arguments,
                  "--wg-block", "10.100.0.0/16", f"--plane={self.options.plane}", "--gates=1", "--on-exit=keep"],
-                env={**os.environ, "VPROX_PASSWORD": "a password of the bench"}, stderr=log)
+                env={**os.environ, "VPROX_PASSWORD": PASSWORD}, stderr=log)
 
     def log(self):
         return (self.folder / "log").read_text()
@@ -244,14 +245,13 @@ class Lab:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--vprox", default="build/vprox")
     parser.add_argument("--clients", default="build/bench/clients")
     parser.add_argument("--plane", default="embedded", choices=("embedded", "kernel"))
     parser.add_argument("--count", type=int, action="append", help="clients of each kind; may be repeated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=30, help="for the clients to come back in")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     parser.add_argument("arguments", nargs="*", help="more for the server, after --")
     options = parser.parse_args()
     if options.quick:

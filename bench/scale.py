@@ -4,7 +4,6 @@ requests a second by clients that have their tunnels already, so that what distu
 they look at their peers as they always do, and once a turn somebody reads the report that `vprox show` reads. A request's
 time begins when it was to be sent, so that one that waits is not left out of those behind it."""
 
-import argparse
 import os
 import pathlib
 import socket
@@ -14,6 +13,7 @@ import threading
 import time
 
 from handshakes import Server, anonymous
+from shared.options import bench_parser
 
 FIRST_SOURCE = "198.18.0.1"
 FEW = 100
@@ -71,7 +71,7 @@ class Scaled:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--peers", type=int, default=50000)
     parser.add_argument("--seconds", type=int, default=600, help="of requests to each of the two (%(default)s)")
@@ -79,7 +79,6 @@ def main():
     parser.add_argument("--gates", type=int, default=2)
     parser.add_argument("--look", default="5s", help="--reap-interval of both (%(default)s)")
     parser.add_argument("--tsv")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.peers, options.seconds = 2 * FEW, TURN_S

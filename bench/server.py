@@ -1,7 +1,6 @@
 """Measures a vprox server on the kernel's data plane: run it as root on a machine that may be disturbed (bench/run does so in
 a guest), or natively with --plane=embedded. Every request has its own TCP connection, TLS handshake and, for IPIP, source address."""
 
-import argparse
 import os
 import pathlib
 import statistics
@@ -12,9 +11,10 @@ import tempfile
 import time
 
 from handshakes import subcommand
+from shared.options import bench_parser
+from shared.place import ADDRESS
 
 SERVER, CLIENTS = "bench-server", "bench-clients"
-ADDRESS = "203.0.113.1"
 SOURCES = "198.18.0.0/15"
 FIRST_SOURCE = (198 << 24) + (18 << 16) + 1
 PASSWORD = "bench"
@@ -185,11 +185,10 @@ class Bench:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv")
     parser.add_argument("--plane", default="kernel", choices=("embedded", "kernel"))
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     bench = Bench(options)
     try:

@@ -8,6 +8,7 @@ import os
 import statistics
 
 from handshakes import Server
+from shared.options import bench_parser
 
 AT_A_TIME = 16
 ALONE = 40  # requests of a turn that are sent one by one
@@ -57,14 +58,13 @@ def report(title, turns, base, tsv=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--tsv", type=argparse.FileType("w"), help="write the figures there too")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--count", type=int, default=400, help="grants a turn, 16 at a time")
     parser.add_argument("--folder", help="for the stores: on the disk that is to be measured (/tmp)")
     parser.add_argument("--memory", action="store_true", help="measure a store on /dev/shm too: what is not the disk's")
-    parser.add_argument("--quick", action="store_true", help="only see that it works: figures of seconds mean nothing")
     options = parser.parse_args()
     if options.quick:
         options.turns, options.count = 1, AT_A_TIME
