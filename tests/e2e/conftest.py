@@ -92,20 +92,10 @@ def a_client(world):
     world.remove(node)
 
 
-@pytest.fixture(scope="module", name="client")
-def fixture_client(world):
-    yield from a_client(world)
-
-
-@pytest.fixture(scope="module", name="other_client")
-def fixture_other_client(world):
-    yield from a_client(world)
-
-
-@pytest.fixture(scope="module", name="node")
-def fixture_node(world):
-    """A machine of the Internet, for a service that the server or the client asks."""
-    yield from a_client(world)
+# A machine of the Internet each: two for clients, and one for a service that the server or the client asks.
+fixture_client = pytest.fixture(scope="module", name="client")(a_client)
+fixture_other_client = pytest.fixture(scope="module", name="other_client")(a_client)
+fixture_node = pytest.fixture(scope="module", name="node")(a_client)
 
 
 @pytest.fixture(scope="module", name="etcd")
