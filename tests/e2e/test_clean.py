@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from lab.go_server import lay_go_leftovers
 from lab.tunnels import random_key
-from test_adoption import lay_go_leftovers
 
 CLOSED_NFT = "add table inet fw; add chain inet fw forward { type filter hook forward " \
              "priority filter; policy drop; }"

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lab.clock import wrong_clock
+from lab.tunnels import begun_by_server, known_place
 from lib import wait
 
 BACK = 60
@@ -24,16 +25,6 @@ def shown(host):
     return endpoint
 
 
-def known_place(host):
-    return host.stored("SELECT 1 FROM peer WHERE outer_port > 0")
-
-
-def begun_by_server(host, tunnel):
-    """Whether there was a handshake since its start. The client has nothing to send meanwhile."""
-    peer, = shown(host)["peers"]
-    return peer["last_handshake"] is not None
-
-
 @pytest.mark.only("embedded", reason="the kernel sends what its clock says")
 def test_after_a_reboot_with_the_clock_an_hour_back_clients_are_served_at_once(host, client, late):
     host.start()
@@ -43,10 +34,10 @@ def test_after_a_reboot_with_the_clock_an_hour_back_clients_are_served_at_once(h
     host.reboot()
     # The client has seen a handshake that the server began.
     host.start()
-    wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
+    wait.until(lambda: begun_by_server(host), BACK, "a handshake")
     host.reboot()
     server = host.start("--reap-interval=1h", environment=late)
-    wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
+    wait.until(lambda: begun_by_server(host), BACK, "a handshake")
     peer, = shown(host)["peers"]
     assert peer["last_handshake"] < time.time() - AN_HOUR / 2, "the device's clock is behind too"
     assert tunnel.ping()
@@ -55,7 +46,7 @@ def test_after_a_reboot_with_the_clock_an_hour_back_clients_are_served_at_once(h
     # And what it has sent now is kept in turn: a device that is made again is later still.
     server.expect("vprox. has vanished")
     host.ns.run("ip link del vprox0")
-    wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake with the new device")
+    wait.until(lambda: begun_by_server(host), BACK, "a handshake with the new device")
     assert tunnel.ping()
 
 

@@ -13,10 +13,9 @@ import pytest
 from lab.clock import wrong_clock
 from lab.etcd import Etcd, make_fleet_key
 from lab.fleet import KEY_ID, Fleet, move_address
-from lab.tunnels import random_key
+from lab.tunnels import begun_by_server, known_place, random_key
 from lib import wait
 from lib.process import children, status
-from test_clock import begun_by_server, known_place
 
 BACK = 60
 AN_HOUR = 3600
@@ -181,12 +180,12 @@ def test_of_hosts_whose_clocks_are_an_hour_apart_each_serves_what_the_other_has_
     host.reboot()
     # The client sees a handshake that the server has begun, an hour ahead.
     host.start(fleet.arguments(), environment=ahead)
-    wait.until(lambda: begun_by_server(host, tunnel), BACK, "a handshake")
+    wait.until(lambda: begun_by_server(host), BACK, "a handshake")
     host.reboot()
     move_address(host, other_host)
     # Its clock is right, and so behind all that the client has seen.
     server = other_host.start(fleet.arguments("--reap-interval=1h"), ips=[host.address])
-    wait.until(lambda: begun_by_server(other_host, tunnel), BACK, "a handshake")
+    wait.until(lambda: begun_by_server(other_host), BACK, "a handshake")
     assert tunnel.ping()
     assert server.logged(r"the clock is 3[56]\d\d s behind the latest handshakes: its device goes on", 0)
     assert not server.logged("ahead of the fleet's", 0)

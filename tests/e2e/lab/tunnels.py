@@ -177,3 +177,15 @@ class IpipTunnel(Tunnel):
 
 
 TUNNELS = {kind.kind: kind for kind in (WireguardTunnel, IpipTunnel)}
+
+
+def known_place(host):
+    """Whether the store knows where a peer is."""
+    return host.stored("SELECT 1 FROM peer WHERE outer_port > 0")
+
+
+def begun_by_server(host):
+    """Whether there was a handshake since its start with the one peer that it has, whose client has nothing to send
+    meanwhile."""
+    peer, = host.shown_peers()
+    return peer["last_handshake"] is not None
