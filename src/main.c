@@ -8,6 +8,7 @@
 #include "cmd/command.h"
 #include "cmd/nearest.h"
 #include "cmd/options.h"
+#include "cmd/own_process.h"
 #include "cmd/usage.h"
 
 static const struct command *const commands[] = {
@@ -31,21 +32,6 @@ enum {
 	N_COMMANDS = sizeof commands / sizeof *commands,
 	SUMMARY_COLUMN = 19,
 	OPTION_COLUMN = 17,
-};
-
-/* Not for people. */
-static const struct {
-	const char *name;
-	int (*main)(int argc, char **argv);
-} processes[] = {
-	{"flows", cmd_flows_main},
-	{"gate", cmd_gate_main},
-	{"cloud", cmd_cloud_main},
-	{"signer", cmd_signer_main},
-	{"holder", cmd_holder_main},
-	{"metrics", cmd_metrics_main},
-	{"oidc", cmd_oidc_main},
-	{"request", cmd_request_main},
 };
 
 static void print_usage(FILE *out)
@@ -113,10 +99,10 @@ static int print_help(const char *name)
 static int run_other(int argc, char **argv)
 {
 	const char *name = argv[0], *operand = argc > 1 ? argv[1] : NULL;
+	const struct own_process *process = own_process_find(name);
 
-	for (size_t i = 0; i < sizeof processes / sizeof *processes; i++)
-		if (strcmp(processes[i].name, name) == 0)
-			return processes[i].main(argc, argv);
+	if (process)
+		return own_process_run(process, argc);
 	if (strcmp(name, "--version") == 0) {
 		usage_print_version();
 		return STATUS_OK;

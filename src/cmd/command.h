@@ -97,13 +97,3 @@ extern const struct command command_disconnect;
 extern const struct command command_disconnect_peer;
 extern const struct command command_status;
 extern const struct command command_token;
-
-/* Processes that vprox starts itself. argv[0] is the name. Return the exit status. */
-int cmd_request_main(int argc, char **argv);
-int cmd_flows_main(int argc, char **argv);
-int cmd_gate_main(int argc, char **argv);
-int cmd_cloud_main(int argc, char **argv);
-int cmd_signer_main(int argc, char **argv);
-int cmd_holder_main(int argc, char **argv);
-int cmd_metrics_main(int argc, char **argv);
-int cmd_oidc_main(int argc, char **argv);

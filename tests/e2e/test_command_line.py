@@ -121,6 +121,12 @@ def test_a_second_server_is_told_to_stop_the_first(host):
     assert status == 1 and "another vprox server runs on this host" in said and "stop it first" in said, said
 
 
+@pytest.mark.parametrize("name", ["cloud", "flows", "gate", "holder", "metrics", "oidc", "request", "signer"])
+def test_a_process_of_its_own_is_not_to_be_typed(checked_host, name):
+    parent = "connect" if name == "request" else "server"
+    assert checked_host.run(name) == (2, f"vprox {name}: started by `vprox {parent}`, not by hand\n")
+
+
 @pytest.mark.parametrize("value, named", [(None, "VPROX_PASSWORD"), ("", "VPROX_PASSWORD"),
                                           ("a\nb", "VPROX_PASSWORD"), ("a\rb", "VPROX_PASSWORD")])
 def test_a_password_that_cannot_be_is_refused(checked_host, value, named):
