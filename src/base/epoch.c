@@ -3,7 +3,6 @@
 #include "base/epoch.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Epochs count from 1: 0 marks a reader that is offline. */
@@ -17,12 +16,8 @@ int epoch_init(struct epoch *epoch, size_t n_readers)
 	epoch->n_readers = n_readers;
 	if (n_readers == 0)
 		return 0;
-	epoch->readers = aligned_alloc(CACHE_LINE, n_readers * sizeof(*epoch->readers));
-	if (!epoch->readers)
-		return -ENOMEM;
-	for (size_t i = 0; i < n_readers; i++)
-		atomic_init(&epoch->readers[i].seen, 0);
-	return 0;
+	epoch->readers = cache_line_calloc(n_readers, sizeof(*epoch->readers));
+	return epoch->readers ? 0 : -ENOMEM;
 }
 
 void epoch_free(struct epoch *epoch)
@@ -33,7 +28,7 @@ void epoch_free(struct epoch *epoch)
 			epoch_offline(epoch, i);
 		epoch_reclaim(epoch);
 	}
-	free(epoch->readers);
+	cache_line_free(epoch->readers);
 	epoch->readers = NULL;
 	epoch->n_readers = 0;
 }

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CACHE_LINE = 64 };
+#include "base/cache_line.h"
 
 struct epoch_node;
 typedef void epoch_free_fn(struct epoch_node *node);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/epoch.h"
+#include "base/cache_line.h"
 #include "device/io/udp_endpoint.h"
 #include "device/wireguard/messages.h"
 

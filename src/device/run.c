@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cache_line.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/rights.h"
@@ -431,12 +432,12 @@ static void end(struct loop *loop)
 		device_free(&loop->device);
 	uapi_free(loop->uapi);
 	close(loop->files.listener);
-	free(loop);
+	cache_line_free(loop);
 }
 
 int device_process(const struct device_run_options *options)
 {
-	struct loop *loop = calloc(1, sizeof *loop);
+	struct loop *loop = cache_line_calloc(1, sizeof *loop);
 	int ready = options->foreground ? -1 : options->replace ? detach_from_parent() : detach();
 	int error = -ENOMEM;
 
@@ -445,7 +446,7 @@ int device_process(const struct device_run_options *options)
 	log_open();
 	if (!options->foreground && ready < 0) {
 		log_error("%s: cannot leave the foreground: %s", options->name, strerror(-ready));
-		free(loop);
+		cache_line_free(loop);
 		return EXIT_FAILURE;
 	}
 	if (loop) {

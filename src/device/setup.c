@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/cache_line.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/user.h"
@@ -122,7 +123,7 @@ static int init_workers(struct device *device)
 {
 	int error = transmitter_init(&device->transmitter, &device->shared, 0);
 
-	device->workers = calloc(device->n_workers, sizeof *device->workers);
+	device->workers = cache_line_calloc(device->n_workers, sizeof *device->workers);
 	if (!device->workers)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < device->n_workers && error == 0; i++)
@@ -309,7 +310,7 @@ void device_free(struct device *device)
 	control_run(&shared->wireguard);
 	for (unsigned int i = 0; i < device->n_workers; i++)
 		worker_free(&device->workers[i]);
-	free(device->workers);
+	cache_line_free(device->workers);
 	transmitter_free(&device->transmitter);
 	control_free(&shared->wireguard);
 	allowedips_free(&shared->inner);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cache_line.h"
 #include "base/epoch.h"
 #include "device/io/drops.h"
 #include "device/io/refusals.h"
@@ -26,8 +27,10 @@ struct shared {
 	struct wireguard wireguard;
 	struct staged_packets staged;
 	struct ipip ipip;
-	struct drops drops;
-	struct refusals refusals;
+	/* In lines of their own: a flood of what is dropped must not keep taking away from all
+	 * workers what each send reads, which follows. */
+	_Alignas(CACHE_LINE) struct drops drops;
+	_Alignas(CACHE_LINE) struct refusals refusals;
 	_Atomic bool logged_loop; /* that a peer's route leads into the TUN: once */
 	_Atomic in_addr_t source; /* IPv4: WireGuard is sent from here alone; 0: from anywhere */
 	_Atomic uint32_t routes; /* another number each time that they may have changed */
