@@ -34,6 +34,7 @@ BLOCK = "10.50.0.0/16"
 GSO_MAX = 62000  # so that a super-packet is sealed into one send, as the device sets it for itself
 PIECE = 1 << 18
 KEY_SECONDS = 120  # REKEY_AFTER_TIME
+STALL_SECONDS = 60
 SETTLE_SECONDS = 0.5  # before it counts
 # Of struct tcp_info (linux/tcp.h): name, offset.
 TOTAL_RETRANS = ("I", 100)
@@ -135,14 +136,14 @@ def send_all_the_time(socks):
 
 
 def receive_for(socks, seconds):
-    """The bytes that each has had."""
+    """The bytes that each has had; for longer if there were none at all, as on a machine that stood still."""
     selector = selectors.EpollSelector()
     for i, sock in enumerate(socks):
         sock.setblocking(False)
         selector.register(sock, selectors.EVENT_READ, i)
     buffer, had = bytearray(PIECE), [0] * len(socks)
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < (end if any(had) else end + STALL_SECONDS):
         for key, _ in selector.select(0.1):
             try:
                 had[key.data] += key.fileobj.recv_into(buffer, 0, socket.MSG_TRUNC)

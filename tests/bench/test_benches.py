@@ -20,7 +20,7 @@ BENCHES = {
     "grants": (["--build", "{build}"], ["nginx ", "vprox "]),
     "handshakes": (["--storm", "{build}/bench/storm", "{build}/vprox", "{build}/vprox"], ["before:", "after:"]),
     "many_peers": (["--build", "{build}"], ["device out, 1 client, rate", "device back, 12 clients, cpu",
-                                            "device out, 12 clients, jain", "device back, 12 clients, least"]),
+                                            "device out, 12 clients, jain", "device back, 12 clients, batch"]),
     "new_flows": ([], ["10 peers:"]),
     "reboot": (["--vprox", "{build}/vprox", "--clients", "{build}/bench/clients"], ["start to opening:", "all ipip:"]),
     "scale": (["--build", "{build}"], ["100 peers, ", "200 peers, ", "ratios: p50"]),
