@@ -4,10 +4,13 @@
 
 #include <malloc.h>
 
+#include "base/event.h"
 #include "ipc/gate_counts.h"
 
 enum {
-	STORM = 32, /* connections at once, after which memory is given back */
+	STORM = 32, /* connections at once, after which memory is given back at once */
+	CROWD = 4, /* after which it is given back when nobody has been there for a while */
+	QUIET_MS = 1000, /* for so long; else each crowd would pay for it */
 };
 
 static struct connection_list *list_of(struct connection_set *set, enum connection_phase phase)
@@ -30,6 +33,22 @@ static bool is_waiting(enum connection_phase phase)
 	return phase < PHASE_PAUSING;
 }
 
+static void give_memory_back(struct connection_set *set)
+{
+	malloc_trim(0);
+	set->peak = set->count;
+}
+
+static void on_quiet(evutil_socket_t fd, short what, void *context)
+{
+	struct connection_set *set = context;
+
+	(void)fd;
+	(void)what;
+	if (set->count == 0)
+		give_memory_back(set);
+}
+
 int connection_set_init(struct connection_set *set)
 {
 	set->draining = set->refuses = false;
@@ -39,6 +58,7 @@ int connection_set_init(struct connection_set *set)
 	TAILQ_INIT(&set->unanswered);
 	TAILQ_INIT(&set->asking);
 	TAILQ_INIT(&set->answered);
+	evtimer_assign(&set->quiet, set->base, on_quiet, set);
 	int error = handshake_queue_init(&set->handshakes, set->base, set->clock, set->max);
 
 	return error < 0 ? error : sources_init(&set->sources);
@@ -54,6 +74,7 @@ bool connection_set_may_log(const struct connection_set *set, struct source_log_
 
 void connection_set_free(struct connection_set *set)
 {
+	event_del(&set->quiet);
 	handshake_queue_free(&set->handshakes);
 	sources_free(&set->sources);
 }
@@ -82,13 +103,15 @@ void connection_set_enter(struct connection *connection, enum connection_phase p
 	TAILQ_INSERT_TAIL(to, connection, list);
 }
 
-/* After a storm, its memory goes back to the system. */
-static void give_memory_back(struct connection_set *set)
+/* What connections had goes back to the system: a gate is to be small, and there are several. */
+static void consider_memory(struct connection_set *set)
 {
-	if (set->peak < STORM || set->count > set->peak / 4)
-		return;
-	malloc_trim(0);
-	set->peak = set->count;
+	const struct timeval quiet = timeval_from_ms(QUIET_MS);
+
+	if (set->peak >= STORM && set->count <= set->peak / 4)
+		give_memory_back(set);
+	else if (set->peak >= CROWD && set->count == 0)
+		event_add(&set->quiet, &quiet);
 }
 
 void connection_set_remove(struct connection *connection)
@@ -100,7 +123,7 @@ void connection_set_remove(struct connection *connection)
 	set->count--;
 	if (is_waiting(connection->phase))
 		gate_counts_wait(set->counts, false);
-	give_memory_back(set);
+	consider_memory(set);
 	if (set->count == 0 && set->draining)
 		set->emptied(set->context);
 }

@@ -84,6 +84,7 @@ struct connection_set {
 	struct sources sources;
 	struct handshake_queue handshakes;
 	unsigned int peak; /* of count, since memory was last given back */
+	struct event quiet; /* nobody has been there for a while, after some had been */
 	/* Each connection is in the list of its phase: no complete request has come, in the order
 	 * of arrival; waiting for the broker; answered, in the order of the answers. */
 	struct connection_list unanswered, asking, answered;

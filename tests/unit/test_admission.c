@@ -228,6 +228,22 @@ static void who_has_no_answer_yet_is_counted_as_waiting(void **state)
 	close(b);
 }
 
+/* That it has, is seen by the peak, which begins anew. */
+static void memory_goes_back_when_nobody_has_been_there_for_a_while_after_some(void **state)
+{
+	struct fixture *fixture = *state;
+	int fds[MAX];
+
+	for (uint8_t i = 0; i < MAX; i++)
+		fds[i] = admit(fixture, i);
+	admission_close_all(&fixture->set);
+	assert_int_equal(fixture->set.peak, MAX);
+	while (fixture->set.peak > 0)
+		assert_int_equal(event_base_loop(fixture->set.base, EVLOOP_ONCE), 0);
+	for (int i = 0; i < MAX; i++)
+		close(fds[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +262,9 @@ int main(void)
 			who_waits_for_the_broker_is_not_evicted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_has_no_answer_yet_is_counted_as_waiting, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			memory_goes_back_when_nobody_has_been_there_for_a_while_after_some, set_up,
+			tear_down),
 		cmocka_unit_test(log_lines_are_counted_instead_of_written_when_there_are_too_many),
 	};
 
