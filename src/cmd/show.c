@@ -68,6 +68,16 @@ static int print(const struct show *show, const struct report *report, FILE *out
 	return 0;
 }
 
+/* 56,600 peers are 22 MB of it. */
+static int stream_json(const struct report *report)
+{
+	int error = report_print_json(report, false, stdout);
+
+	if (fflush(stdout) != 0)
+		return -errno;
+	return error == 0 && ferror(stdout) ? -EIO : error;
+}
+
 static int write_report(struct show *show, const struct report *report)
 {
 	auto_free char *text = NULL;
@@ -135,7 +145,8 @@ static int show_once(struct show *show)
 		report_free(&report);
 		return fail_to_find(show);
 	}
-	error = write_report(show, &report);
+	error = show->json && show->period_ms == 0 ? stream_json(&report)
+						   : write_report(show, &report);
 	report_free(&report);
 	return error < 0 ? fail(show, strerror(-error)) : STATUS_OK;
 }

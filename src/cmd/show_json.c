@@ -4,10 +4,9 @@
 
 #include <jansson.h>
 
+#include "cmd/json_stream.h"
 #include "cmd/show_report.h"
 #include "ipc/report.h"
-
-enum { INDENT = 2 };
 
 static json_t *json_number(uint64_t value)
 {
@@ -79,12 +78,12 @@ static json_t *json_peer(const struct report *report, const struct report_peer *
 		json_number(peer->received_rate), "sent_bytes_per_s", json_number(peer->sent_rate));
 }
 
-static json_t *json_endpoint(const struct report_endpoint *endpoint, json_t *peers)
+static json_t *json_endpoint(const struct report_endpoint *endpoint)
 {
 	const struct prefix block = {endpoint->block, (uint8_t)endpoint->block_length};
 
 	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:{s:o, s:o}, s:o, s:o, "
-			 "s:o, s:o, s:o}",
+			 "s:o, s:o}",
 		"address", ipv4_text(endpoint->bind).s, "index", json_number(endpoint->index),
 		"interface", endpoint->interface, "gateway", ipv4_text(endpoint->gateway).s,
 		"block", prefix_text(block).s, "public_key", key_text(&endpoint->public_key).s,
@@ -93,22 +92,23 @@ static json_t *json_endpoint(const struct report_endpoint *endpoint, json_t *pee
 		"taken", json_number(endpoint->pool_taken), "received_bytes",
 		json_number(endpoint->received), "sent_bytes", json_number(endpoint->sent),
 		"age_ms", json_number(endpoint->age_ms), "clock_behind_s",
-		json_number(endpoint->clock_behind_s), "peers", peers);
+		json_number(endpoint->clock_behind_s));
 }
 
-static json_t *json_endpoints(const struct report *report)
+/* The peers are in the order of their endpoints. */
+static void print_endpoints(struct json_stream *stream, const struct report *report)
 {
-	json_t *endpoints = json_array();
 	uint32_t peer = 0;
 
 	for (uint32_t i = 0; i < report->header.n_endpoints; i++) {
-		json_t *peers = json_array();
-
+		json_stream_open_object(stream, NULL);
+		json_stream_add_all(stream, json_endpoint(&report->endpoints[i]));
+		json_stream_open_array(stream, "peers");
 		for (; peer < report->header.n_peers && report->peers[peer].endpoint == i; peer++)
-			peers = append(peers, json_peer(report, &report->peers[peer]));
-		endpoints = append(endpoints, json_endpoint(&report->endpoints[i], peers));
+			json_stream_add(stream, NULL, json_peer(report, &report->peers[peer]));
+		json_stream_close_array(stream);
+		json_stream_close_object(stream);
 	}
-	return endpoints;
 }
 
 static json_t *json_tracking(const struct report_header *header)
@@ -145,25 +145,37 @@ static json_t *json_flows(const struct report_flows *flows)
 		"failing", flows->is_failing != 0);
 }
 
-int report_print_json(const struct report *report, bool on_one_line, FILE *out)
+static json_t *json_server(const struct report *report)
 {
 	const struct report_header *header = &report->header;
-	json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, "
-				"s:o, s:o}",
-		"version", header->release, "pid", json_number(header->pid), "uptime_ms",
+
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o}", "version",
+		header->release, "pid", json_number(header->pid), "uptime_ms",
 		json_number(header->uptime_ms), "plane", header->plane, "tls_pin", header->pin,
 		"stopping", header->is_draining != 0, "gates",
 		json_processes(report->gates, header->n_gates), "signers",
 		json_processes(report->signers, header->n_signers), "store",
-		json_store(&header->store), "endpoints", json_endpoints(report), "tracking",
-		json_tracking(header), "refused_packets", json_refused(header), "audit",
-		json_audit(&header->audit), "flow_log", json_flows(&header->flows));
-	int error =
-		all && json_dumpf(all, out, on_one_line ? JSON_COMPACT : JSON_INDENT(INDENT)) == 0
-			? 0
-			: -ENOMEM;
+		json_store(&header->store));
+}
 
+static json_t *json_host(const struct report_header *header)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "tracking", json_tracking(header),
+		"refused_packets", json_refused(header), "audit", json_audit(&header->audit),
+		"flow_log", json_flows(&header->flows));
+}
+
+int report_print_json(const struct report *report, bool on_one_line, FILE *out)
+{
+	struct json_stream stream = {.out = out, .on_one_line = on_one_line};
+
+	json_stream_open_object(&stream, NULL);
+	json_stream_add_all(&stream, json_server(report));
+	json_stream_open_array(&stream, "endpoints");
+	print_endpoints(&stream, report);
+	json_stream_close_array(&stream);
+	json_stream_add_all(&stream, json_host(&report->header));
+	json_stream_close_object(&stream);
 	fputc('\n', out);
-	json_decref(all);
-	return error;
+	return stream.error;
 }

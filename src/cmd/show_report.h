@@ -31,5 +31,6 @@ bool report_choose(struct report *report, const struct report_choice *choice);
  */
 void report_print_text(
 	const struct report *report, uint64_t now_s, const struct text_style *style, FILE *out);
-/* One JSON object: vprox-show(8) describes it. Returns 0 or -ENOMEM. */
+/* One JSON object, written while it is made: vprox-show(8) describes it. Returns 0, or -ENOMEM, and
+ * then something is missing. */
 int report_print_json(const struct report *report, bool on_one_line, FILE *out);

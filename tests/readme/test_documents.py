@@ -205,7 +205,8 @@ def test_every_metric_and_every_field_of_show_is_documented():
               for label in re.findall(pattern, (ROOT / "src" / name).read_text())]
     assert len(labels) > 15 and set(labels) <= listed(page) | set(QUOTED.findall(page))
     page = (ROOT / "docs/show.md").read_text()
-    packed = re.findall(r"json_pack\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(), re.DOTALL)
+    packed = re.findall(r"(?:json_pack|json_stream_open_array)\((.*?)\);", (ROOT / "src/cmd/show_json.c").read_text(),
+                        re.DOTALL)
     fields = {name for call in packed for name in re.findall(r'"([a-z_]+)"', call)} - {"wireguard", "ipip", "local"}
     reasons = re.search(r"report_refusal_names\[\w+\] = \{(.*?)\}",
                         (ROOT / "src/ipc/report.c").read_text(), re.DOTALL).group(1)

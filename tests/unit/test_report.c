@@ -343,6 +343,28 @@ static char *printed(enum format format)
 	return text;
 }
 
+/* It is written in pieces. */
+static void the_json_is_what_one_writes_who_has_all_of_it(void **state)
+{
+	const enum format formats[] = {JSON, JSON_LINE};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		const bool on_one_line = formats[i] == JSON_LINE;
+		char *text = printed(formats[i]), *whole;
+		json_t *all = json_loads(text, 0, NULL);
+
+		assert_non_null(all);
+		whole = json_dumps(all, on_one_line ? JSON_COMPACT : JSON_INDENT(2));
+		assert_int_equal(text[strlen(text) - 1], '\n');
+		text[strlen(text) - 1] = '\0';
+		assert_string_equal(text, whole);
+		free(text);
+		free(whole);
+		json_decref(all);
+	}
+}
+
 static void the_json_object_has_the_fields_that_the_manual_names(void **state)
 {
 	char *text = printed(JSON);
@@ -614,6 +636,7 @@ int main(void)
 		cmocka_unit_test(peers_are_put_in_the_order_of_their_inner_addresses),
 		cmocka_unit_test(a_choice_leaves_out_everything_else),
 		cmocka_unit_test(a_choice_that_nothing_meets_is_told),
+		cmocka_unit_test(the_json_is_what_one_writes_who_has_all_of_it),
 		cmocka_unit_test(the_json_object_has_the_fields_that_the_manual_names),
 		cmocka_unit_test(on_one_line_it_is_one_line),
 		cmocka_unit_test(the_text_has_a_line_for_each_peer),
