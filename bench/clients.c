@@ -96,7 +96,7 @@ static int init_client(struct clients *clients, unsigned int i, const struct key
 	client->noise = clients->noise;
 	client->noise.private_key = curve_key_new(&key, &client->noise.public_key);
 	client->server.public_key = *server;
-	return client->noise.private_key ? noise_remote_init(&client->noise, &client->server)
+	return client->noise.private_key ? noise_agree_statics(&client->noise, &client->server)
 					 : -EIO;
 }
 

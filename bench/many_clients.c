@@ -317,7 +317,7 @@ static int add_client(
 		return -EIO;
 	if (client->udp < 0)
 		return client->udp;
-	return noise_remote_init(&client->noise, &client->server);
+	return noise_agree_statics(&client->noise, &client->server);
 }
 
 static int read_clients(struct clients *clients, const struct key *server)

@@ -207,8 +207,8 @@ static void bench_handshakes(void)
 	noise_set_private_key(&h->responder, &key);
 	h->of_responder.public_key = h->responder.public_key;
 	h->of_initiator.public_key = h->initiator.public_key;
-	noise_remote_init(&h->initiator, &h->of_responder);
-	noise_remote_init(&h->responder, &h->of_initiator);
+	noise_agree_statics(&h->initiator, &h->of_responder);
+	noise_agree_statics(&h->responder, &h->of_initiator);
 	cookie_keys_init(&h->keys, h->initiator.blake2s, &h->responder.public_key);
 	initiation = measure(make_initiations, h);
 	print("initiations made", HANDSHAKES / initiation, "1/s");

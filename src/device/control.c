@@ -72,12 +72,8 @@ int control_set_private_key(struct wireguard *wg, const struct key *private_key)
 		&wg->checker, wg->noise.blake2s, &wg->noise.public_key, wg->noise.random);
 	if (!error)
 		error = mac1_filter_set_keys(&wg->filter, &wg->checker.keys);
-	hash_for_each (&wg->peers, node) {
-		struct wg_peer *peer = hash_entry(node, struct wg_peer, node);
-
-		if (!error)
-			error = noise_remote_init(&wg->noise, &peer->remote);
-	}
+	hash_for_each (&wg->peers, node)
+		key_wipe(&hash_entry(node, struct wg_peer, node)->remote.static_static);
 	restart_sessions(wg);
 	return error;
 }
@@ -115,16 +111,12 @@ void control_resume(struct wireguard *wg)
 
 int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key)
 {
-	int error;
-
 	if (wireguard_find_peer(wg, public_key))
 		return -EEXIST;
 	peer->wg = wg;
 	peer->remote.public_key = *public_key;
-	error = noise_remote_init(&wg->noise, &peer->remote);
-	if (!error)
-		hash_insert(&wg->peers, &peer->node, public_key, KEY_SIZE);
-	return error;
+	hash_insert(&wg->peers, &peer->node, public_key, KEY_SIZE);
+	return 0;
 }
 
 int control_adopt_peer(struct wireguard *wg, struct wg_peer *peer)

@@ -160,7 +160,7 @@ static void on_io(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	/* It sends, or is gone, before it was its turn: nothing is done with that yet. */
-	if (signer_link_is_waiting(&connection->signing))
+	if (awaited(connection))
 		watch(connection, 0);
 	else
 		advance(connection);
@@ -464,9 +464,9 @@ static void log_end(const struct connection *connection)
 }
 
 /* The answer comes within a moment, for which it is not worth to change what is watched. */
-static bool is_signers(enum need need)
+static bool is_our_own(enum need need)
 {
-	return need == NEED_SIGNATURE || need == NEED_JOB;
+	return need == NEED_SIGNATURE || need == NEED_JOB || need == NEED_BROKER;
 }
 
 /* As far as it goes without waiting. May close the connection. */
@@ -480,7 +480,7 @@ static void advance(struct connection *connection)
 	if (need == NEED_CLOSE) {
 		log_end(connection);
 		connection_close(connection);
-	} else if (!is_signers(need)) {
+	} else if (!is_our_own(need)) {
 		watch(connection, need == NEED_READ ? EV_READ : need == NEED_WRITE ? EV_WRITE : 0);
 	}
 }

@@ -2,6 +2,7 @@
 #include "gate/greeting.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "gate/client_hello.h"
@@ -18,6 +19,7 @@ int greeting_look(int fd, size_t *seen)
 {
 	unsigned char data[CLIENT_HELLO_MAX];
 	ssize_t n = recv(fd, data, sizeof data, MSG_PEEK);
+	const bool is_first = *seen == 0;
 	size_t needed = 0;
 	int error;
 
@@ -29,7 +31,7 @@ int greeting_look(int fd, size_t *seen)
 	*seen = (size_t)n;
 	error = client_hello_check(data, (size_t)n, &needed);
 	if (error == 0)
-		return set_low_water(fd, 1);
+		return is_first ? 0 : set_low_water(fd, 1);
 	if (error == -EAGAIN && set_low_water(fd, needed) < 0)
 		return -EIO;
 	return error;

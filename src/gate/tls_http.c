@@ -20,6 +20,7 @@
 enum {
 	READ_SIZE = 16 * 1024, /* a whole TLS record: what is left over in the library would wake
 				  nobody */
+	HELD_BACK_MAX = RESPONSE_MAX + 512, /* with what TLS adds to it, and its goodbye */
 };
 
 struct request {
@@ -39,6 +40,7 @@ struct tls_http {
 	const struct client_address *client;
 	const char *fault;
 	bool is_broken; /* nothing more can be sent, not even a goodbye */
+	bool has_said_goodbye; /* it is in the library's hands, with the answer */
 	bool is_continuing; /* 100 Continue is being sent */
 	bool is_head; /* the method is HEAD: the answer has no body */
 	const struct http_route *route;
@@ -82,7 +84,8 @@ void tls_http_free(struct tls_http *tls_http)
 {
 	if (!tls_http)
 		return;
-	if (!tls_http->is_broken && SSL_is_init_finished(tls_http->ssl)) {
+	if (!tls_http->has_said_goodbye && !tls_http->is_broken &&
+		SSL_is_init_finished(tls_http->ssl)) {
 		ERR_clear_error();
 		SSL_shutdown(tls_http->ssl);
 		ERR_clear_error();
@@ -153,19 +156,66 @@ enum need tls_http_handshake(struct tls_http *tls_http)
 	return NEED_NOTHING;
 }
 
-enum need tls_http_write(struct tls_http *tls_http)
+/* All or nothing: the library does not write in parts unless it is told to. */
+static enum need write_out(struct tls_http *tls_http)
 {
 	int n;
 
-	/* All or nothing: the library does not write in parts unless it is told to. */
 	ERR_clear_error();
 	n = SSL_write(tls_http->ssl, tls_http->http->out, (int)tls_http->out_length);
 	return n <= 0 ? need_of(tls_http, n) : NEED_NOTHING;
 }
 
+/* What is written from now on is kept until it is flushed: BIO_f_buffer(3). It has room for an
+ * answer and a goodbye. */
+static bool hold_back(SSL *ssl)
+{
+	BIO *buffer = BIO_new(BIO_f_buffer()), *socket = SSL_get_wbio(ssl);
+
+	if (!buffer || BIO_set_write_buffer_size(buffer, HELD_BACK_MAX) != 1) {
+		BIO_free(buffer);
+		return false;
+	}
+	BIO_up_ref(socket);
+	SSL_set0_wbio(ssl, BIO_push(buffer, socket));
+	return true;
+}
+
+/* Into the buffer, and so at once. */
+static enum need write_answer(struct tls_http *tls_http)
+{
+	enum need need = hold_back(tls_http->ssl) ? write_out(tls_http) : NEED_CLOSE;
+
+	if (need != NEED_NOTHING)
+		return NEED_CLOSE;
+	SSL_shutdown(tls_http->ssl);
+	tls_http->has_said_goodbye = true;
+	return NEED_NOTHING;
+}
+
+static enum need flush(struct tls_http *tls_http)
+{
+	BIO *buffer = SSL_get_wbio(tls_http->ssl);
+
+	ERR_clear_error();
+	if (BIO_flush(buffer) == 1)
+		return NEED_NOTHING;
+	if (BIO_should_retry(buffer))
+		return NEED_WRITE;
+	tls_http->fault = "the connection is broken";
+	return NEED_CLOSE;
+}
+
+enum need tls_http_write(struct tls_http *tls_http)
+{
+	enum need need = tls_http->has_said_goodbye ? NEED_NOTHING : write_answer(tls_http);
+
+	return need == NEED_NOTHING ? flush(tls_http) : need;
+}
+
 static enum need send_continue(struct tls_http *tls_http)
 {
-	enum need need = tls_http_write(tls_http);
+	enum need need = write_out(tls_http);
 
 	if (need != NEED_NOTHING)
 		return need;

@@ -61,7 +61,7 @@ void tls_http_answer(struct tls_http *tls_http, const struct ipc_reply *reply);
 /* The answer, once there is one. */
 const struct response *tls_http_response(const struct tls_http *tls_http);
 
-/* Sends it. */
+/* Sends it, and says goodbye in TLS with it, in one packet where it fits into one. */
 enum need tls_http_write(struct tls_http *tls_http);
 
 /* After NEED_CLOSE: what failed, or NULL if the client has closed. */

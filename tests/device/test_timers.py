@@ -404,6 +404,8 @@ def test_keys_that_it_was_told_are_in_memory_where_they_are_used_and_while_they_
                "agreement": key.exchange(peer.key.public)}
     subject.device.uapi("get=1\n\n")
     # the private key as it is told to others who ask, and in the library
+    assert copies_of_told_keys(subject, secrets) == {"private": 2, "preshared": 1, "agreement": 0}
+    peer.initiate()  # what first needs the agreement of the static keys
     assert copies_of_told_keys(subject, secrets) == {"private": 2, "preshared": 1, "agreement": 1}
     peer.set("remove=true")
     subject.run()

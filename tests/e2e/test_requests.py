@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import socket
+import struct
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from lib import wait
 MAX_HEADERS = 8 << 10
 MAX_BODY = 4 << 10
 SUCCESS = {"Status": "success"}
+DATA_SEGMENTS_IN = 152  # of struct tcp_info, in bytes: include/uapi/linux/tcp.h
 
 
 @pytest.fixture(name="api")
@@ -398,3 +401,28 @@ def test_plain_http_is_not_answered(client, shared_host, server):
     done = client.ns.try_run(f"curl -sS -m 12 http://{shared_host.address}:443/healthz")
     assert done.returncode and "ok" not in done.stdout
     assert wait.until(lambda: shared_host.api(client).get("/healthz").status == 200)
+
+
+def data_segments_in(connection):
+    info = connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return struct.unpack_from("=I", info, DATA_SEGMENTS_IN)[0]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere"])
+def test_an_answer_and_its_goodbye_are_one_packet(client, shared_host, server, path):
+    with Connection(client, shared_host.address) as connection:
+        before = data_segments_in(connection)
+        connection.send(request_bytes("GET", path))
+        assert connection.receive().status in (200, 404)
+        assert connection.socket.recv(1) == b"", "TLS has ended"
+        assert data_segments_in(connection) == before + 1
+
+
+def test_the_suite_is_the_one_that_costs_least_unless_the_client_begins_with_chacha20(client, shared_host, server):
+    def suite(*more):
+        done = client.ns.try_run(["openssl", "s_client", "-connect", f"{shared_host.address}:443", "-tls1_3", *more], timeout=30)
+        return re.search(r"Cipher is (\S+)", done.stdout)[1]
+    assert suite() == "TLS_AES_128_GCM_SHA256"
+    chacha = "TLS_CHACHA20_POLY1305_SHA256"
+    assert suite("-ciphersuites", f"{chacha}:TLS_AES_128_GCM_SHA256") == chacha
+    assert suite("-ciphersuites", "TLS_AES_256_GCM_SHA384") == "TLS_AES_256_GCM_SHA384"

@@ -43,10 +43,6 @@ static void ends_init(struct ends *ends, const struct handshake_vector *v)
 	ends->of_responder.public_key = ends->responder.public_key;
 	ends->of_initiator.public_key = ends->initiator.public_key;
 	ends->of_responder.preshared = ends->of_initiator.preshared = &ends->preshared;
-	assert_int_equal(noise_remote_init(&ends->initiator, &ends->of_responder), 0);
-	assert_int_equal(noise_remote_init(&ends->responder, &ends->of_initiator), 0);
-	assert_true(
-		key_equal(&ends->of_responder.static_static, &ends->of_initiator.static_static));
 }
 
 static void ends_free(struct ends *ends)
@@ -269,21 +265,44 @@ static void no_preshared_key_is_one_of_zeros(void **state)
 	ends_free(&ends);
 }
 
+static void the_static_keys_agree_once_when_a_handshake_first_needs_it(void **state)
+{
+	struct message_initiation message;
+	struct key agreed;
+	struct ends ends;
+
+	(void)state;
+	ends_init(&ends, &handshake_vectors[0]);
+	assert_true(key_is_zero(&ends.of_responder.static_static));
+	create_initiation(&ends, &message);
+	consume_initiation(&ends, &message);
+	agreed = ends.of_responder.static_static;
+	assert_false(key_is_zero(&agreed));
+	assert_true(key_equal(&agreed, &ends.of_initiator.static_static));
+	create_initiation(&ends, &message);
+	assert_true(key_equal(&agreed, &ends.of_responder.static_static));
+	ends_free(&ends);
+}
+
 static void keys_of_low_order_make_no_handshake(void **state)
 {
 	struct message_initiation message;
 	struct message_response response = {.type = MESSAGE_RESPONSE};
 	struct noise_remote low = {.public_key = {{1}}};
+	uint8_t timestamp[TIMESTAMP_SIZE];
 	struct ends ends;
 
 	(void)state;
 	ends_init(&ends, &handshake_vectors[0]);
-	assert_int_equal(noise_remote_init(&ends.initiator, &low), 0);
-	assert_true(key_is_zero(&low.static_static));
 	assert_int_equal(
 		noise_create_initiation(&ends.initiator, &low, 1, some_time, &ends.i, &message),
 		-EINVAL);
+	assert_true(key_is_zero(&low.static_static));
 	create_initiation(&ends, &message);
+	assert_int_equal(noise_open_initiation(&ends.responder, &message, &ends.r), 0);
+	assert_int_equal(
+		noise_prove_initiation(&ends.responder, &low, &message, &ends.r, timestamp),
+		-EBADMSG);
 	assert_int_equal(
 		noise_consume_response(&ends.initiator, &ends.of_responder, &response, &ends.i),
 		-EBADMSG);
@@ -357,6 +376,7 @@ int main(void)
 		cmocka_unit_test(a_forged_response_does_not_spoil_the_handshake),
 		cmocka_unit_test(without_the_same_preshared_key_there_is_no_session),
 		cmocka_unit_test(no_preshared_key_is_one_of_zeros),
+		cmocka_unit_test(the_static_keys_agree_once_when_a_handshake_first_needs_it),
 		cmocka_unit_test(keys_of_low_order_make_no_handshake),
 		cmocka_unit_test(without_a_private_key_there_are_no_handshakes),
 		cmocka_unit_test(secrets_are_wiped_when_the_keys_are_derived),

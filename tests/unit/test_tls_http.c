@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -187,26 +188,69 @@ static void a_client_that_waits_for_100_continue_gets_it_while_reading(void **st
 	assert_int_equal(tls_http_response(fixture->server)->status, 400);
 }
 
-/* Else a client that does not read would have its 100 Continue lost, or be waited for. */
-static void it_needs_room_for_100_continue(void **state)
+/* Until nothing more goes in, so that nothing of the handshake is among what is thrown away. */
+static void fill(struct fixture *fixture)
 {
 	static const char filler[4096];
-	struct fixture *fixture = *state;
-	char drained[4096];
 
-	shake_hands(fixture);
-	/* so that nothing of the handshake is among what is thrown away below */
 	assert_received(fixture, "");
 	while (send(fixture->fds[0], filler, sizeof filler, MSG_DONTWAIT) > 0)
 		;
+}
+
+static void empty(struct fixture *fixture)
+{
+	char drained[4096];
+
+	while (recv(fixture->fds[1], drained, sizeof drained, MSG_DONTWAIT) > 0)
+		;
+}
+
+/* Else a client that does not read would have its 100 Continue lost, or be waited for. */
+static void it_needs_room_for_100_continue(void **state)
+{
+	struct fixture *fixture = *state;
+
+	shake_hands(fixture);
+	fill(fixture);
 	send_text(fixture, "POST /connect HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n"
 			   "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
 	assert_int_equal(tls_http_read(fixture->server, false), NEED_WRITE);
 	assert_int_equal(tls_http_read(fixture->server, false), NEED_WRITE);
-	while (recv(fixture->fds[1], drained, sizeof drained, MSG_DONTWAIT) > 0)
-		;
+	empty(fixture);
 	assert_int_equal(tls_http_read(fixture->server, false), NEED_READ);
 	assert_received(fixture, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void an_answer_ends_with_a_goodbye_and_waits_for_room(void **state)
+{
+	struct fixture *fixture = *state;
+
+	shake_hands(fixture);
+	send_text(fixture, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(tls_http_read(fixture->server, false), NEED_NOTHING);
+	fill(fixture);
+	assert_int_equal(tls_http_write(fixture->server), NEED_WRITE);
+	assert_int_equal(tls_http_write(fixture->server), NEED_WRITE);
+	empty(fixture);
+	assert_int_equal(tls_http_write(fixture->server), NEED_NOTHING);
+	assert_received(fixture, "HTTP/1.1 200 OK\r\n");
+	assert_received(fixture, "");
+	assert_int_equal(
+		SSL_get_shutdown(fixture->client) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+}
+
+static void an_answer_to_who_is_gone_is_a_fault(void **state)
+{
+	struct fixture *fixture = *state;
+
+	shake_hands(fixture);
+	send_text(fixture, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(tls_http_read(fixture->server, false), NEED_NOTHING);
+	shutdown(fixture->fds[0], SHUT_WR);
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(tls_http_write(fixture->server), NEED_CLOSE);
+	assert_non_null(tls_http_fault(fixture->server));
 }
 
 static void a_client_that_closes_is_no_fault(void **state)
@@ -245,6 +289,10 @@ int main(void)
 			a_client_that_waits_for_100_continue_gets_it_while_reading, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(it_needs_room_for_100_continue, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_answer_ends_with_a_goodbye_and_waits_for_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_answer_to_who_is_gone_is_a_fault, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_client_that_closes_is_no_fault, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

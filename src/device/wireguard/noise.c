@@ -83,17 +83,16 @@ int noise_set_private_key(struct noise *noise, const struct key *private_key)
 	return 0;
 }
 
-int noise_remote_init(struct noise *noise, struct noise_remote *remote)
+int noise_agree_statics(struct noise *noise, struct noise_remote *remote)
 {
 	int error;
 
-	memset(&remote->static_static, 0, sizeof remote->static_static);
-	if (!noise->private_key)
+	if (!key_is_zero(&remote->static_static))
 		return 0;
 	error = curve_agree(noise->private_key, &remote->public_key, &remote->static_static);
 	if (error)
-		memset(&remote->static_static, 0, sizeof remote->static_static);
-	return error == -EINVAL ? 0 : error;
+		key_wipe(&remote->static_static);
+	return error;
 }
 
 /* H = HASH(H || data) */
@@ -183,7 +182,7 @@ static int as_forged(int error)
 	return error == -EINVAL ? -EBADMSG : error;
 }
 
-int noise_create_initiation(struct noise *noise, const struct noise_remote *remote, uint32_t sender,
+int noise_create_initiation(struct noise *noise, struct noise_remote *remote, uint32_t sender,
 	const uint8_t timestamp[TIMESTAMP_SIZE], struct handshake *handshake,
 	struct message_initiation *message)
 {
@@ -192,8 +191,9 @@ int noise_create_initiation(struct noise *noise, const struct noise_remote *remo
 
 	if (!noise->private_key)
 		return -ENOKEY;
-	if (key_is_zero(&remote->static_static))
-		return -EINVAL;
+	error = noise_agree_statics(noise, remote);
+	if (error)
+		return error;
 	*message = (struct message_initiation){
 		.type = MESSAGE_INITIATION, .sender = le32_make(sender)};
 	error = begin(noise, handshake, &remote->public_key);
@@ -241,12 +241,12 @@ int noise_open_initiation(
 	return error;
 }
 
-int noise_prove_initiation(struct noise *noise, const struct noise_remote *remote,
+int noise_prove_initiation(struct noise *noise, struct noise_remote *remote,
 	const struct message_initiation *message, struct handshake *handshake,
 	uint8_t timestamp[TIMESTAMP_SIZE])
 {
 	struct aead_key key;
-	int error = key_is_zero(&remote->static_static) ? -EBADMSG : 0;
+	int error = as_forged(noise_agree_statics(noise, remote));
 
 	if (!error)
 		error = mix_key(noise, handshake, &remote->static_static, &key);

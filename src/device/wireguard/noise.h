@@ -34,7 +34,8 @@ struct noise {
 /* What a handshake needs to know about the other side. */
 struct noise_remote {
 	struct key public_key;
-	struct key static_static; /* DH of both static keys; all zeros if it is of low order */
+	struct key static_static; /* DH of both static keys; all zeros while none was needed, and
+				     for a public key of low order */
 	const struct key *preshared; /* NULL: none, which is the same as all zeros */
 };
 
@@ -51,16 +52,16 @@ struct handshake {
 /* Does all that the library does at first use, so it comes before a sandbox. Returns 0 or -EIO. */
 int noise_init(struct noise *noise, noise_random_fn *random);
 void noise_free(struct noise *noise);
-/* All zeros: none. Returns 0 or -EIO. The static_static of every remote must be computed anew. */
+/* All zeros: none. Returns 0 or -EIO. The static_static of every remote must be zeroed. */
 int noise_set_private_key(struct noise *noise, const struct key *private_key);
 
-/* Fills static_static from the public key; zeros if that is a point of low order, with which no
- * handshake will succeed. Returns 0 or -EIO. */
-int noise_remote_init(struct noise *noise, struct noise_remote *remote);
+/* Fills static_static, where it is not filled, as a handshake does when it first needs it. Returns
+ * 0, -EINVAL (the remote's key is of low order) or -EIO. */
+int noise_agree_statics(struct noise *noise, struct noise_remote *remote);
 
 /* 5.4.2, initiator. Fills all but the macs. sender is our index. Returns 0, -ENOKEY, -EINVAL (the
  * remote's key is of low order) or -EIO. */
-int noise_create_initiation(struct noise *noise, const struct noise_remote *remote, uint32_t sender,
+int noise_create_initiation(struct noise *noise, struct noise_remote *remote, uint32_t sender,
 	const uint8_t timestamp[TIMESTAMP_SIZE], struct handshake *handshake,
 	struct message_initiation *message);
 
@@ -71,7 +72,7 @@ int noise_create_initiation(struct noise *noise, const struct noise_remote *remo
  */
 int noise_open_initiation(
 	struct noise *noise, const struct message_initiation *message, struct handshake *handshake);
-int noise_prove_initiation(struct noise *noise, const struct noise_remote *remote,
+int noise_prove_initiation(struct noise *noise, struct noise_remote *remote,
 	const struct message_initiation *message, struct handshake *handshake,
 	uint8_t timestamp[TIMESTAMP_SIZE]);
 
