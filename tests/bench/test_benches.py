@@ -1,6 +1,7 @@
 """Each bench still works: run for some seconds, it ends well and prints figures that are not zero. What they are means
 nothing here."""
 
+import math
 import os
 import pathlib
 import re
@@ -27,6 +28,8 @@ BENCHES = {
     "server": (["--build", "{build}", "--plane=embedded"], ["/connect-ipip", "memory: together", "stopping with"]),
     "store": (["--build", "{build}"], ["none ", "local "]),
 }
+# Of what does not go by how fast the machine is: twice what it is where nobody else has the same libraries.
+BELOW = {"memory: together": 40}  # MB
 
 
 def run(*command):
@@ -53,7 +56,7 @@ def test_a_bench_prints_figures(name, tmp_path):
     said = run("/usr/bin/python3", "-B", ROOT / "bench" / f"{name}.py", "--quick",
                *(word.format(build=BUILD, out=tmp_path / "tsv") for word in words))
     for pattern in figures:
-        assert figure_after(pattern, said) > 0, pattern
+        assert 0 < figure_after(pattern, said) < BELOW.get(pattern, math.inf), pattern
 
 
 def test_all_together_make_one_table():
