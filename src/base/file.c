@@ -101,6 +101,13 @@ static int sync_folder_of(const char *path)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+static int fill(int fd, mode_t mode, const void *data, size_t length)
+{
+	int error = fchmod(fd, mode) < 0 ? -errno : 0;
+
+	return error < 0 ? error : file_write_all(fd, data, length);
+}
+
 int file_create(const char *path, mode_t mode, const void *data, size_t length)
 {
 	char temporary[PATH_MAX];
@@ -113,13 +120,44 @@ int file_create(const char *path, mode_t mode, const void *data, size_t length)
 
 	if (fd < 0)
 		return -errno;
-	error = file_write_all(fd, data, length);
-	if (error == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+	error = fill(fd, mode, data, length);
+	if (error == 0 && fsync(fd) < 0)
 		error = -errno;
 	if (error == 0 && link(temporary, path) < 0)
 		error = -errno;
 	unlink(temporary);
 	return error == 0 ? sync_folder_of(path) : error;
+}
+
+/* One that is there is of a process that died, or somebody's link to another file. */
+static int make_anew(const char *path)
+{
+	int fd;
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int file_replace(const char *path, const struct file_beside *beside, mode_t mode, const void *data,
+	size_t length)
+{
+	auto_close int fd = make_anew(beside->path);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = fill(fd, mode, data, length);
+	if (error == 0 && beside->is_synced && fsync(fd) < 0)
+		error = -errno;
+	if (error == 0 && rename(beside->path, path) < 0)
+		error = -errno;
+	if (error < 0)
+		unlink(beside->path);
+	else if (beside->is_synced)
+		sync_folder_of(path);
+	return error;
 }
 
 bool file_is_exposed(const char *path)

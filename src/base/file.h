@@ -25,6 +25,21 @@ int file_write_all(int fd, const void *data, size_t length);
  */
 int file_create(const char *path, mode_t mode, const void *data, size_t length);
 
+/* Where the next content of a file is until it is whole. */
+struct file_beside {
+	const char *path; /* in the same folder */
+	bool is_synced; /* it must be whole after a power cut too */
+};
+
+/*
+ * Writes a file in place of the one that is there, if any: whoever reads it finds the one or the
+ * other, whole, also where this process dies. What is beside it goes; so at a time there must be
+ * one who writes it. A failure leaves the file as it was, and nothing beside it. Returns 0 or
+ * -errno.
+ */
+int file_replace(const char *path, const struct file_beside *beside, mode_t mode, const void *data,
+	size_t length);
+
 /* Whether a file, which holds a secret, can be read or changed by others than its owner, or its
  * owner is neither root nor this process's user. False if that cannot be told. */
 bool file_is_exposed(const char *path);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -68,37 +67,46 @@ int fleet_key_generate(struct key *key)
 	return RAND_priv_bytes(key->bytes, sizeof key->bytes) == 1 ? 0 : -EIO;
 }
 
-int fleet_keys_create(const char *path, const struct fleet_keys *keys)
-{
-	char text[FLEET_KEYS_MAX * KEY_TEXT_SIZE];
-	int error;
+struct file_text {
+	char s[FLEET_KEYS_MAX * KEY_TEXT_SIZE]; /* without a NUL */
+	size_t n;
+};
 
+/* To be wiped. */
+static void write_text(const struct fleet_keys *keys, struct file_text *text)
+{
 	for (size_t i = 0; i < keys->n; i++) {
 		struct key_text line = key_text(&keys->keys[i]);
 
 		line.s[KEY_TEXT_SIZE - 1] = '\n';
-		memcpy(text + i * KEY_TEXT_SIZE, line.s, KEY_TEXT_SIZE);
+		memcpy(text->s + i * KEY_TEXT_SIZE, line.s, KEY_TEXT_SIZE);
 		explicit_bzero(&line, sizeof line);
 	}
-	error = file_create(path, FILE_MODE, text, keys->n * KEY_TEXT_SIZE);
-	explicit_bzero(text, sizeof text);
+	text->n = keys->n * KEY_TEXT_SIZE;
+}
+
+int fleet_keys_create(const char *path, const struct fleet_keys *keys)
+{
+	struct file_text text;
+	int error;
+
+	write_text(keys, &text);
+	error = file_create(path, FILE_MODE, text.s, text.n);
+	explicit_bzero(&text, sizeof text);
 	return error;
 }
 
 int fleet_keys_replace(const char *path, const struct fleet_keys *keys)
 {
-	char beside[PATH_MAX];
+	char new[PATH_MAX];
+	const struct file_beside beside = {.path = new, .is_synced = true};
+	struct file_text text;
 	int error;
 
-	if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+	if (snprintf(new, sizeof new, "%s.new", path) >= (int)sizeof new)
 		return -ENAMETOOLONG;
-	/* Of one that died here before. */
-	if (unlink(beside) < 0 && errno != ENOENT)
-		return -errno;
-	error = fleet_keys_create(beside, keys);
-	if (error == 0 && rename(beside, path) < 0) {
-		error = -errno;
-		unlink(beside);
-	}
+	write_text(keys, &text);
+	error = file_replace(path, &beside, FILE_MODE, text.s, text.n);
+	explicit_bzero(&text, sizeof text);
 	return error;
 }

@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,18 +90,9 @@ static json_t *json_of(const struct client_config *config, const struct client_f
 static int replace(const char *interface, const char *text)
 {
 	const struct state_path path = path_of(interface, ""), new = path_of(interface, "~");
-	int fd = open(new.s, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
-	int error;
+	const struct file_beside beside = {.path = new.s};
 
-	if (fd < 0)
-		return -errno;
-	error = file_write_all(fd, text, strlen(text));
-	close(fd);
-	if (error == 0 && rename(new.s, path.s) < 0)
-		error = -errno;
-	if (error < 0)
-		unlink(new.s);
-	return error;
+	return file_replace(path.s, &beside, FILE_MODE, text, strlen(text));
 }
 
 int client_state_write(const struct client_config *config, const struct client_facts *facts)

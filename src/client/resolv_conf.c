@@ -3,12 +3,10 @@
 #include "client/resolv_conf.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -130,23 +128,9 @@ static void copy_settings(FILE *out)
 			fprintf(out, "%s\n", line);
 }
 
-static int write_new(const char *text, size_t length)
+static int put_new(const char *interface, const struct resolvers *resolvers)
 {
-	auto_close int fd = -1;
-	int error;
-
-	unlink(NEW); /* of one that was killed here */
-	fd = open(NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-	if (fd < 0)
-		return -errno;
-	error = fchmod(fd, FILE_MODE) < 0 ? -errno : file_write_all(fd, text, length);
-	if (error == 0 && fsync(fd) < 0)
-		error = -errno;
-	return error;
-}
-
-static int prepare_new(const char *interface, const struct resolvers *resolvers)
-{
+	static const struct file_beside beside = {.path = NEW, .is_synced = true};
 	auto_free char *text = NULL;
 	size_t length = 0;
 	FILE *out = open_memstream(&text, &length);
@@ -157,7 +141,8 @@ static int prepare_new(const char *interface, const struct resolvers *resolvers)
 	for (uint32_t i = 0; i < resolvers->n; i++)
 		fprintf(out, "nameserver %s\n", ipv4_text(resolvers->addresses[i]).s);
 	copy_settings(out);
-	return fclose(out) != 0 ? -ENOMEM : write_new(text, length);
+	return fclose(out) != 0 ? -ENOMEM
+				: file_replace(RESOLV_CONF, &beside, FILE_MODE, text, length);
 }
 
 /* A second name of whatever is there, a symbolic link among it. */
@@ -204,11 +189,7 @@ int resolv_conf_put(const char *interface, const struct resolvers *resolvers)
 		return -EBUSY;
 	error = is_ours ? 0 : save_before();
 	if (error == 0)
-		error = prepare_new(interface, resolvers);
-	if (error == 0 && rename(NEW, RESOLV_CONF) < 0)
-		error = -errno;
-	if (error < 0)
-		unlink(NEW);
+		error = put_new(interface, resolvers);
 	if (error < 0 && !is_ours)
 		unlink(BEFORE);
 	return error;

@@ -1,4 +1,5 @@
-/* The processes that vprox starts itself, as further ones: `vprox NAME`, which is not for people. */
+/* The processes that vprox starts itself, as further ones: `vprox NAME`, which is not for people.
+ */
 #pragma once
 
 struct own_process;

@@ -2,7 +2,6 @@
 #include "server/cloud_watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,20 +130,13 @@ static bool is_same(const struct addresses *a, const struct addresses *b)
 
 static int write_file(const struct addresses *known)
 {
-	static const char temporary[] = CLOUD_WATCH_FILE ".new";
-	auto_close int fd =
-		open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int error = fd < 0 ? -errno : 0;
+	static const struct file_beside beside = {.path = CLOUD_WATCH_FILE ".new"};
+	char text[CLOUD_MAX_ADDRESSES * sizeof "255.255.255.255\n"];
+	size_t n = 0;
 
-	for (size_t i = 0; i < known->n && error == 0; i++) {
-		char line[sizeof "255.255.255.255\n"];
-		int n = snprintf(line, sizeof line, "%s\n", ipv4_text(known->list[i]).s);
-
-		error = file_write_all(fd, line, (size_t)n);
-	}
-	if (error == 0 && rename(temporary, CLOUD_WATCH_FILE) < 0)
-		error = -errno;
-	return error;
+	for (size_t i = 0; i < known->n; i++)
+		n += (size_t)sprintf(text + n, "%s\n", ipv4_text(known->list[i]).s);
+	return file_replace(CLOUD_WATCH_FILE, &beside, 0600, text, n);
 }
 
 /* What makes no sense in it is left out: the cloud will tell. */

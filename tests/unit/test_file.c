@@ -81,6 +81,58 @@ static void a_file_that_is_there_is_never_overwritten(void **state)
 	assert_int_equal(count_files(folder), 1);
 }
 
+static bool holds(const char *path, const char *expected)
+{
+	char *data = NULL;
+	size_t length;
+	bool same = file_read(path, 64, &data, &length) == 0 && strcmp(data, expected) == 0;
+
+	free(data);
+	return same;
+}
+
+static void a_file_is_replaced_whole_whatever_is_beside_it(void **state)
+{
+	struct folder *folder = *state;
+	char path[256], new[256], other[256];
+	struct stat stat_buffer;
+
+	strcpy(path, in(folder, "f"));
+	strcpy(new, in(folder, "f.new"));
+	strcpy(other, in(folder, "other"));
+	for (int is_synced = 0; is_synced < 2; is_synced++) {
+		const struct file_beside beside = {.path = new, .is_synced = is_synced != 0};
+
+		assert_int_equal(file_replace(path, &beside, 0600, "first", 5), 0);
+		assert_true(holds(path, "first"));
+		/* A longer one that a process has left, and then a link that somebody has. */
+		assert_int_equal(file_create(new, 0666, "of one that died", 16), 0);
+		assert_int_equal(file_replace(path, &beside, 0640, "second", 6), 0);
+		assert_true(holds(path, "second"));
+		assert_int_equal(stat(path, &stat_buffer), 0);
+		assert_int_equal(stat_buffer.st_mode & 0777, 0640);
+		assert_int_equal(symlink(other, new), 0);
+		assert_int_equal(file_replace(path, &beside, 0600, "third", 5), 0);
+		assert_true(holds(path, "third"));
+		assert_int_equal(access(other, F_OK), -1);
+		assert_int_equal(count_files(folder), 1);
+		unlink(path);
+	}
+}
+
+static void a_file_that_cannot_be_replaced_leaves_nothing_beside_it(void **state)
+{
+	struct folder *folder = *state;
+	char path[256], new[256];
+	const struct file_beside beside = {.path = new};
+
+	strcpy(path, in(folder, "f"));
+	strcpy(new, in(folder, "f.new"));
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(file_replace(path, &beside, 0600, "text", 4), -EISDIR);
+	assert_int_equal(count_files(folder), 1);
+}
+
 static void a_file_larger_than_allowed_is_refused(void **state)
 {
 	struct folder *folder = *state;
@@ -156,6 +208,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RULE(a_created_file_has_its_content_and_mode),
 		RULE(a_file_that_is_there_is_never_overwritten),
+		RULE(a_file_is_replaced_whole_whatever_is_beside_it),
+		RULE(a_file_that_cannot_be_replaced_leaves_nothing_beside_it),
 		RULE(a_file_larger_than_allowed_is_refused),
 		RULE(a_key_is_made_once_and_then_kept),
 		RULE(a_file_that_is_no_key_is_left_alone_and_refused),
