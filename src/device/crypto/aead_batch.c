@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "base/endian.h"
 #include "device/crypto/chacha20_avx512.h"
 #include "device/crypto/chacha20_lanes.h"
@@ -18,6 +16,7 @@
 #include "device/crypto/poly1305_lanes.h"
 #include "device/crypto/poly1305_lanes_avx2.h"
 #include "device/crypto/poly1305_lanes_ifma.h"
+#include "device/crypto/wipe.h"
 
 enum {
 	/*
@@ -215,6 +214,16 @@ static void xor_short_stream(
 		out[i] = in[i] ^ stream[i];
 }
 
+/* In constant time, and without a call. */
+static bool same_tag(const uint8_t a[AEAD_TAG_SIZE], const uint8_t b[AEAD_TAG_SIZE])
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, sizeof x);
+	memcpy(y, b, sizeof y);
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
 static void seal_short(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
 	const uint8_t *in, size_t n, uint8_t *out)
 {
@@ -225,7 +234,7 @@ static void seal_short(struct aead_batch *batch, const struct aead_key *key, uin
 	set_lane(&lane, batch->blocks[0], out, n);
 	make_short_tag(&lane);
 	memcpy(out + n, lane.tag, sizeof lane.tag);
-	explicit_bzero(lane.key, sizeof lane.key);
+	wipe(lane.key, sizeof lane.key);
 }
 
 /* Whole blocks of a long message. */
@@ -294,7 +303,7 @@ int aead_batch_seal(struct aead_batch *batch, const struct aead_key *key, uint64
 	if (error)
 		return error;
 	set_lane(&batch->lanes[batch->n_waiting], one_time_key, out, n);
-	explicit_bzero(one_time_key, sizeof one_time_key);
+	wipe(one_time_key, sizeof one_time_key);
 	batch->tags[batch->n_waiting++] = out + n;
 	if (batch->n_waiting == POLY1305_LANES)
 		make_waiting_tags(batch);
@@ -310,10 +319,10 @@ static void open_short(
 	make_short_stream(batch, key, message->counter);
 	set_lane(&lane, batch->blocks[0], message->data, n);
 	make_short_tag(&lane);
-	message->authentic = CRYPTO_memcmp(lane.tag, message->data + n, AEAD_TAG_SIZE) == 0;
+	message->authentic = same_tag(lane.tag, message->data + n);
 	if (message->authentic)
 		xor_short_stream(batch, message->data, n, message->data);
-	explicit_bzero(lane.key, sizeof lane.key);
+	wipe(lane.key, sizeof lane.key);
 }
 
 /* Without lanes the one-time key is had at the least cost by deciphering all, elsewhere; it is
@@ -329,12 +338,12 @@ static void open_by_library(
 	if (cipher_long(batch, key, message->counter, message->data, n, out, one_time_key) < 0)
 		return;
 	set_lane(&lane, one_time_key, message->data, n);
-	message->authentic = make_tag_by_library(batch, &lane) == 0 &&
-			     CRYPTO_memcmp(lane.tag, message->data + n, AEAD_TAG_SIZE) == 0;
+	message->authentic =
+		make_tag_by_library(batch, &lane) == 0 && same_tag(lane.tag, message->data + n);
 	if (message->authentic)
 		memcpy(message->data, out, n);
-	explicit_bzero(lane.key, sizeof lane.key);
-	explicit_bzero(one_time_key, sizeof one_time_key);
+	wipe(lane.key, sizeof lane.key);
+	wipe(one_time_key, sizeof one_time_key);
 }
 
 /* One that is authentic. */
@@ -367,8 +376,7 @@ static void open_lanes(struct aead_batch *batch, const struct aead_key *key,
 		struct aead_sealed *message = messages[i];
 		const uint8_t *tag = message->data + message->n - AEAD_TAG_SIZE;
 
-		message->authentic =
-			!error && CRYPTO_memcmp(batch->lanes[i].tag, tag, AEAD_TAG_SIZE) == 0;
+		message->authentic = !error && same_tag(batch->lanes[i].tag, tag);
 		if (message->authentic && decipher_long(batch, key, message) < 0)
 			message->authentic = false;
 	}

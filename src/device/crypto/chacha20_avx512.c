@@ -13,6 +13,7 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
 #include "device/crypto/chacha20_rounds.h"
 #include "device/crypto/chacha20_turn.h"
+#include "device/crypto/wipe.h"
 
 /* One word of the state, of sixteen and of eight blocks. */
 typedef uint32_t words16 __attribute__((vector_size(64)));
@@ -185,7 +186,7 @@ void chacha20_avx512(const uint8_t key[CHACHA20_KEY], uint64_t counter, uint32_t
 		in += done * CHACHA20_BLOCK;
 		out += done * CHACHA20_BLOCK;
 	}
-	explicit_bzero(first, sizeof first);
+	wipe(first, sizeof first);
 }
 
 #endif

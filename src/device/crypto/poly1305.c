@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "device/crypto/wipe.h"
 
 typedef unsigned __int128 wide128;
 
@@ -101,6 +102,6 @@ void poly1305_end(struct poly1305 *poly, uint8_t tag[POLY1305_BLOCK])
 	halves[0] = le64_make(poly->h[0]);
 	halves[1] = le64_make(poly->h[1]);
 	memcpy(tag, halves, sizeof halves);
-	explicit_bzero(poly, sizeof *poly);
-	explicit_bzero(less, sizeof less);
+	wipe(poly, sizeof *poly);
+	wipe(less, sizeof less);
 }

@@ -9,6 +9,8 @@
  */
 #include <string.h>
 
+#include "device/crypto/wipe.h"
+
 /* A block of each lane. */
 static inline TARGET_INLINE NUMBER lanes_load(
 	const uint8_t *const at[POLY1305_LANES], size_t offset)
@@ -53,7 +55,7 @@ static inline TARGET_INLINE NUMBER lanes_load_r(const struct poly1305_lane lanes
 		_mm_storeu_si128((__m128i *)(void *)r[i], _mm_and_si128(block, clear));
 	}
 	number = lanes_load(at, 0);
-	explicit_bzero(r, sizeof r);
+	wipe(r, sizeof r);
 	return number;
 }
 
@@ -163,9 +165,10 @@ static inline TARGET_INLINE void make_all_tags(struct poly1305_lane lanes[POLY13
 	NUMBER sum = {0}, r = lanes_load_r(lanes);
 	POWER powers[TURN]; /* r, r^2 and so on */
 
-	for (int i = 0; i < TURN; i++) {
-		set_power(&powers[i], &r);
+	set_power(&powers[0], &r);
+	for (int i = 1; i < TURN; i++) {
 		lanes_multiply(&r, &powers[0]);
+		set_power(&powers[i], &r);
 	}
 	while (step < steps) {
 		size_t together = lanes_steps_together(lanes, step, steps);
@@ -183,8 +186,8 @@ static inline TARGET_INLINE void make_all_tags(struct poly1305_lane lanes[POLY13
 	memcpy(limbs, &sum, sizeof limbs);
 	for (int i = 0; i < POLY1305_LANES; i++)
 		lanes_make_tag(&lanes[i], limbs, i);
-	explicit_bzero(limbs, sizeof limbs);
-	explicit_bzero(&sum, sizeof sum);
-	explicit_bzero(&r, sizeof r);
-	explicit_bzero(powers, sizeof powers);
+	wipe(limbs, sizeof limbs);
+	wipe(&sum, sizeof sum);
+	wipe(&r, sizeof r);
+	wipe(powers, sizeof powers);
 }
