@@ -27,6 +27,7 @@ BENCHES = {
     "scale": (["--build", "{build}"], ["100 peers, ", "200 peers, ", "ratios: p50"]),
     "server": (["--build", "{build}", "--plane=embedded"], ["/connect-ipip", "memory: together", "stopping with"]),
     "store": (["--build", "{build}"], ["none ", "local "]),
+    "workers": (["--tsv", "{out}"], ["1 worker ", "2 workers ", "2 workers / 1 worker"]),
 }
 # Of what does not go by how fast the machine is: twice what it is where nobody else has the same libraries.
 BELOW = {"memory: together": 40}  # MB
