@@ -7,7 +7,7 @@
 
 enum {
 	GATHER_MAX_US = 4000,
-	GATHER_BUSY_US = 2500,
+	GATHER_BUSY_US = 1200,
 };
 
 /*
