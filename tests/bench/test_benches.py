@@ -15,7 +15,7 @@ SECONDS = 180  # of which it takes some on a machine that has nothing else to do
 # What is printed of each, by a pattern: the first number after it is a figure.
 BENCHES = {
     "device": (["--tsv", "{out}"], ["tcp1 out Gbit/s", r"rtt p50 us +[0-9.]+", "memory of an idle peer"]),
-    "fleet": (["--build", "{build}"], ["grants, 16 at a time", "a move with 2 of each: all ipip"]),
+    "fleet": (["--build", "{build}"], ["grants, 16 at a time", "a move with 2 of each: served", "a move with 2 of each: all ipip"]),
     "flow_log": (["--vprox", "{build}/vprox"], [r"1000 flows/s \(", "a line has"]),
     "flows": ([], ["with a pass:", "the pass:"]),
     "grants": (["--build", "{build}"], ["nginx ", "vprox "]),
