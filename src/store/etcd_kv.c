@@ -220,11 +220,23 @@ static void append(struct kv_transaction *transaction, json_t *to, json_t *part)
 		transaction->is_broken = true;
 }
 
-void kv_compare_revision(struct kv_transaction *transaction, const char *key, uint64_t revision)
+static void compare_revision(
+	struct kv_transaction *transaction, const char *key, const char *result, uint64_t revision)
 {
 	append(transaction, transaction->compare,
 		json_pack("{s:o, s:s, s:s, s:s}", "key", text_to_json(key), "target", "MOD",
-			"result", "EQUAL", "mod_revision", number_text(revision).s));
+			"result", result, "mod_revision", number_text(revision).s));
+}
+
+void kv_compare_revision(struct kv_transaction *transaction, const char *key, uint64_t revision)
+{
+	compare_revision(transaction, key, "EQUAL", revision);
+}
+
+void kv_compare_revision_from(
+	struct kv_transaction *transaction, const char *key, uint64_t revision)
+{
+	compare_revision(transaction, key, "GREATER", revision - 1);
 }
 
 void kv_compare_value(

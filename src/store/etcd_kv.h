@@ -40,6 +40,9 @@ struct kv_transaction {
 void kv_begin(struct kv_transaction *transaction);
 /* It does nothing unless the key was changed last with this revision; 0: unless there is none. */
 void kv_compare_revision(struct kv_transaction *transaction, const char *key, uint64_t revision);
+/* Likewise, unless it was changed last with this revision or a later one. */
+void kv_compare_revision_from(
+	struct kv_transaction *transaction, const char *key, uint64_t revision);
 /* It does nothing unless the key has this value. */
 void kv_compare_value(
 	struct kv_transaction *transaction, const char *key, const uint8_t *value, size_t size);

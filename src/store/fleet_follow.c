@@ -13,6 +13,9 @@
 
 enum {
 	LOOK_MS = 2000, /* between two looks */
+	/* In that time a holder looks whether what it has written is there, several times; and it
+	 * claims anew what it lost. */
+	PUT_BACK_MS = 15 * 1000,
 	/* A look at very many peers takes etcd a while: no more than this share of the time. */
 	SHARE = 20,
 };
@@ -153,6 +156,31 @@ static int tell(const struct fleet *fleet, const struct stored_endpoint *endpoin
 
 /* Following */
 
+/* A holder of which nothing was lost claims nothing anew. It lives where it writes its endpoint's
+ * record, as it does twice a minute; one that is dead has promised more than etcd has. */
+static bool has_lost_nothing(struct followed_address *followed, const struct seen_address *seen)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+
+	if (followed->put_back_revision == 0) {
+		followed->put_back_revision = seen->endpoint_revision;
+		followed->put_back_ms = now;
+	}
+	return now - followed->put_back_ms >= PUT_BACK_MS &&
+	       seen->endpoint_revision != followed->put_back_revision;
+}
+
+static bool waits_for_holder(const struct fleet *fleet, struct followed_address *followed,
+	const struct seen_address *seen)
+{
+	if (!fleet_follow_is_put_back(fleet, seen))
+		return false;
+	if (!has_lost_nothing(followed, seen))
+		return true;
+	*followed = (struct followed_address){.bind = seen->bind};
+	return false;
+}
+
 /* Whose floor has been raised has sealed all anew: what was read before may not hold. */
 static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 {
@@ -161,7 +189,7 @@ static int follow_one(struct fleet *fleet, const struct seen_address *seen)
 	bool is_all;
 	int error;
 
-	if (!followed || fleet_follow_is_put_back(fleet, seen))
+	if (!followed || waits_for_holder(fleet, followed, seen))
 		return 0;
 	if (followed->floor != seen->holder.floor)
 		*followed =

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "store/etcd_kv.h"
 #include "store/fleet_epochs.h"
+#include "store/fleet_put_back.h"
 #include "store/fleet_state.h"
 #include "store/outbox.h"
 
@@ -16,7 +17,7 @@ enum {
 	MOST_PEERS = KV_MOST_OPERATIONS - 8,
 };
 
-/* Somebody has replaced our record of the holder. */
+/* Somebody has replaced our record of the holder, or what we wrote last is gone. */
 static int find_new_holder(struct fleet *fleet, struct served *served)
 {
 	const struct seen_address *seen;
@@ -31,6 +32,9 @@ static int find_new_holder(struct fleet *fleet, struct served *served)
 		served->state = SERVED_SUPERSEDED;
 		return 0;
 	}
+	error = fleet_put_back_find(fleet, served);
+	if (error != 0)
+		return error < 0 ? error : 0;
 	/* No host has: it was removed, or is no record. */
 	log_warning(
 		"endpoint %s: its holder's record in etcd was changed by no host, and is claimed "
@@ -44,25 +48,30 @@ static void begin_as_holder(const struct served *served, struct kv_transaction *
 {
 	kv_begin(transaction);
 	fleet_compare_holder(transaction, served);
+	fleet_compare_written(transaction, served);
 }
 
-/* Returns 1 if it was done, 0 if we are not the holder any more, or -errno. */
-static int commit_as_holder(
-	struct fleet *fleet, struct served *served, struct kv_transaction *transaction)
+/* last: of the records that it puts there. Returns 1 if it was done, 0 if we are not the holder any
+ * more, or -errno. */
+static int commit_as_holder(struct fleet *fleet, struct served *served,
+	struct kv_transaction *transaction, const struct record *last)
 {
 	bool done = false;
 	int error = kv_commit(fleet->etcd, transaction, &done);
 
 	if (error < 0)
 		return error;
-	return done ? 1 : find_new_holder(fleet, served);
+	if (!done)
+		return find_new_holder(fleet, served);
+	fleet_keep_written(fleet, served, last);
+	return 1;
 }
 
 static int send_peers(
 	struct fleet *fleet, struct served *served, const struct outbox_entry *entries, size_t n)
 {
 	struct kv_transaction transaction;
-	struct record record;
+	struct record record = {0};
 	int result = 0;
 
 	begin_as_holder(served, &transaction);
@@ -72,26 +81,26 @@ static int send_peers(
 		fleet_put(&transaction, &record);
 	}
 	transaction.is_broken |= result < 0;
-	result = commit_as_holder(fleet, served, &transaction);
+	result = commit_as_holder(fleet, served, &transaction, &record);
 	return result > 0 ? outbox_sent(fleet->outbox, entries, n) : result;
 }
 
 /* The endpoint and its number, sealed by us. */
-static int put_endpoint(
-	struct fleet *fleet, const struct served *served, struct kv_transaction *transaction)
+static int put_endpoint(struct fleet *fleet, const struct served *served,
+	struct kv_transaction *transaction, struct record *record)
 {
 	struct stored_endpoint endpoint = served->endpoint;
-	struct record record, number;
+	struct record number;
 	int error;
 
 	endpoint.epoch = served->holder.epoch;
-	error = record_of_endpoint(&fleet->maker, &endpoint, &record);
+	error = record_of_endpoint(&fleet->maker, &endpoint, record);
 	if (error == 0)
 		error = record_of_number(&fleet->maker, &endpoint, &number);
 	explicit_bzero(&endpoint, sizeof endpoint);
 	if (error < 0)
 		return error;
-	fleet_put(transaction, &record);
+	fleet_put(transaction, record);
 	fleet_put(transaction, &number);
 	return 0;
 }
@@ -99,11 +108,12 @@ static int put_endpoint(
 static int send_endpoint(struct fleet *fleet, struct served *served)
 {
 	struct kv_transaction transaction;
+	struct record record = {0};
 	int result;
 
 	begin_as_holder(served, &transaction);
-	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
-	result = commit_as_holder(fleet, served, &transaction);
+	transaction.is_broken |= put_endpoint(fleet, served, &transaction, &record) < 0;
+	result = commit_as_holder(fleet, served, &transaction, &record);
 	if (result > 0)
 		served->is_changed = false;
 	return result < 0 ? result : 0;
@@ -115,7 +125,7 @@ static int raise_floor(struct fleet *fleet, struct served *served)
 {
 	struct kv_transaction transaction;
 	struct fleet_holder holder = served->holder;
-	struct record record;
+	struct record record, endpoint;
 	int result;
 
 	holder.floor = holder.epoch;
@@ -127,8 +137,8 @@ static int raise_floor(struct fleet *fleet, struct served *served)
 		return result;
 	begin_as_holder(served, &transaction);
 	fleet_put(&transaction, &record);
-	transaction.is_broken |= put_endpoint(fleet, served, &transaction) < 0;
-	result = commit_as_holder(fleet, served, &transaction);
+	transaction.is_broken |= put_endpoint(fleet, served, &transaction, &endpoint) < 0;
+	result = commit_as_holder(fleet, served, &transaction, &record);
 	if (result <= 0)
 		return result;
 	served->is_changed = false;
@@ -162,7 +172,7 @@ static int send_active(struct fleet *fleet, struct served *served, bool *more)
 		return result;
 	begin_as_holder(served, &transaction);
 	fleet_put(&transaction, &record);
-	result = commit_as_holder(fleet, served, &transaction);
+	result = commit_as_holder(fleet, served, &transaction, &record);
 	result = result > 0 ? outbox_sent_active(fleet->outbox, served->bind, first) : result;
 	return result < 0 ? result : 1;
 }

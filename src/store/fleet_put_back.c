@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/etcd.h"
+#include "store/etcd_kv.h"
 #include "store/fleet_epochs.h"
 #include "store/fleet_state.h"
 
@@ -13,15 +14,17 @@ enum {
 	AGAIN_MS = 10 * 1000,
 };
 
+static void claim_one_anew(struct served *served)
+{
+	served->state = SERVED_UNCLAIMED;
+	served->is_put_back = true;
+}
+
 static void claim_anew(struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->n_served; i++) {
-		struct served *served = &fleet->served[i];
-
-		if (served->state != SERVED_CLAIMED)
-			continue;
-		served->state = SERVED_UNCLAIMED;
-		served->is_put_back = true;
+		if (fleet->served[i].state == SERVED_CLAIMED)
+			claim_one_anew(&fleet->served[i]);
 	}
 }
 
@@ -31,15 +34,33 @@ static void keep_followed(struct fleet *fleet)
 		struct followed_address *followed = &fleet->followed[i];
 
 		followed->put_back_epoch = fleet_epochs_latest(fleet->outbox, followed->bind).epoch;
+		followed->put_back_revision = 0;
 	}
+}
+
+int fleet_put_back_find(struct fleet *fleet, struct served *served)
+{
+	struct kv_transaction transaction;
+	bool is_there = false;
+	int error;
+
+	kv_begin(&transaction);
+	fleet_compare_written(&transaction, served);
+	error = kv_commit(fleet->etcd, &transaction, &is_there);
+	if (error < 0 || is_there)
+		return error;
+	claim_one_anew(served);
+	fleet->has_lost = true;
+	return 1;
 }
 
 void fleet_put_back_judge(struct fleet *fleet)
 {
 	const uint64_t now = clock_now_ms(&system_clock);
 
-	if (now < fleet->put_back_due_ms || !etcd_has_gone_back(fleet->etcd))
+	if (now < fleet->put_back_due_ms || (!etcd_has_gone_back(fleet->etcd) && !fleet->has_lost))
 		return;
+	fleet->has_lost = false;
 	fleet->put_back_due_ms = now + AGAIN_MS;
 	log_warning("etcd was put back to what it held before: what this host holds is claimed and "
 		    "written anew");

@@ -55,6 +55,18 @@ void fleet_put(struct kv_transaction *transaction, const struct record *record)
 	kv_put(transaction, record->name.s, record->value, record->size);
 }
 
+void fleet_keep_written(struct fleet *fleet, struct served *served, const struct record *record)
+{
+	served->written = record->name;
+	served->written_revision = etcd_revision(fleet->etcd);
+}
+
+void fleet_compare_written(struct kv_transaction *transaction, const struct served *served)
+{
+	if (served->written_revision > 0)
+		kv_compare_revision_from(transaction, served->written.s, served->written_revision);
+}
+
 const char *fleet_why(const struct fleet *fleet, int error)
 {
 	switch (error) {

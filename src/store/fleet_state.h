@@ -31,9 +31,12 @@ struct followed_address {
 	uint64_t floor; /* of its holder, with which all of it was read */
 	/* Of etcd: up to there all is in the copy, and the broker was told; 0: nothing. */
 	uint64_t revision, active_revision;
-	/* etcd was put back, and what the copy has is newer: it is read again when its holder has
-	 * sealed all of it in a later epoch than this. 0: it was not. */
+	/* etcd was put back, and what the copy has may be newer: it is read again when its holder
+	 * has sealed all of it in a later epoch than this, or writes on without having done so. 0:
+	 * it was not. */
 	uint64_t put_back_epoch;
+	/* Of the endpoint's record, as it was first seen since, and when; 0: it was not yet */
+	uint64_t put_back_revision, put_back_ms;
 };
 
 /* An address of this host. */
@@ -53,6 +56,9 @@ struct served {
 	bool is_asked; /* its holder, which has not answered yet */
 	bool is_put_back; /* what the copy has of it is newer than etcd's */
 	bool is_own; /* when it was claimed all of it in etcd was of this host */
+	/* What this host has written of it last, and etcd's revision then; 0: nothing yet. */
+	struct record_name written;
+	uint64_t written_revision;
 	uint64_t claim_due_ms; /* it could not be claimed, and is not tried before; 0: it was not
 				  tried in vain */
 	bool is_foreign; /* that is since its records are sealed under another key, and was said */
@@ -91,6 +97,7 @@ struct fleet {
 	size_t n_ignored; /* records of addresses, said */
 	size_t n_put_back; /* addresses that etcd has of an older epoch than was seen, said */
 	uint64_t put_back_due_ms; /* when it is looked whether etcd was put back */
+	bool has_lost; /* what this host has written last is not in etcd */
 	uint64_t written; /* the last order of the broker's that is in the copy */
 	struct stored_state state; /* and what of it was said */
 	struct history history; /* of etcd */
@@ -115,5 +122,10 @@ bool fleet_is_held(const struct served *served);
 /* The transaction is done only if that record is as this host wrote it. */
 void fleet_compare_holder(struct kv_transaction *transaction, const struct served *served);
 void fleet_put(struct kv_transaction *transaction, const struct record *record);
+/* A transaction of this host's that has put this record there was done. */
+void fleet_keep_written(struct fleet *fleet, struct served *served, const struct record *record);
+/* The transaction is done only if that record is there still, or was written anew: else etcd was
+ * put back. Its own revision may be later than that all the same, if others have gone on in it. */
+void fleet_compare_written(struct kv_transaction *transaction, const struct served *served);
 /* Why etcd could not be asked, for the log. */
 const char *fleet_why(const struct fleet *fleet, int error);

@@ -6,13 +6,14 @@
 
 #include "base/clock.h"
 #include "store/etcd_kv.h"
+#include "store/fleet_put_back.h"
 #include "store/fleet_state.h"
 
 enum {
 	WATCH_MS = 2000, /* between two looks */
 	/* A holder answers at its next look, which may wait for what it sends. */
 	ANSWER_MS = 10 * 1000,
-	MOST_WATCHED = KV_MOST_OPERATIONS / 2, /* each takes two comparisons */
+	MOST_WATCHED = KV_MOST_OPERATIONS / 3, /* each takes three comparisons */
 };
 
 static struct record_name question_about(const struct fleet *fleet, const struct served *served)
@@ -35,8 +36,10 @@ static int look_at_some(struct fleet *fleet, size_t first, bool *is_quiet)
 		if (!fleet_is_held(served))
 			continue;
 		fleet_compare_holder(&transaction, served);
-		if (served->state == SERVED_CLAIMED)
+		if (served->state == SERVED_CLAIMED) {
 			kv_compare_revision(&transaction, question_about(fleet, served).s, 0);
+			fleet_compare_written(&transaction, served);
+		}
 		n++;
 	}
 	error = kv_commit(fleet->etcd, &transaction, is_quiet);
@@ -73,6 +76,11 @@ static int look_at_all(struct fleet *fleet)
 
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
 		error = supersede_if_claimed(fleet, &fleet->served[i]);
+	for (size_t i = 0; i < fleet->n_served && error >= 0; i++)
+		if (fleet->served[i].state == SERVED_CLAIMED)
+			error = fleet_put_back_find(fleet, &fleet->served[i]);
+	if (error > 0)
+		error = 0;
 	for (size_t i = 0; i < fleet->n_served && error == 0; i++)
 		error = answer(fleet, &fleet->served[i]);
 	return error;

@@ -191,6 +191,59 @@ def test_what_was_promised_since_is_in_etcd_again_when_it_is_put_back_under_a_se
     wait.until(lambda: set(holders(other_host)) == {*keys[1:], new}, BACK, lambda: f"the standby goes on:\n{standby.log}\n{server.log}")
 
 
+def go_on(etcd):
+    """Others write to it, more than there was."""
+    for n in range(200):
+        etcd.put(f"/others/{n}", "x")
+
+
+def test_a_holder_that_sees_etcd_only_when_others_have_gone_on_in_it_finds_that_it_was_put_back(own_fleet, node, host, client):
+    """etcd's revision is later than before; what the host wrote last is gone all the same."""
+    fleet = own_fleet
+    server = fleet.start(host, expected=[*AWAY, "etcd was put back"])
+    assert server.logged("all records in etcd are of epoch 1", BACK)
+    keep(fleet.etcd)
+    granted = {key: host.api(client).connect(key).inner for key in (random_key() for _ in range(3))}
+    fleet.wait_for_peers(3)
+    cut_off(host, node)
+    put_back(fleet.etcd)
+    go_on(fleet.etcd)
+    assert not fleet.records("peer")
+    join_again(host)
+    assert server.logged("etcd was put back to what it held before", BACK)
+    fleet.wait_for_peers(3)
+    assert {name.rsplit("/")[-1] for name in fleet.records("peer")} == set(granted.values())
+
+
+def test_a_standby_that_saw_etcd_put_back_follows_a_holder_that_lost_nothing_by_it(
+        own_fleet, node, host, other_host, client):
+    """It is not waited for that such a holder claims anew: it has no reason to."""
+    fleet, address = own_fleet, host.absent
+    server = follow(fleet, host, address)
+    give_address(host, address)
+    wait_served(server, address)
+    api, kept = host.api(client, address), random_key()
+    api.connect(kept)
+    standby = fleet.start(other_host, f"--follow={address}/32 --store-wait=30s",
+                          expected=[*AWAY, "etcd was put back", "of an older epoch than this host has seen"])
+    assert server.logged("all records in etcd are of epoch 1", BACK)
+    assert standby.logged("1 peers are ready", BACK)
+    cut_off(host, node)
+    keep(fleet.etcd)
+    go_on(fleet.etcd)
+    # It has seen that etcd has gone on.
+    other_host.api(client).connect(random_key())
+    put_back(fleet.etcd)
+    assert standby.logged("etcd was put back to what it held before", BACK)
+    go_on(fleet.etcd)
+    join_again(host)
+    new = random_key()
+    api.connect(new)
+    wait.until(lambda: set(holders(other_host)) == {kept, new}, BACK,
+               lambda: f"the standby goes on:\n{standby.log}\n{server.log}")
+    assert "etcd was put back" not in server.log
+
+
 def test_who_was_freed_stays_so_when_a_record_of_the_same_epoch_is_put_back(own_fleet, host, client):
     """The host was its holder all the time: what it has in its copy is newer, and says that nobody has the address."""
     fleet, etcd = own_fleet, own_fleet.etcd
