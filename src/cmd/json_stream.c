@@ -92,7 +92,6 @@ void json_stream_add_all(struct json_stream *stream, json_t *object)
 
 	if (!object)
 		stream->error = -ENOMEM;
-	json_object_foreach (object, key, value)
-		json_stream_add(stream, key, json_incref(value));
+	json_object_foreach(object, key, value) json_stream_add(stream, key, json_incref(value));
 	json_decref(object);
 }
