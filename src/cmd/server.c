@@ -159,6 +159,13 @@ static const struct command_option options[] = {
 		OPTION_CHOICE(struct server_config, plane),
 	},
 	{
+		.name = "ipip-mode",
+		.argument = "interface|shared",
+		.initial = "interface",
+		.help = "whether each IPIP client has an interface in the kernel, or all share one",
+		OPTION_CHOICE(struct server_config, ipip_mode),
+	},
+	{
 		.name = "device-unit",
 		.argument = "NAME",
 		.otherwise = "the server starts them",

@@ -27,11 +27,9 @@ static bool is_public(struct prefix block)
 static const char *foreign(struct netlink *netlink, unsigned int ifindex, struct link *link)
 {
 	unsigned int index;
-	uint32_t offset;
 
 	if (link_get_index(netlink, ifindex, link) < 0 ||
-		plane_parse_device_name(link->name, &index) ||
-		plane_parse_ipip_name(link->name, &index, &offset))
+		plane_parse_device_name(link->name, &index) || plane_is_ipip_name(link->name))
 		return NULL;
 	return link->name;
 }

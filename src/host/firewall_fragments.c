@@ -5,6 +5,8 @@
 #include "host/firewall_fragments.h"
 
 #include "host/firewall_flows.h"
+#include "host/host_config.h"
+#include "plane/names.h"
 
 /*
  * Of one client, each second. A fragment takes up to 1.5 KB more than its length: for the time that
@@ -20,8 +22,11 @@ void firewall_write_fragments(FILE *out, const struct host_config *config)
 {
 	firewall_write_set_of_peers(out, config, "fragment_rates", "ipv4_addr", "10s");
 	firewall_write_set_of_peers(out, config, "fragment_bytes", "ipv4_addr", "10s");
-	fputs("\tchain fragment {\n"
-	      "\t\tip saddr != @blocks drop\n"
+	fputs("\tchain fragment {\n", out);
+	if (config->shares_ipip)
+		fprintf(out, "\t\tiifname \"%s\" meta mark != 0x%08x drop\n",
+			PLANE_SHARED_IPIP_NAME, PLANE_SHARED_IPIP_MARK);
+	fputs("\t\tip saddr != @blocks drop\n"
 	      "\t\tfib saddr . iif oif missing drop\n"
 	      "\t\tupdate @fragment_rates { ip saddr limit rate over " MOST_FRAGMENTS
 	      "/second burst " MOST_FRAGMENTS " packets } counter name refused_rate drop\n"

@@ -12,6 +12,7 @@
 #include "host/firewall_flows.h"
 #include "host/firewall_fragments.h"
 #include "host/host_config.h"
+#include "plane/names.h"
 
 typedef void endpoint_fn(FILE *out, const struct host_endpoint *endpoint);
 
@@ -66,14 +67,27 @@ static void write_elements(FILE *out, const struct host_config *config, endpoint
 	}
 }
 
-/* nft has no word for no elements. */
+/* What is of all endpoints together, and of each. nft has no word for no elements. */
+static bool has_elements(const struct host_config *config, const char *common)
+{
+	return config->n_endpoints > 0 || (common && config->shares_ipip);
+}
+
+static void write_all_elements(FILE *out, const struct host_config *config, const char *common,
+	endpoint_fn *write_endpoint)
+{
+	if (common && config->shares_ipip)
+		fprintf(out, "%s%s", common, config->n_endpoints > 0 ? ", " : "");
+	write_elements(out, config, write_endpoint);
+}
+
 static void write_set(FILE *out, const struct host_config *config, const char *name,
-	const char *type, endpoint_fn *write_endpoint)
+	const char *type, const char *common, endpoint_fn *write_endpoint)
 {
 	fprintf(out, "\t%s {\n\t\ttype %s\n", name, type);
-	if (config->n_endpoints > 0) {
+	if (has_elements(config, common)) {
 		fputs("\t\telements = { ", out);
-		write_elements(out, config, write_endpoint);
+		write_all_elements(out, config, common, write_endpoint);
 		fputs(" }\n", out);
 	}
 	fputs("\t}\n", out);
@@ -86,22 +100,28 @@ static void write_gateway(FILE *out, const struct host_endpoint *endpoint)
 	fputs(ipv4_text(gateway).s, out);
 }
 
+static const char shared_interface[] = "\"" PLANE_SHARED_IPIP_NAME "\"";
+static const char shared_interface_chain[] = "\"" PLANE_SHARED_IPIP_NAME "\" : goto ipip_shared";
+
 /* What every endpoint has its elements in. */
 static const struct endpoint_set {
 	const char *kind, *name, *type;
 	endpoint_fn *write;
+	const char *common; /* where IPIP peers share an interface; NULL: nothing */
 	/* nft cannot delete a single element with an asterisk, but all of them. */
 	bool is_written_anew;
 } endpoint_sets[] = {
-	{"set", "tunnels", "ifname; flags interval", write_interfaces, true},
-	{"map", "chains", "ifname : verdict; flags interval", write_chains_by_interface, true},
-	{"set", "binds", "ipv4_addr", write_bind, false},
-	{"set", "blocks", "ipv4_addr; flags interval", write_block, false},
-	{"set", "gateways", "ipv4_addr", write_gateway, false},
-	{"set", "listeners", "ipv4_addr . inet_service", write_bind_and_port, false},
-	{"set", "ports", "inet_service", write_port, false},
-	{"map", "bind_of_port", "inet_service : ipv4_addr", write_port_and_bind, false},
-	{"map", "bind_of", "ipv4_addr : ipv4_addr; flags interval", write_block_and_bind, false},
+	{"set", "tunnels", "ifname; flags interval", write_interfaces, shared_interface, true},
+	{"map", "chains", "ifname : verdict; flags interval", write_chains_by_interface,
+		shared_interface_chain, true},
+	{"set", "binds", "ipv4_addr", write_bind, NULL, false},
+	{"set", "blocks", "ipv4_addr; flags interval", write_block, NULL, false},
+	{"set", "gateways", "ipv4_addr", write_gateway, NULL, false},
+	{"set", "listeners", "ipv4_addr . inet_service", write_bind_and_port, NULL, false},
+	{"set", "ports", "inet_service", write_port, NULL, false},
+	{"map", "bind_of_port", "inet_service : ipv4_addr", write_port_and_bind, NULL, false},
+	{"map", "bind_of", "ipv4_addr : ipv4_addr; flags interval", write_block_and_bind, NULL,
+		false},
 };
 
 enum {
@@ -115,7 +135,7 @@ static void write_sets(FILE *out, const struct host_config *config)
 		char name[32];
 
 		snprintf(name, sizeof name, "%s %s", set->kind, set->name);
-		write_set(out, config, name, set->type, set->write);
+		write_set(out, config, name, set->type, set->common, set->write);
 	}
 }
 
@@ -153,6 +173,26 @@ static void write_endpoint_chains(FILE *out, const struct host_endpoint *endpoin
 		"\t\tgoto device_%u\n"
 		"\t}\n",
 		endpoint->index, prefix_text(endpoint->block).s, endpoint->index, endpoint->index);
+}
+
+/*
+ * From the interface that IPIP peers share comes what anybody sends to the host by protocol 4. Its
+ * filters mark what is a peer's, by inner and outer source together; while somebody has taken them
+ * away, nothing is. The mark is for nobody else.
+ */
+static void write_shared_chain(FILE *out, const struct host_config *config)
+{
+	if (!config->shares_ipip)
+		return;
+	fprintf(out,
+		"\tchain ipip_shared {\n"
+		"\t\tmeta mark != 0x%08x counter name refused_spoofed drop\n"
+		"\t\tmeta mark set 0x00000000\n"
+		"\t\tip saddr != %s counter name refused_spoofed drop\n"
+		"\t\tfib saddr . iif oif missing counter name refused_spoofed drop\n"
+		"\t\tgoto tunnel\n"
+		"\t}\n",
+		PLANE_SHARED_IPIP_MARK, prefix_text(config->whole_block).s);
 }
 
 /*
@@ -383,6 +423,7 @@ static void write_table(FILE *out, const struct host_config *config)
 	write_tunnel_chain(out);
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		write_endpoint_chains(out, &config->endpoints[i]);
+	write_shared_chain(out, config);
 	write_prerouting(out, config);
 	write_wireguard_source(out);
 	write_output(out);
@@ -398,7 +439,8 @@ static void write_table(FILE *out, const struct host_config *config)
 static void write_table_ip6(FILE *out, const struct host_config *config)
 {
 	fputs("table ip6 vprox\ndelete table ip6 vprox\ntable ip6 vprox {\n", out);
-	write_set(out, config, "set tunnels", "ifname; flags interval", write_interfaces);
+	write_set(out, config, "set tunnels", "ifname; flags interval", shared_interface,
+		write_interfaces);
 	fputs("\tcounter refused_ipv6 {\n\t}\n"
 	      "\tchain prerouting {\n"
 	      "\t\ttype filter hook prerouting priority raw; policy accept;\n"
@@ -422,13 +464,13 @@ char *firewall_text_ip6(const struct host_config *config)
 	return text_of(write_table_ip6, config);
 }
 
-static void add_elements(FILE *out, const char *family, const char *name,
-	const struct host_config *endpoints, endpoint_fn *write)
+static void add_elements(FILE *out, const char *family, const struct endpoint_set *set,
+	const struct host_config *endpoints)
 {
-	if (endpoints->n_endpoints == 0)
+	if (!has_elements(endpoints, set->common))
 		return;
-	fprintf(out, "add element %s vprox %s { ", family, name);
-	write_elements(out, endpoints, write);
+	fprintf(out, "add element %s vprox %s { ", family, set->name);
+	write_all_elements(out, endpoints, set->common, set->write);
 	fputs(" }\n", out);
 }
 
@@ -436,7 +478,7 @@ static void write_tunnels_anew(FILE *out, const char *family, const struct endpo
 	const struct host_config *remaining)
 {
 	fprintf(out, "flush %s %s vprox %s\n", set->kind, family, set->name);
-	add_elements(out, family, set->name, remaining, set->write);
+	add_elements(out, family, set, remaining);
 }
 
 static void add_chains(FILE *out, const struct host_endpoint *endpoint)
@@ -473,9 +515,9 @@ static void write_addition(FILE *out, const struct host_endpoint *endpoint, bool
 
 	add_chains(out, endpoint);
 	for (size_t i = 0; i < N_ENDPOINT_SETS; i++)
-		add_elements(out, "ip", endpoint_sets[i].name, &one, endpoint_sets[i].write);
+		add_elements(out, "ip", &endpoint_sets[i], &one);
 	if (has_ipv6)
-		add_elements(out, "ip6", endpoint_sets[0].name, &one, endpoint_sets[0].write);
+		add_elements(out, "ip6", &endpoint_sets[0], &one);
 	write_arrival(out, endpoint);
 }
 

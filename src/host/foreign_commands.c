@@ -11,9 +11,11 @@
 #include "host/host_config.h"
 #include "nftables/ruleset.h"
 #include "host/ruleset_place.h"
+#include "plane/names.h"
 
 enum {
 	RULES_PER_ENDPOINT = 4, /* two kinds of interface, two directions */
+	RULES_OF_SHARED = 2, /* of the interface that IPIP peers share */
 };
 
 static size_t count_accepts(const struct ruleset_table *table)
@@ -25,9 +27,15 @@ static size_t count_accepts(const struct ruleset_table *table)
 	return n;
 }
 
+static size_t count_wished(const struct host_config *config)
+{
+	return RULES_PER_ENDPOINT * config->n_endpoints +
+	       (config->shares_ipip ? RULES_OF_SHARED : 0);
+}
+
 static bool is_right(const struct foreign_wish *wish, const struct ruleset_table *table)
 {
-	size_t n_accepts = wish->n_places > 0 ? RULES_PER_ENDPOINT * wish->config->n_endpoints : 0;
+	size_t n_accepts = wish->n_places > 0 ? count_wished(wish->config) : 0;
 
 	if (ruleset_count_jumps(table, FOREIGN_CHAIN) != wish->n_places ||
 		count_accepts(table) != n_accepts)
@@ -53,6 +61,14 @@ static void write_accepts(
 				family, table, key, index);
 		}
 	}
+}
+
+static void write_accepts_of_shared(FILE *out, const char *family, const char *table)
+{
+	fprintf(out,
+		"add rule %s %s " FOREIGN_CHAIN " iifname \"%s\" accept\n"
+		"add rule %s %s " FOREIGN_CHAIN " oifname \"%s\" accept\n",
+		family, table, PLANE_SHARED_IPIP_NAME, family, table, PLANE_SHARED_IPIP_NAME);
 }
 
 static void delete_jumps(
@@ -97,6 +113,8 @@ static void write_opening(
 
 	empty_chain(out, family, wish->table_name);
 	write_accepts(out, wish->config, family, wish->table_name);
+	if (wish->config->shares_ipip)
+		write_accepts_of_shared(out, family, wish->table_name);
 	delete_jumps(out, table, family, wish->table_name);
 	for (size_t i = 0; i < wish->n_places; i++)
 		write_jump(out, &wish->places[i], family, wish->table_name);

@@ -12,7 +12,8 @@
 struct confinement;
 struct confining;
 
-/* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>. */
+/* One of --ip, and what its interfaces are called: vprox<index> and vp<index>-<n>, where IPIP peers
+ * do not share one. */
 struct host_endpoint {
 	unsigned int index;
 	struct ipv4 bind; /* outer address */
@@ -28,6 +29,7 @@ struct host_config {
 	struct prefix whole_block; /* --wg-block: all endpoints' blocks lie in it */
 	uint8_t block_length; /* of each of these */
 	bool allow_peer_to_peer;
+	bool shares_ipip; /* IPIP peers have the interface PLANE_SHARED_IPIP_NAME */
 	struct egress_policy policy;
 	struct internal_network internal;
 	struct confinement *confinement; /* who reaches some destinations alone; NULL: nobody */

@@ -15,6 +15,7 @@
 #include "host/host_config.h"
 #include "host/iptables.h"
 #include "host/legacy_ruleset.h"
+#include "plane/names.h"
 
 static const char own_rule[] = "-A " FOREIGN_CHAIN " ";
 
@@ -28,6 +29,11 @@ static void write_accepts(FILE *out, const struct host_config *config)
 		fprintf(out, "-A VPROX -o vprox%u -j ACCEPT\n", index);
 		fprintf(out, "-A VPROX -o vp%u-+ -j ACCEPT\n", index);
 	}
+	if (config->shares_ipip)
+		fprintf(out,
+			"-A VPROX -i %s -j ACCEPT\n"
+			"-A VPROX -o %s -j ACCEPT\n",
+			PLANE_SHARED_IPIP_NAME, PLANE_SHARED_IPIP_NAME);
 }
 
 /* Copies a rule of VPROX's, as it was saved. */

@@ -60,6 +60,8 @@ static bool is_tunnel(const char *name, const struct host_config *config)
 	unsigned int index;
 	uint32_t offset;
 
+	if (strcmp(name, PLANE_SHARED_IPIP_NAME) == 0)
+		return true;
 	if (!plane_parse_device_name(name, &index) && !plane_parse_ipip_name(name, &index, &offset))
 		return false;
 	for (size_t i = 0; i < config->n_endpoints; i++)

@@ -99,13 +99,29 @@ void link_put_new_ipip(
 	netlink_nest_end(request, info);
 }
 
+void link_put_new_ipip_external(struct netlink_request *request, const char *name)
+{
+	size_t info, data;
+
+	add_message(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	netlink_put_string(request, IFLA_IFNAME, name);
+	info = netlink_nest_begin(request, IFLA_LINKINFO);
+	netlink_put(request, IFLA_INFO_KIND, kind_ipip, strlen(kind_ipip));
+	data = netlink_nest_begin(request, IFLA_INFO_DATA);
+	netlink_put_u8(request, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
+	netlink_put(request, IFLA_IPTUN_COLLECT_METADATA, NULL, 0);
+	netlink_nest_end(request, data);
+	netlink_nest_end(request, info);
+}
+
 static void decode_ipip(const struct nlattr *data, struct link *link)
 {
-	const struct nlattr *table[IFLA_IPTUN_REMOTE + 1];
+	const struct nlattr *table[IFLA_IPTUN_COLLECT_METADATA + 1];
 
 	attributes_of_nest(data, table, sizeof table / sizeof *table);
 	attribute_ipv4(table[IFLA_IPTUN_LOCAL], &link->local);
 	attribute_ipv4(table[IFLA_IPTUN_REMOTE], &link->remote);
+	link->is_external = table[IFLA_IPTUN_COLLECT_METADATA];
 }
 
 int link_decode(const struct nlmsghdr *message, const void *filter, void *item)

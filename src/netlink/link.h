@@ -31,6 +31,7 @@ struct link {
 	bool has_mac; /* it has an Ethernet address */
 	uint8_t mac[LINK_MAC_SIZE];
 	struct ipv4 local, remote; /* of kind ipip: the outer addresses */
+	bool is_external; /* of kind ipip: these are beside each packet */
 };
 
 /* By name, an alternative one too. -ENODEV if there is none. */
@@ -71,6 +72,10 @@ void link_put_new(struct netlink_request *request, const char *name, const char 
 /* RFC 2003: `ip link add NAME type ipip local LOCAL remote REMOTE nopmtudisc ttl inherit`. */
 void link_put_new_ipip(
 	struct netlink_request *request, const char *name, struct ipv4 local, struct ipv4 remote);
+/* `ip link add NAME type ipip external`: what no other ipip link takes comes out of it, with the
+ * outer addresses beside each packet. A namespace has one at the most: -EEXIST
+ * (net/ipv4/ip_tunnel.c, ip_tunnel_newlink()). */
+void link_put_new_ipip_external(struct netlink_request *request, const char *name);
 /* Reads one RTM_NEWLINK: as address_decode(). filter is the kind or NULL, item a struct link. */
 int link_decode(const struct nlmsghdr *message, const void *filter, void *item);
 /* A netlink_reply_fn for a request with link_put_get(): context is the struct link to fill. */

@@ -59,6 +59,15 @@ bool plane_parse_ipip_name(const char *name, unsigned int *index, uint32_t *offs
 	return end && *end == '\0';
 }
 
+bool plane_is_ipip_name(const char *name)
+{
+	unsigned int index;
+	uint32_t offset;
+
+	return plane_parse_ipip_name(name, &index, &offset) ||
+	       strcmp(name, PLANE_SHARED_IPIP_NAME) == 0;
+}
+
 bool plane_names_fit(unsigned int index, struct prefix block)
 {
 	/* The last address given out is the one before the broadcast address, two before the

@@ -33,6 +33,12 @@ enum plane_choice {
 	PLANE_EMBEDDED,
 };
 
+/* --ipip-mode: what the kernel's plane gives IPIP peers. */
+enum ipip_mode {
+	IPIP_INTERFACE, /* each its own interface */
+	IPIP_SHARED, /* all of a host the same one */
+};
+
 enum peer_kind {
 	PEER_WIREGUARD,
 	PEER_IPIP,
@@ -260,6 +266,10 @@ enum {
 
 /* The kernel's data plane. Returns NULL with errno set. */
 struct plane *plane_kernel_new(void);
+
+/* IPIP peers share one interface, those too that are there; else, and without this call, each has
+ * its own. To be called before probe(). */
+void plane_kernel_share_ipip(struct plane *plane);
 
 /* The embedded one: a device process an endpoint. Likewise. */
 struct plane *plane_embedded_new(void);

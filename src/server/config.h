@@ -64,6 +64,7 @@ struct server_config {
 	struct resolvers announced; /* --announce-dns */
 
 	enum plane_choice plane;
+	enum ipip_mode ipip_mode;
 	const char *device_unit; /* systemd's, for the embedded plane's devices; NULL: none */
 	bool allow_peer_to_peer;
 	struct egress_policy egress;

@@ -49,12 +49,32 @@ static struct plane *new_embedded(const struct server_config *config)
 	return plane;
 }
 
+static struct plane *new_kernel(const struct server_config *config)
+{
+	struct plane *plane = plane_kernel_new();
+
+	if (plane && config->ipip_mode == IPIP_SHARED)
+		plane_kernel_share_ipip(plane);
+	return plane;
+}
+
+/* In the other plane IPIP peers have no interfaces. */
+static int check_ipip_mode(const struct data_plane *data_plane)
+{
+	if (data_plane->config->ipip_mode != IPIP_SHARED ||
+		strcmp(data_plane->plane->ops->name, "kernel") == 0)
+		return 0;
+	log_error("--ipip-mode=shared is for --plane=kernel: leave it out, the embedded plane has "
+		  "no interface for each IPIP client");
+	return -EINVAL;
+}
+
 static int choose_plane(struct data_plane *data_plane)
 {
 	const struct server_config *config = data_plane->config;
 	enum plane_choice choice = config->plane;
 	int error = try_plane(
-		data_plane, choice == PLANE_EMBEDDED ? new_embedded(config) : plane_kernel_new());
+		data_plane, choice == PLANE_EMBEDDED ? new_embedded(config) : new_kernel(config));
 
 	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
 		log_info("not the kernel's data plane: %s", plane_error(data_plane->plane));
@@ -69,6 +89,9 @@ static int choose_plane(struct data_plane *data_plane)
 					: "");
 		return error;
 	}
+	error = check_ipip_mode(data_plane);
+	if (error < 0)
+		return error;
 	log_info("data plane: %s", data_plane->plane->ops->name);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "netlink/link_monitor.h"
+#include "server/config.h"
 #include "server/data_plane.h"
 #include "server/heal.h"
 #include "server/inspection.h"
@@ -41,6 +42,14 @@ static void mend(const struct device_watch *watch, struct endpoint *endpoint)
 		endpoint_heal(endpoint);
 }
 
+/* Its own interface, or the one that IPIP peers share. */
+static bool lacks_interface(const struct device_watch *watch, const struct endpoint *endpoint)
+{
+	return if_nametoindex(plane_device_name(endpoint->config.index).s) == 0 ||
+	       (watch->data_plane->config->ipip_mode == IPIP_SHARED &&
+		       if_nametoindex(PLANE_SHARED_IPIP_NAME) == 0);
+}
+
 /* Whether it is truly gone is for the inspection to find out: an interface may have been moved. */
 static void on_gone(evutil_socket_t fd, short what, void *context)
 {
@@ -51,7 +60,7 @@ static void on_gone(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	link_monitor_read(watch->monitor, pass_over, NULL);
 	TAILQ_FOREACH (endpoint, &watch->data_plane->endpoints, entry)
-		if (if_nametoindex(plane_device_name(endpoint->config.index).s) == 0)
+		if (lacks_interface(watch, endpoint))
 			mend(watch, endpoint);
 }
 

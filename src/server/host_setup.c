@@ -52,6 +52,7 @@ int host_setup(const struct data_plane *data_plane, struct event_base *base, str
 		.whole_block = config->whole_block,
 		.block_length = config->block_length,
 		.allow_peer_to_peer = config->allow_peer_to_peer,
+		.shares_ipip = config->ipip_mode == IPIP_SHARED,
 		.policy = config->egress,
 		.internal.network = server_config_internal_network(config),
 		.takes_over = config->store == STORE_ETCD && config->n_followed > 0,

@@ -35,6 +35,7 @@ class Options:
     def __init__(self, config):
         self.vprox = str((REPOSITORY / config.getoption("--vprox")).resolve())
         self.plane = config.getoption("--plane")
+        self.ipip_mode = config.getoption("--ipip-mode")
         self.clients = config.getoption("--clients")
         self.repository = REPOSITORY
 
@@ -42,6 +43,8 @@ class Options:
 def pytest_addoption(parser):
     parser.addoption("--plane", choices=["kernel", "embedded"], default="kernel",
                      help="the data plane to test (kernel)")
+    parser.addoption("--ipip-mode", choices=["interface", "shared"], default="interface",
+                     help="of servers with the kernel's plane (interface)")
     parser.addoption("--clients", choices=sorted(ENDS),
                      help="what clients' ends are made of (kernel, if it has WireGuard and IPIP; "
                      "else independent): see lab/ends.py")
@@ -50,10 +53,12 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
-    plane = config.getoption("--plane")
+    here = [config.getoption("--plane")]
+    if here == ["kernel"]:
+        here.append("interfaces" if config.getoption("--ipip-mode") == "interface" else "shared")
     for item in items:
         for mark in item.iter_markers("only"):
-            item.add_marker("plane" if mark.args[0] == plane else
+            item.add_marker("plane" if mark.args[0] in here else
                             pytest.mark.skip(reason=mark.kwargs["reason"]))
     mark_one_of_each_file(items)
 

@@ -209,7 +209,7 @@ def test_a_wireguard_peer_without_exactly_one_right_address_is_removed(host, cli
     assert tunnel.ping()
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_of_two_peers_with_one_address_one_is_removed(host, clients):
     first, second = clients(2)
     server = host.start()
@@ -221,7 +221,7 @@ def test_of_two_peers_with_one_address_one_is_removed(host, clients):
     assert host.api(second).connect_ipip().inner != tunnel.inner
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_ipip_interfaces_that_do_not_match_are_removed(host, client):
     server = host.start()
     tunnel = host.tunnel("ipip", client).up()
@@ -239,7 +239,7 @@ def test_ipip_interfaces_that_do_not_match_are_removed(host, client):
     assert tunnel.ping()
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_other_attributes_of_an_ipip_interface_are_no_mismatch(host, client):
     server = host.start()
     tunnel = host.tunnel("ipip", client).up()
@@ -253,7 +253,7 @@ def test_other_attributes_of_an_ipip_interface_are_no_mismatch(host, client):
     assert tunnel.ping() and tunnel.visit() == host.address
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_an_interface_without_its_route_is_given_it_again(host, client):
     """A crash between the two leaves this."""
     server = host.start()
@@ -265,7 +265,7 @@ def test_an_interface_without_its_route_is_given_it_again(host, client):
     assert tunnel.ping() and tunnel.visit() == host.address
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_an_interface_marked_for_removal_by_a_server_that_crashed_is_kept(host, clients):
     first, second = clients(2)
     server = host.start()

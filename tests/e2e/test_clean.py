@@ -198,7 +198,7 @@ def test_an_interface_with_a_clients_key_is_left_alone_and_its_name_refused(host
     assert "vprox0" not in host.links()
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_ipip_tunnels_of_a_server_go_whoever_has_the_other_interface(host):
     add_interface(host, "vprox0")
     host.ns.ip("link set vprox0 alias vprox-client",

@@ -47,7 +47,7 @@ def test_an_interface_that_somebody_has_changed_is_put_right(host, clients):
         assert_put_right(host, tunnels, damage, rf"warning .*vprox0: .*{said}")
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_an_ipip_interface_that_somebody_has_changed_is_put_right(host, clients):
     host.start(LOOK)
     tunnels = pair(host, clients)

@@ -90,7 +90,7 @@ def test_an_address_whose_peer_disconnected_is_not_kept_by_either_kind(host, cli
     assert not host.holders()
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_the_address_of_a_vanished_interface_is_free_at_the_next_look(host, clients):
     server = host.start("--reap-interval=300ms", block="10.9.8.0/30")
     first, second = clients(2)

@@ -122,7 +122,7 @@ def test_what_it_says_of_a_wireguard_peer_is_what_wg_says(shared_host, server, c
     assert peer["outer"] == client.address and peer["sent_bytes"] > 2_000_000
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_what_it_says_of_an_ipip_peer_is_what_ip_says(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client).up()
     assert tunnel.download()

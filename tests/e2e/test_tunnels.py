@@ -95,7 +95,7 @@ def test_the_wireguard_interface_is_as_promised(shared_host, server):
     assert [(a["local"], a["prefixlen"]) for a in addresses] == [(GATEWAY, 16)]
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_an_ipip_interface_is_as_promised(shared_host, server, client):
     tunnel = IpipTunnel(client, shared_host.address)
     inner = tunnel.request().inner
@@ -158,7 +158,7 @@ def test_the_same_client_gets_the_same_address_again(tunnel, shared_host):
     assert tunnel.visit() == shared_host.address
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_asking_again_leaves_the_ipip_interface_alone(shared_host, server, client):
     tunnel = IpipTunnel(client, shared_host.address)
     tunnel.request()
@@ -180,7 +180,7 @@ def test_connect_writes_a_peer_back_that_somebody_removed(shared_host, server, c
     assert tunnel.ping(seconds=20)
 
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_a_vanished_ipip_interface_is_made_again_in_the_same_request(shared_host, server, client):
     tunnel = shared_host.tunnel("ipip", client).up()
     name, = shared_host.ipip_links()
@@ -248,7 +248,7 @@ def test_50_parallel_clients_get_50_addresses(shared_host, server, client):
 
 # When the kernel refuses
 
-@pytest.mark.only("kernel", reason="the embedded plane has no interface for each peer")
+@pytest.mark.only("interfaces", reason="no interface for each peer")
 def test_a_foreign_ipip_interface_in_the_way_is_named_and_left_alone(shared_host, server, client):
     shared_host.ns.ip(f"link add foreign type ipip local {shared_host.address} "
                       f"remote {client.address}")

@@ -2,7 +2,8 @@
  * The firewall's functions for the tests beside this: reads one command a line from standard input
  * and answers each with a line "done RESULT".
  *
- * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] [--allow-to=CIDR...]
+ * usage: firewall-tool [--allow-peer-to-peer] [--allow-link-local] [--ipip-mode=shared]
+ *                      [--allow-to=CIDR...]
  *                      [--deny-to=CIDR...] [--allow-to-host=PORT...] [--allow-protocol=N...]
  *                      WHOLE-BLOCK
  *                      INDEX,BIND,BLOCK,PORT...
@@ -96,6 +97,8 @@ static int parse_arguments(struct tool *tool, int argc, char **argv)
 			tool->config.allow_peer_to_peer = true;
 		else if (strcmp(argv[i], "--allow-link-local") == 0)
 			tool->config.policy.allow_link_local = true;
+		else if (strcmp(argv[i], "--ipip-mode=shared") == 0)
+			tool->config.shares_ipip = true;
 		else if (parse_policy(&tool->config.policy, argv[i]) < 0)
 			return -EINVAL;
 	}

@@ -9,7 +9,7 @@ from attack import (BIND, BIND_1, GATEWAY, METADATA, NO_IPIP, OTHER, OTHER_PEERS
                     arrives_outside, echo_is_answered, echo_leaves, eventually, holds, listening,
                     numbers, receives)
 from conftest import INTERNET, SERVER, sh
-from lib.capture import Capture, RawReceiver, send_routed
+from lib.capture import Capture, RawReceiver, Tun, send_routed
 from lib.packets import (ACK, ECHO_REPLY, FIN, ICMP, IPIP, SYN, TCP, UDP, UNREACHABLE, fragments,
                          icmp_echo, ipip, ipv4, tcp, udp)
 
@@ -59,6 +59,67 @@ def test_a_source_outside_the_block_is_dropped_from_a_wireguard_tunnel(world):
 
 def test_a_source_of_another_endpoints_block_is_dropped(world):
     holds(world, lambda w: echo_leaves(w, "vprox0", PEER_OTHER), "ip saddr != 10.100.0.0/20 counter")
+
+
+# As src/plane/names.h has them.
+SHARED, MARK, PEER_SHARED = "vprox-ipip", "0x76707270", "10.100.0.50"
+
+
+@pytest.fixture(name="shared")
+def fixture_shared(world):
+    """The interface that IPIP peers share, with one peer; and a rule that marks what comes from
+    that address or a fragment, as the interface's filters do."""
+    world.tuns[SHARED] = Tun(SERVER, SHARED)
+    sh(SERVER, f"ip link set {SHARED} mtu 1420 up")
+    sh(SERVER, f"ip route add {PEER_SHARED}/32 dev {SHARED} scope link")
+    yield f"table ip marks {{ chain c {{ type filter hook prerouting priority -460; iifname {SHARED} meta mark set {MARK}; }}; }}"
+    sh(SERVER, "nft delete table ip marks", check=False)
+    world.tuns.pop(SHARED).close()
+
+
+def echo_of_shared_leaves(world, source=PEER_SHARED):
+    return echo_leaves(world, SHARED, source)
+
+
+def test_what_no_filter_has_marked_is_dropped_from_the_shared_interface(world, shared):
+    mode = ["--ipip-mode=shared"]
+    unmarked = f"meta mark != {MARK} counter"
+    holds(world, echo_of_shared_leaves, unmarked, flags=mode)
+    sh(SERVER, ["nft", shared])
+    assert eventually(echo_of_shared_leaves, world)
+
+
+def test_a_marked_packet_needs_the_source_of_a_peer_and_is_marked_no_more(world, shared):
+    mode = ["--ipip-mode=shared"]
+    sh(SERVER, ["nft", shared])
+    holds(world, lambda w: echo_of_shared_leaves(w, PEER_1), "fib saddr . iif oif missing", flags=mode)
+    # A policy rule of somebody's that goes by this mark.
+    sh(SERVER, f"ip rule add fwmark {MARK} unreachable pref 50")
+    try:
+        assert eventually(echo_of_shared_leaves, world)
+        world.load(flags=mode, without=["meta mark set 0x00000000"])
+        assert not echo_of_shared_leaves(world)
+    finally:
+        sh(SERVER, "ip rule del pref 50")
+
+
+def test_unmarked_fragments_are_not_put_together(world, shared):
+    mode = ["--ipip-mode=shared"]
+
+    def attack(w):
+        with Capture(INTERNET, "eth0") as seen:
+            for piece in fragments(ipv4(PEER_SHARED, WEB, UDP, udp(next(numbers), 53, bytes(64)))):
+                w.tuns[SHARED].send(piece)
+            return seen.find(lambda p: not p.outgoing and p.dst == WEB)
+    holds(world, attack, f"meta mark != {MARK}", flags=mode)
+    sh(SERVER, ["nft", shared])
+    assert eventually(attack, world)
+
+
+def test_without_the_mode_nothing_comes_in_by_an_interface_of_that_name(world, shared):
+    world.load()
+    sh(SERVER, ["nft", shared])
+    assert not echo_of_shared_leaves(world)
 
 
 @pytest.mark.parametrize("source", [GATEWAY, BIND, "127.0.0.1", "0.0.0.0"])

@@ -85,6 +85,35 @@ static void the_way_back_is_looked_up_for_ipip_links_and_not_for_devices(void **
 			     "refused_spoofed drop\n\t\tgoto tunnel\n");
 }
 
+static void the_interface_that_peers_share_is_of_no_endpoint_and_needs_a_mark(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	assert_lacks(&f->config, "vprox-ipip");
+	f->config.shares_ipip = true;
+	assert_holds(&f->config, "elements = { \"vprox-ipip\", \"vprox3\", \"vp3-*\", ");
+	assert_holds(&f->config, "elements = { \"vprox-ipip\" : goto ipip_shared, ");
+	assert_holds(&f->config, "\tchain ipip_shared {\n\t\tmeta mark != 0x76707270 counter name "
+				 "refused_spoofed drop\n\t\tmeta mark set 0x00000000\n"
+				 "\t\tip saddr != 10.100.0.0/16 ");
+	assert_holds(&f->config, "iifname \"vprox-ipip\" meta mark != 0x76707270 drop\n");
+	f->config.n_endpoints = 0;
+	assert_holds(&f->config, "elements = { \"vprox-ipip\" }");
+}
+
+static void the_interface_that_peers_share_stays_where_an_endpoint_goes(void **state)
+{
+	struct fixture *f = fixture();
+	const struct host_config none = {.shares_ipip = true};
+	auto_free char *text = firewall_text_change(&f->endpoints[0], &none, false);
+
+	(void)state;
+	assert_non_null(strstr(text, "add element ip vprox tunnels { \"vprox-ipip\" }"));
+	assert_non_null(
+		strstr(text, "add element ip vprox chains { \"vprox-ipip\" : goto ipip_shared }"));
+}
+
 static void unknown_connections_are_dropped_where_the_kernel_can_tell_them(void **state)
 {
 	struct fixture *f = fixture();
@@ -228,6 +257,8 @@ int main(void)
 		cmocka_unit_test(the_whole_table_is_replaced_in_one_transaction),
 		cmocka_unit_test(every_endpoint_has_its_names_addresses_and_port),
 		cmocka_unit_test(the_way_back_is_looked_up_for_ipip_links_and_not_for_devices),
+		cmocka_unit_test(the_interface_that_peers_share_is_of_no_endpoint_and_needs_a_mark),
+		cmocka_unit_test(the_interface_that_peers_share_stays_where_an_endpoint_goes),
 		cmocka_unit_test(unknown_connections_are_dropped_where_the_kernel_can_tell_them),
 		cmocka_unit_test(peers_reach_each_other_only_where_that_is_allowed),
 		cmocka_unit_test(link_local_addresses_are_reached_only_where_that_is_allowed),

@@ -45,6 +45,19 @@ static void a_closed_forward_chain_is_opened_where_it_drops(void **state)
 		OPENING "-I FORWARD 2 -j VPROX\nCOMMIT\n");
 }
 
+static void the_interface_that_ipip_peers_share_is_let_through(void **state)
+{
+	static const struct host_config config = {.shares_ipip = true};
+	bool is_shared;
+	auto_free char *batch =
+		legacy_batch_opening("*filter\n:FORWARD DROP [0:0]\nCOMMIT\n", &config, &is_shared);
+
+	(void)state;
+	assert_string_equal(batch,
+		"*filter\n:VPROX - [0:0]\n-A VPROX -i vprox-ipip -j ACCEPT\n"
+		"-A VPROX -o vprox-ipip -j ACCEPT\n-A FORWARD -j VPROX\nCOMMIT\n");
+}
+
 static void a_chain_that_rejects_is_noticed_behind_a_jump(void **state)
 {
 	(void)state;
@@ -122,6 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_closed_forward_chain_is_opened_where_it_drops),
+		cmocka_unit_test(the_interface_that_ipip_peers_share_is_let_through),
 		cmocka_unit_test(a_chain_that_rejects_is_noticed_behind_a_jump),
 		cmocka_unit_test(what_would_override_somebody_is_told_apart),
 		cmocka_unit_test(a_jump_that_was_overtaken_is_moved),

@@ -30,6 +30,15 @@ static void only_our_names_in_their_shortest_form_are_recognised(void **state)
 		assert_false(plane_parse_ipip_name(bad_ipip[i], &index, &offset));
 }
 
+static void ipip_peers_have_interfaces_of_their_own_or_the_one_that_they_share(void **state)
+{
+	(void)state;
+	assert_true(plane_is_ipip_name("vp0-1"));
+	assert_true(plane_is_ipip_name("vprox-ipip"));
+	assert_false(plane_is_ipip_name("vprox0"));
+	assert_false(plane_is_ipip_name("vprox-ipip0"));
+}
+
 static void a_block_whose_last_name_is_longer_than_15_characters_does_not_fit(void **state)
 {
 	(void)state;
@@ -47,6 +56,8 @@ static void a_block_whose_last_name_is_longer_than_15_characters_does_not_fit(vo
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			ipip_peers_have_interfaces_of_their_own_or_the_one_that_they_share),
 		cmocka_unit_test(interfaces_are_named_by_index_and_offset),
 		cmocka_unit_test(only_our_names_in_their_shortest_form_are_recognised),
 		cmocka_unit_test(a_block_whose_last_name_is_longer_than_15_characters_does_not_fit),

@@ -15,8 +15,8 @@ void kernel_device_free(struct kernel_device *device)
 {
 	if (!device)
 		return;
-	hash_for_each (&device->ipip_by_ifindex, node)
-		free(hash_entry(node, struct kernel_ipip, by_ifindex));
+	hash_for_each (&device->ipip_by_inner, node)
+		free(hash_entry(node, struct kernel_ipip, by_inner));
 	hash_for_each (&device->wireguard_by_key, node)
 		free(hash_entry(node, struct kernel_wireguard, by_key));
 	hash_free(&device->ipip_by_ifindex);

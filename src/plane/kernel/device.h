@@ -1,6 +1,7 @@
 /*
  * The kernel's data plane, inside: vprox<i> of kind wireguard, and vp<i>-<n> of kind ipip with a
- * host route for each IPIP peer. For the files of this folder only.
+ * host route for each IPIP peer, or one interface that they share (shared.h). For the files of this
+ * folder only.
  */
 #pragma once
 
@@ -20,6 +21,8 @@ struct kernel_plane {
 	struct netlink *generic;
 	struct link_monitor *monitor;
 	uint16_t wireguard; /* the generic netlink family; 0: not asked for yet */
+	bool shares_ipip; /* --ipip-mode=shared */
+	unsigned int shared_ifindex; /* of the interface that IPIP peers share; 0: there is none */
 	bool ipv6_stays; /* it could not be switched off, and that has been logged */
 	struct kernel_device *devices; /* those that are open */
 };
@@ -43,15 +46,20 @@ struct kernel_device {
 	struct hash_table wireguard_by_key; /* wireguard.h */
 	struct kernel_pass pass;
 	uint32_t n_passes;
+	uint32_t n_readings; /* that have begun */
+	uint32_t n_read; /* number of the last one that was read to its end */
 };
 
 /* An IPIP peer. */
 struct kernel_ipip {
-	struct hash_node by_ifindex, by_inner;
-	unsigned int ifindex;
+	struct hash_node by_ifindex, by_inner; /* the first is in no table where ifindex is 0 */
+	unsigned int ifindex; /* of its own link; 0: it shares one */
 	struct ipv4 inner, remote;
 	bool seen; /* in the present dump */
 	uint32_t routed; /* number of the last pass that it had its route in, or was made in */
+	/* Where it shares one: the last reading that has met what was sent, and both filters. */
+	uint32_t met_sent, met;
+	uint64_t sent; /* bytes */
 };
 
 /* A WireGuard peer that this plane has written or read. */

@@ -18,6 +18,7 @@
 #include "netlink/wireguard.h"
 #include "plane/client_link.h"
 #include "plane/kernel/device.h"
+#include "plane/kernel/shared_found.h"
 #include "plane/kernel/wireguard.h"
 
 static int report_wireguard(struct kernel_device *device, const struct wireguard_device *dump,
@@ -147,5 +148,7 @@ int kernel_find(struct plane_device *plane_device, plane_found_fn *found, void *
 	struct kernel_device *device = kernel_of_device(plane_device);
 	int result = find_wireguard(device, found, context);
 
-	return result == 0 ? find_ipip(device, found, context) : result;
+	if (result == 0)
+		result = find_ipip(device, found, context);
+	return result == 0 ? kernel_shared_find_peers(device, found, context) : result;
 }

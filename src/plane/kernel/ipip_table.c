@@ -70,7 +70,8 @@ struct kernel_ipip *kernel_ipip_of_inner(const struct kernel_device *device, str
 
 void kernel_ipip_forget(struct kernel_device *device, struct kernel_ipip *ipip)
 {
-	hash_remove(&device->ipip_by_ifindex, &ipip->by_ifindex);
+	if (ipip->ifindex != 0)
+		hash_remove(&device->ipip_by_ifindex, &ipip->by_ifindex);
 	hash_remove(&device->ipip_by_inner, &ipip->by_inner);
 	free(ipip);
 }
@@ -84,12 +85,18 @@ int kernel_ipip_remember(
 		return -ENOMEM;
 	if ((old = kernel_ipip_of_inner(device, inner)))
 		kernel_ipip_forget(device, old);
-	if ((old = kernel_ipip_of_ifindex(device, ifindex)))
+	if (ifindex != 0 && (old = kernel_ipip_of_ifindex(device, ifindex)))
 		kernel_ipip_forget(device, old);
 	*ipip = (struct kernel_ipip){
-		.ifindex = ifindex, .inner = inner, .remote = remote, .routed = device->n_passes};
-	hash_insert(
-		&device->ipip_by_ifindex, &ipip->by_ifindex, &ipip->ifindex, sizeof ipip->ifindex);
+		.ifindex = ifindex,
+		.inner = inner,
+		.remote = remote,
+		.routed = device->n_passes,
+		.met = device->n_readings,
+	};
+	if (ifindex != 0)
+		hash_insert(&device->ipip_by_ifindex, &ipip->by_ifindex, &ipip->ifindex,
+			sizeof ipip->ifindex);
 	hash_insert(&device->ipip_by_inner, &ipip->by_inner, &ipip->inner.value,
 		sizeof ipip->inner.value);
 	return 0;
@@ -99,6 +106,9 @@ static void forget_link(void *context, unsigned int ifindex)
 {
 	struct kernel_plane *kernel = context;
 
+	/* Its peers are known still: they are given to the next one. */
+	if (ifindex == kernel->shared_ifindex)
+		kernel->shared_ifindex = 0;
 	for (struct kernel_device *device = kernel->devices; device; device = device->next) {
 		struct kernel_ipip *ipip = kernel_ipip_of_ifindex(device, ifindex);
 
@@ -129,6 +139,14 @@ static void forget_missing_links(struct kernel_device *device, const struct link
 	}
 }
 
+static bool has_ifindex_among(const struct link *links, size_t n, unsigned int ifindex)
+{
+	for (size_t i = 0; i < n; i++)
+		if (links[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
 int kernel_forget_gone_links(struct kernel_plane *kernel)
 {
 	auto_free struct link *links = NULL;
@@ -144,5 +162,7 @@ int kernel_forget_gone_links(struct kernel_plane *kernel)
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
 	for (struct kernel_device *device = kernel->devices; device; device = device->next)
 		forget_missing_links(device, links, n);
+	if (!has_ifindex_among(links, n, kernel->shared_ifindex))
+		kernel->shared_ifindex = 0;
 	return 0;
 }

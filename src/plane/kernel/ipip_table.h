@@ -18,7 +18,8 @@ bool kernel_holds(const struct kernel_device *device, struct ipv4 inner);
 bool kernel_ipip_matches(const struct kernel_device *device, const struct link *link,
 	struct ipv4 inner, struct ipv4 remote);
 
-/* Replaces what was known of the address and of the number. Returns 0 or -ENOMEM. */
+/* Replaces what was known of the address and of the number; 0: the peer shares its link. Returns 0
+ * or -ENOMEM. */
 int kernel_ipip_remember(
 	struct kernel_device *device, unsigned int ifindex, struct ipv4 inner, struct ipv4 remote);
 void kernel_ipip_forget(struct kernel_device *device, struct kernel_ipip *ipip);

@@ -22,6 +22,8 @@
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/reconcile.h"
 #include "plane/kernel/removal.h"
+#include "plane/kernel/shared.h"
+#include "plane/kernel/shared_found.h"
 #include "plane/kernel/wireguard.h"
 
 static int make_interface(struct kernel_device *device, struct link *link, bool *made)
@@ -126,6 +128,8 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 		kernel, device->endpoint.index, opening->links, opening->n_links);
 	opening->n_links = 0;
 	if (error == 0)
+		error = kernel_shared_clear(kernel, device->endpoint.index);
+	if (error == 0)
 		error = make_interface(device, &opening->link, &opening->made);
 	return error;
 }
@@ -190,6 +194,26 @@ static bool is_new(const struct opening *opening)
 	return opening->made || opening->link.alias[0] == '\0';
 }
 
+static int open_shared(struct kernel_device *device, const struct opening *opening)
+{
+	int error = kernel_shared_ensure(device, true);
+
+	if (error == 0)
+		error = kernel_shared_adopt(device);
+	return error == 0 ? kernel_shared_move_in(device, opening->links, opening->n_links) : error;
+}
+
+/* In whichever mode the last server made them. */
+static int take_over_ipip(struct kernel_device *device, const struct opening *opening)
+{
+	int error;
+
+	if (kernel_plane_of(device)->shares_ipip)
+		return open_shared(device, opening);
+	error = take_over_all(device, opening->links, opening->n_links);
+	return error == 0 ? kernel_shared_move_out(device) : error;
+}
+
 static int set_up(
 	struct kernel_device *device, const struct key *private_key, const struct opening *opening)
 {
@@ -205,7 +229,7 @@ static int set_up(
 	if (error == 0)
 		error = kernel_configure_link(device, &opening->link, is_new(opening));
 	if (error == 0)
-		error = take_over_all(device, opening->links, opening->n_links);
+		error = take_over_ipip(device, opening);
 	return error;
 }
 

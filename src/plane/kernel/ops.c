@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "netlink/flower.h"
 #include "netlink/link.h"
 #include "netlink/link_monitor.h"
 #include "netlink/socket.h"
@@ -23,6 +24,8 @@
 #include "plane/kernel/open.h"
 #include "plane/kernel/reconcile.h"
 #include "plane/kernel/removal.h"
+#include "plane/kernel/shared.h"
+#include "plane/kernel/shared_peers.h"
 #include "plane/kernel/view.h"
 #include "plane/kernel/wireguard.h"
 
@@ -41,7 +44,7 @@ static int probe(struct plane *plane)
 	if (ipip < 0 && !no_ipip)
 		return kernel_fail(kernel, ipip, netlink_error(kernel->route), "look for IPIP");
 	if (!no_wireguard && !no_ipip)
-		return 0;
+		return kernel->shares_ipip ? kernel_shared_probe(kernel) : 0;
 	snprintf(plane->error, sizeof plane->error,
 		"this kernel has no %s, and the module%s %s cannot be loaded",
 		!no_ipip        ? "WireGuard"
@@ -99,6 +102,25 @@ static int add_link(struct kernel_plane *kernel, const struct link *link,
 	return 0;
 }
 
+/* Of an endpoint whose own interface has gone. */
+static int add_shared(struct kernel_plane *kernel, struct plane_leftover **leftovers, size_t *n)
+{
+	auto_free struct flower_endpoint *endpoints = NULL;
+	size_t n_endpoints;
+	int error = kernel_shared_list(kernel, &endpoints, &n_endpoints);
+
+	for (size_t i = 0; i < n_endpoints && error == 0; i++) {
+		const unsigned int index = kernel_shared_index(endpoints[i].chain);
+		struct plane_leftover *leftover = leftover_of_index(leftovers, n, index);
+
+		if (!leftover)
+			error = kernel_fail(kernel, -ENOMEM, NULL, "list interfaces");
+		else if (!leftover->has_bind)
+			*leftover = (struct plane_leftover){index, true, endpoints[i].bind};
+	}
+	return error;
+}
+
 static int discover(struct plane *plane, plane_leftover_fn *found, void *context)
 {
 	struct kernel_plane *kernel = kernel_of_plane(plane);
@@ -111,6 +133,8 @@ static int discover(struct plane *plane, plane_leftover_fn *found, void *context
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = add_link(kernel, &links[i], &leftovers, &n_leftovers);
+	if (error == 0)
+		error = add_shared(kernel, &leftovers, &n_leftovers);
 	for (size_t i = 0; i < n_leftovers && error == 0; i++)
 		error = found(context, &leftovers[i]);
 	return error;
@@ -125,38 +149,56 @@ static int remove_all(struct plane *plane, unsigned int index)
 
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route), "list interfaces");
-	return kernel_delete_index(kernel, index, links, n);
+	error = kernel_delete_index(kernel, index, links, n);
+	return error == 0 ? kernel_shared_clear(kernel, index) : error;
 }
 
-static int add(struct plane_device *plane_device, const struct plane_peer *peer)
+static int refuse(struct kernel_device *device, const struct plane_peer *peer)
 {
-	struct kernel_device *device = kernel_of_device(plane_device);
-
 	if (!kernel_holds(device, peer->inner))
 		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "%s is no peer's in %s",
 			ipv4_text(peer->inner).s, prefix_text(device->endpoint.block).s);
 	/* A tunnel without a remote address would take packets from anybody. */
 	if (peer->kind == PEER_IPIP && peer->remote.value == 0)
 		return kernel_fail(kernel_plane_of(device), -EINVAL, NULL, "no remote address");
-	return peer->kind == PEER_WIREGUARD ? kernel_wireguard_add(device, &peer->key, peer->inner)
-					    : kernel_ipip_add(device, peer->inner, peer->remote);
+	return 0;
 }
 
-static int add_many(struct plane_device *device, const struct plane_peer *peers, size_t n)
+static int add(struct plane_device *plane_device, const struct plane_peer *peer)
 {
+	struct kernel_device *device = kernel_of_device(plane_device);
+	int error = refuse(device, peer);
+
+	if (error < 0)
+		return error;
+	if (peer->kind == PEER_WIREGUARD)
+		return kernel_wireguard_add(device, &peer->key, peer->inner);
+	return kernel_plane_of(device)->shares_ipip
+		       ? kernel_shared_add(device, peer, 1)
+		       : kernel_ipip_add(device, peer->inner, peer->remote);
+}
+
+static int add_many(struct plane_device *plane_device, const struct plane_peer *peers, size_t n)
+{
+	struct kernel_device *device = kernel_of_device(plane_device);
+	const bool shares_ipip = kernel_plane_of(device)->shares_ipip;
 	int error = 0;
 
 	for (size_t i = 0; i < n && error == 0; i++)
-		error = add(device, &peers[i]);
-	return error;
+		error = shares_ipip && peers[i].kind == PEER_IPIP ? refuse(device, &peers[i])
+								  : add(plane_device, &peers[i]);
+	return error == 0 && shares_ipip ? kernel_shared_add(device, peers, n) : error;
 }
 
 static int check(struct plane_device *plane_device, const struct plane_peer *peer)
 {
 	struct kernel_device *device = kernel_of_device(plane_device);
 
-	return peer->kind == PEER_WIREGUARD ? kernel_wireguard_check(device, &peer->key)
-					    : kernel_ipip_check(device, peer->inner, peer->remote);
+	if (peer->kind == PEER_WIREGUARD)
+		return kernel_wireguard_check(device, &peer->key);
+	return kernel_plane_of(device)->shares_ipip
+		       ? kernel_shared_check(device, peer)
+		       : kernel_ipip_check(device, peer->inner, peer->remote);
 }
 
 static int remove_peers(
@@ -169,7 +211,10 @@ static int remove_peers(
 		return kernel_fail(
 			kernel_plane_of(device), -EINVAL, NULL, "remove %zu peers at once", n);
 	kernel_wireguard_remove(device, peers, n, errors);
-	kernel_ipip_remove(device, peers, n, errors);
+	if (kernel_plane_of(device)->shares_ipip)
+		kernel_shared_remove(device, peers, n, errors);
+	else
+		kernel_ipip_remove(device, peers, n, errors);
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = errors[i];
 	return error;
@@ -193,7 +238,10 @@ static int delete_all(struct kernel_device *device)
 		kernel_wireguard_empty(kernel, device->ifindex);
 		ifindexes[i++] = device->ifindex;
 	}
-	return kernel_delete_links(kernel, ifindexes, i, errors);
+	error = kernel_delete_links(kernel, ifindexes, i, errors);
+	return error == 0 && kernel->shares_ipip
+		       ? kernel_shared_clear(kernel, device->endpoint.index)
+		       : error;
 }
 
 static int close_device(struct plane_device *plane_device, bool keep)
@@ -265,6 +313,11 @@ static const struct plane_ops kernel_ops = {
 	.memory = memory,
 	.free = free_plane,
 };
+
+void plane_kernel_share_ipip(struct plane *plane)
+{
+	kernel_of_plane(plane)->shares_ipip = true;
+}
 
 struct plane *plane_kernel_new(void)
 {

@@ -1,6 +1,7 @@
 /*
  * Reads the peers of a device and their counters from the kernel: first WireGuard's, then the links
- * of IPIP, each over a socket of its own. Runs in the server's broker.
+ * of IPIP, or the filters of the interface that these peers share, each over a socket of its own.
+ * Runs in the server's broker.
  */
 #include "plane/kernel/reading.h"
 
@@ -9,10 +10,12 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "netlink/flower.h"
 #include "netlink/socket.h"
 #include "netlink/stats.h"
 #include "netlink/wireguard.h"
 #include "plane/kernel/ipip_table.h"
+#include "plane/kernel/shared.h"
 #include "plane/kernel/wireguard.h"
 
 struct kernel_reading {
@@ -24,6 +27,9 @@ struct kernel_reading {
 	struct wireguard_device peers; /* of the last piece */
 	struct link_stats *stats; /* likewise */
 	size_t n_stats;
+	struct flower_place filters; /* where peers share an interface: those that are read */
+	uint32_t number; /* likewise: of this reading */
+	int result; /* likewise: of found() */
 	plane_peer_fn *found;
 	void *context;
 };
@@ -131,12 +137,87 @@ static int next_links(struct kernel_reading *reading)
 	return error != 0 ? error : result;
 }
 
+/* What a peer was sent is kept until what it has sent is read: it has both filters then. */
+static int take_filter(struct kernel_reading *reading, const struct flower_peer *filter)
+{
+	struct kernel_ipip *ipip = kernel_ipip_of_inner(reading->device, filter->inner);
+	const struct plane_peer id = {
+		.kind = PEER_IPIP, .inner = filter->inner, .remote = filter->remote};
+	struct plane_usage usage = {.received = filter->bytes, .outer = filter->remote};
+
+	if (!ipip || ipip->ifindex != 0 || !ipv4_equal(ipip->remote, filter->remote))
+		return 0;
+	if (reading->filters.direction == FLOWER_SENT) {
+		ipip->sent = filter->bytes;
+		ipip->met_sent = reading->number;
+		return 0;
+	}
+	if (ipip->met_sent < reading->number)
+		return 0;
+	if (ipip->met < reading->number)
+		ipip->met = reading->number;
+	usage.sent = ipip->sent;
+	return reading->found(reading->context, &id, &usage);
+}
+
+static int keep_filter(void *context, size_t number, const struct nlmsghdr *message)
+{
+	struct kernel_reading *reading = context;
+	struct flower_peer filter;
+	int result = flower_decode_peer(message, &reading->filters, &filter);
+
+	(void)number;
+	if (result > 0 && reading->result == 0)
+		reading->result = take_filter(reading, &filter);
+	return result < 0 ? result : 0;
+}
+
+static int begin_filters(struct kernel_reading *reading, enum flower_direction direction)
+{
+	const struct kernel_device *device = reading->device;
+	int error;
+
+	reading->filters = (struct flower_place){
+		.ifindex = kernel_plane_of(device)->shared_ifindex,
+		.direction = direction,
+		.chain = kernel_shared_chain(device->endpoint.index),
+	};
+	error = flower_dump_begin(reading->route, &reading->filters);
+	return error < 0 ? fail(reading, error, reading->route) : 1;
+}
+
+static int next_filters(struct kernel_reading *reading)
+{
+	int result = netlink_dump_next(reading->route, keep_filter, reading);
+
+	if (reading->result != 0)
+		return reading->result;
+	/* The interface has gone: so have they. */
+	if (result == -ENODEV || result == -EINVAL)
+		result = 0;
+	if (result < 0)
+		return fail(reading, result, reading->route);
+	if (result == 0 && reading->filters.direction == FLOWER_SENT)
+		return begin_filters(reading, FLOWER_RECEIVED);
+	if (result == 0)
+		reading->device->n_read = reading->number;
+	return result;
+}
+
+static int begin_shared(struct kernel_reading *reading)
+{
+	reading->number = ++reading->device->n_readings;
+	return begin_filters(reading, FLOWER_SENT);
+}
+
 static int begin_links(struct kernel_reading *reading)
 {
 	int error = netlink_open(NETLINK_ROUTE, &reading->route);
 
 	if (error == 0)
-		error = stats_dump_begin(reading->route);
+		error = kernel_plane_of(reading->device)->shares_ipip
+				? begin_shared(reading)
+				: stats_dump_begin(reading->route);
 	if (error < 0)
 		return fail(reading, error, reading->route);
 	reading->reading.fd = netlink_fd(reading->route);
@@ -185,7 +266,10 @@ static int next(struct plane_reading *reading)
 {
 	struct kernel_reading *kernel = kernel_of_reading(reading);
 
-	return kernel->generic ? next_peers(kernel) : next_links(kernel);
+	if (kernel->generic)
+		return next_peers(kernel);
+	return kernel_plane_of(kernel->device)->shares_ipip ? next_filters(kernel)
+							    : next_links(kernel);
 }
 
 int kernel_read(struct plane_device *device, plane_peer_fn *found, void *context,

@@ -19,6 +19,8 @@
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/removal.h"
+#include "plane/kernel/shared.h"
+#include "plane/kernel/shared_peers.h"
 
 enum {
 	MENDED_AT_ONCE = 50, /* links in one request, of two messages each */
@@ -52,12 +54,20 @@ struct mending {
 	struct netlink_request request;
 	const struct kernel_ipip *ipips[MENDED_AT_ONCE];
 	size_t n;
+	struct plane_peer lost[MENDED_AT_ONCE]; /* of the interface that they share */
+	size_t n_lost;
 };
+
+static struct plane_name name_of(struct kernel_device *device, const struct kernel_ipip *ipip)
+{
+	return ipip->ifindex != 0 ? kernel_ipip_name(device, ipip->inner)
+				  : (struct plane_name){PLANE_SHARED_IPIP_NAME};
+}
 
 static void record_mended(struct kernel_device *device, const struct kernel_ipip *ipip)
 {
 	if (device->pass.n_mended++ == 0)
-		device->pass.first = kernel_ipip_name(device, ipip->inner);
+		device->pass.first = name_of(device, ipip);
 }
 
 static void record_failure(struct kernel_device *device, const struct kernel_ipip *ipip, int error)
@@ -66,7 +76,7 @@ static void record_failure(struct kernel_device *device, const struct kernel_ipi
 
 	if (device->pass.error == 0)
 		device->pass.error = kernel_fail(kernel, error, netlink_error(kernel->route),
-			"bring up %s with a route to %s", kernel_ipip_name(device, ipip->inner).s,
+			"bring up %s with a route to %s", name_of(device, ipip).s,
 			ipv4_text(ipip->inner).s);
 }
 
@@ -92,7 +102,10 @@ static void mend(struct mending *mending)
 /* Returns whether a request is sent. */
 static bool put_mended(struct mending *mending, const struct kernel_ipip *ipip)
 {
-	kernel_ipip_put_mended(&mending->request, ipip->ifindex, ipip->inner, false);
+	const struct kernel_plane *kernel = kernel_plane_of(mending->device);
+
+	kernel_ipip_put_mended(&mending->request,
+		ipip->ifindex != 0 ? ipip->ifindex : kernel->shared_ifindex, ipip->inner, false);
 	mending->ipips[mending->n++] = ipip;
 	if (mending->n < MENDED_AT_ONCE)
 		return false;
@@ -127,7 +140,10 @@ static int mark_routed(void *context, size_t number, const struct nlmsghdr *mess
 	(void)number;
 	if (result <= 0)
 		return result;
-	ipip = kernel_ipip_of_ifindex(device, route.oif);
+	if (route.oif == kernel_plane_of(device)->shared_ifindex)
+		ipip = kernel_ipip_of_inner(device, route.destination.address);
+	else
+		ipip = kernel_ipip_of_ifindex(device, route.oif);
 	if (ipip && ipv4_equal(ipip->inner, route.destination.address))
 		ipip->routed = device->n_passes;
 	return 0;
@@ -151,6 +167,39 @@ static int read_routes(struct kernel_device *device)
 	return result;
 }
 
+/* Those of which a filter was missing when they were read last. */
+static void make_lost(struct mending *mending)
+{
+	struct kernel_device *device = mending->device;
+	int error = kernel_shared_add(device, mending->lost, mending->n_lost);
+
+	if (error < 0 && device->pass.error == 0)
+		device->pass.error = error;
+	if (error == 0)
+		device->pass.n_mended += mending->n_lost;
+	mending->n_lost = 0;
+}
+
+/* Returns whether a request is sent. */
+static bool put_lost(struct mending *mending, const struct kernel_ipip *ipip)
+{
+	mending->lost[mending->n_lost++] = (struct plane_peer){
+		.kind = PEER_IPIP, .inner = ipip->inner, .remote = ipip->remote};
+	if (mending->n_lost < MENDED_AT_ONCE)
+		return false;
+	make_lost(mending);
+	return true;
+}
+
+static bool mend_one(struct mending *mending, const struct kernel_ipip *ipip)
+{
+	const struct kernel_device *device = mending->device;
+
+	if (ipip->ifindex == 0 && ipip->met < device->n_read)
+		return put_lost(mending, ipip);
+	return ipip->routed != device->n_passes && put_mended(mending, ipip);
+}
+
 /* Of the next links those without their route. */
 static void mend_some(struct kernel_device *device)
 {
@@ -161,14 +210,16 @@ static void mend_some(struct kernel_device *device)
 
 	netlink_request_init(&mending.request);
 	while (!pass->walk.is_over && n_buckets++ < BUCKETS_AT_ONCE && !is_sent)
-		for (struct hash_node *node = hash_walk_next(&device->ipip_by_ifindex, &pass->walk);
+		for (struct hash_node *node = hash_walk_next(&device->ipip_by_inner, &pass->walk);
 			node; node = node->next) {
 			const struct kernel_ipip *ipip =
-				hash_entry(node, struct kernel_ipip, by_ifindex);
+				hash_entry(node, struct kernel_ipip, by_inner);
 
-			if (ipip->routed != device->n_passes && put_mended(&mending, ipip))
+			if (mend_one(&mending, ipip))
 				is_sent = true;
 		}
+	if (mending.n_lost > 0)
+		make_lost(&mending);
 	if (mending.n > 0)
 		mend(&mending);
 }
@@ -179,15 +230,28 @@ static void end_pass(struct kernel_device *device)
 	device->pass = (struct kernel_pass){0};
 }
 
+static void log_mended(const struct kernel_device *device)
+{
+	const struct kernel_pass *pass = &device->pass;
+
+	if (kernel_plane_of(device)->shares_ipip)
+		log_warning("%s: somebody has removed routes or filters of IPIP peers, put right: "
+			    "%zu of %s",
+			PLANE_SHARED_IPIP_NAME, pass->n_mended,
+			plane_device_name(device->endpoint.index).s);
+	else
+		log_warning("%s%s: somebody has set down the interface or removed its route, put "
+			    "right: %zu IPIP peers",
+			pass->first.s, pass->n_mended > 1 ? " and others" : "", pass->n_mended);
+}
+
 static int finish(struct kernel_device *device, bool is_new)
 {
 	const struct kernel_pass *pass = &device->pass;
 	int error = pass->error;
 
 	if (pass->n_mended > 0 && !is_new)
-		log_warning("%s%s: somebody has set down the interface or removed its route, put "
-			    "right: %zu IPIP peers",
-			pass->first.s, pass->n_mended > 1 ? " and others" : "", pass->n_mended);
+		log_mended(device);
 	end_pass(device);
 	return error;
 }
@@ -210,9 +274,11 @@ static int begin(struct kernel_device *device, bool is_new)
 			kernel, error, netlink_error(kernel->route), "look up %s", name.s);
 	device->n_passes++;
 	device->pass = (struct kernel_pass){
-		.runs = true, .walk.is_over = device->ipip_by_ifindex.count == 0};
+		.runs = true, .walk.is_over = device->ipip_by_inner.count == 0};
 	/* What cannot be done for one is no reason to leave the others as they are. */
 	device->pass.error = kernel_configure_link(device, &link, is_new);
+	if (kernel->shares_ipip && device->pass.error == 0)
+		device->pass.error = kernel_shared_ensure(device, is_new);
 	return device->pass.walk.is_over ? 0 : begin_routes(device);
 }
 

@@ -27,6 +27,7 @@ BLOCK = "10.100.0.0/16"
 # A disk that is busy for longer than the server waits for it by default would be tested, and not what the test is
 # about. A store that is slow or gone for good is waited for in vain all the same.
 PATIENT = "--store-wait=30s"
+SHARED = "vprox-ipip"  # the interface of IPIP peers with --ipip-mode=shared
 START_SECONDS = 180
 STOP_SECONDS = 60
 SIOCOUTQ = 0x5411  # linux/sockios.h
@@ -234,6 +235,8 @@ class Host:
         for address in [self.address] if ips is None else ips:
             words += ["--ip", address]
         words += ["--wg-block", block, f"--plane={self.options.plane}", "--log-level=debug"]
+        if self.options.ipip_mode == "shared" and "--ipip-mode" not in arguments:
+            words.append("--ipip-mode=shared")
         words += shlex.split(arguments)
         if "--store" not in arguments:
             words.append(PATIENT)
@@ -306,9 +309,15 @@ class Host:
                       for name in ("ipip_inner", "ipip_peer")]
             return list(zip(*values))
         links = self.ipip_links()
-        return [(route["dst"], links[route["dev"]]["linkinfo"]["info_data"]["remote"])
-                for route in json.loads(self.ns.run("ip -j route show"))
-                if route["dev"] in links and route["dev"].startswith(f"vp{index}-")]
+        own = [(route["dst"], links[route["dev"]]["linkinfo"]["info_data"]["remote"])
+               for route in json.loads(self.ns.run("ip -j route show"))
+               if route["dev"] in links and route["dev"].startswith(f"vp{index}-")]
+        return own + self.sharers(index)
+
+    def sharers(self, index=0):
+        """Inner address and remote address of those that share an interface."""
+        shown = self.ns.try_run(f"tc filter show dev {SHARED} egress chain {index + 1}").stdout
+        return re.findall(r"  dst_ip (\S+)\n.*?\n\tdst_ip (\S+)\n", shown, re.DOTALL)
 
     def device_processes(self, index=0):
         """The pids of a device of the embedded plane: its own, and that of the process which opens
@@ -340,7 +349,7 @@ class Host:
         for pid in devices:
             kill(pid)
         for name in self.links():
-            if name.startswith(("vprox", "vp0-")):
+            if name.startswith(("vprox", "vp0-")):  # the one that is shared too
                 self.ns.try_run(f"ip link del {name}")
         self.ns.run("nft flush ruleset")
         wait.until(lambda: not self.device_processes(), what="the devices are gone")

@@ -1,0 +1,48 @@
+/*
+ * The interface that IPIP peers share (--ipip-mode=shared): of a namespace the kernel allows one,
+ * so that it is that of all endpoints. Of each endpoint it has a chain of filters, index + 1, with
+ * two filters for each peer (netlink/flower.h), and a host route for each peer. A packet that is
+ * received needs the mark that its peer's filter gives it (src/host/firewall_text.c): while
+ * somebody has taken the filters away, nothing comes in. Errors have their text kept.
+ */
+#pragma once
+
+#include "plane/kernel/device.h"
+
+struct flower_endpoint;
+struct flower_peer;
+
+/* Whether the kernel has all of it, which may load modules; an interface that was made for this is
+ * gone again afterwards. Returns 0, -ENOSYS with what is missing, or -errno. */
+int kernel_shared_probe(struct kernel_plane *kernel);
+
+/* Looks for the interface, and makes none: kernel->shared_ifindex. Returns 0 also if it is not
+ * there, or another one has its name. */
+int kernel_shared_find(struct kernel_plane *kernel);
+
+/*
+ * The interface with its hook (its peers' filters: see kernel_reconcile()), and what leads to the
+ * endpoint's chain, unless that is standby: what is missing is made, and that is logged unless
+ * is_new. The chain's filters stay as they are. Never -ENODEV, which would mean the endpoint's own
+ * interface.
+ */
+int kernel_shared_ensure(struct kernel_device *device, bool is_new);
+
+/* Removes all there is of an index; if no other one has anything, the interface too. */
+int kernel_shared_clear(struct kernel_plane *kernel, unsigned int index);
+/* Removes the interface where no endpoint has anything there. Logs. */
+void kernel_shared_retire(struct kernel_plane *kernel);
+
+/* The endpoints that there are of it. The array is the caller's to free. */
+int kernel_shared_list(struct kernel_plane *kernel, struct flower_endpoint **endpoints, size_t *n);
+
+/* The index that a chain is of, and the reverse. */
+static inline unsigned int kernel_shared_index(uint32_t chain)
+{
+	return chain - 1;
+}
+
+static inline uint32_t kernel_shared_chain(unsigned int index)
+{
+	return index + 1;
+}

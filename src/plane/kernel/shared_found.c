@@ -1,0 +1,277 @@
+/*
+ * The IPIP peers that are there of the interface that they share: found, adopted, and moved to it
+ * or from it where the last server had the other mode. Runs in the server's broker, when a device
+ * was opened, and in `vprox check`.
+ */
+#include "plane/kernel/shared_found.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/rtnetlink.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netlink/flower.h"
+#include "netlink/link.h"
+#include "netlink/route.h"
+#include "netlink/socket.h"
+#include "plane/client_link.h"
+#include "plane/kernel/ipip.h"
+#include "plane/kernel/ipip_table.h"
+#include "plane/kernel/removal.h"
+#include "plane/kernel/shared.h"
+#include "plane/kernel/shared_peers.h"
+
+static int compare_inner(const void *a, const void *b)
+{
+	const struct flower_peer *left = a, *right = b;
+
+	return (left->inner.value > right->inner.value) - (left->inner.value < right->inner.value);
+}
+
+static int list(const struct kernel_device *device, enum flower_direction direction,
+	struct flower_peer **peers, size_t *n)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	const struct flower_place place = {.ifindex = kernel->shared_ifindex,
+		.direction = direction,
+		.chain = kernel_shared_chain(device->endpoint.index)};
+	int error = flower_dump_peers(kernel->route, &place, peers, n);
+
+	/* Without the interface or its hook there are none. */
+	if (error == -ENODEV || error == -EINVAL)
+		error = 0;
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route),
+			"read the filters of %s", PLANE_SHARED_IPIP_NAME);
+	if (*n > 0)
+		qsort(*peers, *n, sizeof **peers, compare_inner);
+	return 0;
+}
+
+static int compare_destination(const void *a, const void *b)
+{
+	const struct route *left = a, *right = b;
+	uint32_t x = left->destination.address.value, y = right->destination.address.value;
+
+	return (x > y) - (x < y);
+}
+
+static int list_routes(const struct kernel_device *device, struct route **routes, size_t *n)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	const struct route_filter filter = {.table = RT_TABLE_MAIN,
+		.type = RTN_UNICAST,
+		.scope_at_least = RT_SCOPE_LINK,
+		.oif = kernel->shared_ifindex,
+		.length_min = 32,
+		.length_max = 32};
+	int error = route_dump(kernel->route, &filter, routes, n);
+
+	if (error < 0)
+		return kernel_fail(kernel, error, netlink_error(kernel->route), "list routes");
+	if (*n > 0)
+		qsort(*routes, *n, sizeof **routes, compare_destination);
+	return 0;
+}
+
+/* What there is of an endpoint's peers, each sorted by inner address. */
+struct listing {
+	struct flower_peer *received, *sent;
+	struct route *routes;
+	size_t n_received, n_sent, n_routes;
+};
+
+static void free_listing(struct listing *listing)
+{
+	free(listing->received);
+	free(listing->sent);
+	free(listing->routes);
+}
+
+static int read_all(const struct kernel_device *device, struct listing *all)
+{
+	int error = list(device, FLOWER_RECEIVED, &all->received, &all->n_received);
+
+	if (error == 0)
+		error = list(device, FLOWER_SENT, &all->sent, &all->n_sent);
+	return error == 0 ? list_routes(device, &all->routes, &all->n_routes) : error;
+}
+
+static struct ipv4 route_to(const struct listing *all, struct ipv4 inner)
+{
+	const struct route wanted = {.destination = {inner, 32}};
+	const struct route *found = all->n_routes == 0
+					    ? NULL
+					    : bsearch(&wanted, all->routes, all->n_routes,
+						      sizeof wanted, compare_destination);
+
+	return found ? inner : (struct ipv4){0};
+}
+
+/* A peer of which one half is missing, or the halves of which differ, has no remote address. */
+static struct plane_found describe(const struct listing *all, const struct flower_peer *received,
+	const struct flower_peer *sent)
+{
+	struct plane_found found = {
+		.peer = {.kind = PEER_IPIP, .inner = received ? received->inner : sent->inner},
+		.interface = {PLANE_SHARED_IPIP_NAME},
+	};
+
+	if (sent)
+		found.local = sent->bind;
+	if (received && sent && ipv4_equal(received->remote, sent->remote))
+		found.peer.remote = sent->remote;
+	found.routed = route_to(all, found.peer.inner);
+	return found;
+}
+
+/* Both lists side by side. */
+static int report_all(const struct listing *all, plane_found_fn *found, void *context)
+{
+	size_t i = 0, j = 0;
+	int result = 0;
+
+	while (result == 0 && (i < all->n_received || j < all->n_sent)) {
+		const struct flower_peer *received = i < all->n_received ? &all->received[i] : NULL;
+		const struct flower_peer *sent = j < all->n_sent ? &all->sent[j] : NULL;
+		struct plane_found one;
+
+		if (received && sent && compare_inner(received, sent) < 0)
+			sent = NULL;
+		else if (received && sent && compare_inner(received, sent) > 0)
+			received = NULL;
+		i += received != NULL;
+		j += sent != NULL;
+		one = describe(all, received, sent);
+		result = found(context, &one);
+	}
+	return result;
+}
+
+int kernel_shared_find_peers(struct kernel_device *device, plane_found_fn *found, void *context)
+{
+	struct listing all = {0};
+	int result = kernel_shared_find(kernel_plane_of(device));
+
+	if (result == 0 && kernel_plane_of(device)->shared_ifindex != 0) {
+		result = read_all(device, &all);
+		if (result == 0)
+			result = report_all(&all, found, context);
+	}
+	free_listing(&all);
+	return result;
+}
+
+static int remember_found(void *context, const struct plane_found *found)
+{
+	struct kernel_device *device = context;
+
+	return kernel_ipip_remember(device, 0, found->peer.inner, found->peer.remote);
+}
+
+int kernel_shared_adopt(struct kernel_device *device)
+{
+	int error = kernel_shared_find_peers(device, remember_found, device);
+
+	return error == -ENOMEM ? kernel_fail(kernel_plane_of(device), error, NULL, "adopt %s",
+					  PLANE_SHARED_IPIP_NAME)
+				: error;
+}
+
+/* Whether a link is that of an IPIP peer under the device's index. */
+static bool is_own_link(
+	const struct kernel_device *device, const struct link *link, struct ipv4 *inner)
+{
+	unsigned int index;
+	uint32_t offset;
+
+	if (!plane_parse_ipip_name(link->name, &index, &offset) ||
+		index != device->endpoint.index || client_link_has_alias(link) ||
+		strcmp(link->kind, "ipip") != 0)
+		return false;
+	inner->value = device->endpoint.gateway.value + offset;
+	return true;
+}
+
+static bool can_move(const struct kernel_device *device, const struct link *link, struct ipv4 inner)
+{
+	return kernel_holds(device, inner) && link->remote.value != 0 &&
+	       ipv4_equal(link->local, device->endpoint.bind);
+}
+
+int kernel_shared_move_in(struct kernel_device *device, const struct link *links, size_t n)
+{
+	auto_free struct plane_peer *peers = calloc(n + 1, sizeof *peers);
+	auto_free unsigned int *ifindexes = calloc(n + 1, sizeof *ifindexes);
+	auto_free int *errors = calloc(n + 1, sizeof *errors);
+	size_t n_peers = 0, n_links = 0;
+	struct ipv4 inner;
+	int error;
+
+	if (!peers || !ifindexes || !errors)
+		return kernel_fail(kernel_plane_of(device), -ENOMEM, NULL, "move IPIP peers");
+	for (size_t i = 0; i < n; i++) {
+		if (!is_own_link(device, &links[i], &inner))
+			continue;
+		ifindexes[n_links++] = links[i].ifindex;
+		if (can_move(device, &links[i], inner))
+			peers[n_peers++] = (struct plane_peer){
+				.kind = PEER_IPIP, .inner = inner, .remote = links[i].remote};
+		else
+			log_warning("removing %s: it is no peer's, from %s to %s", links[i].name,
+				ipv4_text(links[i].local).s, ipv4_text(links[i].remote).s);
+	}
+	if (n_links == 0)
+		return 0;
+	/* The routes lead to the new interface from then on; what peers send still comes by the
+	 * old ones until these are gone. */
+	error = kernel_shared_add(device, peers, n_peers);
+	if (error == 0)
+		error = kernel_delete_links(kernel_plane_of(device), ifindexes, n_links, errors);
+	if (error == 0)
+		log_info("%s: %zu IPIP peers share %s now, each had an interface before",
+			plane_device_name(device->endpoint.index).s, n_peers,
+			PLANE_SHARED_IPIP_NAME);
+	return error;
+}
+
+struct moving {
+	struct kernel_device *device;
+	size_t n;
+};
+
+static int move_peer(void *context, const struct plane_found *found)
+{
+	struct moving *moving = context;
+	struct kernel_device *device = moving->device;
+	const struct plane_peer *peer = &found->peer;
+	int error;
+
+	if (!kernel_holds(device, peer->inner) || peer->remote.value == 0 ||
+		!ipv4_equal(found->local, device->endpoint.bind)) {
+		log_warning("removing what %s has for %s: it is no peer's", PLANE_SHARED_IPIP_NAME,
+			ipv4_text(peer->inner).s);
+		return 0;
+	}
+	error = kernel_ipip_add(device, peer->inner, peer->remote);
+	if (error == 0)
+		moving->n++;
+	return error;
+}
+
+int kernel_shared_move_out(struct kernel_device *device)
+{
+	struct moving moving = {.device = device};
+	int error = kernel_shared_find_peers(device, move_peer, &moving);
+
+	if (error == 0)
+		error = kernel_shared_clear(kernel_plane_of(device), device->endpoint.index);
+	if (error == 0 && moving.n > 0)
+		log_info("%s: each of %zu IPIP peers has an interface now, they shared %s before",
+			plane_device_name(device->endpoint.index).s, moving.n,
+			PLANE_SHARED_IPIP_NAME);
+	return error;
+}
