@@ -396,8 +396,7 @@ static void what_cannot_be_made_or_removed_does_not_flood_the_log_either(void **
 	assert_int_equal(lines_about(f, IPC_DISCONNECT_IPIP, 50, 20), LOG_LIMIT_LINES);
 	f->fake.remove_error = 0;
 	f->fake.add_error = -EPERM;
-	assert_int_equal(
-		lines_about(f, IPC_CONNECT_IPIP, other_than(f, 50), 20), LOG_LIMIT_LINES);
+	assert_int_equal(lines_about(f, IPC_CONNECT_IPIP, other_than(f, 50), 20), LOG_LIMIT_LINES);
 }
 
 static void a_request_waits_while_the_only_address_is_being_freed(void **state)
