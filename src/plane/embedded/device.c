@@ -25,7 +25,8 @@ struct embedded_device *embedded_device_new(
 
 void embedded_device_free(struct embedded_device *device)
 {
-	uapi_client_close(&device->control);
+	if (device)
+		uapi_client_close(&device->control);
 	free(device);
 }
 
