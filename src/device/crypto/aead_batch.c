@@ -217,11 +217,14 @@ static void xor_short_stream(
 /* In constant time, and without a call. */
 static bool same_tag(const uint8_t a[AEAD_TAG_SIZE], const uint8_t b[AEAD_TAG_SIZE])
 {
-	uint64_t x[2], y[2];
+	uint64_t x[2], y[2], difference;
 
 	memcpy(x, a, sizeof x);
 	memcpy(y, b, sizeof y);
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
+	/* else a compiler may make two comparisons of it, with a branch between them */
+	__asm__("" : "+r"(difference));
+	return difference == 0;
 }
 
 static void seal_short(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
