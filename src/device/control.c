@@ -119,17 +119,6 @@ int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct ke
 	return 0;
 }
 
-int control_adopt_peer(struct wireguard *wg, struct wg_peer *peer)
-{
-	const struct key *public_key = &peer->remote.public_key;
-
-	if (wireguard_find_peer(wg, public_key))
-		return -EEXIST;
-	peer->wg = wg;
-	hash_insert(&wg->peers, &peer->node, public_key, KEY_SIZE);
-	return 0;
-}
-
 static void wipe_preshared(struct wg_peer *peer)
 {
 	struct key *preshared = (struct key *)(uintptr_t)peer->remote.preshared;

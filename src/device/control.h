@@ -28,11 +28,9 @@ void control_set_up(struct wireguard *wg, bool up);
  * has a session a handshake begins at once. */
 void control_resume(struct wireguard *wg);
 
-/* The peer is all zeros, and what it lies in is the caller's. Returns 0, -EEXIST or -EIO. */
+/* The peer is all zeros, but for remote.static_static where that is known, and what it lies in is
+ * the caller's. Returns 0 or -EEXIST. */
 int control_add_peer(struct wireguard *wg, struct wg_peer *peer, const struct key *public_key);
-/* Likewise, of which all is known that must be computed: peer->remote, but for its preshared key.
- * Returns 0 or -EEXIST. */
-int control_adopt_peer(struct wireguard *wg, struct wg_peer *peer);
 /* Ends its session; once no worker can hold it, ops->release frees it. Nobody must be able to find
  * it any more: take it out of the allowed IPs before. */
 void control_remove_peer(struct wireguard *wg, struct wg_peer *peer);

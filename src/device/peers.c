@@ -74,11 +74,9 @@ struct wg_peer *device_find_peer(struct device *device, const struct key *public
 	return wireguard_find_peer(&device->shared.wireguard, public_key);
 }
 
-/* is_computed: whether all of remote is there, or its public key alone. */
-static int add_peer(struct device *device, const struct noise_remote *remote, bool is_computed,
-	struct wg_peer **peer)
+int device_adopt_peer(
+	struct device *device, const struct noise_remote *remote, struct wg_peer **peer)
 {
-	struct wireguard *wg = &device->shared.wireguard;
 	struct wg_peer *new = calloc(1, sizeof *new);
 	int error;
 
@@ -86,8 +84,7 @@ static int add_peer(struct device *device, const struct noise_remote *remote, bo
 		return -ENOMEM;
 	new->target.kind = TARGET_WIREGUARD;
 	new->remote = *remote;
-	error = is_computed ? control_adopt_peer(wg, new)
-			    : control_add_peer(wg, new, &remote->public_key);
+	error = control_add_peer(&device->shared.wireguard, new, &remote->public_key);
 	if (error < 0) {
 		explicit_bzero(new, sizeof *new);
 		free(new);
@@ -102,13 +99,7 @@ int device_add_peer(struct device *device, const struct key *public_key, struct 
 {
 	const struct noise_remote remote = {.public_key = *public_key};
 
-	return add_peer(device, &remote, false, peer);
-}
-
-int device_adopt_peer(
-	struct device *device, const struct noise_remote *remote, struct wg_peer **peer)
-{
-	return add_peer(device, remote, true, peer);
+	return device_adopt_peer(device, &remote, peer);
 }
 
 static void free_ipip(struct epoch_node *node)

@@ -10,7 +10,7 @@ int device_set_private_key(struct device *device, const struct key *key);
 /* NULL: there is no such peer. */
 struct wg_peer *device_find_peer(struct device *device, const struct key *public_key);
 int device_add_peer(struct device *device, const struct key *public_key, struct wg_peer **peer);
-/* Likewise, of which all is known that must be computed: control_adopt_peer(). */
+/* Likewise, of which more may be known: static_static; the preshared key is set later. */
 int device_adopt_peer(
 	struct device *device, const struct noise_remote *remote, struct wg_peer **peer);
 
