@@ -2,7 +2,6 @@
 sockets, and then opens it. So the senders take nothing from the two processors while the time is measured, which they
 would share with a device that receives at the same time. In turns with one worker and with two; as root."""
 
-import argparse
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ sys.path[:0] = [TESTS, os.path.join(TESTS, "device")]
 
 import net  # noqa: E402
 from lib.wait import until  # noqa: E402
+from shared.options import bench_parser  # noqa: E402
 
 UDP_SEGMENT = 103  # linux/udp.h
 PAYLOAD, PACKETS = 1392, 43  # of a packet of 1420 bytes; what the interface takes as one super-packet
@@ -138,10 +138,9 @@ def report(rates, tsv):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = bench_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--tsv", default=os.path.join(net.ROOT, "build", "bench", "workers.tsv"))
-    parser.add_argument("--quick", action="store_true", help="only see that it works: the figures mean nothing")
     options = parser.parse_args()
     network = net.Network()
     try:
