@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 
 from lib import wait
 
@@ -43,8 +44,12 @@ class Fleet:
 
 
 def give_address(host, address):
+    """The router is told at once, as who moves addresses does by ARP: where somebody has asked for it too early, whoever
+    comes in the next three seconds would wait, and perhaps be told that there is no such host."""
+    link, = json.loads(host.ns.run("ip -j link show wan0"))
     host.ns.ip(f"addr add {address}/32 dev wan0")
-    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}")
+    host.world.internet.ip(f"route replace {address}/32 dev {host.node.name}",
+                           f"neigh replace {address} lladdr {link['address']} nud reachable dev {host.node.name}")
 
 
 def take_address(host, address):
