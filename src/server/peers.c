@@ -159,10 +159,14 @@ void peer_adopt_usage(struct peer *peer, const struct plane_usage *usage)
 	peer->rate.sent_before = usage->sent;
 }
 
-/* Counters that were set back, as those of a tunnel made anew, tell nothing of the span. */
+/* Counters that were set back, as those of a tunnel made anew, tell nothing of the span. Nor does
+ * what no link carries, of a device that was taken over: as a whole number it would be too large.
+ */
 static float per_second(uint64_t before, uint64_t now, uint32_t span_ms)
 {
-	return now < before ? 0 : (float)(now - before) * 1000 / (float)span_ms;
+	if (now < before || now - before > UINT64_MAX / 1000)
+		return 0;
+	return (float)(now - before) * 1000 / (float)span_ms;
 }
 
 static void record_rate(struct peer *peer, uint64_t now_ms)

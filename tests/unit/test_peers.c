@@ -99,6 +99,19 @@ static void a_rate_is_of_the_span_though_the_clocks_lower_half_begins_anew(void 
 	assert_int_equal((int)peer->rate.sent, 500);
 }
 
+static void a_device_that_lies_makes_no_rate_that_is_no_whole_number(void **state)
+{
+	struct fixture *f = *state;
+	const struct plane_peer id = {.kind = PEER_IPIP, .remote = {FIRST_SOURCE}};
+	const struct plane_usage usage = {.received = UINT64_MAX, .sent = UINT64_MAX / 1000};
+	struct peer *peer = peers_add(&f->peers, &id, 0);
+
+	assert_non_null(peer);
+	peers_record_usage(&f->peers, peer, &usage, RATE_SPAN_MS);
+	assert_true(peer->rate.received < (float)INT64_MAX);
+	assert_true(peer->rate.sent > 0 && peer->rate.sent < (float)INT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +122,9 @@ int main(void)
 			an_id_is_told_from_others_and_from_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_rate_is_of_the_span_though_the_clocks_lower_half_begins_anew, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_device_that_lies_makes_no_rate_that_is_no_whole_number, set_up,
 			tear_down),
 	};
 
