@@ -98,14 +98,17 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     ("connect 203.0.113.200 --password-file=/nowhere", "cannot read the password's file /nowhere"),
     (f"server {GOOD} --store=etcd://127.0.0.1:1/x --wg-block-per-ip=/24 --fleet-key=/nowhere",
      "/nowhere: there is no such file: `vprox fleet-key` makes it"),
-    ("fleet-key /etc/passwd", "/etc/passwd: it is there already, and stays as it is"),
+    ("fleet-key {there}", "{there}: it is there already, and stays as it is"),
     ("disconnect nobody0", "nobody0: there is no client of that interface; `vprox status` lists"),
     (f"server {GOOD} --audit=/nowhere/x", "there is no such folder: make it first"),
     (f"server {GOOD} --flow-log=/nowhere/x", "there is no such folder: make it first"),
 ], ids=["token", "password", "fleet key", "new fleet key", "client", "audit", "flow log"])
-def test_what_is_not_there_is_named_with_what_to_do(checked_host, words, named):
-    status, said = checked_host.run(words)
-    assert status in (1, 2) and named in said, said
+def test_what_is_not_there_is_named_with_what_to_do(checked_host, tmp_path, words, named):
+    there = tmp_path / "there"
+    there.write_text("somebody's")
+    status, said = checked_host.run(words.format(there=there))
+    assert status in (1, 2) and named.format(there=there) in said, said
+    assert list(tmp_path.iterdir()) == [there] and there.read_text() == "somebody's"
 
 
 def test_who_has_the_port_already_is_said_to_be_found_out_by_ss(host):
