@@ -30,17 +30,33 @@ struct token_text {
 };
 
 struct token_config {
-	const char *allow_to, *expires;
+	const char *allow_to[TOKEN_ALLOW_TO_MAX]; /* of each option, with commas between blocks */
+	size_t n_allow_to;
+	const char *expires;
 	unsigned int max_peers;
 };
+
+static int add_allow_to(const struct option_use *use, void *field)
+{
+	struct token_config *config = field;
+
+	if (*use->text == '\0')
+		return option_error(use, "must not be empty");
+	if (config->n_allow_to == TOKEN_ALLOW_TO_MAX)
+		return option_error(
+			use, "there are %d already, more are not possible", TOKEN_ALLOW_TO_MAX);
+	config->allow_to[config->n_allow_to++] = use->text;
+	return 0;
+}
 
 static const struct command_option options[] = {
 	{
 		.name = "allow-to",
 		.argument = "CIDR,...",
+		.is_repeatable = true,
 		.otherwise = "what all clients reach",
 		.help = "its clients reach these IPv4 blocks, also private ones, and nothing else",
-		OPTION_TEXT(struct token_config, allow_to),
+		.parse = add_allow_to,
 	},
 	{
 		.name = "expires",
@@ -80,9 +96,14 @@ static void write_line(const struct token_config *config, const char *name,
 
 	if (config->max_peers > 0)
 		snprintf(max_peers, sizeof max_peers, " max-peers=%u", config->max_peers);
-	snprintf(line, LINE_SIZE, "%s %s%s%s%s%s%s", name, hex_key(digest).s, max_peers,
-		config->expires ? " expires=" : "", config->expires ? config->expires : "",
-		config->allow_to ? " allow-to=" : "", config->allow_to ? config->allow_to : "");
+	snprintf(line, LINE_SIZE, "%s %s%s%s%s", name, hex_key(digest).s, max_peers,
+		config->expires ? " expires=" : "", config->expires ? config->expires : "");
+	for (size_t i = 0; i < config->n_allow_to; i++) {
+		size_t n = strlen(line);
+
+		snprintf(line + n, LINE_SIZE - n, "%s%s", i == 0 ? " allow-to=" : ",",
+			config->allow_to[i]);
+	}
 }
 
 /* As the server reads it, which may have lines of tokens that were good once. */

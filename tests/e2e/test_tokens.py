@@ -52,6 +52,14 @@ def test_a_token_lets_in_under_its_name_beside_the_password_and_is_kept_nowhere(
     assert token not in server.log and sha256(token) not in server.log
 
 
+def test_what_several_allow_to_name_adds_up(host):
+    code, said = host.run("token --allow-to=10.20.0.0/16 --allow-to=192.168.3.0/24,192.0.2.1/32 ci")
+    assert code == 0 and said.splitlines()[1].endswith(" allow-to=10.20.0.0/16,192.168.3.0/24,192.0.2.1/32")
+    for many in ("--allow-to=10.20.0.0/16 " * 17, "--allow-to=10.20.0.0/16," + ",".join(["10.20.0.0/16"] * 16)):
+        code, said = host.run(f"token {many} ci")
+        assert code == 2 and "vprox_" not in said and ("there are 16 already" in said or "more than 16 blocks" in said)
+
+
 @pytest.mark.parametrize("when", ["2020-01-01", "2026-01-01T00:00:00Z"])
 def test_no_token_is_made_that_would_let_nobody_in(host, when):
     code, said = host.run(f"token --expires={when} ci")
