@@ -228,6 +228,16 @@ void egress_block_close(struct egress_block *block, enum egress_block_end end)
 	free(block);
 }
 
+static void log_what_is_blocked(const struct client_config *config)
+{
+	if (is_wanted(config))
+		log_info("what --route names is blocked but through the tunnel of %s",
+			config->interface);
+	else if (config->block == BLOCK_ONLY)
+		log_info("nothing is blocked: --block=only is about what --route names, %s",
+			config->no_block ? "and --no-block is given" : "which is not given");
+}
+
 int egress_block_once(const struct client_config *config)
 {
 	struct egress_block *block = NULL;
@@ -235,9 +245,8 @@ int egress_block_once(const struct client_config *config)
 
 	if (error == 0)
 		error = egress_block_open(NULL, config, &block);
-	if (error == 0 && is_wanted(config))
-		log_info("what --route names is blocked but through the tunnel of %s",
-			config->interface);
+	if (error == 0)
+		log_what_is_blocked(config);
 	if (block)
 		own_table_forget(&block->table);
 	free(block);

@@ -215,6 +215,13 @@ def test_a_service_that_is_restarted_never_opens_it(host, machine, kind):
     assert passes_beside(machine)
 
 
+@pytest.mark.parametrize("arguments, reason", [("", "which is not given"), (f"{ALL} --no-block", "and --no-block is given")])
+def test_who_asks_to_close_nothing_is_told_so(host, machine, arguments, reason):
+    status, said = machine.run(f"{host.address} --interface=vprox0 {arguments} --block=only", password=None)
+    assert status == 0 and "nothing is blocked: --block=only is about what --route names, " + reason in said
+    assert passes_beside(machine)
+
+
 def test_while_a_new_tables_sets_are_not_filled_yet_nothing_leaves(host, machine):
     """As the kernel fills those of intervals last, for some microseconds when it replaces a table."""
     status, _ = machine.run(f"{host.address} --interface=vprox0 {ALL} --block=only", password=None)
