@@ -197,12 +197,13 @@ static int check_operands(const struct command *command, int n, char **operands)
 	if (n == 0)
 		return usage_error(command, "%s is missing", command->operand);
 	if (n == 1 && command->words)
-		return usage_error(command, "%s is missing", command->words);
+		return usage_error(command, "%s is missing behind %s, %s", command->words,
+			command->operand, operands[0]);
 	if (n > 1 && !command->words)
 		return usage_error(command, "%s: there is one %s, %s", operands[1],
 			command->operand, operands[0]);
 	if (command->choices && !is_choice(command->choices, operands[0]))
-		return usage_error(command, "%s: not one of %s", operands[0], command->choices);
+		return usage_error(command, "%s: must be %s", operands[0], command->choices);
 	return 0;
 }
 

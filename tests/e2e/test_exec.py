@@ -385,7 +385,7 @@ def test_a_device_that_is_killed_is_made_again_in_the_namespace(host, machine, k
 
 
 @pytest.mark.parametrize("arguments, named", [
-    ("", "SERVER is missing"), ("203.0.113.7", "COMMAND is missing"),
+    ("", "SERVER is missing"), ("-- curl", "COMMAND is missing behind SERVER, curl"),
     ("--dns=127.0.0.53 203.0.113.7 -- true", "--dns 127.0.0.53"),
     ("--dns=name 203.0.113.7 -- true", "--dns name"),
     ("--interface=vprox0 203.0.113.7 -- true", "--interface"),
