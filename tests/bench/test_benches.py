@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from lib import kernel
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("VPROX_BUILD", ROOT / "build")).resolve()
 SECONDS = 180  # of which it takes some on a machine that has nothing else to do
@@ -70,3 +72,13 @@ def test_all_together_make_one_table():
 
 def test_the_devices_protocol_by_itself_has_figures():
     assert figure_after("idle peer with one /32", run(BUILD / "bench/protocol")) > 0
+
+
+@pytest.mark.guest
+def test_both_ipip_modes_have_figures():
+    if not (kernel.has("wireguard") and kernel.has("ipip")):
+        pytest.skip("this kernel has no WireGuard or no IPIP: tests/in-guest runs it in one that has")
+    said = run(BUILD / "bench/ipip_modes", "--quick")
+    for mode in ("interface", "shared"):
+        for figure in ("made in", "a packet from a peer", "a packet to a peer", "removed in"):
+            assert figure_after(f"20 peers, {mode}, {figure}", said) > 0
