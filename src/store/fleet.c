@@ -573,7 +573,7 @@ const struct stored_state *fleet_health(const struct fleet *fleet)
 int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *more)
 {
 	const uint64_t now = clock_now_ms(&system_clock);
-	int error = 0;
+	int claimed = 0, error;
 
 	*is_stored = true;
 	*more = false;
@@ -582,9 +582,11 @@ int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *mor
 	fleet->written = written;
 	etcd_set_deadline(fleet->etcd, now + SEND_MS);
 	if (is_unclaimed(fleet))
-		error = claim_all(fleet, false);
+		claimed = claim_all(fleet, false);
 	if (fleet_late_is_asking(fleet) || fleet_aside_is_behind(fleet))
 		*is_stored = false;
+	/* Who can claim none of its own follows those of others all the same. */
+	error = fleet_aside_is_of_one(claimed) ? 0 : claimed;
 	if (error == 0)
 		error = fleet_send_changes(fleet, is_stored, more);
 	if (error == 0)
@@ -593,6 +595,8 @@ int fleet_send(struct fleet *fleet, uint64_t written, bool *is_stored, bool *mor
 		error = look_at_keys(fleet);
 	if (error == 0)
 		error = fleet_follow(fleet);
+	if (error == 0)
+		error = claimed;
 	fleet_health_judge_clock(fleet);
 	fleet_put_back_judge(fleet);
 	etcd_set_deadline(fleet->etcd, clock_now_ms(&system_clock) + SEND_MS);

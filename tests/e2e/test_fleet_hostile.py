@@ -213,6 +213,19 @@ def test_a_record_under_another_key_holds_up_no_other_address(etcd, host, client
     assert len(re.findall(FOREIGN, server.log)) == 1
 
 
+def test_a_host_that_can_claim_nothing_of_its_own_is_ready_for_others_addresses(etcd, host, other_host, client, options, tmp_path):
+    arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP}"
+    holder = f"/vprox/fleet/holder/{host.address}"
+    server = host.start(f"{arguments} --follow={other_host.address}/32", expected=[NOT_WRITTEN])
+    wait.until(lambda: holder in etcd.records(holder), BACK, "it is claimed")
+    etcd.put(holder, under_another_key(etcd.records(holder)[holder]))
+    host.api(client).connect(random_key())
+    assert server.logged(NOT_WRITTEN, BACK)
+    other = other_host.start(arguments)
+    other_host.api(client).connect(random_key())
+    assert server.logged(f"endpoint {other_host.address}: another host serves it", BACK), other.log
+
+
 def test_what_is_granted_when_the_holders_record_has_gone_is_in_etcd_before_it_is_answered(etcd, host, client, options, tmp_path):
     server = host.start(f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} "
                         "--store-wait=30s")
