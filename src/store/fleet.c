@@ -128,7 +128,7 @@ static int write_claim(struct fleet *fleet, struct served *served, const struct 
 	error = kv_commit(fleet->etcd, &transaction, &done);
 	if (error < 0 || !done)
 		return error < 0 ? error : -EAGAIN;
-	fleet_keep_written(fleet, served, record);
+	served->written_revision = 0;
 	served->holder = *holder;
 	served->record = *record;
 	return 0;

@@ -138,7 +138,7 @@ static int raise_floor(struct fleet *fleet, struct served *served)
 	begin_as_holder(served, &transaction);
 	fleet_put(&transaction, &record);
 	transaction.is_broken |= put_endpoint(fleet, served, &transaction, &endpoint) < 0;
-	result = commit_as_holder(fleet, served, &transaction, &record);
+	result = commit_as_holder(fleet, served, &transaction, &endpoint);
 	if (result <= 0)
 		return result;
 	served->is_changed = false;

@@ -44,6 +44,8 @@ int fleet_put_back_find(struct fleet *fleet, struct served *served)
 	bool is_there = false;
 	int error;
 
+	if (served->written_revision == 0)
+		return 0;
 	kv_begin(&transaction);
 	fleet_compare_written(&transaction, served);
 	error = kv_commit(fleet->etcd, &transaction, &is_there);

@@ -56,7 +56,8 @@ struct served {
 	bool is_asked; /* its holder, which has not answered yet */
 	bool is_put_back; /* what the copy has of it is newer than etcd's */
 	bool is_own; /* when it was claimed all of it in etcd was of this host */
-	/* What this host has written of it last, and etcd's revision then; 0: nothing yet. */
+	/* What this host has written of it last since it claimed it, and etcd's revision then; 0:
+	 * nothing yet. Never the holder's record, which is compared by itself. */
 	struct record_name written;
 	uint64_t written_revision;
 	uint64_t claim_due_ms; /* it could not be claimed, and is not tried before; 0: it was not

@@ -230,11 +230,14 @@ def test_what_is_granted_when_the_holders_record_has_gone_is_in_etcd_before_it_i
     server = host.start(f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} "
                         "--store-wait=30s")
     holder = f"/vprox/fleet/holder/{host.address}"
+    # The holder's record is written with the last of them.
+    assert server.logged("all records in etcd are of epoch 1", BACK)
     for _ in range(3):
         etcd.delete(holder)
         inner = host.api(client).connect(random_key()).inner
         assert f"/vprox/fleet/peer/{host.address}/{inner}" in etcd.records("/vprox/fleet/peer/")
-    assert server.logged("its holder's record in etcd was changed by no host, and is claimed again")
+    assert server.logged("its holder's record in etcd was changed by no host, and is claimed again", BACK)
+    assert "etcd was put back" not in server.log, "only this record was removed"
 
 
 def test_without_the_holders_record_nothing_older_than_the_endpoints_comes_back(etcd, host, other_host, client, options, tmp_path):
