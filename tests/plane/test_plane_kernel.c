@@ -936,6 +936,104 @@ static void reconciling_makes_nothing_that_has_vanished(void **state)
 	assert_true(shell("! ip link show up | grep vprox0"));
 }
 
+/* With peers that share an interface. */
+static void open_shared(struct fixture *f)
+{
+	plane_kernel_share_ipip(f->plane);
+	open_device(f);
+}
+
+/* As the server's inspection does it. */
+static size_t look_and_reconcile(struct fixture *f)
+{
+	look(f);
+	assert_int_equal(reconcile(f), 0);
+	return look(f);
+}
+
+static void who_is_removed_while_the_shared_interface_is_gone_is_not_made_again(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer goes = ipip_peer(f, 2), stays = ipip_peer(f, 3);
+
+	open_shared(f);
+	add(f, &goes);
+	add(f, &stays);
+	assert_int_equal(look(f), 2);
+	assert_true(shell("ip link del vprox-ipip"));
+	assert_int_equal(f->plane->ops->remove(f->device, &goes, 1, &(int){0}), 0);
+	assert_int_equal(look_and_reconcile(f), 1);
+	assert_int_equal(place_of(&stays), 0);
+	assert_int_equal(check(f, &goes), -ENODEV);
+	assert_true(shell("! ip route show dev vprox-ipip | grep -q 10.100.0.3"));
+}
+
+static void who_was_said_to_have_vanished_is_made_again_by_adding_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	open_shared(f);
+	add(f, &peer);
+	assert_true(shell("tc filter del dev vprox-ipip egress chain 1 protocol ip pref 1 handle "
+			  "0x0a640003 flower"));
+	assert_int_equal(check(f, &peer), -ENODEV);
+	assert_int_equal(look_and_reconcile(f), 0);
+	add(f, &peer);
+	assert_int_equal(look(f), 1);
+}
+
+static void half_a_peer_of_the_shared_interface_is_found_and_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer half = ipip_peer(f, 2), whole = ipip_peer(f, 3);
+
+	open_shared(f);
+	add(f, &half);
+	add(f, &whole);
+	assert_true(shell("tc filter del dev vprox-ipip egress chain 1 protocol ip pref 1 handle "
+			  "0x0a640003 flower"));
+	open_again(f);
+	assert_int_equal(look_and_reconcile(f), 1);
+	assert_int_equal(place_of(&whole), 0);
+}
+
+static bool is_led_to(const char *direction)
+{
+	return shell(
+		"tc filter show dev vprox-ipip %s chain 0 | grep -q 'goto chain 1'", direction);
+}
+
+static void nothing_leads_to_peers_of_a_standby_at_the_shared_interface(void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peer = ipip_peer(f, 2);
+
+	f->endpoint.is_standby = true;
+	open_shared(f);
+	add(f, &peer);
+	assert_int_equal(look(f), 1);
+	assert_true(shell("test -z \"$(ip route show dev vprox-ipip)\""));
+	assert_false(is_led_to("ingress") || is_led_to("egress"));
+	assert_int_equal(f->plane->ops->serve(f->device, 0), 0);
+	assert_true(shell("ip route show dev vprox-ipip | grep -q 10.100.0.3"));
+	assert_true(is_led_to("ingress") && is_led_to("egress"));
+	close_device(f, false);
+	assert_true(shell("! ip link show vprox-ipip 2>/dev/null"));
+}
+
+static void what_a_server_left_that_died_while_it_looked_is_no_fault_of_the_kernels(void **state)
+{
+	struct fixture *f = *state;
+
+	plane_kernel_share_ipip(f->plane);
+	assert_true(shell("ip link add vprox-probe type ipip local 127.0.0.1 remote 127.0.0.1 && "
+			  "tc qdisc add dev vprox-probe clsact"));
+	if (f->plane->ops->probe(f->plane) < 0)
+		fail_msg("probe: %s", plane_error(f->plane));
+	assert_true(shell("! ip link show vprox-probe 2>/dev/null"));
+}
+
 static double now_ms(void)
 {
 	struct timespec now;
@@ -1197,6 +1295,11 @@ int main(int argc, char **argv)
 		TEST(reconciling_changes_nothing_where_nothing_is_wrong),
 		TEST(reconciling_in_pieces_puts_all_right_though_peers_come_and_go),
 		TEST(reconciling_makes_nothing_that_has_vanished),
+		TEST(who_is_removed_while_the_shared_interface_is_gone_is_not_made_again),
+		TEST(who_was_said_to_have_vanished_is_made_again_by_adding_alone),
+		TEST(half_a_peer_of_the_shared_interface_is_found_and_not_kept),
+		TEST(nothing_leads_to_peers_of_a_standby_at_the_shared_interface),
+		TEST(what_a_server_left_that_died_while_it_looked_is_no_fault_of_the_kernels),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),
 		TEST(deleting_an_interface_does_not_wait_for_each_of_its_wireguard_peers),

@@ -57,22 +57,30 @@ static int make_probe(struct kernel_plane *kernel, struct link *link)
 {
 	const struct ipv4 loopback = {0x7f000001};
 	struct netlink_request request;
-	int errors[2];
 
 	*link = (struct link){0};
 	netlink_request_init(&request);
 	link_put_new_ipip(&request, probe_name, loopback, loopback);
 	link_put_get(&request, probe_name);
-	netlink_transact(kernel->route, &request, errors, link_read_reply, link);
-	/* One that was left by a server that was killed serves as well. */
-	return errors[1];
+	return netlink_transact(kernel->route, &request, NULL, link_read_reply, link);
+}
+
+/* One that was left by a server that was killed may have filters already. */
+static void remove_old_probe(struct kernel_plane *kernel)
+{
+	struct link link;
+
+	if (link_get(kernel->route, probe_name, &link) == 0)
+		link_delete(kernel->route, link.ifindex);
 }
 
 int kernel_shared_probe(struct kernel_plane *kernel)
 {
 	struct link link;
-	int error = make_probe(kernel, &link);
+	int error;
 
+	remove_old_probe(kernel);
+	error = make_probe(kernel, &link);
 	if (error < 0)
 		return kernel_fail(
 			kernel, error, netlink_error(kernel->route), "make %s", probe_name);
@@ -338,19 +346,6 @@ int kernel_shared_clear(struct kernel_plane *kernel, unsigned int index)
 		return error;
 	error = clear_chain(kernel, kernel_shared_chain(index));
 	return error < 0 ? fail(kernel, error, "remove the tunnels of") : 0;
-}
-
-void kernel_shared_retire(struct kernel_plane *kernel)
-{
-	bool alone = false;
-	int error = kernel_shared_find(kernel);
-
-	if (error == 0 && kernel->shared_ifindex != 0)
-		error = is_alone(kernel, 0, &alone);
-	if (error == 0 && alone && kernel->shared_ifindex != 0)
-		error = delete_link(kernel);
-	if (error < 0)
-		log_warning("%s: cannot remove it: %s", name, strerror(-error));
 }
 
 int kernel_shared_list(struct kernel_plane *kernel, struct flower_endpoint **endpoints, size_t *n)

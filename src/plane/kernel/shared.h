@@ -30,8 +30,6 @@ int kernel_shared_ensure(struct kernel_device *device, bool is_new);
 
 /* Removes all there is of an index; if no other one has anything, the interface too. */
 int kernel_shared_clear(struct kernel_plane *kernel, unsigned int index);
-/* Removes the interface where no endpoint has anything there. Logs. */
-void kernel_shared_retire(struct kernel_plane *kernel);
 
 /* The endpoints that there are of it. The array is the caller's to free. */
 int kernel_shared_list(struct kernel_plane *kernel, struct flower_endpoint **endpoints, size_t *n);

@@ -169,6 +169,9 @@ static int remember_found(void *context, const struct plane_found *found)
 {
 	struct kernel_device *device = context;
 
+	/* Half of one is for the server to remove, not to be made again. */
+	if (found->peer.remote.value == 0)
+		return 0;
 	return kernel_ipip_remember(device, 0, found->peer.inner, found->peer.remote);
 }
 

@@ -137,15 +137,36 @@ static int has_filters(struct kernel_device *device, const struct plane_peer *pe
 	return are_of(&both, &wanted) ? 0 : -ENODEV;
 }
 
+/* Nobody makes it again from then on but add(). */
+static void forget(struct kernel_device *device, struct ipv4 inner)
+{
+	struct kernel_ipip *ipip = kernel_ipip_of_inner(device, inner);
+
+	if (ipip)
+		kernel_ipip_forget(device, ipip);
+}
+
+/* The address may be another peer's meanwhile, which has replaced it. */
+static bool is_anothers(const struct kernel_device *device, const struct plane_peer *peer)
+{
+	const struct kernel_ipip *ipip = kernel_ipip_of_inner(device, peer->inner);
+
+	return ipip && ipip->remote.value != 0 && peer->remote.value != 0 &&
+	       !ipv4_equal(ipip->remote, peer->remote);
+}
+
 int kernel_shared_check(struct kernel_device *device, const struct plane_peer *peer)
 {
 	int error = kernel_forget_gone_links(kernel_plane_of(device));
 
 	if (error == 0)
 		error = has_filters(device, peer);
-	if (error == -ENODEV)
+	if (error == -ENODEV) {
+		if (!is_anothers(device, peer))
+			forget(device, peer->inner);
 		return kernel_fail(kernel_plane_of(device), error, NULL, "look up %s at %s",
 			ipv4_text(peer->inner).s, PLANE_SHARED_IPIP_NAME);
+	}
 	return error < 0 ? fail(device, error, peer, "look up") : 0;
 }
 
@@ -290,23 +311,13 @@ static void remove_some(struct kernel_device *device, const struct plane_peer *p
 	netlink_transact(kernel_plane_of(device)->route, &request, answers, NULL, NULL);
 	for (size_t i = 0; i < n; i++) {
 		const struct plane_peer *peer = &peers[places[i]];
-		struct kernel_ipip *ipip = kernel_ipip_of_inner(device, peer->inner);
 		int error = result_of_removal(&answers[i * N_MESSAGES]);
 
 		errors[places[i]] =
 			error < 0 ? fail(device, error, peer, "remove the tunnel of") : 0;
-		if (error == 0 && ipip)
-			kernel_ipip_forget(device, ipip);
+		if (error == 0)
+			forget(device, peer->inner);
 	}
-}
-
-/* The address may be another peer's meanwhile, which has replaced it. */
-static bool is_anothers(const struct kernel_device *device, const struct plane_peer *peer)
-{
-	const struct kernel_ipip *ipip = kernel_ipip_of_inner(device, peer->inner);
-
-	return ipip && ipip->remote.value != 0 && peer->remote.value != 0 &&
-	       !ipv4_equal(ipip->remote, peer->remote);
 }
 
 void kernel_shared_remove(
@@ -319,10 +330,13 @@ void kernel_shared_remove(
 		if (peers[i].kind != PEER_IPIP)
 			continue;
 		errors[i] = error;
-		/* Without the interface there are none. */
-		if (error < 0 || kernel_plane_of(device)->shared_ifindex == 0 ||
-			is_anothers(device, &peers[i]))
+		if (error < 0 || is_anothers(device, &peers[i]))
 			continue;
+		/* Without the interface it has nothing there, and is to get nothing of the next. */
+		if (kernel_plane_of(device)->shared_ifindex == 0) {
+			forget(device, peers[i].inner);
+			continue;
+		}
 		places[n_places++] = i;
 		if (n_places == AT_ONCE) {
 			remove_some(device, peers, places, n_places, errors);
