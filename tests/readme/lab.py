@@ -1,5 +1,5 @@
-"""Hosts of which each is a process in namespaces of its own, with files of its own in /run, /var/lib, /etc/vprox and
-/usr/local. The kernel removes them with that process, which does not outlive this one."""
+"""Hosts of which each is a process in namespaces of its own, with files of its own in /run, /var/lib, /etc/vprox,
+/etc/logrotate.d and /usr/local. The kernel removes them with that process, which does not outlive this one."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ from lib import wait
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SECONDS = 60  # for whatever is waited for
-OWN_FOLDERS = "/run", "/var/lib", "/usr/local"
+OWN_FOLDERS = "/run", "/var/lib", "/usr/local", "/etc/logrotate.d"
 
 
 class Host:
