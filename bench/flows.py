@@ -84,8 +84,8 @@ def main():
     parser = bench_parser(__doc__)
     parser.add_argument("entries", nargs="?", type=int, default=ENTRIES, help="of connection tracking (%(default)s)")
     arguments = parser.parse_args()
-    options = types.SimpleNamespace(vprox=str(REPOSITORY / "build/vprox"), plane="embedded", clients=None,
-                                    repository=REPOSITORY)
+    options = types.SimpleNamespace(vprox=str(REPOSITORY / "build/vprox"), plane="embedded", ipip_mode="interface",
+                                    clients=None, repository=REPOSITORY)
     world = World(options)
     host = Host(world, options)
     try:
