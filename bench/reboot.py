@@ -261,6 +261,7 @@ def main():
     try:
         lab.start()
         lab.host.wait_ready()
+        wait_for(lab.host.public_key, "the endpoint in the store", lab.host.server)
         lab.host.reboot()
         for n in options.count or [1000]:
             rounds = [lab.round(n) for _ in range(options.rounds)]
