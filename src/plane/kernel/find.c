@@ -16,8 +16,8 @@
 #include "netlink/route.h"
 #include "netlink/socket.h"
 #include "netlink/wireguard.h"
-#include "plane/client_link.h"
 #include "plane/kernel/device.h"
+#include "plane/kernel/ipip_table.h"
 #include "plane/kernel/shared_found.h"
 #include "plane/kernel/wireguard.h"
 
@@ -106,17 +106,13 @@ static struct ipv4 routed_over(
 static bool describe_link(const struct kernel_device *device, const struct link *link,
 	const struct route *routes, size_t n_routes, struct plane_found *found)
 {
-	unsigned int index;
 	struct ipv4 inner;
-	uint32_t offset;
 
-	if (!plane_parse_ipip_name(link->name, &index, &offset) ||
-		index != device->endpoint.index || client_link_has_alias(link))
+	if (!kernel_ipip_parse_name(device, link, &inner))
 		return false;
-	inner.value = device->endpoint.gateway.value + offset;
 	*found = (struct plane_found){
 		.peer = {.kind = PEER_IPIP, .inner = inner, .remote = link->remote},
-		.interface = plane_ipip_name(index, offset),
+		.interface = kernel_ipip_name(device, inner),
 		.local = link->local,
 		.routed = routed_over(routes, n_routes, link->ifindex, inner),
 	};

@@ -20,6 +20,19 @@ struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ip
 		device->endpoint.index, inner.value - device->endpoint.gateway.value);
 }
 
+bool kernel_ipip_parse_name(
+	const struct kernel_device *device, const struct link *link, struct ipv4 *inner)
+{
+	unsigned int index;
+	uint32_t offset;
+
+	if (!plane_parse_ipip_name(link->name, &index, &offset) ||
+		index != device->endpoint.index || client_link_has_alias(link))
+		return false;
+	inner->value = device->endpoint.gateway.value + offset;
+	return true;
+}
+
 bool kernel_holds(const struct kernel_device *device, struct ipv4 inner)
 {
 	const struct plane_endpoint *endpoint = &device->endpoint;

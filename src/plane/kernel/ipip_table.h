@@ -11,6 +11,9 @@ struct link;
 
 /* The name of a peer's link. */
 struct plane_name kernel_ipip_name(const struct kernel_device *device, struct ipv4 inner);
+/* The reverse; false if a link has no such name, or is a client's. */
+bool kernel_ipip_parse_name(
+	const struct kernel_device *device, const struct link *link, struct ipv4 *inner);
 /* Whether an address can be a peer's: inside the block, none of the three that are never given out.
  */
 bool kernel_holds(const struct kernel_device *device, struct ipv4 inner);

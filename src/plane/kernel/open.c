@@ -16,7 +16,6 @@
 #include "netlink/request.h"
 #include "netlink/socket.h"
 #include "netlink/wireguard.h"
-#include "plane/client_link.h"
 #include "plane/interface.h"
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
@@ -134,13 +133,11 @@ static int find_or_make(struct kernel_device *device, struct opening *opening)
 	return error;
 }
 
-/* Whether a link is an IPIP peer's under the index. One that only has such a name is logged. */
-static bool is_ipip_peer(const struct link *link, unsigned int index, uint32_t *offset)
+/* Whether a link is an IPIP peer's of the device. One that only has such a name is logged. */
+static bool is_ipip_peer(
+	const struct kernel_device *device, const struct link *link, struct ipv4 *inner)
 {
-	unsigned int number;
-
-	if (!plane_parse_ipip_name(link->name, &number, offset) || number != index ||
-		client_link_has_alias(link))
+	if (!kernel_ipip_parse_name(device, link, inner))
 		return false;
 	if (strcmp(link->kind, "ipip") != 0) {
 		log_warning("%s: left alone: it is not of kind ipip", link->name);
@@ -159,10 +156,9 @@ static int unmark(struct kernel_plane *kernel, const struct link *link)
 }
 
 /* Takes over the link of an IPIP peer. One that has gone meanwhile is none. */
-static int take_over(struct kernel_device *device, const struct link *link, uint32_t offset)
+static int take_over(struct kernel_device *device, const struct link *link, struct ipv4 inner)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
-	struct ipv4 inner = {device->endpoint.gateway.value + offset};
 	int error = 0;
 
 	kernel_switch_off_ipv6(kernel, link->name);
@@ -179,12 +175,12 @@ static int take_over(struct kernel_device *device, const struct link *link, uint
 
 static int take_over_all(struct kernel_device *device, const struct link *links, size_t n)
 {
-	uint32_t offset;
+	struct ipv4 inner;
 	int error = 0;
 
 	for (size_t i = 0; i < n && error == 0; i++)
-		if (is_ipip_peer(&links[i], device->endpoint.index, &offset))
-			error = take_over(device, &links[i], offset);
+		if (is_ipip_peer(device, &links[i], &inner))
+			error = take_over(device, &links[i], inner);
 	return error;
 }
 

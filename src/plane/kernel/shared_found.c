@@ -17,7 +17,6 @@
 #include "netlink/link.h"
 #include "netlink/route.h"
 #include "netlink/socket.h"
-#include "plane/client_link.h"
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/removal.h"
@@ -184,25 +183,12 @@ int kernel_shared_adopt(struct kernel_device *device)
 				: error;
 }
 
-/* Whether a link is that of an IPIP peer under the device's index. */
-static bool is_own_link(
-	const struct kernel_device *device, const struct link *link, struct ipv4 *inner)
+/* Whether that is a tunnel of a peer of the device's. */
+static bool can_move(const struct kernel_device *device, struct ipv4 inner, struct ipv4 local,
+	struct ipv4 remote)
 {
-	unsigned int index;
-	uint32_t offset;
-
-	if (!plane_parse_ipip_name(link->name, &index, &offset) ||
-		index != device->endpoint.index || client_link_has_alias(link) ||
-		strcmp(link->kind, "ipip") != 0)
-		return false;
-	inner->value = device->endpoint.gateway.value + offset;
-	return true;
-}
-
-static bool can_move(const struct kernel_device *device, const struct link *link, struct ipv4 inner)
-{
-	return kernel_holds(device, inner) && link->remote.value != 0 &&
-	       ipv4_equal(link->local, device->endpoint.bind);
+	return kernel_holds(device, inner) && remote.value != 0 &&
+	       ipv4_equal(local, device->endpoint.bind);
 }
 
 int kernel_shared_move_in(struct kernel_device *device, const struct link *links, size_t n)
@@ -217,10 +203,11 @@ int kernel_shared_move_in(struct kernel_device *device, const struct link *links
 	if (!peers || !ifindexes || !errors)
 		return kernel_fail(kernel_plane_of(device), -ENOMEM, NULL, "move IPIP peers");
 	for (size_t i = 0; i < n; i++) {
-		if (!is_own_link(device, &links[i], &inner))
+		if (!kernel_ipip_parse_name(device, &links[i], &inner) ||
+			strcmp(links[i].kind, "ipip") != 0)
 			continue;
 		ifindexes[n_links++] = links[i].ifindex;
-		if (can_move(device, &links[i], inner))
+		if (can_move(device, inner, links[i].local, links[i].remote))
 			peers[n_peers++] = (struct plane_peer){
 				.kind = PEER_IPIP, .inner = inner, .remote = links[i].remote};
 		else
@@ -253,8 +240,7 @@ static int move_peer(void *context, const struct plane_found *found)
 	const struct plane_peer *peer = &found->peer;
 	int error;
 
-	if (!kernel_holds(device, peer->inner) || peer->remote.value == 0 ||
-		!ipv4_equal(found->local, device->endpoint.bind)) {
+	if (!can_move(device, peer->inner, found->local, peer->remote)) {
 		log_warning("removing what %s has for %s: it is no peer's", PLANE_SHARED_IPIP_NAME,
 			ipv4_text(peer->inner).s);
 		return 0;
