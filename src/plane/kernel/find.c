@@ -9,14 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/rtnetlink.h>
-
 #include "base/cleanup.h"
 #include "netlink/link.h"
 #include "netlink/route.h"
 #include "netlink/socket.h"
 #include "netlink/wireguard.h"
 #include "plane/kernel/device.h"
+#include "plane/kernel/host_routes.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/shared_found.h"
 #include "plane/kernel/wireguard.h"
@@ -53,30 +52,6 @@ static int find_wireguard(struct kernel_device *device, plane_found_fn *found, v
 	result = report_wireguard(device, &dump, found, context);
 	wireguard_free(&dump);
 	return result;
-}
-
-static int compare_routes(const void *a, const void *b)
-{
-	const struct route *left = a, *right = b;
-
-	return left->oif < right->oif ? -1 : left->oif > right->oif;
-}
-
-/* The routes to single addresses, sorted by interface. */
-static int list_routes(struct kernel_plane *kernel, struct route **routes, size_t *n)
-{
-	static const struct route_filter filter = {.table = RT_TABLE_MAIN,
-		.type = RTN_UNICAST,
-		.scope_at_least = RT_SCOPE_LINK,
-		.length_min = 32,
-		.length_max = 32};
-	int error = route_dump(kernel->route, &filter, routes, n);
-
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route), "list routes");
-	if (*n > 0)
-		qsort(*routes, *n, sizeof **routes, compare_routes);
-	return 0;
 }
 
 /* What is routed over a link: the wanted address if that is, else another one, or 0.0.0.0. */
@@ -129,7 +104,7 @@ static int find_ipip(struct kernel_device *device, plane_found_fn *found, void *
 
 	if (result < 0)
 		return kernel_fail(kernel, result, netlink_error(kernel->route), "list interfaces");
-	result = list_routes(kernel, &routes, &n_routes);
+	result = kernel_host_routes(kernel, 0, &routes, &n_routes);
 	for (size_t i = 0; i < n_links && result == 0; i++) {
 		struct plane_found one;
 

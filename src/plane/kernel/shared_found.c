@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/rtnetlink.h>
-
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "netlink/flower.h"
 #include "netlink/link.h"
-#include "netlink/route.h"
 #include "netlink/socket.h"
+#include "plane/kernel/host_routes.h"
 #include "plane/kernel/ipip.h"
 #include "plane/kernel/ipip_table.h"
 #include "plane/kernel/removal.h"
@@ -50,34 +48,9 @@ static int list(const struct kernel_device *device, enum flower_direction direct
 	return 0;
 }
 
-static int compare_destination(const void *a, const void *b)
-{
-	const struct route *left = a, *right = b;
-	uint32_t x = left->destination.address.value, y = right->destination.address.value;
-
-	return (x > y) - (x < y);
-}
-
-static int list_routes(const struct kernel_device *device, struct route **routes, size_t *n)
-{
-	struct kernel_plane *kernel = kernel_plane_of(device);
-	const struct route_filter filter = {.table = RT_TABLE_MAIN,
-		.type = RTN_UNICAST,
-		.scope_at_least = RT_SCOPE_LINK,
-		.oif = kernel->shared_ifindex,
-		.length_min = 32,
-		.length_max = 32};
-	int error = route_dump(kernel->route, &filter, routes, n);
-
-	if (error < 0)
-		return kernel_fail(kernel, error, netlink_error(kernel->route), "list routes");
-	if (*n > 0)
-		qsort(*routes, *n, sizeof **routes, compare_destination);
-	return 0;
-}
-
 /* What there is of an endpoint's peers, each sorted by inner address. */
 struct listing {
+	unsigned int ifindex;
 	struct flower_peer *received, *sent;
 	struct route *routes;
 	size_t n_received, n_sent, n_routes;
@@ -92,22 +65,14 @@ static void free_listing(struct listing *listing)
 
 static int read_all(const struct kernel_device *device, struct listing *all)
 {
+	struct kernel_plane *kernel = kernel_plane_of(device);
 	int error = list(device, FLOWER_RECEIVED, &all->received, &all->n_received);
 
+	all->ifindex = kernel->shared_ifindex;
 	if (error == 0)
 		error = list(device, FLOWER_SENT, &all->sent, &all->n_sent);
-	return error == 0 ? list_routes(device, &all->routes, &all->n_routes) : error;
-}
-
-static struct ipv4 route_to(const struct listing *all, struct ipv4 inner)
-{
-	const struct route wanted = {.destination = {inner, 32}};
-	const struct route *found = all->n_routes == 0
-					    ? NULL
-					    : bsearch(&wanted, all->routes, all->n_routes,
-						      sizeof wanted, compare_destination);
-
-	return found ? inner : (struct ipv4){0};
+	return error == 0 ? kernel_host_routes(kernel, all->ifindex, &all->routes, &all->n_routes)
+			  : error;
 }
 
 /* A peer of which one half is missing, or the halves of which differ, has no remote address. */
@@ -123,7 +88,8 @@ static struct plane_found describe(const struct listing *all, const struct flowe
 		found.local = sent->bind;
 	if (received && sent && ipv4_equal(received->remote, sent->remote))
 		found.peer.remote = sent->remote;
-	found.routed = route_to(all, found.peer.inner);
+	if (kernel_has_host_route(all->routes, all->n_routes, all->ifindex, found.peer.inner))
+		found.routed = found.peer.inner;
 	return found;
 }
 
