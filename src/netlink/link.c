@@ -68,7 +68,8 @@ void link_put_set(
 	}
 }
 
-void link_put_new(struct netlink_request *request, const char *name, const char *kind)
+/* Up to the kind; returns what netlink_nest_end() is to end. */
+static size_t begin_new(struct netlink_request *request, const char *name, const char *kind)
 {
 	size_t info;
 
@@ -76,19 +77,20 @@ void link_put_new(struct netlink_request *request, const char *name, const char 
 	netlink_put_string(request, IFLA_IFNAME, name);
 	info = netlink_nest_begin(request, IFLA_LINKINFO);
 	netlink_put(request, IFLA_INFO_KIND, kind, strlen(kind));
-	netlink_nest_end(request, info);
+	return info;
+}
+
+void link_put_new(struct netlink_request *request, const char *name, const char *kind)
+{
+	netlink_nest_end(request, begin_new(request, name, kind));
 }
 
 void link_put_new_ipip(
 	struct netlink_request *request, const char *name, struct ipv4 local, struct ipv4 remote)
 {
-	size_t info, data;
+	const size_t info = begin_new(request, name, kind_ipip);
+	const size_t data = netlink_nest_begin(request, IFLA_INFO_DATA);
 
-	add_message(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
-	netlink_put_string(request, IFLA_IFNAME, name);
-	info = netlink_nest_begin(request, IFLA_LINKINFO);
-	netlink_put(request, IFLA_INFO_KIND, kind_ipip, strlen(kind_ipip));
-	data = netlink_nest_begin(request, IFLA_INFO_DATA);
 	/* The kernel's own default; ip(8) asks for any protocol, MPLS among them. */
 	netlink_put_u8(request, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
 	netlink_put_ipv4(request, IFLA_IPTUN_LOCAL, local);
@@ -101,13 +103,9 @@ void link_put_new_ipip(
 
 void link_put_new_ipip_external(struct netlink_request *request, const char *name)
 {
-	size_t info, data;
+	const size_t info = begin_new(request, name, kind_ipip);
+	const size_t data = netlink_nest_begin(request, IFLA_INFO_DATA);
 
-	add_message(request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
-	netlink_put_string(request, IFLA_IFNAME, name);
-	info = netlink_nest_begin(request, IFLA_LINKINFO);
-	netlink_put(request, IFLA_INFO_KIND, kind_ipip, strlen(kind_ipip));
-	data = netlink_nest_begin(request, IFLA_INFO_DATA);
 	netlink_put_u8(request, IFLA_IPTUN_PROTO, IPPROTO_IPIP);
 	netlink_put(request, IFLA_IPTUN_COLLECT_METADATA, NULL, 0);
 	netlink_nest_end(request, data);
