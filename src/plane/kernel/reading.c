@@ -174,14 +174,9 @@ static int keep_filter(void *context, size_t number, const struct nlmsghdr *mess
 
 static int begin_filters(struct kernel_reading *reading, enum flower_direction direction)
 {
-	const struct kernel_device *device = reading->device;
 	int error;
 
-	reading->filters = (struct flower_place){
-		.ifindex = kernel_plane_of(device)->shared_ifindex,
-		.direction = direction,
-		.chain = kernel_shared_chain(device->endpoint.index),
-	};
+	reading->filters = kernel_shared_place(reading->device, direction);
 	error = flower_dump_begin(reading->route, &reading->filters);
 	return error < 0 ? fail(reading, error, reading->route) : 1;
 }
@@ -192,8 +187,7 @@ static int next_filters(struct kernel_reading *reading)
 
 	if (reading->result != 0)
 		return reading->result;
-	/* The interface has gone: so have they. */
-	if (result == -ENODEV || result == -EINVAL)
+	if (kernel_shared_has_no_filters(result))
 		result = 0;
 	if (result < 0)
 		return fail(reading, result, reading->route);

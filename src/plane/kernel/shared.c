@@ -173,6 +173,16 @@ static int make_link(struct kernel_plane *kernel, struct link *link)
 	return 0;
 }
 
+struct flower_place kernel_shared_place(
+	const struct kernel_device *device, enum flower_direction direction)
+{
+	return (struct flower_place){
+		.ifindex = kernel_plane_of(device)->shared_ifindex,
+		.direction = direction,
+		.chain = kernel_shared_chain(device->endpoint.index),
+	};
+}
+
 static struct flower_endpoint describe(const struct kernel_device *device)
 {
 	return (struct flower_endpoint){
@@ -180,12 +190,6 @@ static struct flower_endpoint describe(const struct kernel_device *device)
 		.bind = device->endpoint.bind,
 		.block = device->endpoint.block,
 	};
-}
-
-/* Whether an answer is that of something that was there. */
-static bool is_there(int error)
-{
-	return error == -EEXIST;
 }
 
 /* What is there already is left as it is. Returns how many were missing, or -errno. */
@@ -207,7 +211,7 @@ static int make_filters(struct kernel_device *device, unsigned int ifindex)
 	}
 	netlink_transact(kernel->route, &request, errors, NULL, NULL);
 	for (size_t i = 0; i < request.count; i++) {
-		if (errors[i] < 0 && !is_there(errors[i]))
+		if (errors[i] < 0 && errors[i] != -EEXIST)
 			return fail(kernel, errors[i], "make the filters of");
 		n_made += errors[i] == 0;
 	}
@@ -273,7 +277,7 @@ static int remove_routes(struct kernel_plane *kernel, const struct flower_peer *
 
 static bool is_gone(int error)
 {
-	return error == -ENOENT || error == -ENODEV || error == -EINVAL;
+	return error == -ENOENT || kernel_shared_has_no_filters(error);
 }
 
 /* First what leads there: from then on nothing is sent or received. */
@@ -307,7 +311,7 @@ static int is_alone(struct kernel_plane *kernel, uint32_t chain, bool *alone)
 	for (size_t i = 0; i < n; i++)
 		if (chains[i] != 0 && chains[i] != chain)
 			*alone = false;
-	return error == -EINVAL || error == -ENODEV ? 0 : error;
+	return kernel_shared_has_no_filters(error) ? 0 : error;
 }
 
 static int delete_link(struct kernel_plane *kernel)

@@ -7,10 +7,11 @@
  */
 #pragma once
 
-#include "plane/kernel/device.h"
+#include <errno.h>
+#include <stdbool.h>
 
-struct flower_endpoint;
-struct flower_peer;
+#include "netlink/flower.h"
+#include "plane/kernel/device.h"
 
 /* Whether the kernel has all of it, which may load modules; an interface that was made for this is
  * gone again afterwards. Returns 0, -ENOSYS with what is missing, or -errno. */
@@ -33,6 +34,17 @@ int kernel_shared_clear(struct kernel_plane *kernel, unsigned int index);
 
 /* The endpoints that there are of it. The array is the caller's to free. */
 int kernel_shared_list(struct kernel_plane *kernel, struct flower_endpoint **endpoints, size_t *n);
+
+/* Where the filters of an endpoint's peers are. */
+struct flower_place kernel_shared_place(
+	const struct kernel_device *device, enum flower_direction direction);
+
+/* Whether the answer to a filter's message is that there are none, as the interface has gone, or
+ * somebody has removed the hook (net/sched/cls_api.c, __tcf_qdisc_find()). */
+static inline bool kernel_shared_has_no_filters(int error)
+{
+	return error == -ENODEV || error == -EINVAL;
+}
 
 /* The index that a chain is of, and the reverse. */
 static inline unsigned int kernel_shared_index(uint32_t chain)

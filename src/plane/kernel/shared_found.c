@@ -32,13 +32,10 @@ static int list(const struct kernel_device *device, enum flower_direction direct
 	struct flower_peer **peers, size_t *n)
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
-	const struct flower_place place = {.ifindex = kernel->shared_ifindex,
-		.direction = direction,
-		.chain = kernel_shared_chain(device->endpoint.index)};
+	const struct flower_place place = kernel_shared_place(device, direction);
 	int error = flower_dump_peers(kernel->route, &place, peers, n);
 
-	/* Without the interface or its hook there are none. */
-	if (error == -ENODEV || error == -EINVAL)
+	if (kernel_shared_has_no_filters(error))
 		error = 0;
 	if (error < 0)
 		return kernel_fail(kernel, error, netlink_error(kernel->route),

@@ -24,16 +24,6 @@ enum {
 	N_MESSAGES,
 };
 
-static struct flower_place place_of(
-	const struct kernel_device *device, enum flower_direction direction)
-{
-	return (struct flower_place){
-		.ifindex = kernel_plane_of(device)->shared_ifindex,
-		.direction = direction,
-		.chain = kernel_shared_chain(device->endpoint.index),
-	};
-}
-
 static struct flower_peer filter_of(
 	const struct kernel_device *device, const struct plane_peer *peer)
 {
@@ -57,8 +47,8 @@ static int fail(const struct kernel_device *device, int error, const struct plan
 static void put_peer(struct netlink_request *request, const struct kernel_device *device,
 	const struct plane_peer *peer, uint16_t flags)
 {
-	const struct flower_place received = place_of(device, FLOWER_RECEIVED);
-	const struct flower_place sent = place_of(device, FLOWER_SENT);
+	const struct flower_place received = kernel_shared_place(device, FLOWER_RECEIVED);
+	const struct flower_place sent = kernel_shared_place(device, FLOWER_SENT);
 	const struct flower_peer filter = filter_of(device, peer);
 	const struct route route =
 		route_of_link((struct prefix){peer->inner, 32}, received.ifindex);
@@ -72,8 +62,8 @@ static void put_peer(struct netlink_request *request, const struct kernel_device
 static void put_removal(
 	struct netlink_request *request, const struct kernel_device *device, struct ipv4 inner)
 {
-	const struct flower_place received = place_of(device, FLOWER_RECEIVED);
-	const struct flower_place sent = place_of(device, FLOWER_SENT);
+	const struct flower_place received = kernel_shared_place(device, FLOWER_RECEIVED);
+	const struct flower_place sent = kernel_shared_place(device, FLOWER_SENT);
 	const struct route route = route_of_link((struct prefix){inner, 32}, sent.ifindex);
 
 	flower_put_peer_removal(request, &received, inner);
@@ -83,9 +73,7 @@ static void put_removal(
 
 static bool is_gone(int error)
 {
-	/* -EINVAL: somebody has removed the hook, and all filters with it (net/sched/cls_api.c,
-	 * __tcf_qdisc_find()). */
-	return error == -ENOENT || error == -ESRCH || error == -ENODEV || error == -EINVAL;
+	return error == -ENOENT || error == -ESRCH || kernel_shared_has_no_filters(error);
 }
 
 /* Both filters of a peer, as they are. */
@@ -123,8 +111,8 @@ static int has_filters(struct kernel_device *device, const struct plane_peer *pe
 {
 	struct kernel_plane *kernel = kernel_plane_of(device);
 	const struct flower_peer wanted = filter_of(device, peer);
-	struct both both = {
-		.places = {place_of(device, FLOWER_RECEIVED), place_of(device, FLOWER_SENT)}};
+	struct both both = {.places = {kernel_shared_place(device, FLOWER_RECEIVED),
+				    kernel_shared_place(device, FLOWER_SENT)}};
 	struct netlink_request request;
 	int error;
 
@@ -263,7 +251,7 @@ static int add_some(struct kernel_device *device, const struct plane_peer *const
 		return 0;
 	error = kernel_plane_of(device)->shared_ifindex == 0 ? -ENODEV
 							     : add_once(device, peers, n, &failed);
-	if (error == -ENODEV || error == -EINVAL || error == -ENOENT) {
+	if (error == -ENOENT || kernel_shared_has_no_filters(error)) {
 		error = kernel_shared_ensure(device, false);
 		if (error < 0)
 			return error;
