@@ -91,36 +91,43 @@ int wireguard_set_peer(struct netlink *netlink, uint16_t family, unsigned int if
 
 /* Switching persistent keepalives on sends one at once (drivers/net/wireguard/netlink.c,
  * set_peer()). */
-void wireguard_put_endpoint(struct netlink_request *request, uint16_t family, unsigned int ifindex,
-	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+static void put_place(struct netlink_request *request, const struct wireguard_place *place)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons(outer_port),
-		.sin_addr.s_addr = ipv4_to_net(outer)};
+		.sin_port = htons(place->outer_port),
+		.sin_addr.s_addr = ipv4_to_net(place->outer)};
 	static const uint16_t intervals_s[] = {1, 0};
-	size_t peers;
 
-	begin_set(request, family, ifindex);
-	peers = netlink_nest_begin(request, WGDEVICE_A_PEERS);
 	for (size_t i = 0; i < sizeof intervals_s / sizeof *intervals_s; i++) {
 		size_t peer = netlink_nest_begin(request, 0);
 
-		netlink_put(request, WGPEER_A_PUBLIC_KEY, key->bytes, KEY_SIZE);
+		netlink_put(request, WGPEER_A_PUBLIC_KEY, place->key.bytes, KEY_SIZE);
 		netlink_put_u32(request, WGPEER_A_FLAGS, WGPEER_F_UPDATE_ONLY);
 		netlink_put(request, WGPEER_A_ENDPOINT, &address, sizeof address);
 		netlink_put_u16(request, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, intervals_s[i]);
 		netlink_nest_end(request, peer);
 	}
+}
+
+void wireguard_put_places(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct wireguard_place *places, size_t n)
+{
+	size_t peers;
+
+	begin_set(request, family, ifindex);
+	peers = netlink_nest_begin(request, WGDEVICE_A_PEERS);
+	for (size_t i = 0; i < n; i++)
+		put_place(request, &places[i]);
 	netlink_nest_end(request, peers);
 }
 
-int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigned int ifindex,
-	const struct key *key, struct ipv4 outer, uint16_t outer_port)
+int wireguard_restore_places(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct wireguard_place *places, size_t n)
 {
 	struct netlink_request request;
 
 	netlink_request_init(&request);
-	wireguard_put_endpoint(&request, family, ifindex, key, outer, outer_port);
+	wireguard_put_places(&request, family, ifindex, places, n);
 	return netlink_execute(netlink, &request);
 }
 

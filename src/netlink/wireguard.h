@@ -21,6 +21,7 @@ struct nlmsghdr;
 
 enum {
 	WIREGUARD_REMOVAL_MAX = 200, /* peers in one wireguard_remove_peers() */
+	WIREGUARD_PLACES_MAX = 100, /* in one wireguard_restore_places() */
 };
 
 struct wireguard_peer {
@@ -76,12 +77,20 @@ struct wireguard_endpoint {
 int wireguard_set_client_peer(struct netlink *netlink, uint16_t family, unsigned int ifindex,
 	const struct key *key, const struct wireguard_endpoint *endpoint, bool alone);
 
+/* Where a peer was last. */
+struct wireguard_place {
+	struct key key; /* public */
+	struct ipv4 outer;
+	uint16_t outer_port; /* host byte order */
+};
+
 /*
- * Sets where a peer is, and sends it a keepalive, which takes a handshake where there are no keys.
- * Ends persistent keepalives. Passes over one that is not there. outer_port: host byte order.
+ * Sets where the peers are, and sends each a keepalive, which takes a handshake where there are no
+ * keys, in this order. Ends persistent keepalives. Passes over those that are not there. n:
+ * WIREGUARD_PLACES_MAX at the most; after an error any of them may have been set.
  */
-int wireguard_restore_endpoint(struct netlink *netlink, uint16_t family, unsigned int ifindex,
-	const struct key *key, struct ipv4 outer, uint16_t outer_port);
+int wireguard_restore_places(struct netlink *netlink, uint16_t family, unsigned int ifindex,
+	const struct wireguard_place *places, size_t n);
 
 /* Those that are not there are passed over. n: WIREGUARD_REMOVAL_MAX at the most. */
 int wireguard_remove_peers(struct netlink *netlink, uint16_t family, unsigned int ifindex,
@@ -109,8 +118,8 @@ void wireguard_free(struct wireguard_device *device);
 /* The encoding by itself, for tests; decode adds a part of the answer to the device. */
 void wireguard_put_peer(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *key, struct prefix allowed, bool replace);
-void wireguard_put_endpoint(struct netlink_request *request, uint16_t family, unsigned int ifindex,
-	const struct key *key, struct ipv4 outer, uint16_t outer_port);
+void wireguard_put_places(struct netlink_request *request, uint16_t family, unsigned int ifindex,
+	const struct wireguard_place *places, size_t n);
 void wireguard_put_removal(struct netlink_request *request, uint16_t family, unsigned int ifindex,
 	const struct key *keys, size_t n);
 int wireguard_decode(const struct nlmsghdr *message, struct wireguard_device *device);

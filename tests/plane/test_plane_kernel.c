@@ -998,6 +998,42 @@ static void half_a_peer_of_the_shared_interface_is_found_and_not_kept(void **sta
 	assert_int_equal(place_of(&whole), 0);
 }
 
+static void places_of_many_peers_are_restored_together_and_those_that_are_gone_passed_over(
+	void **state)
+{
+	struct fixture *f = *state;
+	struct plane_peer peers[PLANE_ADD_BATCH];
+	struct plane_usage lasts[PLANE_ADD_BATCH] = {{0}};
+
+	open_device(f);
+	for (uint32_t i = 0; i < PLANE_ADD_BATCH; i++) {
+		peers[i] = wireguard_peer(f, 2 + i);
+		lasts[i].outer.value = ipv4("198.18.0.0").value + i;
+		lasts[i].outer_port = (uint16_t)(4000 + i);
+	}
+	/* Where it is is not known. */
+	lasts[3].outer_port = 0;
+	for (uint32_t i = 0; i < PLANE_ADD_BATCH; i++)
+		if (i != 7)
+			add(f, &peers[i]);
+	assert_int_equal(
+		f->plane->ops->restore_endpoints(f->device, peers, lasts, PLANE_ADD_BATCH), 0);
+	assert_int_equal(look(f), PLANE_ADD_BATCH - 1);
+	for (uint32_t i = 0; i < PLANE_ADD_BATCH; i++) {
+		size_t place = place_of(&peers[i]);
+
+		if (i == 7) {
+			assert_int_equal(place, N_MAX);
+			continue;
+		}
+		assert_int_equal(
+			dump.usage[place].outer.value, i == 3 ? 0 : ipv4("198.18.0.0").value + i);
+		assert_int_equal(dump.usage[place].outer_port, i == 3 ? 0 : 4000 + i);
+	}
+	assert_true(shell("wg show vprox0 persistent-keepalive | grep -cw off | grep -qx %d",
+		PLANE_ADD_BATCH - 1));
+}
+
 static bool is_led_to(const char *direction)
 {
 	return shell(
@@ -1298,6 +1334,7 @@ int main(int argc, char **argv)
 		TEST(who_is_removed_while_the_shared_interface_is_gone_is_not_made_again),
 		TEST(who_was_said_to_have_vanished_is_made_again_by_adding_alone),
 		TEST(half_a_peer_of_the_shared_interface_is_found_and_not_kept),
+		TEST(places_of_many_peers_are_restored_together_and_those_that_are_gone_passed_over),
 		TEST(nothing_leads_to_peers_of_a_standby_at_the_shared_interface),
 		TEST(what_a_server_left_that_died_while_it_looked_is_no_fault_of_the_kernels),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),

@@ -7,6 +7,7 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/wireguard.h>
 
 #include "base/cleanup.h"
 #include "netlink/address.h"
@@ -169,6 +170,36 @@ static void a_peer_that_is_there_already_keeps_its_addresses_meanwhile(void **st
 	wireguard_put_peer(&without, 0x20, 5, &k, allowed, false);
 	/* No flags at all, so no WGPEER_F_REPLACE_ALLOWEDIPS. */
 	assert_int_equal(without.length, with.length - 8);
+}
+
+static void places_of_as_many_peers_as_are_said_are_one_message_in_their_order(void **state)
+{
+	struct wireguard_place places[WIREGUARD_PLACES_MAX];
+	const struct nlattr *table[WGDEVICE_A_PEERS + 1], *peer = NULL;
+	struct netlink_request request;
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < WIREGUARD_PLACES_MAX; i++) {
+		places[i] = (struct wireguard_place){peer_key(), ipv4("198.51.100.7"), 4000};
+		places[i].key.bytes[0] = (uint8_t)i;
+	}
+	netlink_request_init(&request);
+	wireguard_put_places(&request, 0x20, 5, places, WIREGUARD_PLACES_MAX);
+	assert_int_equal(request.error, 0);
+	assert_int_equal(request.count, 1);
+	attributes_of_message(message(request.data), sizeof(struct genlmsghdr), table,
+		sizeof table / sizeof *table);
+	while ((peer = attribute_next(table[WGDEVICE_A_PEERS], peer))) {
+		const struct nlattr *of_peer[WGPEER_A_PUBLIC_KEY + 1];
+		struct key k;
+
+		attributes_of_nest(peer, of_peer, sizeof of_peer / sizeof *of_peer);
+		assert_true(attribute_bytes(of_peer[WGPEER_A_PUBLIC_KEY], k.bytes, KEY_SIZE));
+		/* Twice: keepalives are switched on, and off. */
+		assert_memory_equal(k.bytes, places[n++ / 2].key.bytes, KEY_SIZE);
+	}
+	assert_int_equal(n, 2 * WIREGUARD_PLACES_MAX);
 }
 
 static void what_does_not_fit_is_said_and_nothing_overruns(void **state)
@@ -427,6 +458,8 @@ int main(void)
 		cmocka_unit_test(an_ipip_link_is_written_as_ip_does),
 		cmocka_unit_test(a_wireguard_peer_is_written_and_removed_as_wg_does),
 		cmocka_unit_test(a_peer_that_is_there_already_keeps_its_addresses_meanwhile),
+		cmocka_unit_test(
+			places_of_as_many_peers_as_are_said_are_one_message_in_their_order),
 		cmocka_unit_test(what_does_not_fit_is_said_and_nothing_overruns),
 		cmocka_unit_test(a_link_is_read_as_ip_shows_it),
 		cmocka_unit_test(addresses_are_read_with_their_lifetimes),

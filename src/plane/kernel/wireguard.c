@@ -125,30 +125,29 @@ int kernel_wireguard_add(struct kernel_device *device, const struct key *key, st
 	return error;
 }
 
-static int restore_endpoint(
-	struct kernel_device *device, const struct plane_peer *peer, const struct plane_usage *last)
-{
-	struct kernel_plane *kernel = kernel_plane_of(device);
-	int error;
+_Static_assert((int)PLANE_ADD_BATCH <= (int)WIREGUARD_PLACES_MAX, "one request takes a batch");
 
-	if (peer->kind != PEER_WIREGUARD || last->outer_port == 0)
-		return 0;
-	error = wireguard_restore_endpoint(kernel->generic, kernel->wireguard, device->ifindex,
-		&peer->key, last->outer, last->outer_port);
-	return error == 0 ? 0
-			  : kernel_fail(kernel, error, netlink_error(kernel->generic),
-				    "restore the endpoint of a peer of %s",
-				    plane_device_name(device->endpoint.index).s);
-}
-
+/* One request for all: the kernel takes its locks once. */
 int kernel_restore_endpoints(struct plane_device *plane_device, const struct plane_peer *peers,
 	const struct plane_usage *lasts, size_t n)
 {
-	int error = 0;
+	struct kernel_device *device = kernel_of_device(plane_device);
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct wireguard_place places[PLANE_ADD_BATCH];
+	size_t n_places = 0;
+	int error = n > PLANE_ADD_BATCH ? -EINVAL : 0;
 
 	for (size_t i = 0; i < n && error == 0; i++)
-		error = restore_endpoint(kernel_of_device(plane_device), &peers[i], &lasts[i]);
-	return error;
+		if (peers[i].kind == PEER_WIREGUARD && lasts[i].outer_port != 0)
+			places[n_places++] = (struct wireguard_place){
+				peers[i].key, lasts[i].outer, lasts[i].outer_port};
+	if (error == 0 && n_places > 0)
+		error = wireguard_restore_places(
+			kernel->generic, kernel->wireguard, device->ifindex, places, n_places);
+	return error == 0 ? 0
+			  : kernel_fail(kernel, error, netlink_error(kernel->generic),
+				    "restore the endpoints of %zu peers of %s", n_places,
+				    plane_device_name(device->endpoint.index).s);
 }
 
 int kernel_wireguard_check(struct kernel_device *device, const struct key *key)
