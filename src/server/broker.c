@@ -49,6 +49,7 @@
 #include "server/pending_connects.h"
 #include "server/possible_client.h"
 #include "server/privileges.h"
+#include "server/promise_round.h"
 #include "server/reload.h"
 #include "server/reporter.h"
 #include "server/requests.h"
@@ -98,6 +99,7 @@ struct broker {
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *inspect, *drain_timeout, *log_timer, *names;
 	struct destinations_round reach; /* of other tokens */
+	struct promise_round promising; /* anew, to a store that has lost it */
 	const char *changes; /* of the configuration, that are not all in force yet; or NULL */
 	bool is_hung_up_again; /* meanwhile */
 	bool draining;
@@ -812,7 +814,14 @@ static void promise_all(void *context)
 {
 	struct broker *broker = context;
 
-	data_plane_promise_all(&broker->data_plane);
+	promise_round_begin(&broker->promising);
+}
+
+static void on_all_promised(void *context)
+{
+	struct broker *broker = context;
+
+	store_setup_all_is_ordered(&broker->store);
 }
 
 static void forsake(void *context, struct ipv4 bind)
@@ -896,6 +905,9 @@ static int start(struct broker *broker)
 	if (error == 0)
 		error = find_followed(broker);
 	if (error == 0)
+		error = promise_round_init(&broker->promising, broker->base,
+			&broker->data_plane.endpoints, on_all_promised, broker);
+	if (error == 0)
 		error = open_store(broker);
 	if (error == 0)
 		error = load_credentials(broker);
@@ -958,6 +970,8 @@ static int stop(struct broker *broker, bool started)
 	issuer_supervisor_free(broker->issuers);
 	device_watch_free(broker->device_watch);
 	destinations_round_free(&broker->reach);
+	promise_round_finish(&broker->promising);
+	promise_round_free(&broker->promising);
 	data_plane_decide_what_stays(&broker->data_plane, started);
 	result = data_plane_close(&broker->data_plane);
 	flow_link_free(broker->flow_link);

@@ -517,23 +517,6 @@ void data_plane_decide_what_stays(struct data_plane *data_plane, bool started)
 	}
 }
 
-static void promise_again(struct endpoint *endpoint)
-{
-	promise_nobody(endpoint);
-	promise_endpoint(endpoint);
-	hash_for_each (&endpoint->peers.table, node)
-		promise_peer(endpoint, hash_entry(node, struct peer, node));
-}
-
-void data_plane_promise_all(struct data_plane *data_plane)
-{
-	struct endpoint *endpoint;
-
-	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry)
-		if (endpoint->state != ENDPOINT_DESCRIBED && endpoint->state != ENDPOINT_STANDBY)
-			promise_again(endpoint);
-}
-
 static void free_endpoint(struct endpoint *endpoint)
 {
 	key_wipe(&endpoint->config.private_key);

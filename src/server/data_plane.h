@@ -96,9 +96,6 @@ int data_plane_open_endpoint(struct data_plane *data_plane, struct endpoint *end
  */
 void data_plane_decide_what_stays(struct data_plane *data_plane, bool started);
 
-/* Tells the store all that is promised, when it has lost it. */
-void data_plane_promise_all(struct data_plane *data_plane);
-
 /* Nothing of this address is told to the store any more. */
 void data_plane_forsake(struct data_plane *data_plane, struct ipv4 bind);
 /* Makes what was promised at this address, if it is served: it has come late. Returns whether it

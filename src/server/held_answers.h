@@ -35,7 +35,8 @@ void held_answers_add(struct held_answers *held, const struct reply_to *to, stru
 void held_answers_durable(struct held_answers *held, uint64_t sequence);
 
 /* All that was ordered is lost, and was ordered again, up to this sequence number: which of the new
- * orders an answer waits for is not known, so it waits for all. */
+ * orders an answer waits for is not known, so it waits for all. UINT64_MAX: that is not known yet;
+ * all wait until this is called again. */
 void held_answers_lost(struct held_answers *held, uint64_t sequence);
 
 /* Answers those that have waited for long enough. Logs it once, until the store has caught up. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,8 @@ enum {
 _Static_assert((int)STORE_MOST_BLOCKS == (int)MAX_FOLLOWED, "room for each --follow");
 _Static_assert((int)STORE_MOST_SERVED == (int)MAX_BINDS, "room for each address of a server");
 
+#define NOT_ORDERED_YET UINT64_MAX /* a sequence number that none has */
+
 static const char store_user[] = "vprox-store";
 
 static void on_durable(void *context, uint64_t sequence)
@@ -44,9 +47,15 @@ static void on_lost(void *context)
 	if (setup->is_closing)
 		return;
 	store_link_forget(setup->link);
+	if (setup->held)
+		held_answers_lost(setup->held, NOT_ORDERED_YET);
 	setup->order_all(setup->context);
 	if (setup->claims)
 		claims_lost(setup->claims);
+}
+
+void store_setup_all_is_ordered(struct store_setup *setup)
+{
 	if (setup->held)
 		held_answers_lost(setup->held, store_link_newest(setup->link));
 }

@@ -22,7 +22,9 @@ struct store_setup {
 	struct promised promised; /* until the endpoints are open; with --follow always */
 	const struct server_config *config;
 	char program[PATH_MAX]; /* of the store's process */
-	void (*order_all)(void *context); /* promises everything there is */
+	/* Begins to promise everything there is, and calls store_setup_all_is_ordered() when it
+	 * has. */
+	void (*order_all)(void *context);
 	/* Nothing of this address is to be promised any more. */
 	void (*forsake)(void *context, struct ipv4 bind);
 	/* Whether the host has this address, which it follows. */
@@ -50,6 +52,9 @@ struct store_setup {
 int store_setup_open(struct store_setup *setup, struct event_base *base,
 	const struct server_config *config, const struct gate_config *gates,
 	const struct ipv4 *followed, size_t n, endpoint_answer_fn *answer);
+
+/* What order_all() began is ordered: answers that wait for it are given when it is stored. */
+void store_setup_all_is_ordered(struct store_setup *setup);
 
 /* The host has got this address; is_ready: what was followed of it is there. Returns 0 if it can be
  * served now; -EINPROGRESS: when it is claimed, or when this is asked again a little later; -EBUSY:
