@@ -495,7 +495,7 @@ int data_plane_open(struct data_plane *data_plane, struct event_base *base)
 		if (endpoint->is_served && error == 0)
 			error = open_new(data_plane, endpoint);
 	if (error == 0 && data_plane->name_file) {
-		name_file_begin(data_plane->name_file);
+		name_file_begin(data_plane->name_file, base);
 		/* Of those that had no name before it was recalled. */
 		destinations_enforce(&data_plane->name_rules);
 	}
@@ -654,6 +654,7 @@ int data_plane_close(struct data_plane *data_plane)
 
 	flow_purge_free(data_plane->flow_purge);
 	data_plane->flow_purge = NULL;
+	name_file_settle(data_plane->name_file);
 	TAILQ_FOREACH (endpoint, &data_plane->endpoints, entry) {
 		int error = close_endpoint(endpoint);
 

@@ -1,5 +1,5 @@
-/* Keeps the names of peers in a file, to which each grant appends, and which is written anew when
- * most of it is of peers that are gone. Runs in the broker. */
+/* Keeps the names of peers in a file, to which each grant appends, and which is written anew,
+ * beside requests, when most of it is of peers that are gone. Runs in the broker. */
 #include "server/name_file.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/all_peers.h"
 #include "server/endpoint.h"
 
 enum {
@@ -18,6 +19,8 @@ enum {
 	SPARE_RECORDS = 10 * 1000, /* beside twice those of the peers that are there */
 	RECORDS_AT_ONCE = 128, /* a call of the kernel for each would be most of the time */
 };
+
+static const char temporary[] = NAME_FILE ".new";
 
 /* The first bytes of the file: another layout has another one. */
 static const char magic[16] = "vprox names 1\n";
@@ -31,6 +34,16 @@ struct name_record {
 	struct client_name name;
 };
 
+/* The file that is to take the place of the one there is: what is recorded meanwhile comes into
+ * both, and is the later one of its peer here too. */
+struct next_file {
+	int fd; /* -1: there is none */
+	int error; /* of a write; then nothing more is written */
+	size_t n_records; /* in it, and those that wait: */
+	struct name_record waiting[RECORDS_AT_ONCE];
+	size_t n_waiting;
+};
+
 struct name_file {
 	const struct endpoint_list *endpoints;
 	int fd; /* -1: it is not written to, yet or any more */
@@ -38,6 +51,8 @@ struct name_file {
 	size_t n_found;
 	size_t n_records; /* in the file */
 	bool has_any; /* a peer has or had a name: else there is nothing to write */
+	struct next_file next;
+	struct all_peers peers; /* for the next one */
 };
 
 static bool is_record(const struct name_record *record)
@@ -76,7 +91,7 @@ struct name_file *name_file_open(const struct endpoint_list *endpoints)
 		return NULL;
 	}
 	file->endpoints = endpoints;
-	file->fd = -1;
+	file->fd = file->next.fd = -1;
 	error = read_records(file);
 	if (error < 0 && error != -ENOENT)
 		log_warning("whose the tunnels are that a server before this one has left is not "
@@ -141,58 +156,65 @@ static struct name_record describe(const struct endpoint *endpoint, const struct
 	return record;
 }
 
-static int write_peers(struct name_file *file, int fd, const struct endpoint *endpoint)
+/* The next file */
+
+static void flush_next(struct next_file *next)
 {
-	struct name_record records[RECORDS_AT_ONCE];
-	size_t n = 0;
-	int error = 0;
-
-	hash_for_each (&endpoint->peers.table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (!peer->name || error < 0)
-			continue;
-		records[n++] = describe(endpoint, peer);
-		file->n_records++;
-		if (n < RECORDS_AT_ONCE)
-			continue;
-		error = file_write_all(fd, records, sizeof records);
-		n = 0;
-	}
-	return error < 0 ? error : file_write_all(fd, records, n * sizeof *records);
+	if (next->error == 0)
+		next->error = file_write_all(
+			next->fd, next->waiting, next->n_waiting * sizeof *next->waiting);
+	next->n_waiting = 0;
 }
 
-static int write_all(struct name_file *file, int fd)
+static void add_to_next(struct next_file *next, const struct name_record *record)
 {
-	const struct endpoint *endpoint;
-	int error = file_write_all(fd, magic, sizeof magic);
+	next->waiting[next->n_waiting++] = *record;
+	next->n_records++;
+	if (next->n_waiting == RECORDS_AT_ONCE)
+		flush_next(next);
+}
 
-	file->n_records = 0;
-	TAILQ_FOREACH (endpoint, file->endpoints, entry)
-		if (error == 0 && endpoint->state != ENDPOINT_DESCRIBED)
-			error = write_peers(file, fd, endpoint);
-	return error;
+static void write_peer(void *context, struct endpoint *endpoint, struct peer *peer)
+{
+	struct name_file *file = context;
+	const struct name_record record = describe(endpoint, peer);
+
+	if (peer->name)
+		add_to_next(&file->next, &record);
+}
+
+static int begin_next(struct name_file *file)
+{
+	int fd = open(
+		temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	file->next = (struct next_file){.fd = fd};
+	return fd < 0 ? -errno : file_write_all(fd, magic, sizeof magic);
+}
+
+/* Where there is no room, a part of it would take some. */
+static void drop_next(struct name_file *file)
+{
+	if (file->next.fd < 0)
+		return;
+	close(file->next.fd);
+	file->next.fd = -1;
+	unlink(temporary);
 }
 
 /* The file is there as a whole at any moment. */
-static int write_anew(struct name_file *file)
+static int take_next(struct name_file *file)
 {
-	static const char temporary[] = NAME_FILE ".new";
-	int fd = open(
-		temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int error = fd < 0 ? -errno : write_all(file, fd);
-
-	if (error == 0 && rename(temporary, NAME_FILE) < 0)
-		error = -errno;
-	if (error < 0) {
-		if (fd >= 0)
-			close(fd);
-		unlink(temporary); /* where there is no room, a part of it would take some */
-		return error;
-	}
+	flush_next(&file->next);
+	if (file->next.error == 0 && rename(temporary, NAME_FILE) < 0)
+		file->next.error = -errno;
+	if (file->next.error < 0)
+		return file->next.error;
 	if (file->fd >= 0)
 		close(file->fd);
-	file->fd = fd;
+	file->fd = file->next.fd;
+	file->n_records = file->next.n_records;
+	file->next.fd = -1;
 	return 0;
 }
 
@@ -201,13 +223,38 @@ static void give_up(struct name_file *file, int error)
 {
 	log_error(
 		"names of clients are not kept in %s from now on: %s", NAME_FILE, strerror(-error));
+	all_peers_cancel(&file->peers);
+	drop_next(file);
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
 	name_file_remove();
 }
 
-void name_file_begin(struct name_file *file)
+static void finish_next(void *context)
+{
+	struct name_file *file = context;
+	int error = take_next(file);
+
+	if (error < 0)
+		give_up(file, error);
+}
+
+/* Of a start: nobody waits yet. */
+static int write_first(struct name_file *file)
+{
+	struct endpoint *endpoint;
+	int error = begin_next(file);
+
+	if (error < 0)
+		return error;
+	TAILQ_FOREACH (endpoint, file->endpoints, entry)
+		hash_for_each (&endpoint->peers.table, node)
+			write_peer(file, endpoint, hash_entry(node, struct peer, node));
+	return take_next(file);
+}
+
+void name_file_begin(struct name_file *file, struct event_base *base)
 {
 	int error;
 
@@ -217,9 +264,30 @@ void name_file_begin(struct name_file *file)
 	free(file->found);
 	file->found = NULL;
 	file->n_found = 0;
-	error = write_anew(file);
+	error = all_peers_init(&file->peers, base, file->endpoints, write_peer, finish_next, file);
+	if (error == 0)
+		error = write_first(file);
 	if (error < 0)
 		give_up(file, error);
+}
+
+void name_file_settle(struct name_file *file)
+{
+	if (!file)
+		return;
+	all_peers_free(&file->peers);
+	drop_next(file);
+}
+
+static int write_anew_if_due(struct name_file *file)
+{
+	int error;
+
+	if (file->next.fd >= 0 ||
+		file->n_records <= SPARE_RECORDS + 2 * endpoints_count_peers(file->endpoints))
+		return 0;
+	error = begin_next(file);
+	return error < 0 ? error : all_peers_begin(&file->peers);
 }
 
 void name_file_record(
@@ -232,12 +300,12 @@ void name_file_record(
 		return;
 	file->has_any = true;
 	record = describe(endpoint, peer);
-	if (file->n_records > SPARE_RECORDS + 2 * endpoints_count_peers(file->endpoints)) {
-		error = write_anew(file);
-	} else {
-		error = file_write_all(file->fd, &record, sizeof record);
-		file->n_records++;
-	}
+	error = file_write_all(file->fd, &record, sizeof record);
+	file->n_records++;
+	if (error == 0)
+		error = write_anew_if_due(file);
+	if (error == 0 && file->next.fd >= 0)
+		add_to_next(&file->next, &record);
 	if (error < 0)
 		give_up(file, error);
 }

@@ -13,6 +13,7 @@
 
 struct endpoint;
 struct endpoint_list;
+struct event_base;
 struct name_file;
 struct peer;
 
@@ -30,8 +31,11 @@ void name_file_remove(void);
 /* Gives the peers that were found at an endpoint their names, where the file has the same peer at
  * the same inner address. */
 void name_file_recall(const struct name_file *file, struct endpoint *endpoint);
-/* All that were found have been recalled: writes the file anew. */
-void name_file_begin(struct name_file *file);
+/* All that were found have been recalled: writes the file anew, as it will be later by the base's
+ * loop, a slice at a time. */
+void name_file_begin(struct name_file *file, struct event_base *base);
+/* The loop has ended: nothing is written anew any more. Nothing may be recorded from here on. */
+void name_file_settle(struct name_file *file);
 
 /* A peer has this name from now on, or none; to be called before that is answered. That it cannot
  * be written is logged once. */
