@@ -31,13 +31,24 @@ struct owed_peer {
 	uint64_t active_s;
 };
 
+/* Where another host gives the addresses it may give one that was freed, and its connections are
+ * that host's. */
+static int claim(const struct endpoint *endpoint, struct ipv4 inner)
+{
+	int error = pool_claim(endpoint->pool, inner);
+
+	return error == -EEXIST && endpoint->config.is_standby
+		       ? pool_claim_freed(endpoint->pool, inner)
+		       : error;
+}
+
 bool owed_add(struct endpoint *endpoint, const struct stored_peer *stored)
 {
 	const struct plane_peer id = promised_identity(stored);
 	struct peer *peer = NULL;
 
 	/* Held by another that is there, or of a block that is none now. */
-	if (pool_claim(endpoint->pool, stored->inner) < 0)
+	if (claim(endpoint, stored->inner) < 0)
 		return false;
 	if (destinations_confine(endpoint, &stored->name, stored->inner) == 0)
 		peer = peers_add(&endpoint->peers, &id, clock_now_ms(endpoint->clock));

@@ -199,6 +199,42 @@ int pool_claim(struct pool *pool, struct ipv4 address)
 	return take_unused(pool, slot);
 }
 
+static uint32_t queued(const struct pool *pool, uint32_t number)
+{
+	return pool->queue[(pool->queue_head + number) & (pool->queue_size - 1)];
+}
+
+/* Those behind it move up. */
+static void take_out_of_queue(struct pool *pool, uint32_t number)
+{
+	const uint32_t mask = pool->queue_size - 1;
+
+	for (uint32_t i = number; i + 1 < pool->queue_length; i++)
+		pool->queue[(pool->queue_head + i) & mask] = queued(pool, i + 1);
+	pool->queue_length--;
+	if (number < pool->n_clean)
+		pool->n_clean--;
+	else if (number < pool->n_clean + pool->n_purging)
+		pool->n_purging--;
+}
+
+int pool_claim_freed(struct pool *pool, struct ipv4 address)
+{
+	const uint32_t slot = slot_of(pool, address);
+	uint32_t number = 0;
+
+	if (slot >= pool->capacity)
+		return -ERANGE;
+	while (number < pool->queue_length && queued(pool, number) != slot)
+		number++;
+	if (number == pool->queue_length)
+		return -EEXIST;
+	take_out_of_queue(pool, number);
+	set_bit(pool->taken_bits, slot);
+	pool->taken++;
+	return 0;
+}
+
 void pool_release(struct pool *pool, struct ipv4 address)
 {
 	uint32_t slot = slot_of(pool, address);
@@ -223,11 +259,6 @@ void pool_trust_unused(struct pool *pool)
 bool pool_needs_purge(const struct pool *pool)
 {
 	return pool->unused == DOUBTED || pool->queue_length > pool->n_clean + pool->n_purging;
-}
-
-static uint32_t queued(const struct pool *pool, uint32_t number)
-{
-	return pool->queue[(pool->queue_head + number) & (pool->queue_size - 1)];
 }
 
 void pool_begin_purge(struct pool *pool, pool_address_fn *each, void *context)

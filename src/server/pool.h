@@ -41,6 +41,9 @@ bool pool_is_taken(const struct pool *pool, struct ipv4 address);
  * is none that the pool gives out, or -ENOMEM.
  */
 int pool_claim(struct pool *pool, struct ipv4 address);
+/* Takes one that was released, whether or not a purge was about it: who gives the addresses is
+ * another host. Returns 0, -EEXIST if it is taken or was never, or -ERANGE. */
+int pool_claim_freed(struct pool *pool, struct ipv4 address);
 
 /* Gives back an address that was taken. Cannot fail. */
 void pool_release(struct pool *pool, struct ipv4 address);

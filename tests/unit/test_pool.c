@@ -274,6 +274,31 @@ static void without_a_purge_unused_addresses_are_trusted_and_released_ones_are_n
 	pool_free(p);
 }
 
+static void one_that_was_released_can_be_claimed_and_the_others_keep_their_order(void **state)
+{
+	struct pool *p = pool("10.0.0.0/29");
+	struct ipv4 address;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5; i++)
+		assert_int_equal(pool_take(p, &address), 0);
+	pool_release(p, ipv4("10.0.0.4"));
+	pool_release(p, ipv4("10.0.0.2"));
+	purge(p);
+	pool_release(p, ipv4("10.0.0.6"));
+	pool_release(p, ipv4("10.0.0.3"));
+	assert_int_equal(pool_claim_freed(p, ipv4("10.0.0.4")), 0);
+	assert_int_equal(pool_claim_freed(p, ipv4("10.0.0.6")), 0);
+	assert_int_equal(pool_claim_freed(p, ipv4("10.0.0.4")), -EEXIST);
+	assert_int_equal(pool_claim_freed(p, ipv4("10.0.0.7")), -ERANGE);
+	assert_int_equal(pool_taken(p), 3);
+	assert_takes(p, "10.0.0.2");
+	assert_int_equal(pool_take(p, &address), -EAGAIN);
+	purge(p);
+	assert_takes(p, "10.0.0.3");
+	pool_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +312,8 @@ int main(void)
 		cmocka_unit_test(what_turns_out_to_have_been_used_comes_after_what_was_not),
 		cmocka_unit_test(
 			without_a_purge_unused_addresses_are_trusted_and_released_ones_are_not),
+		cmocka_unit_test(
+			one_that_was_released_can_be_claimed_and_the_others_keep_their_order),
 		cmocka_unit_test(random_use_never_gives_one_address_twice),
 	};
 
