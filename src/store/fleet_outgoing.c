@@ -15,7 +15,27 @@
 enum {
 	/* With the comparison, and the endpoint's own record, they are one transaction. */
 	MOST_PEERS = KV_MOST_OPERATIONS - 8,
+	/* Who removes the record again and again would have all of it written anew each time. */
+	CLAIM_AGAIN_MS = 1000,
+	CLAIM_AGAIN_MOST_MS = 32 * 1000,
 };
+
+/* At once; but where that was needed lately after a while, and each time after a longer one. Until
+ * then clients get tunnels, which are kept in the copy. */
+static void claim_again(struct served *served)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+
+	if (now - served->lost_ms > 2 * CLAIM_AGAIN_MOST_MS)
+		served->again_ms = 0;
+	if (served->again_ms > 0)
+		served->claim_due_ms = now + served->again_ms;
+	served->state = SERVED_UNCLAIMED;
+	served->lost_ms = now;
+	served->again_ms = served->again_ms == 0 ? CLAIM_AGAIN_MS : 2 * served->again_ms;
+	if (served->again_ms > CLAIM_AGAIN_MOST_MS)
+		served->again_ms = CLAIM_AGAIN_MOST_MS;
+}
 
 /* Somebody has replaced our record of the holder, or what we wrote last is gone. */
 static int find_new_holder(struct fleet *fleet, struct served *served)
@@ -40,7 +60,7 @@ static int find_new_holder(struct fleet *fleet, struct served *served)
 		"endpoint %s: its holder's record in etcd was changed by no host, and is claimed "
 		"again",
 		ipv4_text(served->bind).s);
-	served->state = SERVED_UNCLAIMED;
+	claim_again(served);
 	return 0;
 }
 

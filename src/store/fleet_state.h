@@ -62,6 +62,9 @@ struct served {
 	uint64_t written_revision;
 	uint64_t claim_due_ms; /* it could not be claimed, and is not tried before; 0: it was not
 				  tried in vain */
+	/* When its holder's record was lost last, which no host has changed; and how long it is not
+	 * claimed when that comes again soon. */
+	uint64_t lost_ms, again_ms;
 	bool is_foreign; /* that is since its records are sealed under another key, and was said */
 };
 

@@ -240,6 +240,23 @@ def test_what_is_granted_when_the_holders_record_has_gone_is_in_etcd_before_it_i
     assert "etcd was put back" not in server.log, "only this record was removed"
 
 
+def test_who_removes_the_holders_record_all_the_time_has_it_claimed_seldom(etcd, host, client, options, tmp_path):
+    server = host.start(f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP}",
+                        expected=["was changed by no host", "has not answered"])
+    holder, times = f"/vprox/fleet/holder/{host.address}", 12
+    assert server.logged("all records in etcd are of epoch 1", BACK)
+    for _ in range(times):
+        etcd.delete(holder)
+        last = host.api(client).connect(random_key())
+        assert last.status == 200
+        time.sleep(0.2)
+    # Longer and longer pauses: at once, after 1 s, 2 s, 4 s.
+    claims = len(re.findall("claimed in etcd, epoch", server.log))
+    assert claims < times / 2, server.log
+    name = f"/vprox/fleet/peer/{host.address}/{last.inner}"
+    wait.until(lambda: name in etcd.records(name), BACK, lambda: f"it is claimed in the end:\n{server.log}")
+
+
 def test_without_the_holders_record_nothing_older_than_the_endpoints_comes_back(etcd, host, other_host, client, options, tmp_path):
     """Who removes it would else bring back every record that there ever was."""
     arguments = f"--store={etcd.store('fleet')} --fleet-key={make_fleet_key(options.vprox, tmp_path)} {PER_IP} --store-wait=30s"
