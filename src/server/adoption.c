@@ -21,6 +21,7 @@
 #include "server/peer_walk.h"
 #include "server/pending_connects.h"
 #include "server/removals.h"
+#include "server/standby_round.h"
 #include "server/usage.h"
 
 enum { OPENING_TRIES = 4 };
@@ -132,6 +133,8 @@ static int open_once(struct endpoint *endpoint, struct event_base *base)
 	if (error == 0)
 		error = owed_init(&endpoint->owed, endpoint, base);
 	if (error == 0)
+		error = standby_round_init(&endpoint->standby, endpoint, base);
+	if (error == 0)
 		error = name_rules_init(endpoint, base);
 	if (error == 0)
 		error = handshake_floor_init(
@@ -163,6 +166,7 @@ int endpoint_close(struct endpoint *endpoint, bool keep)
 	usage_abandon(endpoint);
 	handshake_floor_free(&endpoint->floor);
 	owed_free(&endpoint->owed);
+	standby_round_free(&endpoint->standby);
 	removals_free(&endpoint->removals);
 	pending_connects_free(&endpoint->pending);
 	if (endpoint->device)

@@ -20,7 +20,7 @@ struct store_setup;
 
 struct data_plane {
 	const struct server_config *config;
-	const struct store_setup *store; /* the caller's, set before data_plane_find() */
+	struct store_setup *store; /* the caller's, set before data_plane_find() */
 	struct audit *audit; /* likewise; NULL: there is none */
 	struct owner_feed *owner_feed; /* likewise */
 	const struct key *private_key; /* the caller's */

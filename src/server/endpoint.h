@@ -33,7 +33,9 @@ struct held_answers;
 struct name_file;
 struct name_rules;
 struct owner_feed;
+struct promised;
 struct store_link;
+struct told_address;
 
 enum {
 	REPLY_TO_OPERATOR = ~0U, /* no gate: an order of disconnections.c */
@@ -161,6 +163,20 @@ struct owed {
 	size_t n, next;
 };
 
+/* What another host has told, and is made ready; standby_round.c's. */
+struct standby_round {
+	struct endpoint *endpoint;
+	struct event *timer; /* of the next slice; NULL in a test */
+	int step; /* enum standby_step */
+	struct promised *told; /* NULL: none is under way */
+	size_t next; /* of what a step goes through, ... */
+	struct hash_walk at; /* ... or of the table of peers */
+	struct told_address *addresses; /* where what has changed was told, in their order */
+	size_t n_addresses;
+	struct plane_peer *gone;
+	size_t n_gone;
+};
+
 /* Timestamps of handshakes; handshake_floor.c's. */
 struct handshake_floor {
 	struct endpoint *endpoint;
@@ -209,6 +225,7 @@ struct endpoint {
 	struct peer_walk name_walk; /* for peers whose name has gone; name_rules.c's */
 	struct handshake_floor floor;
 	struct owed owed;
+	struct standby_round standby;
 
 	struct source_log_limit refusals; /* by the source of the request */
 

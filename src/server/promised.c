@@ -79,12 +79,25 @@ static int compare_peers(const void *a, const void *b)
 	return by_bind != 0 ? by_bind : compare(first->active_s, second->active_s);
 }
 
+static bool are_sorted(const struct stored_peer *peers, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (compare_peers(&peers[i - 1], &peers[i]) > 0)
+			return false;
+	return true;
+}
+
+/* The store tells them of one endpoint in this order; to sort 50,000 takes 10 ms. */
+static void sort(struct stored_peer *peers, size_t n)
+{
+	if (!are_sorted(peers, n))
+		qsort(peers, n, sizeof *peers, compare_peers);
+}
+
 void promised_sort(struct promised *promised)
 {
-	if (promised->n_peers > 0)
-		qsort(promised->peers, promised->n_peers, sizeof *promised->peers, compare_peers);
-	if (promised->n_freed > 0)
-		qsort(promised->freed, promised->n_freed, sizeof *promised->freed, compare_peers);
+	sort(promised->peers, promised->n_peers);
+	sort(promised->freed, promised->n_freed);
 }
 
 const struct stored_endpoint *promised_endpoint(const struct promised *promised, struct ipv4 bind)
@@ -171,6 +184,44 @@ void promised_forget(struct promised *promised, struct ipv4 bind)
 {
 	promised->n_peers = remove_peers(promised->peers, promised->n_peers, bind);
 	promised->n_freed = remove_peers(promised->freed, promised->n_freed, bind);
+}
+
+/* Returns 0 or -ENOMEM; then it has taken nothing. */
+static int take_peers(struct stored_peer **peers, size_t *n, struct ipv4 bind,
+	struct stored_peer **taken, size_t *n_taken)
+{
+	const struct stored_peer *of_bind = of_endpoint(*peers, *n, bind, n_taken);
+
+	*taken = NULL;
+	if (*n_taken == *n) {
+		*taken = *peers;
+		*peers = NULL;
+		*n = 0;
+		return 0;
+	}
+	if (*n_taken == 0)
+		return 0;
+	*taken = malloc(*n_taken * sizeof **taken);
+	if (!*taken)
+		return -ENOMEM;
+	memcpy(*taken, of_bind, *n_taken * sizeof **taken);
+	*n = remove_peers(*peers, *n, bind);
+	return 0;
+}
+
+int promised_take(struct promised *promised, struct ipv4 bind, struct promised *taken)
+{
+	int error;
+
+	*taken = (struct promised){0};
+	error = take_peers(
+		&promised->peers, &promised->n_peers, bind, &taken->peers, &taken->n_peers);
+	if (error == 0)
+		error = take_peers(
+			&promised->freed, &promised->n_freed, bind, &taken->freed, &taken->n_freed);
+	if (error < 0)
+		promised_free(taken);
+	return error;
 }
 
 void promised_free(struct promised *promised)

@@ -42,6 +42,9 @@ void promised_order_freed(const struct promised *promised, struct ipv4 bind, str
 /* Who it is, to a data plane. */
 struct plane_peer promised_identity(const struct stored_peer *stored);
 
+/* Takes the peers and freed addresses of one endpoint out of it; *taken is to be freed. Returns 0
+ * or -ENOMEM: then some may be lost. */
+int promised_take(struct promised *promised, struct ipv4 bind, struct promised *taken);
 /* Forgets the peers and freed addresses of one endpoint. */
 void promised_forget(struct promised *promised, struct ipv4 bind);
 

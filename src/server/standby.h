@@ -17,11 +17,11 @@ struct promised;
 int standby_open(struct endpoint *endpoint, struct event_base *base);
 
 /*
- * The peers become those that are promised: is_all: all of these are told; else what has changed.
- * Those that are freed go at once; new ones are made a few at a time, so that the server does
- * meanwhile what it is asked. Logs.
+ * The peers become those that are promised, which are taken out of `promised`: is_all: all of these
+ * are told; else what has changed. It is done some at a time (standby_round.h), so that the server
+ * does meanwhile what it is asked. Logs.
  */
-void standby_update(struct endpoint *endpoint, const struct promised *promised, bool is_all);
+void standby_update(struct endpoint *endpoint, struct promised *promised, bool is_all);
 
 /*
  * The address is this host's: what is not made yet is made, the interfaces are set up, and the

@@ -492,6 +492,7 @@ static int load_table(struct database *database, const struct table *table, cons
 #define FREED "SELECT endpoint, inner_address FROM freed"
 #define OF_ONE " WHERE endpoint = ?1"
 #define IN_ORDER " ORDER BY place"
+#define BY_ACTIVITY " ORDER BY active" /* as the broker wants them, which has others to serve */
 
 int database_load(struct database *database, database_row_fn *row, void *context, size_t *n_invalid)
 {
@@ -512,7 +513,7 @@ int database_load_one(struct database *database, struct ipv4 bind, database_row_
 	void *context, size_t *n_invalid)
 {
 	static const struct table endpoints = {ENDPOINTS, database_read_endpoint};
-	static const struct table peers = {PEERS OF_ONE, database_read_peer};
+	static const struct table peers = {PEERS OF_ONE BY_ACTIVITY, database_read_peer};
 	static const struct table freed = {FREED OF_ONE IN_ORDER, read_freed};
 	int error;
 

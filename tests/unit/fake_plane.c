@@ -197,6 +197,14 @@ static int restore_endpoints(struct plane_device *device, const struct plane_pee
 	return fake->restore_error;
 }
 
+static int serve(struct plane_device *device, uint64_t floor_ns)
+{
+	struct fake_plane *fake = fake_of(device);
+
+	fake->floor_ns = floor_ns;
+	return fake->device_is_lost ? -ENODEV : 0;
+}
+
 static int reconcile(struct plane_device *device, unsigned int longest_ms)
 {
 	struct fake_plane *fake = fake_of(device);
@@ -234,6 +242,7 @@ static const struct plane_ops fake_ops = {
 	.read = read_peers,
 	.restore_endpoints = restore_endpoints,
 	.reconcile = reconcile,
+	.serve = serve,
 	.timestamp = timestamp,
 	.drops = drops,
 };
