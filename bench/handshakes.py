@@ -18,9 +18,9 @@ from shared.place import ADDRESS, NEIGHBOUR, PASSWORD
 SOURCES = "198.18.0.0/15"  # addresses of clients, for storm's --first-source
 
 
-def run(*command, read=False):
-    """Returns what it prints, if that is to be read."""
-    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if read else None).stdout
+def run(*command, read=False, seconds=None):
+    """Returns what it prints, if that is to be read; an error if that takes longer than so many seconds."""
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if read else None, timeout=seconds).stdout
 
 
 def subcommand(pid):
@@ -93,10 +93,10 @@ class Server:
         """That all of them have taken."""
         return sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.processes()) / 1e9
 
-    def run_storm(self, program, *words):
-        """Returns what it prints."""
+    def run_storm(self, program, *words, seconds=None):
+        """Returns what it prints; an error if that takes longer than so many seconds."""
         return run("ip", "netns", "exec", self.client_ns, program, "--server", ADDRESS, "--password", PASSWORD,
-                   *map(str, words), read=True)
+                   *map(str, words), read=True, seconds=seconds)
 
     def storm(self, program, count, threads, path="/healthz", *more):
         """Returns the storm's figures, and the time of a processor for each request in ms: time."""

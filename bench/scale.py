@@ -2,7 +2,11 @@
 --peers run at the same time, each in a namespace of its own, half of the peers of each kind. They are asked in turns, --rate
 requests a second by clients that have their tunnels already, so that what disturbs the machine disturbs both alike; meanwhile
 they look at their peers as they always do, and once a turn somebody reads the report that `vprox show` reads. A request's
-time begins when it was to be sent, so that one that waits is not left out of those behind it."""
+time begins when it was to be sent, so that one that waits is not left out of those behind it.
+
+It takes twice --seconds, and what making the peers takes; who has not answered all within three times that is given up, and
+the figures are of those that have. With --plane=kernel it is for a guest (bench/run), whose processor is emulated: there
+--rate is for what that can do."""
 
 import os
 import pathlib
@@ -21,6 +25,8 @@ AT_A_TIME = 16
 THREADS = 4  # of the clients: one that waits does not keep the next one from asking
 TURN_S = 5
 PATHS = ("/connect", "/connect-ipip")
+FILL_S = 600  # at the most, for the peers of one kind
+SAID_S = 60  # between two words about how far it is
 
 
 class Scaled:
@@ -30,17 +36,18 @@ class Scaled:
         self.storm, self.n, self.times = f"{options.build}/bench/storm", peers // 2, []
         self.reports = []  # how long each took, s, and its bytes
         self.server = Server(f"scale{peers}-{os.getpid()}", f"{options.build}/vprox", options.gates,
-                             ["--store=none", "--idle-timeout=1h", "--connect-grace=1h", f"--reap-interval={options.look}"])
+                             ["--store=none", f"--plane={options.plane}", "--idle-timeout=1h", "--connect-grace=1h",
+                              f"--reap-interval={options.look}"])
 
     def fill(self):
         for path in PATHS:
-            self.ask(path, self.n, "--threads", AT_A_TIME)
+            self.ask(path, self.n, "--threads", AT_A_TIME, seconds=FILL_S)
 
-    def ask(self, path, count, *more):
+    def ask(self, path, count, *more, seconds):
         """The times of all of them."""
         key = ("--first-key", 0) if path == "/connect" else ()
         said = self.server.run_storm(self.storm, "--path", path, "--method", "POST", "--first-source", FIRST_SOURCE, "--each",
-                                     "--clients", self.n, "--count", count, *key, *more)
+                                     "--clients", self.n, "--count", count, *key, *more, seconds=seconds)
         return [float(line.split("\t")[1]) for line in said.splitlines() if line.startswith("each\t")]
 
     def read_report(self):
@@ -57,7 +64,8 @@ class Scaled:
         reader = threading.Timer(1, self.read_report)
         reader.start()
         for path in PATHS:
-            self.times += self.ask(path, TURN_S * rate // 2, "--threads", THREADS, "--pace", rate)
+            self.times += self.ask(path, TURN_S * rate // 2, "--threads", THREADS, "--pace", rate,
+                                   seconds=FILL_S)
         reader.join()
 
     def memory(self):
@@ -70,6 +78,22 @@ class Scaled:
                 for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1))}
 
 
+def take_turns(servers, options):
+    began = said = time.monotonic()
+    turns = max(1, options.seconds // TURN_S)
+    for turn in range(turns):
+        for scaled in servers if turn % 2 else servers[::-1]:
+            scaled.turn(options.rate)
+        now = time.monotonic()
+        if now - said >= SAID_S:
+            said = now
+            print(f"{turn + 1} of {turns} turns; longest so far:",
+                  "  ".join(f"{2 * scaled.n} peers {max(scaled.times):.1f} ms" for scaled in servers))
+        if now - began > 3 * max(2 * options.seconds, SAID_S):
+            print(f"it takes too long, given up after {turn + 1} of {turns} turns")
+            break
+
+
 def main():
     parser = bench_parser(__doc__)
     parser.add_argument("--build", default="build")
@@ -77,6 +101,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=600, help="of requests to each of the two (%(default)s)")
     parser.add_argument("--rate", type=int, default=100, help="requests a second (%(default)s)")
     parser.add_argument("--gates", type=int, default=2)
+    parser.add_argument("--plane", default="embedded", choices=("embedded", "kernel"))
     parser.add_argument("--look", default="5s", help="--reap-interval of both (%(default)s)")
     parser.add_argument("--tsv")
     options = parser.parse_args()
@@ -87,9 +112,7 @@ def main():
         for peers in (FEW, options.peers):
             servers.append(Scaled(options, peers))
             servers[-1].fill()
-        for turn in range(max(1, options.seconds // TURN_S)):
-            for scaled in servers if turn % 2 else servers[::-1]:
-                scaled.turn(options.rate)
+        take_turns(servers, options)
         figures = [scaled.figures() for scaled in servers]
         for scaled, found in zip(servers, figures):
             took, size = (statistics.median(column) for column in zip(*scaled.reports))
