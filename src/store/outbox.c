@@ -94,8 +94,10 @@ static const char *const texts[N_STATEMENTS] = {
 	[IS_FREED] = "SELECT 1 FROM freed WHERE endpoint = ?1 AND inner_address = ?2",
 	[HAS] = "SELECT 1 FROM unsent WHERE endpoint = ?1 AND inner_address = ?2",
 	[TAKE_GROUP] = "SELECT begin || '0' FROM unsent_active WHERE endpoint = ?1 LIMIT 1",
+	/* As a range, which the primary key finds; ':' comes behind all digits. */
 	[READ_ACTIVE] = ("SELECT inner_address, active FROM peer WHERE endpoint = ?1"
-			 " AND rtrim(inner_address, '0123456789') = rtrim(?2, '0123456789')"),
+			 " AND inner_address > rtrim(?2, '0123456789')"
+			 " AND inner_address < rtrim(?2, '0123456789') || ':'"),
 	[SENT_ACTIVE] = ("DELETE FROM unsent_active"
 			 " WHERE endpoint = ?1 AND begin = rtrim(?2, '0123456789')"),
 	[SET_ACTIVE] = ("UPDATE peer SET active = ?3"

@@ -154,6 +154,30 @@ static void who_was_only_active_changes_a_group_alone(void **state)
 	assert_int_equal(outbox_take_active(file->outbox, bind_address, &first, active_s), 0);
 }
 
+static void a_group_has_its_256_addresses_and_none_of_the_next(void **state)
+{
+	struct file *file = *state;
+	struct storing_message message = order(STORING_PUT_PEER, 99);
+	const uint32_t inside[] = {9, 10, 99, 100, 255}, outside[] = {256, 256 + 10, 512};
+	uint32_t active_s[OUTBOX_GROUP];
+	struct ipv4 first;
+
+	for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
+		put_peer(file, inside[i]);
+	for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
+		put_peer(file, outside[i]);
+	message.peer.active_s += 60;
+	write_order(file, &message);
+	assert_int_equal(outbox_take_active(file->outbox, bind_address, &first, active_s), 1);
+	assert_int_equal(first.value, 0x0a640000);
+	for (uint32_t i = 0, next = 0; i < OUTBOX_GROUP; i++) {
+		const bool is_inside = i == inside[next];
+
+		assert_int_equal(active_s[i], is_inside ? 1700000000 + (i == 99 ? 60 : 0) : 0);
+		next += is_inside && next < sizeof inside / sizeof *inside - 1;
+	}
+}
+
 /* Else it would stay under the key and the epoch that it was read with. */
 static void activity_that_was_read_is_sealed_anew(void **state)
 {
@@ -254,6 +278,8 @@ int main(void)
 			a_peer_that_goes_is_a_freed_address_in_their_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			who_was_only_active_changes_a_group_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_group_has_its_256_addresses_and_none_of_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			activity_that_was_read_is_sealed_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
