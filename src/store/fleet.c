@@ -198,6 +198,17 @@ static bool has_other_clients(struct fleet *fleet, const struct stored_endpoint 
 	       outbox_has_own_peers(fleet->outbox, local->bind);
 }
 
+/* Of two hosts that are new and start at the same moment both may take the lowest number; as when
+ * etcd is away. Who has no clients there is to have another one without anybody's help. */
+static void give_number_up(struct fleet *fleet, struct ipv4 bind)
+{
+	if (outbox_has_own_peers(fleet->outbox, bind) || outbox_abandon(fleet->outbox, bind) < 0)
+		return;
+	log_warning("endpoint %s: nobody was promised an address there: when its server is started "
+		    "again it has a number that is free",
+		ipv4_text(bind).s);
+}
+
 /* What an endpoint is to be: as the fleet has it, or as it is here. Returns 1; 0: there is nothing
  * yet; or -errno. */
 static int choose_endpoint(struct fleet *fleet, struct served *served,
@@ -207,6 +218,7 @@ static int choose_endpoint(struct fleet *fleet, struct served *served,
 	const bool has_local = outbox_find_endpoint(fleet->outbox, served->bind, &local);
 	const bool is_known = seen && seen->has_endpoint;
 	const struct seen_address *other;
+	int error;
 
 	/* It is this host that has the wrong key. */
 	if (seen && seen->is_foreign)
@@ -231,7 +243,10 @@ static int choose_endpoint(struct fleet *fleet, struct served *served,
 	if (!other)
 		return 1;
 	served->state = SERVED_COLLIDES;
-	return tell_collision(fleet, &local, other->bind, NULL);
+	error = tell_collision(fleet, &local, other->bind, NULL);
+	if (!is_joining)
+		give_number_up(fleet, served->bind);
+	return error;
 }
 
 /* From which epoch on records hold. Where the holder's record has gone that of the endpoint, which

@@ -139,6 +139,24 @@ def test_a_host_that_joins_with_what_is_anothers_does_not_start(host, other_host
     assert server.logged(rf"{other_host.address}: number 0, block 10.100.0.0/20 belongs to {host.address}")
 
 
+def test_of_two_new_hosts_that_took_one_number_the_later_has_another_when_it_is_started_again(host, other_host, client, fleet):
+    """As when both start at the same moment, or while etcd is away."""
+    said = ["etcd cannot be asked", "belongs to", "nobody was promised"]
+    fleet.etcd.kill()
+    servers = [fleet.start(each, expected=said) for each in (host, other_host)]
+    fleet.etcd.start()
+    collided = r"number 0, block 10\.100\.0\.0/20 belongs to"
+    wait.until(lambda: any(re.search(collided, server.log) for server in servers), BACK, "one of them collides")
+    late, = [each for each, server in zip((host, other_host), servers) if re.search(collided, server.log)]
+    server = late.servers[-1]
+    assert server.logged(f"endpoint {late.address}: nobody was promised an address there: when its server is started again")
+    server.stop()
+    server = fleet.start(late, more="--store-wait=30s")
+    inner, = ask_for(late, client, [random_key()]).values()
+    assert int(inner.split(".")[2]) // 16 == 1, "the next block"
+    fleet.wait_for("number", 2)
+
+
 def test_a_host_that_collides_starts_after_renumber_and_its_clients_connect_once_more(host, other_host, client, fleet):
     """What does not collide stays, on both hosts."""
     other_host.start(f"{PER_IP} --on-exit=keep", ips=[other_host.address, other_host.second])
