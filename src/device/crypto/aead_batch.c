@@ -254,6 +254,19 @@ static int stream(struct aead_batch *batch, const struct aead_key *key, uint64_t
 		batch->library, key->bytes, counter, block, in, n_blocks * CHACHA20_BLOCK, out);
 }
 
+/* By words: what is stored byte by byte and loaded as a whole soon after, as a key is, waits until
+ * all of it has left the processor's queue of stores. */
+static void xor_half_block(const uint8_t *a, const uint8_t *b, uint8_t out[POLY1305_KEY])
+{
+	uint64_t x[POLY1305_KEY / sizeof(uint64_t)], y[POLY1305_KEY / sizeof(uint64_t)];
+
+	memcpy(x, a, sizeof x);
+	memcpy(y, b, sizeof y);
+	for (size_t i = 0; i < POLY1305_KEY / sizeof(uint64_t); i++)
+		x[i] ^= y[i];
+	memcpy(out, x, sizeof x);
+}
+
 /* With the block counter from 0: what comes out before the message, XORed with what was there, is
  * the block whose first half is the one-time key (RFC 8439, 2.6). */
 static int cipher_long(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
@@ -265,8 +278,7 @@ static int cipher_long(struct aead_batch *batch, const struct aead_key *key, uin
 
 	memcpy(kept, block, sizeof kept);
 	error = stream(batch, key, counter, 0, before, 1 + whole_blocks(n), block);
-	for (size_t i = 0; i < POLY1305_KEY; i++)
-		one_time_key[i] = block[i] ^ before[i];
+	xor_half_block(block, before, one_time_key);
 	memcpy(block, kept, sizeof kept);
 	return error;
 }
