@@ -34,7 +34,7 @@ check: all deps-lint deps-test ## run what is done in a minute: unit tests, the 
 
 test: deps-build deps-demo deps-lint deps-deb deps-arm64 deps-test ## install what is missing, build, run every test (as root)
 	@$(MAKE) --no-print-directory all sanitized guest-kernel deb
-	@tests/all --build $(BUILD) --sanitized $(SANITIZED)
+	@tests/all --build $(BUILD) --sanitized $(SANITIZED) $(UNTIL:%=--until %)
 
 kill-storm: all deps-test ## kill a server's processes 300 times, on quiet and on busy cores (as root)
 	@for busy in 0 4; do KILL_STORM_KILLS=300 KILL_STORM_BUSY=$$busy $(PYTHON) -m pytest -q -s \

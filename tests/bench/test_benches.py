@@ -76,8 +76,7 @@ def test_the_devices_protocol_by_itself_has_figures():
 
 @pytest.mark.guest
 def test_both_ipip_modes_have_figures():
-    if not (kernel.has("wireguard") and kernel.has("ipip")):
-        pytest.skip("this kernel has no WireGuard or no IPIP: tests/in-guest runs it in one that has")
+    kernel.need("wireguard", "ipip")
     said = run(BUILD / "bench/ipip_modes", "--quick")
     for mode in ("interface", "shared"):
         for figure in ("made in", "a packet from a peer", "a packet to a peer", "removed in"):

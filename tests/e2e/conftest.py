@@ -60,17 +60,6 @@ def pytest_collection_modifyitems(config, items):
         for mark in item.iter_markers("only"):
             item.add_marker("plane" if mark.args[0] in here else
                             pytest.mark.skip(reason=mark.kwargs["reason"]))
-    mark_one_of_each_file(items)
-
-
-def mark_one_of_each_file(items):
-    """A file that the plane does not matter to has one test that runs on each all the same."""
-    files = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    for tests in files.values():
-        if not any(test.get_closest_marker("plane") for test in tests):
-            tests[0].add_marker("plane")
 
 
 @pytest.fixture(scope="session", name="options")

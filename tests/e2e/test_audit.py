@@ -51,6 +51,7 @@ def sent_to(host, tunnel):
     return sum(peer["sent_bytes"] for peer in host.shown_peers() if peer["inner"] == tunnel.inner)
 
 
+@pytest.mark.plane
 def test_a_tunnel_is_in_the_audit_when_it_begins_and_when_it_ends(host, client, kind, audit):
     start(host, audit)
     tunnel = host.tunnel(kind, client).up()

@@ -32,6 +32,7 @@ def shown(host, arguments=""):
     return status, sorted(peer["name"] for peer in peers if peer["name"])
 
 
+@pytest.mark.plane
 def test_a_client_is_gone_when_it_is_said_whatever_it_is_named_by(host, client, other_client, kind):
     server = host.start()
     stays = host.tunnel("wireguard", other_client).up()

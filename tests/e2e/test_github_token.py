@@ -70,7 +70,6 @@ def environment_of(pid):
         return file.read()
 
 
-@pytest.mark.plane
 @pytest.mark.parametrize("seconds, times", [(300, 1), (50, 2)])
 def test_a_client_gets_a_token_while_all_is_blocked_and_again_when_it_is_about_to_end(
         host, machine, kind, github, server, seconds, times):

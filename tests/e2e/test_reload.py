@@ -62,6 +62,7 @@ def status(host, client, address):
         return None
 
 
+@pytest.mark.plane
 @pytest.mark.sanitize
 def test_addresses_come_and_go_with_a_hangup_while_others_go_on(host, client, kind, config):
     server = config.start()

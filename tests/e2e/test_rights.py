@@ -56,6 +56,7 @@ def assert_refuses(pid, bystander, calls):
     assert status(bystander.pid)["TracerPid"] == "0"
 
 
+@pytest.mark.plane
 def test_the_broker_has_the_rights_that_it_needs_and_no_others(host):
     server = host.start()
     devices = BPF if host.options.plane == "embedded" else 0

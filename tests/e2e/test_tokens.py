@@ -106,7 +106,6 @@ def test_a_name_that_goes_loses_its_tunnels_and_flows_and_no_other_does(host, ki
     assert tokens.server.logged(r"removed .* \(token:ci\), address .* is free: its token is none any more")
 
 
-@pytest.mark.plane
 def test_a_token_that_expires_ends_its_tunnels(host, kind, clients, tokens):
     node, = clients(1)
     old = line("old", "c" * 40, "expires=2020-01-01")

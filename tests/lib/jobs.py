@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -13,6 +14,9 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DURATIONS = ROOT / "tests/durations"
+# Where Python keeps what it has compiled, and does so whatever it finds in its environment. A guest finds it there:
+# to compile the tests takes it a minute.
+BYTECODE = {"PYTHONPYCACHEPREFIX": str(ROOT / "build/results/pycache"), "PYTHONDONTWRITEBYTECODE": ""}
 END_SECONDS = 10  # for what is told to end
 JOB_SECONDS = 900
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short"]
@@ -22,6 +26,10 @@ TOLD_LINES = 15  # of a failure, at the end of a run
 GRAVE = re.compile(r"Sanitizer|runtime error:|by signal (4|6|7|8|11)\b|storm\.moved")
 RUNNING = set()  # processes, each the leader of a session
 ENDING = threading.Event()  # from then on none is started
+
+
+class Limits:
+    over = float("inf")  # on the monotonic clock, when all of it has to be
 
 
 @dataclasses.dataclass
@@ -40,6 +48,7 @@ class Outcome:
     """What became of a job. Names of tests but for `passed`."""
     name: str
     seconds: float = 0
+    computed: float = 0  # seconds of a processor, of those that it has waited for
     passed: int = 0
     skipped: int = 0
     failed: list = dataclasses.field(default_factory=list)
@@ -49,7 +58,7 @@ class Outcome:
     is_grave: bool = False  # one of these says what no machine is to blame for
 
     def __str__(self):
-        line = f"{self.name}: {self.seconds:.0f} s"
+        line = f"{self.name}: {self.seconds:.0f} s, {self.computed:.0f} s of a processor"
         if self.passed or self.failed or self.skipped:
             line += (f", {self.passed} passed, {len(self.failed)} failed, "
                      f"{self.skipped} skipped")
@@ -68,10 +77,10 @@ def pytest(name, folder, *arguments, environment=None):
     return Job(name, command, result, environment or {})
 
 
-def files_of(suite, mark=None):
-    """The test files of a folder of tests/, those that use a mark if one is given."""
+def files_of(suite, *marks):
+    """The test files of a folder of tests/, those that use one of these marks if any is given."""
     return [file.relative_to(ROOT) for file in sorted((ROOT / "tests" / suite).glob("test_*.py"))
-            if mark is None or f"mark.{mark}" in file.read_text()]
+            if not marks or any(f"mark.{mark}" in file.read_text() for mark in marks)]
 
 
 # Running
@@ -107,17 +116,23 @@ def run(job):
     job.result.parent.mkdir(parents=True, exist_ok=True)
     job.result.unlink(missing_ok=True)
     began = time.monotonic()
-    wrong = execute(job.name, job.command, job.seconds, job.environment)
+    wrong, computed = execute(job.name, job.command, job.seconds, job.environment)
     outcome = count(job, wrong)
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds, outcome.computed = time.monotonic() - began, computed
     return outcome
+
+
+def end_by(seconds):
+    """Has all jobs end within so many seconds from now; what would begin later is not started."""
+    Limits.over = time.monotonic() + seconds
 
 
 def execute(name, command, seconds, environment=None):
     """Runs a command with all it starts in a session of its own, and passes on what it says.
-    Returns what went wrong, "" if nothing did."""
-    if ENDING.is_set():
-        return "not started"
+    Returns what went wrong, "" if nothing did, and how many seconds of a processor it took."""
+    seconds = min(seconds, Limits.over - time.monotonic())
+    if ENDING.is_set() or seconds <= 0:
+        return "not started" if ENDING.is_set() else "not started, as the time for all of it is over", 0
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
                                env={**os.environ, **(environment or {})}, start_new_session=True)
@@ -125,15 +140,26 @@ def execute(name, command, seconds, environment=None):
     copier = threading.Thread(target=copy, args=(name, process.stdout))
     copier.start()
     try:
-        status = process.wait(seconds)
-        return f"exit status {status}" if status else ""
-    except subprocess.TimeoutExpired:
-        return f"took more than {seconds} s"
+        if not has_ended(process, seconds):
+            return f"took more than {seconds:.0f} s", 0
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wrong = f"exit status {process.returncode}" if process.returncode else ""
+        return wrong, used.ru_utime + used.ru_stime
     finally:
         if process.poll() is None:
             end(process)
         RUNNING.discard(process)
         copier.join(END_SECONDS)
+
+
+def has_ended(process, seconds):
+    """Waits for it so long, and leaves to the caller to collect it."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
 
 
 def copy(name, stream):

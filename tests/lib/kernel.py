@@ -4,6 +4,8 @@ is passed over for want of it."""
 import os
 import subprocess
 
+import pytest
+
 IN_GUEST = "GUEST_OUT" in os.environ  # tests/guest/run
 # By the series of the guest's kernel. tcx is what the device's fast path of IPIP is made of.
 GUESTS_HAVE = {"6.1": {"wireguard", "ipip"}, "6.12": {"wireguard", "ipip", "tcx"}}
@@ -27,3 +29,10 @@ def has(kind):
                            *ENDS.get(kind, [])], check=False, text=True, capture_output=True)
     assert made.returncode == 0 or not must_have(kind), made.stderr
     return made.returncode == 0
+
+
+def need(*kinds):
+    """Skips a test that needs them all, which the guest has: tests/in-guest runs it there."""
+    lacking = [kind for kind in kinds if not has(kind)]
+    if lacking:
+        pytest.skip(f"this kernel has no {' and no '.join(lacking)}: tests/in-guest runs it in one that has")

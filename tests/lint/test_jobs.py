@@ -1,5 +1,7 @@
 """That suites are counted as they went: what fails, what is tried again, and what is said of it."""
 
+import re
+
 import pytest
 
 from lib import jobs
@@ -65,3 +67,18 @@ def test_of_a_failure_with_a_long_log_the_beginning_and_the_end_are_told():
     lines = ["x.py:1: in f", "    assert x", "E   AssertionError: why", *(f"E   {i}" for i in range(500))]
     told = jobs.excerpt(lines).splitlines()
     assert told[:3] == lines[:3] and told[-1] == "E   499" and len(told) == jobs.TOLD_LINES
+
+
+def test_what_takes_longer_than_all_may_is_ended_and_nothing_begins_afterwards(run, monkeypatch):
+    monkeypatch.setattr(jobs.Limits, "over", float("inf"))
+    jobs.end_by(3)
+    slow, = run("import time\ndef test_slow():\n    time.sleep(600)\n")
+    late, = run(FAILS)
+    assert re.fullmatch(r"took more than \d s", slow.wrong) and slow.seconds < 300
+    assert late.wrong == "not started, as the time for all of it is over"
+
+
+def test_the_time_of_processors_is_counted(run):
+    idle, busy = run("import time\ndef test_idle():\n    time.sleep(2)\n",
+                     "import time\ndef test_busy():\n    while time.process_time() < 2:\n        pass\n")
+    assert busy.computed > 2 and idle.computed < busy.computed

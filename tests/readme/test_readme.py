@@ -283,8 +283,7 @@ def move(lab, reader, block):
 @pytest.mark.guest
 def test_what_every_linux_has_is_enough_to_join(lab, reader):
     """In the guest, where the kernel is one that has it."""
-    if not (kernel.has("wireguard") and kernel.has("ipip")):
-        pytest.skip("this kernel has no WireGuard or no IPIP: tests/in-guest runs it in one that has")
+    kernel.need("wireguard", "ipip")
     lab.hosts["client"].try_run("ip link delete vprox0")
     if "server" not in reader.services:
         lab.hosts["server"].run("nft delete table inet filter")
