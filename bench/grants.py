@@ -1,8 +1,9 @@
-"""Measures grants against nginx, which answers the same requests with a word and the same kind of certificate: run it as
-root. Both run at the same time, each in a namespace of its own with as many processes as there are processors, and are asked
-in turns, so that what disturbs the machine disturbs both alike. Neither resumes TLS sessions: each request is a full
-handshake. Prints for each kind of tunnel grants a second, p50 and p99 of one, and the processors' time of the server's
-processes for each: medians over the turns, and the median of vprox's rate against nginx's in one turn."""
+"""Measures grants against nginx, which answers the same requests with a word, the same kind of certificate and the same
+version and suite of TLS: run it as root. Both run at the same time, each in a namespace of its own with as many processes as
+there are processors, and are asked in turns, so that what disturbs the machine disturbs both alike. Neither resumes TLS
+sessions: each request is a full handshake. Prints for each kind of tunnel grants a second, p50 and p99 of one, and the
+processors' time of the server's processes for each: medians over the turns, and the median of vprox's rate against nginx's in
+one turn."""
 
 import argparse
 import os
@@ -14,6 +15,9 @@ from shared.options import bench_parser
 from shared.place import ADDRESS
 from store import AT_A_TIME, KINDS, report, take_turns
 
+# As src/gate/tls.c has them. Before 1.23.4 nginx ends at TLS 1.2 unless told otherwise, and that derives less keys.
+SUITES = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+
 CONFIG = """
 daemon off; user root; worker_processes {workers}; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
@@ -21,6 +25,7 @@ http {{
 	access_log off; client_body_temp_path {folder}/body;
 	ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
 	ssl_session_tickets off; ssl_session_cache off;
+	ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; ssl_conf_command Ciphersuites {suites};
 	server {{ listen {address}:443 ssl backlog=4096; default_type application/json; location / {{ return 200 '{{"Ok":true}}\\n'; }} }}
 }}
 """
@@ -34,7 +39,7 @@ class Nginx(Server):
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
              "-subj", f"/CN={ADDRESS}", "-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem", "-batch"],
             check=True, stderr=subprocess.DEVNULL)
-        (self.folder / "conf").write_text(CONFIG.format(folder=self.folder, workers=gates, address=ADDRESS))
+        (self.folder / "conf").write_text(CONFIG.format(folder=self.folder, workers=gates, address=ADDRESS, suites=SUITES))
         self.process = subprocess.Popen(["ip", "netns", "exec", self.server_ns, program, "-p", self.folder, "-c", self.folder / "conf"],
                                         stderr=self.log)
         end = time.monotonic() + 30
