@@ -86,18 +86,31 @@ int log_format_parse(const char *text, enum log_format *format)
 	return 0;
 }
 
+/* Most are as they are, and a line has a hundred: nothing is to be formatted for each. */
+static void keep(char escaped[ESCAPE_SIZE], unsigned char c)
+{
+	escaped[0] = (char)c;
+	escaped[1] = '\0';
+}
+
 /* RFC 8259, section 7. Bytes from 0x80 up are UTF-8 by assumption. */
 static void json_escape(char escaped[ESCAPE_SIZE], unsigned char c)
 {
-	const char *format = c == '"' || c == '\\' ? "\\%c" : c < 0x20 ? "\\u%04x" : "%c";
-
-	snprintf(escaped, ESCAPE_SIZE, format, c);
+	if (c == '"' || c == '\\')
+		snprintf(escaped, ESCAPE_SIZE, "\\%c", c);
+	else if (c < 0x20)
+		snprintf(escaped, ESCAPE_SIZE, "\\u%04x", c);
+	else
+		keep(escaped, c);
 }
 
 /* A line that came from outside must not look like two. */
 static void text_escape(char escaped[ESCAPE_SIZE], unsigned char c)
 {
-	snprintf(escaped, ESCAPE_SIZE, c < 0x20 || c == 0x7f ? "\\x%02x" : "%c", c);
+	if (c < 0x20 || c == 0x7f)
+		snprintf(escaped, ESCAPE_SIZE, "\\x%02x", c);
+	else
+		keep(escaped, c);
 }
 
 /* As much of the message as there is room for, and its end. */
