@@ -144,6 +144,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 	(void)what;
 	for (int i = 0; i < REPLIES_AT_ONCE && !link->lost; i++) {
+		/* What is not an answer may wait for the next turn. */
+		if (i > 0 && link->outstanding == 0)
+			return;
 		int error = ipc_receive_reply(fd, &reply, &descriptor);
 
 		if (error == -EAGAIN || error == -EINTR)
@@ -225,4 +228,14 @@ void broker_link_forget(struct broker_link *link, struct broker_call *call)
 {
 	hash_remove(&link->calls, &call->node);
 	fair_queue_forget(&link->queue, &call->waiting);
+}
+
+bool broker_link_is_awaited(const struct broker_link *link)
+{
+	return link->outstanding > 0 && !link->lost;
+}
+
+void broker_link_poll(struct broker_link *link)
+{
+	on_readable(link->fd, EV_READ, link);
 }
