@@ -15,7 +15,6 @@
 #include "gate/admission.h"
 
 enum {
-	ACCEPTS_AT_ONCE = 4, /* few, so that the other gates get their share of a storm */
 	PAUSE_MS = 100, /* after an error that would come again at once */
 };
 
@@ -92,29 +91,26 @@ static void set_options(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one_byte, sizeof one_byte);
 }
 
+/* One at a time: the other gates get their share of a storm, and to look for a second one in vain
+ * costs as much as to take the first. */
 static void on_connection(evutil_socket_t listening_fd, short what, void *context)
 {
 	const struct listener *listener = context;
+	struct sockaddr_storage address;
+	socklen_t length = sizeof address;
+	struct client_address client = {.local = listener->bind, .local_port = listener->port};
+	int fd = accept4(
+		listening_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
-	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		struct sockaddr_storage address;
-		socklen_t length = sizeof address;
-		struct client_address client = {
-			.local = listener->bind, .local_port = listener->port};
-		int fd = accept4(listening_fd, (struct sockaddr *)&address, &length,
-			SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		/* EAGAIN: another gate was faster. The rest: accept(2) has them come again or go
-		 * by. */
-		if (fd < 0 && is_shortage(errno))
-			on_shortage(listener->acceptor, errno);
-		if (fd < 0)
-			return;
-		set_options(fd);
-		client_address_set(&client, &address);
-		admission_admit(listener->acceptor->connections, fd, &client);
-	}
+	/* EAGAIN: another gate was faster. The rest: accept(2) has them come again or go by. */
+	if (fd < 0 && is_shortage(errno))
+		on_shortage(listener->acceptor, errno);
+	if (fd < 0)
+		return;
+	set_options(fd);
+	client_address_set(&client, &address);
+	admission_admit(listener->acceptor->connections, fd, &client);
 }
 
 static void close_listener(struct listener *listener)

@@ -83,18 +83,26 @@ static uint64_t deadline_of(const struct connection *connection, enum connection
 	}
 }
 
-static void set_deadline_in(struct connection *connection, uint64_t ms)
+static void set_timer(struct connection *connection)
 {
-	struct timeval left = timeval_from_ms(ms);
+	uint64_t now = now_ms(connection), at = connection->deadline_ms;
+	struct timeval left = timeval_from_ms(at > now ? at - now : 0);
 
+	connection->timer_ms = at;
 	evtimer_add(&connection->deadline, &left);
+}
+
+/* A timer that comes before is left as it is, and set again then: most phases are over by far. */
+static void set_deadline_at(struct connection *connection, uint64_t at_ms)
+{
+	connection->deadline_ms = at_ms;
+	if (connection->timer_ms == 0 || connection->timer_ms > at_ms)
+		set_timer(connection);
 }
 
 static void set_deadline(struct connection *connection)
 {
-	uint64_t now = now_ms(connection), at = deadline_of(connection, connection->phase);
-
-	set_deadline_in(connection, at > now ? at - now : 0);
+	set_deadline_at(connection, deadline_of(connection, connection->phase));
 }
 
 /* The deadline of an answer is that of the phase before it. */
@@ -122,6 +130,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	connection->timer_ms = 0;
+	if (now_ms(connection) < connection->deadline_ms) {
+		set_timer(connection);
+		return;
+	}
 	if (connection->phase == PHASE_PAUSING) {
 		end_pause(connection);
 		return;
@@ -160,7 +173,7 @@ static void on_io(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	/* It sends, or is gone, before it was its turn: nothing is done with that yet. */
-	if (awaited(connection))
+	if (awaited(connection) || connection->phase == PHASE_WAITING)
 		watch(connection, 0);
 	else
 		advance(connection);
@@ -351,7 +364,7 @@ static void end_pause(struct connection *connection)
 {
 	give_place_back(connection);
 	enter(connection, PHASE_ANSWERING);
-	set_deadline_in(connection, CONNECTION_LINGER_MS);
+	set_deadline_at(connection, now_ms(connection) + CONNECTION_LINGER_MS);
 	advance(connection);
 }
 
@@ -399,24 +412,27 @@ static enum need advance_reading(struct connection *connection)
 }
 
 /* Were the socket closed while the client still sends, the kernel would reset the connection, and
- * the client could lose the answer. */
+ * the client could lose the answer. It has yet to read that, so there is nothing from it now. */
 static enum need advance_answering(struct connection *connection)
 {
 	enum need need = tls_http_write(connection->tls_http);
 
-	if (need == NEED_NOTHING) {
-		tls_http_free(connection->tls_http);
-		connection->tls_http = NULL;
-		enter(connection, PHASE_LINGERING);
-	}
-	return need;
+	if (need != NEED_NOTHING)
+		return need;
+	tls_http_free(connection->tls_http);
+	connection->tls_http = NULL;
+	enter(connection, PHASE_LINGERING);
+	return NEED_READ;
 }
 
-/* What the client sends now is not even decrypted. MSG_TRUNC: tcp(7). */
+/* What the client sends now is not even decrypted. MSG_TRUNC: tcp(7). Behind its goodbye mostly
+ * comes the end at once. */
 static enum need advance_lingering(struct connection *connection)
 {
 	ssize_t n = recv(connection->fd, NULL, DISCARD_SIZE, MSG_TRUNC);
 
+	if (n > 0)
+		n = recv(connection->fd, NULL, DISCARD_SIZE, MSG_TRUNC);
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return NEED_READ;
 	return NEED_CLOSE;
@@ -463,10 +479,12 @@ static void log_end(const struct connection *connection)
 			client_address_text(&connection->client).s, doing);
 }
 
-/* The answer comes within a moment, for which it is not worth to change what is watched. */
-static bool is_our_own(enum need need)
+/* What comes within a moment, for which it is not worth to change what is watched: answers of our
+ * own processes, and in general the turn of a handshake. */
+static bool is_soon(const struct connection *connection, enum need need)
 {
-	return need == NEED_SIGNATURE || need == NEED_JOB || need == NEED_BROKER;
+	return need == NEED_SIGNATURE || need == NEED_JOB || need == NEED_BROKER ||
+	       connection->phase == PHASE_WAITING;
 }
 
 /* As far as it goes without waiting. May close the connection. */
@@ -480,7 +498,7 @@ static void advance(struct connection *connection)
 	if (need == NEED_CLOSE) {
 		log_end(connection);
 		connection_close(connection);
-	} else if (!is_our_own(need)) {
+	} else if (!is_soon(connection, need)) {
 		watch(connection, need == NEED_READ ? EV_READ : need == NEED_WRITE ? EV_WRITE : 0);
 	}
 }

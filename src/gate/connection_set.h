@@ -48,7 +48,9 @@ struct connection {
 	struct broker_call call; /* the broker link's while asking */
 	struct signer_waiter signing; /* the signer link's in the handshake */
 	struct event io, deadline;
-	uint64_t accepted_ms;
+	uint64_t accepted_ms, deadline_ms;
+	uint64_t timer_ms; /* when the timer comes, which is not after the deadline; 0: it is not
+			      set */
 	int fd;
 	short watched; /* EV_READ, EV_WRITE or 0: what io waits for */
 	enum connection_phase phase;

@@ -111,7 +111,6 @@ SSL_CTX *tls_new(const char *certificate)
 					 SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
 					 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CLEANSE_PLAINTEXT);
 	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
 	/* Else a client that sends key updates without end would keep SSL_read() busy. */
 	SSL_CTX_clear_mode(tls, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_alpn_select_cb(tls, select_alpn, NULL);
@@ -158,10 +157,13 @@ SSL *tls_accept(SSL_CTX *tls, int fd)
 	return ssl;
 }
 
+/* Handshakes are few at a time and soon over: to wipe the library's buffer, and to free and make it
+ * anew, each time that it awaits something is worth it only for what may last longer. */
 void tls_accepted(SSL *ssl)
 {
 	BIO_set_callback_ex(SSL_get_rbio(ssl), NULL);
 	SSL_clear_mode(ssl, SSL_MODE_ASYNC);
+	SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 }
 
 /* Two ends of a connection, joined by memory. */
