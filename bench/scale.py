@@ -5,11 +5,12 @@ they look at their peers as they always do, and once a turn somebody reads the r
 time begins when it was to be sent, so that one that waits is not left out of those behind it.
 
 It takes twice --seconds, and what making the peers takes; who has not answered all within three times that is given up, and
-the figures are of those that have. With --plane=kernel it is for a guest (bench/run), whose processor is emulated: there
+the figures are of those that have; so it is where timeout(1) ends it. With --plane=kernel it is for a guest (bench/run), whose processor is emulated: there
 --rate is for what that can do."""
 
 import os
 import pathlib
+import signal
 import socket
 import statistics
 import struct
@@ -78,7 +79,22 @@ class Scaled:
                 for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1))}
 
 
+class Ended(Exception):
+    """By a signal."""
+
+
+def end(*_):
+    raise Ended
+
+
 def take_turns(servers, options):
+    try:
+        take_all_turns(servers, options)
+    except Ended:
+        print("ended by a signal: the figures are of what there is")
+
+
+def take_all_turns(servers, options):
     began = said = time.monotonic()
     turns = max(1, options.seconds // TURN_S)
     for turn in range(turns):
@@ -108,6 +124,7 @@ def main():
     if options.quick:
         options.peers, options.seconds = 2 * FEW, TURN_S
     servers = []
+    signal.signal(signal.SIGTERM, end)
     try:
         for peers in (FEW, options.peers):
             servers.append(Scaled(options, peers))
