@@ -159,8 +159,9 @@ struct owed_round {
 struct owed {
 	struct owed_round round; /* that is under way */
 	struct event *timer; /* of the next batch; NULL in a test */
-	struct owed_peer *peers; /* in the order in which they are made; NULL: none is under way */
-	size_t n, next;
+	struct hash_walk at; /* which are looked for; when that is over they are made */
+	struct owed_peer *peers; /* those that are left, a heap */
+	size_t n;
 };
 
 /* What another host has told, and is made ready; standby_round.c's. */

@@ -6,12 +6,14 @@
 
 #include <event2/event.h>
 
+#include "base/array.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "server/destinations.h"
 #include "server/endpoint.h"
 #include "server/give_back.h"
 #include "server/heal.h"
+#include "server/peer_walk.h"
 #include "server/promised.h"
 #include "server/promises.h"
 #include "server/removals.h"
@@ -67,54 +69,91 @@ static bool is_to_be_made(const struct peer *peer)
 	return peer->is_owed && !peer->removal;
 }
 
-/* Who was active last comes first. */
-static int compare_activity(const void *a, const void *b)
-{
-	const struct owed_peer *first = a, *second = b;
-
-	return (first->active_s < second->active_s) - (first->active_s > second->active_s);
-}
-
 static void forget(struct owed *owed)
 {
 	free(owed->peers);
 	owed->peers = NULL;
-	owed->n = owed->next = 0;
+	owed->n = 0;
+	owed->at = (struct hash_walk){0};
 }
 
-/* They are looked for once, and not for each batch. */
-static int gather(struct owed *owed)
+/* A heap: who was active last is the first, each is before those at twice its place. To sort 50,000
+ * would take as long as requests must not wait. */
+static bool is_before(const struct owed *owed, size_t a, size_t b)
 {
-	const struct peers *peers = &owed->round.endpoint->peers;
+	return owed->peers[a].active_s > owed->peers[b].active_s;
+}
 
-	forget(owed);
-	if (peers->n_owed == 0)
-		return 0;
-	owed->peers = calloc(peers->n_owed, sizeof *owed->peers);
-	if (!owed->peers)
+static void swap(struct owed *owed, size_t a, size_t b)
+{
+	const struct owed_peer peer = owed->peers[a];
+
+	owed->peers[a] = owed->peers[b];
+	owed->peers[b] = peer;
+}
+
+static int put(struct owed *owed, const struct owed_peer *peer)
+{
+	struct owed_peer *peers = array_grow(owed->peers, owed->n, sizeof *peers);
+
+	if (!peers)
 		return -ENOMEM;
-	hash_for_each (&peers->table, node) {
-		const struct peer *peer = hash_entry(node, struct peer, node);
-
-		if (is_to_be_made(peer))
-			owed->peers[owed->n++] =
-				(struct owed_peer){peer->id, peer->promise.active_s};
-	}
-	qsort(owed->peers, owed->n, sizeof *owed->peers, compare_activity);
+	owed->peers = peers;
+	peers[owed->n++] = *peer;
+	for (size_t i = owed->n - 1; i > 0 && is_before(owed, i, (i - 1) / 2); i = (i - 1) / 2)
+		swap(owed, i, (i - 1) / 2);
 	return 0;
 }
 
+/* There must be one. */
+static struct owed_peer take_first(struct owed *owed)
+{
+	const struct owed_peer first = owed->peers[0];
+	size_t i = 0, next;
+
+	owed->peers[0] = owed->peers[--owed->n];
+	while ((next = 2 * i + 1) < owed->n) {
+		if (next + 1 < owed->n && is_before(owed, next + 1, next))
+			next++;
+		if (!is_before(owed, next, i))
+			break;
+		swap(owed, i, next);
+		i = next;
+	}
+	return first;
+}
+
+/* They are looked for once, and not for each batch; a bucket of the table. */
+static int gather_some(struct owed *owed)
+{
+	const struct peers *peers = &owed->round.endpoint->peers;
+	int error = 0;
+
+	if (peers->n_owed == 0) {
+		owed->at.is_over = true;
+		return 0;
+	}
+	for (const struct hash_node *node = hash_walk_next(&peers->table, &owed->at);
+		node && error == 0; node = node->next) {
+		const struct peer *peer = hash_entry(node, const struct peer, node);
+
+		if (is_to_be_made(peer))
+			error = put(owed, &(struct owed_peer){peer->id, peer->promise.active_s});
+	}
+	return error;
+}
+
 /* Some may have been made for a request, or have gone, since they were gathered. */
-static size_t take_batch(struct owed *owed, struct plane_peer ids[MADE_AT_ONCE])
+static size_t take_batch(struct owed *owed, struct owed_peer batch[MADE_AT_ONCE])
 {
 	size_t n = 0;
 
-	for (; owed->next < owed->n && n < MADE_AT_ONCE; owed->next++) {
-		const struct plane_peer *id = &owed->peers[owed->next].id;
-		const struct peer *peer = peers_find(&owed->round.endpoint->peers, id);
+	while (owed->n > 0 && n < MADE_AT_ONCE) {
+		const struct owed_peer first = take_first(owed);
+		const struct peer *peer = peers_find(&owed->round.endpoint->peers, &first.id);
 
-		if (peer && is_to_be_made(peer) && ipv4_equal(peer->id.inner, id->inner))
-			ids[n++] = *id;
+		if (peer && is_to_be_made(peer) && ipv4_equal(peer->id.inner, first.id.inner))
+			batch[n++] = first;
 	}
 	return n;
 }
@@ -223,17 +262,30 @@ static int find_device(struct endpoint *endpoint)
 static int make_batch(struct owed *owed)
 {
 	struct endpoint *endpoint = owed->round.endpoint;
+	struct owed_peer batch[MADE_AT_ONCE];
 	struct plane_peer ids[MADE_AT_ONCE];
-	const size_t first = owed->next, n = take_batch(owed, ids);
+	const size_t n = take_batch(owed, batch);
 	int error = n == 0 ? 0 : find_device(endpoint);
 
+	for (size_t i = 0; i < n; i++)
+		ids[i] = batch[i].id;
 	if (error == 0 && n > 0)
 		error = make(&owed->round, ids, n);
 	if (error == 0)
 		return (int)n;
-	/* These are not done. */
-	owed->next = first;
+	/* These are not done; they have had room before. */
+	for (size_t i = 0; i < n; i++)
+		put(owed, &batch[i]);
 	return error;
+}
+
+/* Returns as make_batch(). */
+static int go_on(struct owed *owed)
+{
+	if (owed->at.is_over)
+		return make_batch(owed);
+	/* Without memory the next inspection, or the next change, tries it again. */
+	return gather_some(owed) == 0;
 }
 
 static void say_end(const struct owed *owed)
@@ -279,11 +331,12 @@ static bool is_open(const struct endpoint *endpoint)
 
 static void make_some(struct owed *owed)
 {
-	const uint64_t end_ms = clock_now_ms(&system_clock) + SLICE_MS;
+	const uint64_t slice_ms = owed->at.is_over ? SLICE_MS : PEER_WALK_SLICE_MS,
+		       end_ms = clock_now_ms(&system_clock) + slice_ms;
 	int n;
 
 	do
-		n = make_batch(owed);
+		n = go_on(owed);
 	while (n > 0 && (!owed->timer || clock_now_ms(&system_clock) < end_ms));
 	if (n > 0)
 		schedule(owed, 0);
@@ -323,8 +376,8 @@ void owed_make(struct endpoint *endpoint)
 {
 	struct owed *owed = &endpoint->owed;
 
-	/* Where there is no memory the next inspection, or the next change, tries it again. */
-	if (gather(owed) < 0 || (owed->n == 0 && !endpoint->config.is_standby))
+	forget(owed);
+	if (endpoint->peers.n_owed == 0 && !endpoint->config.is_standby)
 		return;
 	if (owed->timer)
 		schedule(owed, 0);
