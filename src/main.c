@@ -103,7 +103,7 @@ static int run_other(int argc, char **argv)
 
 	if (process)
 		return own_process_run(process, argc);
-	if (strcmp(name, "--version") == 0) {
+	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
 		usage_print_version();
 		return STATUS_OK;
 	}

@@ -46,8 +46,11 @@ static void print_agreement(const struct check_result *check)
 	if (!check->runs && check->n_there == 0 && check->n_stored == 0)
 		printf("no server runs, and no tunnels are left of one\n");
 	else
-		printf("%s%zu tunnels of %zu addresses are as they should be\n",
-			check->runs ? "" : "no server runs; ", check->n_there, check->n_endpoints);
+		printf("%s%zu %s of %zu %s %s as %s should be\n",
+			check->runs ? "" : "no server runs; ", check->n_there,
+			check->n_there == 1 ? "tunnel" : "tunnels", check->n_endpoints,
+			check->n_endpoints == 1 ? "address" : "addresses",
+			check->n_there == 1 ? "is" : "are", check->n_there == 1 ? "it" : "they");
 }
 
 static int print_text(const struct check_result *check)
@@ -135,6 +138,7 @@ static const struct command_option options[] = {
 		/* More than twice what a server takes between its own checks. */
 		.initial = "12s",
 		.help = "look again for so long where something disagrees",
+		.only_with = "--server",
 		OPTION_TIME(struct check, wait_ms),
 	},
 	{
@@ -143,6 +147,7 @@ static const struct command_option options[] = {
 		.argument = "both|wireguard|ipip",
 		.initial = "both",
 		.help = "which kinds of tunnel to try",
+		.only_with = "SERVER",
 		OPTION_CHOICE(struct check, reach.tunnels),
 	},
 	{
@@ -150,6 +155,7 @@ static const struct command_option options[] = {
 		.argument = "auto|kernel|embedded",
 		.initial = "auto",
 		.help = "what carries the traffic",
+		.only_with = "SERVER",
 		OPTION_CHOICE(struct check, reach.client.plane),
 	},
 	{
@@ -157,6 +163,7 @@ static const struct command_option options[] = {
 		.argument = "sha256//BASE64",
 		.is_repeatable = true,
 		.help = "the server's TLS public key, as it prints it at start",
+		.only_with = "SERVER",
 		.parse = client_add_pin,
 	},
 	{
@@ -164,30 +171,11 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.initial = KNOWN_SERVERS,
 		.help = "where first times are remembered; nothing is added",
+		.only_with = "SERVER",
+		.not_with = "--pin",
 		OPTION_PATH(struct check, reach.client.known_servers),
 	},
-	{
-		.name = "password-file",
-		.argument = "FILE",
-		.otherwise = "that of VPROX_PASSWORD",
-		.help = "a file with the server's password on its first line",
-		OPTION_PATH(struct check, reach.client.password_file),
-	},
-	{
-		.name = "token-file",
-		.argument = "FILE",
-		.otherwise = "the password is shown",
-		.help = "a file with a token of this client's own, in place of the password",
-		OPTION_PATH(struct check, reach.client.token_file),
-	},
-	{
-		.name = "oidc-github",
-		.argument = "AUDIENCE",
-		.otherwise = "the password is shown",
-		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
-			"password",
-		OPTION_TEXT(struct check, reach.client.oidc_github),
-	},
+	CLIENT_SECRET_OPTIONS(struct check, reach.client., "SERVER"),
 	{0},
 };
 

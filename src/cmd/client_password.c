@@ -94,9 +94,6 @@ static int open_source(struct client_password *password, struct client_config *c
 int client_password_open(struct client_password *password, const struct command *command,
 	struct client_config *config)
 {
-	if (!!config->password_file + !!config->token_file + !!config->oidc_github > 1)
-		return usage_error(command,
-			"--password-file, --token-file and --oidc-github: one of them is shown");
 	*password = (struct client_password){.command = command};
 	if (config->oidc_github)
 		return open_source(password, config);

@@ -29,6 +29,9 @@ static int usage_fault(const struct command *command, const char *text, const ch
 	return usage_error(command, "%s: %s", text, fault);
 }
 
+static const char no_server[] = "not an IPv4 address or a name, such as 203.0.113.7 or "
+				"vprox.example.com, without https:// and a port";
+
 /* An IPv4 address, or a name: RFC 1123, 2.1. */
 int client_set_server(const struct command *command, struct client_config *config, const char *text)
 {
@@ -41,10 +44,10 @@ int client_set_server(const struct command *command, struct client_config *confi
 		return address.value != 0 ? 0
 					  : usage_fault(command, text, "not a server's address");
 	if (n == 0 || n >= REQUEST_SERVER_MAX || text[0] == '-' || text[0] == '.')
-		return usage_fault(command, text, "not an IPv4 address or a name");
+		return usage_fault(command, text, no_server);
 	for (size_t i = 0; i < n; i++)
 		if (!strchr(letters, text[i]) && !strchr("0123456789-._", text[i]))
-			return usage_fault(command, text, "not an IPv4 address or a name");
+			return usage_fault(command, text, no_server);
 	if (!strpbrk(text, letters))
 		return usage_fault(command, text, "not an IPv4 address");
 	return 0;
@@ -52,9 +55,6 @@ int client_set_server(const struct command *command, struct client_config *confi
 
 int client_check_trust(const struct command *command, const struct client_config *config)
 {
-	if (config->insecure && (config->n_pins > 0 || config->ca_file))
-		return usage_error(
-			command, "--insecure does not go together with --pin and --cacert");
 	if (config->ca_file && access(config->ca_file, R_OK) < 0)
 		return usage_error(command, "--cacert %s: %s", config->ca_file, strerror(errno));
 	return 0;

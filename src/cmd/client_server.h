@@ -32,16 +32,51 @@ int client_add_pin(const struct option_use *use, void *field);
 		{                                                                                  \
 			.name = "insecure",                                                        \
 			.help = "trust anybody: the password goes to whoever answers",             \
+			.not_with = "--pin --cacert",                                              \
 			OPTION_FLAG(type, at insecure),                                            \
 		},                                                                                 \
 	{                                                                                          \
 		.name = "known-servers", .argument = "FILE", .initial = KNOWN_SERVERS,             \
-		.help = "where first times are remembered", OPTION_PATH(type, at known_servers),   \
+		.help = "where first times are remembered",                                        \
+		.not_with = "--pin --cacert --insecure", OPTION_PATH(type, at known_servers),      \
+	}
+
+/*
+ * For a table: what a client shows the server. type and at as above; with: what these need beside
+ * them, NULL: nothing.
+ */
+#define CLIENT_SECRET_OPTIONS(type, at, with)                                                      \
+	{                                                                                          \
+		.group = "What the server is shown",                                               \
+		.name = "password-file",                                                           \
+		.argument = "FILE",                                                                \
+		.otherwise = "that of VPROX_PASSWORD",                                             \
+		.help = "a file with the server's password on its first line",                     \
+		.only_with = (with),                                                               \
+		OPTION_PATH(type, at password_file),                                               \
+	},                                                                                         \
+		{                                                                                  \
+			.name = "token-file",                                                      \
+			.argument = "FILE",                                                        \
+			.otherwise = "the password is shown",                                      \
+			.help = "a file with a token of this client's own, in place of the "       \
+				"password",                                                        \
+			.only_with = (with),                                                       \
+			.not_with = "--password-file",                                             \
+			OPTION_PATH(type, at token_file),                                          \
+		},                                                                                 \
+	{                                                                                          \
+		.name = "oidc-github", .argument = "AUDIENCE",                                     \
+		.otherwise = "the password is shown",                                              \
+		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "    \
+			"password",                                                                \
+		.only_with = (with), .not_with = "--password-file --token-file",                   \
+		OPTION_TEXT(type, at oidc_github),                                                 \
 	}
 
 /* A name, or an address: the operand. Returns 0, or -EINVAL with the fault written. */
 int client_set_server(
 	const struct command *command, struct client_config *config, const char *text);
 
-/* Whether --pin, --cacert and --insecure go together. Returns as client_set_server(). */
+/* Whether the file of --cacert is there. Returns as client_set_server(). */
 int client_check_trust(const struct command *command, const struct client_config *config);

@@ -31,9 +31,17 @@ struct command_option {
 	const char *implied; /* the value where it may be left out, as in "--watch[=TIME]" */
 	const char
 		*initial; /* the value when the option is not given; NULL: the field stays zero */
+	const char *variable; /* of the environment, whose value comes before .initial; or NULL */
 	const char *otherwise; /* in words, what happens then, where no value says it */
 	bool is_repeatable;
 	bool is_live; /* of the server: a change in --config's file is in force after SIGHUP */
+	/*
+	 * Without one of the first it has no effect; with none of the second it goes together, as
+	 * it has none then, or they contradict each other. Blanks are between terms: "--name", if
+	 * that is given; "--name=VALUE", if with this value (a pattern of fnmatch(3)), which may be
+	 * one of its own; or the operand's name. NULL: it needs nothing, and goes with anything.
+	 */
+	const char *only_with, *not_with;
 	const char *group; /* the heading that begins above it */
 	const char *help;
 

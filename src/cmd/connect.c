@@ -112,6 +112,7 @@ static const struct command_option options[] = {
 		.is_repeatable = true,
 		.help = "but not these; none: not even 169.254.0.0/16 and 168.63.129.16, which are "
 			"left out by default",
+		.only_with = "--route",
 		.parse = add_exception,
 	},
 	{
@@ -127,6 +128,7 @@ static const struct command_option options[] = {
 		.argument = "block|leave",
 		.initial = "block",
 		.help = "what becomes of IPv6, which no tunnel carries, with --route 0.0.0.0/0",
+		.only_with = "--route=*/0 --route=*/1",
 		OPTION_CHOICE(struct client_config, ipv6),
 	},
 	{
@@ -135,11 +137,16 @@ static const struct command_option options[] = {
 		.initial = "own",
 		.help = "nothing that --route names leaves beside the tunnel: while there is a "
 			"client; also after it; without one; or not any more",
+		/* The service has its own choice, beside options that are the client's. */
+		.variable = "VPROX_BLOCK",
+		.only_with = "--route --block=only --block=open",
 		OPTION_CHOICE(struct client_config, block),
 	},
 	{
 		.name = "no-block",
 		.help = "set routes for --route, and block nothing beside the tunnel",
+		.only_with = "--route",
+		.not_with = "--block=own --block=keep",
 		OPTION_FLAG(struct client_config, no_block),
 	},
 	{
@@ -148,30 +155,9 @@ static const struct command_option options[] = {
 		OPTION_FLAG(struct client_config, allow_inbound),
 	},
 	CLIENT_TRUST_OPTIONS(struct client_config, ),
+	CLIENT_SECRET_OPTIONS(struct client_config, , NULL),
 	{
 		.group = "Others",
-		.name = "password-file",
-		.argument = "FILE",
-		.otherwise = "that of VPROX_PASSWORD",
-		.help = "a file with the server's password on its first line",
-		OPTION_PATH(struct client_config, password_file),
-	},
-	{
-		.name = "token-file",
-		.argument = "FILE",
-		.otherwise = "the password is shown",
-		.help = "a file with a token of this client's own, in place of the password",
-		OPTION_PATH(struct client_config, token_file),
-	},
-	{
-		.name = "oidc-github",
-		.argument = "AUDIENCE",
-		.otherwise = "the password is shown",
-		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
-			"password",
-		OPTION_TEXT(struct client_config, oidc_github),
-	},
-	{
 		.name = "once",
 		.help = "exit when the tunnel is up, and leave it there",
 		OPTION_FLAG(struct client_config, once),

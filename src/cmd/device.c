@@ -38,6 +38,8 @@ static const struct command_option options[] = {
 	{
 		.name = "replace",
 		.help = "take the place of the process that has this device, without a packet lost",
+		/* The process that comes has what the one that goes had. */
+		.not_with = "--workers --no-bpf",
 		OPTION_FLAG(struct device_run_options, replace),
 	},
 	{0},
@@ -72,11 +74,6 @@ static int run_device(void *configuration, const char *operand)
 		usage_error(&command_device,
 			"%s: not an interface name: 1 to %d characters, without /", operand,
 			IFNAMSIZ - 1);
-		return STATUS_USAGE;
-	}
-	if (run->replace && (run->workers != 0 || run->no_bpf)) {
-		usage_error(
-			&command_device, "--replace: a device keeps its --workers and --no-bpf");
 		return STATUS_USAGE;
 	}
 	if (set_log_level() < 0)

@@ -69,28 +69,7 @@ static const struct command_option options[] = {
 		OPTION_TIME(struct exec_config, client.timeout_ms),
 	},
 	CLIENT_TRUST_OPTIONS(struct exec_config, client.),
-	{
-		.name = "password-file",
-		.argument = "FILE",
-		.otherwise = "that of VPROX_PASSWORD",
-		.help = "a file with the server's password on its first line",
-		OPTION_PATH(struct exec_config, client.password_file),
-	},
-	{
-		.name = "token-file",
-		.argument = "FILE",
-		.otherwise = "the password is shown",
-		.help = "a file with a token of this client's own, in place of the password",
-		OPTION_PATH(struct exec_config, client.token_file),
-	},
-	{
-		.name = "oidc-github",
-		.argument = "AUDIENCE",
-		.otherwise = "the password is shown",
-		.help = "get tokens for AUDIENCE as a step of GitHub Actions, in place of the "
-			"password",
-		OPTION_TEXT(struct exec_config, client.oidc_github),
-	},
+	CLIENT_SECRET_OPTIONS(struct exec_config, client., NULL),
 	{
 		.group = "Log",
 		.name = "log-level",
@@ -121,7 +100,8 @@ static int take_name(struct client_config *client, char name[INSTANCE_NAME_SIZE]
 	if (client->lock == -EWOULDBLOCK)
 		log_error("%s", is_ipip ? "another `vprox exec --tunnel=ipip` runs: IPIP is one "
 					  "tunnel for each address of this host"
-					: "too many of them run");
+					: "1024 of `vprox exec` run already: wait until "
+					  "one has ended");
 	return client->lock < 0 ? client->lock : 0;
 }
 

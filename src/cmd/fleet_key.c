@@ -23,11 +23,13 @@ static const struct command_option options[] = {
 	{
 		.name = "swap",
 		.help = "have the key seal that only opened, and the other way round",
+		.not_with = "--add",
 		OPTION_FLAG(struct fleet_key_config, swap),
 	},
 	{
 		.name = "drop",
 		.help = "remove the key that only opens",
+		.not_with = "--add --swap",
 		OPTION_FLAG(struct fleet_key_config, drop),
 	},
 	{0},
@@ -79,31 +81,52 @@ static int change(const struct fleet_key_config *config, const char *path)
 
 static const char *reason(const struct fleet_key_config *config, int error)
 {
+	const bool is_change = config->add || config->swap || config->drop;
+
 	if (error == -EALREADY)
-		return config->add ? "it has two keys already" : "it has one key only";
+		return config->add ? "it has two keys already: first end the change that is under "
+				     "way, with --swap and --drop"
+				   : "it has one key only: --add gives it another one, which is to "
+				     "be on all hosts before --swap";
 	if (error == -EINVAL)
-		return "it is not the file of a fleet's key";
+		return "it is not the file of a fleet's key: name the one that `vprox fleet-key` "
+		       "has made, or a new one without an option";
 	if (error == -EEXIST)
 		return "it is there already, and stays as it is: --add, --swap and --drop change "
 		       "it";
+	if (error == -ENOENT)
+		return is_change ? "there is no such file: without an option it is made"
+				 : "there is no such folder: make it first";
 	return strerror(-error);
+}
+
+#define ON_ALL_HOSTS "bring it to all hosts and restart their servers, one by one"
+
+static const char *next_step(const struct fleet_key_config *config)
+{
+	if (config->add)
+		return "has a second key: " ON_ALL_HOSTS ", then --swap";
+	if (config->swap)
+		return "the keys are swapped: " ON_ALL_HOSTS
+		       ", then --drop, once `vprox show` says "
+		       "that the second key is not needed";
+	if (config->drop)
+		return "has one key: " ON_ALL_HOSTS;
+	return "made: bring it to all hosts of the fleet, for --fleet-key of their servers";
 }
 
 static int run_fleet_key(void *configuration, const char *operand)
 {
 	const struct fleet_key_config *config = configuration;
-	const int n_changes = config->add + config->swap + config->drop;
+	const bool is_change = config->add || config->swap || config->drop;
 	int error;
 
-	if (!operand)
-		return usage_error(&command_fleet_key, "FILE is missing"), STATUS_USAGE;
-	if (n_changes > 1)
-		return usage_error(&command_fleet_key, "--add, --swap and --drop: one at a time"),
-		       STATUS_USAGE;
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_PLAIN, "fleet-key");
-	error = n_changes == 0 ? make(operand) : change(config, operand);
+	error = is_change ? change(config, operand) : make(operand);
 	if (error < 0)
 		log_error("%s: %s", operand, reason(config, error));
+	else
+		log_info("%s: %s", operand, next_step(config));
 	return error < 0 ? STATUS_FAILED : STATUS_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cmd/nearest.h"
+#include "cmd/option_terms.h"
 #include "cmd/option_words.h"
 #include "cmd/usage.h"
 
@@ -134,9 +135,14 @@ static int parse_initial_values(
 	int error = 0;
 
 	for (const struct command_option *option = command->options; error == 0 && option->name;
-		option++)
-		if (option->initial)
-			error = parse_value(command, option, words, option->initial, configuration);
+		option++) {
+		const char *text = option->variable ? getenv(option->variable) : NULL;
+
+		if (!text || *text == '\0')
+			text = option->initial;
+		if (text)
+			error = parse_value(command, option, words, text, configuration);
+	}
 	return error;
 }
 
@@ -207,6 +213,15 @@ static int check_operands(const struct command *command, int n, char **operands)
 	return 0;
 }
 
+/* What is to be seen when all is read. */
+static int check_all(const struct command *command, const struct option_words *words)
+{
+	char **operands = words->words + optind;
+	int error = check_operands(command, words->n - optind, operands);
+
+	return error < 0 ? error : option_terms_check(command, words, operands[0]);
+}
+
 static void keep_words(
 	const struct command *command, struct option_words *words, void *configuration)
 {
@@ -222,8 +237,7 @@ int options_parse(const struct command *command, struct option_words *words, voi
 	keep_words(command, words, configuration);
 	if (error == 0 && parse_options(command, words, configuration) != GOES_ON)
 		error = -EINVAL;
-	return error < 0 ? error
-			 : check_operands(command, words->n - optind, words->words + optind);
+	return error < 0 ? error : check_all(command, words);
 }
 
 static int parse_and_run(
@@ -237,7 +251,7 @@ static int parse_and_run(
 	status = parse_options(command, words, configuration);
 	if (status != GOES_ON)
 		return status;
-	if (check_operands(command, words->n - optind, words->words + optind) < 0)
+	if (check_all(command, words) < 0)
 		return STATUS_USAGE;
 	if (command->words)
 		*(char ***)(void *)((char *)configuration + command->words_offset) =

@@ -135,6 +135,7 @@ static const struct command_option options[] = {
 		.argument = "INTERFACE",
 		.otherwise = "all",
 		.help = "of these, serve those of this network interface",
+		.only_with = "--cloud",
 		OPTION_TEXT(struct server_config, cloud_interface),
 	},
 	{
@@ -169,6 +170,7 @@ static const struct command_option options[] = {
 		.name = "device-unit",
 		.argument = "NAME",
 		.otherwise = "the server starts them",
+		/* The service gives it whatever --plane is. */
 		.help = "have systemd start the embedded plane's devices, as NAME@vprox0.service "
 			"and so on",
 		OPTION_FIELD(struct server_config, device_unit, const char *, parse_device_unit),
@@ -227,6 +229,7 @@ static const struct command_option options[] = {
 		.argument = "TIME",
 		.initial = "200ms",
 		.help = "a client waits no longer than this for it to be stored",
+		.not_with = "--store=none",
 		OPTION_TIME(struct server_config, store_wait_ms),
 	},
 	{
@@ -234,6 +237,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "needed with etcd",
 		.help = "the key that hosts with a common store have in common",
+		.only_with = "--store=etcd://*",
 		OPTION_PATH(struct server_config, fleet_key),
 	},
 	{
@@ -241,6 +245,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "etcd is spoken to without TLS",
 		.help = "the certificates that etcd's are issued by, in PEM",
+		.only_with = "--store=etcd://*",
 		OPTION_PATH(struct server_config, etcd_ca),
 	},
 	{
@@ -248,6 +253,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "none is shown",
 		.help = "the certificate that this host shows to etcd, in PEM",
+		.only_with = "--store=etcd://*",
 		OPTION_PATH(struct server_config, etcd_certificate),
 	},
 	{
@@ -255,6 +261,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "none is shown",
 		.help = "its private key, in PEM",
+		.only_with = "--store=etcd://*",
 		OPTION_PATH(struct server_config, etcd_key),
 	},
 	{
@@ -262,6 +269,7 @@ static const struct command_option options[] = {
 		.argument = "NAME",
 		.otherwise = "etcd asks for none",
 		.help = "who this host is to etcd",
+		.only_with = "--store=etcd://*",
 		OPTION_TEXT(struct server_config, etcd_user),
 	},
 	{
@@ -269,6 +277,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "etcd asks for none",
 		.help = "a file with its password alone",
+		.only_with = "--store=etcd://*",
 		OPTION_PATH(struct server_config, etcd_password),
 	},
 	{
@@ -278,6 +287,7 @@ static const struct command_option options[] = {
 		.min = 1000,
 		.max = 365UL * 24 * 60 * 60 * 1000,
 		.help = "have etcd forget what was replaced longer ago; none: others see to it",
+		.only_with = "--store=etcd://*",
 		OPTION_FIELD(struct server_config, etcd_history_ms, uint64_t, server_parse_history),
 	},
 	{
@@ -364,6 +374,7 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.otherwise = "that of VPROX_PASSWORD",
 		.help = "a file with the password, and on a second line the one before it",
+		.not_with = "--no-password",
 		OPTION_PATH(struct server_config, password_file),
 	},
 	{
@@ -479,6 +490,7 @@ static const struct command_option options[] = {
 		OPTION_FIELD(struct server_config, flow_log, const char *, parse_flow_log),
 	},
 	{
+		/* Whose units have them whatever the rest is: what has no effect is warned of. */
 		.group = "Known from earlier programs of this name",
 		.name = "takeover",
 		.help = "does nothing: the server always takes over what it finds",

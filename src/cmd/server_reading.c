@@ -25,6 +25,10 @@ static int check(struct server_config *config)
 	if (config->no_password && !config->tokens_file && config->n_issuers == 0)
 		return usage_error(&command_server, "--no-password: nobody could come in without "
 						    "--tokens or --oidc");
+	/* VPROX_AUTH_MODE names one, too. */
+	if (config->issuer_authorities && config->n_issuers == 0)
+		return usage_error(&command_server, "--oidc-ca %s: has no effect without --oidc",
+			config->issuer_authorities);
 	if (!config->tls_certificate != !config->tls_key)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",

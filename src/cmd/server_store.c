@@ -131,11 +131,5 @@ static int check_etcd(const struct server_config *config)
 
 int server_check_store(const struct server_config *config)
 {
-	if (config->store == STORE_ETCD)
-		return check_etcd(config);
-	if (config->fleet_key || config->etcd_ca || config->etcd_key || config->etcd_user ||
-		config->etcd_certificate || config->etcd_password)
-		return usage_error(&command_server,
-			"--fleet-key and --etcd-...: of no use without --store=etcd://...");
-	return 0;
+	return config->store == STORE_ETCD ? check_etcd(config) : 0;
 }

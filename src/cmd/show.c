@@ -198,6 +198,7 @@ static const struct command_option options[] = {
 	{
 		.name = "metrics",
 		.help = "sums in the format of Prometheus, for node_exporter's textfile collector",
+		.not_with = "--json --peer --name",
 		OPTION_FLAG(struct show, metrics),
 	},
 	{
@@ -211,6 +212,7 @@ static const struct command_option options[] = {
 	{
 		.name = "wide",
 		.help = "all columns and whole keys, however narrow the terminal is",
+		.not_with = "--json --metrics",
 		OPTION_FLAG(struct show, wide),
 	},
 	{
@@ -234,28 +236,12 @@ static const struct command_option options[] = {
 	{0},
 };
 
-static int check(const struct show *show)
-{
-	if (show->json && show->metrics)
-		return usage_error(&command_show, "--json and --metrics cannot be combined");
-	if (show->wide && (show->json || show->metrics))
-		return usage_error(&command_show,
-			"--wide is about the table, and cannot be combined with %s",
-			show->json ? "--json" : "--metrics");
-	if (show->metrics && is_peer_chosen(show))
-		return usage_error(&command_show,
-			"--metrics prints sums only, and cannot be combined with --peer or --name");
-	return 0;
-}
-
 static int run_show(void *configuration, const char *operand)
 {
 	struct show *show = configuration;
 	const bool is_text = !show->json && !show->metrics;
 
 	(void)operand;
-	if (check(show) < 0)
-		return STATUS_USAGE;
 	show->output = (struct show_output){
 		.may_redraw = is_text && show->period_ms != 0,
 		.has_gaps = !show->json,

@@ -46,7 +46,7 @@ def test_a_server_and_its_host_agree(host, client):
     assert api.connect_ipip().status == 200
     status, said = check(host)
     assert status == 0, said
-    assert said == "2 tunnels of 1 addresses are as they should be\n"
+    assert said == "2 tunnels of 1 address are as they should be\n"
     answer = json.loads(check(host, "--json")[1])
     assert answer.pop("looks") >= 1  # a busy store may be late
     assert answer == {"agrees": True, "server_runs": True, "endpoints": 1, "tunnels": 2,
@@ -134,7 +134,7 @@ def test_without_a_server_what_is_left_is_compared_with_what_is_promised(host, c
     keys = [random_key() for _ in range(3)]
     inner = [host.api(client).connect(key).inner for key in keys]
     host.servers[-1].kill()
-    assert check(host) == (0, "no server runs; 3 tunnels of 1 addresses are as they should be\n")
+    assert check(host) == (0, "no server runs; 3 tunnels of 1 address are as they should be\n")
     remove_peer(host, keys[1])
     status, said = check_soon(host)
     assert status == 1

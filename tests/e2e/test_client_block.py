@@ -215,6 +215,14 @@ def test_a_service_that_is_restarted_never_opens_it(host, machine, kind):
     assert passes_beside(machine)
 
 
+def test_the_services_choice_is_not_one_of_the_command_line(host, machine):
+    """So that it can stand beside options that are the client's: there may be no --route, or --no-block."""
+    host.start()
+    for arguments, closed in (("", False), (f"{ALL} --no-block", False), (ALL, True)):
+        machine.connect(host.address, arguments, program=machine.script("export VPROX_BLOCK=keep")).up().stop()
+        assert passes_beside(machine) != closed, arguments
+
+
 @pytest.mark.parametrize("arguments, reason", [("", "which is not given"), (f"{ALL} --no-block", "and --no-block is given")])
 def test_who_asks_to_close_nothing_is_told_so(host, machine, arguments, reason):
     status, said = machine.run(f"{host.address} --interface=vprox0 {arguments} --block=only", password=None)

@@ -75,6 +75,55 @@ BAD = {
 }
 
 
+# What does nothing as it is given, or contradicts what is beside it: the command line, the option that the message names
+# first, and what it says of it.
+ETCD = "has no effect without --store=etcd://..."
+PIN = "--pin=sha256//" + "A" * 43 + "="
+USELESS = [
+    ("check 203.0.113.9 --wait=3s", "--wait 3s", "has no effect without --server"),
+    *((f"check --server {option}", option.replace("=", " ", 1), "has no effect without SERVER") for option in (
+        "--tunnel=ipip", "--plane=kernel", "--known-servers=/x", "--password-file=/x", "--token-file=/x", "--oidc-github=x",
+        f"{PIN}")),
+    ("check --wait=3s", "--wait 3s", "has no effect without --server"),
+    ("connect A --except=10.0.0.0/8", "--except 10.0.0.0/8", "has no effect without --route"),
+    ("connect A --except=none", "--except none", "has no effect without --route"),
+    ("connect A --ipv6=leave", "--ipv6 leave", "has no effect without --route=.../0 or --route=.../1"),
+    ("connect A --ipv6=leave --route=198.51.100.0/24", "--ipv6 leave", "has no effect without --route=.../0"),
+    ("connect A --block=keep", "--block keep", "has no effect without --route"),
+    ("connect A --no-block", "--no-block", "has no effect without --route"),
+    ("connect A --route=0.0.0.0/0 --no-block --block=keep", "--no-block", "does not go together with --block=keep"),
+    ("connect A --route=0.0.0.0/0 --block=own --no-block", "--no-block", "does not go together with --block=own"),
+    *((f"{command} {words}", option, f"does not go together with {other}")
+      for command in ("connect A", "exec A -- true", "check A")
+      for words, option, other in (
+          ("--password-file=/x --token-file=/y", "--token-file /y", "--password-file"),
+          ("--oidc-github=x --token-file=/y", "--oidc-github x", "--token-file"),
+          (f"--known-servers=/x {PIN}", "--known-servers /x", "--pin"))),
+    *((f"{command} {words}", option, f"does not go together with {other}")
+      for command in ("connect A", "exec A -- true")
+      for words, option, other in ((f"--insecure {PIN}", "--insecure", "--pin"),
+                                   ("--cacert=/etc/passwd --insecure", "--insecure", "--cacert"),
+                                   ("--insecure --known-servers=/x", "--known-servers /x", "--insecure"))),
+    *((f"server {GOOD} {option}", option.replace("=", " "), ETCD) for option in (
+        "--fleet-key=/x", "--etcd-ca=/x", "--etcd-cert=/x", "--etcd-key=/x", "--etcd-user=x", "--etcd-password-file=/x",
+        "--etcd-history=1h")),
+    (f"server {GOOD} --store=none --store-wait=1s", "--store-wait 1s", "does not go together with --store=none"),
+    (f"server {GOOD} --cloud-interface=x", "--cloud-interface x", "has no effect without --cloud"),
+    (f"server {GOOD} --oidc-ca=/x", "--oidc-ca /x", "has no effect without --oidc"),
+    (f"server {GOOD} --no-password --tokens=/x --password-file=/y", "--password-file /y",
+     "does not go together with --no-password"),
+    ("show --json --metrics", "--metrics", "does not go together with --json"),
+    ("show --metrics --peer=10.0.0.1", "--metrics", "does not go together with --peer"),
+    ("show --name=x --metrics", "--metrics", "does not go together with --name"),
+    ("show --wide --json", "--wide", "does not go together with --json"),
+    ("show --metrics --wide", "--wide", "does not go together with --metrics"),
+    ("fleet-key --add --swap /x", "--swap", "does not go together with --add"),
+    ("fleet-key --drop --swap /x", "--drop", "does not go together with --swap"),
+    ("device --replace --workers=2 x", "--replace", "does not go together with --workers"),
+    ("device --no-bpf --replace x", "--replace", "does not go together with --no-bpf"),
+]
+
+
 @pytest.fixture(scope="module", name="checked_host")
 def fixture_checked_host(shared_host):
     """Nothing of what the tests of this module try may leave a trace."""
@@ -91,6 +140,17 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     assert status == 2
     assert named in said
     assert len(said.splitlines()) == 1 and "see `vprox server --help`" in said
+
+
+@pytest.mark.parametrize("words, option, told", USELESS, ids=[words for words, _, _ in USELESS])
+def test_what_would_do_nothing_is_refused_with_what_it_needs(checked_host, words, option, told):
+    command, *arguments = words.replace(" A", " 203.0.113.200", 1).split()
+    if command == "exec":  # options come before the server
+        at = arguments.index("true") + 1
+        arguments = arguments[at:] + arguments[:at]
+    status, said = checked_host.run(" ".join([command, *arguments]))
+    assert status == 2 and len(said.splitlines()) == 1, said
+    assert said.startswith(f"vprox {command}: {option}: {told}") and f"see `vprox {command} --help`" in said
 
 
 @pytest.mark.parametrize("words, named", [
@@ -218,7 +278,7 @@ def test_a_limit_on_the_size_of_files_is_said(host):
     assert "File too large" in said
 
 
-@pytest.mark.parametrize("arguments", ["--version", "server --version"])
+@pytest.mark.parametrize("arguments", ["--version", "version", "server --version"])
 def test_version_is_told(checked_host, arguments):
     status, said = checked_host.run(arguments)
     assert status == 0 and re.match(r"vprox \d+\.\d+", said)

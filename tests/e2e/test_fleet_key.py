@@ -12,7 +12,9 @@ def fleet_key(tmp_path, request):
 
     def call(*options):
         done = subprocess.run([vprox, "fleet-key", *options, path], text=True, check=False, capture_output=True)
-        assert (done.returncode == 0) == (done.stderr == "")
+        said = done.stdout + done.stderr
+        says_what_is_next = any(step in said for step in ("bring it to all hosts", "--add", "is made", "--swap"))
+        assert says_what_is_next and len(said.splitlines()) == 1 and (done.returncode == 0) == (done.stderr == ""), said
         return done.returncode, path.read_text().split() if path.exists() else []
     return call
 

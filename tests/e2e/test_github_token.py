@@ -150,4 +150,4 @@ def test_without_what_github_sets_nothing_is_begun(machine, environment, fault):
     code, said = run(machine, f"connect 203.0.113.7 {OPTION}", **environment)
     assert code == 2 and re.search(fault, said), said
     code, said = run(machine, f"connect 203.0.113.7 {OPTION} --token-file=/x", **environment)
-    assert code == 2 and "one of them is shown" in said
+    assert code == 2 and "--oidc-github" in said and "does not go together" in said

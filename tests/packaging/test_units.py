@@ -54,7 +54,7 @@ def test_the_block_is_closed_before_there_is_a_network_and_no_shutdown_opens_it(
     assert "nftables.service" in words_of(block, "After"), "which removes all rules at its start"
     for setting in "Requires", "After":
         assert "vprox-block@%i.service" in words_of(client, setting)
-    assert "--block=keep" in " ".join(words_of(client, "ExecStart"))
+    assert words_of(client, "Environment") == ["VPROX_BLOCK=keep"], "not beside a --no-block of VPROX_FLAGS"
 
 
 def test_what_the_block_waits_for_has_no_circle(tmp_path):

@@ -23,7 +23,8 @@ enum colour {
 
 struct paint {
 	enum colour colour;
-	bool is_quick, is_verbose;
+	bool is_quick, is_verbose, has_ladder;
+	unsigned int bell;
 	unsigned int layers;
 	uint64_t drying_ms, pause_ms;
 	const char *brush, *label;
@@ -110,6 +111,21 @@ static const struct command_option options[] = {
 		.argument = "FILE",
 		.help = "with what",
 		OPTION_PATH(struct paint, brush),
+	},
+	{
+		.name = "ladder",
+		.help = "climb",
+		.only_with = "--wall=high* --layers",
+		.not_with = "--quick",
+		OPTION_FLAG(struct paint, has_ladder),
+	},
+	{
+		.name = "bell",
+		.argument = "ring|knock|none",
+		.help = "before",
+		.variable = "PAINT_BELL",
+		.only_with = "HOUSE --bell=none",
+		OPTION_CHOICE(struct paint, bell),
 	},
 	{
 		.name = "label",
@@ -325,6 +341,87 @@ static void there_is_one_operand_or_none(void **state)
 	assert_null(painted.operand);
 }
 
+static void assert_terms(const struct command *command, const char *terms)
+{
+	char *copy = strdup(terms ? terms : ""), *rest = copy, *term;
+
+	while ((term = strsep(&rest, " "))) {
+		bool is_known =
+			*term == '\0' || (command->operand && strcmp(term, command->operand) == 0);
+
+		term[strcspn(term, "=")] = '\0';
+		for (const struct command_option *option = command->options; option->name; option++)
+			is_known = is_known || (strncmp(term, "--", 2) == 0 &&
+						       strcmp(term + 2, option->name) == 0);
+		if (!is_known)
+			fail_msg("vprox %s: %s", command->name, term);
+	}
+	free(copy);
+}
+
+static void what_would_have_no_effect_is_refused_with_what_it_needs(void **state)
+{
+	static const char needs[] = "--ladder: has no effect without --wall=high... or --layers";
+	struct said said;
+
+	(void)state;
+	assert_fault("house --ladder", needs);
+	assert_fault("--ladder --wall low house", needs);
+	assert_int_equal(run_command(&paint, &said, "--ladder --layers 2 house"), STATUS_RUN);
+	assert_int_equal(
+		run_command(&paint, &said, "--ladder house --wall highest --wall low"), STATUS_RUN);
+	assert_true(painted.has_ladder);
+	assert_int_equal(run_command(&without_operand, &said, "--bell=ring"), STATUS_USAGE);
+	assert_non_null(strstr(said.err, "--bell ring: has no effect without HOUSE (see"));
+	assert_int_equal(run_command(&without_operand, &said, "--bell=none"), STATUS_RUN);
+	assert_int_equal(
+		run_command(&without_operand, &said, "--bell=ring --bell=none"), STATUS_RUN);
+	assert_int_equal(run_command(&paint, &said, "house --bell=ring"), STATUS_RUN);
+}
+
+static void what_contradicts_each_other_is_refused_in_any_order(void **state)
+{
+	static const char fault[] =
+		"--ladder: does not go together with --quick: leave out one of them";
+
+	(void)state;
+	assert_fault("house --layers=1 --ladder -q", fault);
+	assert_fault("-q --layers=1 --ladder house", fault);
+}
+
+static void a_variable_gives_what_the_command_line_does_not_and_is_as_if_not_given(void **state)
+{
+	struct said said;
+
+	(void)state;
+	setenv("PAINT_BELL", "knock", 1);
+	assert_int_equal(run_command(&without_operand, &said, ""), STATUS_RUN);
+	assert_int_equal(painted.bell, 1);
+	assert_int_equal(run_command(&paint, &said, "--bell=none house"), STATUS_RUN);
+	assert_int_equal(painted.bell, 2);
+	setenv("PAINT_BELL", "", 1);
+	assert_int_equal(run_command(&paint, &said, "house"), STATUS_RUN);
+	assert_int_equal(painted.bell, 0);
+	unsetenv("PAINT_BELL");
+}
+
+/* Of all commands that there are: a term that is none would end the program where it is judged. */
+static void every_term_names_an_option_or_the_operand(void **state)
+{
+	static const struct command *const commands[] = {&command_check, &command_clean,
+		&command_connect, &command_device, &command_disconnect, &command_disconnect_peer,
+		&command_exec, &command_fleet, &command_fleet_key, &command_list, &command_server,
+		&command_show, &command_status, &command_token};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		for (const struct command_option *option = commands[i]->options; option->name;
+			option++) {
+			assert_terms(commands[i], option->only_with);
+			assert_terms(commands[i], option->not_with);
+		}
+}
+
 static void help_fits_a_terminal_and_goes_to_standard_output(void **state)
 {
 	static const char *const forms[] = {"-h", "--help", "house -q --help"};
@@ -420,6 +517,11 @@ int main(void)
 		cmocka_unit_test(a_value_too_few_or_too_many_is_told),
 		cmocka_unit_test(an_unknown_option_is_told_with_the_nearest_there_is),
 		cmocka_unit_test(there_is_one_operand_or_none),
+		cmocka_unit_test(what_would_have_no_effect_is_refused_with_what_it_needs),
+		cmocka_unit_test(what_contradicts_each_other_is_refused_in_any_order),
+		cmocka_unit_test(
+			a_variable_gives_what_the_command_line_does_not_and_is_as_if_not_given),
+		cmocka_unit_test(every_term_names_an_option_or_the_operand),
 		cmocka_unit_test(help_fits_a_terminal_and_goes_to_standard_output),
 		cmocka_unit_test(the_nearest_name_is_a_likely_one_or_none),
 		cmocka_unit_test(a_time_is_a_number_and_a_unit_seconds_by_default),
