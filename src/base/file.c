@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 /* To open a FIFO that nobody writes to would wait for somebody, with signals kept for later; to
  * read from one finds its end. */
@@ -168,6 +169,12 @@ bool file_is_exposed(const char *path)
 		return false;
 	return (file.st_mode & (S_IRWXG | S_IRWXO)) != 0 ||
 	       (file.st_uid != 0 && file.st_uid != geteuid());
+}
+
+void file_warn_if_exposed(const char *path)
+{
+	if (file_is_exposed(path))
+		log_warning("%s is exposed: it should be root's, with mode 0600", path);
 }
 
 void file_close_input_and_output(void)

@@ -44,6 +44,9 @@ int file_replace(const char *path, const struct file_beside *beside, mode_t mode
  * owner is neither root nor this process's user. False if that cannot be told. */
 bool file_is_exposed(const char *path);
 
+/* Warns of such a file in the log: in one way, whenever a secret is read. */
+void file_warn_if_exposed(const char *path);
+
 /* Standard input and output lead nowhere from here on: what may be taken over neither reads what is
  * typed on the terminal that its parent was started from, nor writes into a file of somebody's. As
  * far as /dev/null is to be had. */

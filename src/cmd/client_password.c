@@ -39,6 +39,7 @@ static void read_again(struct client_password *password)
 		log_info("the password was read again from %s: it has changed", password->path);
 	passwords_free(&password->now);
 	password->now = next;
+	client_password_check(password);
 }
 
 static const char *find(void *context)

@@ -213,8 +213,8 @@ void passwords_check(const struct passwords *passwords)
 {
 	const char *file = passwords->file;
 
-	if (file && !is_credential(file) && file_is_exposed(file))
-		log_warning("%s is exposed: it should be root's, with mode 0600", file);
+	if (file && !is_credential(file))
+		file_warn_if_exposed(file);
 	if (strlen(passwords->current) < SHORTEST_GOOD_PASSWORD)
 		log_warning("the password has less than %d characters, and can be guessed: make "
 			    "one with `openssl rand -base64 24`",

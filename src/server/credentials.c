@@ -37,8 +37,7 @@ int credentials_load(struct credentials *credentials, const struct server_config
 					 : strerror(-error));
 		return error;
 	}
-	if (file_is_exposed(server_key_path))
-		log_warning("%s is exposed: it should be root's, with mode 0600", server_key_path);
+	file_warn_if_exposed(server_key_path);
 	error = identity_load(&credentials->identity, config->tls_certificate, config->tls_key,
 		config->binds, config->n_binds);
 	if (error == 0)

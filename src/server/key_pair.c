@@ -171,8 +171,8 @@ static int load_own_key(struct key_pair *pair)
 {
 	int error = read_pem(own_key_path, &pair->key, &pair->key_length);
 
-	if (error == 0 && file_is_exposed(own_key_path))
-		log_warning("%s is exposed: it should be root's, with mode 0600", own_key_path);
+	if (error == 0)
+		file_warn_if_exposed(own_key_path);
 	if (error != -ENOENT)
 		return error;
 	error = file_make_folder(KEY_PAIR_FOLDER, FOLDER_MODE);

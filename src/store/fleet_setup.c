@@ -43,18 +43,14 @@ static int read_text(const char *path, size_t max, char **text)
 	return error;
 }
 
-static void warn_if_exposed(const char *path)
-{
-	if (*path && file_is_exposed(path))
-		log_warning("%s is exposed: it should be root's, with mode 0600", path);
-}
-
 static int read_texts(const struct store_etcd *config, struct texts *texts)
 {
 	int error = read_text(config->ca, MAX_PEM, &texts->ca);
 
-	warn_if_exposed(config->key);
-	warn_if_exposed(config->password);
+	if (*config->key)
+		file_warn_if_exposed(config->key);
+	if (*config->password)
+		file_warn_if_exposed(config->password);
 	if (error == 0)
 		error = read_text(config->certificate, MAX_PEM, &texts->certificate);
 	if (error == 0)
@@ -95,7 +91,7 @@ static int make_sealer(struct fleet *fleet, const char *path)
 	uint8_t salt[SEAL_SALT_SIZE];
 	int error = fleet_keys_load(path, &keys);
 
-	warn_if_exposed(path);
+	file_warn_if_exposed(path);
 	if (error < 0)
 		log_error("cannot use the fleet's key %s: %s", path,
 			error == -EINVAL ? "it is not such a file" : strerror(-error));

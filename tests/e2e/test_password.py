@@ -199,6 +199,17 @@ def test_a_file_that_others_can_read_is_warned_of(host, machine, file):
     assert re.search(rf" warning .*{file} is exposed", client.log)
 
 
+def test_it_is_warned_of_whenever_the_file_is_read(host, machine, file):
+    server = start(host, file)
+    client = machine.connect(host.address, f"--password-file={file}", password=None).up()
+    assert "exposed" not in server.log + client.log
+    file.chmod(0o644)
+    reload(server)
+    assert server.logged(rf" warning .*{file} is exposed")
+    client.process.send_signal(signal.SIGHUP)
+    client.logged(rf" warning .*{file} is exposed")
+
+
 ANOTHER = {"VPROX_PASSWORD": NEXT}
 
 
