@@ -724,6 +724,7 @@ static void open_control_socket(struct broker *broker)
 	const struct control_socket_config config = {
 		.path = REPORT_SOCKET,
 		.deadline_ms = CONTROL_DEADLINE_MS,
+		.still_ms = CONTROL_STILL_MS,
 		.answer = report_with_peers,
 		.disconnect = disconnect,
 		.context = broker,

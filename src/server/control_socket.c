@@ -4,6 +4,7 @@
 #include "server/control_socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ enum {
 	SOCKET_MASK = 0177, /* leaves 0600 */
 	/* Sent at a time; other events have their turn in between. */
 	WRITE_SIZE = 64 * 1024,
+	LOOKS = 4, /* in the time that one may stand still, while all places are taken */
 };
 
 struct connection_slot {
@@ -36,13 +38,15 @@ struct connection_slot {
 	bool is_answered; /* but for: */
 	struct peer_listing *peers; /* that are yet to be sent; NULL: none */
 	uint64_t number; /* of the order that is under way; 0: none */
+	uint64_t moved_ms; /* when it last came, asked, or had taken all there was for it */
 };
 
 struct control_socket {
 	struct control_socket_config config;
 	char *path;
 	struct event_base *base;
-	struct evconnlistener *listener;
+	struct evconnlistener *listener; /* off while there is no place */
+	struct event *room; /* the timer that makes some, then */
 	uint64_t last_number; /* of orders */
 	struct connection_slot slots[CONTROL_MAX_CONNECTIONS];
 };
@@ -66,6 +70,59 @@ static void end(struct connection_slot *slot)
 	free_event(slot->deadline);
 	slot->deadline = NULL;
 	evconnlistener_enable(slot->control->listener);
+	event_del(slot->control->room);
+}
+
+static void mark_moved(struct connection_slot *slot)
+{
+	slot->moved_ms = clock_now_ms(&system_clock);
+}
+
+/* NULL: all have moved of late. The server is at work on an order itself. */
+static struct connection_slot *find_stillest(struct control_socket *control)
+{
+	const uint64_t now_ms = clock_now_ms(&system_clock);
+	struct connection_slot *stillest = NULL;
+
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++) {
+		struct connection_slot *slot = &control->slots[i];
+
+		if (slot->stream && slot->number == 0 &&
+			now_ms - slot->moved_ms >= control->config.still_ms &&
+			(!stillest || slot->moved_ms < stillest->moved_ms))
+			stillest = slot;
+	}
+	return stillest;
+}
+
+static bool is_anybody_waiting(const struct control_socket *control)
+{
+	struct pollfd listener = {.fd = evconnlistener_get_fd(control->listener), .events = POLLIN};
+
+	return poll(&listener, 1, 0) > 0;
+}
+
+/* A reader that has stopped does not keep the next one waiting until its time is over. */
+static void on_room(evutil_socket_t fd, short what, void *context)
+{
+	struct control_socket *control = context;
+	struct connection_slot *still = is_anybody_waiting(control) ? find_stillest(control) : NULL;
+
+	(void)fd;
+	(void)what;
+	if (!still)
+		return;
+	log_debug("control socket: a connection that stood still makes room for another one");
+	end(still);
+}
+
+/* Nobody is let in until a place is free. */
+static void close_door(struct control_socket *control)
+{
+	const struct timeval pause = timeval_from_ms(control->config.still_ms / LOOKS);
+
+	evconnlistener_disable(control->listener);
+	event_add(control->room, &pause);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
@@ -101,6 +158,7 @@ static void on_written(struct bufferevent *stream, void *context)
 	struct connection_slot *slot = context;
 
 	(void)stream;
+	mark_moved(slot);
 	if (slot->peers)
 		send_peers(slot);
 	else if (slot->is_answered)
@@ -173,6 +231,7 @@ static void on_question(struct bufferevent *stream, void *context)
 		take_order(slot, bufferevent_get_input(stream));
 		return;
 	}
+	mark_moved(slot);
 	/* Of whatever version: the answer tells its own. */
 	evbuffer_remove(bufferevent_get_input(stream), &request, sizeof request);
 	bufferevent_disable(stream, EV_READ);
@@ -198,6 +257,7 @@ static void begin(struct connection_slot *slot, int fd)
 	struct timeval deadline = timeval_from_ms(control->config.deadline_ms);
 
 	slot->is_answered = false;
+	mark_moved(slot);
 	slot->stream = bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!slot->stream) {
 		close(fd);
@@ -220,6 +280,7 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 	struct control_socket *control = context;
 	struct connection_slot *slot = find_free(control);
 
+	(void)listener;
 	(void)address;
 	(void)length;
 	if (slot && is_allowed(fd)) {
@@ -229,7 +290,7 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 		close(fd);
 	}
 	if (!find_free(control))
-		evconnlistener_disable(listener);
+		close_door(control);
 }
 
 static int start(struct control_socket *control)
@@ -242,8 +303,15 @@ static int start(struct control_socket *control)
 			LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, CONTROL_MAX_CONNECTIONS, fd);
 		error = control->listener ? 0 : -ENOMEM;
 	}
-	if (error < 0 && fd >= 0)
+	control->room = event_new(control->base, -1, EV_PERSIST, on_room, control);
+	if (!control->room)
+		error = -ENOMEM;
+	if (error < 0 && control->listener)
+		evconnlistener_free(control->listener);
+	else if (error < 0 && fd >= 0)
 		close(fd);
+	if (error < 0)
+		free_event(control->room);
 	return error;
 }
 
@@ -279,6 +347,7 @@ void control_socket_close(struct control_socket *control)
 	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++)
 		if (control->slots[i].stream)
 			end(&control->slots[i]);
+	free_event(control->room);
 	evconnlistener_free(control->listener);
 	free(control->path);
 	free(control);

@@ -29,13 +29,14 @@ typedef int control_socket_disconnect_fn(
 	void *context, const struct disconnect_order *order, uint64_t number);
 
 enum {
-	CONTROL_MAX_CONNECTIONS = 8, /* further ones wait until one of these is done */
+	CONTROL_MAX_CONNECTIONS = 8, /* further ones wait until one of these is done, or: */
+	CONTROL_STILL_MS = 1000, /* stands still for so long, and makes room for who waits */
 	CONTROL_DEADLINE_MS = 10000, /* of a connection, from its beginning to its end */
 };
 
 struct control_socket_config {
 	const char *path; /* what is there is replaced */
-	unsigned int deadline_ms;
+	unsigned int deadline_ms, still_ms;
 	control_socket_answer_fn *answer;
 	control_socket_disconnect_fn *disconnect; /* NULL: orders have no answer */
 	void *context;

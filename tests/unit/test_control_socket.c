@@ -26,6 +26,7 @@ enum {
 	ANSWER_SIZE = 1 << 20, /* more than the kernel keeps for a reader that does not read */
 	TIMEOUT_MS = 20000,
 	DEADLINE_MS = 1500,
+	STILL_MS = 200,
 	TURNS = 20,
 	TURN_US = 500,
 	N_PEERS = 20000, /* some 40 pieces */
@@ -72,6 +73,7 @@ static void open_socket(struct fixture *f)
 {
 	const struct control_socket_config config = {.path = f->path,
 		.deadline_ms = DEADLINE_MS,
+		.still_ms = STILL_MS,
 		.answer = answer,
 		.disconnect = disconnect,
 		.context = f};
@@ -360,6 +362,24 @@ static void more_than_a_few_wait_until_others_are_done(void **state)
 		close(silent[i]);
 }
 
+static void those_that_stand_still_make_room_for_who_waits_and_for_nobody_else(void **state)
+{
+	struct fixture *f = *state;
+	int stopped[CONTROL_MAX_CONNECTIONS], late;
+
+	for (size_t i = 0; i < CONTROL_MAX_CONNECTIONS; i++) {
+		stopped[i] = connect_to(f);
+		ask(stopped[i]);
+	}
+	late = connect_to(f);
+	ask(late);
+	assert_int_equal(read_all(f, late), ANSWER_SIZE);
+	/* The first one, and it alone: it was not their time that was over. */
+	assert_true(read_all(f, stopped[0]) < ANSWER_SIZE);
+	for (size_t i = 1; i < CONTROL_MAX_CONNECTIONS; i++)
+		assert_int_equal(read_all(f, stopped[i]), ANSWER_SIZE);
+}
+
 static void who_hangs_up_leaves_its_place_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -416,6 +436,7 @@ int main(void)
 		TEST(a_reader_that_stopped_does_not_hold_up_another),
 		TEST(a_connection_that_is_not_done_in_time_is_ended),
 		TEST(more_than_a_few_wait_until_others_are_done),
+		TEST(those_that_stand_still_make_room_for_who_waits_and_for_nobody_else),
 		TEST(who_hangs_up_leaves_its_place_at_once),
 		TEST(it_is_for_its_owner_alone),
 		TEST(what_a_killed_server_left_is_replaced),
