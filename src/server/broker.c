@@ -536,6 +536,9 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	audit_reopen(broker->audit);
 	flow_link_reopen(broker->flow_link);
 	if (broker->changes) {
+		if (!broker->is_hung_up_again)
+			log_info("the configuration is read again as soon as the last change is in "
+				 "force for all tunnels");
 		broker->is_hung_up_again = true;
 		return;
 	}
