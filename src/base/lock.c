@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 
 enum {
 	FOLDER_MODE = 0700,
@@ -42,6 +44,26 @@ int lock_take(const char *path)
 		return error;
 	}
 	return fd;
+}
+
+static const char *advice(int error)
+{
+	switch (error) {
+	case -EROFS:
+		return ": mount a tmpfs at /run; a container needs --tmpfs /run";
+	case -ENOSPC:
+		return ": make room in /run";
+	case -EACCES:
+	case -EPERM:
+		return ": run it as root";
+	default:
+		return "";
+	}
+}
+
+void lock_log_failure(const char *path, int error)
+{
+	log_error("cannot take the lock %s: %s%s", path, strerror(-error), advice(error));
 }
 
 bool lock_is_taken(const char *path)

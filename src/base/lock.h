@@ -13,6 +13,10 @@
  */
 int lock_take(const char *path);
 
+/* Logs why it was not taken, and what helps; error is not -EWOULDBLOCK, which each caller knows
+ * more of. */
+void lock_log_failure(const char *path, int error);
+
 /* Whether a process holds it; false, too, if that cannot be told. Who takes the lock at this very
  * moment may fail, and has to try again. */
 bool lock_is_taken(const char *path);

@@ -25,7 +25,7 @@ int instance_lock_if_free(const char *interface)
 	snprintf(path, sizeof path, "%s/" INSTANCE_LOCK_PREFIX "%s", RUN_FOLDER, interface);
 	lock = lock_take(path);
 	if (lock < 0 && lock != -EWOULDBLOCK)
-		log_error("cannot take the lock %s: %s", path, strerror(-lock));
+		lock_log_failure(path, lock);
 	return lock;
 }
 
@@ -54,7 +54,7 @@ int instance_lock_any(const char *prefix, unsigned int n, char name[INSTANCE_NAM
 		lock = lock_take(path);
 	}
 	if (lock < 0 && lock != -EWOULDBLOCK)
-		log_error("cannot take the lock %s: %s", path, strerror(-lock));
+		lock_log_failure(path, lock);
 	return lock;
 }
 

@@ -85,7 +85,7 @@ static int choose(char interface[IF_NAMESIZE])
 		return 0;
 	}
 	if (n <= 0) {
-		log_error("no client runs");
+		log_error("no client runs on this host; `vprox connect` starts one");
 		return STATUS_FAILED;
 	}
 	usage_error(&command_disconnect, "there are %zd clients: name the interface, such as %s", n,

@@ -38,7 +38,7 @@ int server_add_ip(const struct option_use *use, void *field)
 	if (unusable_part((struct prefix){address, 32}))
 		return option_error(use, "clients cannot reach such an address");
 	if (ipv4_is_among(address, config->binds, config->n_binds))
-		return option_error(use, "given twice");
+		return option_error(use, "given twice: leave one out");
 	if (config->n_binds == MAX_BINDS)
 		return option_error(use, "there are %d already, more are not possible", MAX_BINDS);
 	config->binds[config->n_binds++] = address;

@@ -106,21 +106,29 @@ static void write_line(const struct token_config *config, const char *name,
 	}
 }
 
-/* As the server reads it, which may have lines of tokens that were good once. */
-static const char *fault_of(const char line[LINE_SIZE], const char *name)
+/* As the server reads it, which may have lines of tokens that were good once. Returns 0, or -EINVAL
+ * with the fault written. */
+static int check(const struct token_config *config, const char line[LINE_SIZE], const char *name)
 {
 	struct token token = {.line = 0};
-	const char *fault;
+	const char *fault, *option;
 	char copy[LINE_SIZE];
 
 	if (strlen(name) > TOKEN_NAME_MAX || strpbrk(name, " \t\r\n#"))
-		return "a name is of letters, digits and . _ - @ + : /, 64 at the most";
+		return usage_error(&command_token,
+			"%.*s: a name is of letters, digits and . _ - @ + : /, 64 at the most",
+			TOKEN_OPTION_SHOWN, name);
 	snprintf(copy, sizeof copy, "%s", line);
-	fault = token_line_parse(copy, &token);
-	if (!fault && token.expires_s > 0 && token.expires_s <= clock_wall_ns() / NS_PER_S)
-		return "--expires is over by now: the token would let nobody in; give a day or a "
-		       "moment to come, in UTC";
-	return fault;
+	fault = token_line_parse(copy, &token, &option);
+	if (fault)
+		return usage_error(&command_token, "%s%.*s: %s", *option ? "--" : "",
+			TOKEN_OPTION_SHOWN, *option ? option : name, fault);
+	if (token.expires_s == 0 || token.expires_s > clock_wall_ns() / NS_PER_S)
+		return 0;
+	return usage_error(&command_token,
+		"--expires %s: is over by now: the token would let nobody in; give a day or a "
+		"moment to come, in UTC",
+		config->expires);
 }
 
 static int run_token(void *configuration, const char *name)
@@ -129,17 +137,13 @@ static int run_token(void *configuration, const char *name)
 	struct token_text token;
 	struct key digest;
 	char line[LINE_SIZE];
-	const char *fault;
 
-	if (!name)
-		return usage_error(&command_token, "NAME is missing"), STATUS_USAGE;
 	if (make_token(&token, &digest) < 0)
 		return usage_error(&command_token, "there is no randomness"), STATUS_FAILED;
 	write_line(config, name, &digest, line);
-	fault = fault_of(line, name);
-	if (fault) {
+	if (check(config, line, name) < 0) {
 		explicit_bzero(&token, sizeof token);
-		return usage_error(&command_token, "%s", fault), STATUS_USAGE;
+		return STATUS_USAGE;
 	}
 	printf("%s\n%s\n", token.s, line);
 	explicit_bzero(&token, sizeof token);

@@ -68,7 +68,7 @@ static const char *parse_max_peers(const char *text, struct token *token)
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end != '\0' || value < 1 || value > MOST_PEERS)
-		return "max-peers= is a number from 1 to 16777216";
+		return "not a number from 1 to 16777216";
 	token->max_peers = (uint32_t)value;
 	return NULL;
 }
@@ -88,7 +88,7 @@ static const char *parse_expires(const char *text, struct token *token)
 		at = timegm(&day);
 	}
 	if (at <= 0)
-		return "expires= is a day, as 2027-01-31, or a moment in UTC, as "
+		return "not a day, such as 2027-01-31, nor a moment in UTC, such as "
 		       "2027-01-31T12:00:00Z";
 	token->expires_s = (uint64_t)at;
 	return NULL;
@@ -99,11 +99,11 @@ static const char *add_allow_to(const char *text, struct token *token)
 	struct prefix prefix;
 
 	if (prefix_parse(text, &prefix) < 0)
-		return "allow-to= is of IPv4 blocks such as 10.20.0.0/16, with commas between";
+		return "not IPv4 blocks such as 10.20.0.0/16, with commas between";
 	if (egress_policy_never(prefix))
-		return "allow-to= has a block that no tunnel reaches";
+		return "has a block that no tunnel reaches";
 	if (token->n_allow_to == TOKEN_ALLOW_TO_MAX)
-		return "allow-to= has more than 16 blocks";
+		return "is one block more than the 16 that are possible";
 	token->allow_to[token->n_allow_to++] = prefix;
 	return NULL;
 }
@@ -124,7 +124,7 @@ static const char *parse_allow_to(const char *text, struct token *token)
 	return fault;
 }
 
-static const char *parse_option(const char *text, struct token *token)
+static const char *parse_option(const char *text, struct token *token, const char **option)
 {
 	static const struct {
 		const char *name;
@@ -138,8 +138,10 @@ static const char *parse_option(const char *text, struct token *token)
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		size_t n = strlen(known[i].name);
 
-		if (strncmp(text, known[i].name, n) == 0)
+		if (strncmp(text, known[i].name, n) == 0) {
+			*option = text;
 			return known[i].parse(text + n, token);
+		}
 	}
 	return "an option is max-peers=N, expires=DATE or allow-to=CIDR,...";
 }
@@ -155,15 +157,18 @@ static char *next_word(char **line)
 	return word;
 }
 
-const char *token_line_parse(char *line, struct token *token)
+const char *token_line_parse(char *line, struct token *token, const char **option)
 {
-	char *name = next_word(&line), *digests = next_word(&line), *option;
+	char *name = next_word(&line), *digests = next_word(&line), *word;
 	const char *fault = parse_name(name ? name : "", token);
 
+	*option = "";
 	if (!fault)
 		fault = parse_digests(digests ? digests : (char[]){""}, token);
-	while (!fault && (option = next_word(&line)))
-		fault = parse_option(option, token);
+	while (!fault && (word = next_word(&line))) {
+		*option = "";
+		fault = parse_option(word, token, option);
+	}
 	return fault;
 }
 
@@ -183,16 +188,17 @@ struct token_reading {
 static int read_line(struct token_reading *reading, char *line, uint32_t number)
 {
 	struct token *grown, token = {.line = number};
-	const char *fault;
+	const char *fault, *option;
 
 	if (says_nothing(line))
 		return 0;
-	fault = token_line_parse(line, &token);
-	if (!fault && reading->n == TOKEN_SET_MAX)
-		fault = "there are more than 100000 tokens";
+	fault = token_line_parse(line, &token, &option);
 	if (fault)
-		return usage_error(
-			reading->command, "%s: line %u: %s", reading->path, number, fault);
+		return usage_error(reading->command, "%s: line %u: %.*s%s%s", reading->path, number,
+			TOKEN_OPTION_SHOWN, option, *option ? ": " : "", fault);
+	if (reading->n == TOKEN_SET_MAX)
+		return usage_error(reading->command,
+			"%s: line %u: there are more than 100000 tokens", reading->path, number);
 	grown = array_grow(reading->tokens, reading->n, sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
@@ -259,7 +265,7 @@ int token_file_load(const struct command *command, const char *path, struct toke
 		free_tokens(&reading);
 	if (error == -ENOMEM)
 		return usage_error(command, "%s: out of memory", path);
-	if (error == 0 && file_is_exposed(path))
-		log_warning("%s is exposed: it should be root's, with mode 0600", path);
+	if (error == 0)
+		file_warn_if_exposed(path);
 	return error;
 }

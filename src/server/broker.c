@@ -279,7 +279,7 @@ static int take_lock(struct broker *broker)
 		log_error("another vprox server runs on this host: it holds %s; stop it first",
 			LOCK_PATH);
 	else
-		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-broker->lock));
+		lock_log_failure(LOCK_PATH, broker->lock);
 	return broker->lock;
 }
 

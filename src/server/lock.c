@@ -17,6 +17,6 @@ int lock_out_servers(const char *advice)
 	if (lock == -EWOULDBLOCK)
 		log_error("a vprox server runs on this host: %s", advice);
 	else if (lock < 0)
-		log_error("cannot take the lock %s: %s", LOCK_PATH, strerror(-lock));
+		lock_log_failure(LOCK_PATH, lock);
 	return lock;
 }

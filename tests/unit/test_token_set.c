@@ -152,14 +152,15 @@ static void a_line_has_a_name_digests_and_options(void **state)
 	char full[] = "\tci  " DIGEST "," DIGEST " \texpires=2001-09-09T01:46:40Z max-peers=7 \r";
 	char day[] = "ci " DIGEST " expires=2000-12-31";
 	struct token token = {0};
+	const char *option;
 
 	(void)state;
-	assert_null(token_line_parse(full, &token));
+	assert_null(token_line_parse(full, &token, &option));
 	assert_string_equal(token.name.s, "token:ci");
 	assert_int_equal(token.expires_s, 1000000000);
 	assert_int_equal(token.max_peers, 7);
 	assert_int_equal(token.digests[1][31], 0xff);
-	assert_null(token_line_parse(day, &token));
+	assert_null(token_line_parse(day, &token, &option));
 	assert_int_equal(token.expires_s, 978307200); /* 2001-01-01 */
 }
 
@@ -173,14 +174,15 @@ static void destinations_of_a_line_add_up_and_are_part_of_what_it_says(void **st
 		"123.123.123.123/32x"};
 	struct token token = {0}, other = {0};
 	struct token_set *set, *set_of_other;
+	const char *option;
 	size_t again;
 
 	(void)state;
-	assert_null(token_line_parse(some, &token));
+	assert_null(token_line_parse(some, &token, &option));
 	assert_int_equal(token.n_allow_to, 3);
 	assert_string_equal(prefix_text(token.allow_to[0]).s, "10.0.0.0/8");
 	assert_string_equal(prefix_text(token.allow_to[2]).s, "198.51.100.1/32");
-	assert_null(token_line_parse(bare, &other));
+	assert_null(token_line_parse(bare, &other, &option));
 	assert_int_equal(make(&token, 1, &set, &again), 0);
 	assert_int_equal(make(&other, 1, &set_of_other, &again), 0);
 	assert_false(token_set_equal(set, set_of_other));
@@ -195,12 +197,36 @@ static void destinations_of_a_line_add_up_and_are_part_of_what_it_says(void **st
 		char text[256];
 
 		snprintf(text, sizeof text, "ci %s allow-to=%s", DIGEST, bad[i]);
-		assert_non_null(token_line_parse(text, &(struct token){0}));
+		assert_non_null(token_line_parse(text, &(struct token){0}, &option));
 	}
 	for (int i = 0; i < 17; i++)
 		strcat(many, i == 0 ? "10.0.0.0/8" : ",10.0.0.0/8");
-	assert_string_equal(
-		token_line_parse(many, &(struct token){0}), "allow-to= has more than 16 blocks");
+	assert_string_equal(token_line_parse(many, &(struct token){0}, &option),
+		"is one block more than the 16 that are possible");
+}
+
+/* Nothing of a line but an option that is known is shown: it may be a token in a wrong place. */
+static void what_is_wrong_names_its_option_and_no_secret(void **state)
+{
+	static const struct {
+		const char *line, *option;
+	} cases[] = {
+		{"ci " DIGEST " max-peers=3 expires=soon", "expires=soon"},
+		{"ci " DIGEST " max-peers=0", "max-peers=0"},
+		{"ci " DIGEST " max-peers=3 vprox_0123", ""},
+		{"ci vprox_0123", ""},
+		{"vprox_\" ", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[256];
+		const char *option;
+
+		snprintf(text, sizeof text, "%s", cases[i].line);
+		assert_non_null(token_line_parse(text, &(struct token){0}, &option));
+		assert_string_equal(option, cases[i].option);
+	}
 }
 
 int main(void)
@@ -212,6 +238,7 @@ int main(void)
 			a_gate_reads_what_the_broker_has_written_and_nothing_that_is_cut_off),
 		cmocka_unit_test(a_token_is_good_until_it_ends),
 		cmocka_unit_test(a_line_has_a_name_digests_and_options),
+		cmocka_unit_test(what_is_wrong_names_its_option_and_no_secret),
 		cmocka_unit_test(destinations_of_a_line_add_up_and_are_part_of_what_it_says),
 	};
 
