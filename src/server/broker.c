@@ -5,6 +5,7 @@
 #include "server/broker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ enum { NS_PER_MS = 1000 * 1000 };
 
 enum {
 	BUSY_GATE = 2, /* clients that have no answer yet, so that it does not stand still */
+	LARGE_TABLE_SIZE = 128 * 1024, /* as malloc(3) has it at first */
 };
 
 struct broker {
@@ -985,6 +987,16 @@ static int stop(struct broker *broker, bool started)
 	return result < 0 ? result : error;
 }
 
+/* Where something of a megabyte was freed once, such as others' rulesets, malloc(3) takes large
+ * tables from the heap from then on, and writes to all of them: those of a pool, of which little is
+ * used, are to stay pages that nobody has touched. */
+static void keep_large_tables_apart(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, LARGE_TABLE_SIZE);
+#endif
+}
+
 int broker_run(struct server_config *config, const struct config_source *source)
 {
 	struct broker broker = {.config = config,
@@ -1002,6 +1014,7 @@ int broker_run(struct server_config *config, const struct config_source *source)
 	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever started us may have it ignored, and then no program's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
+	keep_large_tables_apart();
 	privileges_raise_files(config);
 	log_open();
 	broker.base = event_base_new();
