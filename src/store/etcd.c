@@ -9,13 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <curl/curl.h>
-
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret_text.h"
 #include "store/etcd_members.h"
+#include "store/libcurl.h"
 
 enum {
 	ERROR_SIZE = 256,
@@ -45,6 +44,7 @@ struct etcd {
 	int owner;
 	uint64_t deadline_ms;
 
+	struct libcurl curl;
 	CURLM *multi;
 	CURL *easy;
 	char *body;
@@ -104,7 +104,7 @@ static size_t read_header(char *data, size_t size, size_t n, void *context)
 		return size * n;
 	snprintf(text, sizeof text, "%.*s", (int)(size * n - sizeof name + 1),
 		data + sizeof name - 1);
-	date = curl_getdate(text, NULL);
+	date = etcd->curl.getdate(text, NULL);
 	if (date > 0)
 		etcd->clock_ahead_s = (int64_t)(clock_wall_ns() / NS_PER_S) - (int64_t)date;
 	return size * n;
@@ -131,8 +131,8 @@ static void set_times(struct etcd *etcd)
 {
 	long left = time_left(etcd, ANSWER_MS);
 
-	curl_easy_setopt(etcd->easy, CURLOPT_TIMEOUT_MS, left > 0 ? left : 1L);
-	curl_easy_setopt(etcd->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_TIMEOUT_MS, left > 0 ? left : 1L);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 }
 
 /* Until curl is through with it. */
@@ -145,15 +145,15 @@ static int wait_for_answer(struct etcd *etcd, CURLcode *result)
 	while (n_running > 0) {
 		struct pollfd end = {.fd = etcd->owner};
 
-		if (curl_multi_perform(etcd->multi, &n_running) != CURLM_OK)
+		if (etcd->curl.multi_perform(etcd->multi, &n_running) != CURLM_OK)
 			return -EIO;
 		if (n_running > 0 &&
-			curl_multi_poll(etcd->multi, &owner, 1, ANSWER_MS, NULL) != CURLM_OK)
+			etcd->curl.multi_poll(etcd->multi, &owner, 1, ANSWER_MS, NULL) != CURLM_OK)
 			return -EIO;
 		if (poll(&end, 1, 0) > 0)
 			return -EPIPE;
 	}
-	while ((message = curl_multi_info_read(etcd->multi, &n_left)))
+	while ((message = etcd->curl.multi_info_read(etcd->multi, &n_left)))
 		if (message->msg == CURLMSG_DONE)
 			*result = message->data.result;
 	return 0;
@@ -163,28 +163,29 @@ static int post(
 	struct etcd *etcd, const char *path, const char *question, bool with_token, long *status)
 {
 	char url[URL_SIZE];
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *headers =
+		etcd->curl.slist_append(NULL, "Content-Type: application/json");
 	CURLcode result = CURLE_FAILED_INIT;
 	int error;
 
 	if (with_token && etcd->token.s)
-		headers = curl_slist_append(headers, etcd->token.s);
+		headers = etcd->curl.slist_append(headers, etcd->token.s);
 	snprintf(
 		url, sizeof url, "%s://%s%s", etcd->has_tls ? "https" : "http", etcd->member, path);
 	etcd->body_length = 0;
 	set_times(etcd);
-	curl_easy_setopt(etcd->easy, CURLOPT_URL, url);
-	curl_easy_setopt(etcd->easy, CURLOPT_POSTFIELDS, question);
-	curl_easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, headers);
-	curl_multi_add_handle(etcd->multi, etcd->easy);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_URL, url);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_POSTFIELDS, question);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, headers);
+	etcd->curl.multi_add_handle(etcd->multi, etcd->easy);
 	error = wait_for_answer(etcd, &result);
-	curl_multi_remove_handle(etcd->multi, etcd->easy);
-	curl_easy_getinfo(etcd->easy, CURLINFO_RESPONSE_CODE, status);
-	curl_easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, NULL);
-	curl_slist_free_all(headers);
+	etcd->curl.multi_remove_handle(etcd->multi, etcd->easy);
+	etcd->curl.easy_getinfo(etcd->easy, CURLINFO_RESPONSE_CODE, status);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_HTTPHEADER, NULL);
+	etcd->curl.slist_free_all(headers);
 	if (error == 0 && result != CURLE_OK) {
 		snprintf(etcd->error, sizeof etcd->error, "%s: %s", etcd->member,
-			curl_easy_strerror(result));
+			etcd->curl.easy_strerror(result));
 		return -EIO;
 	}
 	return error < 0 ? fail(etcd, error, strerror(-error)) : 0;
@@ -232,7 +233,7 @@ static int ask_members(struct etcd *etcd, const char *path, const char *question
 	for (size_t i = 0; i < n; i++, etcd->current = (etcd->current + 1) % n) {
 		long status = 0;
 
-		etcd_members_tell(etcd->members, etcd->easy);
+		etcd_members_tell(etcd->members, &etcd->curl, etcd->easy);
 		etcd->member = etcd_members_get(etcd->members, etcd->current);
 		if (!etcd->member) {
 			etcd_members_look_up(etcd->members, etcd->current);
@@ -334,37 +335,41 @@ static int make_credentials(struct etcd *etcd, const struct etcd_config *config)
 	return etcd->credentials.failed ? -ENOMEM : 0;
 }
 
-static void set_blob(CURL *easy, CURLoption option, char *text)
+static void set_blob(struct etcd *etcd, CURLoption option, char *text)
 {
 	struct curl_blob blob = {text, text ? strlen(text) : 0, CURL_BLOB_NOCOPY};
 
 	if (text)
-		curl_easy_setopt(easy, option, &blob);
+		etcd->curl.easy_setopt(etcd->easy, option, &blob);
 }
 
 static int set_up_curl(struct etcd *etcd)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	int error = libcurl_load(&etcd->curl);
+
+	if (error < 0)
+		return error;
+	if (etcd->curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -EIO;
-	etcd->multi = curl_multi_init();
-	etcd->easy = curl_easy_init();
+	etcd->multi = etcd->curl.multi_init();
+	etcd->easy = etcd->curl.easy_init();
 	if (!etcd->multi || !etcd->easy)
 		return -ENOMEM;
-	curl_easy_setopt(etcd->easy, CURLOPT_WRITEFUNCTION, keep_body);
-	curl_easy_setopt(etcd->easy, CURLOPT_WRITEDATA, etcd);
-	curl_easy_setopt(etcd->easy, CURLOPT_HEADERFUNCTION, read_header);
-	curl_easy_setopt(etcd->easy, CURLOPT_HEADERDATA, etcd);
-	curl_easy_setopt(etcd->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(etcd->easy, CURLOPT_TCP_NODELAY, 1L);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_WRITEFUNCTION, keep_body);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_WRITEDATA, etcd);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_HEADERFUNCTION, read_header);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_HEADERDATA, etcd);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_NOSIGNAL, 1L);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_TCP_NODELAY, 1L);
 	/* Neither a proxy of the environment nor a member that sends us elsewhere. */
-	curl_easy_setopt(etcd->easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(etcd->easy, CURLOPT_PROTOCOLS_STR, etcd->has_tls ? "https" : "http");
-	curl_easy_setopt(etcd->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(etcd->easy, CURLOPT_CAINFO, NULL);
-	curl_easy_setopt(etcd->easy, CURLOPT_CAPATH, NULL);
-	set_blob(etcd->easy, CURLOPT_CAINFO_BLOB, etcd->ca);
-	set_blob(etcd->easy, CURLOPT_SSLCERT_BLOB, etcd->certificate);
-	set_blob(etcd->easy, CURLOPT_SSLKEY_BLOB, etcd->certificate_key.s);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_PROXY, "");
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_PROTOCOLS_STR, etcd->has_tls ? "https" : "http");
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_CAINFO, NULL);
+	etcd->curl.easy_setopt(etcd->easy, CURLOPT_CAPATH, NULL);
+	set_blob(etcd, CURLOPT_CAINFO_BLOB, etcd->ca);
+	set_blob(etcd, CURLOPT_SSLCERT_BLOB, etcd->certificate);
+	set_blob(etcd, CURLOPT_SSLKEY_BLOB, etcd->certificate_key.s);
 	return 0;
 }
 
@@ -398,8 +403,10 @@ void etcd_free(struct etcd *etcd)
 {
 	if (!etcd)
 		return;
-	curl_easy_cleanup(etcd->easy);
-	curl_multi_cleanup(etcd->multi);
+	if (etcd->easy)
+		etcd->curl.easy_cleanup(etcd->easy);
+	if (etcd->multi)
+		etcd->curl.multi_cleanup(etcd->multi);
 	etcd_members_free(etcd->members);
 	secret_text_wipe(&etcd->credentials);
 	secret_text_wipe(&etcd->token);

@@ -36,7 +36,8 @@ struct etcd_members {
 	size_t n;
 	struct names *names;
 	bool is_changed; /* and curl does not know it */
-	struct curl_slist *told; /* curl reads it as long as it has it */
+	const struct libcurl *curl; /* whose list it is */
+	struct curl_slist *told; /* curl reads it as long as it has it; NULL: none */
 };
 
 static bool is_address(const char *host)
@@ -168,7 +169,8 @@ void etcd_members_free(struct etcd_members *members)
 {
 	if (!members)
 		return;
-	curl_slist_free_all(members->told);
+	if (members->told)
+		members->curl->slist_free_all(members->told);
 	free(members);
 }
 
@@ -203,7 +205,7 @@ static void take_answers(struct etcd_members *members)
 }
 
 /* curl would look a name up itself that it finds nothing about here. */
-static struct curl_slist *make_list(const struct etcd_members *members)
+static struct curl_slist *make_list(const struct etcd_members *members, const struct libcurl *curl)
 {
 	struct curl_slist *list = NULL;
 	char line[LINE_SIZE];
@@ -216,9 +218,9 @@ static struct curl_slist *make_list(const struct etcd_members *members)
 			continue;
 		snprintf(line, sizeof line, "%s:%s:%s", member->host, member->port,
 			member->addresses);
-		longer = curl_slist_append(list, line);
+		longer = curl->slist_append(list, line);
 		if (!longer) {
-			curl_slist_free_all(list);
+			curl->slist_free_all(list);
 			return NULL;
 		}
 		list = longer;
@@ -226,18 +228,20 @@ static struct curl_slist *make_list(const struct etcd_members *members)
 	return list;
 }
 
-void etcd_members_tell(struct etcd_members *members, CURL *easy)
+void etcd_members_tell(struct etcd_members *members, const struct libcurl *curl, CURL *easy)
 {
 	struct curl_slist *list;
 
 	take_answers(members);
 	if (!members->is_changed)
 		return;
-	list = make_list(members);
+	list = make_list(members, curl);
 	if (!list)
 		return;
-	curl_easy_setopt(easy, CURLOPT_RESOLVE, list);
-	curl_slist_free_all(members->told);
+	curl->easy_setopt(easy, CURLOPT_RESOLVE, list);
+	if (members->told)
+		curl->slist_free_all(members->told);
+	members->curl = curl;
 	members->told = list;
 	members->is_changed = false;
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <curl/curl.h>
+#include "store/libcurl.h"
 
 struct etcd_members;
 struct names;
@@ -30,5 +30,6 @@ size_t etcd_members_count(const struct etcd_members *members);
 const char *etcd_members_get(const struct etcd_members *members, size_t i);
 /* It has not answered: it may have another address since. */
 void etcd_members_look_up(struct etcd_members *members, size_t i);
-/* Tells curl the addresses, if they are others than it knows. */
-void etcd_members_tell(struct etcd_members *members, CURL *easy);
+/* Tells curl the addresses, if they are others than it knows. The library is always the same one,
+ * and outlives the members. */
+void etcd_members_tell(struct etcd_members *members, const struct libcurl *curl, CURL *easy);

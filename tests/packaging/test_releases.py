@@ -70,3 +70,8 @@ def test_ubuntu_has_the_libraries_by_the_same_names(package):
     assert set(libraries) <= set(UBUNTU)
     for name, least in libraries.items():
         output("dpkg", "--compare-versions", UBUNTU[name], "ge", least)
+
+
+def test_the_package_depends_on_libraries_that_are_loaded_where_they_are_called(package):
+    """No program is linked with them, by which dpkg-shlibdeps would know."""
+    assert set(libraries_of(package)) >= {"libnftables1", "libcurl4"}
