@@ -9,7 +9,7 @@
 
 enum {
 	DISAGREEMENT_SUBJECT_SIZE = KEY_TEXT_SIZE + sizeof "WireGuard peer ",
-	DISAGREEMENT_FAULT_SIZE = 160,
+	DISAGREEMENT_FAULT_SIZE = 288, /* what a plane says fits */
 };
 
 struct disagreement {

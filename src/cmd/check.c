@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/rights.h"
+#include "check/kernel_check.h"
 #include "check/look.h"
 #include "check/server_check.h"
 #include "cmd/check_reach.h"
@@ -27,6 +28,7 @@ struct check {
 	struct check_reach_options reach; /* first: what a client has is in it */
 	bool server;
 	uint64_t wait_ms;
+	enum ipip_mode ipip_mode;
 };
 
 /* Text */
@@ -112,6 +114,8 @@ static int check_server(const struct check *options)
 	struct check_result check;
 	int status = STATUS_UNKNOWN, error = server_check(options->wait_ms, &check);
 
+	if (error == 0 && options->ipip_mode == IPIP_SHARED)
+		error = kernel_check(options->ipip_mode, &check.disagreements);
 	if (check.ask_error < 0)
 		fprintf(stderr, "vprox check: %s\n", report_reason(check.ask_error));
 	else if (error == 0 && (options->reach.json ? print_json(&check) : print_text(&check)) == 0)
@@ -140,6 +144,14 @@ static const struct command_option options[] = {
 		.help = "look again for so long where something disagrees",
 		.only_with = "--server",
 		OPTION_TIME(struct check, wait_ms),
+	},
+	{
+		.name = "ipip-mode",
+		.argument = "interface|shared",
+		.initial = "interface",
+		.help = "shared: also whether this kernel has what a server needs for "
+			"--ipip-mode=shared",
+		OPTION_CHOICE(struct check, ipip_mode),
 	},
 	{
 		.group = "With SERVER",
@@ -198,7 +210,8 @@ static int run_check(void *configuration, const char *operand)
 const struct command command_check = {
 	.name = "check",
 	.summary = "check the way to a server, or the server of this host",
-	.synopsis = "vprox check {SERVER [OPTION...] | --server [--json] [--wait TIME]}",
+	.synopsis = "vprox check {SERVER [OPTION...] | --server [--json] [--wait TIME] "
+		    "[--ipip-mode MODE]}",
 	.description =
 		"With SERVER, tries what a client needs of it and of this machine: its name, "
 		"HTTPS, its "

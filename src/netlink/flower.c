@@ -24,6 +24,8 @@
 enum {
 	PRIORITY_FILTERS = 1,
 	PRIORITY_DROP = 2,
+	HANDLE_DROP = 1, /* the kernel's own choice (net/sched/cls_matchall.c, mall_change()) */
+	BARE_CHAIN = 0xffff, /* where no others are */
 	FIRST_ACTION = 1, /* the attribute's type is its place */
 	KIND_SIZE = 16,
 };
@@ -68,6 +70,28 @@ static void add_flower(struct netlink_request *request, uint16_t type, uint16_t 
 }
 
 void flower_put_hook(struct netlink_request *request, unsigned int ifindex)
+void flower_put_bare_filter(struct netlink_request *request, unsigned int ifindex, const char *kind)
+{
+	const struct flower_place nowhere_else = {ifindex, FLOWER_RECEIVED, BARE_CHAIN};
+	struct tcmsg *header =
+		add_filter(request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &nowhere_else);
+
+	header->tcm_info = TC_H_MAKE(PRIORITY_FILTERS << 16, htons(ETH_P_IP));
+	netlink_put_string(request, TCA_KIND, kind);
+}
+
+void flower_put_bare_action(struct netlink_request *request, const char *kind)
+{
+	size_t actions, action;
+
+	netlink_add(request, RTM_NEWACTION, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct tcamsg));
+	actions = netlink_nest_begin(request, TCA_ACT_TAB);
+	action = netlink_nest_begin(request, FIRST_ACTION);
+	netlink_put_string(request, TCA_ACT_KIND, kind);
+	netlink_nest_end(request, action);
+	netlink_nest_end(request, actions);
+}
+
 {
 	struct tcmsg *header =
 		add_header(request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex);

@@ -45,6 +45,12 @@ struct flower_endpoint {
 };
 
 /*
+/* To see whether the kernel has a kind of filter, or of action: the request is refused in either
+ * case, with -ENOENT where it has not. The filter needs the hook. */
+void flower_put_bare_filter(
+	struct netlink_request *request, unsigned int ifindex, const char *kind);
+void flower_put_bare_action(struct netlink_request *request, const char *kind);
+
  * The messages by themselves, for requests of several. What is made and there already is -EEXIST,
  * also where it is another one; what is removed or looked up and not there is -ENOENT. All of them
  * are -EINVAL as long as there is no hook, and -ENODEV without the interface.

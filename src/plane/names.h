@@ -22,6 +22,8 @@ struct plane_name plane_ipip_name(unsigned int index, uint32_t offset);
 
 /* The interface that all IPIP peers share with --ipip-mode=shared. */
 #define PLANE_SHARED_IPIP_NAME "vprox-ipip"
+/* What is tried before: whether the kernel has what that is made of. */
+#define PLANE_PROBE_NAME "vprox-probe"
 /* With which mark (SO_MARK of socket(7)) the packets come out of it whose outer and inner source
  * belong together: those without it are dropped. */
 #define PLANE_SHARED_IPIP_MARK 0x76707270

@@ -275,5 +275,9 @@ void plane_kernel_share_ipip(struct plane *plane);
 struct plane *plane_embedded_new(void);
 
 /* Has systemd start the embedded plane's devices, as units UNIT@vprox<i>.service, rather than this
+/* Removes the interface of a server that died while it looked whether the kernel can do that;
+ * is_dry_run: only looks. Returns whether there was one, or -errno with plane_error(). */
+int plane_kernel_remove_probe(struct plane *plane, bool is_dry_run);
+
  * process. The name is the caller's, and must outlive the plane. */
 void plane_embedded_use_unit(struct plane *plane, const char *unit);

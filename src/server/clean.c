@@ -118,6 +118,22 @@ static void clean_plane(struct cleaning *cleaning, struct plane *plane)
 		plane->ops->free(plane);
 }
 
+/* Of a server that died at its start. */
+static void clean_probe(struct cleaning *cleaning)
+{
+	struct plane *plane = plane_kernel_new();
+	int result = plane ? plane_kernel_remove_probe(plane, cleaning->dry_run) : -errno;
+
+	if (result < 0)
+		log_error("cannot %s", plane ? plane_error(plane) : "talk to the kernel");
+	else if (result > 0)
+		log_info("%s the interface " PLANE_PROBE_NAME,
+			cleaning->dry_run ? "would remove" : "removed");
+	record(cleaning, result);
+	if (plane)
+		plane->ops->free(plane);
+}
+
 static void clean_routing(struct cleaning *cleaning)
 {
 	struct netlink *netlink = NULL;
@@ -221,6 +237,7 @@ static int clean_all(bool dry_run)
 	record(&cleaning, earlier_holder_clean(dry_run));
 	clean_plane(&cleaning, plane_kernel_new());
 	clean_plane(&cleaning, plane_embedded_new());
+	clean_probe(&cleaning);
 	clean_routing(&cleaning);
 	record(&cleaning, foreign_firewall_remove(dry_run));
 	record(&cleaning, go_leftovers_remove(dry_run));

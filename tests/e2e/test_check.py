@@ -2,13 +2,14 @@
 nothing of what is only under way."""
 
 import json
+import re
 import sqlite3
 import threading
 
 import pytest
 
 from lab.tunnels import random_key
-from lib import wait
+from lib import kernel, wait
 
 NEVER = "--reap-interval=1h"
 
@@ -176,3 +177,15 @@ def test_what_is_to_be_checked_must_be_said(host):
     status, said = host.run("check")
     assert status == 2
     assert "--server" in said
+
+
+@pytest.mark.only("embedded", reason="the guest's kernel has it all")
+def test_what_the_kernel_lacks_for_a_mode_of_ipip_is_told(host):
+    if kernel.has("wireguard") and kernel.has("ipip"):
+        pytest.skip("this kernel has it")
+    assert check_soon(host)[0] == 0
+    status, said = check_soon(host, "--ipip-mode=shared")
+    assert status == 1 and re.match(r"the kernel's data plane cannot be had: this kernel has no "
+                                    r"(WireGuard|IPIP).*; until then no server starts with it\n", said), said
+    told, = disagreements(host, lambda host, options: check_soon(host, f"{options} --ipip-mode=shared"))
+    assert told["subject"] == "the kernel's data plane" and told["endpoint"] is None

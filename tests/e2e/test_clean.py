@@ -229,3 +229,11 @@ def test_the_socket_of_a_device_that_was_killed_goes_and_others_stay(host):
 def test_bad_input_is_named_and_ends_with_status_2(shared_host, arguments, named):
     status, said = shared_host.run("clean " + arguments)
     assert status == 2 and named in said
+
+
+@pytest.mark.only("kernel", reason="nobody else makes one")
+def test_the_interface_of_a_server_that_died_while_it_looked_goes(host):
+    host.ns.ip("link add vprox-probe type ipip local 127.0.0.1 remote 127.0.0.1")
+    assert clean(host, "--dry-run") == "would remove the interface vprox-probe\n"
+    assert clean(host) == "removed the interface vprox-probe\n"
+    assert "vprox-probe" not in host.links()

@@ -1070,6 +1070,58 @@ static void what_a_server_left_that_died_while_it_looked_is_no_fault_of_the_kern
 	assert_true(shell("! ip link show vprox-probe 2>/dev/null"));
 }
 
+/* Of the guest's whole kernel, in which nobody else uses them. A namespace that has just ended may
+ * have some for a moment. */
+static bool unload(const char *modules)
+{
+	return shell("echo /bin/false >/proc/sys/kernel/modprobe; export MODULES='%s'; "
+		     "timeout 60 sh -c 'for module in $MODULES; do "
+		     "until rmmod $module 2>/dev/null; do sleep 0.2; done; done'",
+		modules);
+}
+
+static bool load(const char *modules)
+{
+	return shell("echo /sbin/modprobe >/proc/sys/kernel/modprobe; modprobe -a %s", modules);
+}
+
+static void what_the_kernel_lacks_to_share_an_interface_is_named(void **state)
+{
+	static const char modules[] = "cls_flower act_tunnel_key";
+	struct fixture *f = *state;
+	bool are_gone, are_back;
+	char text[PLANE_ERROR_SIZE];
+	int error;
+
+	plane_kernel_share_ipip(f->plane);
+	are_gone = unload(modules);
+	error = f->plane->ops->probe(f->plane);
+	snprintf(text, sizeof text, "%s", plane_error(f->plane));
+	are_back = load(modules);
+	assert_true(are_gone && are_back);
+	assert_int_equal(error, -ENOSYS);
+	assert_string_equal(text,
+		"this kernel lacks what --ipip-mode=shared needs: load the modules (modprobe -a "
+		"cls_flower act_tunnel_key), or use --ipip-mode=interface");
+	assert_true(shell("! ip link show vprox-probe 2>/dev/null"));
+	assert_int_equal(f->plane->ops->probe(f->plane), 0);
+}
+
+static void what_is_left_of_a_look_is_removed_and_no_other_interface_of_its_name(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(plane_kernel_remove_probe(f->plane, false), 0);
+	assert_true(shell("ip link add vprox-probe type ipip local 127.0.0.1 remote 127.0.0.1"));
+	assert_int_equal(plane_kernel_remove_probe(f->plane, true), 1);
+	assert_true(shell("ip link show vprox-probe >/dev/null"));
+	assert_int_equal(plane_kernel_remove_probe(f->plane, false), 1);
+	assert_true(shell("! ip link show vprox-probe 2>/dev/null"));
+	assert_true(shell("ip link add vprox-probe type dummy"));
+	assert_int_equal(plane_kernel_remove_probe(f->plane, false), 0);
+	assert_true(shell("ip link del vprox-probe"));
+}
+
 static double now_ms(void)
 {
 	struct timespec now;
@@ -1336,6 +1388,8 @@ int main(int argc, char **argv)
 		TEST(half_a_peer_of_the_shared_interface_is_found_and_not_kept),
 		TEST(places_of_many_peers_are_restored_together_and_those_that_are_gone_passed_over),
 		TEST(nothing_leads_to_peers_of_a_standby_at_the_shared_interface),
+		TEST(what_the_kernel_lacks_to_share_an_interface_is_named),
+		TEST(what_is_left_of_a_look_is_removed_and_no_other_interface_of_its_name),
 		TEST(what_a_server_left_that_died_while_it_looked_is_no_fault_of_the_kernels),
 		TEST(removing_a_thousand_peers_costs_far_less_than_a_thousand_removals),
 		TEST(a_thousand_wireguard_peers_are_read_whole),

@@ -26,6 +26,7 @@
 #include "plane/kernel/removal.h"
 #include "plane/kernel/shared.h"
 #include "plane/kernel/shared_peers.h"
+#include "plane/kernel/shared_probe.h"
 #include "plane/kernel/view.h"
 #include "plane/kernel/wireguard.h"
 
@@ -325,6 +326,11 @@ struct plane *plane_kernel_new(void)
 	int error;
 
 	if (!kernel)
+int plane_kernel_remove_probe(struct plane *plane, bool is_dry_run)
+{
+	return kernel_shared_remove_probe(kernel_of_plane(plane), is_dry_run);
+}
+
 		return NULL;
 	kernel->plane.ops = &kernel_ops;
 	error = netlink_open(NETLINK_ROUTE, &kernel->route);

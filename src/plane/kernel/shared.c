@@ -28,72 +28,12 @@ enum {
 };
 
 static const char name[] = PLANE_SHARED_IPIP_NAME;
-static const char probe_name[] = "vprox-probe";
 
 static int fail(struct kernel_plane *kernel, int error, const char *tried)
 {
 	/* The endpoint's own interface is there. */
 	return kernel_fail(kernel, error == -ENODEV ? -EIO : error, netlink_error(kernel->route),
 		"%s %s", tried, name);
-}
-
-/* All that peers' filters are made of, at an interface that is never up. */
-static int try_filters(struct kernel_plane *kernel, const struct link *link)
-{
-	const struct flower_peer peer = {.inner = {1}, .bind = {1}, .remote = {1}};
-	const struct flower_place received = {link->ifindex, FLOWER_RECEIVED, 1};
-	const struct flower_place sent = {link->ifindex, FLOWER_SENT, 1};
-	struct netlink_request request;
-
-	netlink_request_init(&request);
-	flower_put_hook(&request, link->ifindex);
-	flower_put_drop(&request, link->ifindex, 0);
-	flower_put_peer(&request, &received, &peer, PLANE_SHARED_IPIP_MARK, NLM_F_EXCL);
-	flower_put_peer(&request, &sent, &peer, 0, NLM_F_EXCL);
-	return netlink_execute(kernel->route, &request);
-}
-
-static int make_probe(struct kernel_plane *kernel, struct link *link)
-{
-	const struct ipv4 loopback = {0x7f000001};
-	struct netlink_request request;
-
-	*link = (struct link){0};
-	netlink_request_init(&request);
-	link_put_new_ipip(&request, probe_name, loopback, loopback);
-	link_put_get(&request, probe_name);
-	return netlink_transact(kernel->route, &request, NULL, link_read_reply, link);
-}
-
-/* One that was left by a server that was killed may have filters already. */
-static void remove_old_probe(struct kernel_plane *kernel)
-{
-	struct link link;
-
-	if (link_get(kernel->route, probe_name, &link) == 0)
-		link_delete(kernel->route, link.ifindex);
-}
-
-int kernel_shared_probe(struct kernel_plane *kernel)
-{
-	struct link link;
-	int error;
-
-	remove_old_probe(kernel);
-	error = make_probe(kernel, &link);
-	if (error < 0)
-		return kernel_fail(
-			kernel, error, netlink_error(kernel->route), "make %s", probe_name);
-	error = try_filters(kernel, &link);
-	if (error < 0)
-		snprintf(kernel->plane.error, sizeof kernel->plane.error,
-			"this kernel has not all that --ipip-mode=shared needs: the modules "
-			"sch_ingress, cls_flower, cls_matchall, act_gact, act_skbedit and "
-			"act_tunnel_key: use --ipip-mode=interface (%s%s%s)",
-			strerror(-error), *netlink_error(kernel->route) ? ": " : "",
-			netlink_error(kernel->route));
-	link_delete(kernel->route, link.ifindex);
-	return error < 0 ? -ENOSYS : 0;
 }
 
 static bool is_ours(const struct link *link)

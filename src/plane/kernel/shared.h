@@ -13,10 +13,6 @@
 #include "netlink/flower.h"
 #include "plane/kernel/device.h"
 
-/* Whether the kernel has all of it, which may load modules; an interface that was made for this is
- * gone again afterwards. Returns 0, -ENOSYS with what is missing, or -errno. */
-int kernel_shared_probe(struct kernel_plane *kernel);
-
 /* Looks for the interface, and makes none: kernel->shared_ifindex. Returns 0 also if it is not
  * there, or another one has its name. */
 int kernel_shared_find(struct kernel_plane *kernel);
