@@ -32,6 +32,7 @@ enum figure {
 	IN_FIREWALL,
 	OUT,
 	READ,
+	COUNTED,
 	ADOPTED,
 	REMOVED,
 	N_FIGURES,
@@ -48,6 +49,7 @@ static const struct {
 	[IN_FIREWALL] = {"a packet from a peer through the firewall", "us"},
 	[OUT] = {"a packet to a peer", "us"},
 	[READ] = {"read in", "s"},
+	[COUNTED] = {"what was dropped is counted in", "us"},
 	[ADOPTED] = {"adopted in", "s"},
 	[REMOVED] = {"removed in", "s"},
 };
@@ -180,6 +182,17 @@ static void measure_reading(struct turn *turn, struct plane_device *device)
 		errx(1, "forged packets are counted as peers'");
 }
 
+/* As the server does it for metrics. */
+static void measure_counting(struct turn *turn, struct plane *plane)
+{
+	const double began = flood_now();
+	const uint64_t n = plane->ops->spoofed(plane);
+
+	turn->values[COUNTED] = (flood_now() - began) * 1e6;
+	if (turn->is_shared && n < turn->n_packets / 2)
+		errx(1, "%ju of %u forged packets are counted", (uintmax_t)n, turn->n_packets);
+}
+
 static void add_all(struct plane_device *device, uint32_t n)
 {
 	struct plane_peer peers[PLANE_ADD_BATCH];
@@ -243,6 +256,7 @@ static void measure_all(struct turn *turn, struct plane *plane)
 	measure_making(turn, device);
 	measure_packets(turn);
 	measure_reading(turn, device);
+	measure_counting(turn, plane);
 	measure_firewall(turn);
 	check(plane, plane->ops->close(device, true));
 	measure_adoption(turn, plane, &endpoint);

@@ -31,6 +31,7 @@ enum {
 };
 
 static const char kind_flower[] = "flower";
+static const char kind_matchall[] = "matchall";
 
 static struct tcmsg *add_header(
 	struct netlink_request *request, uint16_t type, uint16_t flags, unsigned int ifindex)
@@ -69,7 +70,6 @@ static void add_flower(struct netlink_request *request, uint16_t type, uint16_t 
 	netlink_put_string(request, TCA_KIND, kind_flower);
 }
 
-void flower_put_hook(struct netlink_request *request, unsigned int ifindex)
 void flower_put_bare_filter(struct netlink_request *request, unsigned int ifindex, const char *kind)
 {
 	const struct flower_place nowhere_else = {ifindex, FLOWER_RECEIVED, BARE_CHAIN};
@@ -92,6 +92,7 @@ void flower_put_bare_action(struct netlink_request *request, const char *kind)
 	netlink_nest_end(request, actions);
 }
 
+void flower_put_hook(struct netlink_request *request, unsigned int ifindex)
 {
 	struct tcmsg *header =
 		add_header(request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex);
@@ -155,18 +156,30 @@ static void put_tunnel_key(struct netlink_request *request, const struct flower_
 	end_action(request, &action);
 }
 
-void flower_put_drop(struct netlink_request *request, unsigned int ifindex, uint32_t chain)
+static void add_drop(struct netlink_request *request, uint16_t type, uint16_t flags,
+	unsigned int ifindex, uint32_t chain)
 {
 	const struct flower_place place = {ifindex, FLOWER_RECEIVED, chain};
-	struct tcmsg *header =
-		add_filter(request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &place);
-	size_t options;
+	struct tcmsg *header = add_filter(request, type, flags, &place);
 
 	header->tcm_info = TC_H_MAKE(PRIORITY_DROP << 16, htons(ETH_P_ALL));
-	netlink_put_string(request, TCA_KIND, "matchall");
+	header->tcm_handle = HANDLE_DROP;
+	netlink_put_string(request, TCA_KIND, kind_matchall);
+}
+
+void flower_put_drop(struct netlink_request *request, unsigned int ifindex, uint32_t chain)
+{
+	size_t options;
+
+	add_drop(request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ifindex, chain);
 	options = netlink_nest_begin(request, TCA_OPTIONS);
 	put_gact(request, TCA_MATCHALL_ACT, TC_ACT_SHOT);
 	netlink_nest_end(request, options);
+}
+
+void flower_put_drop_get(struct netlink_request *request, unsigned int ifindex, uint32_t chain)
+{
+	add_drop(request, RTM_GETTFILTER, 0, ifindex, chain);
 }
 
 void flower_put_endpoint(struct netlink_request *request, unsigned int ifindex,
@@ -267,9 +280,10 @@ static bool decode_tunnel_key(const struct nlattr *nest, struct flower_peer *pee
 
 enum { N_OPTIONS = TCA_FLOWER_KEY_ENC_IPV4_DST + 1 };
 
-/* The options of a filter of the kind; false if it is none: the kernel lists each instance of the
- * kind too, without a handle. */
-static bool decode_flower(const struct nlmsghdr *message, const struct nlattr **options)
+/* The options of a filter of a kind, n of them; false if it is none: the kernel lists each instance
+ * of the kind too, without a handle. */
+static bool decode_filter(
+	const struct nlmsghdr *message, const char *wanted, const struct nlattr **options, size_t n)
 {
 	const struct tcmsg *header = message_header(message, sizeof *header);
 	const struct nlattr *table[TCA_OPTIONS + 1];
@@ -279,8 +293,13 @@ static bool decode_flower(const struct nlmsghdr *message, const struct nlattr **
 		return false;
 	attributes_of_message(message, sizeof *header, table, sizeof table / sizeof *table);
 	attribute_string(table[TCA_KIND], kind, sizeof kind);
-	attributes_of_nest(table[TCA_OPTIONS], options, N_OPTIONS);
-	return strcmp(kind, kind_flower) == 0;
+	attributes_of_nest(table[TCA_OPTIONS], options, n);
+	return strcmp(kind, wanted) == 0;
+}
+
+static bool decode_flower(const struct nlmsghdr *message, const struct nlattr **options)
+{
+	return decode_filter(message, kind_flower, options, N_OPTIONS);
 }
 
 static uint32_t handle_of(const struct nlmsghdr *message)
@@ -329,6 +348,15 @@ int flower_decode_peer(const struct nlmsghdr *message, const void *filter, void 
 						  : decode_sent(options, peer)))
 		return 0;
 	return handle_of(message) == peer->inner.value;
+}
+
+bool flower_decode_drop(const struct nlmsghdr *message, uint64_t *packets)
+{
+	const struct nlattr *options[TCA_MATCHALL_PCNT + 1];
+	/* struct tc_matchall_pcnt is this number alone. */
+
+	return decode_filter(message, kind_matchall, options, sizeof options / sizeof *options) &&
+	       attribute_u64(options[TCA_MATCHALL_PCNT], packets);
 }
 
 static int decode_endpoint(const struct nlmsghdr *message, const void *filter, void *item)

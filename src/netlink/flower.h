@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,13 +45,13 @@ struct flower_endpoint {
 	struct prefix block; /* of a filter that is read: left out */
 };
 
-/*
 /* To see whether the kernel has a kind of filter, or of action: the request is refused in either
  * case, with -ENOENT where it has not. The filter needs the hook. */
 void flower_put_bare_filter(
 	struct netlink_request *request, unsigned int ifindex, const char *kind);
 void flower_put_bare_action(struct netlink_request *request, const char *kind);
 
+/*
  * The messages by themselves, for requests of several. What is made and there already is -EEXIST,
  * also where it is another one; what is removed or looked up and not there is -ENOENT. All of them
  * are -EINVAL as long as there is no hook, and -ENODEV without the interface.
@@ -60,6 +61,7 @@ void flower_put_bare_action(struct netlink_request *request, const char *kind);
 void flower_put_hook(struct netlink_request *request, unsigned int ifindex);
 /* What is received and comes to the end of the chain is dropped. */
 void flower_put_drop(struct netlink_request *request, unsigned int ifindex, uint32_t chain);
+void flower_put_drop_get(struct netlink_request *request, unsigned int ifindex, uint32_t chain);
 void flower_put_endpoint(struct netlink_request *request, unsigned int ifindex,
 	enum flower_direction direction, const struct flower_endpoint *endpoint);
 void flower_put_endpoint_removal(struct netlink_request *request, unsigned int ifindex,
@@ -91,3 +93,6 @@ int flower_dump_chains(struct netlink *netlink, unsigned int ifindex,
 /* Reads one filter: as address_decode(). place is a struct flower_place, peer a struct flower_peer.
  * One that is not as flower_put_peer() makes it is none. */
 int flower_decode_peer(const struct nlmsghdr *message, const void *place, void *peer);
+/* Reads the answer to flower_put_drop_get(): how many packets have come to the end of the chain.
+ * False if it is another message. */
+bool flower_decode_drop(const struct nlmsghdr *message, uint64_t *packets);

@@ -237,6 +237,10 @@ struct plane_ops {
 	 * them, as the last reading has found. NULL: it does not count them. */
 	const uint64_t *(*drops)(struct plane_device *device);
 
+	/* Packets that the plane itself has dropped since it was made, as their source is not their
+	 * sender's, so that the firewall has not met them. Those of drops() are not among them. */
+	uint64_t (*spoofed)(struct plane *plane);
+
 	/* What a process of the device's own takes, in bytes that are resident (proc(5), statm); 0:
 	 * it has none, or that cannot be read. */
 	uint64_t (*memory)(struct plane_device *device);
@@ -271,13 +275,13 @@ struct plane *plane_kernel_new(void);
  * its own. To be called before probe(). */
 void plane_kernel_share_ipip(struct plane *plane);
 
-/* The embedded one: a device process an endpoint. Likewise. */
-struct plane *plane_embedded_new(void);
-
-/* Has systemd start the embedded plane's devices, as units UNIT@vprox<i>.service, rather than this
 /* Removes the interface of a server that died while it looked whether the kernel can do that;
  * is_dry_run: only looks. Returns whether there was one, or -errno with plane_error(). */
 int plane_kernel_remove_probe(struct plane *plane, bool is_dry_run);
 
+/* The embedded one: a device process an endpoint. Likewise. */
+struct plane *plane_embedded_new(void);
+
+/* Has systemd start the embedded plane's devices, as units UNIT@vprox<i>.service, rather than this
  * process. The name is the caller's, and must outlive the plane. */
 void plane_embedded_use_unit(struct plane *plane, const char *unit);

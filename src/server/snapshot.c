@@ -158,6 +158,8 @@ static int write_header(
 	snprintf(header.plane, sizeof header.plane, "%s", data_plane->plane->ops->name);
 	snprintf(header.pin, sizeof header.pin, "%s", source->pin);
 	read_host(source->host, &header);
+	header.refused[REPORT_REFUSED_SPOOFED] +=
+		data_plane->plane->ops->spoofed(data_plane->plane);
 	describe_store(source->store, &header.store);
 	describe_standby(data_plane, &header.store);
 	audit_report(source->audit, &header.audit);

@@ -230,6 +230,11 @@ static const uint64_t *drops(struct plane_device *device)
 	return fake_of(device)->drops;
 }
 
+static uint64_t spoofed(struct plane *plane)
+{
+	return ((const struct fake_plane *)plane)->n_spoofed;
+}
+
 static const struct plane_ops fake_ops = {
 	.name = "fake",
 	.open = open_device,
@@ -245,6 +250,7 @@ static const struct plane_ops fake_ops = {
 	.serve = serve,
 	.timestamp = timestamp,
 	.drops = drops,
+	.spoofed = spoofed,
 };
 
 void fake_plane_init(struct fake_plane *fake)

@@ -28,6 +28,7 @@ struct fake_plane {
 	unsigned int n_adds, n_reconciles;
 	unsigned int n_reconcile_pieces; /* the next reconcile()s are not through */
 	const uint64_t *drops; /* NULL: they are not counted */
+	uint64_t n_spoofed;
 	unsigned int n_restored;
 	struct plane_peer restored[2 * FAKE_MAX_PEERS]; /* in their order */
 	size_t n_peers_at_restore[2 * FAKE_MAX_PEERS]; /* how many were there then */

@@ -339,6 +339,15 @@ enum {
 	MANY = 3000, /* some pieces */
 };
 
+static void what_the_plane_drops_as_spoofed_is_among_what_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.n_spoofed = 7;
+	ask_for(f, REPORT_SUMS);
+	assert_int_equal(f->report.header.refused[REPORT_REFUSED_SPOOFED], 7);
+}
+
 static struct plane_peer many(uint32_t i)
 {
 	return (struct plane_peer){
@@ -455,6 +464,7 @@ int main(void)
 		TEST(the_sum_of_an_endpoint_outlives_its_peers),
 		TEST(what_adopted_peers_used_before_counts_for_no_rate_and_no_sum),
 		TEST(what_stays_when_the_server_goes_is_told),
+		TEST(what_the_plane_drops_as_spoofed_is_among_what_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

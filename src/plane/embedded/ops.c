@@ -156,6 +156,13 @@ static const uint64_t *drops(struct plane_device *device)
 	return embedded_of_device(device)->drops;
 }
 
+/* They are among the device's drops. */
+static uint64_t spoofed(struct plane *plane)
+{
+	(void)plane;
+	return 0;
+}
+
 static uint64_t memory(struct plane_device *plane_device)
 {
 	int pid = uapi_client_pid(embedded_of_device(plane_device)->name.s);
@@ -190,6 +197,7 @@ static const struct plane_ops embedded_ops = {
 	.serve = embedded_serve,
 	.timestamp = embedded_timestamp,
 	.drops = drops,
+	.spoofed = spoofed,
 	.memory = memory,
 	.free = free_plane,
 };

@@ -23,6 +23,7 @@ struct kernel_plane {
 	uint16_t wireguard; /* the generic netlink family; 0: not asked for yet */
 	bool shares_ipip; /* --ipip-mode=shared */
 	unsigned int shared_ifindex; /* of the interface that IPIP peers share; 0: there is none */
+	uint64_t n_spoofed; /* packets, of all endpoints: kernel_shared_count_spoofed() */
 	bool ipv6_stays; /* it could not be switched off, and that has been logged */
 	struct kernel_device *devices; /* those that are open */
 };
@@ -45,6 +46,7 @@ struct kernel_device {
 	struct hash_table ipip_by_ifindex, ipip_by_inner; /* ipip_table.h */
 	struct hash_table wireguard_by_key; /* wireguard.h */
 	struct kernel_pass pass;
+	uint64_t n_dropped; /* packets, as the endpoint's chain of filters had counted at last */
 	uint32_t n_passes;
 	uint32_t n_readings; /* that have begun */
 	uint32_t n_read; /* number of the last one that was read to its end */

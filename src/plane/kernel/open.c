@@ -194,8 +194,10 @@ static int open_shared(struct kernel_device *device, const struct opening *openi
 {
 	int error = kernel_shared_ensure(device, true);
 
-	if (error == 0)
-		error = kernel_shared_adopt(device);
+	if (error < 0)
+		return error;
+	kernel_shared_begin_count(device);
+	error = kernel_shared_adopt(device);
 	return error == 0 ? kernel_shared_move_in(device, opening->links, opening->n_links) : error;
 }
 

@@ -275,6 +275,11 @@ static const uint64_t *drops(struct plane_device *device)
 	return NULL;
 }
 
+static uint64_t spoofed(struct plane *plane)
+{
+	return kernel_shared_count_spoofed(kernel_of_plane(plane));
+}
+
 /* It is the kernel's. */
 static uint64_t memory(struct plane_device *device)
 {
@@ -311,6 +316,7 @@ static const struct plane_ops kernel_ops = {
 	.serve = kernel_serve,
 	.timestamp = timestamp,
 	.drops = drops,
+	.spoofed = spoofed,
 	.memory = memory,
 	.free = free_plane,
 };
@@ -320,17 +326,17 @@ void plane_kernel_share_ipip(struct plane *plane)
 	kernel_of_plane(plane)->shares_ipip = true;
 }
 
+int plane_kernel_remove_probe(struct plane *plane, bool is_dry_run)
+{
+	return kernel_shared_remove_probe(kernel_of_plane(plane), is_dry_run);
+}
+
 struct plane *plane_kernel_new(void)
 {
 	struct kernel_plane *kernel = calloc(1, sizeof *kernel);
 	int error;
 
 	if (!kernel)
-int plane_kernel_remove_probe(struct plane *plane, bool is_dry_run)
-{
-	return kernel_shared_remove_probe(kernel_of_plane(plane), is_dry_run);
-}
-
 		return NULL;
 	kernel->plane.ops = &kernel_ops;
 	error = netlink_open(NETLINK_ROUTE, &kernel->route);

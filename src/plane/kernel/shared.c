@@ -25,6 +25,7 @@ enum {
 	IPIP_HEADER = 20, /* bytes of the outer header */
 	MTU_MAX = 1500 - IPIP_HEADER, /* the kernel's own */
 	ROUTES_AT_ONCE = 100, /* in one request */
+	COUNTS_AT_ONCE = 100, /* likewise */
 };
 
 static const char name[] = PLANE_SHARED_IPIP_NAME;
@@ -218,6 +219,71 @@ static int remove_routes(struct kernel_plane *kernel, const struct flower_peer *
 static bool is_gone(int error)
 {
 	return error == -ENOENT || kernel_shared_has_no_filters(error);
+}
+
+/* Those whose chains are asked about in one request. */
+struct counting {
+	struct kernel_device *devices[COUNTS_AT_ONCE];
+	struct kernel_plane *kernel;
+};
+
+/* One that counts from 0 again was made again. */
+static int keep_count(void *context, size_t number, const struct nlmsghdr *message)
+{
+	struct counting *counting = context;
+	struct kernel_device *device = counting->devices[number];
+	uint64_t n;
+
+	if (!flower_decode_drop(message, &n))
+		return 0;
+	counting->kernel->n_spoofed += n < device->n_dropped ? n : n - device->n_dropped;
+	device->n_dropped = n;
+	return 0;
+}
+
+/* COUNTS_AT_ONCE devices at the most, from this one on. Returns the next one. */
+static struct kernel_device *count_some(struct kernel_plane *kernel, struct kernel_device *device)
+{
+	struct counting counting = {.kernel = kernel};
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	for (; device && request.count < COUNTS_AT_ONCE; device = device->next) {
+		counting.devices[request.count] = device;
+		flower_put_drop_get(&request, kernel->shared_ifindex,
+			kernel_shared_chain(device->endpoint.index));
+	}
+	netlink_transact(kernel->route, &request, NULL, keep_count, &counting);
+	return device;
+}
+
+uint64_t kernel_shared_count_spoofed(struct kernel_plane *kernel)
+{
+	struct kernel_device *next = kernel->shared_ifindex != 0 ? kernel->devices : NULL;
+
+	while (next)
+		next = count_some(kernel, next);
+	return kernel->n_spoofed;
+}
+
+static int keep_beginning(void *context, size_t number, const struct nlmsghdr *message)
+{
+	struct kernel_device *device = context;
+
+	(void)number;
+	flower_decode_drop(message, &device->n_dropped);
+	return 0;
+}
+
+void kernel_shared_begin_count(struct kernel_device *device)
+{
+	struct kernel_plane *kernel = kernel_plane_of(device);
+	struct netlink_request request;
+
+	netlink_request_init(&request);
+	flower_put_drop_get(
+		&request, kernel->shared_ifindex, kernel_shared_chain(device->endpoint.index));
+	netlink_transact(kernel->route, &request, NULL, keep_beginning, device);
 }
 
 /* First what leads there: from then on nothing is sent or received. */

@@ -25,6 +25,12 @@ int kernel_shared_find(struct kernel_plane *kernel);
  */
 int kernel_shared_ensure(struct kernel_device *device, bool is_new);
 
+/* What the chain has counted up to now is of an earlier server. */
+void kernel_shared_begin_count(struct kernel_device *device);
+/* Packets that the chains of the devices that are open have dropped, since these were opened or
+ * before: what the kernel does not tell counts later. */
+uint64_t kernel_shared_count_spoofed(struct kernel_plane *kernel);
+
 /* Removes all there is of an index; if no other one has anything, the interface too. */
 int kernel_shared_clear(struct kernel_plane *kernel, unsigned int index);
 
