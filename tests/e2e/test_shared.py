@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from lab.datagrams import datagram, has_come
+from lab.echo import VISITED
 from lab.server import SHARED
 from lib import capture, packets, wait
 
@@ -14,8 +16,7 @@ SHARES = pytest.mark.only("shared", reason="IPIP peers share no interface")
 TWO = "--wg-block-per-ip=/24"
 LOOK = "--reap-interval=1s"
 SECONDS = 40
-VISITED = "198.51.100.80"
-PORT = 7777
+N_FORGED = 10
 
 
 @pytest.fixture(scope="module", name="server")
@@ -28,14 +29,6 @@ def fixture_pair(shared_host, server, client, other_client):
     """A peer of each of the two addresses."""
     return (shared_host.tunnel("ipip", client, shared_host.address).up(),
             shared_host.tunnel("ipip", other_client, shared_host.second).up())
-
-
-def datagram(source, payload, destination=VISITED):
-    return packets.udp_packet(source, destination, 4000, PORT, payload)
-
-
-def has_come(world, payload):
-    return next((address for data, (address, _) in world.echo.datagrams if data == payload), None)
 
 
 @SHARES
@@ -229,6 +222,29 @@ def test_one_address_that_goes_takes_its_peers_and_leaves_the_others(host, clien
     assert not host.sharers(1) and list(host.holders()) == [mine.inner]
     assert mine.ping() and not gone.ping(seconds=1)
     assert gone.inner not in host.ns.run(f"ip route show dev {SHARED}")
+
+
+def refused(host):
+    return host.shown()["refused_packets"]["spoofed"]
+
+
+@SHARES
+def test_another_s_inner_address_is_counted_as_spoofed(world, host, clients):
+    """Once each, also by the next server, which begins at nought."""
+    server = host.start()
+    mine, other = [host.tunnel("ipip", node).up() for node in clients(2)]
+    forged = [packets.ipip(mine.node.address, host.address, datagram(other.inner, b"%d" % i))
+              for i in range(N_FORGED)]
+    assert mine.ping() and refused(host) == 0
+    capture.send_routed(mine.ns, *forged)
+    wait.until(lambda: refused(host) == N_FORGED, what=lambda: f"{refused(host)} are counted")
+    assert mine.ping() and refused(host) == N_FORGED
+    server.kill()
+    host.start()
+    before = refused(host)
+    assert before in (0, N_FORGED)
+    capture.send_routed(mine.ns, forged[0])
+    wait.until(lambda: refused(host) == before + 1, what=lambda: f"{refused(host)} are counted")
 
 
 @SHARES
