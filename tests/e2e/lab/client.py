@@ -168,16 +168,7 @@ class Machine:
         return process.returncode, said
 
     def processes(self):
-        """The pids of all processes in the machine's network namespace."""
-        own = os.stat(self.ns.path)
-        found = []
-        for entry in os.listdir("/proc"):
-            try:
-                if entry.isdigit() and os.path.samestat(os.stat(f"/proc/{entry}/ns/net"), own):
-                    found.append(int(entry))
-            except OSError:
-                pass  # it has just ended
-        return found
+        return self.ns.processes()
 
     def snapshot(self):
         """All that a client may change on its machine."""
