@@ -8,6 +8,8 @@ import pytest
 from lab.datagrams import assert_comes, datagram, has_come
 from lib import capture, packets, wait
 
+pytestmark = pytest.mark.plane
+
 TWO = "--wg-block-per-ip=/24"
 LOOK = "--reap-interval=1s"
 SECONDS = 40
