@@ -18,12 +18,10 @@
 #include "base/log.h"
 #include "base/log_timer.h"
 #include "base/notify.h"
-#include "base/rights.h"
 #include "base/signals.h"
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
-#include "ipc/token_set.h"
 #include "server/audit.h"
 #include "server/cloud_watch.h"
 #include "server/config.h"
@@ -35,39 +33,32 @@
 #include "server/disconnections.h"
 #include "server/flow_link.h"
 #include "server/follow.h"
+#include "server/frontend.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
 #include "server/holder_link.h"
 #include "server/host_setup.h"
 #include "server/inspection.h"
 #include "server/issuer_supervisor.h"
-#include "server/listener.h"
-#include "server/listener_store.h"
 #include "server/lock.h"
 #include "server/metrics_link.h"
 #include "server/peer_events.h"
 #include "server/peer_listing.h"
-#include "server/pending_connects.h"
-#include "server/possible_client.h"
 #include "server/privileges.h"
 #include "server/promise_round.h"
 #include "server/reload.h"
 #include "server/reporter.h"
-#include "server/requests.h"
 #include "server/serving.h"
 #include "server/signer_supervisor.h"
 #include "server/snapshot.h"
 #include "server/store_setup.h"
 
-/* One of its own: what no gate may be able to stop. */
-static const char holder_user[] = "vprox-holder";
 static const char metrics_user[] = "vprox-metrics";
 static const char flows_user[] = "vprox-flows";
 
 enum { NS_PER_MS = 1000 * 1000 };
 
 enum {
-	BUSY_GATE = 2, /* clients that have no answer yet, so that it does not stand still */
 	LARGE_TABLE_SIZE = 128 * 1024, /* as malloc(3) has it at first */
 };
 
@@ -76,8 +67,7 @@ struct broker {
 	const struct config_source *source;
 	int lock;
 	struct credentials credentials;
-	struct listener_store listener_store;
-	struct listeners listeners;
+	struct frontend frontend;
 	struct store_setup store;
 	struct audit *audit; /* NULL without --audit */
 	struct flow_link *flow_link; /* NULL without --flow-log */
@@ -88,12 +78,7 @@ struct broker {
 	struct event_base *base;
 	struct cloud_watch *cloud; /* NULL without --cloud */
 	struct follow *follow; /* NULL without --follow and --cloud */
-	struct gate_settings gate_settings;
-	int *gate_listeners;
-	struct gate_supervisor *supervisor;
-	struct signer_supervisor *signers;
 	struct reporter *reporter; /* NULL: nothing is reported */
-	struct issuer_supervisor *issuers; /* NULL: only passwords are good */
 	struct control_socket *control;
 	struct disconnections disconnections;
 	struct metrics_link *metrics; /* NULL without --metrics */
@@ -122,13 +107,6 @@ static void on_drain_timeout(evutil_socket_t fd, short what, void *context)
 	stop_draining(context);
 }
 
-/* Who comes now is refused, where else he would wait for the next server. */
-static void stop_listening(struct broker *broker)
-{
-	listener_store_abandon(&broker->listener_store);
-	listeners_close(&broker->listeners);
-}
-
 /* The first signal lets requests finish, a second one does not. */
 static void on_signal(evutil_socket_t signal, short what, void *context)
 {
@@ -149,12 +127,8 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	broker->follow = NULL;
 	reporter_free(broker->reporter);
 	broker->reporter = NULL;
-	if (broker->config->keep_on_exit)
-		listener_store_retire(&broker->listener_store);
-	else
-		stop_listening(broker);
 	event_add(broker->drain_timeout, &timeout);
-	gate_supervisor_drain(broker->supervisor, broker->config->keep_on_exit);
+	frontend_drain(&broker->frontend, broker->config->keep_on_exit);
 }
 
 static void on_inspect(evutil_socket_t fd, short what, void *context)
@@ -206,70 +180,7 @@ static void answer(
 	if (to->gate == REPLY_TO_OPERATOR)
 		disconnections_answer(&broker->disconnections, to->id, status);
 	else
-		gate_supervisor_answer(broker->supervisor, to, status, address);
-}
-
-/* An address that was ours may be another host's now, but is no client's. */
-static bool can_have_tunnel(const struct broker *broker, struct ipv4 source)
-{
-	return is_possible_client(broker->config, source) &&
-	       !data_plane_endpoint(&broker->data_plane, source);
-}
-
-static void refuse(
-	struct broker *broker, const struct client_request *request, enum refusal_reason reason)
-{
-	const struct refused_request refusal = {
-		request->source, request->bind, request->source_port, (uint16_t)reason, 1};
-
-	audit_refuse(broker->audit, &refusal, request->name.s, NULL);
-}
-
-/* What a gate says, which the kernel has not said. */
-static void on_refused(void *context, const struct refused_request *refusal)
-{
-	struct broker *broker = context;
-
-	audit_refuse(broker->audit, refusal, NULL, NULL);
-}
-
-static void on_request(
-	void *context, const struct client_request *request, const struct reply_to *reply_to)
-{
-	struct broker *broker = context;
-	struct endpoint *endpoint = data_plane_endpoint(&broker->data_plane, request->bind);
-	struct log_limit_text more;
-
-	/* It went after its gate was asked. */
-	if (!endpoint || !endpoint->is_served) {
-		refuse(broker, request, REFUSAL_NOT_SERVED);
-		answer(broker, reply_to, IPC_NOT_SERVED, (struct ipv4){0});
-		return;
-	}
-	if (request->operation == IPC_CONNECT_IPIP && !can_have_tunnel(broker, request->source)) {
-		if (endpoint_may_log(endpoint, request->source, &more))
-			log_warning("%s: no IPIP tunnel is possible to %s%s",
-				endpoint_text(endpoint).s, ipv4_text(request->source).s, more.s);
-		refuse(broker, request, REFUSAL_SOURCE);
-		answer(broker, reply_to, IPC_WRONG_SOURCE, (struct ipv4){0});
-		return;
-	}
-	endpoint_handle(endpoint, request, reply_to);
-}
-
-static void on_gate_ended(void *context, unsigned int gate, uint64_t generation)
-{
-	struct broker *broker = context;
-	struct endpoint *endpoint;
-
-	data_plane_for_each(&broker->data_plane, endpoint)
-		pending_connects_forget_gate(&endpoint->pending, gate, generation);
-}
-
-/* Of the gates: whether they run as somebody else than the broker. */
-static bool changes_user(const struct gate_config *gate)
-{
-	return gate->user != geteuid() || gate->group != getegid();
+		gate_supervisor_answer(broker->frontend.supervisor, to, status, address);
 }
 
 static int take_lock(struct broker *broker)
@@ -285,40 +196,6 @@ static int take_lock(struct broker *broker)
 	return broker->lock;
 }
 
-/* Of the endpoints that are served from the start; the gates are told of them when they start. */
-static int open_listeners(struct broker *broker)
-{
-	struct gate_settings *settings = &broker->gate_settings;
-	const struct endpoint *endpoint;
-	struct ipv4 *binds;
-	int error = gate_setup_describe(settings, broker->config, &broker->credentials.identity);
-	size_t n = 0;
-
-	if (error < 0)
-		return error;
-	broker->gate_listeners =
-		calloc(settings->config.max_endpoints, sizeof *broker->gate_listeners);
-	binds = calloc(settings->config.max_endpoints, sizeof *binds);
-	if (!broker->gate_listeners || !binds) {
-		free(binds);
-		return -ENOMEM;
-	}
-	TAILQ_FOREACH (endpoint, &broker->data_plane.endpoints, entry) {
-		if (!endpoint->is_served)
-			continue;
-		binds[n] = endpoint->config.bind;
-		settings->endpoints[n++] = gate_setup_describe_endpoint(endpoint);
-	}
-	error = listeners_open(&broker->listeners, &broker->listener_store, binds, n, CONTROL_PORT);
-	free(binds);
-	if (error < 0)
-		return error;
-	settings->config.n_endpoints = (uint32_t)n;
-	for (size_t i = 0; i < n; i++)
-		broker->gate_listeners[i] = broker->listeners.fds[i];
-	return 0;
-}
-
 /* The host is made ready first: the firewall must be there before the first packet. */
 static int open_data_plane(struct broker *broker)
 {
@@ -330,7 +207,7 @@ static int open_data_plane(struct broker *broker)
 		&broker->credentials.private_key, &to_gates);
 
 	if (error == 0)
-		error = open_listeners(broker);
+		error = frontend_open_listeners(&broker->frontend);
 
 	if (error == 0)
 		error = privileges_give_up(data_plane_starts_processes(data_plane));
@@ -352,10 +229,10 @@ static void announce(void *context)
 	struct broker *broker = context;
 	const struct server_config *config = broker->config;
 
-	reporter_new(broker->base, config, &broker->gate_settings.config, &broker->reporter);
+	reporter_new(broker->base, config, &broker->frontend.settings.config, &broker->reporter);
 	reporter_update(broker->reporter, &broker->data_plane);
 	notify_service_manager("READY=1");
-	if (broker->listeners.n > 0)
+	if (broker->frontend.listeners.n > 0)
 		log_info("ready");
 	else if (config->n_followed == 0)
 		log_info("ready, waiting for an address of the cloud's");
@@ -370,9 +247,7 @@ static struct serving serving_of(struct broker *broker)
 	return (struct serving){
 		.data_plane = &broker->data_plane,
 		.host = broker->host,
-		.listeners = &broker->listeners,
-		.listener_store = &broker->listener_store,
-		.supervisor = broker->supervisor,
+		.frontend = &broker->frontend,
 	};
 }
 
@@ -455,7 +330,7 @@ static int ask_cloud(struct broker *broker)
 {
 	const struct cloud_watch_config config = {
 		.config = broker->config,
-		.gates = &broker->gate_settings.config,
+		.gates = &broker->frontend.settings.config,
 		.changed = on_cloud_changed,
 		.context = broker,
 	};
@@ -561,116 +436,18 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	reporter_update(broker->reporter, &broker->data_plane);
 }
 
-static bool is_ours(void *context, struct ipv4 bind)
-{
-	const struct broker *broker = context;
-
-	return data_plane_endpoint(&broker->data_plane, bind) != NULL;
-}
-
-static void on_signer_socket(void *context, unsigned int gate, int fd)
-{
-	struct broker *broker = context;
-
-	gate_supervisor_give_signer(broker->supervisor, gate, fd);
-}
-
-static void on_gate_dropped(void *context, unsigned int gate, int error)
-{
-	struct broker *broker = context;
-
-	gate_supervisor_drop(broker->supervisor, gate, error);
-}
-
-static void on_gate_started(void *context, unsigned int gate)
-{
-	struct broker *broker = context;
-
-	signer_supervisor_connect(broker->signers, gate);
-}
-
-static void on_fetch_keys(void *context, unsigned int issuer)
-{
-	struct broker *broker = context;
-
-	if (broker->issuers)
-		issuer_supervisor_fetch(broker->issuers, issuer);
-}
-
-static int start_issuers(struct broker *broker)
-{
-	struct issuer_supervisor_config config = {
-		.issuers = broker->config->issuers,
-		.n = broker->config->n_issuers,
-		.authorities = broker->config->issuer_authorities,
-	};
-
-	if (config.n == 0)
-		return 0;
-	gate_setup_describe_fetcher(
-		&config.settings, broker->config, &broker->gate_settings.config);
-	return issuer_supervisor_new(broker->base, &config, &broker->issuers);
-}
-
-static int start_signers(struct broker *broker)
-{
-	struct signer_supervisor_config config = {
-		.n_gates = broker->config->n_gates,
-		.key_is_fast = broker->credentials.identity.key_is_fast,
-		.key_fd = broker->credentials.identity.key_fd,
-		.on_socket = on_signer_socket,
-		.on_dropped = on_gate_dropped,
-		.context = broker,
-	};
-
-	gate_setup_describe_signer(&config.settings, broker->config, &broker->gate_settings.config);
-	return signer_supervisor_new(broker->base, &config, &broker->signers);
-}
-
-static int start_gates(struct broker *broker)
-{
-	const int tokens = broker->config->tokens ? token_set_write(broker->config->tokens) : -1;
-	const struct gate_supervisor_config config = {
-		.tokens = tokens,
-		.n_gates = broker->config->n_gates,
-		.settings = &broker->gate_settings,
-		.listeners = broker->gate_listeners,
-		.port = CONTROL_PORT,
-		.is_ours = is_ours,
-		.issuers_fd = broker->issuers
-				      ? issuer_sheet_fd(issuer_supervisor_sheet(broker->issuers))
-				      : -1,
-		.on_fetch_keys = on_fetch_keys,
-		.on_request = on_request,
-		.on_refused = on_refused,
-		.on_gate_ended = on_gate_ended,
-		.on_started = on_gate_started,
-		.on_ready = announce,
-		.on_drained = stop_draining,
-		.context = broker,
-	};
-	int error = tokens < 0 && broker->config->tokens ? tokens : 0;
-
-	if (error < 0)
-		log_error("cannot hand out the tokens: %s", strerror(-error));
-	else
-		error = gate_supervisor_new(broker->base, &config, &broker->supervisor);
-	if (error == 0)
-		watch_names(broker);
-	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
-}
-
 /* Devices are endpoints', and these are reported by themselves. */
 static void describe_others(const struct broker *broker, struct snapshot_source *source)
 {
-	const struct holder_link *holder = broker->listener_store.holder;
+	const struct holder_link *holder = broker->frontend.listener_store.holder;
 
 	snapshot_add(source, "metrics", metrics_link_process(broker->metrics));
 	snapshot_add(source, "flows", flow_link_process(broker->flow_link));
 	snapshot_add(source, "cloud", cloud_watch_process(broker->cloud));
 	snapshot_add(source, "reporter", reporter_process(broker->reporter));
 	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
-		snapshot_add(source, "oidc", issuer_supervisor_process(broker->issuers, i));
+		snapshot_add(
+			source, "oidc", issuer_supervisor_process(broker->frontend.issuers, i));
 	if (holder)
 		snapshot_add_process(source, "holder", holder_link_process(holder));
 }
@@ -680,8 +457,8 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 	struct broker *broker = context;
 	struct snapshot_source source = {
 		.data_plane = &broker->data_plane,
-		.supervisor = broker->supervisor,
-		.signers = broker->signers,
+		.supervisor = broker->frontend.supervisor,
+		.signers = broker->frontend.signers,
 		.store = broker->store.link,
 		.n_gates = broker->config->n_gates,
 		.host = broker->host,
@@ -767,7 +544,7 @@ static void start_metrics(struct broker *broker)
 	if (!config->metrics)
 		return;
 	gate_setup_choose_user(
-		metrics_user, &broker->gate_settings.config, &metrics.user, &metrics.group);
+		metrics_user, &broker->frontend.settings.config, &metrics.user, &metrics.group);
 	if (metrics_link_new(broker->base, &metrics, &broker->metrics) < 0)
 		log_error("metrics are not served: %s", strerror(ENOMEM));
 }
@@ -783,7 +560,7 @@ static int open_flow_log(struct broker *broker)
 	};
 
 	gate_setup_choose_user(
-		flows_user, &broker->gate_settings.config, &flows.user, &flows.group);
+		flows_user, &broker->frontend.settings.config, &flows.user, &flows.group);
 	return flow_link_open(
 		broker->base, &flows, &broker->data_plane.endpoints, &broker->flow_link);
 }
@@ -837,13 +614,11 @@ static void forsake(void *context, struct ipv4 bind)
 	data_plane_forsake(&broker->data_plane, bind);
 }
 
-/* Each gate has others to shake hands with, whose orders come soon. */
 static bool more_come(void *context, size_t n_ordered)
 {
 	const struct broker *broker = context;
 
-	return broker->supervisor && gate_supervisor_waiting(broker->supervisor) >=
-					     n_ordered + BUSY_GATE * broker->config->n_gates;
+	return frontend_is_busy(&broker->frontend, n_ordered);
 }
 
 static int open_store(struct broker *broker)
@@ -863,7 +638,7 @@ static int open_store(struct broker *broker)
 	broker->data_plane.audit = broker->audit;
 	broker->data_plane.owner_feed = flow_link_owners(broker->flow_link);
 	return store_setup_open(&broker->store, broker->base, broker->config,
-		&broker->gate_settings.config, followed, n, answer);
+		&broker->frontend.settings.config, followed, n, answer);
 }
 
 static int load_credentials(struct broker *broker)
@@ -877,15 +652,6 @@ static int load_credentials(struct broker *broker)
 	return error;
 }
 
-static void start_listener_store(struct broker *broker)
-{
-	uint32_t user = 0, group = 0;
-
-	if (listener_store_has_holder(&broker->listener_store))
-		gate_setup_choose_user(holder_user, &broker->gate_settings.config, &user, &group);
-	listener_store_start(&broker->listener_store, broker->base, user, group);
-}
-
 static int start(struct broker *broker)
 {
 	/* From here on a signal waits until the start is through, and then ends the server in
@@ -894,14 +660,12 @@ static int start(struct broker *broker)
 
 	log_info("vprox %s (%s) starts", version_number, version_git_commit);
 	if (error == 0)
-		error = gate_setup_find_user(broker->config, &broker->gate_settings.config);
-	if (error == 0)
-		error = rights_check(changes_user(&broker->gate_settings.config));
-	listener_store_open(&broker->listener_store);
+		error = frontend_find_user(&broker->frontend);
+	listener_store_open(&broker->frontend.listener_store);
 	if (error == 0)
 		error = take_lock(broker);
 	if (error == 0)
-		start_listener_store(broker);
+		frontend_start_store(&broker->frontend, broker->base);
 	if (error == 0 && broker->config->audit)
 		error = audit_open(broker->config->audit, broker->base, &broker->audit);
 	if (error == 0 && broker->config->flow_log)
@@ -919,7 +683,7 @@ static int start(struct broker *broker)
 		error = load_credentials(broker);
 	/* Without them nobody could be let in, and so nothing is touched. */
 	if (error == 0)
-		error = start_issuers(broker);
+		error = frontend_start_issuers(&broker->frontend, broker->base);
 	if (error == 0)
 		error = open_data_plane(broker);
 	if (error == 0)
@@ -930,8 +694,10 @@ static int start(struct broker *broker)
 	open_control_socket(broker);
 	start_metrics(broker);
 	flow_link_start(broker->flow_link);
-	error = start_signers(broker);
-	return error < 0 ? error : start_gates(broker);
+	error = frontend_start(&broker->frontend, broker->base);
+	if (error == 0)
+		watch_names(broker);
+	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
 }
 
 static void free_memory(struct broker *broker)
@@ -942,14 +708,11 @@ static void free_memory(struct broker *broker)
 	free_event(broker->drain_timeout);
 	free_event(broker->log_timer);
 	free_event(broker->names);
-	listener_store_close(&broker->listener_store);
+	frontend_free(&broker->frontend);
 	audit_close(broker->audit);
 	if (broker->base)
 		event_base_free(broker->base);
-	free(broker->gate_settings.endpoints);
-	free(broker->gate_listeners);
 	data_plane_free(&broker->data_plane);
-	listeners_close(&broker->listeners);
 	credentials_free(&broker->credentials);
 	if (broker->lock >= 0)
 		close(broker->lock);
@@ -962,7 +725,7 @@ static int stop(struct broker *broker, bool started)
 	int error, result;
 
 	if (!started)
-		stop_listening(broker);
+		frontend_stop_listening(&broker->frontend);
 	control_socket_close(broker->control);
 	broker->control = NULL;
 	disconnections_free(&broker->disconnections);
@@ -970,10 +733,7 @@ static int stop(struct broker *broker, bool started)
 	cloud_watch_free(broker->cloud, false);
 	follow_free(broker->follow);
 	reporter_free(broker->reporter);
-	gate_supervisor_free(broker->supervisor);
-	broker->supervisor = NULL;
-	signer_supervisor_free(broker->signers);
-	issuer_supervisor_free(broker->issuers);
+	frontend_stop(&broker->frontend);
 	device_watch_free(broker->device_watch);
 	destinations_round_free(&broker->reach);
 	promise_round_finish(&broker->promising);
@@ -1002,7 +762,13 @@ int broker_run(struct server_config *config, const struct config_source *source)
 	struct broker broker = {.config = config,
 		.source = source,
 		.lock = -1,
-		.listener_store = {.manager = -1, .earlier.fd = -1},
+		.frontend = {.config = config,
+			.identity = &broker.credentials.identity,
+			.data_plane = &broker.data_plane,
+			.on_ready = announce,
+			.on_drained = stop_draining,
+			.context = &broker,
+			.listener_store = {.manager = -1, .earlier.fd = -1}},
 		.credentials.identity.key_fd = -1,
 		.started_ms = clock_now_ms(&system_clock),
 		.started_wall_ms = clock_wall_ns() / NS_PER_MS};

@@ -13,8 +13,8 @@
 #include "server/config.h"
 #include "server/config_source.h"
 #include "server/data_plane.h"
+#include "server/frontend.h"
 #include "server/gate_setup.h"
-#include "server/gate_supervisor.h"
 #include "server/serving.h"
 
 /* A followed address is others' to add and to remove, and one of --ip ours: whose it is cannot
@@ -59,7 +59,7 @@ static void tell_gates(const struct reload *reload)
 {
 	struct live_settings live = gate_setup_describe_live(reload->config);
 
-	if (gate_supervisor_change(reload->serving->supervisor, &live) < 0)
+	if (gate_supervisor_change(reload->serving->frontend->supervisor, &live) < 0)
 		log_error("cannot tell the gates of the configuration: %s", strerror(ENOMEM));
 	explicit_bzero(&live, sizeof live);
 }
@@ -68,7 +68,8 @@ static void tell_gates(const struct reload *reload)
 static void change_tokens(const struct reload *reload)
 {
 	int fd = token_set_write(reload->config->tokens);
-	int error = fd < 0 ? fd : gate_supervisor_use_tokens(reload->serving->supervisor, fd);
+	int error =
+		fd < 0 ? fd : gate_supervisor_use_tokens(reload->serving->frontend->supervisor, fd);
 
 	if (error < 0)
 		log_error("cannot tell the gates of the tokens: %s", strerror(-error));

@@ -7,10 +7,9 @@
 #include "host/host.h"
 #include "server/config.h"
 #include "server/data_plane.h"
+#include "server/frontend.h"
 #include "server/gate_setup.h"
-#include "server/gate_supervisor.h"
 #include "server/host_setup.h"
-#include "server/listener.h"
 #include "server/rest.h"
 
 /* It may be ready. */
@@ -25,8 +24,8 @@ static int prepare_host(const struct serving *serving, const struct endpoint *en
 static int open_all(const struct serving *serving, struct endpoint *endpoint)
 {
 	const struct gate_endpoint described = gate_setup_describe_endpoint(endpoint);
-	int listener = listeners_add(
-		serving->listeners, serving->listener_store, endpoint->config.bind, CONTROL_PORT);
+	int listener = listeners_add(&serving->frontend->listeners,
+		&serving->frontend->listener_store, endpoint->config.bind, CONTROL_PORT);
 	int error = listener < 0 ? listener : 0;
 
 	if (error == 0)
@@ -34,16 +33,16 @@ static int open_all(const struct serving *serving, struct endpoint *endpoint)
 	if (error == 0)
 		error = data_plane_open_endpoint(serving->data_plane, endpoint);
 	if (error == 0)
-		error = gate_supervisor_serve(serving->supervisor, &described, listener);
+		error = gate_supervisor_serve(serving->frontend->supervisor, &described, listener);
 	return error;
 }
 
 /* The gates close their sockets before we do: what they are told of is open. */
 static void close_all(const struct serving *serving, struct endpoint *endpoint)
 {
-	gate_supervisor_serve_no_more(serving->supervisor, endpoint->config.bind);
-	listeners_remove(
-		serving->listeners, serving->listener_store, endpoint->config.bind, CONTROL_PORT);
+	gate_supervisor_serve_no_more(serving->frontend->supervisor, endpoint->config.bind);
+	listeners_remove(&serving->frontend->listeners, &serving->frontend->listener_store,
+		endpoint->config.bind, CONTROL_PORT);
 	if (endpoint->state == ENDPOINT_OPEN)
 		endpoint_rest(endpoint);
 	host_serve_no_more(serving->host, endpoint->config.bind);

@@ -10,18 +10,14 @@
 #include "base/ipv4.h"
 
 struct data_plane;
-struct gate_supervisor;
+struct frontend;
 struct host;
-struct listener_store;
-struct listeners;
 
 /* The parts, which are the caller's. */
 struct serving {
 	struct data_plane *data_plane;
 	struct host *host;
-	struct listeners *listeners;
-	struct listener_store *listener_store;
-	struct gate_supervisor *supervisor;
+	struct frontend *frontend;
 };
 
 /* Logs. Returns 0, also where it is served already; -ENOSPC if there is no block left for the
