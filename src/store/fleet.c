@@ -199,10 +199,11 @@ static bool has_other_clients(struct fleet *fleet, const struct stored_endpoint 
 }
 
 /* Of two hosts that are new and start at the same moment both may take the lowest number; as when
- * etcd is away. Who has no clients there is to have another one without anybody's help. */
+ * etcd is away. Who has no clients there is to have another one without anybody's help; who has
+ * some, as where etcd has lost what the fleet knew, keeps what it has promised them. */
 static void give_number_up(struct fleet *fleet, struct ipv4 bind)
 {
-	if (outbox_has_own_peers(fleet->outbox, bind) || outbox_abandon(fleet->outbox, bind) < 0)
+	if (outbox_has_peers(fleet->outbox, bind) || outbox_abandon(fleet->outbox, bind) < 0)
 		return;
 	log_warning("endpoint %s: nobody was promised an address there: when its server is started "
 		    "again it has a number that is free",

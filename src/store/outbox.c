@@ -63,6 +63,7 @@ enum outbox_statement {
 	EMPTY_PEERS,
 	EMPTY_FREED,
 	HAS_OWN_PEERS,
+	HAS_PEERS,
 	FIND_ENDPOINT,
 	SET_HOLDER,
 	SET_NEXT,
@@ -109,6 +110,7 @@ static const char *const texts[N_STATEMENTS] = {
 	[HAS_OWN_PEERS] = ("SELECT 1 FROM peer JOIN endpoint ON endpoint = address"
 			   " WHERE endpoint = ?1 AND epoch = 0"
 			   " AND endpoint NOT IN (SELECT endpoint FROM holder) LIMIT 1"),
+	[HAS_PEERS] = "SELECT 1 FROM peer WHERE endpoint = ?1 LIMIT 1",
 	[FIND_ENDPOINT] = ("SELECT address, number, block, port, private_key, epoch,"
 			   " handshake_floor FROM endpoint"
 			   " WHERE address = ?1"),
@@ -372,6 +374,11 @@ int outbox_empty(struct outbox *outbox, struct ipv4 bind)
 bool outbox_has_own_peers(struct outbox *outbox, struct ipv4 bind)
 {
 	return run_for(outbox, HAS_OWN_PEERS, bind) > 0;
+}
+
+bool outbox_has_peers(struct outbox *outbox, struct ipv4 bind)
+{
+	return run_for(outbox, HAS_PEERS, bind) != 0;
 }
 
 int outbox_find_endpoint(struct outbox *outbox, struct ipv4 bind, struct stored_endpoint *endpoint)

@@ -56,6 +56,8 @@ int outbox_set_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 first
 
 /* Whether somebody is promised an address there by this host alone: no fleet has known it. */
 bool outbox_has_own_peers(struct outbox *outbox, struct ipv4 bind);
+/* Likewise by any host; also where that cannot be read. */
+bool outbox_has_peers(struct outbox *outbox, struct ipv4 bind);
 
 /* Forgets the peers and freed addresses of an endpoint: another host has had it since. */
 int outbox_empty(struct outbox *outbox, struct ipv4 bind);

@@ -3,6 +3,7 @@ or makes records; and an etcd that fails keeps nobody from a tunnel."""
 
 import base64
 import contextlib
+import os
 import re
 import signal
 import sqlite3
@@ -156,6 +157,23 @@ def test_of_two_new_hosts_that_took_one_number_the_later_has_another_when_it_is_
     inner, = ask_for(late, client, [random_key()]).values()
     assert int(inner.split(".")[2]) // 16 == 1, "the next block"
     fleet.wait_for("number", 2)
+
+
+def test_a_host_whose_number_another_has_taken_when_etcd_had_lost_all_keeps_what_it_promised(host, other_host, client, fleet):
+    """It is for the operator to say which of the two gives its number up."""
+    server = fleet.start(host, "--store-wait=2s", expected=["belongs to", "changed by no host", "was put back"])
+    ask_for(host, client, [random_key() for _ in range(3)])
+    fleet.wait_for_peers(3)
+    store, = server.stores()
+    os.kill(store, signal.SIGSTOP)
+    fleet.etcd.make_room(f"/vprox/{fleet.name}/")
+    fleet.start(other_host)
+    fleet.wait_for("number", 1)
+    os.kill(store, signal.SIGCONT)
+    assert server.logged(f"{host.address}: number 0, block 10.100.0.0/20 belongs to {other_host.address}", BACK)
+    assert "nobody was promised" not in server.log
+    server.stop()
+    assert host.stored("SELECT count(*) FROM peer") == [(3,)]
 
 
 def test_a_host_that_collides_starts_after_renumber_and_its_clients_connect_once_more(host, other_host, client, fleet):
