@@ -156,6 +156,31 @@ static void bursts_are_sealed_as_openssl_seals_each_message(void **state)
 	}
 }
 
+/* Each has a number of blocks, and of bytes in the last one, of its own. */
+static void every_length_is_sealed_and_opened_as_openssl_does(void **state)
+{
+	struct fixture *f = *state;
+	struct aead_key key = random_key(&f->random);
+	uint8_t *out = f->out + AEAD_ROOM;
+
+	for (size_t n = 0; n <= MESSAGE_MAX; n++) {
+		uint64_t counter = random_next(&f->random);
+		struct aead_sealed sealed = {out, n + AEAD_TAG_SIZE, counter, false};
+
+		fill(&f->random, f->plain, sizeof f->plain);
+		fill(&f->random, f->out, AEAD_ROOM + n + AEAD_TAG_SIZE + AEAD_ROOM);
+		memcpy(f->wanted, f->out, AEAD_ROOM);
+		seal_by_reference(f, &key, counter, f->plain + AEAD_ROOM, n, f->wanted + AEAD_ROOM);
+		assert_int_equal(
+			aead_batch_seal(f->batch, &key, counter, f->plain + AEAD_ROOM, n, out), 0);
+		assert_int_equal(aead_batch_finish(f->batch), 0);
+		assert_memory_equal(f->out, f->wanted, AEAD_ROOM + n + AEAD_TAG_SIZE);
+		aead_batch_open(f->batch, &key, &sealed, 1);
+		assert_true(sealed.authentic);
+		assert_memory_equal(out, f->plain + AEAD_ROOM, n);
+	}
+}
+
 /* A message that may be of any length up to the largest. */
 static void long_messages_are_sealed_and_opened_as_openssl_does(void **state)
 {
@@ -575,6 +600,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ALL_WAYS(bursts_are_sealed_as_openssl_seals_each_message),
+		ALL_WAYS(every_length_is_sealed_and_opened_as_openssl_does),
 		ALL_WAYS(long_messages_are_sealed_and_opened_as_openssl_does),
 		ALL_WAYS(one_bad_tag_spoils_no_neighbour_and_leaves_its_message_as_it_was),
 		ALL_WAYS(any_changed_bit_of_a_tag_is_noticed_in_every_lane),
