@@ -157,13 +157,15 @@ SSL *tls_accept(SSL_CTX *tls, int fd)
 	return ssl;
 }
 
-/* Handshakes are few at a time and soon over: to wipe the library's buffer, and to free and make it
- * anew, each time that it awaits something is worth it only for what may last longer. */
+/* Handshakes are few at a time and soon over: to wipe the library's buffers, and to free and make
+ * them anew, each time that it awaits something is worth it only for what may last longer. Those of
+ * the handshake would stay until something is read or written. */
 void tls_accepted(SSL *ssl)
 {
 	BIO_set_callback_ex(SSL_get_rbio(ssl), NULL);
 	SSL_clear_mode(ssl, SSL_MODE_ASYNC);
 	SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+	SSL_free_buffers(ssl);
 }
 
 /* Two ends of a connection, joined by memory. */
