@@ -232,7 +232,7 @@ void broker_link_forget(struct broker_link *link, struct broker_call *call)
 
 bool broker_link_is_awaited(const struct broker_link *link)
 {
-	return link->outstanding > 0 && !link->lost;
+	return link->calls.count > 0 && link->outstanding > 0 && !link->lost;
 }
 
 void broker_link_poll(struct broker_link *link)

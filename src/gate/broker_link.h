@@ -61,7 +61,7 @@ void broker_link_ask(struct broker_link *link, struct broker_call *call);
  * -EPIPE. */
 int broker_link_tell(struct broker_link *link, const struct ipc_request *request);
 
-/* Whether an answer is to come; and takes those that have. */
+/* Whether an answer is to come that somebody waits for; and takes those that have come. */
 bool broker_link_is_awaited(const struct broker_link *link);
 void broker_link_poll(struct broker_link *link);
 

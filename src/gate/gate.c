@@ -49,6 +49,7 @@ struct gate_process {
 	struct event *drained; /* the end of the time to drain */
 	struct event *silence; /* the end of that for who says nothing */
 	struct event *log_timer;
+	uint64_t awake_until_us; /* of the stopwatch, for the answer that is awaited; 0: none is */
 	bool is_open; /* it is confined, and accepts */
 	bool is_over;
 	int exit_status;
@@ -471,18 +472,17 @@ static bool is_answer_awaited(const struct gate_process *gate)
 /*
  * A client that is alone waits for each process that has to be woken. The signer and the broker
  * answer sooner than a processor falls asleep and is woken, so the gate stays awake for them; it
- * lets them run first if they are to run where it does.
+ * lets them run first if they are to run where it does. Once for each answer: what else comes
+ * while one is late must not keep it awake.
  */
 static void spin(struct gate_process *gate)
 {
-	uint64_t end = 0;
-
 	while (gate->connections.count == 1 && is_answer_awaited(gate) && !gate->is_over) {
 		uint64_t now = clock_stopwatch_us();
 
-		if (end == 0)
-			end = now + SPIN_US;
-		if (now >= end)
+		if (gate->awake_until_us == 0)
+			gate->awake_until_us = now + SPIN_US;
+		if (now >= gate->awake_until_us)
 			return;
 		sched_yield();
 		if (signer_link_is_awaited(gate->signer))
@@ -490,6 +490,8 @@ static void spin(struct gate_process *gate)
 		if (broker_link_is_awaited(gate->broker))
 			broker_link_poll(gate->broker);
 	}
+	if (!is_answer_awaited(gate))
+		gate->awake_until_us = 0;
 }
 
 static void serve(struct gate_process *gate)

@@ -65,7 +65,7 @@ void signer_link_wait_for_job(struct signer_link *link, struct signer_waiter *wa
 /* Whether it waits for a signature or for a job. */
 bool signer_link_is_waiting(const struct signer_waiter *waiter);
 
-/* Whether an answer is to come; and takes those that have. */
+/* Whether an answer is to come; and takes those that have come. */
 bool signer_link_is_awaited(const struct signer_link *link);
 void signer_link_poll(struct signer_link *link);
 

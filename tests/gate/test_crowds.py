@@ -9,7 +9,7 @@ import time
 import pytest
 
 import harness
-from harness import SANITIZER, client_hello, head, post, read_answer
+from harness import SANITIZER, client_hello, head, post, read_answer, read_to_end
 
 CHECKS = 64  # gate/connection.h
 BODY = b'{"PeerPublicKey":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}'
@@ -163,6 +163,22 @@ def test_clients_that_say_nothing_behind_their_handshake_cost_little_memory(gate
     assert SANITIZER or gate.memory() - memory_before < 300 * 17
     for client in crowd:
         client.close()
+
+
+def test_a_late_answer_makes_nothing_else_dearer(make_gate):
+    """For a client that is alone a gate looks for its answer before it sleeps, and does so once: not again with each
+    connection that it refuses meanwhile."""
+    gate = make_gate(max_per_source=1)
+    with gate.tls() as client:
+        client.sendall(post("/connect-ipip"))
+        request = gate.requests(1)[0]
+        before = gate.processor_time()
+        for _ in range(1000):
+            with gate.connect() as refused:
+                read_to_end(refused)
+        assert SANITIZER or gate.processor_time() - before < 0.07
+        gate.answer(request)
+        assert read_answer(client).status == 200
 
 
 def is_open(client):

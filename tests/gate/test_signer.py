@@ -17,7 +17,7 @@ import pytest
 import harness
 from harness import head, post, read_answer, wrap
 from lib.memory import holds, private_number
-from lib.process import status
+from lib.process import state, status
 
 REQUEST = struct.Struct("=IHHQII256s")
 REPLY = struct.Struct("=IHHQ1024s")
@@ -353,6 +353,39 @@ def test_while_the_signer_stands_still_nothing_but_handshakes_waits(gate):
         assert "the signer has not answered in time" in gate.log()
     os.kill(gate.signer.pid, signal.SIGCONT)
     assert gate.ask(head("GET", "/healthz")).status == 200
+    gate.answer_all()
+
+
+def assert_sleeps(pid):
+    """But for a moment: a process that looks for something again and again is never seen asleep."""
+    time.sleep(0.2)
+    states = []
+    for _ in range(50):
+        states.append(state(pid))
+        time.sleep(0.01)
+    assert states.count("S") > 40, states
+
+
+def test_a_gate_stays_awake_for_a_moment_and_not_until_an_answer_comes(gate):
+    """Also for a client that is alone, whose answers it looks for before it sleeps."""
+    gate.answer_none()
+    assert gate.is_ready.wait(20)
+    os.kill(gate.signer.pid, signal.SIGSTOP)
+    with gate.connect() as plain:
+        answers = []
+        client = threading.Thread(target=lambda: answers.append(ask_over(plain)))
+        client.start()
+        assert_sleeps(gate.pid)
+        assert not answers
+        os.kill(gate.signer.pid, signal.SIGCONT)
+        client.join(10)
+        assert answers == [200]
+    with gate.tls() as client:
+        client.sendall(post("/connect-ipip"))
+        request = gate.requests(1)[0]
+        assert_sleeps(gate.pid)
+        gate.answer(request)
+        assert read_answer(client).status == 200
     gate.answer_all()
 
 

@@ -194,6 +194,19 @@ static void an_answer_that_is_awaited_can_be_looked_for_without_the_loop(void **
 	assert_false(broker_link_is_awaited(fixture->link));
 }
 
+static void an_answer_that_nobody_waits_for_is_not_awaited(void **state)
+{
+	struct fixture *fixture = *state;
+	struct asker a, b;
+
+	ask(fixture, &a);
+	ask(fixture, &b);
+	broker_link_forget(fixture->link, &a.call);
+	assert_true(broker_link_is_awaited(fixture->link));
+	broker_link_forget(fixture->link, &b.call);
+	assert_false(broker_link_is_awaited(fixture->link));
+}
+
 static void an_answer_that_nobody_waits_for_is_ignored(void **state)
 {
 	struct fixture *fixture = *state;
@@ -365,6 +378,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			an_answer_that_is_awaited_can_be_looked_for_without_the_loop, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_answer_that_nobody_waits_for_is_not_awaited, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_answer_that_nobody_waits_for_is_ignored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
