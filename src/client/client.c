@@ -40,16 +40,13 @@
 #include "client/command_netns.h"
 #include "client/client_state.h"
 #include "client/diagnosis.h"
-#include "client/egress_block.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
 #include "client/health.h"
-#include "client/inbound.h"
 #include "client/instance.h"
 #include "client/interface.h"
-#include "client/ip_routes.h"
+#include "client/local_setup.h"
 #include "client/mark.h"
-#include "client/name_servers.h"
 #include "client/privileges.h"
 #include "client/refusal.h"
 #include "client/request_supervisor.h"
@@ -79,12 +76,8 @@ struct client {
 	struct event *give_up; /* until there was a tunnel */
 	int lock;
 	struct key private_key;
-	struct interface *interface;
-	struct ip_routes *routes;
-	struct name_servers *name_servers; /* NULL: the host's stay as they are */
-	struct egress_block *block;
+	struct local_setup setup;
 	enum egress_block_end block_end;
-	struct inbound *inbound;
 	struct health *health;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
@@ -140,16 +133,7 @@ static void remove_tunnel(struct client *client)
 {
 	event_del(client->retry);
 	health_stop(client->health);
-	name_servers_close(client->name_servers, false);
-	client->name_servers = NULL;
-	ip_routes_close(client->routes, false);
-	client->routes = NULL;
-	interface_close(client->interface, false);
-	client->interface = NULL;
-	inbound_close(client->inbound, false);
-	client->inbound = NULL;
-	egress_block_close(client->block, client->block_end);
-	client->block = NULL;
+	local_setup_close(&client->setup, false, client->block_end);
 }
 
 static const char *state_of(const struct client *client)
@@ -174,7 +158,7 @@ static void publish(struct client *client)
 		.state = state,
 		.since_s = client->since_s,
 		.tunnel = client->announced.length != 0 ? &client->announced : NULL,
-		.plane = client->interface ? interface_plane(client->interface) : "",
+		.plane = client->setup.interface ? interface_plane(client->setup.interface) : "",
 		.fault = client->failures.last,
 		.is_mute = client->is_mute,
 		.is_blocked = is_blocked(client),
@@ -266,23 +250,6 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 	enter(context, CLIENT_ASKING);
 }
 
-static int set_routes(struct client *client)
-{
-	return ip_routes_set(
-		client->routes, interface_ifindex(client->interface), client->tunnel.server);
-}
-
-static int set_up(struct client *client, bool renew)
-{
-	int error = egress_block_set(client->block, &client->tunnel);
-
-	if (error == 0)
-		error = inbound_set(client->inbound, &client->tunnel);
-	if (error == 0)
-		error = interface_set(client->interface, &client->tunnel, renew);
-	return error < 0 ? error : set_routes(client);
-}
-
 /* Without a name server that is asked through the tunnel, it would have none. One that runs keeps
  * those that it began with, whatever the server announces by now. */
 static int start_command(struct client *client)
@@ -326,7 +293,7 @@ static int check_health(struct client *client)
 static void on_granted(struct client *client, const struct tunnel *tunnel)
 {
 	char why[FAILURE_SIZE] = "";
-	int error = interface_check(client->interface, tunnel, why, sizeof why);
+	int error = interface_check(client->setup.interface, tunnel, why, sizeof why);
 
 	client->by_name = false;
 	client->failure = CLIENT_FAILED;
@@ -336,12 +303,13 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
 	begin_diagnosis(client);
-	error = set_up(client, client->renew);
+	error = local_setup_set(&client->setup, tunnel, client->renew);
 	if (error == -EEXIST && !must_go_on(client))
 		return finish(client, CLIENT_FAILED);
 	if (error == 0) {
 		if (!tunnel_equal(&client->announced, tunnel))
-			grant_report(client->config, tunnel, interface_plane(client->interface));
+			grant_report(
+				client->config, tunnel, interface_plane(client->setup.interface));
 		client->announced = *tunnel;
 		error = check_health(client);
 	}
@@ -427,7 +395,7 @@ static int make_again(struct client *client)
 	int error;
 
 	log_warning("%s is gone or down: making it again", client->config->interface);
-	error = set_up(client, false);
+	error = local_setup_set(&client->setup, &client->tunnel, false);
 	return error < 0 ? error : health_reopen(client->health, &target);
 }
 
@@ -435,10 +403,12 @@ static int make_again(struct client *client)
 static void on_tick(void *context)
 {
 	struct client *client = context;
-	int error = interface_is_up(client->interface) ? set_routes(client) : make_again(client);
+	int error = interface_is_up(client->setup.interface)
+			    ? local_setup_set_routes(&client->setup, &client->tunnel)
+			    : make_again(client);
 
 	if (error == 0)
-		interface_set_mtu(client->interface);
+		interface_set_mtu(client->setup.interface);
 	if (error == -EEXIST && !must_go_on(client))
 		finish(client, CLIENT_FAILED);
 	else if (error < 0)
@@ -461,9 +431,7 @@ static void on_healthy(struct client *client)
 	address_order_prove(&client->supervisor.order, client->tunnel.server);
 	if (client->phase != CLIENT_UP)
 		enter(client, CLIENT_UP);
-	if (client->name_servers)
-		name_servers_set(client->name_servers, interface_ifindex(client->interface),
-			&client->resolvers);
+	local_setup_set_name_servers(&client->setup, &client->resolvers);
 	if (client->config->netns && start_command(client) < 0)
 		return enter(client, CLIENT_LEAVING);
 	if (client->config->once)
@@ -474,7 +442,7 @@ static void on_silence(struct client *client)
 {
 	struct diagnosis *diagnosis = &client->diagnosis;
 
-	diagnosis->handshake_ns = interface_handshake(client->interface);
+	diagnosis->handshake_ns = interface_handshake(client->setup.interface);
 	if (diagnosis_is_alive(diagnosis, clock_wall_ns())) {
 		say_mute(client, "the handshake is done");
 		return on_healthy(client);
@@ -507,7 +475,7 @@ static void find_fault(struct client *client)
 	bool has_tunnel = client->phase == CLIENT_CHECKING || client->phase == CLIENT_EXPLAINING;
 
 	if (has_tunnel) {
-		client->diagnosis.handshake_ns = interface_handshake(client->interface);
+		client->diagnosis.handshake_ns = interface_handshake(client->setup.interface);
 		diagnosis_write(&client->diagnosis, failures->last, sizeof failures->last);
 	} else if (*failures->last == '\0' && client->phase == CLIENT_ASKING) {
 		request_supervisor_describe(
@@ -642,15 +610,8 @@ static int start(struct client *client)
 	if (error == 0)
 		error = client_give_up_rights();
 	if (error == 0)
-		error = egress_block_open(client->base, client->config, &client->block);
-	if (error == 0)
-		error = inbound_open(client->base, client->config, &client->inbound);
-	if (error == 0)
-		error = interface_open(client->config, &client->private_key, &client->interface);
-	if (error == 0)
-		error = ip_routes_open(client->base, client->config, &client->routes);
-	if (error == 0 && !client->config->netns)
-		error = name_servers_open(client->config, &client->name_servers);
+		error = local_setup_open(
+			&client->setup, client->base, client->config, &client->private_key);
 	return error;
 }
 
@@ -661,12 +622,8 @@ static void stop(struct client *client)
 	request_supervisor_cancel(&client->supervisor);
 	command_netns_close(client->config->netns);
 	health_free(client->health);
-	name_servers_close(client->name_servers, keep);
-	ip_routes_close(client->routes, keep);
-	interface_close(client->interface, keep);
-	inbound_close(client->inbound, keep);
-	egress_block_close(
-		client->block, must_go_on(client) ? EGRESS_BLOCK_KEEP : client->block_end);
+	local_setup_close(
+		&client->setup, keep, must_go_on(client) ? EGRESS_BLOCK_KEEP : client->block_end);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		free_event(client->stop_signals[i]);
 	free_event(client->retry);
