@@ -39,10 +39,8 @@
 #include "client/backoff.h"
 #include "client/command_netns.h"
 #include "client/client_state.h"
-#include "client/diagnosis.h"
 #include "client/failure_log.h"
 #include "client/grant_report.h"
-#include "client/health.h"
 #include "client/instance.h"
 #include "client/interface.h"
 #include "client/local_setup.h"
@@ -50,6 +48,7 @@
 #include "client/privileges.h"
 #include "client/refusal.h"
 #include "client/request_supervisor.h"
+#include "client/tunnel_check.h"
 
 enum {
 	N_SIGNALS = 3,
@@ -78,7 +77,7 @@ struct client {
 	struct key private_key;
 	struct local_setup setup;
 	enum egress_block_end block_end;
-	struct health *health;
+	struct tunnel_check check;
 	struct request_supervisor supervisor;
 	struct backoff backoff;
 
@@ -88,10 +87,8 @@ struct client {
 	bool renew; /* the tunnel did not work: set up the next one as new, even if it is the same
 		     */
 	bool by_name; /* the server was not found where it was last: look its name up */
-	struct diagnosis diagnosis;
 	bool was_up;
 	uint64_t since_s; /* when it came to be up, or ceased to be: s since 1970 */
-	bool is_mute; /* there is no echo, and that was said */
 	enum client_end end; /* what client_run() returns */
 	enum client_end failure; /* what it would return if it gave up now */
 	struct failure_log failures;
@@ -132,7 +129,7 @@ static void start_request(
 static void remove_tunnel(struct client *client)
 {
 	event_del(client->retry);
-	health_stop(client->health);
+	tunnel_check_stop(&client->check);
 	local_setup_close(&client->setup, false, client->block_end);
 }
 
@@ -160,7 +157,7 @@ static void publish(struct client *client)
 		.tunnel = client->announced.length != 0 ? &client->announced : NULL,
 		.plane = client->setup.interface ? interface_plane(client->setup.interface) : "",
 		.fault = client->failures.last,
-		.is_mute = client->is_mute,
+		.is_mute = client->check.is_mute,
 		.is_blocked = is_blocked(client),
 	};
 	int error;
@@ -201,10 +198,10 @@ static void enter(struct client *client, enum client_phase phase)
 			REQUEST_TIME_MS);
 		break;
 	case CLIENT_WAITING:
-		health_stop(client->health);
+		tunnel_check_stop(&client->check);
 		break;
 	case CLIENT_EXPLAINING:
-		health_stop(client->health);
+		tunnel_check_stop(&client->check);
 		request_supervisor_start(
 			&client->supervisor, REQUEST_ROOT, client->tunnel.server, REQUEST_TIME_MS);
 		break;
@@ -264,30 +261,11 @@ static int start_command(struct client *client)
 	return -ENOENT;
 }
 
-static struct health_target health_target_of(const struct client *client)
-{
-	return (struct health_target){.interface = client->config->interface,
-		.mark = client->config->echo_mark,
-		.gateway = tunnel_gateway(&client->tunnel),
-		.server = client->tunnel.server};
-}
-
-/* Before it is set up: from then on its ends may shake hands. */
-static void begin_diagnosis(struct client *client)
-{
-	if (client->renew || !tunnel_equal(&client->announced, &client->tunnel))
-		client->diagnosis = (struct diagnosis){.kind = client->config->tunnel,
-			.tunnel = client->tunnel,
-			.since_ns = clock_wall_ns()};
-}
-
 static int check_health(struct client *client)
 {
-	const struct health_target target = health_target_of(client);
-
 	/* The first round begins at once, and may end this phase. */
 	enter(client, CLIENT_CHECKING);
-	return health_start(client->health, &target);
+	return tunnel_check_start(&client->check, &client->tunnel);
 }
 
 static void on_granted(struct client *client, const struct tunnel *tunnel)
@@ -302,7 +280,8 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
-	begin_diagnosis(client);
+	if (client->renew || !tunnel_equal(&client->announced, tunnel))
+		tunnel_check_begin(&client->check, tunnel);
 	error = local_setup_set(&client->setup, tunnel, client->renew);
 	if (error == -EEXIST && !must_go_on(client))
 		return finish(client, CLIENT_FAILED);
@@ -344,7 +323,7 @@ static void fail_check(struct client *client)
 {
 	char text[FAILURE_SIZE];
 
-	diagnosis_write(&client->diagnosis, text, sizeof text);
+	diagnosis_write(&client->check.diagnosis, text, sizeof text);
 	failure_log_say(&client->failures, text);
 	client->renew = true;
 	if (address_order_doubt(&client->supervisor.order, client->tunnel.server))
@@ -355,7 +334,7 @@ static void fail_check(struct client *client)
 static void on_explained(struct client *client, const struct request_result *result)
 {
 	if (result->outcome == REQUEST_ANSWERED)
-		client->diagnosis.seen = diagnosis_parse_seen(result->text);
+		client->check.diagnosis.seen = diagnosis_parse_seen(result->text);
 	fail_check(client);
 }
 
@@ -391,12 +370,11 @@ static void on_result(void *context, const struct request_result *result)
 
 static int make_again(struct client *client)
 {
-	const struct health_target target = health_target_of(client);
 	int error;
 
 	log_warning("%s is gone or down: making it again", client->config->interface);
 	error = local_setup_set(&client->setup, &client->tunnel, false);
-	return error < 0 ? error : health_reopen(client->health, &target);
+	return error < 0 ? error : tunnel_check_reopen(&client->check);
 }
 
 /* Before each round. Whatever took the interface away, or down, it is made again. */
@@ -415,15 +393,6 @@ static void on_tick(void *context)
 		ask_later(client, backoff_next(&client->backoff));
 }
 
-static void say_mute(struct client *client, const char *otherwise)
-{
-	if (!client->is_mute)
-		log_warning("no echo of %s comes back, but %s: the tunnel counts as up; is ICMP "
-			    "echo filtered at the server?",
-			ipv4_text(tunnel_gateway(&client->tunnel)).s, otherwise);
-	client->is_mute = true;
-}
-
 static void on_healthy(struct client *client)
 {
 	backoff_reset(&client->backoff);
@@ -438,33 +407,18 @@ static void on_healthy(struct client *client)
 		enter(client, CLIENT_LEFT_UP);
 }
 
-static void on_silence(struct client *client)
-{
-	struct diagnosis *diagnosis = &client->diagnosis;
-
-	diagnosis->handshake_ns = interface_handshake(client->setup.interface);
-	if (diagnosis_is_alive(diagnosis, clock_wall_ns())) {
-		say_mute(client, "the handshake is done");
-		return on_healthy(client);
-	}
-	if (!diagnosis_wants_to_ask(diagnosis))
-		return fail_check(client);
-	diagnosis->was_asked = true;
-	enter(client, CLIENT_EXPLAINING);
-}
-
 static void on_health(void *context, enum health_sign sign)
 {
 	struct client *client = context;
 
-	if (sign == HEALTH_NOTHING)
-		return on_silence(client);
-	client->diagnosis.has_answered = true;
-	if (sign == HEALTH_CONNECTION)
-		say_mute(client, "a connection through the tunnel is answered");
-	else
-		client->is_mute = false;
-	on_healthy(client);
+	switch (tunnel_check_judge(&client->check, sign, client->setup.interface)) {
+	case TUNNEL_WORKS:
+		return on_healthy(client);
+	case TUNNEL_FAILS:
+		return fail_check(client);
+	case TUNNEL_UNEXPLAINED:
+		return enter(client, CLIENT_EXPLAINING);
+	}
 }
 
 /* What did not answer, where the time has ended before anything had failed. Of a request that is
@@ -475,8 +429,8 @@ static void find_fault(struct client *client)
 	bool has_tunnel = client->phase == CLIENT_CHECKING || client->phase == CLIENT_EXPLAINING;
 
 	if (has_tunnel) {
-		client->diagnosis.handshake_ns = interface_handshake(client->setup.interface);
-		diagnosis_write(&client->diagnosis, failures->last, sizeof failures->last);
+		client->check.diagnosis.handshake_ns = interface_handshake(client->setup.interface);
+		diagnosis_write(&client->check.diagnosis, failures->last, sizeof failures->last);
 	} else if (*failures->last == '\0' && client->phase == CLIENT_ASKING) {
 		request_supervisor_describe(
 			&client->supervisor, failures->last, sizeof failures->last);
@@ -576,12 +530,10 @@ static int add_events(struct client *client)
 
 	client->retry = evtimer_new(client->base, on_retry, client);
 	client->give_up = evtimer_new(client->base, on_give_up, client);
-	client->health = health_new(client->base, on_tick, on_health, client);
+	ok &= tunnel_check_open(&client->check, client->base, client->config, on_tick, on_health,
+		      client) == 0;
 	client->log_timer = log_timer_new(client->base);
-	if (client->health && client->config->netns)
-		health_use_sockets(client->health, command_netns_echo_socket(client->config->netns),
-			command_netns_stream_socket(client->config->netns));
-	if (ok && client->retry && client->give_up && client->health && client->log_timer)
+	if (ok && client->retry && client->give_up && client->log_timer)
 		return 0;
 	log_error("cannot set up the event loop");
 	return -ENOMEM;
@@ -621,7 +573,7 @@ static void stop(struct client *client)
 
 	request_supervisor_cancel(&client->supervisor);
 	command_netns_close(client->config->netns);
-	health_free(client->health);
+	tunnel_check_close(&client->check);
 	local_setup_close(
 		&client->setup, keep, must_go_on(client) ? EGRESS_BLOCK_KEEP : client->block_end);
 	for (size_t i = 0; i < N_SIGNALS; i++)
