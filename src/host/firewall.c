@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "host/confinement.h"
 #include "host/firewall_confined.h"
+#include "host/firewall_endpoint.h"
 #include "host/firewall_text.h"
 #include "host/host_config.h"
 #include "netlink/socket.h"
@@ -228,7 +229,7 @@ int firewall_confine(const struct host_config *config, struct firewall_state *st
 
 void firewall_say_arrived(const struct host_endpoint *endpoint)
 {
-	auto_free char *commands = firewall_text_arrival(endpoint);
+	auto_free char *commands = firewall_endpoint_arrival(endpoint);
 	struct nft_error reason = {"out of memory"};
 
 	if (!commands || nft_run(commands, &reason) < 0)
@@ -240,7 +241,7 @@ void firewall_say_arrived(const struct host_endpoint *endpoint)
 int firewall_add(const struct host_config *config, const struct host_endpoint *endpoint,
 	struct firewall_state *state)
 {
-	auto_free char *commands = firewall_text_change(endpoint, NULL, has_ipv6());
+	auto_free char *commands = firewall_endpoint_change(endpoint, NULL, has_ipv6());
 
 	return change(config, commands, state);
 }
@@ -248,7 +249,7 @@ int firewall_add(const struct host_config *config, const struct host_endpoint *e
 int firewall_take_out(const struct host_config *config, const struct host_endpoint *endpoint,
 	struct firewall_state *state)
 {
-	auto_free char *commands = firewall_text_change(endpoint, config, has_ipv6());
+	auto_free char *commands = firewall_endpoint_change(endpoint, config, has_ipv6());
 
 	return change(config, commands, state);
 }

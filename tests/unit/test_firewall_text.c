@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "host/confinement.h"
+#include "host/firewall_endpoint.h"
 #include "host/firewall_text.h"
 #include "host/host_config.h"
 
@@ -106,7 +107,7 @@ static void the_interface_that_peers_share_stays_where_an_endpoint_goes(void **s
 {
 	struct fixture *f = fixture();
 	const struct host_config none = {.shares_ipip = true};
-	auto_free char *text = firewall_text_change(&f->endpoints[0], &none, false);
+	auto_free char *text = firewall_endpoint_change(&f->endpoints[0], &none, false);
 
 	(void)state;
 	assert_non_null(strstr(text, "add element ip vprox tunnels { \"vprox-ipip\" }"));
