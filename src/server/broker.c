@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "host/host.h"
 #include "ipc/report.h"
+#include "server/address_changes.h"
 #include "server/audit.h"
 #include "server/cloud_watch.h"
 #include "server/config.h"
@@ -32,7 +33,6 @@
 #include "server/device_watch.h"
 #include "server/disconnections.h"
 #include "server/flow_link.h"
-#include "server/follow.h"
 #include "server/frontend.h"
 #include "server/gate_setup.h"
 #include "server/gate_supervisor.h"
@@ -72,13 +72,11 @@ struct broker {
 	struct audit *audit; /* NULL without --audit */
 	struct flow_link *flow_link; /* NULL without --flow-log */
 	struct data_plane data_plane;
-	struct host *host;
+	struct serving serving;
 	struct device_watch *device_watch;
 
 	struct event_base *base;
-	struct cloud_watch *cloud; /* NULL without --cloud */
-	struct follow *follow; /* NULL without --follow and --cloud */
-	struct reporter *reporter; /* NULL: nothing is reported */
+	struct address_changes addresses;
 	struct control_socket *control;
 	struct disconnections disconnections;
 	struct metrics_link *metrics; /* NULL without --metrics */
@@ -121,12 +119,7 @@ static void on_signal(evutil_socket_t signal, short what, void *context)
 	}
 	broker->draining = true;
 	notify_service_manager("STOPPING=1");
-	cloud_watch_free(broker->cloud, !broker->config->keep_on_exit);
-	broker->cloud = NULL;
-	follow_free(broker->follow);
-	broker->follow = NULL;
-	reporter_free(broker->reporter);
-	broker->reporter = NULL;
+	address_changes_end(&broker->addresses, !broker->config->keep_on_exit);
 	event_add(broker->drain_timeout, &timeout);
 	frontend_drain(&broker->frontend, broker->config->keep_on_exit);
 }
@@ -202,7 +195,7 @@ static int open_data_plane(struct broker *broker)
 	const struct data_plane_answer to_gates = {answer, broker};
 	struct data_plane *data_plane = &broker->data_plane;
 	size_t n;
-	const struct ipv4 *followed = follow_present(broker->follow, &n);
+	const struct ipv4 *followed = address_changes_present(&broker->addresses, &n);
 	int error = data_plane_find(data_plane, broker->config, followed, n,
 		&broker->credentials.private_key, &to_gates);
 
@@ -212,12 +205,12 @@ static int open_data_plane(struct broker *broker)
 	if (error == 0)
 		error = privileges_give_up(data_plane_starts_processes(data_plane));
 	if (error == 0)
-		error = host_setup(data_plane, broker->base, &broker->host);
-	data_plane->name_rules.host = broker->host;
+		error = host_setup(data_plane, broker->base, &broker->serving.host);
+	data_plane->name_rules.host = broker->serving.host;
 	if (error == 0)
 		error = data_plane_open(data_plane, broker->base);
 	/* What was promised at an address that comes later is kept when it comes. */
-	if (!broker->follow && !broker->config->is_reloaded)
+	if (!broker->addresses.follow && !broker->config->is_reloaded)
 		promised_free(&broker->store.promised);
 	return error < 0 ? error
 			 : device_watch_new(broker->base, data_plane, &broker->config->idle,
@@ -229,8 +222,7 @@ static void announce(void *context)
 	struct broker *broker = context;
 	const struct server_config *config = broker->config;
 
-	reporter_new(broker->base, config, &broker->frontend.settings.config, &broker->reporter);
-	reporter_update(broker->reporter, &broker->data_plane);
+	address_changes_start_report(&broker->addresses);
 	notify_service_manager("READY=1");
 	if (broker->frontend.listeners.n > 0)
 		log_info("ready");
@@ -242,134 +234,11 @@ static void announce(void *context)
 			config->n_followed > 1 ? " or another --follow" : "");
 }
 
-static struct serving serving_of(struct broker *broker)
-{
-	return (struct serving){
-		.data_plane = &broker->data_plane,
-		.host = broker->host,
-		.frontend = &broker->frontend,
-	};
-}
-
-static int on_address_gained(void *context, struct ipv4 bind)
-{
-	struct broker *broker = context;
-	const struct serving serving = serving_of(broker);
-	int error = store_setup_gain(
-		&broker->store, bind, data_plane_is_ready(&broker->data_plane, bind));
-
-	if (error == 0)
-		error = serving_begin(&serving, bind);
-	if (error == 0)
-		store_setup_kept(&broker->store, bind);
-	reporter_update(broker->reporter, &broker->data_plane);
-	return error;
-}
-
-static void on_address_lost(void *context, struct ipv4 bind)
-{
-	struct broker *broker = context;
-	const struct serving serving = serving_of(broker);
-
-	serving_end(&serving, bind);
-	reporter_update(broker->reporter, &broker->data_plane);
-	if (store_setup_lose(&broker->store, bind))
-		serving_forget(&serving, bind);
-}
-
-/* What comes so late that the address is served already is made up for. */
-static void on_claimed(void *context, struct ipv4 bind)
-{
-	struct broker *broker = context;
-
-	if (data_plane_keep_promises(&broker->data_plane, bind))
-		store_setup_kept(&broker->store, bind);
-	else
-		follow_go_on(broker->follow, bind);
-}
-
-/* Where the host has the address there is nothing to be ready for. */
-static bool on_followed(void *context, struct ipv4 bind, bool is_all, bool is_coming)
-{
-	struct broker *broker = context;
-	const struct serving serving = serving_of(broker);
-	const bool may_open =
-		is_all && !is_coming && !broker->draining && !follow_has(broker->follow, bind);
-
-	return serving_stand_by(&serving, bind, is_all, may_open);
-}
-
-static bool has_address(void *context, struct ipv4 bind)
-{
-	const struct broker *broker = context;
-
-	return follow_has(broker->follow, bind);
-}
-
-static void on_superseded(void *context, struct ipv4 bind)
-{
-	struct broker *broker = context;
-	const struct serving serving = serving_of(broker);
-
-	data_plane_forsake(&broker->data_plane, bind);
-	serving_end(&serving, bind);
-	reporter_update(broker->reporter, &broker->data_plane);
-	serving_forget(&serving, bind);
-	follow_yield(broker->follow, bind);
-}
-
-static void on_cloud_changed(void *context, const struct ipv4 *addresses, size_t n)
-{
-	struct broker *broker = context;
-
-	follow_name(broker->follow, addresses, n);
-}
-
-/* Logs. */
-static int ask_cloud(struct broker *broker)
-{
-	const struct cloud_watch_config config = {
-		.config = broker->config,
-		.gates = &broker->frontend.settings.config,
-		.changed = on_cloud_changed,
-		.context = broker,
-	};
-
-	return broker->config->is_cloud ? cloud_watch_new(broker->base, &config, &broker->cloud)
-					: 0;
-}
-
-static int find_followed(struct broker *broker)
-{
-	struct follow_config config = {
-		.config = broker->config,
-		.begin = on_address_gained,
-		.end = on_address_lost,
-		.context = broker,
-	};
-
-	config.named = cloud_watch_addresses(broker->cloud, &config.n_named);
-	return server_config_expects_any(broker->config)
-		       ? follow_new(broker->base, &config, &broker->follow)
-		       : 0;
-}
-
 static void on_follow_changed(void *context)
 {
 	struct broker *broker = context;
-	int error;
 
-	if (broker->follow) {
-		follow_look_again(broker->follow);
-		return;
-	}
-	error = find_followed(broker);
-	if (error == 0 && broker->follow)
-		error = follow_start(broker->follow);
-	if (error < 0) {
-		follow_free(broker->follow);
-		broker->follow = NULL;
-	}
+	address_changes_look_again(&broker->addresses);
 }
 
 static void on_pace_changed(void *context)
@@ -419,11 +288,10 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 		broker->is_hung_up_again = true;
 		return;
 	}
-	const struct serving serving = serving_of(broker);
 	const struct reload reload = {
 		.source = broker->source,
 		.config = broker->config,
-		.serving = &serving,
+		.serving = &broker->serving,
 		.follow = on_follow_changed,
 		.pace = on_pace_changed,
 		.names = on_names_changed,
@@ -433,7 +301,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 
 	if (!broker->draining && reload_configuration(&reload) == -EALREADY)
 		on_signal(signal, what, context);
-	reporter_update(broker->reporter, &broker->data_plane);
+	address_changes_report(&broker->addresses);
 }
 
 /* Devices are endpoints', and these are reported by themselves. */
@@ -443,8 +311,8 @@ static void describe_others(const struct broker *broker, struct snapshot_source 
 
 	snapshot_add(source, "metrics", metrics_link_process(broker->metrics));
 	snapshot_add(source, "flows", flow_link_process(broker->flow_link));
-	snapshot_add(source, "cloud", cloud_watch_process(broker->cloud));
-	snapshot_add(source, "reporter", reporter_process(broker->reporter));
+	snapshot_add(source, "cloud", cloud_watch_process(broker->addresses.cloud));
+	snapshot_add(source, "reporter", reporter_process(broker->addresses.reporter));
 	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
 		snapshot_add(
 			source, "oidc", issuer_supervisor_process(broker->frontend.issuers, i));
@@ -461,7 +329,7 @@ static int report(void *context, enum report_extent extent, struct evbuffer *out
 		.signers = broker->frontend.signers,
 		.store = broker->store.link,
 		.n_gates = broker->config->n_gates,
-		.host = broker->host,
+		.host = broker->serving.host,
 		.pin = broker->credentials.identity.pin,
 		.started_ms = broker->started_ms,
 		.started_wall_ms = broker->started_wall_ms,
@@ -624,15 +492,12 @@ static bool more_come(void *context, size_t n_ordered)
 static int open_store(struct broker *broker)
 {
 	size_t n;
-	const struct ipv4 *followed = follow_present(broker->follow, &n);
+	const struct ipv4 *followed = address_changes_present(&broker->addresses, &n);
 
 	broker->store.order_all = promise_all;
 	broker->store.forsake = forsake;
-	broker->store.has_address = has_address;
-	broker->store.superseded = on_superseded;
-	broker->store.claimed = on_claimed;
-	broker->store.followed = on_followed;
 	broker->store.more_come = more_come;
+	broker->store.addresses = address_changes_of_store(&broker->addresses);
 	broker->store.context = broker;
 	broker->data_plane.store = &broker->store;
 	broker->data_plane.audit = broker->audit;
@@ -671,9 +536,7 @@ static int start(struct broker *broker)
 	if (error == 0 && broker->config->flow_log)
 		error = open_flow_log(broker);
 	if (error == 0)
-		error = ask_cloud(broker);
-	if (error == 0)
-		error = find_followed(broker);
+		error = address_changes_find(&broker->addresses);
 	if (error == 0)
 		error = promise_round_init(&broker->promising, broker->base,
 			&broker->data_plane.endpoints, on_all_promised, broker);
@@ -697,7 +560,7 @@ static int start(struct broker *broker)
 	error = frontend_start(&broker->frontend, broker->base);
 	if (error == 0)
 		watch_names(broker);
-	return error < 0 || !broker->follow ? error : follow_start(broker->follow);
+	return error < 0 ? error : address_changes_start(&broker->addresses);
 }
 
 static void free_memory(struct broker *broker)
@@ -730,9 +593,7 @@ static int stop(struct broker *broker, bool started)
 	broker->control = NULL;
 	disconnections_free(&broker->disconnections);
 	metrics_link_free(broker->metrics);
-	cloud_watch_free(broker->cloud, false);
-	follow_free(broker->follow);
-	reporter_free(broker->reporter);
+	address_changes_end(&broker->addresses, false);
 	frontend_stop(&broker->frontend);
 	device_watch_free(broker->device_watch);
 	destinations_round_free(&broker->reach);
@@ -742,7 +603,7 @@ static int stop(struct broker *broker, bool started)
 	result = data_plane_close(&broker->data_plane);
 	flow_link_free(broker->flow_link);
 	store_setup_close(&broker->store);
-	error = host_setup_undo(broker->host, &broker->data_plane, started);
+	error = host_setup_undo(broker->serving.host, &broker->data_plane, started);
 	free_memory(broker);
 	return result < 0 ? result : error;
 }
@@ -769,6 +630,11 @@ int broker_run(struct server_config *config, const struct config_source *source)
 			.on_drained = stop_draining,
 			.context = &broker,
 			.listener_store = {.manager = -1, .earlier.fd = -1}},
+		.serving = {.data_plane = &broker.data_plane, .frontend = &broker.frontend},
+		.addresses = {.config = config,
+			.gates = &broker.frontend.settings.config,
+			.serving = &broker.serving,
+			.store = &broker.store},
 		.credentials.identity.key_fd = -1,
 		.started_ms = clock_now_ms(&system_clock),
 		.started_wall_ms = clock_wall_ns() / NS_PER_MS};
@@ -788,6 +654,7 @@ int broker_run(struct server_config *config, const struct config_source *source)
 		log_error("cannot make an event loop");
 		return -ENOMEM;
 	}
+	broker.addresses.base = broker.base;
 	error = start(&broker);
 	if (error == 0)
 		event_base_dispatch(broker.base);

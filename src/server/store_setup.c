@@ -72,7 +72,7 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 	bool was_ours = setup->claims && claims_superseded(setup->claims, bind);
 
 	/* It may have gone a moment ago: it is served for a while longer. */
-	if ((was_ours && setup->has_address(setup->context, bind)) ||
+	if ((was_ours && setup->addresses.has(setup->addresses.context, bind)) ||
 		server_config_has_bind(setup->config, bind))
 		log_error("endpoint %s: host %s has claimed it: what is promised of it here is "
 			  "stored no more",
@@ -81,7 +81,7 @@ static void on_superseded(void *context, struct ipv4 bind, const char *host)
 	else if (host[0] != '\0')
 		log_info("endpoint %s: host %s has claimed it", ipv4_text(bind).s, host);
 	if (was_ours)
-		setup->superseded(setup->context, bind);
+		setup->addresses.superseded(setup->addresses.context, bind);
 	else if (server_config_has_bind(setup->config, bind))
 		forsake(setup, bind);
 }
@@ -186,7 +186,7 @@ static void on_claimed(void *context, struct ipv4 bind)
 				      !server_config_has_bind(setup->config, bind)))
 		return;
 	promised_sort(&setup->promised);
-	setup->claimed(setup->context, bind);
+	setup->addresses.claimed(setup->addresses.context, bind);
 }
 
 static void on_following(void *context, struct ipv4 bind, bool is_all)
@@ -203,7 +203,8 @@ static void on_followed(void *context, struct ipv4 bind)
 	const bool is_coming = setup->claims && claims_has(setup->claims, bind);
 
 	promised_sort(&setup->promised);
-	if (setup->is_closing || setup->followed(setup->context, bind, setup->is_all, is_coming))
+	if (setup->is_closing ||
+		setup->addresses.followed(setup->addresses.context, bind, setup->is_all, is_coming))
 		promised_forget(&setup->promised, bind);
 }
 

@@ -13,6 +13,20 @@ struct event_base;
 struct gate_config;
 struct server_config;
 
+/* What is told of addresses that may come to this host while it runs, and asked. */
+struct store_addresses {
+	/* Whether the host has this address, which it follows. */
+	bool (*has)(void *context, struct ipv4 bind);
+	/* Another host serves this address since, which this one has followed. */
+	void (*superseded)(void *context, struct ipv4 bind);
+	/* What was promised at this address is known now. */
+	void (*claimed)(void *context, struct ipv4 bind);
+	/* What another host promises at this address is known now, or what has changed of that;
+	 * is_coming: this host has got it. Returns whether it is of no use any more. */
+	bool (*followed)(void *context, struct ipv4 bind, bool is_all, bool is_coming);
+	void *context;
+};
+
 /* Zeroed: there is none. */
 struct store_setup {
 	struct store_link *link; /* NULL with --store=none, or where it cannot be started */
@@ -27,15 +41,7 @@ struct store_setup {
 	void (*order_all)(void *context);
 	/* Nothing of this address is to be promised any more. */
 	void (*forsake)(void *context, struct ipv4 bind);
-	/* Whether the host has this address, which it follows. */
-	bool (*has_address)(void *context, struct ipv4 bind);
-	/* Another host serves this address since, which this one has followed. */
-	void (*superseded)(void *context, struct ipv4 bind);
-	/* What was promised at this address is known now. */
-	void (*claimed)(void *context, struct ipv4 bind);
-	/* What another host promises at this address is known now, or what has changed of that;
-	 * is_coming: this host has got it. Returns whether it is of no use any more. */
-	bool (*followed)(void *context, struct ipv4 bind, bool is_all, bool is_coming);
+	struct store_addresses addresses;
 	/* As of store_link_config. */
 	bool (*more_come)(void *context, size_t n_ordered);
 	bool is_all; /* what is being told of such an address is all */
