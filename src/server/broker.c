@@ -21,17 +21,14 @@
 #include "base/signals.h"
 #include "base/version.h"
 #include "host/host.h"
-#include "ipc/report.h"
 #include "server/address_changes.h"
 #include "server/audit.h"
 #include "server/cloud_watch.h"
 #include "server/config.h"
-#include "server/control_socket.h"
 #include "server/credentials.h"
 #include "server/data_plane.h"
 #include "server/destinations.h"
 #include "server/device_watch.h"
-#include "server/disconnections.h"
 #include "server/flow_link.h"
 #include "server/frontend.h"
 #include "server/gate_setup.h"
@@ -41,9 +38,8 @@
 #include "server/inspection.h"
 #include "server/issuer_supervisor.h"
 #include "server/lock.h"
-#include "server/metrics_link.h"
+#include "server/management.h"
 #include "server/peer_events.h"
-#include "server/peer_listing.h"
 #include "server/privileges.h"
 #include "server/promise_round.h"
 #include "server/reload.h"
@@ -53,7 +49,6 @@
 #include "server/snapshot.h"
 #include "server/store_setup.h"
 
-static const char metrics_user[] = "vprox-metrics";
 static const char flows_user[] = "vprox-flows";
 
 enum { NS_PER_MS = 1000 * 1000 };
@@ -77,9 +72,7 @@ struct broker {
 
 	struct event_base *base;
 	struct address_changes addresses;
-	struct control_socket *control;
-	struct disconnections disconnections;
-	struct metrics_link *metrics; /* NULL without --metrics */
+	struct management management;
 	uint64_t started_ms, started_wall_ms;
 	struct event *signals[3]; /* SIGTERM, SIGINT, SIGHUP */
 	struct event *inspect, *drain_timeout, *log_timer, *names;
@@ -171,7 +164,7 @@ static void answer(
 	struct broker *broker = context;
 
 	if (to->gate == REPLY_TO_OPERATOR)
-		disconnections_answer(&broker->disconnections, to->id, status);
+		disconnections_answer(&broker->management.disconnections, to->id, status);
 	else
 		gate_supervisor_answer(broker->frontend.supervisor, to, status, address);
 }
@@ -304,119 +297,6 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	address_changes_report(&broker->addresses);
 }
 
-/* Devices are endpoints', and these are reported by themselves. */
-static void describe_others(const struct broker *broker, struct snapshot_source *source)
-{
-	const struct holder_link *holder = broker->frontend.listener_store.holder;
-
-	snapshot_add(source, "metrics", metrics_link_process(broker->metrics));
-	snapshot_add(source, "flows", flow_link_process(broker->flow_link));
-	snapshot_add(source, "cloud", cloud_watch_process(broker->addresses.cloud));
-	snapshot_add(source, "reporter", reporter_process(broker->addresses.reporter));
-	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
-		snapshot_add(
-			source, "oidc", issuer_supervisor_process(broker->frontend.issuers, i));
-	if (holder)
-		snapshot_add_process(source, "holder", holder_link_process(holder));
-}
-
-static int report(void *context, enum report_extent extent, struct evbuffer *out)
-{
-	struct broker *broker = context;
-	struct snapshot_source source = {
-		.data_plane = &broker->data_plane,
-		.supervisor = broker->frontend.supervisor,
-		.signers = broker->frontend.signers,
-		.store = broker->store.link,
-		.n_gates = broker->config->n_gates,
-		.host = broker->serving.host,
-		.pin = broker->credentials.identity.pin,
-		.started_ms = broker->started_ms,
-		.started_wall_ms = broker->started_wall_ms,
-		.is_draining = broker->draining,
-		.audit = broker->audit,
-		.flow_link = broker->flow_link,
-	};
-
-	describe_others(broker, &source);
-	return snapshot_write(&source, extent, out);
-}
-
-static int report_with_peers(
-	void *context, enum report_extent extent, struct evbuffer *out, struct peer_listing **peers)
-{
-	const struct broker *broker = context;
-	int error = report(context, extent, out);
-
-	if (error < 0 || extent != REPORT_ALL)
-		return error;
-	*peers = peer_listing_new(&broker->data_plane);
-	return *peers ? 0 : -ENOMEM;
-}
-
-static int disconnect(void *context, const struct disconnect_order *order, uint64_t number)
-{
-	struct broker *broker = context;
-
-	return disconnections_begin(&broker->disconnections, order, number);
-}
-
-static void tell_operator(void *context, uint64_t number, const struct disconnect_state *state)
-{
-	struct broker *broker = context;
-
-	control_socket_tell(broker->control, number, state);
-}
-
-/* Without it nobody could see into the server, but it serves all the same. */
-static void open_control_socket(struct broker *broker)
-{
-	const struct control_socket_config config = {
-		.path = REPORT_SOCKET,
-		.deadline_ms = CONTROL_DEADLINE_MS,
-		.still_ms = CONTROL_STILL_MS,
-		.answer = report_with_peers,
-		.disconnect = disconnect,
-		.context = broker,
-	};
-	int error;
-
-	broker->disconnections = (struct disconnections){
-		.data_plane = &broker->data_plane,
-		.clock = &system_clock,
-		.base = broker->base,
-		.tell = tell_operator,
-		.context = broker,
-	};
-	error = control_socket_open(broker->base, &config, &broker->control);
-
-	if (error < 0)
-		log_error("`vprox show` will not work: cannot listen on %s: %s", REPORT_SOCKET,
-			strerror(-error));
-}
-
-/* Likewise. */
-static void start_metrics(struct broker *broker)
-{
-	const struct server_config *config = broker->config;
-	struct metrics_link_config metrics = {
-		.text = config->metrics,
-		.address = (const struct sockaddr *)&config->metrics_address,
-		.address_length = (socklen_t)config->metrics_address_length,
-		.log_level = config->log_level,
-		.log_format = config->log_format,
-		.report = report,
-		.context = broker,
-	};
-
-	if (!config->metrics)
-		return;
-	gate_setup_choose_user(
-		metrics_user, &broker->frontend.settings.config, &metrics.user, &metrics.group);
-	if (metrics_link_new(broker->base, &metrics, &broker->metrics) < 0)
-		log_error("metrics are not served: %s", strerror(ENOMEM));
-}
-
 static int open_flow_log(struct broker *broker)
 {
 	const struct server_config *config = broker->config;
@@ -431,6 +311,39 @@ static int open_flow_log(struct broker *broker)
 		flows_user, &broker->frontend.settings.config, &flows.user, &flows.group);
 	return flow_link_open(
 		broker->base, &flows, &broker->data_plane.endpoints, &broker->flow_link);
+}
+
+/* Devices are endpoints', and these are reported by themselves. */
+static void describe_others(const struct broker *broker, struct snapshot_source *source)
+{
+	const struct holder_link *holder = broker->frontend.listener_store.holder;
+
+	snapshot_add(source, "flows", flow_link_process(broker->flow_link));
+	snapshot_add(source, "cloud", cloud_watch_process(broker->addresses.cloud));
+	snapshot_add(source, "reporter", reporter_process(broker->addresses.reporter));
+	for (unsigned int i = 0; i < ISSUERS_MAX; i++)
+		snapshot_add(
+			source, "oidc", issuer_supervisor_process(broker->frontend.issuers, i));
+	if (holder)
+		snapshot_add_process(source, "holder", holder_link_process(holder));
+}
+
+static void describe(void *context, struct snapshot_source *source)
+{
+	const struct broker *broker = context;
+
+	source->supervisor = broker->frontend.supervisor;
+	source->signers = broker->frontend.signers;
+	source->store = broker->store.link;
+	source->n_gates = broker->config->n_gates;
+	source->host = broker->serving.host;
+	source->pin = broker->credentials.identity.pin;
+	source->started_ms = broker->started_ms;
+	source->started_wall_ms = broker->started_wall_ms;
+	source->is_draining = broker->draining;
+	source->audit = broker->audit;
+	source->flow_link = broker->flow_link;
+	describe_others(broker, source);
 }
 
 static int add_events(struct broker *broker)
@@ -554,8 +467,7 @@ static int start(struct broker *broker)
 			&broker->data_plane.name_rules, on_all_in_force, broker);
 	if (error < 0)
 		return error;
-	open_control_socket(broker);
-	start_metrics(broker);
+	management_open(&broker->management, broker->base);
 	flow_link_start(broker->flow_link);
 	error = frontend_start(&broker->frontend, broker->base);
 	if (error == 0)
@@ -589,10 +501,7 @@ static int stop(struct broker *broker, bool started)
 
 	if (!started)
 		frontend_stop_listening(&broker->frontend);
-	control_socket_close(broker->control);
-	broker->control = NULL;
-	disconnections_free(&broker->disconnections);
-	metrics_link_free(broker->metrics);
+	management_close(&broker->management);
 	address_changes_end(&broker->addresses, false);
 	frontend_stop(&broker->frontend);
 	device_watch_free(broker->device_watch);
@@ -635,6 +544,11 @@ int broker_run(struct server_config *config, const struct config_source *source)
 			.gates = &broker.frontend.settings.config,
 			.serving = &broker.serving,
 			.store = &broker.store},
+		.management = {.config = config,
+			.gates = &broker.frontend.settings.config,
+			.data_plane = &broker.data_plane,
+			.describe = describe,
+			.context = &broker},
 		.credentials.identity.key_fd = -1,
 		.started_ms = clock_now_ms(&system_clock),
 		.started_wall_ms = clock_wall_ns() / NS_PER_MS};
