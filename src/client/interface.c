@@ -181,7 +181,9 @@ static int claim_outside(struct interface *interface)
 		return fail(interface, error, "inspect the interface of that name");
 	if (is_half_made(interface, &link))
 		return fail(interface, link_delete(interface->outside, link.ifindex), "remove it");
-	log_error("there is an interface %s already, which is in the way", link.name);
+	log_error("there is an interface %s already, which is in the way: `ip link delete %s` "
+		  "removes it",
+		link.name, link.name);
 	return -EEXIST;
 }
 
@@ -270,7 +272,8 @@ static int make(struct interface *interface, const struct tunnel *tunnel)
 	if (error == -EEXIST) {
 		creation_marker_remove(interface->config->interface);
 		log_error("%s: there is another interface of that name or between the same "
-			  "addresses, %s and %s",
+			  "addresses, %s and %s: `ip -d link` shows it, and it has to be removed "
+			  "first",
 			interface->config->interface, ipv4_text(tunnel->local).s,
 			ipv4_text(tunnel->server).s);
 		return error;

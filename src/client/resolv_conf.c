@@ -160,12 +160,13 @@ static int save_before(void)
  * closed, or -errno. */
 static int lock_others_out(void)
 {
+	static const char path[] = RUN_FOLDER "/resolv-conf-lock";
 	int lock;
 
-	for (int i = 0; (lock = lock_take(RUN_FOLDER "/resolv-conf-lock")) == -EWOULDBLOCK &&
-			i < LOCK_TRIES;
-		i++)
+	for (int i = 0; (lock = lock_take(path)) == -EWOULDBLOCK && i < LOCK_TRIES; i++)
 		usleep(LOCK_PAUSE_MS * 1000);
+	if (lock < 0 && lock != -EWOULDBLOCK)
+		lock_log_failure(path, lock);
 	return lock;
 }
 

@@ -151,6 +151,7 @@ static const struct command_option options[] = {
 		.initial = "interface",
 		.help = "shared: also whether this kernel has what a server needs for "
 			"--ipip-mode=shared",
+		.only_with = "--server",
 		OPTION_CHOICE(struct check, ipip_mode),
 	},
 	{

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/config.h"
@@ -55,7 +56,15 @@ int client_set_server(const struct command *command, struct client_config *confi
 
 int client_check_trust(const struct command *command, const struct client_config *config)
 {
-	if (config->ca_file && access(config->ca_file, R_OK) < 0)
+	struct stat file;
+
+	if (!config->ca_file)
+		return 0;
+	if (access(config->ca_file, R_OK) < 0 || stat(config->ca_file, &file) < 0)
 		return usage_error(command, "--cacert %s: %s", config->ca_file, strerror(errno));
+	if (S_ISDIR(file.st_mode))
+		return usage_error(command,
+			"--cacert %s: is a folder: name one file with all certificates in PEM",
+			config->ca_file);
 	return 0;
 }

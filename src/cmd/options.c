@@ -119,6 +119,7 @@ static int write_fault(const struct command *command, const struct all_options *
 		optopt ? word_with((char)optopt, words->n, argv) : argv[optind - 1]);
 }
 
+/* text: NULL where the value is left out, or there is none. */
 static int parse_value(const struct command *command, const struct command_option *option,
 	struct option_words *words, const char *text, void *configuration)
 {
@@ -129,21 +130,35 @@ static int parse_value(const struct command *command, const struct command_optio
 	return option->parse(&use, (char *)configuration + option->offset);
 }
 
+/* Returns 1 if there is one, 0 if not, or as the option's parser. */
+static int parse_variable(const struct command *command, const struct command_option *option,
+	struct option_words *words, void *configuration)
+{
+	const char *text = option->variable ? getenv(option->variable) : NULL;
+	struct word_place place;
+	const struct option_use use = {command, option, text, place.s, words};
+	int error;
+
+	if (!text || *text == '\0')
+		return 0;
+	snprintf(place.s, sizeof place.s, "%s: ", option->variable);
+	error = option->parse(&use, (char *)configuration + option->offset);
+	return error < 0 ? error : 1;
+}
+
 static int parse_initial_values(
 	const struct command *command, struct option_words *words, void *configuration)
 {
-	int error = 0;
+	int result = 0;
 
-	for (const struct command_option *option = command->options; error == 0 && option->name;
+	for (const struct command_option *option = command->options; result >= 0 && option->name;
 		option++) {
-		const char *text = option->variable ? getenv(option->variable) : NULL;
-
-		if (!text || *text == '\0')
-			text = option->initial;
-		if (text)
-			error = parse_value(command, option, words, text, configuration);
+		result = parse_variable(command, option, words, configuration);
+		if (result == 0 && option->initial)
+			result =
+				parse_value(command, option, words, option->initial, configuration);
 	}
-	return error;
+	return result < 0 ? result : 0;
 }
 
 /* Returns GOES_ON or an exit status. */
@@ -205,6 +220,9 @@ static int check_operands(const struct command *command, int n, char **operands)
 	if (n == 1 && command->words)
 		return usage_error(command, "%s is missing behind %s, %s", command->words,
 			command->operand, operands[0]);
+	if (n > 1 && command->choices)
+		return usage_error(
+			command, "%s: unexpected argument behind %s", operands[1], operands[0]);
 	if (n > 1 && !command->words)
 		return usage_error(command, "%s: there is one %s, %s", operands[1],
 			command->operand, operands[0]);

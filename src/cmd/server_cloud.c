@@ -115,9 +115,6 @@ int server_read_backend(const struct config_file *settings, struct server_config
 
 void server_warn_of_cloud(const struct server_config *config)
 {
-	if (config->cloud_interface && !config->is_cloud)
-		log_warning("--cloud-interface %s: has no effect without --cloud",
-			config->cloud_interface);
 	if (server_config_internal_network(config).length > 0)
 		return;
 	if (config->region && config->backend.host[0] == '\0')

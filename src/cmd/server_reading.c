@@ -29,6 +29,11 @@ static int check(struct server_config *config)
 	if (config->issuer_authorities && config->n_issuers == 0)
 		return usage_error(&command_server, "--oidc-ca %s: has no effect without --oidc",
 			config->issuer_authorities);
+	/* With --plane=auto it is the host that decides. */
+	if (config->ipip_mode == IPIP_SHARED && config->plane == PLANE_EMBEDDED)
+		return usage_error(&command_server,
+			"--ipip-mode shared: does not go together with --plane=embedded: leave out "
+			"one of them");
 	if (!config->tls_certificate != !config->tls_key)
 		return usage_error(&command_server,
 			"%s is missing: --tls-cert and --tls-key go together",

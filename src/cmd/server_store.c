@@ -113,7 +113,8 @@ static int check_etcd(const struct server_config *config)
 {
 	if (!config->fleet_key)
 		return usage_error(&command_server,
-			"--fleet-key is missing: what is kept in etcd is sealed under it");
+			"--fleet-key is missing: what is kept in etcd is sealed under it; `vprox "
+			"fleet-key` makes it, once for all hosts");
 	if (!config->is_block_cut)
 		return usage_error(&command_server,
 			"--wg-block-per-ip is missing: the addresses of "

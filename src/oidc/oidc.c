@@ -126,7 +126,8 @@ static int prepare(struct fetcher *fetcher)
 	/* for no server yet */
 	fetcher->tls = tls_client_new(ISSUER_FETCH_FD_AUTHORITIES, "", &fault);
 	if (!fetcher->tls) {
-		log_error("there is no certificate of an authority in the file for issuers");
+		log_error("there is no certificate of an authority in the file for issuers: name "
+			  "one in PEM with --oidc-ca");
 		return -EINVAL;
 	}
 	tls_error();

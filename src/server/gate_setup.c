@@ -30,7 +30,9 @@ int gate_setup_find_user(const struct server_config *config, struct gate_config 
 	if (error == -ENOENT)
 		log_error("--user %s: there is no such user", user.name);
 	else if (error < 0)
-		log_error("--user %s: must have no rights", user.name);
+		log_error("--user %s: is root, or in its group: name a user without rights, "
+			  "or leave --user out",
+			user.name);
 	gate->user = user.id;
 	gate->group = user.group;
 	return error;

@@ -85,6 +85,8 @@ USELESS = [
         "--tunnel=ipip", "--plane=kernel", "--known-servers=/x", "--password-file=/x", "--token-file=/x", "--oidc-github=x",
         f"{PIN}")),
     ("check --wait=3s", "--wait 3s", "has no effect without --server"),
+    ("check 203.0.113.9 --ipip-mode=shared", "--ipip-mode shared", "has no effect without --server"),
+    (f"server {GOOD} --ipip-mode=shared --plane=embedded", "--ipip-mode shared", "does not go together with --plane=embedded"),
     ("connect A --except=10.0.0.0/8", "--except 10.0.0.0/8", "has no effect without --route"),
     ("connect A --except=none", "--except none", "has no effect without --route"),
     ("connect A --ipv6=leave", "--ipv6 leave", "has no effect without --route=.../0 or --route=.../1"),
@@ -160,9 +162,10 @@ def test_what_would_do_nothing_is_refused_with_what_it_needs(checked_host, words
      "/nowhere: there is no such file: `vprox fleet-key` makes it"),
     ("fleet-key {there}", "{there}: it is there already, and stays as it is"),
     ("disconnect nobody0", "nobody0: there is no client of that interface; `vprox status` lists"),
+    ("fleet renumber 7", "7: unexpected argument behind renumber"),
     (f"server {GOOD} --audit=/nowhere/x", "there is no such folder: make it first"),
     (f"server {GOOD} --flow-log=/nowhere/x", "there is no such folder: make it first"),
-], ids=["token", "password", "fleet key", "new fleet key", "client", "audit", "flow log"])
+], ids=["token", "password", "fleet key", "new fleet key", "client", "nothing", "audit", "flow log"])
 def test_what_is_not_there_is_named_with_what_to_do(checked_host, tmp_path, words, named):
     there = tmp_path / "there"
     there.write_text("somebody's")
@@ -202,6 +205,17 @@ def test_what_has_no_effect_as_it_is_given_is_said_and_does_not_keep_it_from_ser
     assert server.logged("--region eu-north: has no effect")
     assert server.logged(
         "--internal-network-cidr 10.0.0.0/24: has no effect without --region us-west")
+
+
+def test_a_value_of_the_environment_is_told_by_its_variable(checked_host):
+    status, said = checked_host.run("connect 203.0.113.200", {"VPROX_BLOCK": "some"})
+    assert status == 2 and said.startswith("vprox connect: VPROX_BLOCK: --block some: must be own, keep"), said
+
+
+@pytest.mark.parametrize("words", ["connect --cacert=/etc 203.0.113.200", "exec --cacert=/etc 203.0.113.200 true"])
+def test_a_folder_of_authorities_is_refused(checked_host, words):
+    status, said = checked_host.run(words)
+    assert status == 2 and "--cacert /etc: is a folder: name one file" in said, said
 
 
 def test_a_message_never_has_the_password_in_it(checked_host):
