@@ -102,6 +102,8 @@ struct name_file *name_file_open(const struct endpoint_list *endpoints)
 
 void name_file_remove(void)
 {
+	/* Of a server that died amid it. */
+	unlink(temporary);
 	if (unlink(NAME_FILE) < 0 && errno != ENOENT)
 		log_warning("cannot remove %s: %s", NAME_FILE, strerror(errno));
 }

@@ -171,6 +171,16 @@ static void one_that_dies_amid_it_leaves_the_file_as_it_was(void **state)
 	assert_recalled(f, 8, "before");
 }
 
+static void what_one_that_was_killed_amid_it_has_left_goes_too(void **state)
+{
+	struct fixture *f = *state;
+
+	grant_until_it_is_to_be_written_anew(f);
+	name_file_remove();
+	assert_int_equal(access(NAME_FILE ".new", F_OK), -1);
+	assert_int_equal(access(NAME_FILE, F_OK), -1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -179,6 +189,7 @@ int main(void)
 		TEST(a_grant_does_not_wait_until_the_file_is_written_anew),
 		TEST(what_is_granted_while_it_is_written_anew_is_in_it),
 		TEST(one_that_dies_amid_it_leaves_the_file_as_it_was),
+		TEST(what_one_that_was_killed_amid_it_has_left_goes_too),
 	};
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
