@@ -1,5 +1,5 @@
 /*
- * Chooses the data plane, and opens and closes all endpoints on it. Runs in the broker, at its
+ * Describes all endpoints, and opens and closes them on the data plane. Runs in the broker, at its
  * start and end.
  */
 #include "server/data_plane.h"
@@ -14,125 +14,16 @@
 #include "server/config.h"
 #include "server/destinations.h"
 #include "server/flow_purge.h"
+#include "server/leftovers.h"
 #include "server/name_file.h"
 #include "server/peer_events.h"
+#include "server/plane_choice.h"
 #include "server/promises.h"
 #include "server/requests.h"
 #include "server/rest.h"
 #include "server/restoration.h"
 #include "server/standby.h"
 #include "server/store_setup.h"
-
-enum {
-	MAX_LEFTOVERS = 4 * MAX_BINDS, /* of earlier servers; more than any host has had */
-};
-
-/* Takes a plane if this host can do it. */
-static int try_plane(struct data_plane *data_plane, struct plane *plane)
-{
-	int error = plane ? plane->ops->probe(plane) : -errno;
-
-	data_plane->plane = plane;
-	if (!plane)
-		log_error("cannot talk to the kernel: %s; allow sockets of AF_NETLINK where a unit "
-			  "or a container limits address families",
-			strerror(-error));
-	return error;
-}
-
-static struct plane *new_embedded(const struct server_config *config)
-{
-	struct plane *plane = plane_embedded_new();
-
-	if (plane && config->device_unit)
-		plane_embedded_use_unit(plane, config->device_unit);
-	return plane;
-}
-
-static struct plane *new_kernel(const struct server_config *config)
-{
-	struct plane *plane = plane_kernel_new();
-
-	if (plane && config->ipip_mode == IPIP_SHARED)
-		plane_kernel_share_ipip(plane);
-	return plane;
-}
-
-/* In the other plane IPIP peers have no interfaces. */
-static int check_ipip_mode(const struct data_plane *data_plane)
-{
-	if (data_plane->config->ipip_mode != IPIP_SHARED ||
-		strcmp(data_plane->plane->ops->name, "kernel") == 0)
-		return 0;
-	log_error("--ipip-mode=shared is for --plane=kernel: leave it out, the embedded plane has "
-		  "no interface for each IPIP client");
-	return -EINVAL;
-}
-
-static int choose_plane(struct data_plane *data_plane)
-{
-	const struct server_config *config = data_plane->config;
-	enum plane_choice choice = config->plane;
-	int error = try_plane(
-		data_plane, choice == PLANE_EMBEDDED ? new_embedded(config) : new_kernel(config));
-
-	if (error == -EOPNOTSUPP && choice == PLANE_AUTO) {
-		log_info("not the kernel's data plane: %s", plane_error(data_plane->plane));
-		data_plane->plane->ops->free(data_plane->plane);
-		error = try_plane(data_plane, new_embedded(config));
-	}
-	if (error < 0) {
-		if (data_plane->plane)
-			log_error("--plane: %s%s", plane_error(data_plane->plane),
-				error == -EOPNOTSUPP && choice == PLANE_KERNEL
-					? ": use --plane=embedded"
-					: "");
-		return error;
-	}
-	error = check_ipip_mode(data_plane);
-	if (error < 0)
-		return error;
-	log_info("data plane: %s", data_plane->plane->ops->name);
-	return 0;
-}
-
-struct discovery {
-	struct plane_leftover *leftovers;
-	size_t n_leftovers;
-};
-
-static int keep_leftover(void *context, const struct plane_leftover *leftover)
-{
-	struct discovery *discovery = context;
-
-	if (discovery->n_leftovers == MAX_LEFTOVERS)
-		return -E2BIG;
-	discovery->leftovers[discovery->n_leftovers++] = *leftover;
-	return 0;
-}
-
-static int discover(struct data_plane *data_plane, struct discovery *discovery)
-{
-	int error;
-
-	discovery->leftovers = calloc(MAX_LEFTOVERS, sizeof *discovery->leftovers);
-	if (!discovery->leftovers)
-		return -ENOMEM;
-	error = data_plane->plane->ops->discover(data_plane->plane, keep_leftover, discovery);
-	if (error < 0)
-		log_error("cannot see what an earlier server left: %s",
-			error == -E2BIG ? "too many interfaces" : plane_error(data_plane->plane));
-	return error;
-}
-
-static const char *why_stale(
-	const struct server_config *config, const struct plane_leftover *leftover)
-{
-	if (leftover->has_bind && server_config_names(config, leftover->bind))
-		return "that address has another interface, or --wg-block has no such "
-		       "block now";
-	return leftover->has_bind ? "that is none of --ip now" : "no --ip has its place now";
-}
 
 /* The addresses that have an endpoint from the start, and which indexes these have. The first
  * n_present are to be opened. */
@@ -141,43 +32,6 @@ struct assigned {
 	struct assignment *assignments;
 	size_t n, n_present;
 };
-
-static int remove_leftover(struct data_plane *data_plane, const struct plane_leftover *leftover)
-{
-	int error = data_plane->plane->ops->remove_all(data_plane->plane, leftover->index);
-
-	if (error < 0)
-		log_error("cannot remove %s: %s", plane_device_name(leftover->index).s,
-			plane_error(data_plane->plane));
-	return error;
-}
-
-static int remove_stale(struct data_plane *data_plane, const struct discovery *discovery,
-	const struct assigned *assigned)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < discovery->n_leftovers && error == 0; i++) {
-		const struct plane_leftover *leftover = &discovery->leftovers[i];
-
-		if (assignment_is_stale(leftover, assigned->assignments, assigned->n)) {
-			log_warning("removing %s and its tunnels, left by an earlier server for "
-				    "%s: %s",
-				plane_device_name(leftover->index).s,
-				leftover->has_bind ? ipv4_text(leftover->bind).s
-						   : "an unknown address",
-				why_stale(data_plane->config, leftover));
-			error = remove_leftover(data_plane, leftover);
-		} else if (assignment_is_stale(
-				   leftover, assigned->assignments, assigned->n_present)) {
-			log_info("removing %s and its tunnels, left by an earlier server for %s: "
-				 "this host does not have that address now",
-				plane_device_name(leftover->index).s, ipv4_text(leftover->bind).s);
-			error = remove_leftover(data_plane, leftover);
-		}
-	}
-	return error;
-}
 
 static void add_bind(struct assigned *assigned, size_t max, struct ipv4 bind)
 {
@@ -188,7 +42,7 @@ static void add_bind(struct assigned *assigned, size_t max, struct ipv4 bind)
 /* First those that are to be opened, then those that may come: what was promised at them, and what
  * is there of them, is nobody else's. */
 static int gather_binds(struct data_plane *data_plane, const struct ipv4 *followed, size_t n,
-	const struct discovery *discovery, struct assigned *assigned)
+	const struct plane_leftovers *leftovers, struct assigned *assigned)
 {
 	const struct server_config *config = data_plane->config;
 	const struct promised *promised = &data_plane->store->promised;
@@ -206,10 +60,10 @@ static int gather_binds(struct data_plane *data_plane, const struct ipv4 *follow
 	for (size_t i = 0; i < promised->n_endpoints; i++)
 		if (server_config_expects(config, promised->endpoints[i].bind))
 			add_bind(assigned, max, promised->endpoints[i].bind);
-	for (size_t i = 0; i < discovery->n_leftovers; i++)
-		if (discovery->leftovers[i].has_bind &&
-			server_config_expects(config, discovery->leftovers[i].bind))
-			add_bind(assigned, max, discovery->leftovers[i].bind);
+	for (size_t i = 0; i < leftovers->n; i++)
+		if (leftovers->found[i].has_bind &&
+			server_config_expects(config, leftovers->found[i].bind))
+			add_bind(assigned, max, leftovers->found[i].bind);
 	return 0;
 }
 
@@ -297,23 +151,24 @@ static int check_indexes(const struct server_config *config, const struct assign
 
 static int assign(struct data_plane *data_plane, const struct ipv4 *followed, size_t n)
 {
-	struct discovery discovery = {0};
+	struct plane_leftovers leftovers = {0};
 	struct assigned assigned = {0};
-	int error = discover(data_plane, &discovery);
+	int error = leftovers_discover(&leftovers, data_plane->plane);
 
 	if (error == 0)
-		error = gather_binds(data_plane, followed, n, &discovery, &assigned);
+		error = gather_binds(data_plane, followed, n, &leftovers, &assigned);
 	if (error == 0) {
-		assign_indexes(assigned.binds, assigned.n, discovery.leftovers,
-			discovery.n_leftovers, count_blocks(data_plane->config),
-			&data_plane->store->promised, assigned.assignments);
+		assign_indexes(assigned.binds, assigned.n, leftovers.found, leftovers.n,
+			count_blocks(data_plane->config), &data_plane->store->promised,
+			assigned.assignments);
 		error = check_indexes(data_plane->config, &assigned);
 	}
 	if (error == 0)
-		error = remove_stale(data_plane, &discovery, &assigned);
+		error = leftovers_remove_stale(&leftovers, data_plane->plane, data_plane->config,
+			assigned.assignments, assigned.n, assigned.n_present);
 	if (error == 0)
 		error = describe_assigned(data_plane, &assigned);
-	free(discovery.leftovers);
+	leftovers_free(&leftovers);
 	free(assigned.binds);
 	free(assigned.assignments);
 	return error;
@@ -336,7 +191,7 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 	data_plane->private_key = private_key;
 	data_plane->answer = answer->answer;
 	data_plane->answer_context = answer->context;
-	error = choose_plane(data_plane);
+	error = plane_choose(config, &data_plane->plane);
 	return error < 0 ? error : assign(data_plane, followed, n);
 }
 
