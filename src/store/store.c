@@ -23,9 +23,10 @@
 #include "base/signals.h"
 #include "ipc/packet.h"
 #include "ipc/storing.h"
+#include "store/broker_socket.h"
+#include "store/claim_orders.h"
 #include "store/database.h"
 #include "store/fleet.h"
-#include "store/fleet_follow.h"
 #include "store/fleet_setup.h"
 #include "store/folder.h"
 #include "store/gather.h"
@@ -60,46 +61,6 @@ struct store {
 enum {
 	IDLE_MS = 2000,
 };
-
-static bool has_hung_up(void)
-{
-	struct pollfd broker = {.fd = STORE_FD_BROKER};
-
-	return poll(&broker, 1, 0) > 0;
-}
-
-static int wait_for_broker(short events, int timeout_ms)
-{
-	struct pollfd broker = {.fd = STORE_FD_BROKER, .events = events};
-
-	return poll(&broker, 1, timeout_ms) < 0 && errno != EINTR ? -errno : 0;
-}
-
-static int tell(const struct storing_message *message)
-{
-	int error;
-
-	while ((error = storing_send(STORE_FD_BROKER, message)) == -EAGAIN || error == -EINTR) {
-		error = wait_for_broker(POLLOUT, -1);
-		if (error < 0)
-			break;
-	}
-	return error;
-}
-
-static int tell_event(enum storing_operation operation, uint64_t sequence)
-{
-	const struct storing_message message = {
-		.version = STORING_VERSION, .operation = operation, .sequence = sequence};
-
-	return tell(&message);
-}
-
-static int tell_row(void *context, const struct storing_message *message)
-{
-	(void)context;
-	return tell(message);
-}
 
 /* The file */
 
@@ -158,7 +119,7 @@ static int open_database(struct store *store)
 			break;
 		say_once(store, true);
 		poll(NULL, 0, RETRY_MS);
-		if (has_hung_up())
+		if (broker_socket_has_hung_up())
 			return -EPIPE;
 		error = reopen(store);
 	}
@@ -169,7 +130,7 @@ static int open_database(struct store *store)
 static int tell_rows(struct store *store)
 {
 	size_t n_invalid;
-	int error = database_load(store->database, tell_row, NULL, &n_invalid);
+	int error = database_load(store->database, broker_socket_tell_row, NULL, &n_invalid);
 
 	if (n_invalid > 0)
 		log_warning("%s/%s: %zu rows make no sense, and are ignored", store->config.folder,
@@ -184,9 +145,11 @@ static int tell_what_is_stored(struct store *store)
 	if (error == -EBADMSG)
 		error = replace_damaged(store);
 	if (error == 0)
-		error = tell_event(STORING_LOADED, 0);
+		error = broker_socket_tell_event(STORING_LOADED, 0);
 	/* The broker may have been told by the store before that much is on the disk. */
-	return error == 0 && database_is_new(store->database) ? tell_event(STORING_LOST, 0) : error;
+	return error == 0 && database_is_new(store->database)
+		       ? broker_socket_tell_event(STORING_LOST, 0)
+		       : error;
 }
 
 /* Writing */
@@ -195,7 +158,7 @@ static int tell_what_is_stored(struct store *store)
 static int start_over(struct store *store)
 {
 	store->n_orders = 0;
-	return tell_event(STORING_LOST, 0);
+	return broker_socket_tell_event(STORING_LOST, 0);
 }
 
 static int start_over_without_damaged(struct store *store)
@@ -228,86 +191,6 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static int tell_about(enum storing_operation operation, struct ipv4 bind)
-{
-	const struct storing_message message = {.version = STORING_VERSION,
-		.operation = operation,
-		.endpoint = {.bind = bind},
-		.peer = {.bind = bind}};
-
-	return tell(&message);
-}
-
-/* What cannot be read is as if there was nothing: the address is served all the same. */
-static int tell_rows_of(struct store *store, struct ipv4 bind)
-{
-	size_t n_invalid;
-	int error = database_load_one(store->database, bind, tell_row, NULL, &n_invalid);
-
-	return packet_is_hung_up(error) ? error : 0;
-}
-
-/* Of one that the broker has made ready. */
-static int tell_rest(struct store *store, struct ipv4 bind)
-{
-	int error;
-
-	if (store->fleet && fleet_is_told(store->fleet, bind))
-		return 0;
-	error = tell_about(STORING_FOLLOW_ALL, bind);
-	if (error == 0)
-		error = tell_rows_of(store, bind);
-	return error < 0 ? error : tell_about(STORING_FOLLOWED, bind);
-}
-
-static int tell_claimed(struct store *store, struct ipv4 bind, bool is_rest)
-{
-	int error = is_rest ? tell_rest(store, bind) : tell_rows_of(store, bind);
-
-	return error < 0 ? error : tell_about(STORING_CLAIMED, bind);
-}
-
-static int answer_claim(struct store *store, const struct storing_message *order)
-{
-	const struct ipv4 bind = order->peer.bind;
-	const bool is_rest = order->operation == STORING_CLAIM_REST;
-	bool is_ours = true;
-	int error = 0;
-
-	/* Who has not made it ready is told all of it. */
-	if (store->fleet && !is_rest)
-		fleet_follow_anew(store->fleet, bind);
-	if (store->fleet)
-		error = order->operation == STORING_CLAIM_IF_LEFT
-				? fleet_claim_if_left(store->fleet, bind, &is_ours)
-				: fleet_claim(store->fleet, bind);
-	if (error < 0)
-		return error;
-	return is_ours ? tell_claimed(store, bind, is_rest) : tell_about(STORING_SUPERSEDED, bind);
-}
-
-static bool is_claim(const struct storing_message *order)
-{
-	return order->operation == STORING_CLAIM || order->operation == STORING_CLAIM_REST ||
-	       order->operation == STORING_CLAIM_IF_LEFT;
-}
-
-/* What was promised before of an address that is claimed is written by now. */
-static int answer_claims(struct store *store, size_t n)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < n && error == 0; i++) {
-		const struct storing_message *order = &store->orders[i];
-
-		if (is_claim(order))
-			error = answer_claim(store, order);
-		else if (order->operation == STORING_RELEASE && store->fleet)
-			fleet_release(store->fleet, order->peer.bind);
-	}
-	return error;
-}
-
 static int write_orders(struct store *store)
 {
 	uint64_t last = store->orders[store->n_orders - 1].sequence;
@@ -325,10 +208,10 @@ static int write_orders(struct store *store)
 	n = store->n_orders;
 	store->n_orders = 0;
 	store->written = last;
-	error = answer_claims(store, n);
+	error = claim_orders_answer(store->database, store->fleet, store->orders, n);
 	if (error < 0 || store->fleet)
 		return error;
-	return tell_event(STORING_DURABLE, last);
+	return broker_socket_tell_event(STORING_DURABLE, last);
 }
 
 /* What is in the copy is stored when etcd has it. */
@@ -343,7 +226,7 @@ static int send_to_fleet(struct store *store)
 	if (error < 0 || !is_stored || store->written == store->told)
 		return 0;
 	store->told = store->written;
-	return tell_event(STORING_DURABLE, store->told);
+	return broker_socket_tell_event(STORING_DURABLE, store->told);
 }
 
 static int tell_state(struct store *store, bool always)
@@ -356,7 +239,7 @@ static int tell_state(struct store *store, bool always)
 	if (!always && memcmp(&message.state, &store->state, sizeof store->state) == 0)
 		return 0;
 	store->state = message.state;
-	return tell(&message);
+	return broker_socket_tell(&message);
 }
 
 /* A file that was read-only stays so for who has it open. */
@@ -377,7 +260,7 @@ static int write_again(struct store *store)
 static bool is_full(const struct store *store)
 {
 	return store->n_orders == BATCH ||
-	       (store->n_orders > 0 && is_claim(&store->orders[store->n_orders - 1]));
+	       (store->n_orders > 0 && claim_orders_is_claim(&store->orders[store->n_orders - 1]));
 }
 
 /* Returns 0 when there are no more for now, or as many as one transaction takes: what comes behind
@@ -416,7 +299,7 @@ static int serve(struct store *store)
 	uint64_t start_us;
 
 	while (error == 0 && end == 0) {
-		error = wait_for_broker(POLLIN, store->timeout_ms);
+		error = broker_socket_wait(POLLIN, store->timeout_ms);
 		if (error == 0)
 			end = read_orders(store);
 		if (error == 0 && end == 0)
@@ -426,7 +309,8 @@ static int serve(struct store *store)
 		/* What came before the end is written too. */
 		if (error == 0 && store->n_orders > 0)
 			error = write_orders(store);
-		while (error == 0 && store->n_orders > 0 && end == 0 && !has_hung_up())
+		while (error == 0 && store->n_orders > 0 && end == 0 &&
+			!broker_socket_has_hung_up())
 			error = write_again(store);
 		if (error == 0 && end == 0 && store->fleet)
 			error = send_to_fleet(store);
@@ -445,7 +329,7 @@ static int serve(struct store *store)
 
 static int read_config(struct store *store)
 {
-	int error = wait_for_broker(POLLIN, -1);
+	int error = broker_socket_wait(POLLIN, -1);
 
 	if (error == 0)
 		error = storing_receive_config(STORE_FD_BROKER, &store->config);
@@ -492,7 +376,8 @@ static int start(struct store *store)
 
 	store->timeout_ms = -1;
 	if (error == 0 && store->config.etcd.members[0] != '\0')
-		error = fleet_new(&store->config, STORE_FD_BROKER, tell, &store->fleet);
+		error = fleet_new(
+			&store->config, STORE_FD_BROKER, broker_socket_tell, &store->fleet);
 	if (error == 0)
 		error = enter_folder(store);
 	return error == 0 ? lock_up(store) : error;
@@ -506,7 +391,7 @@ static int only_tell(struct store *store)
 	if (error == 0)
 		error = tell_rows(store);
 	if (error == 0)
-		return tell_event(STORING_LOADED, 0);
+		return broker_socket_tell_event(STORING_LOADED, 0);
 	log_error("cannot read %s/%s: %s", store->config.folder, file_name,
 		database_error(store->database));
 	return error;
@@ -518,7 +403,7 @@ static int renumber(struct store *store)
 	int error = database_open(file_name, &store->database);
 
 	if (error == 0)
-		error = renumber_serve(store->database, tell);
+		error = renumber_serve(store->database, broker_socket_tell);
 	if (error < 0)
 		log_error("cannot write %s/%s: %s", store->config.folder, file_name,
 			database_error(store->database));
