@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gate/answer_record.h"
 #include "gate/check_places.h"
 #include "gate/greeting.h"
-#include "gate/refusal_report.h"
 #include "gate/tls_http.h"
 #include "http/tls_error.h"
 
@@ -241,52 +241,9 @@ static enum need advance_greeting(struct connection *connection)
 	}
 }
 
-/* Those that the gate decides; of others the broker knows. */
-static void report_refusal(struct connection *connection, unsigned int status)
-{
-	if (status == 401)
-		refusal_report_add(
-			connection->set->refusals, &connection->client, REFUSAL_PASSWORD);
-	else if (status == 403)
-		refusal_report_add(connection->set->refusals, &connection->client, REFUSAL_INSIDE);
-}
-
-static void log_refusal(struct connection *connection)
-{
-	const struct response *response = tls_http_response(connection->tls_http);
-	struct log_limit_text more;
-
-	if (response->status == 401) {
-		if (connection_set_may_log(connection->set, &connection->set->unauthorized,
-			    &connection->client, &more))
-			log_info("%s: no or wrong bearer%s",
-				client_address_text(&connection->client).s, more.s);
-	} else if (response->status >= 400) {
-		log_debug("%s: answered %u %.*s", client_address_text(&connection->client).s,
-			response->status, (int)strcspn(response->body, "\n"), response->body);
-	}
-}
-
-/* A pause before the answer is not counted in. */
-static void count(const struct connection *connection)
-{
-	const struct response *response = tls_http_response(connection->tls_http);
-	uint64_t took_ms = now_ms(connection) - connection->accepted_ms;
-
-	gate_counts_answer(
-		connection->set->counts, response->path, response->status, took_ms * 1000);
-	gate_counts_refusal(connection->set->counts, response->refusal);
-}
-
-static void record_answer(struct connection *connection)
-{
-	count(connection);
-	log_refusal(connection);
-}
-
 static void begin_answer(struct connection *connection)
 {
-	record_answer(connection);
+	answer_record(connection);
 	enter(connection, PHASE_ANSWERING);
 }
 
@@ -349,9 +306,9 @@ static enum need answer_request(struct connection *connection)
 {
 	const unsigned int status = tls_http_response(connection->tls_http)->status;
 
-	report_refusal(connection, status);
+	answer_record_refusal(connection);
 	if (status == 401) {
-		record_answer(connection);
+		answer_record(connection);
 		enter(connection, PHASE_PAUSING);
 		return NEED_TURN;
 	}
