@@ -21,6 +21,8 @@ int command_inbound_limit(void)
 	struct nft_error reason;
 	int error = nft_run(table, &reason);
 
+	if (error == -ELIBACC)
+		log_error("cannot limit what comes out of the tunnel: %s", reason.text);
 	if (error != -EIO)
 		return error;
 	log_warning("this kernel cannot tell what comes out of the tunnel (nftables: %s): the "

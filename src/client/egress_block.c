@@ -90,15 +90,18 @@ static int load(struct egress_block *block)
 /* Kernels differ in what they have. Without connection tracking it blocks all the same. */
 static int load_first(struct egress_block *block)
 {
-	struct nft_error reason = {""}, first = {""};
+	struct nft_error reason = {""}, first = {"out of memory"};
 	auto_free char *full = NULL, *text = NULL;
 	int error = write_text(block, &full);
 
-	if (error == 0 && own_table_set(&block->table, full, &first) == 0)
-		return 0;
-	block->tracks = false;
 	if (error == 0)
-		error = write_text(block, &text);
+		error = own_table_set(&block->table, full, &first);
+	if (error < 0 && error != -EIO)
+		log_error("--route: cannot block what goes beside the tunnel: %s", first.text);
+	if (error != -EIO)
+		return error;
+	block->tracks = false;
+	error = write_text(block, &text);
 	if (error == 0)
 		error = own_table_set(&block->table, text, &reason);
 	if (error < 0)

@@ -74,13 +74,14 @@ bool firewall_can_find_sockets(void)
 				    "\t\tsocket wildcard { 0, 1 } accept\n"
 				    "\t}\n"
 				    "}\n";
-	bool can = nft_would_run(probe);
+	struct nft_error reason;
+	int error = nft_try(probe, &reason);
 
-	if (!can)
+	if (error == -EIO)
 		log_warning("this kernel's nftables cannot look for sockets (nft_socket): what "
 			    "belongs to a connection that this host does not know of is answered "
 			    "with a reset, also if another host has it");
-	return can;
+	return error == 0;
 }
 
 static int read_back(struct firewall_state *state)

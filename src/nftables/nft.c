@@ -7,11 +7,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
 
+#include "base/shared_library.h"
 #include "netlink/socket.h"
 
 /* nft's first line is the reason, the next ones point at the place in the text. */
@@ -27,12 +29,9 @@ static void keep_first_line(const char *message, struct nft_error *error)
 /*
  * What is used of the library. This program is many processes, most of which never call it, and in
  * each of them it and those that it needs would be some 0.2 MB; of the broker, which calls it at
- * times, more than a megabyte. The soname is that of the header's version.
+ * times, more than a megabyte.
  */
-static const char soname[] = "libnftables.so.1";
-
 struct libnftables {
-	void *handle;
 	typeof(nft_ctx_new) *ctx_new;
 	typeof(nft_ctx_free) *ctx_free;
 	typeof(nft_ctx_set_dry_run) *ctx_set_dry_run;
@@ -42,32 +41,31 @@ struct libnftables {
 	typeof(nft_run_cmd_from_buffer) *run_cmd_from_buffer;
 };
 
-/* Returns 0; or -ENOENT, and nothing is to be unloaded. */
-static int load(struct libnftables *library, struct nft_error *error)
-{
-	void *handle = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
-
-	if (!handle) {
-		snprintf(error->text, sizeof error->text, "%s", dlerror());
-		return -ENOENT;
+#define FUNCTION(name)                                                                             \
+	{                                                                                          \
+		"nft_" #name, offsetof(struct libnftables, name)                                   \
 	}
-	*library = (struct libnftables){
-		.handle = handle,
-		.ctx_new = dlsym(handle, "nft_ctx_new"),
-		.ctx_free = dlsym(handle, "nft_ctx_free"),
-		.ctx_set_dry_run = dlsym(handle, "nft_ctx_set_dry_run"),
-		.ctx_buffer_output = dlsym(handle, "nft_ctx_buffer_output"),
-		.ctx_buffer_error = dlsym(handle, "nft_ctx_buffer_error"),
-		.ctx_get_error_buffer = dlsym(handle, "nft_ctx_get_error_buffer"),
-		.run_cmd_from_buffer = dlsym(handle, "nft_run_cmd_from_buffer"),
+
+/* Returns what is to be unloaded, or NULL. */
+static void *load(struct libnftables *nftables, struct nft_error *error)
+{
+	static const struct shared_library library = {"libnftables.so.1", "libnftables1"};
+	static const struct shared_function functions[] = {
+		FUNCTION(ctx_new),
+		FUNCTION(ctx_free),
+		FUNCTION(ctx_set_dry_run),
+		FUNCTION(ctx_buffer_output),
+		FUNCTION(ctx_buffer_error),
+		FUNCTION(ctx_get_error_buffer),
+		FUNCTION(run_cmd_from_buffer),
 	};
-	if (library->ctx_new && library->ctx_free && library->ctx_set_dry_run &&
-		library->ctx_buffer_output && library->ctx_buffer_error &&
-		library->ctx_get_error_buffer && library->run_cmd_from_buffer)
-		return 0;
-	snprintf(error->text, sizeof error->text, "%s lacks a function", soname);
-	dlclose(handle);
-	return -ENOENT;
+	struct shared_library_reason reason;
+	void *handle = shared_library_load(
+		&library, functions, sizeof functions / sizeof *functions, nftables, &reason);
+
+	if (!handle)
+		snprintf(error->text, sizeof error->text, "%s", reason.text);
+	return handle;
 }
 
 /* libnftables ends the process where it cannot have a socket. */
@@ -108,12 +106,16 @@ static int run_by(const struct libnftables *library, const char *commands, bool 
 static int run(const char *commands, bool dry_run, struct nft_error *error)
 {
 	struct libnftables library;
+	void *handle;
 	int result;
 
-	if (!has_nftables(error) || load(&library, error) < 0)
+	if (!has_nftables(error))
 		return -EIO;
+	handle = load(&library, error);
+	if (!handle)
+		return -ELIBACC;
 	result = run_by(&library, commands, dry_run, error);
-	dlclose(library.handle);
+	dlclose(handle);
 #ifdef __GLIBC__
 	/* It has read all chains there are: megabytes on some hosts, never needed again. */
 	malloc_trim(0);
@@ -126,9 +128,7 @@ int nft_run(const char *commands, struct nft_error *error)
 	return run(commands, false, error);
 }
 
-bool nft_would_run(const char *commands)
+int nft_try(const char *commands, struct nft_error *error)
 {
-	struct nft_error error;
-
-	return run(commands, true, &error) == 0;
+	return run(commands, true, error);
 }

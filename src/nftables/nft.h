@@ -1,8 +1,6 @@
 /* Changes to nftables, in nft's own language (libnftables). */
 #pragma once
 
-#include <stdbool.h>
-
 enum {
 	NFT_ERROR_SIZE = 256,
 };
@@ -12,9 +10,10 @@ struct nft_error {
 	char text[NFT_ERROR_SIZE];
 };
 
-/* Runs the commands as one transaction: all of them or none. Returns 0, -ENOMEM, or -EIO with the
- * reason in *error. */
+/* Runs the commands as one transaction: all of them or none. Returns 0; -ENOMEM; or, with
+ * the reason in *error, -EIO, as the kernel does not take them, or -ELIBACC, as libnftables cannot
+ * be loaded. */
 int nft_run(const char *commands, struct nft_error *error);
 
-/* Whether the kernel would take the commands; nothing is changed. */
-bool nft_would_run(const char *commands);
+/* The same, but nothing is changed: whether the kernel would take the commands. */
+int nft_try(const char *commands, struct nft_error *error);

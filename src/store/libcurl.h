@@ -24,5 +24,5 @@ struct libcurl {
 };
 
 /* Loads it; it stays until the process ends. To be called before system calls are filtered. Returns
- * 0, or -ENOENT, which is logged. */
+ * 0, or -ELIBACC, which is logged. */
 int libcurl_load(struct libcurl *curl);

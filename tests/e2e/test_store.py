@@ -3,7 +3,6 @@ after any death; and a store that fails keeps nobody from a tunnel."""
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sqlite3
@@ -530,11 +529,3 @@ def test_the_store_has_no_rights_and_only_its_files(host, client):
     assert files <= {f"/var/lib/vprox/store/store.db{end}" for end in ("", "-wal", "-shm")}, files
     assert oct((folder(host)).stat().st_mode & 0o777) == "0o770"
     assert oct((folder(host) / "store.db").stat().st_mode & 0o777) == "0o600"
-
-
-def test_no_process_has_libraries_in_it_that_are_for_etcd_or_for_changes_of_the_firewall(host, client):
-    server = host.start()
-    host.api(client).connect(random_key())
-    for pid in [*server.processes(), *host.device_processes(), *host.listener_holders()]:
-        with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
-            assert not set(re.findall(r"lib(?:nftables|nftnl|xtables|curl)\b", maps.read())), pid
