@@ -68,8 +68,6 @@ static int add_network_rules(scmp_filter_ctx filter)
 		{SCMP_SYS(epoll_wait)},
 		{SCMP_SYS(epoll_pwait)},
 		{SCMP_SYS(epoll_ctl)},
-		/* before it sleeps: the processes that it waits for */
-		{SCMP_SYS(sched_yield)},
 		/* setcontext(3): a handshake is left that waits for its signature */
 		{SCMP_SYS(rt_sigprocmask)},
 	};

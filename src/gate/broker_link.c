@@ -229,13 +229,3 @@ void broker_link_forget(struct broker_link *link, struct broker_call *call)
 	hash_remove(&link->calls, &call->node);
 	fair_queue_forget(&link->queue, &call->waiting);
 }
-
-bool broker_link_is_awaited(const struct broker_link *link)
-{
-	return link->calls.count > 0 && link->outstanding > 0 && !link->lost;
-}
-
-void broker_link_poll(struct broker_link *link)
-{
-	on_readable(link->fd, EV_READ, link);
-}

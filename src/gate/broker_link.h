@@ -61,9 +61,5 @@ void broker_link_ask(struct broker_link *link, struct broker_call *call);
  * -EPIPE. */
 int broker_link_tell(struct broker_link *link, const struct ipc_request *request);
 
-/* Whether an answer is to come that somebody waits for; and takes those that have come. */
-bool broker_link_is_awaited(const struct broker_link *link);
-void broker_link_poll(struct broker_link *link);
-
 /* Nobody waits for this call's answer any more. */
 void broker_link_forget(struct broker_link *link, struct broker_call *call);

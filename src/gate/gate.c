@@ -3,7 +3,6 @@
 #include "gate/gate.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,7 +32,6 @@ enum {
 	FEWEST_REQUESTS = 16, /* with the broker at a time, however many gates there are */
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
 	SILENCE_MS = 1000, /* of it, where others are to go on: for who has said nothing yet */
-	SPIN_US = 150, /* for an answer of our own processes, before the gate sleeps */
 };
 
 struct gate_process {
@@ -49,7 +47,6 @@ struct gate_process {
 	struct event *drained; /* the end of the time to drain */
 	struct event *silence; /* the end of that for who says nothing */
 	struct event *log_timer;
-	uint64_t awake_until_us; /* of the stopwatch, for the answer that is awaited; 0: none is */
 	bool is_open; /* it is confined, and accepts */
 	bool is_over;
 	int exit_status;
@@ -464,42 +461,6 @@ static void free_all(struct gate_process *gate)
 	inheritance_free(&gate->inherited);
 }
 
-static bool is_answer_awaited(const struct gate_process *gate)
-{
-	return signer_link_is_awaited(gate->signer) || broker_link_is_awaited(gate->broker);
-}
-
-/*
- * A client that is alone waits for each process that has to be woken. The signer and the broker
- * answer sooner than a processor falls asleep and is woken, so the gate stays awake for them; it
- * lets them run first if they are to run where it does. Once for each answer: what else comes
- * while one is late must not keep it awake.
- */
-static void spin(struct gate_process *gate)
-{
-	while (gate->connections.count == 1 && is_answer_awaited(gate) && !gate->is_over) {
-		uint64_t now = clock_stopwatch_us();
-
-		if (gate->awake_until_us == 0)
-			gate->awake_until_us = now + SPIN_US;
-		if (now >= gate->awake_until_us)
-			return;
-		sched_yield();
-		if (signer_link_is_awaited(gate->signer))
-			signer_link_poll(gate->signer);
-		if (broker_link_is_awaited(gate->broker))
-			broker_link_poll(gate->broker);
-	}
-	if (!is_answer_awaited(gate))
-		gate->awake_until_us = 0;
-}
-
-static void serve(struct gate_process *gate)
-{
-	while (!gate->is_over && event_base_loop(gate->base, EVLOOP_ONCE) == 0)
-		spin(gate);
-}
-
 int gate_main(void)
 {
 	struct gate_process gate = {.exit_status = EXIT_FAILURE};
@@ -508,7 +469,7 @@ int gate_main(void)
 	log_open();
 	if (start(&gate) == 0) {
 		log_debug("serves %u endpoints", gate.inherited.settings.config.n_endpoints);
-		serve(&gate);
+		event_base_dispatch(gate.base);
 	}
 	free_all(&gate);
 	return gate.exit_status;

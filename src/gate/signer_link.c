@@ -240,16 +240,6 @@ bool signer_link_is_waiting(const struct signer_waiter *waiter)
 	return waiter->call || waiter->is_queued;
 }
 
-bool signer_link_is_awaited(const struct signer_link *link)
-{
-	return link->n_calls > 0 && link->fd >= 0;
-}
-
-void signer_link_poll(struct signer_link *link)
-{
-	on_readable(link->fd, EV_READ, link);
-}
-
 bool signer_link_cancel(struct signer_link *link, struct signer_waiter *waiter)
 {
 	if (waiter->is_queued)

@@ -65,10 +65,6 @@ void signer_link_wait_for_job(struct signer_link *link, struct signer_waiter *wa
 /* Whether it waits for a signature or for a job. */
 bool signer_link_is_waiting(const struct signer_waiter *waiter);
 
-/* Whether an answer is to come; and takes those that have come. */
-bool signer_link_is_awaited(const struct signer_link *link);
-void signer_link_poll(struct signer_link *link);
-
 /* This handshake waits no more. Returns true if it has to be gone on with once, now, to leave its
  * job: it will fail. */
 bool signer_link_cancel(struct signer_link *link, struct signer_waiter *waiter);

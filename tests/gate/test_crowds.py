@@ -166,8 +166,7 @@ def test_clients_that_say_nothing_behind_their_handshake_cost_little_memory(gate
 
 
 def test_a_late_answer_makes_nothing_else_dearer(make_gate):
-    """For a client that is alone a gate looks for its answer before it sleeps, and does so once: not again with each
-    connection that it refuses meanwhile."""
+    """A gate that looked for it before it sleeps would do so again with each connection that it refuses meanwhile."""
     gate = make_gate(max_per_source=1)
     with gate.tls() as client:
         client.sendall(post("/connect-ipip"))

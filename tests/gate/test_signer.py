@@ -357,7 +357,7 @@ def test_while_the_signer_stands_still_nothing_but_handshakes_waits(gate):
 
 
 def assert_sleeps(pid):
-    """But for a moment: a process that looks for something again and again is never seen asleep."""
+    """A process that looks for something again and again is never seen asleep."""
     time.sleep(0.2)
     states = []
     for _ in range(50):
@@ -366,8 +366,8 @@ def assert_sleeps(pid):
     assert states.count("S") > 40, states
 
 
-def test_a_gate_stays_awake_for_a_moment_and_not_until_an_answer_comes(gate):
-    """Also for a client that is alone, whose answers it looks for before it sleeps."""
+def test_a_gate_sleeps_until_an_answer_comes(gate):
+    """Also for a client that is alone."""
     gate.answer_none()
     assert gate.is_ready.wait(20)
     os.kill(gate.signer.pid, signal.SIGSTOP)

@@ -176,37 +176,6 @@ static void answers_find_who_asked_in_any_order(void **state)
 	assert_int_equal(a.answers, 1);
 }
 
-static void an_answer_that_is_awaited_can_be_looked_for_without_the_loop(void **state)
-{
-	struct fixture *fixture = *state;
-	struct ipc_request request;
-	struct asker asker;
-
-	assert_false(broker_link_is_awaited(fixture->link));
-	ask(fixture, &asker);
-	assert_int_equal(receive(fixture, &request), 0);
-	assert_true(broker_link_is_awaited(fixture->link));
-	broker_link_poll(fixture->link);
-	assert_int_equal(asker.answers, 0);
-	answer(fixture, request.id);
-	broker_link_poll(fixture->link);
-	assert_int_equal(asker.answers, 1);
-	assert_false(broker_link_is_awaited(fixture->link));
-}
-
-static void an_answer_that_nobody_waits_for_is_not_awaited(void **state)
-{
-	struct fixture *fixture = *state;
-	struct asker a, b;
-
-	ask(fixture, &a);
-	ask(fixture, &b);
-	broker_link_forget(fixture->link, &a.call);
-	assert_true(broker_link_is_awaited(fixture->link));
-	broker_link_forget(fixture->link, &b.call);
-	assert_false(broker_link_is_awaited(fixture->link));
-}
-
 static void an_answer_that_nobody_waits_for_is_ignored(void **state)
 {
 	struct fixture *fixture = *state;
@@ -375,11 +344,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_signers_socket_is_passed_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			answers_find_who_asked_in_any_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			an_answer_that_is_awaited_can_be_looked_for_without_the_loop, set_up,
-			tear_down),
-		cmocka_unit_test_setup_teardown(
-			an_answer_that_nobody_waits_for_is_not_awaited, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_answer_that_nobody_waits_for_is_ignored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -169,28 +169,6 @@ static void signatures_find_their_handshakes_in_any_order(void **state)
 	end(&second);
 }
 
-static void a_signature_that_is_awaited_can_be_looked_for_without_the_loop(void **state)
-{
-	struct fixture *fixture = *state;
-	struct handshake handshake;
-	struct signing_request request;
-
-	assert_false(signer_link_is_awaited(fixture->link));
-	begin(fixture, &handshake);
-	assert_false(signer_link_is_awaited(fixture->link)); /* there is no signer */
-	connect_signer(fixture);
-	assert_true(is_asked(fixture, &request));
-	assert_true(signer_link_is_awaited(fixture->link));
-	signer_link_poll(fixture->link);
-	assert_int_equal(handshake.result, 1);
-	answer(fixture, request.id, 3);
-	signer_link_poll(fixture->link);
-	assert_int_equal(handshake.result, 0);
-	assert_int_equal(handshake.signature, 3);
-	assert_false(signer_link_is_awaited(fixture->link));
-	end(&handshake);
-}
-
 static void what_was_asked_of_a_signer_that_died_is_asked_of_the_next_one(void **state)
 {
 	struct fixture *fixture = *state;
@@ -296,7 +274,6 @@ int main(void)
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		RULE(signatures_find_their_handshakes_in_any_order),
-		RULE(a_signature_that_is_awaited_can_be_looked_for_without_the_loop),
 		RULE(what_was_asked_of_a_signer_that_died_is_asked_of_the_next_one),
 		RULE(no_more_than_a_few_are_asked_at_a_time_and_all_in_the_end),
 		RULE(those_that_are_cancelled_fail_and_make_room),
