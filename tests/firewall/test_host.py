@@ -87,30 +87,30 @@ def test_an_address_of_somebody_else_is_left_alone(host, given):
 
 
 def test_a_clean_stop_leaves_nothing(host):
-    before = sh(SERVER, "ip addr")
+    before = sh(SERVER, "ip -4 addr")
     host.run("address-reconcile")
     host.run("address-remove")
     host.run("address-remove")
-    assert sh(SERVER, "ip addr") == before
+    assert sh(SERVER, "ip -4 addr") == before
 
 
 def test_a_stop_with_keep_makes_it_permanent_and_the_next_start_takes_it_over(host):
-    before = sh(SERVER, "ip addr")
+    before = sh(SERVER, "ip -4 addr")
     host.run("address-reconcile")
     host.run("address-keep")
     assert addresses()["eth0"][1] == FOREVER
     host.run("address-reconcile")
     assert addresses()["eth0"][1] <= 60
     host.run("address-remove")
-    assert sh(SERVER, "ip addr") == before
+    assert sh(SERVER, "ip -4 addr") == before
 
 
 def test_a_start_that_fails_takes_away_the_address_that_it_added(host):
-    before = sh(SERVER, "ip addr")
+    before = sh(SERVER, "ip -4 addr")
     host.run("address-reconcile")
     host.run("address-reconcile")
     host.run("address-undo")
-    assert sh(SERVER, "ip addr") == before
+    assert sh(SERVER, "ip -4 addr") == before
 
 
 def test_a_start_that_fails_leaves_a_kept_address_without_end(host):
