@@ -312,7 +312,7 @@ def test_what_oidc_modal_asks_for_is_no_matter_of_a_reload_and_that_is_said(host
     assert server.logged("restart to change VPROX_OIDC_ALLOWED_WORKSPACE_IDS")
     assert "VPROX_OIDC_ISSUER" not in server.log and "VPROX_AUTH_MODE" not in server.log
     assert ask(host, client, issuer.token()) == 200
-    config.write_text(f"oidc-ca={ca}\nVPROX_PASSWORD={PASSWORD}\n")
+    config.write_text(f"VPROX_PASSWORD={PASSWORD}\n")
     server.send_signal(signal.SIGHUP)
     assert server.logged("restart to change VPROX_AUTH_MODE", 60)
     assert ask(host, client, issuer.token()) == 200
