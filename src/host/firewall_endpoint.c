@@ -241,6 +241,16 @@ static void write_removal(FILE *out, const struct host_endpoint *endpoint,
 	delete_chains(out, endpoint);
 }
 
+/* What was written into the memory stream out, for the caller to free; NULL when there was no
+ * memory. */
+static char *close_text(FILE *out, char **text)
+{
+	if (fclose(out) == 0)
+		return *text;
+	free(*text);
+	return NULL;
+}
+
 char *firewall_endpoint_arrival(const struct host_endpoint *endpoint)
 {
 	char *text = NULL;
@@ -250,10 +260,7 @@ char *firewall_endpoint_arrival(const struct host_endpoint *endpoint)
 	if (!out)
 		return NULL;
 	write_arrival(out, endpoint);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return close_text(out, &text);
 }
 
 char *firewall_endpoint_change(
@@ -269,8 +276,5 @@ char *firewall_endpoint_change(
 		write_removal(out, endpoint, remaining, has_ipv6);
 	else
 		write_addition(out, endpoint, has_ipv6);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return close_text(out, &text);
 }

@@ -182,7 +182,7 @@ def test_what_is_to_be_checked_must_be_said(host):
 @pytest.mark.only("embedded", reason="the guest's kernel has it all")
 def test_what_the_kernel_lacks_for_a_mode_of_ipip_is_told(host):
     if kernel.has("wireguard") and kernel.has("ipip"):
-        pytest.skip("this kernel has it")
+        pytest.skip("this kernel has WireGuard and IPIP, so nothing is lacking")
     assert check_soon(host)[0] == 0
     status, said = check_soon(host, "--ipip-mode=shared")
     assert status == 1 and re.match(r"the kernel's data plane cannot be had: this kernel has no "

@@ -259,7 +259,7 @@ def test_an_external_interface_of_somebody_else_is_named(host):
 @pytest.mark.only("embedded", reason="it is for the kernel's plane")
 def test_the_embedded_plane_refuses_the_mode_and_says_what_to_do(host):
     if kernel.has("wireguard") and kernel.has("ipip"):
-        pytest.skip("--plane=auto is the kernel's here")
+        pytest.skip("this kernel has WireGuard and IPIP, so that --plane=auto would take it")
     server = host.launch("--ipip-mode=shared --plane=auto", expected=["--ipip-mode"])
     assert server.process.wait(60) == 1, "where the plane is named the command line is wrong: test_command_line.py"
     assert server.logged(r"error .*--ipip-mode=shared is for --plane=kernel: leave it out")
