@@ -18,7 +18,7 @@ struct notice_watch {
 	notice_watch_fn *changed;
 	void *context;
 	int monitor;
-	struct event *readable, *settled;
+	struct event *readable, *settled, *called;
 };
 
 static void on_settled(evutil_socket_t fd, short what, void *context)
@@ -36,16 +36,22 @@ static void ignore(void *context, const struct nlmsghdr *message)
 	(void)message;
 }
 
+static int call_in(struct event *timer, uint64_t ms)
+{
+	const struct timeval time = timeval_from_ms(ms);
+
+	return event_add(timer, &time) == 0 ? 0 : -ENOMEM;
+}
+
 /* What is lost of many is made up for: all is read again after the first. */
 static void on_notice(evutil_socket_t fd, short what, void *context)
 {
-	const struct timeval time = timeval_from_ms(SETTLE_MS);
 	struct notice_watch *watch = context;
 
 	(void)what;
 	netlink_monitor_read(fd, ignore, NULL);
 	if (!event_pending(watch->settled, EV_TIMEOUT, NULL))
-		event_add(watch->settled, &time);
+		call_in(watch->settled, SETTLE_MS);
 }
 
 static int begin(struct notice_watch *watch, struct event_base *base, int protocol, uint32_t groups)
@@ -55,8 +61,11 @@ static int begin(struct notice_watch *watch, struct event_base *base, int protoc
 		return watch->monitor;
 	watch->readable = event_new(base, watch->monitor, EV_READ | EV_PERSIST, on_notice, watch);
 	watch->settled = evtimer_new(base, on_settled, watch);
-	return watch->readable && watch->settled && event_add(watch->readable, NULL) == 0 ? 0
-											  : -ENOMEM;
+	watch->called = evtimer_new(base, on_settled, watch);
+	if (!watch->readable || !watch->settled || !watch->called ||
+		event_add(watch->readable, NULL) < 0)
+		return -ENOMEM;
+	return call_in(watch->settled, SETTLE_MS);
 }
 
 int notice_watch_open(struct event_base *base, int protocol, uint32_t groups,
@@ -77,12 +86,19 @@ int notice_watch_open(struct event_base *base, int protocol, uint32_t groups,
 	return 0;
 }
 
+void notice_watch_call_in(struct notice_watch *watch, uint64_t ms)
+{
+	if (watch)
+		call_in(watch->called, ms);
+}
+
 void notice_watch_close(struct notice_watch *watch)
 {
 	if (!watch)
 		return;
 	free_event(watch->readable);
 	free_event(watch->settled);
+	free_event(watch->called);
 	if (watch->monitor >= 0)
 		close(watch->monitor);
 	free(watch);
