@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "nftables/ruleset.h"
 
 /* Without regard to the language of the environment. */
 static bool is_plain(char c)
@@ -61,34 +60,15 @@ bool own_table_interface(const char *name, const char *prefix, char *interface, 
 	return n > 0 && *name == '\0';
 }
 
-/* A table that cannot be read is not there. */
-static bool is_as_loaded(struct own_table *table)
+static struct loaded_tables_names names_for(const struct own_table *table)
 {
-	uint8_t digest[TABLE_DIGEST_SIZE];
-	uint32_t generation;
-
-	if (ruleset_generation(&generation) < 0)
-		return false;
-	if (generation == table->generation)
-		return true;
-	if (table_digest(NFPROTO_INET, table->name, digest) < 0 ||
-		memcmp(digest, table->digest, sizeof digest) != 0)
-		return false;
-	table->generation = generation;
-	return true;
-}
-
-/* What cannot be read back is taken for changed the next time. */
-static void read_back(struct own_table *table)
-{
-	/* The generation first: after a change between the two, the next call compares again. */
-	if (ruleset_generation(&table->generation) < 0 ||
-		table_digest(NFPROTO_INET, table->name, table->digest) < 0)
-		table->generation--;
+	return (struct loaded_tables_names){
+		.name = table->name, .families = {NFPROTO_INET}, .n_families = 1};
 }
 
 static int load(struct own_table *table, const char *text, struct nft_error *reason)
 {
+	const struct loaded_tables_names names = names_for(table);
 	auto_free char *commands = NULL;
 	int error;
 
@@ -98,10 +78,27 @@ static int load(struct own_table *table, const char *text, struct nft_error *rea
 		snprintf(reason->text, sizeof reason->text, "out of memory");
 		return -ENOMEM;
 	}
-	error = nft_run(commands, reason);
-	if (error == 0)
-		read_back(table);
+	error = loaded_tables_load(&names, &table->loaded, commands, reason);
+	if (error == 0 && table->loaded.is_uncertain)
+		log_warning("other programs changed nftables each time that the table inet %s was "
+			    "loaded: whether it is as it should be is not known, and it is loaded "
+			    "again in %llu s",
+			table->name, (unsigned long long)table->loaded.delay / 1000);
 	return error;
+}
+
+static bool is_as_loaded(struct own_table *table)
+{
+	const struct loaded_tables_names names = names_for(table);
+	const int result = loaded_tables_compare(&names, &table->loaded);
+
+	if (result == LOADED_TABLES_SAME)
+		return true;
+	if (result != LOADED_TABLES_UNCERTAIN)
+		log_warning("another program has changed or removed the nftables table inet %s: "
+			    "loading it again",
+			table->name);
+	return false;
 }
 
 int own_table_set(struct own_table *table, const char *text, struct nft_error *reason)
@@ -109,13 +106,8 @@ int own_table_set(struct own_table *table, const char *text, struct nft_error *r
 	char *copy;
 	int error;
 
-	if (table->text && strcmp(table->text, text) == 0) {
-		if (is_as_loaded(table))
-			return 0;
-		log_warning("another program has changed or removed the nftables table inet %s: "
-			    "loading it again",
-			table->name);
-	}
+	if (table->text && strcmp(table->text, text) == 0 && is_as_loaded(table))
+		return 0;
 	copy = strdup(text);
 	error = copy ? load(table, text, reason) : -ENOMEM;
 	if (error < 0) {
@@ -125,6 +117,11 @@ int own_table_set(struct own_table *table, const char *text, struct nft_error *r
 	free(table->text);
 	table->text = copy;
 	return 0;
+}
+
+uint64_t own_table_wait_ms(const struct own_table *table)
+{
+	return table->text ? loaded_tables_wait_ms(&table->loaded) : 0;
 }
 
 static bool is_without_nftables(int error)
@@ -162,4 +159,5 @@ void own_table_forget(struct own_table *table)
 {
 	free(table->text);
 	table->text = NULL;
+	table->loaded = (struct loaded_tables){0};
 }

@@ -8,16 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nftables/loaded_tables.h"
 #include "nftables/nft.h"
-#include "nftables/table_digest.h"
 
 enum { OWN_TABLE_NAME_SIZE = 80 };
 
 struct own_table {
 	char name[OWN_TABLE_NAME_SIZE];
 	char *text; /* as it was loaded last; NULL: not loaded by this process */
-	uint32_t generation; /* of the ruleset, when the table was found as loaded */
-	uint8_t digest[TABLE_DIGEST_SIZE];
+	struct loaded_tables loaded; /* likewise */
 };
 
 /* Zeroed but for its name: the prefix, and the interface's. An interface's name may have bytes that
@@ -32,6 +31,10 @@ bool own_table_interface(const char *name, const char *prefix, char *interface, 
  * is logged. Returns 0, -ENOMEM, or -EIO with nft's reason in *reason; then what was there stays.
  */
 int own_table_set(struct own_table *table, const char *text, struct nft_error *reason);
+
+/* In how many milliseconds own_table_set() is to be called again though nobody tells of a change,
+ * as others changed nftables each time that the table was loaded; 0: not at all. */
+uint64_t own_table_wait_ms(const struct own_table *table);
 
 /* Whether there is one. Returns 1, 0 or -errno; 0, too, where the kernel has no nftables. */
 int own_table_exists(const struct own_table *table);

@@ -22,7 +22,10 @@
 #include "netlink/socket.h"
 #include "nftables/nft.h"
 #include "nftables/ruleset.h"
-#include "nftables/table_digest.h"
+
+enum {
+	CALLS_OF_A_MINUTE = 12, /* of firewall_reconcile() */
+};
 
 /* firewall_text() has the same. */
 static const char table_name[] = "vprox";
@@ -56,14 +59,29 @@ static bool begins(const char *line, const char *text)
 	return strncmp(line, text, strlen(text)) == 0;
 }
 
+static bool has_confined(const void *context)
+{
+	const struct host_config *config = context;
+
+	return !config->confinement || firewall_has_confined(config->confinement);
+}
+
+static struct loaded_tables_names names_for(const struct host_config *config)
+{
+	return (struct loaded_tables_names){
+		.name = table_name,
+		.families = {NFPROTO_IPV4, NFPROTO_IPV6},
+		.n_families = has_ipv6() ? 2 : 1,
+		.has_sets = has_confined,
+		.context = config,
+	};
+}
+
 int firewall_digest(uint8_t digest[FIREWALL_DIGEST_SIZE])
 {
-	int error = table_digest(NFPROTO_IPV4, table_name, digest);
+	const struct loaded_tables_names names = names_for(NULL);
 
-	memset(digest + TABLE_DIGEST_SIZE, 0, TABLE_DIGEST_SIZE);
-	if (error == 0 && has_ipv6())
-		error = table_digest(NFPROTO_IPV6, table_name, digest + TABLE_DIGEST_SIZE);
-	return error;
+	return loaded_tables_digest(&names, digest);
 }
 
 bool firewall_can_find_sockets(void)
@@ -84,38 +102,23 @@ bool firewall_can_find_sockets(void)
 	return error == 0;
 }
 
-static int read_back(struct firewall_state *state)
-{
-	/* The generation first: after a change between the two, the next call compares again. */
-	int error = ruleset_generation(&state->generation);
-
-	if (error == 0)
-		error = firewall_digest(state->digest);
-	if (error < 0)
-		log_error("cannot read the firewall back: %s", strerror(-error));
-	return error;
-}
-
-/* Tables that cannot be read are not there. */
-static bool is_as_loaded(const struct firewall_state *state)
-{
-	uint8_t digest[FIREWALL_DIGEST_SIZE];
-
-	return firewall_digest(digest) == 0 && memcmp(digest, state->digest, sizeof digest) == 0;
-}
-
-static bool has_confined(const struct host_config *config)
-{
-	return !config->confinement || firewall_has_confined(config->confinement);
-}
-
 static uint64_t shape_of(const struct host_config *config)
 {
 	return config->confinement ? config->confinement->shape : 0;
 }
 
+static void log_uncertain(const struct firewall_state *state)
+{
+	if (state->tables.is_uncertain)
+		log_warning("other programs changed nftables each time that the table ip vprox was "
+			    "loaded: whether it is as it should be is not known, and it is loaded "
+			    "again in %llu s",
+			(unsigned long long)state->tables.delay / 1000);
+}
+
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
+	const struct loaded_tables_names names = names_for(config);
 	auto_free char *text = text_of_tables(config);
 	struct nft_error reason = {"out of memory"};
 	int error;
@@ -124,36 +127,29 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 		log_error("cannot load the firewall: out of memory");
 		return -ENOMEM;
 	}
-	error = nft_run(text, &reason);
+	error = loaded_tables_load(&names, &state->tables, text, &reason);
 	state->is_behind = error < 0;
 	if (error < 0) {
 		log_error("cannot load the firewall: %s", reason.text);
 		return error;
 	}
 	state->shape = shape_of(config);
-	return read_back(state);
+	log_uncertain(state);
+	return 0;
 }
 
 /* By its commands, where the tables are as they should be. */
 static int change(const struct host_config *config, char *commands, struct firewall_state *state)
 {
-	struct nft_error reason = {"another program has changed or removed it"};
+	const struct loaded_tables_names names = names_for(config);
+	struct nft_error reason = {"an earlier change is not in it"};
 
-	if (commands && is_as_loaded(state) && nft_run(commands, &reason) == 0)
-		return read_back(state);
+	if (commands && !state->is_behind &&
+		loaded_tables_change(&names, &state->tables, commands, &reason) == 0)
+		return 0;
 	log_warning("loading the nftables table ip vprox anew, as it cannot be changed: %s",
 		commands ? reason.text : strerror(ENOMEM));
 	return firewall_load(config, state);
-}
-
-/* Our own transactions move the generation on, one each. Where it is another one now, somebody else
- * has changed something too, which is looked at as always. */
-static void follow_generation(struct firewall_state *state, uint32_t n_own)
-{
-	uint32_t now;
-
-	if (ruleset_generation_by(state->netlink, &now) == 0 && now == state->generation + n_own)
-		state->generation = now;
 }
 
 static bool is_confined_already(
@@ -200,7 +196,7 @@ static int change_confined(const struct host_config *config, struct firewall_sta
 	if (result == 0)
 		result = firewall_change_confined(state->netlink, config->confinement, changes, n);
 	if (result > 0)
-		follow_generation(state, (uint32_t)result);
+		loaded_tables_follow(&state->tables, state->netlink, (uint32_t)result);
 	return result;
 }
 
@@ -255,25 +251,36 @@ int firewall_take_out(const struct host_config *config, const struct host_endpoi
 	return change(config, commands, state);
 }
 
+/* Without a reason to: what tells others' changes from our own is our own count of these. Of what
+ * there is for each client, a part. */
+static bool is_right(const struct host_config *config, struct firewall_state *state)
+{
+	const struct loaded_tables_names names = names_for(config);
+
+	return loaded_tables_match(&names, &state->tables) &&
+	       (!config->confinement ||
+		       firewall_has_next_confined(config->confinement, &state->next_set));
+}
+
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state)
 {
-	uint32_t generation;
-	int error = ruleset_generation(&generation);
+	const struct loaded_tables_names names = names_for(config);
+	int result;
 
-	if (error < 0) {
-		log_error("cannot check the firewall: %s", strerror(-error));
-		return error;
-	}
-	if (generation == state->generation && !state->is_behind)
-		return 0;
-	if (!state->is_behind && is_as_loaded(state) && has_confined(config)) {
-		state->generation = generation;
-		return 0;
-	}
-	if (!state->is_behind)
+	if (state->is_behind)
+		return firewall_load(config, state);
+	result = loaded_tables_compare(&names, &state->tables);
+	if (result == LOADED_TABLES_SAME && ++state->n_calls % CALLS_OF_A_MINUTE == 0 &&
+		!is_right(config, state))
+		result = LOADED_TABLES_CHANGED;
+	if (result < 0)
+		log_error("cannot check the firewall: %s", strerror(-result));
+	if (result == LOADED_TABLES_CHANGED)
 		log_warning("another program has changed or removed the nftables table ip vprox: "
 			    "loading it again");
-	return firewall_load(config, state);
+	if (result == LOADED_TABLES_CHANGED || result == LOADED_TABLES_UNCERTAIN)
+		return firewall_load(config, state);
+	return result;
 }
 
 int firewall_remove(void)

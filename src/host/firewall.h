@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nftables/table_digest.h"
+#include "nftables/loaded_tables.h"
 
 struct confining;
 struct host_config;
@@ -18,13 +18,14 @@ struct netlink;
 struct ruleset_chain;
 
 enum {
-	FIREWALL_DIGEST_SIZE = 2 * TABLE_DIGEST_SIZE,
+	FIREWALL_DIGEST_SIZE = LOADED_TABLES_DIGEST_SIZE,
 };
 
-/* What the table was when it was loaded, to see whether somebody has changed it since. */
+/* What the tables were when they were loaded, to see whether somebody has changed them since. */
 struct firewall_state {
-	uint32_t generation;
-	uint8_t digest[FIREWALL_DIGEST_SIZE]; /* of both tables */
+	struct loaded_tables tables;
+	unsigned int n_calls; /* of firewall_reconcile() that found nothing */
+	unsigned int next_set; /* of firewall_has_next_confined() */
 	/* By which what addresses reach is changed; NULL: not yet needed. */
 	struct netlink *netlink;
 	uint64_t shape; /* of config->confinement, then */
@@ -73,8 +74,8 @@ void firewall_say_arrived(const struct host_endpoint *endpoint);
 /*
  * To be called every few seconds: loads the table again, with a warning, if another program has
  * removed it (`nft flush ruleset`) or changed anything in it, be it an element of a set. One
- * netlink message where nobody has changed any nftables table since the last call. Returns 0 or
- * -errno, logged.
+ * netlink message where nobody has changed any nftables table since the last call; once a minute
+ * some more. Returns 0 or -errno, logged.
  */
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state);
 

@@ -299,18 +299,43 @@ static bool set_has(
 	return error == 0 && comparison->n == n;
 }
 
-bool firewall_has_confined(const struct confinement *confinement)
+enum {
+	SETS = 1 +
+	       CONFINEMENT_LENGTHS, /* that there can be: of the addresses, and of each length */
+};
+
+static bool has_set(const struct confinement *confinement, unsigned int set)
+{
+	return set == 0 ? confinement->shape != 0 : has_length(confinement, set - 1);
+}
+
+static bool is_right(const struct confinement *confinement, unsigned int set)
 {
 	struct confined_comparison comparison = {.confinement = confinement};
 
-	if (confinement->shape == 0)
-		return true;
-	if (!set_has(confined_set, compare_address, &comparison, confinement->table.count))
-		return false;
-	for (; comparison.length < CONFINEMENT_LENGTHS; comparison.length++)
-		if (has_length(confinement, comparison.length) &&
-			!set_has(name_of(comparison.length).s, compare_pair, &comparison,
-				confinement->n_of_length[comparison.length]))
+	if (set == 0)
+		return set_has(
+			confined_set, compare_address, &comparison, confinement->table.count);
+	comparison.length = (uint8_t)(set - 1);
+	return set_has(
+		name_of(set - 1).s, compare_pair, &comparison, confinement->n_of_length[set - 1]);
+}
+
+bool firewall_has_confined(const struct confinement *confinement)
+{
+	for (unsigned int set = 0; set < SETS; set++)
+		if (has_set(confinement, set) && !is_right(confinement, set))
 			return false;
+	return true;
+}
+
+bool firewall_has_next_confined(const struct confinement *confinement, unsigned int *next)
+{
+	for (unsigned int i = 0; i < SETS; i++) {
+		const unsigned int set = (*next)++ % SETS;
+
+		if (has_set(confinement, set))
+			return is_right(confinement, set);
+	}
 	return true;
 }

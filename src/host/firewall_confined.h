@@ -49,5 +49,7 @@ int firewall_change_confined(struct netlink *netlink, struct confinement *confin
  * table or it has nothing of this; or -errno. */
 int firewall_read_confined(struct confinement *confinement);
 
-/* Whether the table's sets hold what they should. */
+/* Whether the table's sets hold what they should: some 30 ms for 10,000 addresses of four pairs. */
 bool firewall_has_confined(const struct confinement *confinement);
+/* Likewise the next one of the sets, one each call; *next is zeroed before the first one. */
+bool firewall_has_next_confined(const struct confinement *confinement, unsigned int *next);

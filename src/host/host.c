@@ -311,7 +311,7 @@ bool host_is_full(const struct host *host)
 
 const uint8_t *host_firewall(const struct host *host)
 {
-	return host ? host->firewall_state.digest : NULL;
+	return host ? host->firewall_state.tables.digest : NULL;
 }
 
 /* In the order of host_prepare(). */

@@ -1,0 +1,161 @@
+/*
+ * Loads tables, keeps what they were then, and compares. Runs in the broker and in clients; it
+ * blocks until the kernel has answered.
+ */
+#include "nftables/loaded_tables.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "nftables/ruleset.h"
+
+enum {
+	LOADS = 3, /* one after the other, while others change nftables too */
+	FIRST_DELAY_MS = 5 * 1000,
+	MAX_DELAY_MS = 10 * 60 * 1000,
+};
+
+int loaded_tables_digest(
+	const struct loaded_tables_names *names, uint8_t digest[LOADED_TABLES_DIGEST_SIZE])
+{
+	int error = 0;
+
+	memset(digest, 0, LOADED_TABLES_DIGEST_SIZE);
+	for (size_t i = 0; i < names->n_families && error == 0; i++)
+		error = table_digest(
+			names->families[i], names->name, digest + i * TABLE_DIGEST_SIZE);
+	return error;
+}
+
+bool loaded_tables_match(
+	const struct loaded_tables_names *names, const struct loaded_tables *tables)
+{
+	uint8_t digest[LOADED_TABLES_DIGEST_SIZE];
+
+	return loaded_tables_digest(names, digest) == 0 &&
+	       memcmp(digest, tables->digest, sizeof digest) == 0;
+}
+
+static bool is_as_loaded(
+	const struct loaded_tables_names *names, const struct loaded_tables *tables)
+{
+	return loaded_tables_match(names, tables) &&
+	       (!names->has_sets || names->has_sets(names->context));
+}
+
+/*
+ * Reads what our own transaction has made of the tables, and whether it was the only one from the
+ * given generation to the end of this reading. net/netfilter/nf_tables_api.c, nf_tables_commit():
+ * each moves the generation on by one. That it skips 0 once in 2^32 is taken for another program's.
+ */
+static bool read_own(
+	const struct loaded_tables_names *names, struct loaded_tables *tables, uint32_t generation)
+{
+	uint32_t now;
+
+	/* Until it is known better, the next call compares. */
+	tables->generation = generation;
+	if (loaded_tables_digest(names, tables->digest) < 0 || ruleset_generation(&now) < 0 ||
+		now != generation + 1)
+		return false;
+	tables->generation = now;
+	return true;
+}
+
+static void set_certain(struct loaded_tables *tables, bool is_certain)
+{
+	tables->is_uncertain = !is_certain;
+	if (is_certain) {
+		tables->delay = 0;
+		return;
+	}
+	tables->delay = tables->delay == 0 ? FIRST_DELAY_MS : 2 * tables->delay;
+	if (tables->delay > MAX_DELAY_MS)
+		tables->delay = MAX_DELAY_MS;
+	tables->next_load = clock_now_ms(&system_clock) + tables->delay;
+}
+
+/* As nft_run(). */
+static int load(const struct loaded_tables_names *names, struct loaded_tables *tables,
+	const char *commands, bool *is_certain, struct nft_error *reason)
+{
+	uint32_t before = 0;
+	const bool is_known = ruleset_generation(&before) == 0;
+	const int error = nft_run(commands, reason);
+
+	*is_certain = error == 0 && read_own(names, tables, before) && is_known;
+	return error;
+}
+
+int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_tables *tables,
+	const char *commands, struct nft_error *reason)
+{
+	bool is_certain = false;
+
+	for (int i = 0; i < LOADS && !is_certain; i++) {
+		const int error = load(names, tables, commands, &is_certain, reason);
+
+		if (error < 0)
+			return error;
+	}
+	set_certain(tables, is_certain);
+	return 0;
+}
+
+int loaded_tables_compare(const struct loaded_tables_names *names, struct loaded_tables *tables)
+{
+	uint32_t generation;
+	/* Before the tables: after a change between the two, the next call compares again. */
+	const int error = ruleset_generation(&generation);
+
+	if (error < 0)
+		return error;
+	if (tables->is_uncertain && clock_now_ms(&system_clock) >= tables->next_load)
+		return LOADED_TABLES_UNCERTAIN;
+	if (generation == tables->generation)
+		return LOADED_TABLES_SAME;
+	if (!is_as_loaded(names, tables))
+		return LOADED_TABLES_CHANGED;
+	tables->generation = generation;
+	return LOADED_TABLES_SAME;
+}
+
+static int stale(const char *why, struct nft_error *reason)
+{
+	snprintf(reason->text, sizeof reason->text, "%s", why);
+	return -ESTALE;
+}
+
+int loaded_tables_change(const struct loaded_tables_names *names, struct loaded_tables *tables,
+	const char *commands, struct nft_error *reason)
+{
+	int result = loaded_tables_compare(names, tables);
+
+	if (result == LOADED_TABLES_UNCERTAIN)
+		return stale("others changed nftables while it was loaded", reason);
+	if (result != LOADED_TABLES_SAME)
+		return stale("another program has changed or removed it", reason);
+	result = nft_run(commands, reason);
+	if (result < 0 || read_own(names, tables, tables->generation))
+		return result;
+	return stale("another program changed nftables at the same time", reason);
+}
+
+void loaded_tables_follow(struct loaded_tables *tables, struct netlink *netlink, uint32_t n)
+{
+	uint32_t now;
+
+	if (ruleset_generation_by(netlink, &now) == 0 && now == tables->generation + n)
+		tables->generation = now;
+}
+
+uint64_t loaded_tables_wait_ms(const struct loaded_tables *tables)
+{
+	const uint64_t now = clock_now_ms(&system_clock);
+
+	if (!tables->is_uncertain)
+		return 0;
+	return now < tables->next_load ? tables->next_load - now : 1;
+}
