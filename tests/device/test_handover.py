@@ -13,7 +13,7 @@ import handover
 import pytest
 from handover import Between, Record, kill, pauses_ms, replace, replaced
 from lib import noise, packets
-from lib.process import children, status
+from lib.process import children, open_files, status
 from lib.wait import until
 from net import (INNER, IPIP_INNER, OUTER, Device, Transfer, connect_ipip, has_fast_path, make_pair,
                  ping)
@@ -273,13 +273,8 @@ def test_a_device_that_was_taken_over_has_its_log_open_once(network):
     a = Device(network, "a", "dp0")
     with Between(a, lambda side, records: records) as between:
         replaced(a)
-    folder, found = f"/proc/{between.new_pid}/fd", []
-    for fd in os.listdir(folder):
-        # some files are open for a moment only
-        with contextlib.suppress(FileNotFoundError):
-            if os.readlink(os.path.join(folder, fd)) == os.path.realpath(a.log.name):
-                found.append(fd)
-    assert found == ["2"]
+    log = os.path.realpath(a.log.name)
+    assert [fd for fd, name in open_files(between.new_pid).items() if name == log] == [2]
 
 
 def test_what_can_be_asked_of_a_device_is_the_same_after(network):

@@ -1,13 +1,13 @@
 """What saves a device work, taken away: there is another way, it is said once, and it is tried again."""
 
-import os
-
 import pytest
 
 from clock import MovedClock
 from net import (INNER, IPIP_INNER, Device, connect, connect_ipip, has_fast_path, make_pair,
                  transfer, wait_until)
 from refuse import Refusal
+
+from lib.process import open_files
 
 ENOUGH = 3_000_000  # bytes, for every way to be taken
 PACKETS = 100_000  # that go the other way, before it is tried again (src/device/io/refusals.h)
@@ -78,8 +78,7 @@ def test_what_was_refused_is_tried_again_after_100_000_packets(network):
 
 
 def holds_bpf_maps(device):
-    folder = f"/proc/{device.process.pid}/fd"
-    return any("bpf-map" in os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder))
+    return any("bpf-map" in name for name in open_files(device.process.pid).values())
 
 
 def test_refused_bpf_programs_are_tried_again_after_10_minutes(network):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib import inject, kernel
-from lib.process import children
+from lib.process import children, open_files
 from net import DEVICE, INNER, OUTER, Device, connect, make_pair, ping, run, wait_until
 
 
@@ -313,9 +313,9 @@ SET_GSO_SIZE, LOOPBACK = 3, 1  # likewise; the number of lo
 def helper_of(device):
     """Its process, and the device's end of the socket to it."""
     (helper,) = children(device.process.pid)
-    for entry in os.listdir(f"/proc/{device.process.pid}/fd"):
+    for fd in open_files(device.process.pid):
         try:
-            taken = inject.take(device.process.pid, int(entry))
+            taken = inject.take(device.process.pid, fd)
         except OSError:
             continue
         if taken.family == socket.AF_UNIX and taken.type == socket.SOCK_SEQPACKET and \
@@ -325,20 +325,13 @@ def helper_of(device):
     raise AssertionError("there is no socket to a helper")
 
 
-def open_files(pid):
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except FileNotFoundError:
-        return 0
-
-
 @pytest.mark.parametrize("n", [1, 2])
 def test_who_takes_it_over_fills_no_table_of_its_helper(network, n):
     """With descriptors that go along with a request, as many as it asks for or more."""
     a = Device(network, "a", "dp0")
     wait_until(lambda: a.status("Seccomp") == "2", what="filter")
     helper, ours = helper_of(a)
-    before = open_files(helper)
+    before = len(open_files(helper))
     ours.settimeout(5)
     os.kill(a.process.pid, signal.SIGSTOP)
     with ours, socket.socket() as passed_on:
@@ -348,7 +341,7 @@ def test_who_takes_it_over_fills_no_table_of_its_helper(network, n):
                 assert n > 1 or ours.recv(64) == bytes(4)
         except ConnectionError:
             assert n > 1, "it has hung up, as it may"
-        wait_until(lambda: open_files(helper) <= before, what="the helper's descriptors")
+        wait_until(lambda: len(open_files(helper)) <= before, what="the helper's descriptors")
     os.kill(a.process.pid, signal.SIGCONT)
 
 

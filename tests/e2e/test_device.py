@@ -12,7 +12,7 @@ import pytest
 from lab.api import PASSWORD
 from lab.tunnels import random_key
 from lib import wait
-from lib.process import stand_still, status
+from lib.process import open_files, stand_still, status
 
 pytestmark = pytest.mark.only("embedded", reason="the kernel's plane has no process")
 
@@ -324,11 +324,9 @@ def test_it_has_no_right_and_nothing_of_the_servers(host, client):
     assert int(found["CapEff"], 16) == int(found["CapPrm"], 16) == 0
     assert found["NoNewPrivs"] == "1"
     assert found["Seccomp"] == "2"
-    servers = {os.readlink(f"/proc/{server.pid}/fd/{fd}")
-               for fd in os.listdir(f"/proc/{server.pid}/fd")}
+    servers = set(open_files(server.pid).values())
     for pid in device, helper:
-        own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-        shared = {name for name in own & servers if not name.startswith("/dev/")}
+        shared = {name for name in servers.intersection(open_files(pid).values()) if not name.startswith("/dev/")}
         assert not {name for name in shared if "anon_inode" not in name}
         with open(f"/proc/{pid}/environ", "rb") as file:
             assert PASSWORD.encode() not in file.read()

@@ -13,7 +13,7 @@ import pytest
 from lab.echo import VISITED, HTTP_PORT, UDP_PORT, ask_udp, bound, visit
 from lab.tokens import Tokens, line as token_line, tunnel as tunnel_by
 from lib import conntrack, wait
-from lib.process import kill, socket_of, stand_still, state, status
+from lib.process import kill, open_files, socket_of, stand_still, state, status
 
 SLACK = 30
 EVENTS_FD = 4  # src/ipc/flow_process.h
@@ -189,17 +189,11 @@ def test_with_sighup_the_flow_log_goes_on_in_another_file(host, client, log):
     server.send_signal(signal.SIGHUP)
     wait.until(log.path.exists, SLACK, "the file is there again")
     assert tunnel.visit_from_port(41001)
-    wait.until(lambda: os.readlink(f"/proc/{process(server)}/fd/{flow_file(server)}") == str(log.path))
+    wait.until(lambda: str(log.path) in open_files(process(server)).values())
     log.end_all()
     log.wait_for(inner_port=41001)
     assert len(log.lines()) == len(old.lines()) == 1
     assert server.process.poll() is None and log.path.stat().st_mode & 0o7777 == 0o600
-
-
-def flow_file(server):
-    """The descriptor of the file that it writes to."""
-    folder = f"/proc/{process(server)}/fd"
-    return next(fd for fd in os.listdir(folder) if "flows" in os.readlink(f"{folder}/{fd}"))
 
 
 @EMBEDDED

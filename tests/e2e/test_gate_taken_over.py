@@ -11,6 +11,7 @@ import pytest
 from lab.taken_gate import (CONNECT_IPIP, CONNECT_WIREGUARD, DISCONNECT_IPIP, OK, READY, RELINQUISH, REQUEST, VERSION, TakenGate)
 from lib import wait
 from lib.netns import Namespace
+from lib.process import open_files
 
 PORT = 443
 KEY = bytes(range(32))
@@ -203,18 +204,14 @@ def reset(sock):
         return True
 
 
-def open_files(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def test_a_flood_of_descriptors_fills_nothing_and_keeps_nobody_out(host, client):
     server = host.start(gates=2, expected=EXPECTED)
-    before = open_files(server.pid)
+    before = len(open_files(server.pid))
     taken = TakenGate(server.gates()[0])
     with socket.socket() as sock, pytest.raises(OSError):
         while True:
             taken.send(REQUEST.pack(VERSION, CONNECT_IPIP, 0, 1, bytes(32), b""), [sock] * 253)
-            assert open_files(server.pid) <= before + 1
+            assert len(open_files(server.pid)) <= before + 1
     assert_ended(host, taken)
     wait.until(lambda: host.api(client).connect_ipip().status == 200)
     taken.close()

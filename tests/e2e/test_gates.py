@@ -1,7 +1,6 @@
 """The processes that face the Internet: without rights, and not missed when they die."""
 
 import os
-import pathlib
 import pwd
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
 from lib import wait
 from lib.netns import stop
-from lib.process import children, kill, status
+from lib.process import children, kill, open_files, status
 
 
 @pytest.mark.sanitize
@@ -74,9 +73,9 @@ def test_a_gate_holds_no_file_it_does_not_need(shared_host, server):
     """The broker's netlink sockets and its lock are not among them."""
     assert server.gates()
     for pid in server.gates():
-        open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
-        assert not [name for name in open_files if "lock" in name or "server-key" in name]
-        inodes = {name for name in open_files if name.startswith("socket:")}
+        files = open_files(pid).values()
+        assert not [name for name in files if "lock" in name or "server-key" in name]
+        inodes = {name for name in files if name.startswith("socket:")}
         netlink = server.host.ns.read("/proc/thread-self/net/netlink").splitlines()[1:]
         assert not inodes & {f"socket:[{line.split()[-1]}]" for line in netlink}
 
@@ -92,7 +91,7 @@ def test_what_may_be_taken_over_reads_no_terminal(host):
         found = children(server.pid)
         assert len(found) >= 2
         for child in found:
-            assert {os.readlink(f"/proc/{child}/fd/{fd}") for fd in (0, 1)} == {"/dev/null"}
+            assert {open_files(child).get(fd) for fd in (0, 1)} == {"/dev/null"}
     finally:
         os.close(reader)
         os.close(writer)

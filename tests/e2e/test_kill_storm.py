@@ -19,7 +19,7 @@ import pytest
 from lab.client import Machine
 from lab.storm import Storm
 from lib import wait
-from lib.process import kill
+from lib.process import kill, open_files
 
 pytestmark = pytest.mark.plane
 
@@ -147,8 +147,7 @@ def rage(victims, dice, kills):
 
 
 def descriptors(pid):
-    return sorted(re.sub(r"\d+", "N", os.readlink(f"/proc/{pid}/fd/{fd}"))
-                  for fd in os.listdir(f"/proc/{pid}/fd"))
+    return sorted(re.sub(r"\d+", "N", name) for name in open_files(pid).values())
 
 
 class Belongings:

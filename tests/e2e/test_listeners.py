@@ -18,7 +18,7 @@ from lab.attempts import Attempts
 from lab.taken_gate import TakenGate
 from lib import wait
 from lib.netns import stop
-from lib.process import status
+from lib.process import open_files, status
 
 ENOUGH = 40  # attempts, before and after what happens
 SECONDS = 30
@@ -193,8 +193,7 @@ def test_the_holder_has_no_rights_and_nothing_but_the_listeners(host):
     assert seen["NoNewPrivs"] == "1" and seen["PPid"] != str(server.pid)
 
     def files():
-        return sorted(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0]
-                      for fd in os.listdir(f"/proc/{pid}/fd"))
+        return sorted(name.split(":")[0] for name in open_files(pid).values())
     expected = sorted(["/dev/null"] * 3 + ["socket"] * 4)  # two are the listeners
     wait.until(lambda: files() == expected, what=files)
     assert os.stat(host.state / "run/vprox/listeners.sock").st_mode & 0o777 == 0o600

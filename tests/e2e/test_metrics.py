@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -19,7 +18,7 @@ from lab.world import ROUTER_TO_CLIENTS
 from lib import wait
 from lib.capture import send
 from lib.packets import udp_packet
-from lib.process import kill, status
+from lib.process import kill, open_files, status
 
 ADDRESS, PORT = "127.0.0.1", 9750
 METRICS = f"--metrics={ADDRESS}:{PORT}"
@@ -255,8 +254,7 @@ def test_clients_that_are_slow_or_many_or_say_too_much_keep_nobody_from_the_metr
     # A body is not waited for.
     assert ask(host, b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n").startswith(b"HTTP/1.1 200 ")
     pid, = server.children_called("metrics")
-    open_sockets = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
-    assert len(open_sockets) <= PLACES + 6
+    assert len(open_files(pid)) <= PLACES + 6
     for sock in slow:
         sock.close()
 
@@ -281,8 +279,7 @@ def test_it_has_no_rights_and_is_replaced_when_it_dies(host):
     assert len(users) == 1 and "0" not in users
     assert users.isdisjoint(user for gate in server.gates() + server.signers() for user in status(gate)["Uid"].split())
     assert set(found["Gid"].split()) != {"0"} and found["Groups"].strip() == ""
-    open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir() if int(entry.name) > 2]
-    assert all(name.startswith("socket:") for name in open_files)
+    assert all(name.startswith("socket:") for fd, name in open_files(pid).items() if fd > 2)
     wait.until(lambda: time.time() - os.stat(f"/proc/{pid}").st_ctime > 1.5)
     kill(pid)
     wait.until(lambda: server.children_called("metrics") not in ([], [pid]))

@@ -2,7 +2,6 @@
 which hears of all connections has none."""
 
 import errno
-import os
 import pathlib
 import socket
 import subprocess
@@ -10,7 +9,7 @@ import subprocess
 import pytest
 
 from lib import inject, wait
-from lib.process import socket_of, status
+from lib.process import open_files, socket_of, status
 
 BROKER_FD = 3  # of the flow log: src/ipc/flow_process.h
 
@@ -114,8 +113,7 @@ def test_the_process_of_the_flow_log_has_no_rights_and_nothing_but_its_sockets_a
     assert len(users) == 1 and "0" not in users and found["Groups"].strip() == ""
     others = [each for each in server.processes() if each != pid]
     assert users.isdisjoint(user for each in others for user in status(each)["Uid"].split())
-    entries = pathlib.Path(f"/proc/{pid}/fd").iterdir()
-    files = sorted(os.readlink(entry).split(":")[0] for entry in entries if int(entry.name) > 2)
+    files = sorted(name.split(":")[0] for fd, name in open_files(pid).items() if fd > 2)
     assert files == [str(host.state / "flows.jsonl"), "socket", "socket"]
 
 

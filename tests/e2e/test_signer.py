@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import os
-import pathlib
 import signal
 import struct
 import threading
@@ -15,7 +14,7 @@ from lab.tunnels import random_key
 from lib import wait
 from lib.inject import take
 from lib.memory import holds, private_number
-from lib.process import kill, stand_still, status
+from lib.process import kill, open_files, stand_still, status
 
 KILLED = ["signer .* killed"]
 FD_BROKER, SIGNING_VERSION, PING, DROPPED = 3, 2, 2, 5  # ipc/signing.h
@@ -46,10 +45,9 @@ def test_it_has_no_rights(shared_host, server):
         uids = set(found["Uid"].split())
         assert len(uids) == 1 and uids != {"0"}
         assert set(found["Gid"].split()) != {"0"} and found["Groups"].strip() == ""
-        open_files = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()
-                      if int(entry.name) > 2]
-        assert len(open_files) == 1 + len(server.gates()), "the broker's socket, one for each gate"
-        assert all(name.startswith("socket:") for name in open_files)
+        files = [name for fd, name in open_files(pid).items() if fd > 2]
+        assert len(files) == 1 + len(server.gates()), "the broker's socket, one for each gate"
+        assert all(name.startswith("socket:") for name in files)
 
 
 def test_gates_share_a_signer_if_the_key_is_fast_and_have_their_own_if_it_is_not(host, client):

@@ -14,7 +14,7 @@ import pytest
 
 from lab.tunnels import random_key
 from lib import inject, wait
-from lib.process import stand_still, status
+from lib.process import open_files, stand_still, status
 
 BACK = 45
 
@@ -523,9 +523,7 @@ def test_the_store_has_no_rights_and_only_its_files(host, client):
     assert int(found["CapPrm"], 16) == 0
     assert found["NoNewPrivs"] == "1"
     assert found["Seccomp"] == "2"
-    opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
-              if int(fd) > 2}
-    files = {name for name in opened if name.startswith("/")}
+    files = {name for fd, name in open_files(pid).items() if fd > 2 and name.startswith("/")}
     assert files <= {f"/var/lib/vprox/store/store.db{end}" for end in ("", "-wal", "-shm")}, files
     assert oct((folder(host)).stat().st_mode & 0o777) == "0o770"
     assert oct((folder(host) / "store.db").stat().st_mode & 0o777) == "0o600"

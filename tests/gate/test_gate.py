@@ -17,6 +17,7 @@ import pytest
 import harness
 from harness import SANITIZER, Endpoint, chunked, client_hello, head, post, read_answer, read_to_end, wrap
 from lib import wait
+from lib.process import open_files
 
 KEY = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="  # 32 bytes of 1
 SERVER_KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="  # harness.SERVER_KEY
@@ -776,13 +777,8 @@ def test_the_gate_has_nothing_to_lose(gate):
     with open(f"/proc/{gate.pid}/limits") as file:
         limits = file.read()
     assert re.search(r"Max core file size +0 +0 ", limits)
-    assert not any("memfd" in name for name in open_files(gate))
+    assert not any("memfd" in name for name in open_files(gate.pid).values())
     assert "gate 7: serves" in gate.log()
-
-
-def open_files(gate):
-    folder = f"/proc/{gate.pid}/fd"
-    return [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root")

@@ -17,7 +17,7 @@ import pytest
 import harness
 from harness import head, post, read_answer, wrap
 from lib.memory import holds, private_number
-from lib.process import state, status
+from lib.process import open_files, state, status
 
 REQUEST = struct.Struct("=IHHQII256s")
 REPLY = struct.Struct("=IHHQ1024s")
@@ -211,8 +211,7 @@ def test_it_has_nothing_to_lose_but_the_key(signer):
         assert found["Groups"].strip() == "" and int(found["CapBnd"], 16) == 0
     with open(f"/proc/{signer.pid}/limits") as file:
         assert re.search(r"Max core file size +0 +0 ", file.read())
-    folder = f"/proc/{signer.pid}/fd"
-    names = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder) if int(fd) > 2]
+    names = [name for fd, name in open_files(signer.pid).items() if fd > 2]
     assert len(names) == 2 and all(name.startswith("socket:") for name in names)
 
 

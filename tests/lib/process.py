@@ -1,5 +1,6 @@
 """What the kernel says of a process, and how one is stopped."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -37,6 +38,17 @@ def children(pid):
     """The pids of those that the process started by its first thread."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(child) for child in file.read().split()]
+
+
+def open_files(pid):
+    """What the process has open: by the descriptor, what proc(5) says of it, such as a path or "socket:[N]". One that is
+    closed meanwhile is left out; of a process that has ended there is none."""
+    folder, found = f"/proc/{pid}/fd", {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for fd in sorted(map(int, os.listdir(folder))):
+            with contextlib.suppress(FileNotFoundError):
+                found[fd] = os.readlink(f"{folder}/{fd}")
+    return found
 
 
 def socket_of(pid, descriptor):

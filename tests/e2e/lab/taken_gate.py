@@ -1,12 +1,11 @@
 """A gate of a running server that an attacker has taken over."""
 
-import os
 import select
 import socket
 import struct
 
 from lib.inject import take
-from lib.process import stand_still
+from lib.process import open_files, stand_still
 
 FD_BROKER, FD_FIRST_LISTENER = 3, 5  # ipc/gate_config.h
 VERSION = 7
@@ -41,10 +40,10 @@ class TakenGate:
 
     def signer(self):
         """Its socket to the signer: the only other one of that kind."""
-        for entry in sorted(os.listdir(f"/proc/{self.pid}/fd"), key=int):
-            if int(entry) <= FD_BROKER or not os.readlink(f"/proc/{self.pid}/fd/{entry}").startswith("socket:"):
+        for fd, name in open_files(self.pid).items():
+            if fd <= FD_BROKER or not name.startswith("socket:"):
                 continue
-            sock = take(self.pid, int(entry))
+            sock = take(self.pid, fd)
             if sock.family == socket.AF_UNIX and sock.type == socket.SOCK_SEQPACKET:
                 return sock
             sock.close()
