@@ -213,9 +213,10 @@ def give(host, clients):
 
 
 def served_at(host):
-    """When a host has begun to serve the address, by its log: what its own part in a move is. In s since 1970."""
-    line = next(line for line in host.log().splitlines() if line.endswith("served from now on"))
-    return datetime.datetime.fromisoformat(line.split()[0]).timestamp()
+    """When a host has begun to serve the address, by its log: what its own part in a move is. In s since 1970. Its clients may
+    have been answered before it says so."""
+    said = wait_for(lambda: re.search(r"^(\S+) .* served from now on$", host.log(), re.MULTILINE), "it serves the address")
+    return datetime.datetime.fromisoformat(said[1]).timestamp()
 
 
 class Move:

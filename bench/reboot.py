@@ -99,7 +99,7 @@ class Host:
         """That the server's process, and its device's, have taken."""
         spent = {}
         for pid in self.processes():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 what = words[1].decode() if len(words) > 2 else ""
                 ticks = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
