@@ -8,8 +8,8 @@
 #include "device/crypto/aead_batch.h"
 #include "device/crypto/chacha20_lanes.h"
 #include "device/crypto/chacha20_lanes_avx2.h"
+#include "device/crypto/chacha20_poly1305_avx2.h"
 #include "device/crypto/poly1305_lanes.h"
-#include "device/crypto/poly1305_lanes_avx2.h"
 #include "device/crypto/poly1305_lanes_ifma.h"
 #include "random.h"
 
@@ -392,56 +392,76 @@ static int n_lanes_of(int way)
 								 : CHACHA20_LANES;
 }
 
+#ifdef __x86_64__
+/* One after the other, each beside a message of one run. */
+static void poly1305_beside_chacha20(struct poly1305_lane lanes[POLY1305_LANES])
+{
+	uint8_t other[CHACHA20_BLOCK] = {0};
+
+	for (int i = 0; i < POLY1305_LANES; i++) {
+		struct poly1305_lane *lane = &lanes[i];
+		struct poly1305_beside beside = {.data = lane->data, .n_blocks = lane->n_data};
+
+		poly1305_begin(&beside.poly, lane->key);
+		chacha20_poly1305_avx2(lane->key, 0, other, 1, other, NULL, &beside);
+		assert_int_equal(beside.n_blocks, 0);
+		beside.data = lane->end;
+		beside.n_blocks = lane->n_end;
+		chacha20_poly1305_avx2(lane->key, 0, other, 1, other, NULL, &beside);
+		poly1305_end(&beside.poly, lane->tag);
+	}
+}
+#endif
+
 /* NULL: this processor has none of the kind. */
 static poly1305_lanes_fn *poly1305_lanes_of(enum aead_processor kind)
 {
 #ifdef __x86_64__
 	if (aead_processor(kind) == kind)
-		return kind == AEAD_AVX2 ? poly1305_lanes_avx2 : poly1305_lanes_ifma;
+		return kind == AEAD_AVX2 ? poly1305_beside_chacha20 : poly1305_lanes_ifma;
 #endif
 	(void)kind;
 	return NULL;
 }
 
+/* RFC 8439, A.1, 1 to 5: key, block, nonce, the key stream. */
+static const struct {
+	const char *key;
+	uint32_t block;
+	uint64_t counter;
+	const char *stream;
+} rfc_8439_blocks[] = {
+	{"0000000000000000000000000000000000000000000000000000000000000000", 0, 0x0,
+		"76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
+		"da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"},
+	{"0000000000000000000000000000000000000000000000000000000000000000", 1, 0x0,
+		"9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
+		"29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f"},
+	{"0000000000000000000000000000000000000000000000000000000000000001", 1, 0x0,
+		"3aeb5224ecf849929b9d828db1ced4dd832025e8018b8160b82284f3c949aa5a"
+		"8eca00bbb4a73bdad192b5c42f73f2fd4e273644c8b36125a64addeb006c13a0"},
+	{"00ff000000000000000000000000000000000000000000000000000000000000", 2, 0x0,
+		"72d54dfbf12ec44b362692df94137f328fea8da73990265ec1bbbea1ae9af0ca"
+		"13b25aa26cb4a648cb9b9d1be65b2c0924a66c54d545ec1b7374f4872e99f096"},
+	{"0000000000000000000000000000000000000000000000000000000000000000", 0, 0x200000000000000,
+		"c2c64d378cd536374ae204b9ef933fcd1a8b2288b3dfa49672ab765b54ee27c7"
+		"8a970e0e955c14f3a88e741b97c286f75f8fc299e8148362fa198a39531bed6d"},
+};
+
 static void chacha20_in_lanes_gives_what_rfc_8439_has(void **state)
 {
-	/* A.1, 1 to 5: key, block, nonce, the first and last bytes */
-	static const struct {
-		const char *key;
-		uint32_t block;
-		uint64_t counter;
-		const char *stream;
-	} vectors[] = {
-		{"0000000000000000000000000000000000000000000000000000000000000000", 0, 0x0,
-			"76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
-			"da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"},
-		{"0000000000000000000000000000000000000000000000000000000000000000", 1, 0x0,
-			"9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
-			"29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f"},
-		{"0000000000000000000000000000000000000000000000000000000000000001", 1, 0x0,
-			"3aeb5224ecf849929b9d828db1ced4dd832025e8018b8160b82284f3c949aa5a"
-			"8eca00bbb4a73bdad192b5c42f73f2fd4e273644c8b36125a64addeb006c13a0"},
-		{"00ff000000000000000000000000000000000000000000000000000000000000", 2, 0x0,
-			"72d54dfbf12ec44b362692df94137f328fea8da73990265ec1bbbea1ae9af0ca"
-			"13b25aa26cb4a648cb9b9d1be65b2c0924a66c54d545ec1b7374f4872e99f096"},
-		{"0000000000000000000000000000000000000000000000000000000000000000", 0,
-			0x200000000000000,
-			"c2c64d378cd536374ae204b9ef933fcd1a8b2288b3dfa49672ab765b54ee27c7"
-			"8a970e0e955c14f3a88e741b97c286f75f8fc299e8148362fa198a39531bed6d"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
+	for (size_t i = 0; i < sizeof rfc_8439_blocks / sizeof *rfc_8439_blocks; i++)
 		for (int way = 0; way < 2; way++) {
 			uint8_t key[CHACHA20_KEY], out[CHACHA20_LANES][CHACHA20_BLOCK];
 			struct chacha20_lanes lanes = {{0}, {0}};
 			size_t lane = (i + (size_t)way) % CHACHA20_LANES_PORTABLE;
 
-			from_hex(vectors[i].key, key, sizeof key);
-			lanes.block[lane] = vectors[i].block;
-			lanes.counter[lane] = vectors[i].counter;
+			from_hex(rfc_8439_blocks[i].key, key, sizeof key);
+			lanes.block[lane] = rfc_8439_blocks[i].block;
+			lanes.counter[lane] = rfc_8439_blocks[i].counter;
 			chacha20_lanes_of(way)(key, &lanes, out);
-			assert_hex_equal(out[lane], CHACHA20_BLOCK, vectors[i].stream);
+			assert_hex_equal(out[lane], CHACHA20_BLOCK, rfc_8439_blocks[i].stream);
 		}
 }
 
@@ -465,6 +485,81 @@ static void chacha20_in_lanes_gives_the_blocks_one_by_one(void **state)
 			assert_memory_equal(out[i], wanted, sizeof wanted);
 		}
 	}
+}
+
+#ifdef __x86_64__
+/* Block 0 is the one-time key's, of which there is the first half. */
+static void check_rfc_8439_block(size_t i)
+{
+	uint8_t stream[2 * CHACHA20_BLOCK] = {0}, one_time_key[POLY1305_KEY], key[CHACHA20_KEY];
+	uint32_t block = rfc_8439_blocks[i].block;
+	struct poly1305_beside nothing = {0};
+	char first_half[2 * POLY1305_KEY + 1] = {0};
+
+	from_hex(rfc_8439_blocks[i].key, key, sizeof key);
+	chacha20_poly1305_avx2(
+		key, rfc_8439_blocks[i].counter, stream, 2, stream, one_time_key, &nothing);
+	memcpy(first_half, rfc_8439_blocks[i].stream, 2 * POLY1305_KEY);
+	if (block == 0)
+		assert_hex_equal(one_time_key, POLY1305_KEY, first_half);
+	else
+		assert_hex_equal(stream + (block - 1) * CHACHA20_BLOCK, CHACHA20_BLOCK,
+			rfc_8439_blocks[i].stream);
+}
+
+static void check_message_beside(struct random *random, size_t n_blocks, bool with_key)
+{
+	enum { MOST = 50 };
+	uint8_t in[MOST * CHACHA20_BLOCK], out[sizeof in], one_time_key[POLY1305_KEY];
+	struct poly1305_beside other = {.data = in, .n_blocks = random_below(random, MOST)};
+	uint8_t tag[POLY1305_BLOCK], wanted_tag[POLY1305_BLOCK];
+	struct poly1305 one_by_one;
+	struct aead_key key = random_key(random);
+	uint64_t counter = random_next(random);
+	uint8_t block[CHACHA20_BLOCK];
+
+	fill(random, in, sizeof in);
+	poly1305_begin(&other.poly, key.bytes);
+	one_by_one = other.poly;
+	poly1305_add(&one_by_one, other.data, other.n_blocks);
+	poly1305_end(&one_by_one, wanted_tag);
+	chacha20_poly1305_avx2(
+		key.bytes, counter, in, n_blocks, out, with_key ? one_time_key : NULL, &other);
+	poly1305_add(&other.poly, other.data, other.n_blocks);
+	poly1305_end(&other.poly, tag);
+	assert_memory_equal(tag, wanted_tag, sizeof wanted_tag);
+	chacha20_block(key.bytes, 0, counter, block);
+	if (with_key)
+		assert_memory_equal(one_time_key, block, sizeof one_time_key);
+	for (size_t i = 0; i < n_blocks; i++) {
+		chacha20_block(key.bytes, (uint32_t)i + 1, counter, block);
+		for (size_t k = 0; k < sizeof block; k++)
+			block[k] ^= in[i * sizeof block + k];
+		assert_memory_equal(out + i * sizeof block, block, sizeof block);
+	}
+}
+#endif
+
+static void chacha20_beside_poly1305_gives_what_rfc_8439_has(void **state)
+{
+	(void)state;
+#ifdef __x86_64__
+	for (size_t i = 0; i < sizeof rfc_8439_blocks / sizeof *rfc_8439_blocks; i++)
+		if (aead_processor(AEAD_BEST) >= AEAD_AVX2)
+			check_rfc_8439_block(i);
+#endif
+}
+
+static void chacha20_beside_poly1305_gives_the_blocks_one_by_one(void **state)
+{
+	struct random random = {79};
+
+	(void)state;
+	(void)random;
+#ifdef __x86_64__
+	for (size_t round = 0; round < 5000 && aead_processor(AEAD_BEST) >= AEAD_AVX2; round++)
+		check_message_beside(&random, round % 40 + 1, random_below(&random, 2));
+#endif
 }
 
 static void set_data(struct poly1305_lane *lane, const uint8_t *data, size_t n_data, size_t n_end)
@@ -530,6 +625,13 @@ static void fill_edges(struct random *random, uint8_t *bytes, size_t n)
 						    : (uint8_t)random_next(random);
 }
 
+/* Of zeros or of ones alone: a carry goes through the whole sum. */
+static void fill_blocks(struct random *random, uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i += POLY1305_BLOCK)
+		memset(bytes + i, random_below(random, 2) ? 0xff : 0, POLY1305_BLOCK);
+}
+
 static void check_poly1305_in_lanes_gives_what_it_gives_one_by_one(poly1305_lanes_fn *make_tags)
 {
 	enum { BLOCKS = 12 };
@@ -546,6 +648,8 @@ static void check_poly1305_in_lanes_gives_what_it_gives_one_by_one(poly1305_lane
 
 			fill_edges(&random, lane->key, sizeof lane->key);
 			fill_edges(&random, data[i], sizeof data[i]);
+			if (round % 4 == 1)
+				fill_blocks(&random, data[i], sizeof data[i]);
 			if (round % 2) {
 				memset(lane->key, 0, 16);
 				lane->key[0] = (uint8_t)(round % 3);
@@ -565,7 +669,7 @@ static void check_poly1305_in_lanes_gives_what_it_gives_one_by_one(poly1305_lane
 	}
 }
 
-static void poly1305_in_lanes_gives_what_rfc_8439_has_with_avx2(void **state)
+static void poly1305_beside_chacha20_gives_what_rfc_8439_has(void **state)
 {
 	(void)state;
 	check_poly1305_in_lanes_gives_what_rfc_8439_has(poly1305_lanes_of(AEAD_AVX2));
@@ -577,7 +681,7 @@ static void poly1305_in_lanes_gives_what_rfc_8439_has_with_avx512(void **state)
 	check_poly1305_in_lanes_gives_what_rfc_8439_has(poly1305_lanes_of(AEAD_AVX512));
 }
 
-static void poly1305_in_lanes_gives_what_it_gives_one_by_one_with_avx2(void **state)
+static void poly1305_beside_chacha20_gives_what_it_gives_one_by_one(void **state)
 {
 	(void)state;
 	check_poly1305_in_lanes_gives_what_it_gives_one_by_one(poly1305_lanes_of(AEAD_AVX2));
@@ -608,9 +712,11 @@ int main(void)
 		ALL_WAYS(what_was_forgotten_is_not_on_the_stack),
 		cmocka_unit_test(chacha20_in_lanes_gives_what_rfc_8439_has),
 		cmocka_unit_test(chacha20_in_lanes_gives_the_blocks_one_by_one),
-		cmocka_unit_test(poly1305_in_lanes_gives_what_rfc_8439_has_with_avx2),
+		cmocka_unit_test(chacha20_beside_poly1305_gives_what_rfc_8439_has),
+		cmocka_unit_test(chacha20_beside_poly1305_gives_the_blocks_one_by_one),
+		cmocka_unit_test(poly1305_beside_chacha20_gives_what_rfc_8439_has),
 		cmocka_unit_test(poly1305_in_lanes_gives_what_rfc_8439_has_with_avx512),
-		cmocka_unit_test(poly1305_in_lanes_gives_what_it_gives_one_by_one_with_avx2),
+		cmocka_unit_test(poly1305_beside_chacha20_gives_what_it_gives_one_by_one),
 		cmocka_unit_test(poly1305_in_lanes_gives_what_it_gives_one_by_one_with_avx512),
 	};
 

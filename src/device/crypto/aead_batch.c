@@ -1,6 +1,8 @@
 /*
- * Messages of the data path: ChaCha20 out of the library where they are long, in lanes of our own
- * where they are short; Poly1305 of four at once. Each worker has a context for each direction.
+ * Messages of the data path. Where they are short, ChaCha20 is in lanes of our own. Where they are
+ * long, it is of our own with AVX-512, and Poly1305 of four at once; with AVX2 both go on together,
+ * of one message after the other; else both are the library's. Each worker has a context for each
+ * direction.
  */
 #include "device/crypto/aead_batch.h"
 
@@ -12,9 +14,9 @@
 #include "device/crypto/chacha20_avx512.h"
 #include "device/crypto/chacha20_lanes.h"
 #include "device/crypto/chacha20_lanes_avx2.h"
+#include "device/crypto/chacha20_poly1305_avx2.h"
 #include "device/crypto/library.h"
 #include "device/crypto/poly1305_lanes.h"
-#include "device/crypto/poly1305_lanes_avx2.h"
 #include "device/crypto/poly1305_lanes_ifma.h"
 #include "device/crypto/wipe.h"
 
@@ -33,16 +35,16 @@ enum {
 
 struct aead_batch {
 	struct library *library;
-	bool has_avx512;
+	enum aead_processor processor;
 	chacha20_lanes_fn *make_blocks;
 	poly1305_lanes_fn *make_lanes; /* NULL: the processor has none */
-	/* Sealed messages without a tag, and where it goes. */
+	/* Sealed messages without a tag, and where it goes. With AVX2 one at the most. */
 	size_t n_waiting;
 	bool failed; /* to make a tag */
 	uint8_t *tags[POLY1305_LANES];
 	struct poly1305_lane lanes[POLY1305_LANES];
 	uint8_t blocks[CHACHA20_LANES][CHACHA20_BLOCK];
-	/* For a message that is opened by the library alone; NULL: the processor has lanes. */
+	/* For a message that is deciphered before its tag was found right; NULL: none is. */
 	uint8_t *work;
 	size_t used; /* of it, since it was last wiped */
 };
@@ -54,7 +56,7 @@ enum aead_processor aead_processor(enum aead_processor most)
 		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
 		__builtin_cpu_supports("avx512ifma"))
 		return AEAD_AVX512;
-	if (most >= AEAD_AVX2 && __builtin_cpu_supports("avx2"))
+	if (most >= AEAD_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
 		return AEAD_AVX2;
 #endif
 	(void)most;
@@ -63,16 +65,14 @@ enum aead_processor aead_processor(enum aead_processor most)
 
 static void choose(struct aead_batch *batch, enum aead_processor processor)
 {
+	batch->processor = processor;
 	batch->make_blocks = chacha20_lanes_portable;
 #ifdef __x86_64__
-	batch->has_avx512 = processor == AEAD_AVX512;
-	if (processor >= AEAD_AVX2) {
+	if (processor >= AEAD_AVX2)
 		batch->make_blocks = chacha20_lanes_avx2;
-		batch->make_lanes =
-			processor == AEAD_AVX512 ? poly1305_lanes_ifma : poly1305_lanes_avx2;
-	}
+	if (processor == AEAD_AVX512)
+		batch->make_lanes = poly1305_lanes_ifma;
 #endif
-	(void)processor;
 }
 
 struct aead_batch *aead_batch_new(enum aead_processor most)
@@ -245,7 +245,7 @@ static int stream(struct aead_batch *batch, const struct aead_key *key, uint64_t
 	uint32_t block, const uint8_t *in, size_t n_blocks, uint8_t *out)
 {
 #ifdef __x86_64__
-	if (batch->has_avx512) {
+	if (batch->processor == AEAD_AVX512) {
 		chacha20_avx512(key->bytes, counter, block, in, n_blocks, out);
 		return 0;
 	}
@@ -283,6 +283,42 @@ static int cipher_long(struct aead_batch *batch, const struct aead_key *key, uin
 	return error;
 }
 
+#ifdef __x86_64__
+static struct poly1305_beside begin_beside(const struct poly1305_lane *lane)
+{
+	struct poly1305_beside beside = {.data = lane->data, .n_blocks = lane->n_data};
+
+	poly1305_begin(&beside.poly, lane->key);
+	return beside;
+}
+
+static void end_beside(struct poly1305_beside *beside, struct poly1305_lane *lane)
+{
+	poly1305_add(&beside->poly, beside->data, beside->n_blocks);
+	poly1305_add(&beside->poly, lane->end, lane->n_end);
+	poly1305_end(&beside->poly, lane->tag);
+}
+
+/* The tag of the message before is made meanwhile. */
+static void cipher_beside_last(struct aead_batch *batch, const struct aead_key *key,
+	uint64_t counter, const uint8_t *in, size_t n, uint8_t *out,
+	uint8_t one_time_key[POLY1305_KEY])
+{
+	struct poly1305_lane *last = &batch->lanes[0];
+	struct poly1305_beside beside = {0};
+
+	if (batch->n_waiting > 0)
+		beside = begin_beside(last);
+	chacha20_poly1305_avx2(
+		key->bytes, counter, in, whole_blocks(n), out, one_time_key, &beside);
+	if (batch->n_waiting == 0)
+		return;
+	end_beside(&beside, last);
+	memcpy(batch->tags[0], last->tag, sizeof last->tag);
+	batch->n_waiting = 0;
+}
+#endif
+
 static void make_waiting_tags(struct aead_batch *batch)
 {
 	if (make_tags(batch, batch->n_waiting) < 0)
@@ -302,6 +338,18 @@ int aead_batch_finish(struct aead_batch *batch)
 	return error;
 }
 
+static int cipher_to_seal(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
+	const uint8_t *in, size_t n, uint8_t *out, uint8_t one_time_key[POLY1305_KEY])
+{
+#ifdef __x86_64__
+	if (batch->processor == AEAD_AVX2) {
+		cipher_beside_last(batch, key, counter, in, n, out, one_time_key);
+		return 0;
+	}
+#endif
+	return cipher_long(batch, key, counter, in, n, out, one_time_key);
+}
+
 int aead_batch_seal(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
 	const uint8_t *in, size_t n, uint8_t *out)
 {
@@ -314,7 +362,7 @@ int aead_batch_seal(struct aead_batch *batch, const struct aead_key *key, uint64
 		seal_short(batch, key, counter, in, n, out);
 		return 0;
 	}
-	error = cipher_long(batch, key, counter, in, n, out, one_time_key);
+	error = cipher_to_seal(batch, key, counter, in, n, out, one_time_key);
 	if (error)
 		return error;
 	set_lane(&batch->lanes[batch->n_waiting], one_time_key, out, n);
@@ -340,16 +388,21 @@ static void open_short(
 	wipe(lane.key, sizeof lane.key);
 }
 
+static void use_work(struct aead_batch *batch, size_t size)
+{
+	batch->used = size > batch->used ? size : batch->used;
+}
+
 /* Without lanes the one-time key is had at the least cost by deciphering all, elsewhere; it is
  * copied when the tag holds. */
 static void open_by_library(
 	struct aead_batch *batch, const struct aead_key *key, struct aead_sealed *message)
 {
-	size_t n = message->n - AEAD_TAG_SIZE, used = (1 + whole_blocks(n)) * CHACHA20_BLOCK;
+	size_t n = message->n - AEAD_TAG_SIZE;
 	uint8_t *out = batch->work + CHACHA20_BLOCK, one_time_key[POLY1305_KEY];
 	struct poly1305_lane lane;
 
-	batch->used = used > batch->used ? used : batch->used;
+	use_work(batch, (1 + whole_blocks(n)) * CHACHA20_BLOCK);
 	if (cipher_long(batch, key, message->counter, message->data, n, out, one_time_key) < 0)
 		return;
 	set_lane(&lane, one_time_key, message->data, n);
@@ -360,6 +413,28 @@ static void open_by_library(
 	wipe(lane.key, sizeof lane.key);
 	wipe(one_time_key, sizeof one_time_key);
 }
+
+#ifdef __x86_64__
+/* Deciphered elsewhere while its own tag is made; it is copied when that holds. */
+static void open_beside_itself(struct aead_batch *batch, const struct aead_key *key,
+	struct aead_sealed *message, const uint8_t one_time_key[POLY1305_KEY])
+{
+	size_t n = message->n - AEAD_TAG_SIZE;
+	struct poly1305_beside beside;
+	struct poly1305_lane lane;
+
+	use_work(batch, whole_blocks(n) * CHACHA20_BLOCK);
+	set_lane(&lane, one_time_key, message->data, n);
+	beside = begin_beside(&lane);
+	chacha20_poly1305_avx2(key->bytes, message->counter, message->data, whole_blocks(n),
+		batch->work, NULL, &beside);
+	end_beside(&beside, &lane);
+	message->authentic = same_tag(lane.tag, message->data + n);
+	if (message->authentic)
+		memcpy(message->data, batch->work, n);
+	wipe(lane.key, sizeof lane.key);
+}
+#endif
 
 /* One that is authentic. */
 static int decipher_long(
@@ -405,6 +480,13 @@ static void open_long(struct aead_batch *batch, const struct aead_key *key,
 	for (size_t i = 0; i < count; i++)
 		lanes.counter[i] = messages[i]->counter;
 	batch->make_blocks(key->bytes, &lanes, batch->blocks);
+#ifdef __x86_64__
+	if (batch->processor == AEAD_AVX2) {
+		for (size_t i = 0; i < count; i++)
+			open_beside_itself(batch, key, messages[i], batch->blocks[i]);
+		return;
+	}
+#endif
 	for (size_t i = 0; i < count; i += POLY1305_LANES)
 		open_lanes(batch, key, messages + i,
 			count - i < POLY1305_LANES ? count - i : POLY1305_LANES,
@@ -425,7 +507,7 @@ void aead_batch_open(struct aead_batch *batch, const struct aead_key *key,
 			continue;
 		if (message->n - AEAD_TAG_SIZE <= SHORT_MAX)
 			open_short(batch, key, message);
-		else if (!batch->make_lanes)
+		else if (batch->processor == AEAD_PORTABLE)
 			open_by_library(batch, key, message);
 		else
 			all_long[n_long++] = message;

@@ -23,31 +23,7 @@ typedef uint8_t byte_lanes __attribute__((vector_size(4 * CHACHA20_LANES)));
 #define TARGET __attribute__((target("avx2")))
 #define LANES CHACHA20_LANES
 #include "device/crypto/chacha20_lanes_body.h"
-
-/* From half a block's words of each lane to half a block of each lane: by pairs of words, of two
- * words, of four. */
-static inline TARGET_INLINE void turn8(__m256i x[WORDS / 2])
-{
-	__m256i two[WORDS / 2], four[WORDS / 2];
-
-#pragma GCC unroll 4
-	for (int i = 0; i < WORDS / 2; i += 2) {
-		two[i] = _mm256_unpacklo_epi32(x[i], x[i + 1]);
-		two[i + 1] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
-	}
-#pragma GCC unroll 2
-	for (int i = 0; i < WORDS / 2; i += 4) {
-		four[i] = _mm256_unpacklo_epi64(two[i], two[i + 2]);
-		four[i + 1] = _mm256_unpackhi_epi64(two[i], two[i + 2]);
-		four[i + 2] = _mm256_unpacklo_epi64(two[i + 1], two[i + 3]);
-		four[i + 3] = _mm256_unpackhi_epi64(two[i + 1], two[i + 3]);
-	}
-#pragma GCC unroll 4
-	for (int k = 0; k < 4; k++) {
-		x[k] = _mm256_permute2x128_si256(four[k], four[4 + k], 0x20);
-		x[4 + k] = _mm256_permute2x128_si256(four[k], four[4 + k], 0x31);
-	}
-}
+#include "device/crypto/chacha20_turn_avx2.h"
 
 TARGET void chacha20_lanes_avx2(const uint8_t key[CHACHA20_KEY], const struct chacha20_lanes *lanes,
 	uint8_t out[CHACHA20_LANES][CHACHA20_BLOCK])
