@@ -38,8 +38,11 @@ struct reported_chain {
 
 struct foreign_firewall {
 	const struct host_config *config;
-	bool is_reconciled; /* at least once */
+	bool is_reconciled; /* at least once, with the endpoints that there are */
 	uint32_t generation;
+	/* Of the reconciliation that runs. */
+	uint32_t n_changes; /* our own, each of which moves the generation on by one */
+	bool is_overtaken; /* by another program: what was to be done is done anew the next time */
 	struct legacy_firewall *legacy;
 	struct reported_chain reported[MAX_REPORTED];
 	size_t n_reported;
@@ -224,13 +227,19 @@ static void log_done(struct foreign_firewall *foreign, const struct table_plan *
 			family, plan->first->table);
 }
 
-/* Whether another program has changed something since the rules were read: then a handle that is
- * gone is no news. */
-static bool has_moved_on(uint32_t generation)
+/* Whether another program has changed something since the generation was this one, and the rules
+ * were read: then a handle that is gone is no news. */
+static bool has_moved_on(const struct foreign_firewall *foreign, uint32_t generation)
 {
 	uint32_t now;
 
-	return ruleset_generation(&now) == 0 && now != generation;
+	return ruleset_generation(&now) == 0 && now != generation + foreign->n_changes;
+}
+
+static void record_done(struct foreign_firewall *foreign, const struct table_plan *plan)
+{
+	foreign->n_changes++;
+	log_done(foreign, plan);
 }
 
 static int apply_plan(
@@ -252,8 +261,10 @@ static int apply_plan(
 	if (!*commands || !is_word(plan->first->table))
 		return 0;
 	if (nft_run(commands, &reason) == 0)
-		log_done(foreign, plan);
-	else if (!has_moved_on(generation))
+		record_done(foreign, plan);
+	else if (has_moved_on(foreign, generation))
+		foreign->is_overtaken = true;
+	else
 		report_failure(foreign, plan, reason.text);
 	return 0;
 }
@@ -299,18 +310,21 @@ static int reconcile_nftables(struct foreign_firewall *foreign)
 	 * reads them again. */
 	if (error == 0)
 		foreign->generation = generation;
+	foreign->is_reconciled = error == 0 && !foreign->is_overtaken;
 	return error;
 }
 
 void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 {
-	int error = reconcile_nftables(foreign);
+	int error;
 
+	foreign->n_changes = 0;
+	foreign->is_overtaken = false;
+	error = reconcile_nftables(foreign);
 	if (error < 0)
 		log_warning("cannot look for other firewalls in nftables: %s", strerror(-error));
 	if (foreign->legacy)
 		legacy_firewall_reconcile(foreign->legacy);
-	foreign->is_reconciled = true;
 }
 
 void foreign_firewall_endpoints_changed(struct foreign_firewall *foreign)
