@@ -21,6 +21,7 @@
 enum {
 	FILE_MAX = 64 << 20, /* bytes */
 	MOST_PEERS = 1 << 24,
+	SECONDS_OF_DAY = 24 * 60 * 60,
 };
 
 static const char blanks[] = " \t\r";
@@ -73,6 +74,19 @@ static const char *parse_max_peers(const char *text, struct token *token)
 	return NULL;
 }
 
+/* Returns s since 1970, or -1 for a day that no calendar has, such as February 30: timegm() takes
+ * it for one of March. */
+static time_t seconds_of(const struct tm *written)
+{
+	struct tm settled = *written;
+	const time_t at = timegm(&settled);
+
+	return settled.tm_mon == written->tm_mon && settled.tm_mday == written->tm_mday &&
+			       settled.tm_sec == written->tm_sec
+		       ? at
+		       : -1;
+}
+
 /* In UTC; a day alone is good to its end. */
 static const char *parse_expires(const char *text, struct token *token)
 {
@@ -81,12 +95,10 @@ static const char *parse_expires(const char *text, struct token *token)
 	const char *end_of_moment = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &moment);
 	time_t at = -1;
 
-	if (end_of_moment && *end_of_moment == '\0') {
-		at = timegm(&moment);
-	} else if (end_of_day && *end_of_day == '\0') {
-		day.tm_mday++;
-		at = timegm(&day);
-	}
+	if (end_of_moment && *end_of_moment == '\0')
+		at = seconds_of(&moment);
+	else if (end_of_day && *end_of_day == '\0' && seconds_of(&day) > 0)
+		at = seconds_of(&day) + SECONDS_OF_DAY;
 	if (at <= 0)
 		return "not a day, such as 2027-01-31, nor a moment in UTC, such as "
 		       "2027-01-31T12:00:00Z";

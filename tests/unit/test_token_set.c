@@ -205,6 +205,25 @@ static void destinations_of_a_line_add_up_and_are_part_of_what_it_says(void **st
 		"is one block more than the 16 that are possible");
 }
 
+static void a_day_that_no_calendar_has_is_refused(void **state)
+{
+	static const char *const bad[] = {"2027-02-29", "2027-02-30T00:00:00Z", "2027-04-31",
+		"2027-00-01", "2027-01-00", "2027-01-31T23:59:60Z", "2027-01-31T23:59:61Z"};
+	char leap[] = "ci " DIGEST " expires=2028-02-29";
+	struct token token = {0};
+	const char *option;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char text[256];
+
+		snprintf(text, sizeof text, "ci %s expires=%s", DIGEST, bad[i]);
+		assert_non_null(token_line_parse(text, &(struct token){0}, &option));
+	}
+	assert_null(token_line_parse(leap, &token, &option));
+	assert_int_equal(token.expires_s, 1835481600); /* 2028-03-01 */
+}
+
 /* Nothing of a line but an option that is known is shown: it may be a token in a wrong place. */
 static void what_is_wrong_names_its_option_and_no_secret(void **state)
 {
@@ -238,6 +257,7 @@ int main(void)
 			a_gate_reads_what_the_broker_has_written_and_nothing_that_is_cut_off),
 		cmocka_unit_test(a_token_is_good_until_it_ends),
 		cmocka_unit_test(a_line_has_a_name_digests_and_options),
+		cmocka_unit_test(a_day_that_no_calendar_has_is_refused),
 		cmocka_unit_test(what_is_wrong_names_its_option_and_no_secret),
 		cmocka_unit_test(destinations_of_a_line_add_up_and_are_part_of_what_it_says),
 	};
