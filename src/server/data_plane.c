@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/destinations.h"
 #include "server/flow_purge.h"
+#include "server/handshake_floor.h"
 #include "server/leftovers.h"
 #include "server/name_file.h"
 #include "server/peer_events.h"
@@ -380,6 +381,9 @@ static void free_endpoint(struct endpoint *endpoint)
 
 static int close_endpoint(struct endpoint *endpoint)
 {
+	/* A start that failed before it was promised anything has nothing to settle. */
+	const bool is_to_be_settled = endpoint->state == ENDPOINT_OPEN && !endpoint->keep &&
+				      endpoint->floor.timestamp_ns != 0;
 	int error;
 
 	endpoint->flow_purge = NULL;
@@ -387,7 +391,13 @@ static int close_endpoint(struct endpoint *endpoint)
 		return 0;
 	if (!endpoint->keep)
 		peer_events_ended(endpoint, "the server stops");
+	if (is_to_be_settled)
+		handshake_floor_reserve(endpoint);
 	error = endpoint_close(endpoint, endpoint->keep);
+	if (is_to_be_settled && error == 0) {
+		handshake_floor_settle(endpoint);
+		promise_endpoint(endpoint);
+	}
 	if (error < 0)
 		log_error("%s: cannot remove %s: %s", endpoint_text(endpoint).s,
 			plane_device_name(endpoint->config.index).s, plane_error(endpoint->plane));

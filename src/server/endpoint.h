@@ -182,7 +182,8 @@ struct standby_round {
 struct handshake_floor {
 	struct endpoint *endpoint;
 	struct event *timer; /* NULL in a test, and without a store */
-	uint64_t reserved_s; /* s since 1970: what the store was told, also by an earlier server */
+	uint64_t promised_s; /* s since 1970: what an earlier server has told the store */
+	uint64_t reserved_s; /* likewise: what the store was told, also by an earlier server */
 	uint64_t timestamp_ns; /* ns since 1970: the device's, as last read; 0: not yet */
 	uint64_t read_ms; /* when */
 	uint64_t behind_s; /* the clock, behind what was used; 0: it is not */

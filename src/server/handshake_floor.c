@@ -44,7 +44,8 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 int handshake_floor_init(struct handshake_floor *floor, struct endpoint *endpoint,
 	uint64_t reserved_s, struct event_base *base)
 {
-	*floor = (struct handshake_floor){.endpoint = endpoint, .reserved_s = reserved_s};
+	*floor = (struct handshake_floor){
+		.endpoint = endpoint, .promised_s = reserved_s, .reserved_s = reserved_s};
 	if (!base || !endpoint->store)
 		return 0;
 	floor->timer = evtimer_new(base, on_timer, floor);
@@ -60,16 +61,23 @@ void handshake_floor_free(struct handshake_floor *floor)
 	floor->timer = NULL;
 }
 
+/* Of a device that goes on, or went on until now. */
+static uint64_t latest_ns(const struct endpoint *endpoint)
+{
+	const struct handshake_floor *floor = &endpoint->floor;
+	uint64_t since_ms = clock_now_ms(endpoint->clock) - floor->read_ms;
+
+	return floor->timestamp_ns + since_ms * NS_PER_MS;
+}
+
 /* Of a device that was lost it is known better than to the end of what was reserved: else each loss
  * would carry the timestamps further ahead of the clock. */
 void handshake_floor_prepare(struct endpoint *endpoint)
 {
 	const struct handshake_floor *floor = &endpoint->floor;
-	uint64_t since_ms = clock_now_ms(endpoint->clock) - floor->read_ms;
 
-	endpoint->config.floor_ns = floor->timestamp_ns == 0
-					    ? floor->reserved_s * NS_PER_S
-					    : floor->timestamp_ns + since_ms * NS_PER_MS;
+	endpoint->config.floor_ns =
+		floor->timestamp_ns == 0 ? floor->reserved_s * NS_PER_S : latest_ns(endpoint);
 }
 
 static void report(struct endpoint *endpoint, uint64_t behind_s, bool is_covered)
@@ -118,4 +126,12 @@ void handshake_floor_reserve(struct endpoint *endpoint)
 	needed_s = floor->timestamp_ns / NS_PER_S + 1 + HANDSHAKE_FLOOR_AHEAD_S;
 	if (needed_s > floor->reserved_s)
 		floor->reserved_s = needed_s;
+}
+
+void handshake_floor_settle(struct endpoint *endpoint)
+{
+	struct handshake_floor *floor = &endpoint->floor;
+	uint64_t used_s = latest_ns(endpoint) / NS_PER_S + 1;
+
+	floor->reserved_s = used_s > floor->promised_s ? used_s : floor->promised_s;
 }

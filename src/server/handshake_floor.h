@@ -33,3 +33,8 @@ void handshake_floor_prepare(struct endpoint *endpoint);
  * clock. Logs when the clock is behind, and when it is not any more. The caller has it stored
  * (promise_endpoint()). A device that does not answer is asked again later. */
 void handshake_floor_reserve(struct endpoint *endpoint);
+
+/* After the endpoint's device has gone for good, of which a reading was made: no more than it may
+ * have used stays reserved. Else each start would carry the timestamps further ahead of the clock.
+ * The caller has it stored. */
+void handshake_floor_settle(struct endpoint *endpoint);

@@ -85,6 +85,16 @@ def test_a_server_that_is_restarted_or_killed_does_not_run_ahead_of_its_clock(ho
     assert last - first < 60 + time.monotonic() - began
 
 
+def test_a_server_that_is_stopped_and_started_again_and_again_does_not_run_ahead_of_its_clock(host):
+    """Its devices are new each time, and begin after all that those before may have sent."""
+    for _ in range(4):
+        server = host.start()
+        server.stop()
+    assert not any(server.logged("the clock is") for server in host.servers)
+    (last,), = host.stored("SELECT handshake_floor FROM endpoint")
+    assert last - time.time() < 30
+
+
 @pytest.mark.plane
 def test_a_client_whose_clock_went_back_is_heard_again_and_who_works_keeps_its_session(
         host, client, machine, late):

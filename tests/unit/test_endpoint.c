@@ -1030,6 +1030,25 @@ static void what_the_device_may_send_next_is_reserved_before_it_is_sent(void **s
 	close_store(f, base);
 }
 
+static void of_a_device_that_has_gone_only_what_it_may_have_used_stays_reserved(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	const uint64_t second = 1000000000, now_s = (uint64_t)time(NULL);
+
+	f->fake.timestamp_ns = (now_s + 7) * second + 5;
+	open_with_floor(f, base, now_s + 7);
+	f->clock.ms += 3000;
+	handshake_floor_settle(&f->endpoint);
+	assert_int_equal(f->endpoint.floor.reserved_s, now_s + 11);
+	/* Never less than an earlier server has said: the kernel sends what its clock says. */
+	f->fake.timestamp_ns = (now_s - 3600) * second;
+	handshake_floor_reserve(&f->endpoint);
+	handshake_floor_settle(&f->endpoint);
+	assert_int_equal(f->endpoint.floor.reserved_s, now_s + 7);
+	close_store(f, base);
+}
+
 static void a_device_that_is_made_again_goes_on_from_where_the_lost_one_was(void **state)
 {
 	struct fixture *f = *state;
@@ -1883,6 +1902,7 @@ int main(void)
 		RULE(a_peer_given_back_to_its_device_has_its_endpoint_restored),
 		RULE(what_could_not_be_made_at_first_is_promised_when_it_is_made),
 		RULE(what_the_device_may_send_next_is_reserved_before_it_is_sent),
+		RULE(of_a_device_that_has_gone_only_what_it_may_have_used_stays_reserved),
 		RULE(a_device_that_is_made_again_goes_on_from_where_the_lost_one_was),
 		RULE(a_clock_is_behind_if_it_is_before_what_was_used_for_certain),
 		RULE(a_device_that_is_lost_when_promises_are_made_breaks_none),
