@@ -49,6 +49,8 @@ class Network:
             for address, length in zip(OUTER[side], (24, 64)):
                 space.ip(f"addr add {address}/{length} dev {self.veth[side]} nodad")
             space.ip(f"link set {self.veth[side]} up")
+        for side, space in self.spaces.items():
+            wait_for_addresses(space, self.veth[side])
 
     def __getitem__(self, side):
         return self.spaces[side]
@@ -71,6 +73,8 @@ def add_router(network):
         for space, link, own in ((network[side], ROUTED_LINK, ROUTED),
                                  (router, network.veth[side], HOPS)):
             set_addresses(space, link, [f"{own[side][0]}/24", f"{own[side][1]}/64"])
+        for space, link in (network[side], ROUTED_LINK), (router, network.veth[side]):
+            wait_for_addresses(space, link)
         network[side].ip(*(f"route add default via {hop}" for hop in HOPS[side]))
     router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
     return router
@@ -118,6 +122,7 @@ class KernelDevice:
 
     def address(self, *addresses):
         set_addresses(self.space, self.name, addresses)
+        wait_for_addresses(self.space, self.name)
 
     def log_text(self):
         return ""
@@ -127,6 +132,16 @@ def set_addresses(space, interface, addresses):
     for address in addresses:
         space.ip(f"addr replace {address} dev {interface} nodad")
     space.ip(f"link set {interface} up")
+
+
+def wait_for_addresses(space, interface):
+    """Until packets for them are taken. The kernel makes the local route of one of IPv6 in its own time, without duplicate
+    address detection too: what comes for it before is dropped."""
+    def lacking():
+        shown = space.run(f"ip -6 -o addr show dev {interface} scope global")
+        own = {line.split()[3].split("/")[0] for line in shown.splitlines()}
+        return own - set(space.run("ip -6 route show table local").split())
+    wait_until(lambda: not lacking(), what=lacking)
 
 
 class Device:
@@ -207,6 +222,7 @@ class Device:
 
     def address(self, *addresses):
         set_addresses(self.space, self.name, addresses)
+        wait_for_addresses(self.space, self.name)
 
     def status(self, field):
         return status(self.process.pid)[field]
