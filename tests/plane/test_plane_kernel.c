@@ -16,7 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/rtnetlink.h>
+
 #include "base/cleanup.h"
+#include "netlink/attribute.h"
+#include "netlink/monitor.h"
 #include "plane/plane.h"
 
 enum {
@@ -1290,6 +1294,41 @@ static void deleting_an_interface_does_not_wait_for_each_of_its_wireguard_peers(
 	assert_true(least[BY_REMOVE_ALL] < 0.7 * least[BY_THE_KERNEL]);
 }
 
+static void count_removed_host_route(void *context, const struct nlmsghdr *message)
+{
+	const struct rtmsg *header = message_header(message, sizeof *header);
+	size_t *n = context;
+
+	if (message->nlmsg_type == RTM_DELROUTE && header && header->rtm_table == RT_TABLE_MAIN &&
+		header->rtm_dst_len == 32)
+		++*n;
+}
+
+/* The kernel tells of a route that is removed, and of none that goes with its interface. */
+static void of_many_interfaces_the_routes_are_removed_first(void **state)
+{
+	struct fixture *f = *state;
+	enum {
+		N_PEERS = 300,
+	};
+	size_t n_removed = 0;
+	int monitor, error;
+
+	open_device(f);
+	for (uint32_t i = 0; i < N_PEERS; i++) {
+		const struct plane_peer peer = ipip_peer(f, 2 + i);
+
+		add(f, &peer);
+	}
+	monitor = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE);
+	assert_true(monitor >= 0);
+	close_device(f, false);
+	error = netlink_monitor_read(monitor, count_removed_host_route, &n_removed);
+	close(monitor);
+	assert_true(error == 0 || error == -ENOBUFS); /* not all of them may fit */
+	assert_true(n_removed > 0);
+}
+
 static void more_interfaces_than_the_notices_can_tell_of_may_go_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -1395,6 +1434,7 @@ int main(int argc, char **argv)
 		TEST(a_thousand_wireguard_peers_are_read_whole),
 		TEST(deleting_an_interface_does_not_wait_for_each_of_its_wireguard_peers),
 		TEST(a_reading_meets_all_others_where_the_peer_that_it_has_come_to_is_removed),
+		TEST(of_many_interfaces_the_routes_are_removed_first),
 		TEST(more_interfaces_than_the_notices_can_tell_of_may_go_at_once),
 	};
 

@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/rtnetlink.h>
+
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "netlink/link.h"
 #include "netlink/request.h"
+#include "netlink/route.h"
 #include "netlink/socket.h"
+#include "plane/kernel/host_routes.h"
 #include "plane/kernel/wireguard.h"
 
 enum {
@@ -20,6 +24,9 @@ enum {
 	GROUP_SIZE = 1024,
 	/* Links marked with one request. */
 	MARKED_AT_ONCE = 100,
+	ROUTES_AT_ONCE = 100, /* likewise */
+	/* Links whose routes are removed before them: for fewer, reading all routes costs more. */
+	ROUTES_FIRST = 256,
 };
 
 static void put_group(struct netlink_request *request, unsigned int ifindex, uint32_t group)
@@ -77,11 +84,53 @@ static void delete_group(
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	const unsigned int left = *(const unsigned int *)a, right = *(const unsigned int *)b;
+
+	return (left > right) - (left < right);
+}
+
+static void delete_routes(struct kernel_plane *kernel, const struct route *routes, size_t n)
+{
+	for (size_t done = 0; done < n; done += ROUTES_AT_ONCE) {
+		struct netlink_request request;
+
+		netlink_request_init(&request);
+		for (size_t i = done; i < n && i < done + ROUTES_AT_ONCE; i++)
+			route_put(&request, RTM_DELROUTE, 0, &routes[i]);
+		netlink_transact(kernel->route, &request, NULL, NULL, NULL);
+	}
+}
+
+/*
+ * For each link that still has a route the kernel walks through all routes there are (fib_flush()
+ * in net/ipv4/fib_frontend.c). What cannot be removed here goes with its link.
+ */
+static void delete_routes_of_links(
+	struct kernel_plane *kernel, const unsigned int *ifindexes, size_t n)
+{
+	auto_free unsigned int *sorted = calloc(n, sizeof *sorted);
+	auto_free struct route *routes = NULL;
+	size_t n_routes = 0, n_theirs = 0;
+
+	if (!sorted || kernel_host_routes(kernel, 0, &routes, &n_routes) < 0)
+		return;
+	memcpy(sorted, ifindexes, n * sizeof *sorted);
+	qsort(sorted, n, sizeof *sorted, compare);
+	for (size_t i = 0; i < n_routes; i++)
+		if (bsearch(&routes[i].oif, sorted, n, sizeof *sorted, compare))
+			routes[n_theirs++] = routes[i];
+	delete_routes(kernel, routes, n_theirs);
+}
+
 int kernel_delete_links(
 	struct kernel_plane *kernel, const unsigned int *ifindexes, size_t n, int *errors)
 {
 	int error = 0;
 
+	if (n >= ROUTES_FIRST)
+		delete_routes_of_links(kernel, ifindexes, n);
 	if (n == 1)
 		errors[0] = delete_one(kernel, ifindexes[0]);
 	for (size_t done = 0; n > 1 && done < n; done += GROUP_SIZE)
