@@ -9,16 +9,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "ipc/packet.h"
 #include "server/child.h"
+#include "server/store_orders.h"
 
 _Static_assert((int)STORE_FD_BROKER == (int)CHILD_FD_BROKER, "where a store looks for its socket");
 
@@ -26,20 +25,6 @@ enum {
 	FAREWELL_MS = 5000, /* for what is on its way to the disk */
 	SEND_AGAIN_MS = 100, /* after an error that is not that the socket is full */
 	START_AGAIN_MS = 200, /* between two starts, while all wait for what is stored */
-};
-
-struct order {
-	struct storing_message message;
-	TAILQ_ENTRY(order) entry;
-	struct hash_node node; /* in `latest` while is_latest */
-	bool is_latest; /* of its subject, and free to give way to a later one */
-	bool is_sent;
-	uint64_t ordered_ms; /* the first about its subject that is not confirmed */
-};
-
-/* What an order is about: a later one takes the place of an earlier one. */
-struct subject {
-	struct ipv4 bind, inner; /* inner 0.0.0.0: the endpoint itself */
 };
 
 struct store_link {
@@ -50,11 +35,7 @@ struct store_link {
 	bool is_loaded; /* what is stored has come, once */
 	bool collides; /* an endpoint has what is another's */
 
-	TAILQ_HEAD(, order) orders; /* not confirmed, the oldest first */
-	struct order *next; /* to be sent; NULL: all are on their way */
-	struct hash_table latest; /* by subject */
-	size_t n;
-	uint64_t last_sequence;
+	struct store_orders orders; /* not confirmed */
 	uint64_t told_up_to; /* what is told now has no order that came later */
 	struct stored_state state;
 
@@ -64,97 +45,9 @@ struct store_link {
 
 /* Orders */
 
-static struct subject subject_of(const struct storing_message *message)
-{
-	if (message->operation == STORING_PUT_ENDPOINT)
-		return (struct subject){message->endpoint.bind, {0}};
-	return (struct subject){message->peer.bind, message->peer.inner};
-}
-
-static bool is_about(const struct hash_node *node, const void *key)
-{
-	const struct subject subject = subject_of(&hash_entry(node, struct order, node)->message);
-
-	return memcmp(&subject, key, sizeof subject) == 0;
-}
-
-static void fix_in_place(struct store_link *link, struct order *order)
-{
-	if (order->is_latest)
-		hash_remove(&link->latest, &order->node);
-	order->is_latest = false;
-}
-
-static void take_out(struct store_link *link, struct order *order)
-{
-	fix_in_place(link, order);
-	if (link->next == order)
-		link->next = TAILQ_NEXT(order, entry);
-	TAILQ_REMOVE(&link->orders, order, entry);
-	link->n--;
-	explicit_bzero(order, sizeof *order);
-	free(order);
-}
-
 void store_link_forget(struct store_link *link)
 {
-	struct order *order;
-
-	while ((order = TAILQ_FIRST(&link->orders)))
-		take_out(link, order);
-}
-
-/* What is about a whole endpoint's peers must stay between what came before and after it. */
-static void keep_apart(struct store_link *link)
-{
-	struct order *order;
-
-	TAILQ_FOREACH (order, &link->orders, entry)
-		fix_in_place(link, order);
-}
-
-static bool is_about_all(const struct storing_message *message)
-{
-	return message->operation == STORING_FREE_ALL || message->operation == STORING_FORGET ||
-	       message->operation == STORING_CLAIM || message->operation == STORING_CLAIM_REST ||
-	       message->operation == STORING_CLAIM_IF_LEFT || message->operation == STORING_RELEASE;
-}
-
-static struct order *find_latest(struct store_link *link, const struct subject *subject)
-{
-	struct hash_node *node = hash_find(&link->latest, subject, sizeof *subject, is_about);
-
-	return node ? hash_entry(node, struct order, node) : NULL;
-}
-
-static void fill(struct order *order, const struct storing_message *message, uint64_t sequence)
-{
-	order->message = *message;
-	order->message.version = STORING_VERSION;
-	order->message.sequence = sequence;
-}
-
-static struct order *add_order(struct store_link *link, const struct subject *subject,
-	const struct storing_message *message)
-{
-	struct order *order = calloc(1, sizeof *order);
-
-	if (!order) {
-		log_error("what was promised about %s is not stored: no memory",
-			ipv4_text(subject->inner.value ? subject->inner : subject->bind).s);
-		return NULL;
-	}
-	fill(order, message, ++link->last_sequence);
-	order->ordered_ms = clock_now_ms(&system_clock);
-	TAILQ_INSERT_TAIL(&link->orders, order, entry);
-	if (!link->next)
-		link->next = order;
-	link->n++;
-	if (!is_about_all(message)) {
-		order->is_latest = true;
-		hash_insert(&link->latest, &order->node, subject, sizeof *subject);
-	}
-	return order;
+	store_orders_clear(&link->orders);
 }
 
 /* That it has hung up its reading tells. */
@@ -170,64 +63,39 @@ static void send_later(struct store_link *link, int error)
 
 static bool more_come(const struct store_link *link)
 {
-	return link->config.more_come && link->config.more_come(link->config.context, link->n);
+	return link->config.more_come &&
+	       link->config.more_come(link->config.context, store_orders_count(&link->orders));
 }
 
 static void send_orders(struct store_link *link)
 {
 	struct child *child = child_group_get(link->group, 0);
+	struct storing_message *message;
 
-	while (link->next && child->fd >= 0 && child->is_ready) {
+	while (child->fd >= 0 && child->is_ready && (message = store_orders_next(&link->orders))) {
 		int error;
 
-		link->next->message.more_come = more_come(link);
-		error = storing_send(child->fd, &link->next->message);
+		message->more_come = more_come(link);
+		error = storing_send(child->fd, message);
 
 		if (error < 0) {
 			send_later(link, error);
 			return;
 		}
-		link->next->is_sent = true;
-		link->next = TAILQ_NEXT(link->next, entry);
+		store_orders_sent(&link->orders);
 	}
-}
-
-/* An etcd that is away for days must not cost an order for each sign of life of each peer: what was
- * sent and not confirmed is sent again only to another store, for which the later one is enough. */
-static struct order *replace(struct store_link *link, struct order *before,
-	const struct subject *subject, const struct storing_message *message)
-{
-	struct order *order;
-
-	fix_in_place(link, before);
-	order = add_order(link, subject, message);
-	if (order) {
-		order->ordered_ms = before->ordered_ms;
-		take_out(link, before);
-	}
-	return order;
 }
 
 uint64_t store_link_order(struct store_link *link, const struct storing_message *message)
 {
-	const struct subject subject = subject_of(message);
-	struct order *order;
+	uint64_t sequence;
 
 	if (child_group_is_retired(link->group))
 		return 0;
-	if (is_about_all(message))
-		keep_apart(link);
-	order = find_latest(link, &subject);
-	if (!order)
-		order = add_order(link, &subject, message);
-	else if (order->is_sent)
-		order = replace(link, order, &subject, message);
-	else
-		fill(order, message, order->message.sequence);
-	if (!order)
-		return 0;
-	send_orders(link);
-	return order->message.sequence;
+	sequence = store_orders_add(&link->orders, message);
+	if (sequence > 0)
+		send_orders(link);
+	return sequence;
 }
 
 static uint32_t find_served(const struct store_config *store, struct ipv4 bind)
@@ -286,34 +154,24 @@ void store_link_release(struct store_link *link, struct ipv4 bind)
 
 uint64_t store_link_newest(const struct store_link *link)
 {
-	return link->last_sequence;
+	return store_orders_newest(&link->orders);
 }
 
 size_t store_link_behind(const struct store_link *link)
 {
-	return link->n;
+	return store_orders_count(&link->orders);
 }
 
 uint64_t store_link_lag_ms(const struct store_link *link)
 {
-	const uint64_t now_ms = clock_now_ms(&system_clock);
-	uint64_t oldest_ms = now_ms;
-	const struct order *order;
-
-	TAILQ_FOREACH (order, &link->orders, entry)
-		if (order->ordered_ms < oldest_ms)
-			oldest_ms = order->ordered_ms;
-	return now_ms - oldest_ms;
+	return store_orders_lag_ms(&link->orders);
 }
 
 /* What it says */
 
 static void on_durable(struct store_link *link, uint64_t sequence)
 {
-	struct order *first;
-
-	while ((first = TAILQ_FIRST(&link->orders)) && first->message.sequence <= sequence)
-		take_out(link, first);
+	store_orders_confirm(&link->orders, sequence);
 	link->config.on_durable(link->config.context, sequence);
 }
 
@@ -331,15 +189,10 @@ static void on_loaded(struct store_link *link, struct child *child)
 }
 
 /* What was ordered after what is told was written is newer. */
-static bool is_outdated(struct store_link *link, const struct storing_message *message)
+static bool is_outdated(const struct store_link *link, const struct storing_message *message)
 {
-	const struct subject subject = subject_of(message);
-	const struct order *order;
-
-	if (message->operation == STORING_ENDPOINT || link->told_up_to == UINT64_MAX)
-		return false;
-	order = find_latest(link, &subject);
-	return order && order->message.sequence > link->told_up_to;
+	return message->operation != STORING_ENDPOINT && link->told_up_to != UINT64_MAX &&
+	       store_orders_has_later(&link->orders, message, link->told_up_to);
 }
 
 static void handle(
@@ -497,7 +350,7 @@ static int start_store(void *context, struct child *child)
 		child_expel(child, "cannot send it its configuration", error);
 	link->told_up_to = UINT64_MAX;
 	/* What the one before was told and did not confirm may be on the disk or not. */
-	link->next = TAILQ_FIRST(&link->orders);
+	store_orders_send_again(&link->orders);
 	return 0;
 }
 
@@ -523,17 +376,16 @@ int store_link_new(
 		.ended = on_store_ended,
 		.context = link,
 	};
-	int error = link ? hash_init(&link->latest) : -ENOMEM;
+	int error = link ? store_orders_init(&link->orders) : -ENOMEM;
 
 	if (error == 0) {
 		link->config = *config;
 		link->base = base;
 		link->told_up_to = UINT64_MAX;
-		TAILQ_INIT(&link->orders);
 		link->send_again = evtimer_new(base, on_may_send, link);
 		error = link->send_again ? child_group_new(base, &group, &link->group) : -ENOMEM;
 		if (error < 0)
-			hash_free(&link->latest);
+			store_orders_free(&link->orders);
 	}
 	if (error < 0) {
 		log_error("cannot start the store: %s", strerror(-error));
@@ -562,9 +414,11 @@ static void send_the_rest(struct store_link *link, uint64_t deadline_ms)
 	struct child *child = child_group_get(link->group, 0);
 	uint64_t now;
 
-	while (link->n > 0 && child->fd >= 0 && (now = clock_now_ms(&system_clock)) < deadline_ms) {
-		struct pollfd ready = {
-			.fd = child->fd, .events = (short)(link->next ? POLLIN | POLLOUT : POLLIN)};
+	while (store_orders_count(&link->orders) > 0 && child->fd >= 0 &&
+		(now = clock_now_ms(&system_clock)) < deadline_ms) {
+		struct pollfd ready = {.fd = child->fd,
+			.events = (short)(store_orders_next(&link->orders) ? POLLIN | POLLOUT
+									   : POLLIN)};
 
 		send_orders(link);
 		if (poll(&ready, 1, (int)(deadline_ms - now)) > 0 && ready.revents & ~POLLOUT)
@@ -577,12 +431,11 @@ void store_link_free(struct store_link *link)
 	if (!link)
 		return;
 	send_the_rest(link, clock_now_ms(&system_clock) + FAREWELL_MS);
-	if (link->n > 0)
-		log_error("%zu changes could not be stored", link->n);
+	if (store_orders_count(&link->orders) > 0)
+		log_error("%zu changes could not be stored", store_orders_count(&link->orders));
 	free_event(link->writable);
 	free_event(link->send_again);
 	child_group_free(link->group);
-	store_link_forget(link);
-	hash_free(&link->latest);
+	store_orders_free(&link->orders);
 	free(link);
 }
