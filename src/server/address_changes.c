@@ -10,12 +10,13 @@
 #include "server/follow.h"
 #include "server/reporter.h"
 #include "server/serving.h"
+#include "server/standbys.h"
 
 static int on_address_gained(void *context, struct ipv4 bind)
 {
 	struct address_changes *changes = context;
 	int error = store_setup_gain(
-		changes->store, bind, data_plane_is_ready(changes->serving->data_plane, bind));
+		changes->store, bind, standbys_is_ready(changes->serving->data_plane, bind));
 
 	if (error == 0)
 		error = serving_begin(changes->serving, bind);

@@ -35,6 +35,7 @@
 #include "server/gate_supervisor.h"
 #include "server/holder_link.h"
 #include "server/host_setup.h"
+#include "server/initial_endpoints.h"
 #include "server/inspection.h"
 #include "server/issuer_supervisor.h"
 #include "server/lock.h"
@@ -189,9 +190,11 @@ static int open_data_plane(struct broker *broker)
 	struct data_plane *data_plane = &broker->data_plane;
 	size_t n;
 	const struct ipv4 *followed = address_changes_present(&broker->addresses, &n);
-	int error = data_plane_find(data_plane, broker->config, followed, n,
-		&broker->credentials.private_key, &to_gates);
+	int error = data_plane_init(
+		data_plane, broker->config, &broker->credentials.private_key, &to_gates);
 
+	if (error == 0)
+		error = initial_endpoints_describe(data_plane, followed, n);
 	if (error == 0)
 		error = frontend_open_listeners(&broker->frontend);
 

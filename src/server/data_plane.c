@@ -10,12 +10,10 @@
 
 #include "base/log.h"
 #include "server/adoption.h"
-#include "server/assignment.h"
 #include "server/config.h"
 #include "server/destinations.h"
 #include "server/flow_purge.h"
 #include "server/handshake_floor.h"
-#include "server/leftovers.h"
 #include "server/name_file.h"
 #include "server/peer_events.h"
 #include "server/plane_choice.h"
@@ -26,49 +24,7 @@
 #include "server/standby.h"
 #include "server/store_setup.h"
 
-/* The addresses that have an endpoint from the start, and which indexes these have. The first
- * n_present are to be opened. */
-struct assigned {
-	struct ipv4 *binds;
-	struct assignment *assignments;
-	size_t n, n_present;
-};
-
-static void add_bind(struct assigned *assigned, size_t max, struct ipv4 bind)
-{
-	if (assigned->n < max && !ipv4_is_among(bind, assigned->binds, assigned->n))
-		assigned->binds[assigned->n++] = bind;
-}
-
-/* First those that are to be opened, then those that may come: what was promised at them, and what
- * is there of them, is nobody else's. */
-static int gather_binds(struct data_plane *data_plane, const struct ipv4 *followed, size_t n,
-	const struct plane_leftovers *leftovers, struct assigned *assigned)
-{
-	const struct server_config *config = data_plane->config;
-	const struct promised *promised = &data_plane->store->promised;
-	size_t max = server_config_max_endpoints(config);
-
-	assigned->binds = calloc(max, sizeof *assigned->binds);
-	assigned->assignments = calloc(max, sizeof *assigned->assignments);
-	if (!assigned->binds || !assigned->assignments)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_binds; i++)
-		add_bind(assigned, max, config->binds[i]);
-	for (size_t i = 0; i < n; i++)
-		add_bind(assigned, max, followed[i]);
-	assigned->n_present = assigned->n;
-	for (size_t i = 0; i < promised->n_endpoints; i++)
-		if (server_config_expects(config, promised->endpoints[i].bind))
-			add_bind(assigned, max, promised->endpoints[i].bind);
-	for (size_t i = 0; i < leftovers->n; i++)
-		if (leftovers->found[i].has_bind &&
-			server_config_expects(config, leftovers->found[i].bind))
-			add_bind(assigned, max, leftovers->found[i].bind);
-	return 0;
-}
-
-static unsigned int count_blocks(const struct server_config *config)
+unsigned int data_plane_blocks(const struct server_config *config)
 {
 	uint64_t n_blocks = UINT64_C(1) << (config->block_length - config->whole_block.length);
 
@@ -85,7 +41,7 @@ static const struct key *choose_key(
 	return stored && !key_is_zero(&stored->private_key) ? &stored->private_key : own;
 }
 
-static struct endpoint *describe_endpoint(
+struct endpoint *data_plane_describe_at(
 	struct data_plane *data_plane, struct ipv4 bind, unsigned int index)
 {
 	const struct server_config *config = data_plane->config;
@@ -120,67 +76,9 @@ static struct endpoint *describe_endpoint(
 	return key_derive_public(private_key, &endpoint->public_key) < 0 ? NULL : endpoint;
 }
 
-static int describe_assigned(struct data_plane *data_plane, const struct assigned *assigned)
+int data_plane_init(struct data_plane *data_plane, const struct server_config *config,
+	const struct key *private_key, const struct data_plane_answer *answer)
 {
-	for (size_t i = 0; i < assigned->n; i++) {
-		struct endpoint *endpoint = describe_endpoint(
-			data_plane, assigned->binds[i], assigned->assignments[i].index);
-
-		if (!endpoint)
-			return -ENOMEM;
-		endpoint->is_served = i < assigned->n_present;
-		endpoint->adopts = assigned->assignments[i].adopts && endpoint->is_served;
-	}
-	return 0;
-}
-
-/* The other hosts of a fleet may have them all. */
-static int check_indexes(const struct server_config *config, const struct assigned *assigned)
-{
-	const unsigned int n_indexes = count_blocks(config);
-
-	for (size_t i = 0; i < assigned->n_present; i++) {
-		if (assigned->assignments[i].index < n_indexes)
-			continue;
-		log_error("no block is left for %s: %s has %u, and others have theirs",
-			ipv4_text(assigned->binds[i]).s, prefix_text(config->whole_block).s,
-			n_indexes);
-		return -ENOSPC;
-	}
-	return 0;
-}
-
-static int assign(struct data_plane *data_plane, const struct ipv4 *followed, size_t n)
-{
-	struct plane_leftovers leftovers = {0};
-	struct assigned assigned = {0};
-	int error = leftovers_discover(&leftovers, data_plane->plane);
-
-	if (error == 0)
-		error = gather_binds(data_plane, followed, n, &leftovers, &assigned);
-	if (error == 0) {
-		assign_indexes(assigned.binds, assigned.n, leftovers.found, leftovers.n,
-			count_blocks(data_plane->config), &data_plane->store->promised,
-			assigned.assignments);
-		error = check_indexes(data_plane->config, &assigned);
-	}
-	if (error == 0)
-		error = leftovers_remove_stale(&leftovers, data_plane->plane, data_plane->config,
-			assigned.assignments, assigned.n, assigned.n_present);
-	if (error == 0)
-		error = describe_assigned(data_plane, &assigned);
-	leftovers_free(&leftovers);
-	free(assigned.binds);
-	free(assigned.assignments);
-	return error;
-}
-
-int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
-	const struct ipv4 *followed, size_t n, const struct key *private_key,
-	const struct data_plane_answer *answer)
-{
-	int error;
-
 	TAILQ_INIT(&data_plane->endpoints);
 	data_plane->config = config;
 	data_plane->name_rules =
@@ -192,8 +90,7 @@ int data_plane_find(struct data_plane *data_plane, const struct server_config *c
 	data_plane->private_key = private_key;
 	data_plane->answer = answer->answer;
 	data_plane->answer_context = answer->context;
-	error = plane_choose(config, &data_plane->plane);
-	return error < 0 ? error : assign(data_plane, followed, n);
+	return plane_choose(config, &data_plane->plane);
 }
 
 struct endpoint *data_plane_endpoint(const struct data_plane *data_plane, struct ipv4 bind)
@@ -247,11 +144,11 @@ static unsigned int choose_index(
 
 struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind)
 {
-	unsigned int n_blocks = count_blocks(data_plane->config);
+	unsigned int n_blocks = data_plane_blocks(data_plane->config);
 	unsigned int index = choose_index(data_plane, bind, n_blocks);
 
 	if (index < n_blocks)
-		return describe_endpoint(data_plane, bind, index);
+		return data_plane_describe_at(data_plane, bind, index);
 	log_error("%s is not served: all %u blocks of --wg-block-per-ip are other addresses'",
 		ipv4_text(bind).s, n_blocks);
 	return NULL;
@@ -418,52 +315,6 @@ void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind)
 	free_endpoint(endpoint);
 }
 
-/* Of another number, or another key, nothing that was made is of use. */
-static bool is_as_promised(const struct endpoint *endpoint, const struct stored_endpoint *stored)
-{
-	const struct plane_endpoint *config = &endpoint->config;
-
-	return config->index == stored->index && config->port == stored->port &&
-	       config->block.length == stored->length &&
-	       ipv4_equal(config->block.address, stored->network) &&
-	       key_equal(&config->private_key, &stored->private_key);
-}
-
-/* NULL: what is promised there cannot be made here. */
-static struct endpoint *describe_as_promised(
-	struct data_plane *data_plane, const struct stored_endpoint *stored)
-{
-	struct endpoint *endpoint = data_plane_endpoint(data_plane, stored->bind);
-
-	if (endpoint && !is_as_promised(endpoint, stored)) {
-		data_plane_forget(data_plane, stored->bind);
-		endpoint = NULL;
-	}
-	if (!endpoint)
-		endpoint = data_plane_describe(data_plane, stored->bind);
-	if (!endpoint || is_as_promised(endpoint, stored))
-		return endpoint;
-	data_plane_forget(data_plane, stored->bind);
-	return NULL;
-}
-
-static struct endpoint *find_standby(struct data_plane *data_plane, struct ipv4 bind, bool may_open)
-{
-	const struct stored_endpoint *stored =
-		promised_endpoint(&data_plane->store->promised, bind);
-	struct endpoint *endpoint;
-
-	if (!may_open || !stored)
-		return data_plane_is_ready(data_plane, bind) ? data_plane_endpoint(data_plane, bind)
-							     : NULL;
-	endpoint = describe_as_promised(data_plane, stored);
-	if (!endpoint)
-		return NULL;
-	if (endpoint->state == ENDPOINT_DESCRIBED && standby_open(endpoint, data_plane->base) < 0)
-		return NULL;
-	return endpoint->state == ENDPOINT_STANDBY ? endpoint : NULL;
-}
-
 size_t data_plane_count(const struct data_plane *data_plane)
 {
 	const struct endpoint *endpoint;
@@ -471,26 +322,6 @@ size_t data_plane_count(const struct data_plane *data_plane)
 
 	data_plane_for_each(data_plane, endpoint) n++;
 	return n;
-}
-
-bool data_plane_is_ready(const struct data_plane *data_plane, struct ipv4 bind)
-{
-	const struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
-
-	return endpoint && endpoint->state == ENDPOINT_STANDBY;
-}
-
-bool data_plane_stand_by(
-	struct data_plane *data_plane, struct ipv4 bind, bool is_all, bool may_open)
-{
-	struct endpoint *endpoint = data_plane_endpoint(data_plane, bind);
-
-	if (endpoint && endpoint->is_served)
-		return false;
-	endpoint = find_standby(data_plane, bind, may_open);
-	if (endpoint)
-		standby_update(endpoint, &data_plane->store->promised, is_all);
-	return true;
 }
 
 bool data_plane_keep_promises(struct data_plane *data_plane, struct ipv4 bind)

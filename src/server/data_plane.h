@@ -20,7 +20,7 @@ struct store_setup;
 
 struct data_plane {
 	const struct server_config *config;
-	struct store_setup *store; /* the caller's, set before data_plane_find() */
+	struct store_setup *store; /* the caller's, set before data_plane_init() */
 	struct audit *audit; /* likewise; NULL: there is none */
 	struct owner_feed *owner_feed; /* likewise */
 	const struct key *private_key; /* the caller's */
@@ -49,15 +49,13 @@ struct data_plane_answer {
 	void *context;
 };
 
-/*
- * Chooses a plane, gives every --ip and those n followed addresses that the host has an index,
- * removes what an earlier server left for others, and describes the endpoints; nothing is made yet.
- * Followed addresses that the store knows and the host has not are known too; for those that there
- * is no block left for, nothing is described. Logs. Returns 0 or -errno.
- */
-int data_plane_find(struct data_plane *data_plane, const struct server_config *config,
-	const struct ipv4 *followed, size_t n, const struct key *private_key,
-	const struct data_plane_answer *answer);
+/* Chooses a plane; there is no endpoint yet (initial_endpoints.h). The key is the caller's. Logs.
+ * Returns 0 or -errno. */
+int data_plane_init(struct data_plane *data_plane, const struct server_config *config,
+	const struct key *private_key, const struct data_plane_answer *answer);
+
+/* How many endpoints there is a block for, each by its index. */
+unsigned int data_plane_blocks(const struct server_config *config);
 
 /* Whether the plane that was found starts its devices' processes as children of ours. */
 bool data_plane_starts_processes(const struct data_plane *data_plane);
@@ -69,21 +67,15 @@ struct endpoint *data_plane_endpoint(const struct data_plane *data_plane, struct
  * Logs. Returns NULL if there is no block left for it, or no memory. */
 struct endpoint *data_plane_describe(struct data_plane *data_plane, struct ipv4 bind);
 
+/* Likewise at this index, which nobody has. NULL: no memory, and what was described is freed with
+ * all others. */
+struct endpoint *data_plane_describe_at(
+	struct data_plane *data_plane, struct ipv4 bind, unsigned int index);
+
 /* Opens those endpoints that are to be served from the start, as data_plane_open_endpoint(), and
  * has the connections deleted that are left of addresses without a peer. Logs. Returns 0 or -errno.
  */
 int data_plane_open(struct data_plane *data_plane, struct event_base *base);
-
-/*
- * What another host promises at this address was told, all of it or what has changed: where this
- * host is standby for it that is made, too; may_open: else it becomes so. Logs. Returns whether it
- * is not served here, so that what was told counts no more.
- */
-bool data_plane_stand_by(
-	struct data_plane *data_plane, struct ipv4 bind, bool is_all, bool may_open);
-
-/* Whether this host is standby for this address. */
-bool data_plane_is_ready(const struct data_plane *data_plane, struct ipv4 bind);
 
 /* Opens a device, adopts its peers, and makes those that were promised and are not there; or wakes
  * it where it rests, or takes it over where it is ready. Logs. Returns 0 or -errno. */
@@ -108,5 +100,5 @@ void data_plane_forget(struct data_plane *data_plane, struct ipv4 bind);
 /* Closes what is open; what does not stay is removed. Logs. Returns 0 or the last error. */
 int data_plane_close(struct data_plane *data_plane);
 
-/* Frees what data_plane_find() made, also when it failed. */
+/* Frees what data_plane_init() made, also when it failed, and all endpoints. */
 void data_plane_free(struct data_plane *data_plane);

@@ -11,6 +11,7 @@
 #include "server/gate_setup.h"
 #include "server/host_setup.h"
 #include "server/rest.h"
+#include "server/standbys.h"
 
 /* It may be ready. */
 static int prepare_host(const struct serving *serving, const struct endpoint *endpoint)
@@ -90,7 +91,7 @@ static int ready_number(const struct serving *serving, struct ipv4 bind)
 bool serving_stand_by(const struct serving *serving, struct ipv4 bind, bool is_all, bool may_open)
 {
 	const int before = ready_number(serving, bind);
-	bool is_done = data_plane_stand_by(serving->data_plane, bind, is_all, may_open);
+	bool is_done = standbys_update(serving->data_plane, bind, is_all, may_open);
 	const int number = ready_number(serving, bind);
 
 	if (number == before)

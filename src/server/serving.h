@@ -25,7 +25,7 @@ struct serving {
 int serving_begin(const struct serving *serving, struct ipv4 bind);
 
 /*
- * What another host of the fleet promises at this address was told: data_plane_stand_by(), and the
+ * What another host of the fleet promises at this address was told: standbys_update(), and the
  * host is made ready too. Returns as that.
  */
 bool serving_stand_by(const struct serving *serving, struct ipv4 bind, bool is_all, bool may_open);
