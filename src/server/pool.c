@@ -11,7 +11,6 @@ enum {
 	GATEWAY_OFFSET = 1, /* from the network address */
 	FIRST_OFFSET = 2, /* of those that are given out */
 	RESERVED = 3, /* network, gateway, broadcast */
-	INITIAL_QUEUE = 64, /* a power of two */
 };
 
 enum doubt {
@@ -20,26 +19,32 @@ enum doubt {
 	PURGING,
 };
 
+/* Freed slots, in the order in which they were: those that can be given out, those that a purge is
+ * about, and those that wait for the next one. */
+enum freed {
+	CLEAN,
+	PURGED,
+	WAITING,
+	N_FREED_LISTS,
+};
+
+struct freed_link {
+	uint32_t before, after;
+};
+
 /*
- * Addresses are slots 0 to capacity - 1. Two bits a slot, in memory that the kernel gives page by
- * page as it is touched; the queue of freed slots is kept as long as the number of slots ever used,
- * so that a release needs no memory. From its head on the queue has those that can be given out,
- * then those that a purge is about, then those that wait for the next one.
+ * Addresses are slots 0 to capacity - 1. Two bits a slot, and the links of the lists of freed ones,
+ * in memory that the kernel gives page by page as it is touched: a release needs none, and any of
+ * them can be taken out at once. Behind the slots' links is one for the ends of each list.
  */
 struct pool {
 	struct prefix block;
 	uint32_t capacity;
 	uint32_t taken;
 	uint32_t next_unused; /* no slot below it is unused */
-	uint32_t n_used; /* slots that were taken at least once */
-	uint64_t *used_bits;
+	uint64_t *used_bits; /* taken at least once */
 	uint64_t *taken_bits;
-	uint32_t *queue; /* freed slots, a ring */
-	uint32_t queue_size;
-	uint32_t queue_head;
-	uint32_t queue_length;
-	uint32_t n_clean; /* of the queue, from its head: can be given out */
-	uint32_t n_purging; /* after those: in the purge that is under way */
+	struct freed_link *freed; /* of those that are used and not taken */
 	enum doubt unused; /* about the slots never used */
 };
 
@@ -58,6 +63,50 @@ static void clear_bit(uint64_t *bits, uint32_t slot)
 	bits[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 }
 
+static uint32_t ends_of(const struct pool *pool, enum freed list)
+{
+	return pool->capacity + (uint32_t)list;
+}
+
+static bool is_empty(const struct pool *pool, enum freed list)
+{
+	return pool->freed[ends_of(pool, list)].after == ends_of(pool, list);
+}
+
+static void link_freed(struct pool *pool, uint32_t before, uint32_t after)
+{
+	pool->freed[before].after = after;
+	pool->freed[after].before = before;
+}
+
+static void insert_after(struct pool *pool, uint32_t before, uint32_t slot)
+{
+	link_freed(pool, slot, pool->freed[before].after);
+	link_freed(pool, before, slot);
+}
+
+static void take_out(struct pool *pool, uint32_t slot)
+{
+	link_freed(pool, pool->freed[slot].before, pool->freed[slot].after);
+}
+
+static void empty(struct pool *pool, enum freed list)
+{
+	link_freed(pool, ends_of(pool, list), ends_of(pool, list));
+}
+
+/* All of one list come behind those of another. */
+static void append_all(struct pool *pool, enum freed to, enum freed from)
+{
+	const struct freed_link all = pool->freed[ends_of(pool, from)];
+
+	if (is_empty(pool, from))
+		return;
+	link_freed(pool, pool->freed[ends_of(pool, to)].before, all.after);
+	link_freed(pool, all.before, ends_of(pool, to));
+	empty(pool, from);
+}
+
 int pool_new(struct prefix block, struct pool **result)
 {
 	struct pool *pool = calloc(1, sizeof *pool);
@@ -70,12 +119,13 @@ int pool_new(struct prefix block, struct pool **result)
 	size_t n_words = pool->capacity / 64 + 1;
 	pool->used_bits = calloc(n_words, sizeof(*pool->used_bits));
 	pool->taken_bits = calloc(n_words, sizeof(*pool->taken_bits));
-	pool->queue_size = INITIAL_QUEUE;
-	pool->queue = calloc(pool->queue_size, sizeof(*pool->queue));
-	if (!pool->used_bits || !pool->taken_bits || !pool->queue) {
+	pool->freed = calloc((size_t)pool->capacity + N_FREED_LISTS, sizeof(*pool->freed));
+	if (!pool->used_bits || !pool->taken_bits || !pool->freed) {
 		pool_free(pool);
 		return -ENOMEM;
 	}
+	for (enum freed list = CLEAN; list < N_FREED_LISTS; list++)
+		empty(pool, list);
 	*result = pool;
 	return 0;
 }
@@ -86,7 +136,7 @@ void pool_free(struct pool *pool)
 		return;
 	free(pool->used_bits);
 	free(pool->taken_bits);
-	free(pool->queue);
+	free(pool->freed);
 	free(pool);
 }
 
@@ -106,35 +156,17 @@ static uint32_t slot_of(const struct pool *pool, struct ipv4 address)
 	return address.value - pool->block.address.value - FIRST_OFFSET;
 }
 
-static int grow_queue(struct pool *pool)
+static void take(struct pool *pool, uint32_t slot)
 {
-	uint32_t size = pool->queue_size * 2;
-	uint32_t *queue = calloc(size, sizeof *queue);
-
-	if (!queue)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < pool->queue_length; i++)
-		queue[i] = pool->queue[(pool->queue_head + i) & (pool->queue_size - 1)];
-	free(pool->queue);
-	pool->queue = queue;
-	pool->queue_size = size;
-	pool->queue_head = 0;
-	return 0;
-}
-
-static int take_unused(struct pool *pool, uint32_t slot)
-{
-	if (pool->n_used == pool->queue_size) {
-		int error = grow_queue(pool);
-
-		if (error < 0)
-			return error;
-	}
-	pool->n_used++;
 	set_bit(pool->used_bits, slot);
 	set_bit(pool->taken_bits, slot);
 	pool->taken++;
-	return 0;
+}
+
+static void take_freed(struct pool *pool, uint32_t slot)
+{
+	take_out(pool, slot);
+	take(pool, slot);
 }
 
 static bool has_unused(struct pool *pool)
@@ -144,35 +176,23 @@ static bool has_unused(struct pool *pool)
 	return pool->next_unused < pool->capacity;
 }
 
-static uint32_t take_clean(struct pool *pool)
-{
-	uint32_t slot = pool->queue[pool->queue_head];
-
-	pool->queue_head = (pool->queue_head + 1) & (pool->queue_size - 1);
-	pool->queue_length--;
-	pool->n_clean--;
-	set_bit(pool->taken_bits, slot);
-	pool->taken++;
-	return slot;
-}
-
 int pool_take(struct pool *pool, struct ipv4 *address)
 {
 	bool unused = has_unused(pool);
 
 	if (unused && pool->unused == TRUSTED) {
-		int error = take_unused(pool, pool->next_unused);
+		*address = address_of(pool, pool->next_unused);
+		take(pool, pool->next_unused++);
+		return 0;
+	}
+	if (!is_empty(pool, CLEAN)) {
+		const uint32_t slot = pool->freed[ends_of(pool, CLEAN)].after;
 
-		if (error < 0)
-			return error;
-		*address = address_of(pool, pool->next_unused++);
+		take_freed(pool, slot);
+		*address = address_of(pool, slot);
 		return 0;
 	}
-	if (pool->n_clean > 0) {
-		*address = address_of(pool, take_clean(pool));
-		return 0;
-	}
-	return unused || pool->queue_length > 0 ? -EAGAIN : -ENOSPC;
+	return unused || !is_empty(pool, PURGED) || !is_empty(pool, WAITING) ? -EAGAIN : -ENOSPC;
 }
 
 bool pool_contains(const struct pool *pool, struct ipv4 address)
@@ -196,42 +216,19 @@ int pool_claim(struct pool *pool, struct ipv4 address)
 	/* Claims come at start, before anything was freed: a used slot is a taken one. */
 	if (get_bit(pool->used_bits, slot))
 		return -EEXIST;
-	return take_unused(pool, slot);
-}
-
-static uint32_t queued(const struct pool *pool, uint32_t number)
-{
-	return pool->queue[(pool->queue_head + number) & (pool->queue_size - 1)];
-}
-
-/* Those behind it move up. */
-static void take_out_of_queue(struct pool *pool, uint32_t number)
-{
-	const uint32_t mask = pool->queue_size - 1;
-
-	for (uint32_t i = number; i + 1 < pool->queue_length; i++)
-		pool->queue[(pool->queue_head + i) & mask] = queued(pool, i + 1);
-	pool->queue_length--;
-	if (number < pool->n_clean)
-		pool->n_clean--;
-	else if (number < pool->n_clean + pool->n_purging)
-		pool->n_purging--;
+	take(pool, slot);
+	return 0;
 }
 
 int pool_claim_freed(struct pool *pool, struct ipv4 address)
 {
 	const uint32_t slot = slot_of(pool, address);
-	uint32_t number = 0;
 
 	if (slot >= pool->capacity)
 		return -ERANGE;
-	while (number < pool->queue_length && queued(pool, number) != slot)
-		number++;
-	if (number == pool->queue_length)
+	if (!get_bit(pool->used_bits, slot) || get_bit(pool->taken_bits, slot))
 		return -EEXIST;
-	take_out_of_queue(pool, number);
-	set_bit(pool->taken_bits, slot);
-	pool->taken++;
+	take_freed(pool, slot);
 	return 0;
 }
 
@@ -242,8 +239,7 @@ void pool_release(struct pool *pool, struct ipv4 address)
 	assert(slot < pool->capacity && get_bit(pool->taken_bits, slot));
 	clear_bit(pool->taken_bits, slot);
 	pool->taken--;
-	pool->queue[(pool->queue_head + pool->queue_length) & (pool->queue_size - 1)] = slot;
-	pool->queue_length++;
+	insert_after(pool, pool->freed[ends_of(pool, WAITING)].before, slot);
 }
 
 void pool_doubt_unused(struct pool *pool)
@@ -258,15 +254,17 @@ void pool_trust_unused(struct pool *pool)
 
 bool pool_needs_purge(const struct pool *pool)
 {
-	return pool->unused == DOUBTED || pool->queue_length > pool->n_clean + pool->n_purging;
+	return pool->unused == DOUBTED || !is_empty(pool, WAITING);
 }
 
 void pool_begin_purge(struct pool *pool, pool_address_fn *each, void *context)
 {
-	assert(pool->n_purging == 0 && pool->unused != PURGING);
-	for (uint32_t i = pool->n_clean; i < pool->queue_length; i++)
-		each(context, address_of(pool, queued(pool, i)));
-	pool->n_purging = pool->queue_length - pool->n_clean;
+	const uint32_t end = ends_of(pool, WAITING);
+
+	assert(is_empty(pool, PURGED) && pool->unused != PURGING);
+	for (uint32_t slot = pool->freed[end].after; slot != end; slot = pool->freed[slot].after)
+		each(context, address_of(pool, slot));
+	append_all(pool, PURGED, WAITING);
 	if (pool->unused != DOUBTED)
 		return;
 	for (uint32_t slot = 0; slot < pool->capacity; slot++)
@@ -275,18 +273,11 @@ void pool_begin_purge(struct pool *pool, pool_address_fn *each, void *context)
 	pool->unused = PURGING;
 }
 
-/* Makes an unused slot the first that is given out of the freed ones. Without the memory it stays
- * one of the unused. */
+/* Makes an unused slot the first that is given out of the freed ones. */
 static void use_before_freed(struct pool *pool, uint32_t slot)
 {
-	if (take_unused(pool, slot) < 0)
-		return;
-	clear_bit(pool->taken_bits, slot);
-	pool->taken--;
-	pool->queue_head = (pool->queue_head - 1) & (pool->queue_size - 1);
-	pool->queue[pool->queue_head] = slot;
-	pool->queue_length++;
-	pool->n_clean++;
+	set_bit(pool->used_bits, slot);
+	insert_after(pool, ends_of(pool, CLEAN), slot);
 }
 
 static void end_purge_of_unused(struct pool *pool, pool_was_used_fn *was_used, void *context)
@@ -299,8 +290,7 @@ static void end_purge_of_unused(struct pool *pool, pool_was_used_fn *was_used, v
 
 void pool_end_purge(struct pool *pool, pool_was_used_fn *was_used, void *context)
 {
-	pool->n_clean += pool->n_purging;
-	pool->n_purging = 0;
+	append_all(pool, CLEAN, PURGED);
 	if (pool->unused == PURGING)
 		end_purge_of_unused(pool, was_used, context);
 }

@@ -26,7 +26,7 @@ struct ipv4 pool_gateway(struct prefix block);
 
 /*
  * Takes the next address. Returns 0, -EAGAIN if there is none but those that wait for the end of a
- * purge, -ENOSPC if all are taken, or -ENOMEM.
+ * purge, or -ENOSPC if all are taken.
  */
 int pool_take(struct pool *pool, struct ipv4 *address);
 
@@ -37,8 +37,8 @@ bool pool_contains(const struct pool *pool, struct ipv4 address);
 bool pool_is_taken(const struct pool *pool, struct ipv4 address);
 
 /*
- * Takes this address, which a peer holds already. Returns 0, -EEXIST if it is taken, -ERANGE if it
- * is none that the pool gives out, or -ENOMEM.
+ * Takes this address, which a peer holds already. Returns 0, -EEXIST if it is taken, or -ERANGE if
+ * it is none that the pool gives out.
  */
 int pool_claim(struct pool *pool, struct ipv4 address);
 /* Takes one that was released, whether or not a purge was about it: who gives the addresses is

@@ -299,6 +299,25 @@ static void one_that_was_released_can_be_claimed_and_the_others_keep_their_order
 	pool_free(p);
 }
 
+/* A standby is told of each. To look for every one among all that were freed would take minutes. */
+static void a_million_that_were_released_are_claimed_without_a_search(void **state)
+{
+	enum { N = 1000 * 1000 };
+	struct pool *p = pool("10.16.0.0/12");
+	struct ipv4 address;
+
+	(void)state;
+	for (uint32_t i = 0; i < N; i++)
+		assert_int_equal(pool_take(p, &address), 0);
+	for (uint32_t i = 0; i < N; i++)
+		pool_release(p, (struct ipv4){ipv4("10.16.0.2").value + i});
+	for (uint32_t i = N; i-- > 0;)
+		assert_int_equal(
+			pool_claim_freed(p, (struct ipv4){ipv4("10.16.0.2").value + i}), 0);
+	assert_int_equal(pool_taken(p), N);
+	pool_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +333,7 @@ int main(void)
 			without_a_purge_unused_addresses_are_trusted_and_released_ones_are_not),
 		cmocka_unit_test(
 			one_that_was_released_can_be_claimed_and_the_others_keep_their_order),
+		cmocka_unit_test(a_million_that_were_released_are_claimed_without_a_search),
 		cmocka_unit_test(random_use_never_gives_one_address_twice),
 	};
 
