@@ -2,8 +2,8 @@
 #include "client/block_text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/text_stream.h"
 #include "client/mark.h"
 
 /* The end of each chain judges what the chain "pass" has not let by. */
@@ -168,8 +168,5 @@ char *block_text(const struct block_state *state)
 	fputs(hooks, out);
 	if (state->tracks)
 		write_marks(out, state);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return text_stream_close(out, &text);
 }

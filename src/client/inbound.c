@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text_stream.h"
 #include "client/notice_watch.h"
 #include "client/own_table.h"
 
@@ -70,10 +71,7 @@ static char *write_text(const struct inbound *inbound)
 	fprintf(out, clamp, interface, interface);
 	if (inbound->tracks)
 		fprintf(out, answers, interface, ipv4_text(tunnel_gateway(&inbound->tunnel)).s);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return text_stream_close(out, &text);
 }
 
 static int load(struct inbound *inbound, struct nft_error *reason)

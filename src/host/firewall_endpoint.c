@@ -3,8 +3,8 @@
 #include "host/firewall_endpoint.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/text_stream.h"
 #include "host/host_config.h"
 #include "plane/names.h"
 
@@ -241,16 +241,6 @@ static void write_removal(FILE *out, const struct host_endpoint *endpoint,
 	delete_chains(out, endpoint);
 }
 
-/* What was written into the memory stream out, for the caller to free; NULL when there was no
- * memory. */
-static char *close_text(FILE *out, char **text)
-{
-	if (fclose(out) == 0)
-		return *text;
-	free(*text);
-	return NULL;
-}
-
 char *firewall_endpoint_arrival(const struct host_endpoint *endpoint)
 {
 	char *text = NULL;
@@ -260,7 +250,7 @@ char *firewall_endpoint_arrival(const struct host_endpoint *endpoint)
 	if (!out)
 		return NULL;
 	write_arrival(out, endpoint);
-	return close_text(out, &text);
+	return text_stream_close(out, &text);
 }
 
 char *firewall_endpoint_change(
@@ -276,5 +266,5 @@ char *firewall_endpoint_change(
 		write_removal(out, endpoint, remaining, has_ipv6);
 	else
 		write_addition(out, endpoint, has_ipv6);
-	return close_text(out, &text);
+	return text_stream_close(out, &text);
 }

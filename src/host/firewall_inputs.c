@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <linux/netfilter.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text_stream.h"
 #include "host/host_config.h"
 #include "host/iptables.h"
 #include "host/legacy_ruleset.h"
@@ -30,11 +30,7 @@ static char *what_has_to_be_open(const struct host_config *config)
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		fprintf(out, "%sIP protocol 4, UDP %u, TCP 443 and ICMP to %s", i > 0 ? ", " : "",
 			config->endpoints[i].port, ipv4_text(config->endpoints[i].bind).s);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_stream_close(out, &text);
 }
 
 static void report(const char *where, const char *open)

@@ -5,8 +5,8 @@
 #include "host/firewall_text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/text_stream.h"
 #include "host/firewall_confined.h"
 #include "host/firewall_egress.h"
 #include "host/firewall_endpoint.h"
@@ -261,11 +261,7 @@ static char *text_of(table_fn *write_table, const struct host_config *config)
 	if (!out)
 		return NULL;
 	write_table(out, config);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_stream_close(out, &text);
 }
 
 static void write_table(FILE *out, const struct host_config *config)

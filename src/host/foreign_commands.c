@@ -5,9 +5,9 @@
 #include "host/foreign_commands.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/text_stream.h"
 #include "host/host_config.h"
 #include "nftables/ruleset.h"
 #include "host/ruleset_place.h"
@@ -120,14 +120,6 @@ static void write_opening(
 		write_jump(out, &wish->places[i], family, wish->table_name);
 }
 
-static char *finish(FILE *out, char **text)
-{
-	if (fclose(out) == 0)
-		return *text;
-	free(*text);
-	return NULL;
-}
-
 char *foreign_commands(const struct foreign_wish *wish, const struct ruleset_table *table)
 {
 	char *text = NULL;
@@ -137,12 +129,12 @@ char *foreign_commands(const struct foreign_wish *wish, const struct ruleset_tab
 	if (!out)
 		return NULL;
 	if (is_right(wish, table))
-		return finish(out, &text);
+		return text_stream_close(out, &text);
 	if (wish->n_places > 0)
 		write_opening(out, wish, table);
 	else
 		write_removal(out, table, ruleset_family_name(wish->family), wish->table_name);
-	return finish(out, &text);
+	return text_stream_close(out, &text);
 }
 
 char *foreign_removal_commands(
@@ -155,5 +147,5 @@ char *foreign_removal_commands(
 	if (!out)
 		return NULL;
 	write_removal(out, table, ruleset_family_name(family), table_name);
-	return finish(out, &text);
+	return text_stream_close(out, &text);
 }

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/signals.h"
+#include "base/text_stream.h"
 #include "ipc/metrics_process.h"
 #include "ipc/packet.h"
 #include "ipc/report.h"
@@ -73,10 +74,7 @@ static struct page *print(const struct report *report)
 		exposition_print(report, out);
 	else
 		exposition_print_unanswered(out);
-	if (fclose(out) == 0)
-		return page_new(text, length);
-	free(text);
-	return NULL;
+	return text_stream_close(out, &text) ? page_new(text, length) : NULL;
 }
 
 static void answer_all(struct metrics *metrics, struct page *page)
