@@ -95,22 +95,46 @@ static int print_help(const char *name)
 	return STATUS_OK;
 }
 
+static int print_version(const char *operand)
+{
+	(void)operand;
+	usage_print_version();
+	return STATUS_OK;
+}
+
+/* What has no options: the operand is NULL where there is none. */
+static const struct {
+	const char *name;
+	int n_operands; /* that it may have */
+	int (*run)(const char *operand);
+} others[] = {
+	{"--version", 0, print_version},
+	{"version", 0, print_version},
+	{"--help", 1, print_help},
+	{"-h", 1, print_help},
+	{"help", 1, print_help},
+	{"completion", 1, print_for_completion},
+};
+
 /* What is no command of the table. */
 static int run_other(int argc, char **argv)
 {
-	const char *name = argv[0], *operand = argc > 1 ? argv[1] : NULL;
+	const char *name = argv[0];
 	const struct own_process *process = own_process_find(name);
 
 	if (process)
 		return own_process_run(process, argc);
-	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-		usage_print_version();
-		return STATUS_OK;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		int end = 1 + others[i].n_operands;
+
+		if (strcmp(name, others[i].name) != 0)
+			continue;
+		if (argc > end) {
+			usage_error(NULL, "%s: unexpected argument", argv[end]);
+			return STATUS_USAGE;
+		}
+		return others[i].run(argc > 1 ? argv[1] : NULL);
 	}
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-		return print_help(operand);
-	if (strcmp(name, "completion") == 0)
-		return print_for_completion(operand);
 	return unknown_command(name);
 }
 

@@ -298,6 +298,13 @@ def test_version_is_told(checked_host, arguments):
     assert status == 0 and re.match(r"vprox \d+\.\d+", said)
 
 
+@pytest.mark.parametrize("arguments", [
+    "version extra", "--version extra", "help server extra", "--help server extra", "completion server extra"])
+def test_a_word_too_many_is_refused_where_there_are_no_options(checked_host, arguments):
+    status, said = checked_host.run(arguments)
+    assert status == 2 and "extra: unexpected argument" in said and len(said.splitlines()) == 1
+
+
 def test_without_a_command_the_help_is_printed_and_the_status_is_2(checked_host):
     status, said = checked_host.run("")
     assert status == 2 and "server" in said
