@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lab.tunnels import random_key
-from lib import kernel, wait
+from lib import wait
 
 NEVER = "--reap-interval=1h"
 
@@ -181,7 +181,7 @@ def test_what_is_to_be_checked_must_be_said(host):
 
 @pytest.mark.only("embedded", reason="the guest's kernel has it all")
 def test_what_the_kernel_lacks_for_a_mode_of_ipip_is_told(host):
-    if kernel.has("wireguard") and kernel.has("ipip"):
+    if host.world.kernel_has_both:
         pytest.skip("this kernel has WireGuard and IPIP, so nothing is lacking")
     assert check_soon(host)[0] == 0
     status, said = check_soon(host, "--ipip-mode=shared")

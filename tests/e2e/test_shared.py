@@ -9,7 +9,7 @@ import pytest
 from lab.datagrams import datagram, has_come
 from lab.echo import VISITED
 from lab.server import SHARED
-from lib import capture, kernel, packets, wait
+from lib import capture, packets, wait
 
 SHARES = pytest.mark.only("shared", reason="IPIP peers share no interface")
 
@@ -258,7 +258,7 @@ def test_an_external_interface_of_somebody_else_is_named(host):
 
 @pytest.mark.only("embedded", reason="it is for the kernel's plane")
 def test_the_embedded_plane_refuses_the_mode_and_says_what_to_do(host):
-    if kernel.has("wireguard") and kernel.has("ipip"):
+    if host.world.kernel_has_both:
         pytest.skip("this kernel has WireGuard and IPIP, so that --plane=auto would take it")
     server = host.launch("--ipip-mode=shared --plane=auto", expected=["--ipip-mode"])
     assert server.process.wait(60) == 1, "where the plane is named the command line is wrong: test_command_line.py"
