@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -154,10 +155,16 @@ static void clean_routing(struct cleaning *cleaning)
 static bool is_stale(const char *path)
 {
 	struct sockaddr_un address;
+	struct stat file;
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || unix_address(path, &address) < 0)
+	if (fd < 0 || unix_address(path, &address) < 0 || lstat(path, &file) < 0)
 		return false;
+	/* a folder and any other file refuse to be connected to as well */
+	if (!S_ISSOCK(file.st_mode)) {
+		log_warning("%s is no socket: left as it is; remove it if nothing needs it", path);
+		return false;
+	}
 	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 &&
 	       errno == ECONNREFUSED;
 }

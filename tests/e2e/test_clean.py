@@ -224,6 +224,24 @@ def test_the_socket_of_a_device_that_was_killed_goes_and_others_stay(host):
     assert sorted(os.listdir(folder)) == ["vprox8.sock", "wg0.sock"]
 
 
+def test_what_is_no_socket_where_one_should_be_is_named_and_stays(host):
+    """A connection to it is refused as to a socket that nobody listens on."""
+    run, devices = host.state / "run/vprox", host.state / "run/wireguard"
+    for folder in run, devices:
+        folder.mkdir(exist_ok=True)
+    (run / "control.sock").mkdir()
+    (run / "listeners.sock").write_text("someone's notes")
+    (devices / "vprox7.sock").symlink_to("/etc/hostname")
+    left = ["/run/vprox/control.sock", "/run/vprox/listeners.sock", "/run/wireguard/vprox7.sock"]
+    for arguments in "--dry-run", "":
+        said = clean(host, arguments)
+        assert [line for line in said.splitlines() if ".sock" in line] == [
+            f"vprox clean: {path} is no socket: left as it is; remove it if nothing needs it"
+            for path in left], said
+    assert (run / "control.sock").is_dir() and (devices / "vprox7.sock").is_symlink()
+    assert (run / "listeners.sock").read_text() == "someone's notes"
+
+
 @pytest.mark.parametrize("arguments, named", [
     ("--frobnicate", "frobnicate"), ("vprox0", "vprox0"), ("--dry-run=1", "dry-run")])
 def test_bad_input_is_named_and_ends_with_status_2(shared_host, arguments, named):
