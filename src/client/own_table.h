@@ -33,7 +33,7 @@ bool own_table_interface(const char *name, const char *prefix, char *interface, 
 int own_table_set(struct own_table *table, const char *text, struct nft_error *reason);
 
 /* In how many milliseconds own_table_set() is to be called again though nobody tells of a change,
- * as others changed nftables each time that the table was loaded; 0: not at all. */
+ * as others changed nftables each time that the table was loaded, or that failed; 0: not at all. */
 uint64_t own_table_wait_ms(const struct own_table *table);
 
 /* Whether there is one. Returns 1, 0 or -errno; 0, too, where the kernel has no nftables. */

@@ -97,8 +97,11 @@ int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_ta
 	for (int i = 0; i < LOADS && !is_certain; i++) {
 		const int error = load(names, tables, commands, &is_certain, reason);
 
-		if (error < 0)
+		if (error < 0) {
+			/* What they are is not known: an earlier try may have loaded them. */
+			set_certain(tables, false);
 			return error;
+		}
 	}
 	set_certain(tables, is_certain);
 	return 0;
@@ -157,5 +160,6 @@ uint64_t loaded_tables_wait_ms(const struct loaded_tables *tables)
 
 	if (!tables->is_uncertain)
 		return 0;
-	return now < tables->next_load ? tables->next_load - now : 1;
+	/* What was due has failed, be it before anything was loaded: not at once again. */
+	return now < tables->next_load ? tables->next_load - now : FIRST_DELAY_MS;
 }

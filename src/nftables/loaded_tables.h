@@ -34,8 +34,8 @@ struct loaded_tables_names {
 struct loaded_tables {
 	uint32_t generation; /* of the ruleset, when they were found to be so */
 	uint8_t digest[LOADED_TABLES_DIGEST_SIZE];
-	/* Others changed nftables each time that they were loaded: the digest may be of what these
-	 * have made of them. */
+	/* Others changed nftables each time that they were loaded, or that failed: the digest may
+	 * be of what these have made of them. */
 	bool is_uncertain;
 	uint64_t next_load, delay; /* ms: when they are to be loaded again for that, and after what
 				    * time */
@@ -54,8 +54,8 @@ int loaded_tables_digest(
 
 /*
  * Runs commands that replace all of the tables, a few times if others change nftables meanwhile.
- * Where they do so each time, the tables are uncertain, and LOADED_TABLES_UNCERTAIN comes after 5 s
- * and then, doubled each time, after up to 10 minutes. Returns what nft_run() does.
+ * Where they do so each time, or it fails, the tables are uncertain, and LOADED_TABLES_UNCERTAIN
+ * comes after 5 s and then, doubled each time, after up to 10 minutes. Returns what nft_run() does.
  */
 int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_tables *tables,
 	const char *commands, struct nft_error *reason);
@@ -81,5 +81,6 @@ int loaded_tables_compare(const struct loaded_tables_names *names, struct loaded
 bool loaded_tables_match(
 	const struct loaded_tables_names *names, const struct loaded_tables *tables);
 
-/* Milliseconds until LOADED_TABLES_UNCERTAIN comes, at least 1; 0: the tables are certain. */
+/* Milliseconds until LOADED_TABLES_UNCERTAIN comes, after which they are to be loaded; 5 s where it
+ * has come already, as that has failed; 0: the tables are certain. */
 uint64_t loaded_tables_wait_ms(const struct loaded_tables *tables);

@@ -3,8 +3,10 @@
  * something (-Wl,--wrap). */
 #include "addresses.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <linux/netfilter.h>
@@ -28,6 +30,7 @@ enum {
 /* The other program: what it does after our transactions, and after how many of them. */
 static const char *foreign;
 static unsigned int n_foreign, n_runs;
+static unsigned int failing; /* which of our next transactions fails; 0: none */
 
 /* The linker's names. */
 int __real_nft_run(const char *commands, struct nft_error *error);
@@ -43,9 +46,14 @@ static void run_foreign(const char *commands)
 
 int __wrap_nft_run(const char *commands, struct nft_error *error)
 {
-	const int result = __real_nft_run(commands, error);
+	int result;
 
 	n_runs++;
+	if (failing > 0 && --failing == 0) {
+		snprintf(error->text, sizeof error->text, "it is to fail");
+		return -EIO;
+	}
+	result = __real_nft_run(commands, error);
 	if (result == 0 && n_foreign > 0) {
 		n_foreign--;
 		run_foreign(foreign);
@@ -342,6 +350,48 @@ static void a_client_does_not_load_for_ever_and_is_called_again(void **state)
 	own_table_forget(&table);
 }
 
+static void fail_to_set(struct own_table *table, unsigned int load)
+{
+	struct nft_error reason;
+
+	failing = load;
+	assert_int_equal(own_table_set(table, text, &reason), -EIO);
+	assert_int_equal(failing, 0);
+}
+
+static void a_load_that_others_overtake_and_that_then_fails_is_made_again(void **state)
+{
+	struct own_table table = own_table_for("p-", "vprox0");
+
+	skip_without_rights(*state);
+	set_table(&table);
+	run_foreign(flush_block);
+	disturb(flush_block, 1);
+	fail_to_set(&table, 2);
+	assert_in_range(own_table_wait_ms(&table), 1, 5000);
+	table.loaded.next_load = 0;
+	set_table(&table);
+	assert_blocked();
+	assert_int_equal(own_table_wait_ms(&table), 0);
+	own_table_forget(&table);
+}
+
+/* Else the client would do nothing but try. */
+static void what_fails_when_it_is_due_is_not_tried_again_at_once(void **state)
+{
+	struct own_table table = own_table_for("p-", "vprox0");
+
+	skip_without_rights(*state);
+	disturb(flush_block, FOR_EVER);
+	set_table(&table);
+	disturb(NULL, 0);
+	table.loaded.next_load = 0;
+	assert_in_range(own_table_wait_ms(&table), 1000, 5000); /* nothing was loaded */
+	fail_to_set(&table, 1);
+	assert_in_range(own_table_wait_ms(&table), 1000, 10000);
+	own_table_forget(&table);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -357,6 +407,8 @@ int main(void)
 		TEST(whatever_has_been_counted_wrong_minutes_later_all_is_as_it_should_be),
 		TEST(what_others_change_while_a_client_loads_its_block_is_put_right),
 		TEST(a_client_does_not_load_for_ever_and_is_called_again),
+		TEST(a_load_that_others_overtake_and_that_then_fails_is_made_again),
+		TEST(what_fails_when_it_is_due_is_not_tried_again_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
