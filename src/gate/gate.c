@@ -22,12 +22,13 @@
 #include "gate/request_body.h"
 #include "gate/signer_link.h"
 #include "gate/tls.h"
+#include "gate/turn_timer.h"
 #include "http/tls_error.h"
 #include "ipc/gate_config.h"
 
 enum {
 	SPARE_FILES = 32, /* descriptors that are neither connections nor listeners */
-	PRIORITIES = 2, /* of events: the broker's answers, and all others */
+	PRIORITIES = 2, /* of events: the broker's answers and the count of turns, and all others */
 	CALLBACKS_AT_ONCE = 16, /* before the broker's answers have their turn again */
 	FEWEST_REQUESTS = 16, /* with the broker at a time, however many gates there are */
 	DRAIN_MS = 10000, /* for what is in flight when the gate is to finish */
@@ -47,6 +48,7 @@ struct gate_process {
 	struct event *drained; /* the end of the time to drain */
 	struct event *silence; /* the end of that for who says nothing */
 	struct event *log_timer;
+	struct event *turn_timer;
 	bool is_open; /* it is confined, and accepts */
 	bool is_over;
 	int exit_status;
@@ -314,7 +316,8 @@ static int set_up(struct gate_process *gate)
 	if (!gate->signer)
 		return -errno;
 	gate->log_timer = log_timer_new(gate->base);
-	if (!gate->drained || !gate->silence || !gate->log_timer)
+	gate->turn_timer = turn_timer_new(gate->base, gate->inherited.answered);
+	if (!gate->drained || !gate->silence || !gate->log_timer || !gate->turn_timer)
 		return -ENOMEM;
 
 	*connections = (struct connection_set){
@@ -456,6 +459,7 @@ static void free_all(struct gate_process *gate)
 	free_event(gate->drained);
 	free_event(gate->silence);
 	free_event(gate->log_timer);
+	free_event(gate->turn_timer);
 	if (gate->base)
 		event_base_free(gate->base);
 	inheritance_free(&gate->inherited);

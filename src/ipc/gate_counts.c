@@ -89,6 +89,17 @@ uint64_t gate_counts_waiting(const struct gate_counts *counts)
 	return __atomic_load_n(&counts->waiting, __ATOMIC_RELAXED);
 }
 
+void gate_counts_turn(struct gate_counts *counts)
+{
+	if (counts)
+		__atomic_store_n(&counts->turns, counts->turns + 1, __ATOMIC_RELAXED);
+}
+
+uint64_t gate_counts_turns(const struct gate_counts *counts)
+{
+	return __atomic_load_n(&counts->turns, __ATOMIC_RELAXED);
+}
+
 void gate_counts_wait(struct gate_counts *counts, bool is_more)
 {
 	if (counts)

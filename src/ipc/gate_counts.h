@@ -56,8 +56,13 @@ enum gate_refusal {
 
 extern const char *const gate_refusal_names[GATE_N_REFUSALS];
 
+enum {
+	GATE_TURN_MS = 2000, /* from one turn that is counted to the next */
+};
+
 /* 8-byte numbers, so that none is seen half written. */
 struct gate_counts {
+	uint64_t turns; /* of the gate's event loop: one that hangs counts none */
 	uint64_t waiting; /* clients that are connected now, and have no answer yet */
 	uint64_t answers[GATE_N_PATHS][GATE_N_STATUSES];
 	uint64_t refusals[GATE_N_REFUSALS];
@@ -74,6 +79,8 @@ int gate_counts_join(struct gate_counts *counts, int sheet_fd);
 void gate_counts_forget_waiting(struct gate_counts *counts);
 /* For the broker; how many the gate says wait: one that was taken over may say anything. */
 uint64_t gate_counts_waiting(const struct gate_counts *counts);
+/* For the broker: turns, which say nothing but whether they are others than before. */
+uint64_t gate_counts_turns(const struct gate_counts *counts);
 
 /* For a gate; without a sheet (NULL) nothing is counted. Returns its sheet, mapped for as long as
  * it lives, or NULL with errno set. The broker maps it too, until gate_counts_unmap(). */
@@ -83,6 +90,8 @@ void gate_counts_unmap(struct gate_counts *counts);
 /* One answer of this status, so many microseconds after the connection. */
 void gate_counts_answer(
 	struct gate_counts *counts, enum gate_path path, unsigned int status, uint64_t us);
+/* Its event loop has turned, every GATE_TURN_MS. */
+void gate_counts_turn(struct gate_counts *counts);
 /* One client more, or one less, that waits for an answer. */
 void gate_counts_wait(struct gate_counts *counts, bool is_more);
 /* GATE_N_REFUSALS: none. */

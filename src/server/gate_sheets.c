@@ -15,6 +15,8 @@ struct sheet {
 	int for_reading; /* the other gates' */
 	int answered; /* what its gates have */
 	struct gate_counts *counts; /* that sheet, mapped */
+	uint64_t turns; /* as seen last */
+	unsigned int still; /* how often they were seen to be the same, in a row */
 };
 
 struct gate_sheets {
@@ -77,6 +79,7 @@ void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate)
 	int error = source_sheet_clear(sheets->sheets[gate].own);
 
 	gate_counts_forget_waiting(sheets->sheets[gate].counts);
+	sheets->sheets[gate].still = 0;
 	if (error < 0)
 		log_warning("cannot forget the connections of gate %u: %s", gate, strerror(-error));
 }
@@ -109,4 +112,14 @@ uint64_t gate_sheets_waiting(const struct gate_sheets *sheets)
 bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max)
 {
 	return source_sheet_total(sheets->sheets[gate].own) > max;
+}
+
+unsigned int gate_sheets_still(struct gate_sheets *sheets, unsigned int gate)
+{
+	struct sheet *sheet = &sheets->sheets[gate];
+	uint64_t turns = gate_counts_turns(sheet->counts);
+
+	sheet->still = turns == sheet->turns ? sheet->still + 1 : 0;
+	sheet->turns = turns;
+	return sheet->still;
 }

@@ -17,7 +17,7 @@ void gate_sheets_free(struct gate_sheets *sheets);
  * read, and the sheet of its answers; n + 1 of them. They stay the sheets'. */
 void gate_sheets_hand_out(const struct gate_sheets *sheets, unsigned int gate, int *descriptors);
 
-/* The gate has no connections any more. */
+/* The gate has ended: it has no connections any more, and does not stand still. */
 void gate_sheets_clear(struct gate_sheets *sheets, unsigned int gate);
 
 /* Adds what all gates have answered, those that have ended too. A sheet that cannot be read is left
@@ -30,3 +30,7 @@ uint64_t gate_sheets_waiting(const struct gate_sheets *sheets);
 /* Whether a gate counts more connections than it may have: with those it would keep sources out of
  * the other gates. */
 bool gate_sheets_is_false(const struct gate_sheets *sheets, unsigned int gate, uint32_t max);
+
+/* Returns how many calls in a row have found that the gate's event loop has not turned since the
+ * one before. */
+unsigned int gate_sheets_still(struct gate_sheets *sheets, unsigned int gate);

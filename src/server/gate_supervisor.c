@@ -32,13 +32,18 @@ struct gate_supervisor {
 	struct gate_allowance *allowances; /* one a gate */
 	struct gate_sheets *sheets;
 	struct gate_notices *notices;
-	struct event *check; /* of the sheets */
+	struct event *check; /* of the sheets, and of who stands still */
 };
 
 enum {
 	CHECK_INTERVAL_MS = 1000,
 	/* A connection is counted before it is known to be one too many. */
 	CHECK_SLACK = 1,
+	/* Checks at which a gate has not moved. They are counted, and not time, since it may be us
+	   who stand still, or the whole machine. On one that is busy a gate may wait long for its
+	   processor; but its clients wait for 5 s, and what comes next is accepted by others. */
+	STILL_MAX = 12,
+	START_STILL_MAX = 60,
 };
 
 /* The configuration, the listeners, the sheets, and the issuers' one. */
@@ -60,19 +65,36 @@ static int spawn_gate(const struct gate_supervisor *supervisor, struct child *ga
 	return child_spawn(gate, descriptors, n);
 }
 
+/* One that hangs would keep its clients, and what it has accepted, for ever. For those that are to
+ * finish there is a limit anyway. */
+static bool is_hung(const struct gate_supervisor *supervisor, const struct child *gate)
+{
+	unsigned int max = gate->is_ready ? STILL_MAX : START_STILL_MAX;
+
+	return gate_sheets_still(supervisor->sheets, gate->number) >= max &&
+	       !child_group_is_retired(supervisor->gates);
+}
+
+static void check(const struct gate_supervisor *supervisor, struct child *gate)
+{
+	uint32_t max = supervisor->config.settings->config.max_connections + CHECK_SLACK;
+
+	if (gate->fd < 0)
+		return;
+	if (gate_sheets_is_false(supervisor->sheets, gate->number, max))
+		child_expel(gate, "it counts more connections than it may have", -ERANGE);
+	else if (is_hung(supervisor, gate))
+		child_expel(gate, "it stands still", -ETIMEDOUT);
+}
+
 static void on_check(evutil_socket_t fd, short what, void *context)
 {
 	struct gate_supervisor *supervisor = context;
-	uint32_t max = supervisor->config.settings->config.max_connections + CHECK_SLACK;
 
 	(void)fd;
 	(void)what;
-	for (unsigned int i = 0; i < supervisor->config.n_gates; i++) {
-		struct child *gate = child_group_get(supervisor->gates, i);
-
-		if (gate->fd >= 0 && gate_sheets_is_false(supervisor->sheets, i, max))
-			child_expel(gate, "it counts more connections than it may have", -ERANGE);
-	}
+	for (unsigned int i = 0; i < supervisor->config.n_gates; i++)
+		check(supervisor, child_group_get(supervisor->gates, i));
 }
 
 /* Ends a gate that has no room for what it is told. */

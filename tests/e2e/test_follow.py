@@ -1,6 +1,5 @@
 """--follow: endpoints come and go with the host's addresses, and nobody else notices."""
 
-import os
 import re
 import signal
 
@@ -10,7 +9,7 @@ from lab.echo import VISITED
 from lib import wait
 from lib.capture import Capture, send
 from lib.packets import ACK, PSH, RST, TCP, ipv4, tcp
-from lib.process import stand_still
+from lib.process import kill, stand_still
 
 pytestmark = pytest.mark.plane
 
@@ -215,7 +214,7 @@ def test_a_gate_that_dies_while_an_address_comes_is_replaced_by_one_that_serves_
     gain(host, host.absent)
     assert server.logged(rf"endpoint {host.absent}: served from now on", BACK)
     for pid in before:
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     wait.until(lambda: len(server.gates()) == 2 and not set(before) & set(server.gates()))
     for address in host.address, host.absent:
         wait_served(host, server, client, address)

@@ -12,7 +12,7 @@ from lab.api import Connection, request_bytes
 from lab.tunnels import random_key
 from lib import wait
 from lib.netns import stop
-from lib.process import children, kill, open_files, status
+from lib.process import children, kill, open_files, stand_still, status
 
 
 @pytest.mark.sanitize
@@ -153,3 +153,39 @@ def test_a_gate_that_keeps_dying_does_not_keep_the_host_busy(host, client):
     assert len(dead) < 10
     wait.until(host.api(client).is_served)
     assert host.api(client).connect(random_key()).status == 200
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+@pytest.mark.parametrize("n", [1, 2], ids=["one of two", "both"])
+def test_a_gate_that_hangs_is_named_and_replaced(host, client, n):
+    server = host.start(gates=2, expected=["gate .* it stands still", "gate .* killed"])
+    assert host.api(client).is_served()
+    hung, others = set(server.gates()[:n]), set(server.gates()[n:])
+    for pid in hung:
+        stand_still(pid)
+    for pid in hung:
+        assert server.logged(rf"gate \d, process {pid}: it stands still: .*; ending it", 60)
+    wait.until(lambda: len(server.gates()) == 2 and not hung & set(server.gates()))
+    assert others < set(server.gates()) or n == 2, "who does not hang goes on"
+    wait.until(host.api(client).is_served)
+    assert host.api(client).connect(random_key()).status == 200
+    wait.until(lambda: all(gate["ready"] for gate in host.shown()["gates"]))
+    new = set(server.gates())
+    wait.throughout(lambda: set(server.gates()) == new, 3)
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_a_broker_that_stood_still_takes_no_gate_for_one_that_hangs(host, client):
+    """Nor does it after a machine has slept, where the gates stood still as well."""
+    server = host.start(gates=2)
+    assert host.api(client).is_served()
+    gates = server.gates()
+    wait.throughout(lambda: True, 3)  # some checks are over
+    stand_still(server.pid)
+    stand_still(gates[0])
+    wait.throughout(lambda: True, 16)
+    server.send_signal(signal.SIGCONT)
+    wait.throughout(lambda: server.gates() == gates, 4)
+    os.kill(gates[0], signal.SIGCONT)
+    wait.throughout(lambda: server.gates() == gates, 4)
+    assert host.api(client).is_served()

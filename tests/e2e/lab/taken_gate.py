@@ -3,6 +3,7 @@
 import select
 import socket
 import struct
+import threading
 
 from lib.inject import take
 from lib.process import open_files, stand_still
@@ -17,7 +18,8 @@ REPLY = struct.Struct("=IHHQII48x80x")
 
 class TakenGate:
     """The gate stands still, and what it holds is used in its place: its socket to the broker, its
-    listeners, and whatever it accepts."""
+    listeners, and whatever it accepts. Until it is closed it says that its event loop turns, as an
+    attacker's would."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -25,9 +27,23 @@ class TakenGate:
         self.broker = take(pid, FD_BROKER)
         self.broker.settimeout(10)
         self.last_id = 1 << 32
+        self.closed = threading.Event()
+        self.turning = threading.Thread(target=self.turn, daemon=True)
+        self.turning.start()
 
     def close(self):
+        self.closed.set()
+        self.turning.join()
         self.broker.close()
+
+    def turn(self):
+        turns = 1 << 32
+        while not self.closed.wait(1):
+            turns += 1
+            try:
+                self.write("vprox-counts", struct.pack("=Q", turns))  # ipc/gate_counts.h
+            except (OSError, ValueError):
+                return  # it has ended
 
     def listener(self, endpoint=0):
         return take(self.pid, FD_FIRST_LISTENER + endpoint)
@@ -54,12 +70,20 @@ class TakenGate:
 
     def write_sheet(self, count):
         """Has it count so many connections of every source: ipc/source_counts.h."""
+        begin, end = self.mapping("vprox-sources")
+        self.write("vprox-sources", struct.pack("=I", count) * ((end - begin) // 4))
+
+    def mapping(self, name):
+        """Where it has memory of this name that it may write: begin and end."""
         with open(f"/proc/{self.pid}/maps", encoding="ascii") as maps:
-            own, = [line for line in maps if " rw-s " in line and "vprox-sources" in line]
+            own, = [line for line in maps if " rw-s " in line and name in line]
         begin, end = (int(text, 16) for text in own.split()[0].split("-"))
+        return begin, end
+
+    def write(self, name, data):
         with open(f"/proc/{self.pid}/mem", "r+b", buffering=0) as memory:
-            memory.seek(begin)
-            memory.write(struct.pack("=I", count) * ((end - begin) // 4))
+            memory.seek(self.mapping(name)[0])
+            memory.write(data)
 
     def ask(self, operation, *sockets, key=bytes(32), name=b""):
         """Sends a request of a client of this name, with these sockets. Returns its answer, (status, inner address); None if
