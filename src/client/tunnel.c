@@ -60,8 +60,9 @@ const char *tunnel_fault(const struct tunnel *tunnel, enum tunnel_kind kind)
 		return "the address cannot be a client's";
 	if (prefix_contains(block, tunnel->server) || prefix_contains(block, tunnel->local))
 		return "the block of the address contains the tunnel's own end";
-	if (kind == TUNNEL_WIREGUARD && (tunnel->port == 0 || key_is_zero(&tunnel->server_key)))
-		return "there is no port or no key";
+	if (kind == TUNNEL_WIREGUARD &&
+		(tunnel->port == 0 || key_is_low_order(&tunnel->server_key)))
+		return "there is no port, or no key that a handshake can end with";
 	return NULL;
 }
 

@@ -86,6 +86,7 @@ OTHER_ANSWERS = {
     "no port": grant(ServerListenPort=0),
     "a huge port": grant(ServerListenPort=10**30),
     "a bad key": grant(ServerPublicKey="x"),
+    "a key of low order": grant(ServerPublicKey="AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
 }
 
 

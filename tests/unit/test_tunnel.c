@@ -4,7 +4,7 @@
 
 static struct tunnel tunnel_of(const char *inner, uint8_t length)
 {
-	struct tunnel tunnel = {.length = length, .port = 50227, .server_key = {{1}}};
+	struct tunnel tunnel = {.length = length, .port = 50227, .server_key = {{9}}};
 
 	assert_int_equal(ipv4_parse(inner, &tunnel.inner), 0);
 	assert_int_equal(ipv4_parse("203.0.113.7", &tunnel.server), 0);

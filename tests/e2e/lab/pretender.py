@@ -7,7 +7,7 @@ from lab.web import WebServer
 
 PORT = 443
 GRANT = {"AssignedAddr": "10.100.0.2/16",
-         "ServerPublicKey": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+         "ServerPublicKey": "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
          "ServerListenPort": 50227}
 
 
