@@ -167,6 +167,7 @@ class Device:
         wait_until(lambda: os.path.exists(self.socket_path) and self.has_interface() or
                    self.process.poll() is not None, 60, what="control socket and interface")
         assert self.process.poll() is None, self.log_text()
+        self.uapi("get=1\n\n")  # it is answered when the device is made: its socket and interface are there before
         self.private_key, self.public_key = make_keys()
 
     def has_interface(self):
@@ -198,7 +199,7 @@ class Device:
 
     def uapi(self, text):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
+            connection.settimeout(20)
             connection.connect(self.socket_path)
             connection.sendall(text.encode())
             answer = b""
