@@ -237,7 +237,11 @@ def test_a_host_that_is_another_holds_nobody_up(host, other_host, machine, name)
     pretender = Pretender(other_host, {"*": answer(401)})
     try:
         [pin] = pins_of(server)
-        client = machine.connect(name(other_host.address, host.address), f"--pin {pin}").up()
+        for _ in range(5):  # on a busy machine the pretender may be too slow to be heard before the next one
+            client = machine.connect(name(other_host.address, host.address), f"--pin {pin}").up()
+            if "no --pin names" in client.log:
+                break
+            client.stop()
         assert "no --pin names" in client.log
         assert not pretender.requests, "it was told nothing"
     finally:

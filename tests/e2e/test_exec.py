@@ -358,6 +358,7 @@ def test_the_mtu_follows_the_way_to_the_server_while_the_command_runs(world, hos
         machine.narrow(1413)
         wait.until(lambda: f"MTU {1333 if kind == 'wireguard' else 1393}" in command.out(), SECONDS,
                    lambda: command.log + command.out())
+        wait.until(lambda: count("whole") > 0, SECONDS, "those that were on their way already have passed")
         world.internet.run("nft reset counters table ip count")
         wait.until(lambda: count("whole") >= 3, SECONDS, lambda: command.log)
         assert count("longer") == 0
