@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import pathlib
 import signal
 import struct
 import threading
@@ -99,8 +100,10 @@ def test_a_signer_that_dies_is_replaced_within_a_second_and_no_client_fails(host
         for node in nodes * 4:
             pool.submit(storm, node)
         back = []
+        # With sanitizers a process takes most of a second only to start.
+        limit = 3 if b"__asan_init" in pathlib.Path(host.options.vprox).read_bytes() else 1
         # On a machine that has much else to do, one of several is replaced as fast as on an idle one.
-        while len(back) < 3 or min(back) >= 1 and len(back) < 10:
+        while len(back) < 3 or min(back) >= limit and len(back) < 10:
             time.sleep(1.5)
             before = server.signers()
             os.kill(before[0], signal.SIGKILL)
@@ -114,7 +117,7 @@ def test_a_signer_that_dies_is_replaced_within_a_second_and_no_client_fails(host
           f"back after {', '.join(f'{seconds:.2f}' for seconds in back)} s")
     assert answers[0] > 20
     assert not failures, failures[:5]
-    assert min(back) < 1, back
+    assert min(back) < limit, back
     assert server.logged("signer .* killed by signal 9")
 
 
