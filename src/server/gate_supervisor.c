@@ -42,8 +42,8 @@ enum {
 	/* Checks at which a gate has not moved. They are counted, and not time, since it may be us
 	   who stand still, or the whole machine. On one that is busy a gate may wait long for its
 	   processor; but its clients wait for 5 s, and what comes next is accepted by others. */
-	STILL_MAX = 12,
-	START_STILL_MAX = 60,
+	STILL_MAX = 30,
+	START_STILL_MAX = 120,
 };
 
 /* The configuration, the listeners, the sheets, and the issuers' one. */

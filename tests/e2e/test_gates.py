@@ -164,7 +164,7 @@ def test_a_gate_that_hangs_is_named_and_replaced(host, client, n):
     for pid in hung:
         stand_still(pid)
     for pid in hung:
-        assert server.logged(rf"gate \d, process {pid}: it stands still: .*; ending it", 60)
+        assert server.logged(rf"gate \d, process {pid}: it stands still: .*; ending it", 120)
     wait.until(lambda: len(server.gates()) == 2 and not hung & set(server.gates()))
     assert others < set(server.gates()) or n == 2, "who does not hang goes on"
     wait.until(host.api(client).is_served)
@@ -183,9 +183,33 @@ def test_a_broker_that_stood_still_takes_no_gate_for_one_that_hangs(host, client
     wait.throughout(lambda: True, 3)  # some checks are over
     stand_still(server.pid)
     stand_still(gates[0])
-    wait.throughout(lambda: True, 16)
+    wait.throughout(lambda: True, 34)
     server.send_signal(signal.SIGCONT)
     wait.throughout(lambda: server.gates() == gates, 4)
     os.kill(gates[0], signal.SIGCONT)
     wait.throughout(lambda: server.gates() == gates, 4)
     assert host.api(client).is_served()
+
+
+@pytest.mark.only("embedded", reason="it is the same for both planes")
+def test_a_gate_that_took_long_to_start_is_not_ended_as_it_begins_to_serve(host, client):
+    server = host.start(gates=1, expected=["gate .* killed"])
+    new = stop_before_it_serves(server, host)
+    wait.throughout(lambda: True, 34)
+    assert server.gates() == [new], "it may take its time until it serves"
+    os.kill(new, signal.SIGCONT)
+    wait.until(host.api(client).is_served)
+    wait.throughout(lambda: server.gates() == [new], 4)
+
+
+def stop_before_it_serves(server, host):
+    """A gate in the place of one that is killed. Returns its process."""
+    for _ in range(10):
+        old = server.gates()
+        kill(old[0])
+        new, = wait.until(lambda old=old: [pid for pid in server.gates() if pid not in old])
+        stand_still(new)
+        if not host.shown()["gates"][0]["ready"]:
+            return new
+        os.kill(new, signal.SIGCONT)
+    raise AssertionError("it serves sooner than it can be stopped")
