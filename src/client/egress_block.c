@@ -132,12 +132,9 @@ static void prepare_settings(void)
 static void on_change(void *context)
 {
 	struct egress_block *block = context;
-	uint64_t wait_ms;
 
 	load(block);
-	wait_ms = own_table_wait_ms(&block->table);
-	if (wait_ms > 0)
-		notice_watch_call_in(block->rules, wait_ms);
+	notice_watch_call_in(block->rules, own_table_wait_ms(&block->table));
 }
 
 static int watch(struct egress_block *block, struct event_base *base)

@@ -86,15 +86,12 @@ static void on_change(void *context)
 {
 	struct inbound *inbound = context;
 	struct nft_error reason;
-	uint64_t wait_ms;
 
 	if (inbound->tunnel.length == 0 || inbound->is_impossible)
 		return;
 	if (load(inbound, &reason) < 0)
 		log_error("cannot limit what comes out of the tunnel: %s", reason.text);
-	wait_ms = own_table_wait_ms(&inbound->table);
-	if (wait_ms > 0)
-		notice_watch_call_in(inbound->rules, wait_ms);
+	notice_watch_call_in(inbound->rules, own_table_wait_ms(&inbound->table));
 }
 
 int inbound_open(

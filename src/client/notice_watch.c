@@ -88,7 +88,7 @@ int notice_watch_open(struct event_base *base, int protocol, uint32_t groups,
 
 void notice_watch_call_in(struct notice_watch *watch, uint64_t ms)
 {
-	if (watch)
+	if (watch && ms > 0)
 		call_in(watch->called, ms);
 }
 

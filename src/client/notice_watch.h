@@ -14,8 +14,8 @@ typedef void notice_watch_fn(void *context);
 /* protocol, groups: as for netlink_monitor_open(). Returns 0 or -errno. */
 int notice_watch_open(struct event_base *base, int protocol, uint32_t groups,
 	notice_watch_fn *changed, void *context, struct notice_watch **watch);
-/* Has it called after so many milliseconds too, and no more at the time that was said before.
- * NULL is fine. */
+/* Has it called after so many milliseconds too, and no more at the time that was said before; 0: as
+ * it is. NULL is fine. */
 void notice_watch_call_in(struct notice_watch *watch, uint64_t ms);
 /* NULL is fine. */
 void notice_watch_close(struct notice_watch *watch);

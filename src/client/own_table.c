@@ -70,7 +70,6 @@ static int load(struct own_table *table, const char *text, struct nft_error *rea
 {
 	const struct loaded_tables_names names = names_for(table);
 	auto_free char *commands = NULL;
-	int error;
 
 	if (asprintf(&commands, "table inet %s\ndelete table inet %s\ntable inet %s {\n%s}\n",
 		    table->name, table->name, table->name, text) < 0) {
@@ -78,13 +77,7 @@ static int load(struct own_table *table, const char *text, struct nft_error *rea
 		snprintf(reason->text, sizeof reason->text, "out of memory");
 		return -ENOMEM;
 	}
-	error = loaded_tables_load(&names, &table->loaded, commands, reason);
-	if (error == 0 && table->loaded.is_uncertain)
-		log_warning("other programs changed nftables each time that the table inet %s was "
-			    "loaded: whether it is as it should be is not known, and it is loaded "
-			    "again in %llu s",
-			table->name, (unsigned long long)table->loaded.delay / 1000);
-	return error;
+	return loaded_tables_load(&names, &table->loaded, commands, reason);
 }
 
 static bool is_as_loaded(struct own_table *table)

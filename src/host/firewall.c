@@ -107,15 +107,6 @@ static uint64_t shape_of(const struct host_config *config)
 	return config->confinement ? config->confinement->shape : 0;
 }
 
-static void log_uncertain(const struct firewall_state *state)
-{
-	if (state->tables.is_uncertain)
-		log_warning("other programs changed nftables each time that the table ip vprox was "
-			    "loaded: whether it is as it should be is not known, and it is loaded "
-			    "again in %llu s",
-			(unsigned long long)state->tables.delay / 1000);
-}
-
 int firewall_load(const struct host_config *config, struct firewall_state *state)
 {
 	const struct loaded_tables_names names = names_for(config);
@@ -134,7 +125,6 @@ int firewall_load(const struct host_config *config, struct firewall_state *state
 		return error;
 	}
 	state->shape = shape_of(config);
-	log_uncertain(state);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "nftables/ruleset.h"
 
 enum {
@@ -104,6 +105,12 @@ int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_ta
 		}
 	}
 	set_certain(tables, is_certain);
+	if (!is_certain)
+		log_warning("other programs changed nftables each time that the table %s %s was "
+			    "loaded: whether it is as it should be is not known, and it is loaded "
+			    "again in %llu s",
+			ruleset_family_name(names->families[0]), names->name,
+			(unsigned long long)tables->delay / 1000);
 	return 0;
 }
 

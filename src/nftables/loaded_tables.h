@@ -55,7 +55,8 @@ int loaded_tables_digest(
 /*
  * Runs commands that replace all of the tables, a few times if others change nftables meanwhile.
  * Where they do so each time, or it fails, the tables are uncertain, and LOADED_TABLES_UNCERTAIN
- * comes after 5 s and then, doubled each time, after up to 10 minutes. Returns what nft_run() does.
+ * comes after 5 s and then, doubled each time, after up to 10 minutes. Warns of the former. Returns
+ * what nft_run() does.
  */
 int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_tables *tables,
 	const char *commands, struct nft_error *reason);
