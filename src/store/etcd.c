@@ -345,7 +345,7 @@ static void set_blob(struct etcd *etcd, CURLoption option, char *text)
 
 static int set_up_curl(struct etcd *etcd)
 {
-	int error = libcurl_load(&etcd->curl);
+	int error = libcurl_load(&etcd->curl, etcd->owner);
 
 	if (error < 0)
 		return error;

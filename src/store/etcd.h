@@ -22,8 +22,8 @@ struct etcd_config {
 	int owner; /* a socket: when it hangs up nobody waits for an answer any more */
 };
 
-/* Has the members' names looked up, and waits a few seconds for that. The texts are copied. Returns
- * 0 or -errno. */
+/* Has the members' names looked up, and waits a few seconds for that; and for libcurl, as long as
+ * it takes. The texts are copied. Returns 0 or -errno; -EPIPE: the owner has hung up. */
 int etcd_new(const struct etcd_config *config, struct etcd **etcd);
 /* Wipes and frees. NULL is fine. */
 void etcd_free(struct etcd *etcd);

@@ -14,6 +14,7 @@
 #include "store/etcd.h"
 #include "store/etcd_members.h"
 #include "ipc/names.h"
+#include "ipc/packet.h"
 #include "store/outbox.h"
 
 enum {
@@ -148,7 +149,8 @@ int fleet_new(
 	if (error == 0)
 		error = open_etcd(fleet, &config->etcd, owner);
 	if (error < 0) {
-		log_error("cannot set up what speaks with etcd: %s", strerror(-error));
+		if (!packet_is_hung_up(error))
+			log_error("cannot set up what speaks with etcd: %s", strerror(-error));
 		fleet_free(fleet);
 		return error;
 	}

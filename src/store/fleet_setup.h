@@ -7,7 +7,8 @@ struct store_config;
 
 /*
  * Reads the fleet's key, certificates and the password, and resolves names: before the process is
- * confined. `owner` is the broker's socket. Returns 0 or -errno, which is logged.
+ * confined. `owner` is the broker's socket. Returns 0 or -errno, which is logged; -EPIPE, which is
+ * not: the owner has hung up.
  */
 int fleet_new(
 	const struct store_config *config, int owner, fleet_tell_fn *tell, struct fleet **fleet);

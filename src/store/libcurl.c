@@ -2,16 +2,22 @@
 #include "store/libcurl.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 
-#include "base/shared_library.h"
 #include "base/log.h"
+#include "base/shared_library.h"
+
+enum {
+	LOAD_AGAIN_MS = 5000,
+};
 
 #define FUNCTION(name)                                                                             \
 	{                                                                                          \
 		"curl_" #name, offsetof(struct libcurl, name)                                      \
 	}
 
-int libcurl_load(struct libcurl *curl)
+static bool try_to_load(struct libcurl *curl, struct shared_library_reason *reason)
 {
 	static const struct shared_library library = {"libcurl.so.4", "libcurl4"};
 	static const struct shared_function functions[] = {
@@ -32,11 +38,31 @@ int libcurl_load(struct libcurl *curl)
 		FUNCTION(slist_append),
 		FUNCTION(slist_free_all),
 	};
+
+	return shared_library_load(
+		&library, functions, sizeof functions / sizeof *functions, curl, reason);
+}
+
+/* Its end is the one thing that makes this readable when nothing is asked for. */
+static bool hangs_up_within(int owner, int ms)
+{
+	struct pollfd end = {.fd = owner};
+
+	return poll(&end, 1, ms) > 0;
+}
+
+int libcurl_load(struct libcurl *curl, int owner)
+{
 	struct shared_library_reason reason;
 
-	if (shared_library_load(
-		    &library, functions, sizeof functions / sizeof *functions, curl, &reason))
+	if (try_to_load(curl, &reason))
 		return 0;
-	log_error("etcd cannot be asked without libcurl: %s", reason.text);
-	return -ELIBACC;
+	log_error("etcd cannot be asked without libcurl, will try again every %d s: %s",
+		LOAD_AGAIN_MS / 1000, reason.text);
+	do {
+		if (hangs_up_within(owner, LOAD_AGAIN_MS))
+			return -EPIPE;
+	} while (!try_to_load(curl, &reason));
+	log_info("libcurl is loaded: etcd can be asked");
+	return 0;
 }

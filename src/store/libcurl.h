@@ -23,6 +23,8 @@ struct libcurl {
 	typeof(curl_slist_free_all) *slist_free_all;
 };
 
-/* Loads it; it stays until the process ends. To be called before system calls are filtered. Returns
- * 0, or -ELIBACC, which is logged. */
-int libcurl_load(struct libcurl *curl);
+/* Loads it; it stays until the process ends. To be called before system calls are filtered. Where
+ * it cannot be loaded, that is logged once, and tried again every few seconds: a process that ended
+ * would be started again only to fail likewise. Returns 0; or -EPIPE when the owner, a socket, has
+ * hung up meanwhile. */
+int libcurl_load(struct libcurl *curl, int owner);

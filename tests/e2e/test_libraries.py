@@ -8,10 +8,12 @@ import pytest
 from lab.api import PASSWORD
 from lab.tunnels import random_key
 from lib import wait
+from lib.process import kill
 
 pytestmark = pytest.mark.plane
 
 REASON = r"\S*libnftables\.so\.1: .*\(Debian's package: libnftables1\)"
+NO_LIBCURL = r"\S*libcurl\.so\.4: .*\(Debian's package: libcurl4\)"
 SECONDS = 40
 
 
@@ -55,6 +57,23 @@ def test_while_libnftables_is_away_tunnels_go_on_and_then_the_firewall_is_put_ri
         in_mounts_of(server.process, "umount", target)
     wait.until(lambda: "iifname" in host.ns.run("nft list chain ip vprox input"), SECONDS, "loaded again")
     assert tunnel.visit() == host.address
+
+
+@pytest.mark.only("embedded", reason="of the plane nothing matters here")
+def test_while_libcurl_is_away_a_store_waits_for_it_and_then_writes_to_etcd(host, client, fleet):
+    server = fleet.start(host, "--store-wait=1s", expected=["store 0, process .* killed", "etcd cannot be asked"])
+    before, = server.stores()
+    for source, target in hidden("libcurl.so.4"):
+        in_mounts_of(server.process, "mount", "--bind", source, target)
+    kill(before)
+    assert server.logged(f"error .*etcd cannot be asked without libcurl, will try again every 5 s: {NO_LIBCURL}", SECONDS)
+    waiting, = server.stores()
+    assert host.api(client).connect(random_key()).status == 200
+    for _, target in hidden("libcurl.so.4"):
+        in_mounts_of(server.process, "umount", target)
+    assert server.logged("info .*libcurl is loaded", SECONDS)
+    fleet.wait_for_peers(1)
+    assert server.stores() == [waiting] and server.log.count("etcd cannot be asked") == 1
 
 
 def test_without_libnftables_a_client_does_not_take_it_for_the_kernels_lack(host, machine):
