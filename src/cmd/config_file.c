@@ -14,6 +14,10 @@
 
 static const char blanks[] = " \t\r", separators[] = " \t\r\n";
 static const char letters_of_variables[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+static const char letters_of_names[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+enum { NAME_SIZE = 64 }; /* as much of one is shown, with a NUL */
 
 /* Where the reading is. What was read is written over the text itself, which it never outgrows. */
 struct cursor {
@@ -215,15 +219,34 @@ static int add_variable(struct reader *reader, const char *name, char *value)
 	return 0;
 }
 
+/* Options may be cut short: a password would be taken for the name of its file, and logged. */
+static bool is_cut_short(const char *name, const char *part, const char *whole)
+{
+	return strncmp(name, part, strlen(part)) == 0 && strcmp(name, whole) != 0;
+}
+
+/* A line that lacks its equals sign: what stands in its place may be a secret, and is not logged.
+ */
+static int refuse_line(const struct reader *reader, const char *line)
+{
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof name, "%.*s", (int)strspn(line, letters_of_names), line);
+	return fault(reader, *name ? name : "?", "there is no = behind it");
+}
+
 static int add_option(struct reader *reader, const char *name, const char *value)
 {
 	char *word;
 
 	if (strcmp(name, "config") == 0)
 		return fault(reader, name, "a file of options names no other");
-	/* Options may be cut short: it would be taken for the name of a file, and logged. */
-	if (strncmp(name, "pass", strlen("pass")) == 0 && strcmp(name, "password-file") != 0)
+	if (!value && name[strspn(name, letters_of_names)] != '\0')
+		return refuse_line(reader, name);
+	if (is_cut_short(name, "pass", "password-file"))
 		return fault(reader, name, "the password is VPROX_PASSWORD");
+	if (is_cut_short(name, "etcd-p", "etcd-password-file"))
+		return fault(reader, name, "a file has it, which etcd-password-file names");
 	if (asprintf(&word, "--%s%s%s", name, value ? "=" : "", value ? value : "") < 0)
 		return -ENOMEM;
 	return add_word(reader, word);

@@ -10,6 +10,8 @@
 #include "cmd/values.h"
 #include "server/config.h"
 
+enum { PORT_DIGITS = 5 };
+
 static const char scheme[] = "etcd://";
 
 /* No slash among them: names of one fleet must not begin like those of another. */
@@ -22,32 +24,48 @@ static bool is_fleet(const char *text)
 	return length > 0 && length < STORE_FLEET_SIZE && text[strspn(text, allowed)] == '\0';
 }
 
-/* HOST:PORT, as many as there are; IPv6 in brackets. */
+/* HOST:PORT; IPv6 in brackets. */
+static bool is_member(const char *text, size_t length)
+{
+	const char *colon = memrchr(text, ':', length), *end = text + length;
+	const size_t n_host = colon ? (size_t)(colon - text) : 0;
+	const bool is_ipv6 = n_host > 2 && text[0] == '[' && text[n_host - 1] == ']';
+	unsigned int port = 0;
+
+	if (n_host == 0 || end - colon < 2 || end - colon > 1 + PORT_DIGITS)
+		return false;
+	for (size_t i = 0; i < n_host; i++)
+		if (text[i] <= ' ' || text[i] == '/' || (text[i] == ':' && !is_ipv6))
+			return false;
+	for (const char *digit = colon + 1; digit < end; digit++) {
+		if (*digit < '0' || *digit > '9')
+			return false;
+		port = 10 * port + (unsigned int)(*digit - '0');
+	}
+	return port > 0 && port <= UINT16_MAX;
+}
+
+/* With commas between. */
 static bool are_members(const char *text, size_t length)
 {
-	bool has_colon = false, has_port = false;
+	const char *const end = text + length;
 
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] == ',') {
-			if (!has_port)
-				return false;
-			has_colon = has_port = false;
-		} else if (text[i] == ':') {
-			has_colon = i > 0 && text[i - 1] != ',';
-			has_port = false;
-		} else if (has_colon) {
-			has_port = text[i] >= '0' && text[i] <= '9';
-		} else if (text[i] <= ' ' || text[i] == '/' || text[i] == '@') {
+	for (const char *comma; (comma = memchr(text, ',', (size_t)(end - text))); text = comma + 1)
+		if (!is_member(text, (size_t)(comma - text)))
 			return false;
-		}
-	}
-	return has_port && length < STORE_MEMBERS_SIZE;
+	return length < STORE_MEMBERS_SIZE && is_member(text, (size_t)(end - text));
 }
 
 static int parse_etcd(const struct option_use *use, struct server_config *config)
 {
 	const char *members = use->text + sizeof scheme - 1, *slash = strchr(members, '/');
 
+	/* It is not logged: a password may stand before it. */
+	if (strchr(members, '@'))
+		return usage_error(use->command,
+			"%s--store: there must be no @ in it: etcd's user and password are for "
+			"--etcd-user and --etcd-password-file",
+			use->place);
 	if (!slash || !are_members(members, (size_t)(slash - members)) || !is_fleet(slash + 1))
 		return option_error(use, "not such as etcd://10.0.0.1:2379,10.0.0.2:2379/FLEET");
 	config->store = STORE_ETCD;

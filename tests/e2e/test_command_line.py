@@ -68,6 +68,8 @@ BAD = {
     "a word that is no flag": (GOOD + " please", "please"),
     "a cloud that is not known": (GOOD + " --cloud azure", "--cloud azure"),
     "a cloud with a common store": (GOOD + " --cloud aws --store=etcd://127.0.0.1:1/x --fleet-key=/x", "--cloud"),
+    "members without a port": (GOOD + " --store=etcd://10.0.0.1/x", "--store etcd://10.0.0.1/x"),
+    "members with more than a port": (GOOD + " --store=etcd://10.0.0.1:2379x9/x", "--store etcd://10.0.0.1:2379x9/x"),
     "an internal network that is none": (GOOD + " --internal-network-cidr ten",
                                          "--internal-network-cidr"),
     "an internal network inside the block": (GOOD + " --region us-west --internal-network-cidr 10.100.7.0/24",
@@ -142,6 +144,26 @@ def test_bad_input_is_named_and_ends_with_status_2(checked_host, arguments, name
     assert status == 2
     assert named in said
     assert len(said.splitlines()) == 1 and "see `vprox server --help`" in said
+
+
+# Lines of a file of options, each with a password where none is to be, and what is said of it.
+MISPLACED = [
+    ("VPROX_PASSWORD: hunter2", "VPROX_PASSWORD: there is no = behind it"),
+    ("VPROX_PASSWORD hunter2", "VPROX_PASSWORD: there is no = behind it"),
+    (": hunter2", "?: there is no = behind it"),
+    ("password=hunter2", "password: the password is VPROX_PASSWORD"),
+    ("etcd-password=hunter2", "etcd-password: a file has it, which etcd-password-file names"),
+    ("store=etcd://root:hunter2@10.0.0.1:2379/x", "--store: there must be no @ in it"),
+]
+
+
+@pytest.mark.parametrize("line, told", MISPLACED, ids=[line for line, _ in MISPLACED])
+def test_a_password_in_the_wrong_place_is_not_logged(checked_host, tmp_path, line, told):
+    config = tmp_path / "server.conf"
+    config.write_text(f"{line}\nip=203.0.113.200\nwg-block=10.100.0.0/16\n")
+    config.chmod(0o600)
+    status, said = checked_host.run(f"server --config={config}")
+    assert status == 2 and f"{config}, line 1: {told}" in said and "hunter2" not in said, said
 
 
 @pytest.mark.parametrize("words, option, told", USELESS, ids=[words for words, _, _ in USELESS])
