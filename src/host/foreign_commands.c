@@ -18,57 +18,78 @@ enum {
 	RULES_OF_SHARED = 2, /* of the interface that IPIP peers share */
 };
 
-static size_t count_accepts(const struct ruleset_table *table)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < table->n_rules; i++)
-		n += strcmp(table->rules[i].chain, FOREIGN_CHAIN) == 0;
-	return n;
-}
-
-static size_t count_wished(const struct host_config *config)
+static size_t count_accepts(const struct host_config *config)
 {
 	return RULES_PER_ENDPOINT * config->n_endpoints +
 	       (config->shares_ipip ? RULES_OF_SHARED : 0);
 }
 
+/* From where or to where the chain's i-th rule accepts. */
+static struct ruleset_interface accepted(const struct host_config *config, size_t i)
+{
+	const size_t endpoint = i / RULES_PER_ENDPOINT;
+	struct ruleset_interface interface = {
+		.key = i % 2 == 0 ? RULESET_IIFNAME : RULESET_OIFNAME,
+		.is_prefix = endpoint < config->n_endpoints && i % RULES_PER_ENDPOINT >= 2,
+	};
+
+	if (endpoint == config->n_endpoints)
+		strcpy(interface.name, PLANE_SHARED_IPIP_NAME);
+	else
+		snprintf(interface.name, sizeof interface.name,
+			interface.is_prefix ? "vp%u-" : "vprox%u",
+			config->endpoints[endpoint].index);
+	return interface;
+}
+
+static bool is_accept(const struct ruleset_rule *rule, const struct ruleset_interface *interface)
+{
+	return rule->verdict == RULESET_ACCEPT && rule->interface.key == interface->key &&
+	       rule->interface.is_prefix == interface->is_prefix &&
+	       strcmp(rule->interface.name, interface->name) == 0;
+}
+
+/* Whether the chain has the rules that it should have, and no others: n_accepts. */
+static bool has_accepts(
+	const struct ruleset_table *table, const struct host_config *config, size_t n_accepts)
+{
+	const size_t first = ruleset_first_rule(table, FOREIGN_CHAIN);
+	size_t i = 0;
+
+	for (; ruleset_is_rule_of(table, first + i, FOREIGN_CHAIN); i++) {
+		const struct ruleset_interface interface = accepted(config, i);
+
+		if (i == n_accepts || !is_accept(&table->rules[first + i], &interface))
+			return false;
+	}
+	return i == n_accepts;
+}
+
 static bool is_right(const struct foreign_wish *wish, const struct ruleset_table *table)
 {
-	size_t n_accepts = wish->n_places > 0 ? count_wished(wish->config) : 0;
+	const size_t n_accepts = wish->n_places > 0 ? count_accepts(wish->config) : 0;
 
 	if (ruleset_count_jumps(table, FOREIGN_CHAIN) != wish->n_places ||
-		count_accepts(table) != n_accepts)
+		!has_accepts(table, wish->config, n_accepts))
 		return false;
 	for (size_t i = 0; i < wish->n_places; i++)
 		if (!ruleset_has_jump_at(table, &wish->places[i], FOREIGN_CHAIN))
 			return false;
-	return wish->n_places == 0 || !wish->anew;
+	return true;
 }
 
 static void write_accepts(
-	FILE *out, const struct host_config *config, const char *family, const char *table)
+	FILE *out, const struct host_config *config, const char *family, const char *table_name)
 {
-	for (size_t i = 0; i < config->n_endpoints; i++) {
-		unsigned int index = config->endpoints[i].index;
+	const size_t n = count_accepts(config);
 
-		for (int direction = 0; direction < 2; direction++) {
-			const char *key = direction == 0 ? "iifname" : "oifname";
+	for (size_t i = 0; i < n; i++) {
+		const struct ruleset_interface interface = accepted(config, i);
 
-			fprintf(out, "add rule %s %s " FOREIGN_CHAIN " %s \"vprox%u\" accept\n",
-				family, table, key, index);
-			fprintf(out, "add rule %s %s " FOREIGN_CHAIN " %s \"vp%u-*\" accept\n",
-				family, table, key, index);
-		}
+		fprintf(out, "add rule %s %s " FOREIGN_CHAIN " %s \"%s%s\" accept\n", family,
+			table_name, interface.key == RULESET_IIFNAME ? "iifname" : "oifname",
+			interface.name, interface.is_prefix ? "*" : "");
 	}
-}
-
-static void write_accepts_of_shared(FILE *out, const char *family, const char *table)
-{
-	fprintf(out,
-		"add rule %s %s " FOREIGN_CHAIN " iifname \"%s\" accept\n"
-		"add rule %s %s " FOREIGN_CHAIN " oifname \"%s\" accept\n",
-		family, table, PLANE_SHARED_IPIP_NAME, family, table, PLANE_SHARED_IPIP_NAME);
 }
 
 static void delete_jumps(
@@ -113,8 +134,6 @@ static void write_opening(
 
 	empty_chain(out, family, wish->table_name);
 	write_accepts(out, wish->config, family, wish->table_name);
-	if (wish->config->shares_ipip)
-		write_accepts_of_shared(out, family, wish->table_name);
 	delete_jumps(out, table, family, wish->table_name);
 	for (size_t i = 0; i < wish->n_places; i++)
 		write_jump(out, &wish->places[i], family, wish->table_name);

@@ -2,7 +2,6 @@
  * should be, and from nowhere else. Pure: rules in, text out. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +17,6 @@ struct foreign_wish {
 	const char *table_name;
 	const struct ruleset_place *places; /* each once */
 	size_t n_places;
-	bool anew; /* write the accepts also if all of them seem to be there */
 };
 
 /*

@@ -39,10 +39,10 @@ struct reported_chain {
 struct foreign_firewall {
 	const struct host_config *config;
 	bool is_reconciled; /* at least once, with the endpoints that there are */
-	uint32_t generation;
-	/* Of the reconciliation that runs. */
-	uint32_t n_changes; /* our own, each of which moves the generation on by one */
-	bool is_overtaken; /* by another program: what was to be done is done anew the next time */
+	uint32_t generation; /* then */
+	uint32_t n_changes; /* our own, of the reconciliation that runs: each of them moves the
+			       generation on by one */
+	bool cannot_read; /* and that was logged */
 	struct legacy_firewall *legacy;
 	struct reported_chain reported[MAX_REPORTED];
 	size_t n_reported;
@@ -251,7 +251,6 @@ static int apply_plan(
 		.table_name = plan->first->table,
 		.places = plan->places,
 		.n_places = plan->n_places,
-		.anew = !foreign->is_reconciled,
 	};
 	auto_free char *commands = foreign_commands(&wish, &plan->table);
 	struct nft_error reason;
@@ -262,9 +261,7 @@ static int apply_plan(
 		return 0;
 	if (nft_run(commands, &reason) == 0)
 		record_done(foreign, plan);
-	else if (has_moved_on(foreign, generation))
-		foreign->is_overtaken = true;
-	else
+	else if (!has_moved_on(foreign, generation))
 		report_failure(foreign, plan, reason.text);
 	return 0;
 }
@@ -308,21 +305,27 @@ static int reconcile_nftables(struct foreign_firewall *foreign)
 			error = reconcile_table(foreign, &chains[i], chains, n, generation);
 	/* As it was before the chains were read: after a change since, our own too, the next call
 	 * reads them again. */
-	if (error == 0)
+	if (error == 0) {
 		foreign->generation = generation;
-	foreign->is_reconciled = error == 0 && !foreign->is_overtaken;
+		foreign->is_reconciled = true;
+	}
 	return error;
+}
+
+static void report_reading(struct foreign_firewall *foreign, int error)
+{
+	if (error < 0 && !foreign->cannot_read)
+		log_warning("cannot look for other firewalls in nftables, will try again: %s",
+			strerror(-error));
+	else if (error == 0 && foreign->cannot_read)
+		log_info("other firewalls in nftables can be looked for again");
+	foreign->cannot_read = error < 0;
 }
 
 void foreign_firewall_reconcile(struct foreign_firewall *foreign)
 {
-	int error;
-
 	foreign->n_changes = 0;
-	foreign->is_overtaken = false;
-	error = reconcile_nftables(foreign);
-	if (error < 0)
-		log_warning("cannot look for other firewalls in nftables: %s", strerror(-error));
+	report_reading(foreign, reconcile_nftables(foreign));
 	if (foreign->legacy)
 		legacy_firewall_reconcile(foreign->legacy);
 }

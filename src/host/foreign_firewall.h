@@ -22,14 +22,14 @@ struct foreign_firewall *foreign_firewall_new(
 
 /*
  * To be called at start, and again every few seconds because other programs flush and change their
- * tables. The first call writes VPROX anew where an earlier server left one. Where nothing has
+ * tables. VPROX is written anew where its rules, or the jumps to it, are others. Where nothing has
  * changed, a call costs one netlink message, and a copy of the filter table of iptables-legacy if
  * there is one; it starts the programs of iptables-legacy only where that has changed, and does not
  * wait for them but in the first call.
  */
 void foreign_firewall_reconcile(struct foreign_firewall *foreign);
 
-/* The configuration has other endpoints now: the next call writes VPROX anew. */
+/* The configuration has other endpoints now: the next call reads all tables. */
 void foreign_firewall_endpoints_changed(struct foreign_firewall *foreign);
 
 /* The rules of iptables-legacy as iptables-save prints them; NULL: none, or not known just now. */

@@ -140,16 +140,23 @@ static void decode_lookup(const struct nlattr *data, struct ruleset_rule *rule)
 		rule->verdict = RULESET_UNKNOWN;
 }
 
+/* Returns its data; NULL if it has none. */
+static const struct nlattr *open_expression(
+	const struct nlattr *nest, char name[EXPRESSION_NAME_SIZE])
+{
+	const struct nlattr *expression[NFTA_EXPR_DATA + 1];
+
+	attributes_of_nest(nest, expression, N_ELEMENTS(expression));
+	attribute_string(expression[NFTA_EXPR_NAME], name, EXPRESSION_NAME_SIZE);
+	return expression[NFTA_EXPR_DATA];
+}
+
 static void decode_expression(const struct nlattr *nest, struct ruleset_rule *rule)
 {
 	static const char *const passing[] = {"counter", "last", "log", "notrack"};
-	const struct nlattr *expression[NFTA_EXPR_DATA + 1];
-	const struct nlattr *data;
 	char name[EXPRESSION_NAME_SIZE];
+	const struct nlattr *data = open_expression(nest, name);
 
-	attributes_of_nest(nest, expression, N_ELEMENTS(expression));
-	attribute_string(expression[NFTA_EXPR_NAME], name, sizeof name);
-	data = expression[NFTA_EXPR_DATA];
 	if (strcmp(name, "target") == 0)
 		decode_target(data, rule);
 	else if (strcmp(name, "match") == 0)
@@ -166,6 +173,69 @@ static void decode_expression(const struct nlattr *nest, struct ruleset_rule *ru
 		rule->is_conditional = true;
 }
 
+/* Which name goes into the register. */
+static bool decode_meta(
+	const struct nlattr *data, struct ruleset_interface *interface, uint32_t *reg)
+{
+	const struct nlattr *meta[NFTA_META_KEY + 1];
+	uint32_t key;
+
+	attributes_of_nest(data, meta, N_ELEMENTS(meta));
+	if (!attribute_u32(meta[NFTA_META_KEY], &key) || !attribute_u32(meta[NFTA_META_DREG], reg))
+		return false;
+	switch (ntohl(key)) {
+	case NFT_META_IIFNAME:
+		interface->key = RULESET_IIFNAME;
+		return true;
+	case NFT_META_OIFNAME:
+		interface->key = RULESET_OIFNAME;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* That the register has this name; one that is compared without its final NUL is a prefix. */
+static bool decode_comparison(
+	const struct nlattr *data, uint32_t reg, struct ruleset_interface *interface)
+{
+	const struct nlattr *cmp[NFTA_CMP_DATA + 1], *value[NFTA_DATA_VALUE + 1];
+	char bytes[RULESET_INTERFACE_SIZE];
+	uint32_t source, operation;
+
+	attributes_of_nest(data, cmp, N_ELEMENTS(cmp));
+	attributes_of_nest(cmp[NFTA_CMP_DATA], value, N_ELEMENTS(value));
+	if (!attribute_u32(cmp[NFTA_CMP_SREG], &source) || source != reg ||
+		!attribute_u32(cmp[NFTA_CMP_OP], &operation) || ntohl(operation) != NFT_CMP_EQ ||
+		!attribute_string(value[NFTA_DATA_VALUE], interface->name, sizeof interface->name))
+		return false;
+	interface->is_prefix =
+		!attribute_bytes(value[NFTA_DATA_VALUE], bytes, strlen(interface->name) + 1);
+	return true;
+}
+
+/* As nft and iptables-nft write it, with a counter or without. */
+static bool decode_interface(const struct nlattr *expressions, struct ruleset_interface *interface)
+{
+	static const char *const names[] = {"meta", "cmp", "immediate"};
+	const struct nlattr *data[N_ELEMENTS(names)], *expression = NULL;
+	uint32_t reg;
+	size_t n = 0;
+
+	while ((expression = attribute_next(expressions, expression))) {
+		char name[EXPRESSION_NAME_SIZE];
+		const struct nlattr *its = open_expression(expression, name);
+
+		if (strcmp(name, "counter") == 0)
+			continue;
+		if (n == N_ELEMENTS(names) || strcmp(name, names[n]) != 0)
+			return false;
+		data[n++] = its;
+	}
+	return n == N_ELEMENTS(names) && decode_meta(data[0], interface, &reg) &&
+	       decode_comparison(data[1], reg, interface);
+}
+
 int ruleset_decode_rule(const struct nlmsghdr *message, struct ruleset_rule *rule)
 {
 	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1], *expression;
@@ -180,5 +250,7 @@ int ruleset_decode_rule(const struct nlmsghdr *message, struct ruleset_rule *rul
 	expression = attribute_next(table[NFTA_RULE_EXPRESSIONS], NULL);
 	for (; expression; expression = attribute_next(table[NFTA_RULE_EXPRESSIONS], expression))
 		decode_expression(expression, rule);
+	if (!decode_interface(table[NFTA_RULE_EXPRESSIONS], &rule->interface))
+		rule->interface = (struct ruleset_interface){RULESET_NO_INTERFACE};
 	return 0;
 }

@@ -11,6 +11,7 @@ struct nlmsghdr;
 
 enum {
 	RULESET_NAME_SIZE = 256, /* NFT_NAME_MAXLEN, with the final NUL */
+	RULESET_INTERFACE_SIZE = 16, /* IFNAMSIZ */
 };
 
 struct ruleset_chain {
@@ -32,12 +33,22 @@ enum ruleset_verdict {
 	RULESET_UNKNOWN, /* a map of verdicts, a queue, a target that we do not know */
 };
 
+/* A condition: by which interface a packet comes or goes, iifname "vprox0" or oifname "vp0-*". */
+struct ruleset_interface {
+	enum { RULESET_NO_INTERFACE, RULESET_IIFNAME, RULESET_OIFNAME } key;
+	bool is_prefix; /* the name only begins so */
+	char name[RULESET_INTERFACE_SIZE];
+};
+
 struct ruleset_rule {
 	uint64_t handle; /* in a table of iptables-legacy: its number in the chain, from 1 */
 	char chain[RULESET_NAME_SIZE];
 	bool is_conditional; /* the verdict is not for every packet that gets here */
 	enum ruleset_verdict verdict;
 	char target[RULESET_NAME_SIZE]; /* of RULESET_JUMP and RULESET_GOTO */
+	/* The one condition of the rule; not set where there is another one, or in a table of
+	 * iptables-legacy. */
+	struct ruleset_interface interface;
 };
 
 /* What a target of xtables' that is no chain decides: RULESET_NONE, RULESET_STOP, or

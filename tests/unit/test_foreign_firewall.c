@@ -16,8 +16,12 @@
 /* What the other program does before our next transaction. NULL: nothing. */
 static const char *foreign;
 static unsigned int n_runs;
+/* The name of a table that cannot be read. NULL: there is none. */
+static const char *unreadable;
 
 /* The linker's names. */
+int __real_ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n);
+int __wrap_ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n);
 int __real_nft_run(const char *commands, struct nft_error *error);
 int __wrap_nft_run(const char *commands, struct nft_error *error);
 
@@ -41,6 +45,15 @@ int __wrap_nft_run(const char *commands, struct nft_error *error)
 		return -EIO;
 	}
 	return __real_nft_run(commands, error);
+}
+
+int __wrap_ruleset_rules(uint8_t family, const char *table, struct ruleset_rule **rules, size_t *n)
+{
+	*rules = NULL;
+	*n = 0;
+	return unreadable && strcmp(table, unreadable) == 0
+		       ? -EIO
+		       : __real_ruleset_rules(family, table, rules, n);
 }
 
 /* With a rule that VPROX stands before, and what an earlier server has left of another endpoint. */
@@ -76,17 +89,25 @@ static uint64_t handle(void)
 	return handle;
 }
 
-static struct foreign_firewall *open_firewall(void)
+static struct foreign_firewall *open_firewall_that_shares(bool shares_ipip)
 {
 	static struct host_endpoint endpoint;
-	static const struct host_config config = {
-		.endpoints = &endpoint, .n_endpoints = 1, .max_endpoints = 1};
+	static struct host_config config;
 	struct foreign_firewall *firewall = foreign_firewall_new(NULL, &config);
 
+	config = (struct host_config){.endpoints = &endpoint,
+		.n_endpoints = 1,
+		.max_endpoints = 1,
+		.shares_ipip = shares_ipip};
 	endpoint = (struct host_endpoint){
 		0, ipv4("203.0.113.1"), prefix("10.100.0.0/16"), 50227, false};
 	assert_non_null(firewall);
 	return firewall;
+}
+
+static struct foreign_firewall *open_firewall(void)
+{
+	return open_firewall_that_shares(false);
 }
 
 static void what_an_earlier_server_left_is_replaced_also_beside_others(void **state)
@@ -134,11 +155,133 @@ static void beside_a_table_that_cannot_be_changed_another_one_is_opened_once(voi
 	foreign_firewall_free(firewall, true);
 }
 
+/* As many rules as there should be. */
+static void rules_that_another_program_has_changed_are_written_anew(void **state)
+{
+	static const char *const changes[] = {
+		"flush chain ip filter VPROX\n"
+		"add rule ip filter VPROX iifname \"vprox7\" accept\n"
+		"add rule ip filter VPROX oifname \"vprox7\" accept\n"
+		"add rule ip filter VPROX iifname \"vp7-*\" accept\n"
+		"add rule ip filter VPROX oifname \"vp7-*\" accept\n",
+		"flush chain ip filter VPROX\n"
+		"add rule ip filter VPROX iifname != \"vprox0\" accept\n"
+		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX iifname \"vp0-*\" accept\n"
+		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
+		"flush chain ip filter VPROX\n"
+		"add rule ip filter VPROX iifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX iifname \"vp0-*\" drop\n"
+		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
+		"flush chain ip filter VPROX\n"
+		"add rule ip filter VPROX iifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX iifname \"vp0-\" accept\n"
+		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
+		"flush chain ip filter VPROX\n"
+		"add rule ip filter VPROX ip daddr 192.0.2.1 iifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
+		"add rule ip filter VPROX iifname \"vp0-*\" accept\n"
+		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
+	};
+	struct foreign_firewall *firewall;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	run_foreign(others);
+	firewall = open_firewall();
+	foreign_firewall_reconcile(firewall);
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		uint64_t changed;
+
+		run_foreign(changes[i]);
+		changed = handle();
+		foreign_firewall_reconcile(firewall);
+		assert_true(handle() > changed);
+	}
+	foreign_firewall_free(firewall, false);
+}
+
+/* The first with counters, as iptables-restore writes them. */
+static void rules_that_are_right_are_left_alone_also_by_the_next_server(void **state)
+{
+	struct foreign_firewall *firewall;
+	uint64_t written;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	run_foreign(others);
+	run_foreign("flush chain ip filter VPROX\n"
+		    "add rule ip filter VPROX iifname \"vprox0\" counter accept\n"
+		    "add rule ip filter VPROX oifname \"vprox0\" counter accept\n"
+		    "add rule ip filter VPROX iifname \"vp0-*\" counter accept\n"
+		    "add rule ip filter VPROX oifname \"vp0-*\" counter accept\n");
+	written = handle();
+	for (int i = 0; i < 2; i++) {
+		firewall = open_firewall();
+		foreign_firewall_reconcile(firewall);
+		foreign_firewall_endpoints_changed(firewall);
+		foreign_firewall_reconcile(firewall);
+		assert_int_equal(handle(), written);
+		foreign_firewall_free(firewall, true);
+	}
+}
+
+static void rules_for_the_interface_that_is_shared_are_known_again(void **state)
+{
+	struct foreign_firewall *firewall;
+	uint64_t written;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	run_foreign(others);
+	firewall = open_firewall_that_shares(true);
+	foreign_firewall_reconcile(firewall);
+	written = handle();
+	foreign_firewall_endpoints_changed(firewall);
+	foreign_firewall_reconcile(firewall);
+	assert_int_equal(handle(), written);
+	foreign_firewall_free(firewall, false);
+}
+
+static void while_a_table_cannot_be_read_the_others_are_not_written_again(void **state)
+{
+	struct foreign_firewall *firewall;
+	uint64_t written;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	run_foreign(others);
+	run_foreign("table ip unread {\n"
+		    "\tchain forward {\n"
+		    "\t\ttype filter hook forward priority filter; policy drop;\n"
+		    "\t}\n"
+		    "}\n");
+	firewall = open_firewall();
+	unreadable = "unread";
+	foreign_firewall_reconcile(firewall);
+	written = handle();
+	foreign_firewall_reconcile(firewall);
+	foreign_firewall_reconcile(firewall);
+	assert_int_equal(handle(), written);
+	unreadable = NULL;
+	foreign_firewall_free(firewall, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_an_earlier_server_left_is_replaced_also_beside_others),
 		cmocka_unit_test(beside_a_table_that_cannot_be_changed_another_one_is_opened_once),
+		cmocka_unit_test(rules_that_another_program_has_changed_are_written_anew),
+		cmocka_unit_test(rules_that_are_right_are_left_alone_also_by_the_next_server),
+		cmocka_unit_test(rules_for_the_interface_that_is_shared_are_known_again),
+		cmocka_unit_test(while_a_table_cannot_be_read_the_others_are_not_written_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
