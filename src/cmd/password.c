@@ -83,13 +83,24 @@ static int take_values(const struct command *command, const char *place, char *c
 	return 0;
 }
 
+static void unset(const char *name)
+{
+	char *value = getenv(name);
+
+	if (value)
+		explicit_bzero(value, strlen(value));
+	unsetenv(name);
+}
+
+/* Of whatever is not used nobody else is to know either: the command of `vprox exec` among them. */
 static int take_from_environment(const struct command *command, struct passwords *passwords)
 {
 	int error =
 		take_values(command, "", getenv(variable), getenv(variable_of_previous), passwords);
 
-	unsetenv(variable);
-	unsetenv(variable_of_previous);
+	unset(variable);
+	unset(variable_of_previous);
+	unset(variable_of_token);
 	return error;
 }
 
@@ -233,15 +244,6 @@ void passwords_free(struct passwords *passwords)
 	wipe(passwords->current);
 	wipe(passwords->previous);
 	*passwords = (struct passwords){0};
-}
-
-static void unset(const char *name)
-{
-	char *value = getenv(name);
-
-	if (value)
-		explicit_bzero(value, strlen(value));
-	unsetenv(name);
 }
 
 int passwords_clear(struct config_file *settings, struct passwords *passwords)

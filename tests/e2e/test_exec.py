@@ -195,14 +195,15 @@ def test_it_runs_as_who_called_it_without_rights_and_without_the_password(
         host, machine, arguments, variables, uid):
     host.start()
     said = run(machine, host, ["sh", "-c", "cat /proc/self/status; env; echo \"pid:\t$$\""],
-               arguments=f"--dns 9.9.9.9 {arguments}", **variables)
+               arguments=f"--dns 9.9.9.9 {arguments}", VPROX_PASSWORD_PREVIOUS="older",
+               VPROX_OIDC_TOKEN="not used", **variables)
     status = identity(said)
     assert set(status["Uid"].split()) == {str(uid)}
     assert all(int(status[name], 16) == 0
                for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")), said
     assert status["NoNewPrivs"] == "1"
     assert int(status["pid"]) < 10, "it has processes of its own"
-    assert "VPROX_PASSWORD" not in said
+    assert "VPROX_PASSWORD" not in said and "VPROX_OIDC_TOKEN" not in said
     if uid == NOBODY:
         assert "\nHOME=/nonexistent" in said and "\nUSER=nobody" in said
     assert int(status["SigBlk"], 16) == 0
