@@ -19,6 +19,7 @@ DURATIONS = ROOT / "tests/durations"
 BYTECODE = {"PYTHONPYCACHEPREFIX": str(ROOT / "build/results/pycache"), "PYTHONDONTWRITEBYTECODE": ""}
 END_SECONDS = 10  # for what is told to end
 JOB_SECONDS = 900
+UNDER_WAY = "had not ended"
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short"]
 TOLD_LINES = 15  # of a failure, at the end of a run
 # A slow machine does none of this, so that once is enough: memory or threads misused, a crash, an address that
@@ -86,12 +87,20 @@ def files_of(suite, *marks):
 # Running
 
 
-def side_by_side(jobs, processes):
-    """Runs jobs, so many at a time. Returns their outcomes, in the order of the jobs."""
-    order = longest_first(jobs)
+def side_by_side(jobs, processes, tell=lambda outcomes: None):
+    """Runs jobs, so many at a time. Returns their outcomes, in the order of the jobs. Each time that a job ends
+    tell() is called with all of them, for who may not live to see the last one."""
+    outcomes = {job.name: Outcome(job.name, wrong=UNDER_WAY) for job in jobs}
+    telling = threading.Lock()
+
+    def run_and_tell(job):
+        outcomes[job.name] = run(job)
+        with telling:
+            tell(list(outcomes.values()))
+
     with concurrent.futures.ThreadPoolExecutor(processes) as pool:
-        outcomes = dict(zip((job.name for job in order), pool.map(run, order)))
-    return [outcomes[job.name] for job in jobs]
+        list(pool.map(run_and_tell, longest_first(jobs)))
+    return list(outcomes.values())
 
 
 def longest_first(jobs):

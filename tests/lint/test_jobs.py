@@ -24,14 +24,14 @@ def fixture_run(tmp_path):
     """Returns a function that runs test files, given as texts, and tries again what fails, up to a limit."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    def run(*texts, limit=3, **fields):
+    def run(*texts, limit=3, tell=lambda outcomes: None, **fields):
         planned = []
         for i, text in enumerate(texts):
             file = tmp_path / f"test_{i}.py"
             file.write_text(text)
             planned.append(jobs.pytest(f"job {i}", tmp_path / "results", file))
             vars(planned[-1]).update(fields)
-        outcomes = jobs.side_by_side(planned, 2)
+        outcomes = jobs.side_by_side(planned, 2, tell)
         jobs.try_again(planned, outcomes, limit)
         return outcomes
     return run
@@ -82,3 +82,10 @@ def test_the_time_of_processors_is_counted(run):
     idle, busy = run("import time\ndef test_idle():\n    time.sleep(2)\n",
                      "import time\ndef test_busy():\n    while time.process_time() < 2:\n        pass\n")
     assert busy.computed > 2 and idle.computed < busy.computed
+
+
+def test_each_time_that_a_job_ends_it_is_told_which_ones_have_not(run):
+    told = []
+    run("import time\ndef test_slow():\n    time.sleep(4)\n", "def test_fast():\n    pass\n",
+        tell=lambda outcomes: told.append([(one.name, one.wrong) for one in outcomes]))
+    assert told == [[("job 0", jobs.UNDER_WAY), ("job 1", "")], [("job 0", ""), ("job 1", "")]]
