@@ -87,7 +87,10 @@ static bool is_as_loaded(struct own_table *table)
 
 	if (result == LOADED_TABLES_SAME)
 		return true;
-	if (result != LOADED_TABLES_UNCERTAIN)
+	if (result < 0)
+		log_warning("cannot read the nftables table inet %s, loading it again: %s",
+			table->name, strerror(-result));
+	else if (result == LOADED_TABLES_CHANGED)
 		log_warning("another program has changed or removed the nftables table inet %s: "
 			    "loading it again",
 			table->name);

@@ -243,13 +243,15 @@ int firewall_take_out(const struct host_config *config, const struct host_endpoi
 
 /* Without a reason to: what tells others' changes from our own is our own count of these. Of what
  * there is for each client, a part. */
-static bool is_right(const struct host_config *config, struct firewall_state *state)
+static int inspect(const struct host_config *config, struct firewall_state *state)
 {
 	const struct loaded_tables_names names = names_for(config);
+	const int result = loaded_tables_inspect(&names, &state->tables);
 
-	return loaded_tables_match(&names, &state->tables) &&
-	       (!config->confinement ||
-		       firewall_has_next_confined(config->confinement, &state->next_set));
+	if (result != LOADED_TABLES_SAME || !config->confinement ||
+		firewall_has_next_confined(config->confinement, &state->next_set))
+		return result;
+	return LOADED_TABLES_CHANGED;
 }
 
 int firewall_reconcile(const struct host_config *config, struct firewall_state *state)
@@ -260,9 +262,8 @@ int firewall_reconcile(const struct host_config *config, struct firewall_state *
 	if (state->is_behind)
 		return firewall_load(config, state);
 	result = loaded_tables_compare(&names, &state->tables);
-	if (result == LOADED_TABLES_SAME && ++state->n_calls % CALLS_OF_A_MINUTE == 0 &&
-		!is_right(config, state))
-		result = LOADED_TABLES_CHANGED;
+	if (result == LOADED_TABLES_SAME && ++state->n_calls % CALLS_OF_A_MINUTE == 0)
+		result = inspect(config, state);
 	if (result < 0)
 		log_error("cannot check the firewall: %s", strerror(-result));
 	if (result == LOADED_TABLES_CHANGED)

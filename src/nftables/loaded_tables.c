@@ -30,39 +30,47 @@ int loaded_tables_digest(
 	return error;
 }
 
-bool loaded_tables_match(
+/* A table that cannot be read because it is gone, or because others never rest. */
+static bool is_of_others(int error)
+{
+	return error == -ENOENT || error == -EINTR;
+}
+
+int loaded_tables_inspect(
 	const struct loaded_tables_names *names, const struct loaded_tables *tables)
 {
 	uint8_t digest[LOADED_TABLES_DIGEST_SIZE];
+	const int error = loaded_tables_digest(names, digest);
 
-	return loaded_tables_digest(names, digest) == 0 &&
-	       memcmp(digest, tables->digest, sizeof digest) == 0;
-}
-
-static bool is_as_loaded(
-	const struct loaded_tables_names *names, const struct loaded_tables *tables)
-{
-	return loaded_tables_match(names, tables) &&
-	       (!names->has_sets || names->has_sets(names->context));
+	if (error < 0)
+		return is_of_others(error) ? LOADED_TABLES_CHANGED : error;
+	return memcmp(digest, tables->digest, sizeof digest) == 0 ? LOADED_TABLES_SAME
+								  : LOADED_TABLES_CHANGED;
 }
 
 /*
  * Reads what our own transaction has made of the tables, and whether it was the only one from the
  * given generation to the end of this reading. net/netfilter/nf_tables_api.c, nf_tables_commit():
  * each moves the generation on by one. That it skips 0 once in 2^32 is taken for another program's.
+ * Returns 0; -ESTALE: it was not; or -errno: they cannot be read.
  */
-static bool read_own(
+static int read_own(
 	const struct loaded_tables_names *names, struct loaded_tables *tables, uint32_t generation)
 {
 	uint32_t now;
+	int error;
 
 	/* Until it is known better, the next call compares. */
 	tables->generation = generation;
-	if (loaded_tables_digest(names, tables->digest) < 0 || ruleset_generation(&now) < 0 ||
-		now != generation + 1)
-		return false;
+	error = loaded_tables_digest(names, tables->digest);
+	if (error == 0)
+		error = ruleset_generation(&now);
+	if (error < 0)
+		return is_of_others(error) ? -ESTALE : error;
+	if (now != generation + 1)
+		return -ESTALE;
 	tables->generation = now;
-	return true;
+	return 0;
 }
 
 static void set_certain(struct loaded_tables *tables, bool is_certain)
@@ -78,25 +86,46 @@ static void set_certain(struct loaded_tables *tables, bool is_certain)
 	tables->next_load = clock_now_ms(&system_clock) + tables->delay;
 }
 
-/* As nft_run(). */
+/* As nft_run(); *doubt becomes 0 where what was loaded is there for certain, else as read_own(). */
 static int load(const struct loaded_tables_names *names, struct loaded_tables *tables,
-	const char *commands, bool *is_certain, struct nft_error *reason)
+	const char *commands, int *doubt, struct nft_error *reason)
 {
 	uint32_t before = 0;
-	const bool is_known = ruleset_generation(&before) == 0;
+	const int unknown = ruleset_generation(&before);
 	const int error = nft_run(commands, reason);
 
-	*is_certain = error == 0 && read_own(names, tables, before) && is_known;
-	return error;
+	if (error < 0)
+		return error;
+	*doubt = read_own(names, tables, before);
+	if (unknown < 0)
+		*doubt = unknown;
+	return 0;
+}
+
+static void report_doubt(
+	const struct loaded_tables_names *names, const struct loaded_tables *tables, int doubt)
+{
+	const char *family = ruleset_family_name(names->families[0]);
+	const unsigned long long delay_s = tables->delay / 1000;
+
+	if (doubt == -ESTALE)
+		log_warning("other programs changed nftables each time that the table %s %s was "
+			    "loaded: whether it is as it should be is not known, and it is loaded "
+			    "again in %llu s",
+			family, names->name, delay_s);
+	else
+		log_warning("the nftables table %s %s was loaded and cannot be read: %s: whether "
+			    "it is as it should be is not known, and it is loaded again in %llu s",
+			family, names->name, strerror(-doubt), delay_s);
 }
 
 int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_tables *tables,
 	const char *commands, struct nft_error *reason)
 {
-	bool is_certain = false;
+	int doubt = -ESTALE;
 
-	for (int i = 0; i < LOADS && !is_certain; i++) {
-		const int error = load(names, tables, commands, &is_certain, reason);
+	for (int i = 0; i < LOADS && doubt == -ESTALE; i++) {
+		const int error = load(names, tables, commands, &doubt, reason);
 
 		if (error < 0) {
 			/* What they are is not known: an earlier try may have loaded them. */
@@ -104,13 +133,9 @@ int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_ta
 			return error;
 		}
 	}
-	set_certain(tables, is_certain);
-	if (!is_certain)
-		log_warning("other programs changed nftables each time that the table %s %s was "
-			    "loaded: whether it is as it should be is not known, and it is loaded "
-			    "again in %llu s",
-			ruleset_family_name(names->families[0]), names->name,
-			(unsigned long long)tables->delay / 1000);
+	set_certain(tables, doubt == 0);
+	if (doubt < 0)
+		report_doubt(names, tables, doubt);
 	return 0;
 }
 
@@ -119,6 +144,7 @@ int loaded_tables_compare(const struct loaded_tables_names *names, struct loaded
 	uint32_t generation;
 	/* Before the tables: after a change between the two, the next call compares again. */
 	const int error = ruleset_generation(&generation);
+	int result;
 
 	if (error < 0)
 		return error;
@@ -126,7 +152,12 @@ int loaded_tables_compare(const struct loaded_tables_names *names, struct loaded
 		return LOADED_TABLES_UNCERTAIN;
 	if (generation == tables->generation)
 		return LOADED_TABLES_SAME;
-	if (!is_as_loaded(names, tables))
+	result = loaded_tables_inspect(names, tables);
+	if (result < 0 && !tables->is_uncertain)
+		set_certain(tables, false);
+	if (result != LOADED_TABLES_SAME)
+		return result;
+	if (names->has_sets && !names->has_sets(names->context))
 		return LOADED_TABLES_CHANGED;
 	tables->generation = generation;
 	return LOADED_TABLES_SAME;
@@ -145,12 +176,19 @@ int loaded_tables_change(const struct loaded_tables_names *names, struct loaded_
 
 	if (result == LOADED_TABLES_UNCERTAIN)
 		return stale("others changed nftables while it was loaded", reason);
+	if (result < 0)
+		return stale(strerror(-result), reason);
 	if (result != LOADED_TABLES_SAME)
 		return stale("another program has changed or removed it", reason);
 	result = nft_run(commands, reason);
-	if (result < 0 || read_own(names, tables, tables->generation))
+	if (result < 0)
 		return result;
-	return stale("another program changed nftables at the same time", reason);
+	result = read_own(names, tables, tables->generation);
+	if (result == 0)
+		return 0;
+	return stale(result == -ESTALE ? "another program changed nftables at the same time"
+				       : strerror(-result),
+		reason);
 }
 
 void loaded_tables_follow(struct loaded_tables *tables, struct netlink *netlink, uint32_t n)

@@ -34,8 +34,8 @@ struct loaded_tables_names {
 struct loaded_tables {
 	uint32_t generation; /* of the ruleset, when they were found to be so */
 	uint8_t digest[LOADED_TABLES_DIGEST_SIZE];
-	/* Others changed nftables each time that they were loaded, or that failed: the digest may
-	 * be of what these have made of them. */
+	/* Others changed nftables each time that they were loaded, or that failed, or they cannot
+	 * be read: the digest may be of what others have made of them. */
 	bool is_uncertain;
 	uint64_t next_load, delay; /* ms: when they are to be loaded again for that, and after what
 				    * time */
@@ -43,7 +43,7 @@ struct loaded_tables {
 
 enum loaded_tables_comparison {
 	LOADED_TABLES_SAME,
-	LOADED_TABLES_CHANGED, /* by another program; or they cannot be read */
+	LOADED_TABLES_CHANGED, /* by another program */
 	LOADED_TABLES_UNCERTAIN, /* it is time to load them again */
 };
 
@@ -54,9 +54,9 @@ int loaded_tables_digest(
 
 /*
  * Runs commands that replace all of the tables, a few times if others change nftables meanwhile.
- * Where they do so each time, or it fails, the tables are uncertain, and LOADED_TABLES_UNCERTAIN
- * comes after 5 s and then, doubled each time, after up to 10 minutes. Warns of the former. Returns
- * what nft_run() does.
+ * Where they do so each time, it fails, or the tables cannot be read then, these are uncertain, and
+ * LOADED_TABLES_UNCERTAIN comes after 5 s and then, doubled each time, after up to 10 minutes.
+ * Warns of this, unless it fails. Returns what nft_run() does.
  */
 int loaded_tables_load(const struct loaded_tables_names *names, struct loaded_tables *tables,
 	const char *commands, struct nft_error *reason);
@@ -74,12 +74,13 @@ int loaded_tables_change(const struct loaded_tables_names *names, struct loaded_
 void loaded_tables_follow(struct loaded_tables *tables, struct netlink *netlink, uint32_t n);
 
 /* One netlink message where nobody has changed any table since the last call. Returns a
- * loaded_tables_comparison, or -errno. */
+ * loaded_tables_comparison, or -errno: they cannot be read, and become uncertain. */
 int loaded_tables_compare(const struct loaded_tables_names *names, struct loaded_tables *tables);
 
 /* Whether they have their digest, also where nobody should have changed any table; some 0.7 ms.
- * What is kept apart is not compared. */
-bool loaded_tables_match(
+ * What is kept apart is not compared. Returns LOADED_TABLES_SAME, LOADED_TABLES_CHANGED, or -errno:
+ * they cannot be read. */
+int loaded_tables_inspect(
 	const struct loaded_tables_names *names, const struct loaded_tables *tables);
 
 /* Milliseconds until LOADED_TABLES_UNCERTAIN comes, after which they are to be loaded; 5 s where it

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <linux/netfilter.h>
 #include <linux/netlink.h>
@@ -32,7 +33,11 @@ static const char *foreign;
 static unsigned int n_foreign, n_runs;
 static unsigned int failing; /* which of our next transactions fails; 0: none */
 
+static bool is_unreadable; /* what is in our tables */
+
 /* The linker's names. */
+int __real_table_digest(uint8_t family, const char *table, uint8_t digest[TABLE_DIGEST_SIZE]);
+int __wrap_table_digest(uint8_t family, const char *table, uint8_t digest[TABLE_DIGEST_SIZE]);
 int __real_nft_run(const char *commands, struct nft_error *error);
 int __wrap_nft_run(const char *commands, struct nft_error *error);
 
@@ -59,6 +64,11 @@ int __wrap_nft_run(const char *commands, struct nft_error *error)
 		run_foreign(foreign);
 	}
 	return result;
+}
+
+int __wrap_table_digest(uint8_t family, const char *table, uint8_t digest[TABLE_DIGEST_SIZE])
+{
+	return is_unreadable ? -EIO : __real_table_digest(family, table, digest);
 }
 
 static void disturb(const char *commands, unsigned int n)
@@ -392,6 +402,89 @@ static void what_fails_when_it_is_due_is_not_tried_again_at_once(void **state)
 	own_table_forget(&table);
 }
 
+/* What is logged from one call to the other. */
+struct log_capture {
+	FILE *file;
+	int standard_error;
+};
+
+static struct log_capture log_begin(void)
+{
+	struct log_capture capture = {tmpfile(), dup(STDERR_FILENO)};
+
+	assert_non_null(capture.file);
+	dup2(fileno(capture.file), STDERR_FILENO);
+	return capture;
+}
+
+static const char *log_end(struct log_capture *capture)
+{
+	static char lines[4096];
+	size_t n;
+
+	dup2(capture->standard_error, STDERR_FILENO);
+	close(capture->standard_error);
+	rewind(capture->file);
+	n = fread(lines, 1, sizeof lines - 1, capture->file);
+	fclose(capture->file);
+	lines[n] = '\0';
+	return lines;
+}
+
+static void assert_said_of_reading(struct log_capture *capture, const char *what)
+{
+	const char *lines = log_end(capture);
+
+	if (!strstr(lines, what) || strstr(lines, "other program"))
+		fail_msg("%s", lines);
+}
+
+static void what_cannot_be_read_is_said_and_no_other_program_is_blamed(void **state)
+{
+	struct server *server = *state;
+	struct log_capture capture;
+
+	skip_without_rights(server);
+	is_unreadable = true;
+	run_foreign(beside);
+	capture = log_begin();
+	assert_int_equal(firewall_reconcile(&server->config, &server->state), -EIO);
+	assert_said_of_reading(&capture, "cannot check the firewall: Input/output error");
+	disturb(NULL, 0);
+	capture = log_begin();
+	assert_int_equal(firewall_load(&server->config, &server->state), 0);
+	assert_said_of_reading(&capture, "vprox was loaded and cannot be read: Input/output error");
+	assert_int_equal(n_runs, 1);
+	capture = log_begin();
+	server->config.n_endpoints = 2;
+	assert_int_equal(firewall_add(&server->config, &server->endpoints[1], &server->state), 0);
+	assert_said_of_reading(&capture, "as it cannot be changed: Input/output error");
+	server->config.n_endpoints = 1;
+	is_unreadable = false;
+	server->state.tables.next_load = 0;
+	assert_right_after_a_call(server);
+	assert_false(server->state.tables.is_uncertain);
+}
+
+static void a_client_says_that_it_cannot_read_its_block(void **state)
+{
+	struct own_table table = own_table_for("p-", "vprox0");
+	struct log_capture capture;
+
+	skip_without_rights(*state);
+	set_table(&table);
+	run_foreign(beside);
+	is_unreadable = true;
+	capture = log_begin();
+	set_table(&table);
+	assert_said_of_reading(&capture, "loading it again: Input/output error");
+	is_unreadable = false;
+	table.loaded.next_load = 0;
+	set_table(&table);
+	assert_blocked();
+	own_table_forget(&table);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -409,6 +502,8 @@ int main(void)
 		TEST(a_client_does_not_load_for_ever_and_is_called_again),
 		TEST(a_load_that_others_overtake_and_that_then_fails_is_made_again),
 		TEST(what_fails_when_it_is_due_is_not_tried_again_at_once),
+		TEST(what_cannot_be_read_is_said_and_no_other_program_is_blamed),
+		TEST(a_client_says_that_it_cannot_read_its_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
