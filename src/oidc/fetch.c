@@ -29,6 +29,7 @@ struct fetching {
 	struct names *names;
 	struct issuer_fetched *fetched;
 	struct web_place place;
+	struct names_answer found; /* where the host is; then where it has answered */
 	struct exchange_target target;
 	struct web_exchange exchange;
 	uint64_t deadline_ms;
@@ -68,11 +69,15 @@ static bool set_address(struct exchange_target *target, const char *text, uint32
 }
 
 /* An answer that comes late is one to another question. */
-static int look_up(struct fetching *fetching, struct names_answer *answer)
+static int look_up(struct fetching *fetching)
 {
 	const char *host = fetching->place.server.host;
-	int error = names_ask(fetching->names, host);
+	struct names_answer *answer = &fetching->found;
+	int error;
 
+	if (strcmp(answer->host, host) == 0)
+		return 0;
+	error = names_ask(fetching->names, host);
 	while (error == 0) {
 		uint64_t now_ms = clock_now_ms(&system_clock), end_ms = fetching->deadline_ms;
 
@@ -88,7 +93,7 @@ static int look_up(struct fetching *fetching, struct names_answer *answer)
 	return 0;
 }
 
-static void get_from_one(struct fetching *fetching)
+static void get_from_one(struct fetching *fetching, uint64_t deadline_ms)
 {
 	const struct url *server = &fetching->place.server;
 	char text[REQUEST_MAX];
@@ -102,24 +107,33 @@ static void get_from_one(struct fetching *fetching)
 		fetching->place.target, server->host, (unsigned int)server->port, version_number);
 
 	exchange_end(&fetching->exchange);
-	exchange_begin(
-		&fetching->exchange, &fetching->target, text, (size_t)n, fetching->deadline_ms);
+	exchange_begin(&fetching->exchange, &fetching->target, text, (size_t)n, deadline_ms);
 	exchange_finish(&fetching->exchange);
 }
 
+/* One that is silent leaves time for those behind it; to a slow one the half of it is enough. */
+static uint64_t end_of_one(const struct fetching *fetching, bool is_last)
+{
+	const uint64_t now_ms = clock_now_ms(&system_clock), end_ms = fetching->deadline_ms;
+
+	return is_last || now_ms >= end_ms ? end_ms : now_ms + (end_ms - now_ms) / 2;
+}
+
 /* From the first address of the host that gives an answer. */
-static bool get_from_any(struct fetching *fetching, char *addresses)
+static bool get_from_any(struct fetching *fetching)
 {
 	const struct url *server = &fetching->place.server;
-	char *rest;
+	char *addresses = fetching->found.addresses, *rest;
 
 	fetching->target = (struct exchange_target){.tls = fetching->tls, .server = server->host};
 	for (char *one = strtok_r(addresses, "[],", &rest); one;
 		one = strtok_r(NULL, "[],", &rest)) {
 		if (set_address(&fetching->target, one, server->port))
-			get_from_one(fetching);
-		if (fetching->exchange.state == EXCHANGE_DONE)
-			return true;
+			get_from_one(fetching, end_of_one(fetching, *rest == '\0'));
+		if (fetching->exchange.state != EXCHANGE_DONE)
+			continue;
+		memmove(addresses, one, strlen(one) + 1);
+		return true;
 	}
 	return false;
 }
@@ -128,14 +142,13 @@ static bool get_from_any(struct fetching *fetching, char *addresses)
 static int get_place(struct fetching *fetching)
 {
 	const struct url *server = &fetching->place.server;
-	struct names_answer answer;
-	int error = look_up(fetching, &answer);
+	int error = look_up(fetching);
 
 	if (error < 0)
 		return error;
 	if (tls_client_require(fetching->tls, server->host) < 0)
 		return fail(fetching, -EINVAL, "cannot set up TLS");
-	if (!get_from_any(fetching, answer.addresses))
+	if (!get_from_any(fetching))
 		return fail(
 			fetching, -EPROTO, "%.100s: %s", server->host, fetching->exchange.fault);
 	if (fetching->exchange.answer.status != 200)

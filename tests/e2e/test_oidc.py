@@ -1,10 +1,12 @@
 """Tokens of issuers: who is let in with one, what becomes of an issuer that rotates its keys, is away, or is hostile."""
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -212,6 +214,20 @@ def test_only_a_server_with_a_certificate_for_its_name_is_the_issuer(host, issue
     strange.close()
     for issuer in strange, named:
         assert re.search(f"issuer {issuer.url}: cannot fetch its keys.*(certificate|mismatch)", server.log), server.log
+
+
+def test_an_issuer_is_found_at_its_second_address_where_the_first_is_silent(host, client, node, authority, tmp_path, ca):
+    """Which one is asked first is the library's to choose: of two issuers one has them the other way round."""
+    options, hosts = [], tmp_path / "hosts"
+    with contextlib.ExitStack() as stack:
+        for name, own, other in ("a", node, client), ("b", client, node):
+            issuer = stack.enter_context(contextlib.closing(Issuer(
+                own, authority, [RSA], name=name, host=f"{name}.example", certified=f"{name}.example")))
+            stack.enter_context(other.ns.enter(socket.create_server, (other.address, issuer.port)))
+            options.append(f"{option(issuer)},as={name}")
+        hosts.write_text("".join(f"{each.address} a.example b.example\n" for each in (node, client)))
+        host.mounts.append((hosts, "/etc/hosts"))
+        host.start(f"{' '.join(options)} --oidc-ca={ca}")
 
 
 def test_what_fetches_keys_has_no_rights(host, issuer, ca):

@@ -14,15 +14,15 @@ AUDIENCE = "vprox.example"
 
 class Issuer:
     """answers: by path, what is sent instead: bytes, or an iterator over such, called anew each time. asked: the paths
-    so far; shown: what came as Authorization with them."""
+    so far; shown: what came as Authorization with them. certified: the name that its certificate is for, too."""
 
-    def __init__(self, node, authority, keys=(), name="issuer", host=None, port=0):
+    def __init__(self, node, authority, keys=(), name="issuer", host=None, port=0, certified=None):
         self.node = node
         self.keys = list(keys)
         self.answers = {}
         self.asked = []
         self.shown = []
-        authority.issue(name, node.address)
+        authority.issue(name, node.address, host=certified)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(authority.folder / f"{name}.pem", authority.folder / f"{name}.key")
         self.host = host or node.address
