@@ -278,7 +278,7 @@ def connect_ipip(a, b, inner=IPIP_INNER, ends=OUTER):
             f"ipip_inner={inner[other.side]}\n\n")["errno"] == "0"
 
 
-def ping(space, address, count=3, wait=5):
+def ping(space, address, count=3, wait=15):
     return space.try_run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait,
                          address).returncode == 0
 

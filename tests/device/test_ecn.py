@@ -55,7 +55,7 @@ def mark(network, field):
         }}""")
 
 
-def send(network, address, tos, count=1, wait=5):
+def send(network, address, tos, count=1, wait=15):
     return network["a"].try_run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", wait, "-Q", tos,
                                 address)
 

@@ -95,7 +95,7 @@ def test_a_successor_waits_for_the_name_and_keeps_its_socket(network):
 def test_in_the_background_it_returns_when_the_socket_is_ready(network):
     a = Device(network, "a", "dp0")  # for its folder
     command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
-    network["a"].run(*a.in_folder(*command, "dp9"), timeout=5, stdin=subprocess.DEVNULL)
+    network["a"].run(*a.in_folder(*command, "dp9"), timeout=30, stdin=subprocess.DEVNULL)
     assert os.path.exists(os.path.join(a.folder, "dp9.sock"))
     assert a.wg("show", "dp9", "listen-port").stdout.strip() != "0"
     network["a"].ip("link del dp9")
@@ -105,7 +105,7 @@ def test_in_the_background_it_returns_when_the_socket_is_ready(network):
 def test_a_name_that_is_taken_is_refused(network):
     a = Device(network, "a", "dp0")
     command = [DEVICE] if os.path.basename(DEVICE) == "vprox-device" else [DEVICE, "device"]
-    other = network["a"].try_run(*command, "-f", "dp0", timeout=5)
+    other = network["a"].try_run(*command, "-f", "dp0", timeout=30)
     assert other.returncode == 1
     assert "dp0" in other.stdout
     assert a.process.poll() is None
@@ -332,7 +332,7 @@ def test_who_takes_it_over_fills_no_table_of_its_helper(network, n):
     wait_until(lambda: a.status("Seccomp") == "2", what="filter")
     helper, ours = helper_of(a)
     before = len(open_files(helper))
-    ours.settimeout(5)
+    ours.settimeout(15)
     os.kill(a.process.pid, signal.SIGSTOP)
     with ours, socket.socket() as passed_on:
         try:
@@ -357,7 +357,7 @@ def test_who_takes_it_over_changes_no_interface_of_the_hosts(network):
     _, ours = helper_of(a)
     os.kill(a.process.pid, signal.SIGSTOP)
     with ours:
-        ours.settimeout(5)
+        ours.settimeout(15)
         ours.send(struct.pack("=IIHBBIIIIII", SET_GSO_SIZE, 0, 0, 0, 0, 0, 0, LOOPBACK, 4096, 0, 0))
         assert struct.unpack("i", ours.recv(64))[0] == -errno.EPERM
     assert gso_size(network["a"], "lo") == before

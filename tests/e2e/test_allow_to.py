@@ -64,7 +64,7 @@ def test_a_token_reaches_its_destinations_and_no_others_and_opens_them_for_nobod
     assert confined(host) == {ci.inner}
     # A source that is another's is no way out, nor a way in there.
     with host.world.internet.socket(socket.AF_INET, socket.SOCK_RAW, UDP) as seen:
-        seen.settimeout(5)
+        seen.settimeout(15)
         send(ci.ns, ci.device, udp_packet(shop.inner, VISITED, 4000, UDP_PORT, b"false"))
         send(shop.ns, shop.device, udp_packet(ci.inner, OPEN, 4000, UDP_PORT, b"false"))
         send(shop.ns, shop.device, udp_packet(shop.inner, VISITED, 4000, UDP_PORT, b"true"))
@@ -76,7 +76,7 @@ def test_other_destinations_hold_at_once_for_tunnels_that_are_there_and_their_fl
     tokens.start(line("ci", CI, "allow-to=198.51.100.0/24"))
     ci = tunnel(host, kind, client, CI)
     assert ci.visit() == host.address and not ci.ping(OPEN, seconds=1)
-    with echo.bound(ci.ns, socket.SOCK_DGRAM, ci.device, 0, 5) as flow, \
+    with echo.bound(ci.ns, socket.SOCK_DGRAM, ci.device, 0, 15) as flow, \
             host.world.internet.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.bind((VISITED, 9999))
         far.settimeout(10)

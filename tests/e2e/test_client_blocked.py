@@ -34,7 +34,7 @@ def test_ipv6_is_blocked_where_all_of_ipv4_is_routed(host, dual, kind):
     client = dual.connect(host.address, ALL, kind=kind).up()
     is_seen_as(dual, host.address)
     assert connect(dual, VISITED6) == errno.ENETUNREACH, "at once, so that IPv4 is tried"
-    assert not pings(dual, VISITED6) and not pings(dual, f"-I eth0 {VISITED6}")
+    assert not pings(dual, VISITED6, 3) and not pings(dual, f"-I eth0 {VISITED6}", 3)
     for address in "::1", f"{ROUTER_LINK}%eth0", OWN6:
         assert pings(dual, address), address
     client.logged("IPv6 is blocked")

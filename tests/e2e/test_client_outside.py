@@ -141,7 +141,7 @@ def test_so_it_is_over_ipv6_and_nothing_that_begins_here_leaves_that_way(host, d
                 with dual.ns.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
                     sock.bind((bound, port))
                     sock.sendto(b"out", (VISITED6, 9))
-        assert not pings(dual, VISITED6)
+        assert not pings(dual, VISITED6, 3)
         left = internet.run("nft list table ip6 begun")
         assert left.count("packets 0 bytes 0") == 3, left
     finally:
@@ -169,7 +169,7 @@ def test_a_containers_published_port_is_answered(host, machine, kind, container,
 
     def seen_as():
         """What the container begins goes through the tunnel."""
-        with socket.create_connection((VISITED, 80), 5) as sock:
+        with socket.create_connection((VISITED, 80), 15) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return sock.makefile().read().split("\n")[-2].split()[0]
     assert container.enter(seen_as) == host.address
@@ -178,7 +178,7 @@ def test_a_containers_published_port_is_answered(host, machine, kind, container,
 @pytest.mark.plane
 def test_a_containers_published_port_is_answered_over_ipv6_and_it_begins_nothing(host, dual, container):
     over_ipv6(dual, container, PUBLISHED)
-    wait.until(lambda: pings(dual, INSIDE6), 30, "the container has IPv6 too")
+    wait.until(lambda: pings(dual, INSIDE6, 2), 30, "the container has IPv6 too")
     internet = dual.node.world.internet
     service = Service(container, 80, socket.AF_INET6, VISITED6)
     far = Service(internet, 9, socket.AF_INET6)

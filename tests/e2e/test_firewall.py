@@ -266,9 +266,9 @@ def test_link_local_addresses_are_reached_only_where_it_is_allowed(world, host, 
     try:
         host.start(flag)
         tunnel = host.tunnel(kind, client).up()
-        assert host.ns.try_run(f"ping -c1 -W2 {LINK_LOCAL}").returncode == 0
+        assert host.ns.try_run(f"ping -c1 -W15 {LINK_LOCAL}").returncode == 0
         assert tunnel.ping()
-        assert tunnel.ping(LINK_LOCAL, seconds=2) == bool(flag)
+        assert tunnel.ping(LINK_LOCAL, seconds=15 if flag else 2) == bool(flag)
         tunnel.down()
     finally:
         world.internet.run(f"ip addr del {LINK_LOCAL}/32 dev lo")
@@ -332,7 +332,7 @@ def from_port(node, address, port):
     from lab.api import CONTEXT, PORT
     raw = node.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
     raw.bind(("0.0.0.0", port))
-    raw.settimeout(5)
+    raw.settimeout(15)
     raw.connect((address, PORT))
     with CONTEXT.wrap_socket(raw, server_hostname=address) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -624,7 +624,7 @@ def test_a_restart_opens_no_hole_and_keeps_flows(host, client):
     """A connection through the tunnel lives on while the server is killed and started."""
     server = host.start()
     tunnel = host.tunnel("ipip", client).up()
-    with echo.bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 5) as sock:
+    with echo.bound(tunnel.ns, socket.SOCK_STREAM, tunnel.device, 0, 15) as sock:
         sock.connect((echo.VISITED, echo.HTTP_PORT))
         server.kill()
         host.start()

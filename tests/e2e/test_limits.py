@@ -83,7 +83,7 @@ def closed_after(sock, seconds):
 def drip(node, address, data, tls):
     """Sends a byte a second; returns how long the server stood it."""
     raw = node.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
-    raw.settimeout(5)
+    raw.settimeout(15)
     began = time.monotonic()
     raw.connect((address, PORT))
     sock = CONTEXT.wrap_socket(raw, server_hostname=address) if tls else raw

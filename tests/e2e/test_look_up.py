@@ -63,7 +63,7 @@ def test_a_server_that_has_moved_is_found_while_everything_is_blocked(
 
 
 def test_so_it_is_by_a_name_server_with_an_ipv6_address(host, other_host, dual, etc, names):  # noqa: F811
-    wait.until(lambda: pings(dual, ADDRESS6), SECONDS, "IPv6 works")
+    wait.until(lambda: pings(dual, ADDRESS6, 2), SECONDS, "IPv6 works")
     etc.file.write_text(f"nameserver {ADDRESS6}\n")
     moves(host, other_host, dual, names)
 

@@ -192,7 +192,7 @@ def test_a_server_that_drains_still_tells(host, client):
         held.send(b"POST /connect-ipip HTTP/1.1\r\nHost: x\r\n")
         time.sleep(0.5)
         server.send_signal(signal.SIGTERM)
-        assert server.logged("stopping", seconds=5)
+        assert server.logged("stopping", 30)
         assert host.shown()["stopping"] is True
     assert server.wait() == 0
 
@@ -221,7 +221,7 @@ def test_only_root_is_told(host):
     socket_path(host).parent.chmod(0o755)
     status, said = run_as_nobody(host, "show", "--json")
     assert status == 1 and "root" in said and host.address not in said
-    assert server.logged("refused a connection", seconds=5)
+    assert server.logged("refused a connection", 30)
     assert host.shown()["pid"] == server.pid
 
 

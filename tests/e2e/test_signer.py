@@ -180,7 +180,7 @@ def test_requests_under_way_are_finished_by_a_stop_although_the_signer_dies(host
         host.wait_until_read(held)
         os.kill(server.signers()[0], signal.SIGKILL)
         server.send_signal(signal.SIGTERM)
-        server.logged("stopping", 5)
+        server.logged("stopping", 30)
         held.send(request_bytes("GET", "/healthz")[20:])
         assert held.receive().status == 200
     assert server.wait() == 0

@@ -186,7 +186,7 @@ class Machine:
         self.node.world.internet.run(f"ip link set {self.node.name} mtu {mtu}")
         self.ns.run(f"ip link set {self.node.device} mtu {mtu}")
 
-    def visit(self, seconds=5):
+    def visit(self, seconds=15):
         """The address that the Internet is visited from without naming an interface."""
         seen = visit(self.ns, None, seconds=seconds)
         return seen and seen[0]
