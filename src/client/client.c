@@ -280,7 +280,8 @@ static void on_granted(struct client *client, const struct tunnel *tunnel)
 	if (error < 0)
 		return ask_later(client, backoff_next(&client->backoff));
 	client->tunnel = *tunnel;
-	if (client->renew || !tunnel_equal(&client->announced, tunnel))
+	if (client->renew || !tunnel_equal(&client->announced, tunnel) ||
+		!tunnel_equal(&client->check.diagnosis.tunnel, tunnel))
 		tunnel_check_begin(&client->check, tunnel);
 	error = local_setup_set(&client->setup, tunnel, client->renew);
 	if (error == -EEXIST && !must_go_on(client))

@@ -2,13 +2,14 @@
 is said of the others, and when it gives up."""
 
 import contextlib
+import signal
 import socket
 import time
 
 import pytest
 
 from lab.client import NO_HANDSHAKE, REFUSED, UNREACHABLE, Machine
-from lab.pretender import Pretender, answer
+from lab.pretender import Pretender, answer, grant
 from lab.server import pins_of
 from lab.world import ROUTER_TO_HOSTS
 from lib import wait
@@ -78,6 +79,27 @@ def test_a_filtered_udp_port_is_named(host, machine, drop):
     assert client.count(f"is UDP port 50227 of {host.address} open") > 0, client.log
     assert client.count("there was no tunnel within 7 s: no echo comes back") == 1, client.log
     wait.until(lambda: machine.snapshot() == before, 10, "as it was before")
+
+
+def test_the_tunnel_that_is_named_is_the_one_that_is_there(host, machine, drop):
+    """Not another one that was granted in between, and could not be set up."""
+    server = host.start()
+    client = machine.connect(host.address, "--route 10.99.0.0/16 --insecure --json").up()
+    client.process.send_signal(signal.SIGSTOP)  # until all has changed
+    server.stop()
+    drop(host.ns, "prerouting", "udp dport 50227")
+    there = grant(AssignedAddr=f"{client.said[0]['address']}/16", ServerPublicKey=client.said[0]["server_key"])
+    pretender = Pretender(host, {"/connect": grant(ServerListenPort=50228)})
+    try:
+        machine.ns.ip("link del vprox0", "link add vprox0 type veth peer name other")
+        client.process.send_signal(signal.SIGCONT)
+        client.logged("there is an interface vprox0 already", times=2)  # at its next look, and for the other tunnel
+        pretender.answers["/connect"] = there
+        machine.ns.ip("link del vprox0")
+        client.logged(r"is UDP port \d+ of")
+        assert "is UDP port 50227 of" in client.log, client.log
+    finally:
+        pretender.close()
 
 
 def test_a_filtered_protocol_4_is_named(world, host, machine, drop):
