@@ -8,9 +8,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <sqlite3.h>
+
+#include "store/row.h"
 
 enum {
 	SCHEMA_VERSION = 2, /* user_version; 0 is a file without tables */
@@ -62,9 +63,6 @@ static const char *const texts[N_STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 };
-
-static const char *const kinds[STORED_KIND_END] = {
-	[STORED_WIREGUARD] = "wireguard", [STORED_IPIP] = "ipip"};
 
 struct database {
 	sqlite3 *sqlite;
@@ -239,19 +237,6 @@ void database_close(struct database *database)
 
 /* Writing */
 
-static void bind_text(sqlite3_stmt *statement, int place, const char *text)
-{
-	sqlite3_bind_text(statement, place, text, -1, SQLITE_TRANSIENT);
-}
-
-static void bind_address(sqlite3_stmt *statement, int place, struct ipv4 address)
-{
-	if (address.value != 0)
-		bind_text(statement, place, ipv4_text(address).s);
-	else
-		sqlite3_bind_null(statement, place);
-}
-
 static int run(struct database *database, enum statement which)
 {
 	sqlite3_stmt *statement = database->statements[which];
@@ -265,16 +250,7 @@ static int run(struct database *database, enum statement which)
 
 int database_put_endpoint(struct database *database, const struct stored_endpoint *endpoint)
 {
-	sqlite3_stmt *statement = database->statements[PUT_ENDPOINT];
-	const struct prefix block = {endpoint->network, (uint8_t)endpoint->length};
-
-	bind_address(statement, 1, endpoint->bind);
-	sqlite3_bind_int64(statement, 2, endpoint->index);
-	bind_text(statement, 3, prefix_text(block).s);
-	sqlite3_bind_int64(statement, 4, endpoint->port);
-	bind_text(statement, 5, key_text(&endpoint->private_key).s);
-	sqlite3_bind_int64(statement, 6, (sqlite3_int64)endpoint->epoch);
-	sqlite3_bind_int64(statement, 7, (sqlite3_int64)endpoint->floor_s);
+	row_bind_endpoint(database->statements[PUT_ENDPOINT], endpoint);
 	return run(database, PUT_ENDPOINT);
 }
 
@@ -283,28 +259,17 @@ static int run_for_address(
 {
 	sqlite3_stmt *statement = database->statements[which];
 
-	bind_address(statement, 1, peer->bind);
+	row_bind_address(statement, 1, peer->bind);
 	if (sqlite3_bind_parameter_count(statement) > 1)
-		bind_address(statement, 2, peer->inner);
+		row_bind_address(statement, 2, peer->inner);
 	return run(database, which);
 }
 
 static int put_peer(struct database *database, const struct stored_peer *peer)
 {
-	sqlite3_stmt *statement = database->statements[PUT_PEER];
 	int error;
 
-	bind_address(statement, 1, peer->bind);
-	bind_address(statement, 2, peer->inner);
-	bind_text(statement, 3, kinds[peer->kind]);
-	if (peer->kind == STORED_WIREGUARD)
-		bind_text(statement, 4, key_text(&peer->key).s);
-	bind_address(statement, 5, peer->remote);
-	bind_address(statement, 6, peer->outer);
-	sqlite3_bind_int64(statement, 7, peer->outer_port);
-	sqlite3_bind_int64(statement, 8, (sqlite3_int64)peer->made_s);
-	sqlite3_bind_int64(statement, 9, (sqlite3_int64)peer->active_s);
-	bind_text(statement, 10, peer->name.s);
+	row_bind_peer(database->statements[PUT_PEER], peer);
 	error = run(database, PUT_PEER);
 	return error < 0 ? error : run_for_address(database, UNFREE, peer);
 }
@@ -373,86 +338,7 @@ int database_write(struct database *database, const struct storing_message *orde
 	return error;
 }
 
-/* Reading. An operator may have written there too: what does not parse is no row. */
-
-static const char *column_text(sqlite3_stmt *statement, int column)
-{
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return text ? (const char *)text : "";
-}
-
-static struct ipv4 column_address(sqlite3_stmt *statement, int column)
-{
-	struct ipv4 address = {0};
-
-	if (ipv4_parse(column_text(statement, column), &address) < 0)
-		return (struct ipv4){0};
-	return address;
-}
-
-static struct key column_key(sqlite3_stmt *statement, int column)
-{
-	const char *text = column_text(statement, column);
-	struct key key = {{0}};
-
-	if (key_parse(text, strlen(text), &key) < 0)
-		return (struct key){{0}};
-	return key;
-}
-
-void database_read_endpoint(struct sqlite3_stmt *row, struct storing_message *message)
-{
-	struct stored_endpoint *endpoint = &message->endpoint;
-	struct prefix block = {{0}, 0};
-
-	message->operation = STORING_ENDPOINT;
-	endpoint->bind = column_address(row, 0);
-	endpoint->index = (uint32_t)sqlite3_column_int64(row, 1);
-	/* A length that is none makes the message invalid. */
-	endpoint->length = UINT32_MAX;
-	if (prefix_parse(column_text(row, 2), &block) == 0)
-		endpoint->length = block.length;
-	endpoint->network = block.address;
-	endpoint->port = (uint32_t)sqlite3_column_int64(row, 3);
-	endpoint->private_key = column_key(row, 4);
-	endpoint->epoch = (uint64_t)sqlite3_column_int64(row, 5);
-	endpoint->floor_s = (uint64_t)sqlite3_column_int64(row, 6);
-}
-
-static uint32_t column_kind(sqlite3_stmt *row, int column)
-{
-	for (uint32_t kind = 1; kind < STORED_KIND_END; kind++)
-		if (strcmp(column_text(row, column), kinds[kind]) == 0)
-			return kind;
-	return 0;
-}
-
-void database_read_peer(struct sqlite3_stmt *row, struct storing_message *message)
-{
-	struct stored_peer *peer = &message->peer;
-
-	message->operation = STORING_PEER;
-	peer->bind = column_address(row, 0);
-	peer->inner = column_address(row, 1);
-	peer->kind = column_kind(row, 2);
-	peer->key = column_key(row, 3);
-	peer->remote = column_address(row, 4);
-	peer->outer = column_address(row, 5);
-	peer->outer_port = (uint32_t)sqlite3_column_int64(row, 6);
-	peer->made_s = (uint64_t)sqlite3_column_int64(row, 7);
-	peer->active_s = (uint64_t)sqlite3_column_int64(row, 8);
-	/* A name that is none makes the message invalid. */
-	if (client_name_parse(column_text(row, 9), &peer->name) < 0)
-		peer->kind = 0;
-}
-
-static void read_freed(sqlite3_stmt *row, struct storing_message *message)
-{
-	message->operation = STORING_FREED;
-	message->peer.bind = column_address(row, 0);
-	message->peer.inner = column_address(row, 1);
-}
+/* Reading */
 
 struct table {
 	const char *text;
@@ -468,7 +354,7 @@ static int load_table(struct database *database, const struct table *table, cons
 	int error = error_of(database, result);
 
 	if (error == 0 && bind)
-		bind_address(statement, 1, *bind);
+		row_bind_address(statement, 1, *bind);
 	while (error == 0 && (result = sqlite3_step(statement)) == SQLITE_ROW) {
 		struct storing_message message = {.version = STORING_VERSION}, checked;
 
@@ -497,9 +383,9 @@ static int load_table(struct database *database, const struct table *table, cons
 int database_load(struct database *database, database_row_fn *row, void *context, size_t *n_invalid)
 {
 	static const struct table tables[] = {
-		{ENDPOINTS, database_read_endpoint},
-		{PEERS, database_read_peer},
-		{FREED IN_ORDER, read_freed},
+		{ENDPOINTS, row_read_endpoint},
+		{PEERS, row_read_peer},
+		{FREED IN_ORDER, row_read_freed},
 	};
 	int error = 0;
 
@@ -512,9 +398,9 @@ int database_load(struct database *database, database_row_fn *row, void *context
 int database_load_one(struct database *database, struct ipv4 bind, database_row_fn *row,
 	void *context, size_t *n_invalid)
 {
-	static const struct table endpoints = {ENDPOINTS, database_read_endpoint};
-	static const struct table peers = {PEERS OF_ONE BY_ACTIVITY, database_read_peer};
-	static const struct table freed = {FREED OF_ONE IN_ORDER, read_freed};
+	static const struct table endpoints = {ENDPOINTS, row_read_endpoint};
+	static const struct table peers = {PEERS OF_ONE BY_ACTIVITY, row_read_peer};
+	static const struct table freed = {FREED OF_ONE IN_ORDER, row_read_freed};
 	int error;
 
 	*n_invalid = 0;

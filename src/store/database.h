@@ -53,15 +53,6 @@ struct sqlite3;
 /* What SQLite knows it by; it stays the database's. */
 struct sqlite3 *database_handle(struct database *database);
 
-struct sqlite3_stmt;
-/* A STORING_ENDPOINT of a row: address, number, block, port, private_key, epoch,
- * handshake_floor. It may make no
- * sense. */
-void database_read_endpoint(struct sqlite3_stmt *row, struct storing_message *message);
-/* A STORING_PEER of a row: endpoint, inner_address, kind, public_key, remote_address,
- * outer_address, outer_port, made, active, name. It may make no sense. */
-void database_read_peer(struct sqlite3_stmt *row, struct storing_message *message);
-
 /* Why the last call failed; until the next one. */
 const char *database_error(const struct database *database);
 /* NULL is fine. */

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "store/database.h"
+#include "store/row.h"
 
 /*
  * The tables are in the file. The triggers are this connection's own
@@ -220,22 +221,12 @@ static int run_for_both(
 	return run(bind_address(outbox, which, 2, inner));
 }
 
-static struct ipv4 column_address(sqlite3_stmt *row, int column)
-{
-	const char *text = (const char *)sqlite3_column_text(row, column);
-	struct ipv4 address = {0};
-
-	if (text && ipv4_parse(text, &address) < 0)
-		address.value = 0;
-	return address;
-}
-
 /* What is unsent */
 
 static void read_entry(sqlite3_stmt *row, struct outbox_entry *entry)
 {
 	*entry = (struct outbox_entry){.message.version = STORING_VERSION};
-	database_read_peer(row, &entry->message);
+	row_read_peer(row, &entry->message);
 	entry->is_urgent = sqlite3_column_int(row, 10) != 0;
 	if (sqlite3_column_type(row, 12) != SQLITE_NULL)
 		return;
@@ -321,7 +312,7 @@ static int read_active(
 	memset(active_s, 0, OUTBOX_GROUP * sizeof *active_s);
 	bind_address(outbox, READ_ACTIVE, 2, first);
 	while ((more = step(statement)) > 0)
-		active_s[column_address(statement, 0).value % OUTBOX_GROUP] =
+		active_s[row_address(statement, 0).value % OUTBOX_GROUP] =
 			(uint32_t)sqlite3_column_int64(statement, 1);
 	reset(statement);
 	return more;
@@ -334,7 +325,7 @@ int outbox_take_active(struct outbox *outbox, struct ipv4 bind, struct ipv4 *fir
 	int found = step(statement), error;
 
 	if (found > 0)
-		*first = column_address(statement, 0);
+		*first = row_address(statement, 0);
 	reset(statement);
 	if (found <= 0)
 		return found;
@@ -388,7 +379,7 @@ int outbox_find_endpoint(struct outbox *outbox, struct ipv4 bind, struct stored_
 	int found = step(statement);
 
 	if (found > 0)
-		database_read_endpoint(statement, &message);
+		row_read_endpoint(statement, &message);
 	reset(statement);
 	*endpoint = message.endpoint;
 	return found > 0 && endpoint->length <= 32;
@@ -459,8 +450,8 @@ int outbox_next_collision(struct outbox *outbox, struct ipv4 *bind, struct ipv4 
 	int found = step(statement);
 
 	if (found > 0) {
-		*bind = column_address(statement, 0);
-		*other = column_address(statement, 1);
+		*bind = row_address(statement, 0);
+		*other = row_address(statement, 1);
 	}
 	reset(statement);
 	return found;
