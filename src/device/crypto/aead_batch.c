@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
+#include "device/crypto/aead_beside_avx2.h"
+#include "device/crypto/aead_tag.h"
 #include "device/crypto/chacha20_avx512.h"
 #include "device/crypto/chacha20_lanes.h"
 #include "device/crypto/chacha20_lanes_avx2.h"
-#include "device/crypto/chacha20_poly1305_avx2.h"
 #include "device/crypto/library.h"
 #include "device/crypto/poly1305_lanes.h"
 #include "device/crypto/poly1305_lanes_ifma.h"
@@ -37,7 +37,6 @@ struct aead_batch {
 	struct library *library;
 	enum aead_processor processor;
 	chacha20_lanes_fn *make_blocks;
-	poly1305_lanes_fn *make_lanes; /* NULL: the processor has none */
 	/* Sealed messages without a tag, and where it goes. With AVX2 one at the most. */
 	size_t n_waiting;
 	bool failed; /* to make a tag */
@@ -70,8 +69,6 @@ static void choose(struct aead_batch *batch, enum aead_processor processor)
 #ifdef __x86_64__
 	if (processor >= AEAD_AVX2)
 		batch->make_blocks = chacha20_lanes_avx2;
-	if (processor == AEAD_AVX512)
-		batch->make_lanes = poly1305_lanes_ifma;
 #endif
 }
 
@@ -82,8 +79,9 @@ struct aead_batch *aead_batch_new(enum aead_processor most)
 	if (!batch)
 		return NULL;
 	choose(batch, aead_processor(most));
-	batch->work = batch->make_lanes ? NULL : malloc(WORK_SIZE);
-	if (batch->make_lanes || batch->work)
+	if (batch->processor != AEAD_AVX512)
+		batch->work = malloc(WORK_SIZE);
+	if (batch->processor == AEAD_AVX512 || batch->work)
 		batch->library = library_new();
 	if (batch->library)
 		return batch;
@@ -127,29 +125,6 @@ void aead_batch_forget(struct aead_batch *batch)
 	wipe_stack();
 }
 
-static size_t whole_blocks(size_t n)
-{
-	return (n + CHACHA20_BLOCK - 1) / CHACHA20_BLOCK;
-}
-
-/* RFC 8439, 2.8: the sealed bytes, filled up to whole blocks, and their length; there is no
- * additional data. */
-static void set_lane(struct poly1305_lane *lane, const uint8_t key[POLY1305_KEY],
-	const uint8_t *sealed, size_t n)
-{
-	size_t rest = n % POLY1305_BLOCK;
-	struct le64 le = le64_make(n);
-
-	memcpy(lane->key, key, sizeof lane->key);
-	lane->data = sealed;
-	lane->n_data = n / POLY1305_BLOCK;
-	lane->n_end = rest > 0 ? 2 : 1;
-	memset(lane->end, 0, sizeof lane->end);
-	memcpy(lane->end, sealed + (n - rest), rest);
-	memcpy(lane->end + lane->n_end * POLY1305_BLOCK - sizeof le.bytes, le.bytes,
-		sizeof le.bytes);
-}
-
 static int make_tag_by_library(struct aead_batch *batch, struct poly1305_lane *lane)
 {
 	return library_mac(batch->library, lane->key, lane->data, lane->n_data * POLY1305_BLOCK,
@@ -171,12 +146,14 @@ static int make_tags(struct aead_batch *batch, size_t n)
 {
 	int error = 0;
 
-	if (batch->make_lanes && n >= LANES_WORTH) {
+#ifdef __x86_64__
+	if (batch->processor == AEAD_AVX512 && n >= LANES_WORTH) {
 		for (size_t i = n; i < POLY1305_LANES; i++)
 			batch->lanes[i].n_data = batch->lanes[i].n_end = 0;
-		batch->make_lanes(batch->lanes);
+		poly1305_lanes_ifma(batch->lanes);
 		return 0;
 	}
+#endif
 	for (size_t i = 0; i < n && error == 0; i++)
 		error = make_tag_by_library(batch, &batch->lanes[i]);
 	return error;
@@ -214,19 +191,6 @@ static void xor_short_stream(
 		out[i] = in[i] ^ stream[i];
 }
 
-/* In constant time, and without a call. */
-static bool same_tag(const uint8_t a[AEAD_TAG_SIZE], const uint8_t b[AEAD_TAG_SIZE])
-{
-	uint64_t x[2], y[2], difference;
-
-	memcpy(x, a, sizeof x);
-	memcpy(y, b, sizeof y);
-	difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
-	/* else a compiler may make two comparisons of it, with a branch between them */
-	__asm__("" : "+r"(difference));
-	return difference == 0;
-}
-
 static void seal_short(struct aead_batch *batch, const struct aead_key *key, uint64_t counter,
 	const uint8_t *in, size_t n, uint8_t *out)
 {
@@ -234,7 +198,7 @@ static void seal_short(struct aead_batch *batch, const struct aead_key *key, uin
 
 	make_short_stream(batch, key, counter);
 	xor_short_stream(batch, in, n, out);
-	set_lane(&lane, batch->blocks[0], out, n);
+	aead_tag_lane(&lane, batch->blocks[0], out, n);
 	make_short_tag(&lane);
 	memcpy(out + n, lane.tag, sizeof lane.tag);
 	wipe(lane.key, sizeof lane.key);
@@ -277,55 +241,25 @@ static int cipher_long(struct aead_batch *batch, const struct aead_key *key, uin
 	int error;
 
 	memcpy(kept, block, sizeof kept);
-	error = stream(batch, key, counter, 0, before, 1 + whole_blocks(n), block);
+	error = stream(batch, key, counter, 0, before, 1 + chacha20_blocks(n), block);
 	xor_half_block(block, before, one_time_key);
 	memcpy(block, kept, sizeof kept);
 	return error;
 }
 
-#ifdef __x86_64__
-static struct poly1305_beside begin_beside(const struct poly1305_lane *lane)
+/* Those that waited have been made. */
+static void place_tags(struct aead_batch *batch)
 {
-	struct poly1305_beside beside = {.data = lane->data, .n_blocks = lane->n_data};
-
-	poly1305_begin(&beside.poly, lane->key);
-	return beside;
-}
-
-static void end_beside(struct poly1305_beside *beside, struct poly1305_lane *lane)
-{
-	poly1305_add(&beside->poly, beside->data, beside->n_blocks);
-	poly1305_add(&beside->poly, lane->end, lane->n_end);
-	poly1305_end(&beside->poly, lane->tag);
-}
-
-/* The tag of the message before is made meanwhile. */
-static void cipher_beside_last(struct aead_batch *batch, const struct aead_key *key,
-	uint64_t counter, const uint8_t *in, size_t n, uint8_t *out,
-	uint8_t one_time_key[POLY1305_KEY])
-{
-	struct poly1305_lane *last = &batch->lanes[0];
-	struct poly1305_beside beside = {0};
-
-	if (batch->n_waiting > 0)
-		beside = begin_beside(last);
-	chacha20_poly1305_avx2(
-		key->bytes, counter, in, whole_blocks(n), out, one_time_key, &beside);
-	if (batch->n_waiting == 0)
-		return;
-	end_beside(&beside, last);
-	memcpy(batch->tags[0], last->tag, sizeof last->tag);
+	for (size_t i = 0; i < batch->n_waiting; i++)
+		memcpy(batch->tags[i], batch->lanes[i].tag, AEAD_TAG_SIZE);
 	batch->n_waiting = 0;
 }
-#endif
 
 static void make_waiting_tags(struct aead_batch *batch)
 {
 	if (make_tags(batch, batch->n_waiting) < 0)
 		batch->failed = true;
-	for (size_t i = 0; i < batch->n_waiting; i++)
-		memcpy(batch->tags[i], batch->lanes[i].tag, AEAD_TAG_SIZE);
-	batch->n_waiting = 0;
+	place_tags(batch);
 }
 
 int aead_batch_finish(struct aead_batch *batch)
@@ -343,7 +277,10 @@ static int cipher_to_seal(struct aead_batch *batch, const struct aead_key *key, 
 {
 #ifdef __x86_64__
 	if (batch->processor == AEAD_AVX2) {
-		cipher_beside_last(batch, key, counter, in, n, out, one_time_key);
+		/* the tag of the message before, meanwhile */
+		aead_cipher_beside_avx2(key, counter, in, n, out, one_time_key,
+			batch->n_waiting > 0 ? batch->lanes : NULL);
+		place_tags(batch);
 		return 0;
 	}
 #endif
@@ -365,7 +302,7 @@ int aead_batch_seal(struct aead_batch *batch, const struct aead_key *key, uint64
 	error = cipher_to_seal(batch, key, counter, in, n, out, one_time_key);
 	if (error)
 		return error;
-	set_lane(&batch->lanes[batch->n_waiting], one_time_key, out, n);
+	aead_tag_lane(&batch->lanes[batch->n_waiting], one_time_key, out, n);
 	wipe(one_time_key, sizeof one_time_key);
 	batch->tags[batch->n_waiting++] = out + n;
 	if (batch->n_waiting == POLY1305_LANES)
@@ -380,9 +317,9 @@ static void open_short(
 	struct poly1305_lane lane;
 
 	make_short_stream(batch, key, message->counter);
-	set_lane(&lane, batch->blocks[0], message->data, n);
+	aead_tag_lane(&lane, batch->blocks[0], message->data, n);
 	make_short_tag(&lane);
-	message->authentic = same_tag(lane.tag, message->data + n);
+	message->authentic = aead_tag_same(lane.tag, message->data + n);
 	if (message->authentic)
 		xor_short_stream(batch, message->data, n, message->data);
 	wipe(lane.key, sizeof lane.key);
@@ -402,39 +339,17 @@ static void open_by_library(
 	uint8_t *out = batch->work + CHACHA20_BLOCK, one_time_key[POLY1305_KEY];
 	struct poly1305_lane lane;
 
-	use_work(batch, (1 + whole_blocks(n)) * CHACHA20_BLOCK);
+	use_work(batch, (1 + chacha20_blocks(n)) * CHACHA20_BLOCK);
 	if (cipher_long(batch, key, message->counter, message->data, n, out, one_time_key) < 0)
 		return;
-	set_lane(&lane, one_time_key, message->data, n);
-	message->authentic =
-		make_tag_by_library(batch, &lane) == 0 && same_tag(lane.tag, message->data + n);
+	aead_tag_lane(&lane, one_time_key, message->data, n);
+	message->authentic = make_tag_by_library(batch, &lane) == 0 &&
+			     aead_tag_same(lane.tag, message->data + n);
 	if (message->authentic)
 		memcpy(message->data, out, n);
 	wipe(lane.key, sizeof lane.key);
 	wipe(one_time_key, sizeof one_time_key);
 }
-
-#ifdef __x86_64__
-/* Deciphered elsewhere while its own tag is made; it is copied when that holds. */
-static void open_beside_itself(struct aead_batch *batch, const struct aead_key *key,
-	struct aead_sealed *message, const uint8_t one_time_key[POLY1305_KEY])
-{
-	size_t n = message->n - AEAD_TAG_SIZE;
-	struct poly1305_beside beside;
-	struct poly1305_lane lane;
-
-	use_work(batch, whole_blocks(n) * CHACHA20_BLOCK);
-	set_lane(&lane, one_time_key, message->data, n);
-	beside = begin_beside(&lane);
-	chacha20_poly1305_avx2(key->bytes, message->counter, message->data, whole_blocks(n),
-		batch->work, NULL, &beside);
-	end_beside(&beside, &lane);
-	message->authentic = same_tag(lane.tag, message->data + n);
-	if (message->authentic)
-		memcpy(message->data, batch->work, n);
-	wipe(lane.key, sizeof lane.key);
-}
-#endif
 
 /* One that is authentic. */
 static int decipher_long(
@@ -446,7 +361,7 @@ static int decipher_long(
 
 	memcpy(kept, end, sizeof kept);
 	error = stream(
-		batch, key, message->counter, 1, message->data, whole_blocks(n), message->data);
+		batch, key, message->counter, 1, message->data, chacha20_blocks(n), message->data);
 	memcpy(end, kept, sizeof kept);
 	return error;
 }
@@ -459,18 +374,30 @@ static void open_lanes(struct aead_batch *batch, const struct aead_key *key,
 	int error;
 
 	for (size_t i = 0; i < count; i++)
-		set_lane(&batch->lanes[i], one_time_keys[i], messages[i]->data,
+		aead_tag_lane(&batch->lanes[i], one_time_keys[i], messages[i]->data,
 			messages[i]->n - AEAD_TAG_SIZE);
 	error = make_tags(batch, count);
 	for (size_t i = 0; i < count; i++) {
 		struct aead_sealed *message = messages[i];
 		const uint8_t *tag = message->data + message->n - AEAD_TAG_SIZE;
 
-		message->authentic = !error && same_tag(batch->lanes[i].tag, tag);
+		message->authentic = !error && aead_tag_same(batch->lanes[i].tag, tag);
 		if (message->authentic && decipher_long(batch, key, message) < 0)
 			message->authentic = false;
 	}
 }
+
+#ifdef __x86_64__
+static void open_beside(struct aead_batch *batch, const struct aead_key *key,
+	struct aead_sealed *message, const uint8_t one_time_key[POLY1305_KEY])
+{
+	size_t n = message->n - AEAD_TAG_SIZE;
+
+	use_work(batch, chacha20_blocks(n) * CHACHA20_BLOCK);
+	message->authentic = aead_open_beside_avx2(
+		key, message->counter, message->data, n, one_time_key, batch->work);
+}
+#endif
 
 static void open_long(struct aead_batch *batch, const struct aead_key *key,
 	struct aead_sealed *const *messages, size_t count)
@@ -483,7 +410,7 @@ static void open_long(struct aead_batch *batch, const struct aead_key *key,
 #ifdef __x86_64__
 	if (batch->processor == AEAD_AVX2) {
 		for (size_t i = 0; i < count; i++)
-			open_beside_itself(batch, key, messages[i], batch->blocks[i]);
+			open_beside(batch, key, messages[i], batch->blocks[i]);
 		return;
 	}
 #endif
