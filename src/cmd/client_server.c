@@ -30,6 +30,15 @@ static int usage_fault(const struct command *command, const char *text, const ch
 	return usage_error(command, "%s: %s", text, fault);
 }
 
+/* Not any, nor many at once. */
+static bool is_of_a_host(struct ipv4 address)
+{
+	static const struct prefix multicast = {{0xe0000000}, 4};
+
+	return address.value != 0 && address.value != UINT32_MAX &&
+	       !prefix_contains(multicast, address);
+}
+
 static const char no_server[] = "not an IPv4 address or a name, such as 203.0.113.7 or "
 				"vprox.example.com, without https:// and a port";
 
@@ -42,8 +51,8 @@ int client_set_server(const struct command *command, struct client_config *confi
 
 	config->server = text;
 	if (ipv4_parse(text, &address) == 0)
-		return address.value != 0 ? 0
-					  : usage_fault(command, text, "not a server's address");
+		return is_of_a_host(address) ? 0
+					     : usage_fault(command, text, "not a server's address");
 	if (n == 0 || n >= REQUEST_SERVER_MAX || text[0] == '-' || text[0] == '.')
 		return usage_fault(command, text, no_server);
 	for (size_t i = 0; i < n; i++)

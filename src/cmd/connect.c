@@ -24,17 +24,22 @@ enum {
 	STATUS_NO_HANDSHAKE = 5,
 };
 
-/* What the kernel takes as a name, and no part of a path: it becomes one. And what nft takes as
- * that name and no other. */
+/* What the kernel takes as a name, and no part of a path: it becomes one, where ~ is for what is
+ * being written. And what nft takes as that name and no other. 0xa0 is a blank to the kernel. */
 static int parse_interface(const struct option_use *use, void *field)
 {
 	const char *text = use->text;
 	size_t n = strlen(text);
 
-	if (n == 0 || n >= IFNAMSIZ || text[0] == '.' || strpbrk(text, "/: \t\n\v\f\r%\"*\\"))
+	if (n == 0 || n >= IFNAMSIZ || text[0] == '.' || strpbrk(text, "/: \t\n\v\f\r\xa0%\"*~\\"))
 		return option_error(use,
-			"not a name of 1 to %d characters without / : %% * \" and \\",
+			"not a name of 1 to %d characters without / : %% * ~ \" and \\",
 			IFNAMSIZ - 1);
+	if (strcmp(text, "all") == 0 || strcmp(text, "default") == 0)
+		return option_error(use,
+			"no interface can have this name: Linux has settings of "
+			"%s interfaces under it",
+			strcmp(text, "all") == 0 ? "all" : "new");
 	*(const char **)field = text;
 	return 0;
 }

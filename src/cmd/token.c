@@ -114,7 +114,7 @@ static int check(const struct token_config *config, const char line[LINE_SIZE], 
 	const char *fault, *option;
 	char copy[LINE_SIZE];
 
-	if (strlen(name) > TOKEN_NAME_MAX || strpbrk(name, " \t\r\n#"))
+	if (*name == '\0' || strlen(name) > TOKEN_NAME_MAX || strpbrk(name, " \t\r\n#"))
 		return usage_error(&command_token,
 			"%.*s: a name is of letters, digits and . _ - @ + : /, 64 at the most",
 			TOKEN_OPTION_SHOWN, name);

@@ -63,7 +63,8 @@ def test_what_several_allow_to_name_adds_up(host):
 @pytest.mark.parametrize("words, told", [
     ("--expires=soon ci", "--expires=soon: not a day, such as 2027-01-31"), ("--allow-to=10.0.0 ci", "--allow-to=10.0.0: not IPv4 blocks"),
     ("--allow-to=127.0.0.0/8 ci", "--allow-to=127.0.0.0/8: has a block that no tunnel reaches"), ("a!b", "a!b: a name is of letters"),
-    ("x" * 65, "xxx: a name is of letters")], ids=["date", "block", "loopback", "name", "long name"])
+    ("x" * 65, "xxx: a name is of letters"), ("''", "a name is of letters")],
+    ids=["date", "block", "loopback", "name", "long name", "no name"])
 def test_what_is_wrong_with_a_token_is_told_with_the_value(host, words, told):
     code, said = host.run(f"token {words}")
     assert code == 2 and told in said and "vprox_" not in said and len(said.splitlines()) == 1
