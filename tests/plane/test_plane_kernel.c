@@ -21,12 +21,12 @@
 #include "base/cleanup.h"
 #include "netlink/attribute.h"
 #include "netlink/monitor.h"
+#include "plane/kernel/removal.h"
 #include "plane/plane.h"
 
 enum {
 	N_MAX = 4096, /* peers a dump is kept of */
 	N_READ = 600, /* enough for several pieces */
-	REMOVAL_GROUP = 0x76705f72, /* KERNEL_REMOVAL_GROUP */
 };
 
 struct fixture {
@@ -267,7 +267,7 @@ static void a_link_that_is_there_is_taken_over_and_mended(void **state)
 	open_device(f);
 	assert_true(shell("ip link add vp0-2 type ipip local 192.0.2.1 remote 198.18.0.2 "
 			  "pmtudisc ttl 64"));
-	assert_true(shell("ip link set vp0-2 group %d", REMOVAL_GROUP));
+	assert_true(shell("ip link set vp0-2 group %d", KERNEL_REMOVAL_GROUP));
 	add(f, &peer);
 	assert_true(shell("ip link show up | grep vp0-2 | grep -q 'group default'"));
 	assert_true(shell("ip route show dev vp0-2 | grep -q 10.100.0.3"));
@@ -399,11 +399,11 @@ static void a_foreign_member_of_the_group_does_not_keep_peers_from_being_removed
 		add(f, &peers[i]);
 	}
 	/* The loopback interface cannot be deleted. */
-	assert_true(shell("ip link set lo group %d", REMOVAL_GROUP));
+	assert_true(shell("ip link set lo group %d", KERNEL_REMOVAL_GROUP));
 	assert_int_equal(f->plane->ops->remove(f->device, peers, 3, errors), 0);
 	assert_int_equal(look(f), 0);
 	assert_true(shell("test \"$(ip -o link | grep -c vp0-)\" = 0"));
-	assert_true(shell("ip link show lo | grep -q 'group %d'", REMOVAL_GROUP));
+	assert_true(shell("ip link show lo | grep -q 'group %d'", KERNEL_REMOVAL_GROUP));
 }
 
 static void what_was_kept_is_adopted_as_it_was(void **state)
@@ -442,7 +442,7 @@ static void what_a_crash_left_half_made_is_mended(void **state)
 	assert_true(shell("ip link set vp0-2 down && ip route del 10.100.0.4 && "
 			  "ip link set vp0-4 group %d && ip addr flush dev vprox0 && "
 			  "ip link set vprox0 alias '' && ip link set vprox0 down",
-		REMOVAL_GROUP));
+		KERNEL_REMOVAL_GROUP));
 	open_again(f);
 	/* At once: the next removal would take it along. */
 	assert_true(shell("test \"$(ip -o link | grep -c 'vp0-.*group default')\" = 4"));
@@ -1304,29 +1304,49 @@ static void count_removed_host_route(void *context, const struct nlmsghdr *messa
 		++*n;
 }
 
-/* The kernel tells of a route that is removed, and of none that goes with its interface. */
+enum {
+	N_ROUTED = 5,
+	NOBODYS = 1 << 20, /* ifindexes from here on are nobody's: such links count as gone */
+};
+
+/* Puts the ifindexes of links with a route each there. */
+static void make_routed_links(unsigned int *ifindexes)
+{
+	for (int i = 0; i < N_ROUTED; i++) {
+		char name[IF_NAMESIZE];
+
+		snprintf(name, sizeof name, "routed%d", i);
+		assert_true(shell("ip link add %s up type veth && "
+				  "ip route add 10.100.1.%d/32 dev %s",
+			name, i, name));
+		ifindexes[i] = if_nametoindex(name);
+	}
+}
+
+/* Deletes n links, some of which have a route. Returns how many routes the kernel has told of: it
+ * tells of a route that is removed, and of none that goes with its interface. */
+static size_t count_routes_removed_first(struct fixture *f, size_t n)
+{
+	auto_free unsigned int *ifindexes = calloc(n, sizeof *ifindexes);
+	auto_free int *errors = calloc(n, sizeof *errors);
+	int monitor = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE);
+	size_t n_removed = 0;
+
+	assert_true(ifindexes && errors && monitor >= 0);
+	for (unsigned int i = N_ROUTED; i < n; i++)
+		ifindexes[i] = NOBODYS + i;
+	make_routed_links(ifindexes);
+	assert_int_equal(kernel_delete_links(kernel_of_plane(f->plane), ifindexes, n, errors), 0);
+	assert_true(shell("! ip link | grep routed"));
+	assert_int_equal(netlink_monitor_read(monitor, count_removed_host_route, &n_removed), 0);
+	close(monitor);
+	return n_removed;
+}
+
 static void of_many_interfaces_the_routes_are_removed_first(void **state)
 {
-	struct fixture *f = *state;
-	enum {
-		N_PEERS = 300,
-	};
-	size_t n_removed = 0;
-	int monitor, error;
-
-	open_device(f);
-	for (uint32_t i = 0; i < N_PEERS; i++) {
-		const struct plane_peer peer = ipip_peer(f, 2 + i);
-
-		add(f, &peer);
-	}
-	monitor = netlink_monitor_open(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE);
-	assert_true(monitor >= 0);
-	close_device(f, false);
-	error = netlink_monitor_read(monitor, count_removed_host_route, &n_removed);
-	close(monitor);
-	assert_true(error == 0 || error == -ENOBUFS); /* not all of them may fit */
-	assert_true(n_removed > 0);
+	assert_int_equal(count_routes_removed_first(*state, KERNEL_ROUTES_FIRST), N_ROUTED);
+	assert_int_equal(count_routes_removed_first(*state, KERNEL_ROUTES_FIRST - 1), 0);
 }
 
 static void more_interfaces_than_the_notices_can_tell_of_may_go_at_once(void **state)

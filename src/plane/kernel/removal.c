@@ -25,8 +25,6 @@ enum {
 	/* Links marked with one request. */
 	MARKED_AT_ONCE = 100,
 	ROUTES_AT_ONCE = 100, /* likewise */
-	/* Links whose routes are removed before them: for fewer, reading all routes costs more. */
-	ROUTES_FIRST = 256,
 };
 
 static void put_group(struct netlink_request *request, unsigned int ifindex, uint32_t group)
@@ -129,7 +127,7 @@ int kernel_delete_links(
 {
 	int error = 0;
 
-	if (n >= ROUTES_FIRST)
+	if (n >= KERNEL_ROUTES_FIRST)
 		delete_routes_of_links(kernel, ifindexes, n);
 	if (n == 1)
 		errors[0] = delete_one(kernel, ifindexes[0]);
