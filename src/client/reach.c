@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "client/client.h"
+#include "client/client_run.h"
 #include "client/client_state.h"
 #include "client/full_packet.h"
 #include "client/instance.h"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "client/client.h"
+#include "client/client_run.h"
 #include "client/config.h"
 #include "client/egress_block.h"
 #include "client/request_message.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/client_run.h"
 #include "client/command_init.h"
 #include "client/command_netns.h"
 #include "client/instance.h"
