@@ -19,6 +19,7 @@
 
 #define RESOLV_CONF "/etc/resolv.conf"
 #define OWN_RESOLV_CONF RUN_FOLDER "/resolv.conf"
+#define OWN_SYS RUN_FOLDER "/sys"
 
 enum { TEXT_SIZE = 256 };
 
@@ -83,6 +84,42 @@ static int replace_resolv_conf(const char *path, const struct resolvers *resolve
 	return 0;
 }
 
+static int mount_over(const char *folder)
+{
+	char own[PATH_MAX], hosts[PATH_MAX];
+
+	snprintf(own, sizeof own, OWN_SYS "%s", folder);
+	snprintf(hosts, sizeof hosts, "/sys%s", folder);
+	return mount(own, hosts, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* A sysfs has the interfaces of the network namespace that it is mounted from: sysfs(5). In this
+ * one they are all virtual. The rest of /sys stays the host's, with what is mounted in it. */
+static int mount_interfaces(void)
+{
+	int error;
+
+	if (mount("sysfs", OWN_SYS, "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) <
+		0)
+		return -errno;
+	error = mount_over("/devices/virtual/net");
+	if (error == 0)
+		error = mount_over("/class/net");
+	return umount2(OWN_SYS, MNT_DETACH) < 0 ? -errno : error;
+}
+
+/* Without it the command sees names of interfaces that it cannot use. */
+static void show_own_interfaces(void)
+{
+	int error = mkdir(OWN_SYS, 0755) < 0 ? -errno : mount_interfaces();
+
+	if (rmdir(OWN_SYS) < 0 && error == 0)
+		error = -errno;
+	if (error < 0)
+		log_debug(
+			"cannot show the command its own interfaces in /sys: %s", strerror(-error));
+}
+
 int command_mounts_make(const struct resolvers *resolvers)
 {
 	char path[PATH_MAX];
@@ -95,5 +132,8 @@ int command_mounts_make(const struct resolvers *resolvers)
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return fail("mount", "/proc", -errno);
 	error = hide_services();
-	return error < 0 ? error : replace_resolv_conf(path, resolvers);
+	if (error < 0)
+		return error;
+	show_own_interfaces();
+	return replace_resolv_conf(path, resolvers);
 }

@@ -145,6 +145,14 @@ def test_the_host_and_its_other_ways_out_cannot_be_reached(host, machine, before
     nothing_is_left(machine, before)
 
 
+def test_it_sees_its_own_interfaces_in_sysfs_and_all_else_as_before(host, machine, kind):
+    host.start()
+    look = "sh -c 'ls /sys/class/net; cat /sys/class/net/vprox*/operstate; ls -A /sys /sys/fs/cgroup'"
+    *own, state, there = run(machine, host, look, kind=kind).split("\n", 3)
+    assert own == ["lo", "vprox-exec0" if kind == "wireguard" else "vprox-ipip0"] and state in ("unknown", "up"), (own, state)
+    assert there == machine.ns.run("ls -A /sys /sys/fs/cgroup").strip()
+
+
 def test_its_status_is_the_commands_and_of_its_own_if_it_did_not_run(host, machine):
     host.start("--announce-dns 198.51.100.80")
     start(machine, host, "sh -c 'exit 7'", arguments="").end(7)
