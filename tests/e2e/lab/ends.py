@@ -148,7 +148,7 @@ class IpipCarrier:
                     self._receive()
         except OSError as error:
             # The interface was deleted.
-            assert error.errno in (errno.EBADFD, errno.EIO, errno.EBADF), error
+            assert error.errno in (errno.EBADFD, errno.EIO, errno.EBADF, errno.EFAULT), error
         finally:
             os.close(self.tun)
             self.raw.close()
