@@ -44,17 +44,18 @@ static const char *read_host(const char *text, struct url *url)
 	return end + is_ipv6;
 }
 
+const char *url_read_port(const char *text, uint32_t *port)
+{
+	const size_t n = strspn(text, "0123456789");
+
+	*port = (uint32_t)strtoul(text, NULL, 10);
+	return n > 0 && n <= PORT_DIGITS && *port > 0 && *port <= HIGHEST_PORT ? text + n : NULL;
+}
+
 static const char *read_port(const char *text, struct url *url)
 {
-	size_t n;
-
 	url->port = url->is_tls ? HTTPS_PORT : HTTP_PORT;
-	if (*text != ':')
-		return text;
-	n = strspn(++text, "0123456789");
-	url->port = (uint32_t)strtoul(text, NULL, 10);
-	return n > 0 && n <= PORT_DIGITS && url->port > 0 && url->port <= HIGHEST_PORT ? text + n
-										       : NULL;
+	return *text == ':' ? url_read_port(text + 1, &url->port) : text;
 }
 
 int url_parse(const char *text, struct url *url)

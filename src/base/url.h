@@ -17,5 +17,9 @@ struct url {
 	char path[URL_PATH_SIZE]; /* without the slash at its end; "" or "/..." */
 };
 
+/* Reads a port of one to five digits, host byte order. Returns what stands behind it; NULL: it is
+ * none. */
+const char *url_read_port(const char *text, uint32_t *port);
+
 /* Returns 0 or -EINVAL. */
 int url_parse(const char *text, struct url *url);

@@ -92,15 +92,20 @@ static void unset(const char *name)
 	unsetenv(name);
 }
 
-/* Of whatever is not used nobody else is to know either: the command of `vprox exec` among them. */
+/* Of what is not used nobody else is to know either: the command of `vprox exec` among them. */
+static void clear_environment(void)
+{
+	unset(variable);
+	unset(variable_of_previous);
+	unset(variable_of_token);
+}
+
 static int take_from_environment(const struct command *command, struct passwords *passwords)
 {
 	int error =
 		take_values(command, "", getenv(variable), getenv(variable_of_previous), passwords);
 
-	unset(variable);
-	unset(variable_of_previous);
-	unset(variable_of_token);
+	clear_environment();
 	return error;
 }
 
@@ -248,9 +253,7 @@ void passwords_free(struct passwords *passwords)
 
 int passwords_clear(struct config_file *settings, struct passwords *passwords)
 {
-	unset(variable_of_token);
-	unset(variable);
-	unset(variable_of_previous);
+	clear_environment();
 	wipe(settings->password);
 	wipe(settings->previous);
 	settings->password = settings->previous = NULL;
@@ -264,9 +267,7 @@ int passwords_load_token(const struct command *command, struct passwords *passwo
 
 	*passwords = (struct passwords){0};
 	fault = take(getenv(variable_of_token), &passwords->current);
-	unset(variable_of_token);
-	unset(variable);
-	unset(variable_of_previous);
+	clear_environment();
 	if (fault)
 		return usage_error(command, "%s %s", variable_of_token, fault);
 	return passwords->current

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "base/fleet_key.h"
+#include "base/url.h"
 #include "cmd/usage.h"
 #include "cmd/values.h"
 #include "server/config.h"
-
-enum { PORT_DIGITS = 5 };
 
 static const char scheme[] = "etcd://";
 
@@ -24,25 +23,20 @@ static bool is_fleet(const char *text)
 	return length > 0 && length < STORE_FLEET_SIZE && text[strspn(text, allowed)] == '\0';
 }
 
-/* HOST:PORT; IPv6 in brackets. */
+/* HOST:PORT, with a comma or a slash behind it; IPv6 in brackets. */
 static bool is_member(const char *text, size_t length)
 {
 	const char *colon = memrchr(text, ':', length), *end = text + length;
 	const size_t n_host = colon ? (size_t)(colon - text) : 0;
 	const bool is_ipv6 = n_host > 2 && text[0] == '[' && text[n_host - 1] == ']';
-	unsigned int port = 0;
+	uint32_t port;
 
-	if (n_host == 0 || end - colon < 2 || end - colon > 1 + PORT_DIGITS)
+	if (n_host == 0)
 		return false;
 	for (size_t i = 0; i < n_host; i++)
 		if (text[i] <= ' ' || text[i] == '/' || (text[i] == ':' && !is_ipv6))
 			return false;
-	for (const char *digit = colon + 1; digit < end; digit++) {
-		if (*digit < '0' || *digit > '9')
-			return false;
-		port = 10 * port + (unsigned int)(*digit - '0');
-	}
-	return port > 0 && port <= UINT16_MAX;
+	return url_read_port(colon + 1, &port) == end;
 }
 
 /* With commas between. */

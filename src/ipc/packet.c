@@ -3,6 +3,7 @@
 #include "ipc/packet.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,4 +37,11 @@ int packet_keep_descriptor(int error, bool is_due, int *descriptor)
 bool packet_is_hung_up(int error)
 {
 	return error == -EPIPE || error == -ECONNRESET;
+}
+
+bool packet_hangs_up_within(int fd, int ms)
+{
+	struct pollfd end = {.fd = fd};
+
+	return poll(&end, 1, ms) > 0;
 }

@@ -24,3 +24,6 @@ int packet_keep_descriptor(int error, bool is_due, int *descriptor);
 
 /* Whether an error says that the other end is gone. */
 bool packet_is_hung_up(int error);
+
+/* Whether the other end is gone within so many milliseconds, whatever it has sent before. */
+bool packet_hangs_up_within(int fd, int ms);

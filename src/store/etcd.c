@@ -2,7 +2,6 @@
 #include "store/etcd.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret_text.h"
+#include "ipc/packet.h"
 #include "store/etcd_members.h"
 #include "store/libcurl.h"
 
@@ -143,14 +143,12 @@ static int wait_for_answer(struct etcd *etcd, CURLcode *result)
 	CURLMsg *message;
 
 	while (n_running > 0) {
-		struct pollfd end = {.fd = etcd->owner};
-
 		if (etcd->curl.multi_perform(etcd->multi, &n_running) != CURLM_OK)
 			return -EIO;
 		if (n_running > 0 &&
 			etcd->curl.multi_poll(etcd->multi, &owner, 1, ANSWER_MS, NULL) != CURLM_OK)
 			return -EIO;
-		if (poll(&end, 1, 0) > 0)
+		if (packet_hangs_up_within(etcd->owner, 0))
 			return -EPIPE;
 	}
 	while ((message = etcd->curl.multi_info_read(etcd->multi, &n_left)))

@@ -2,11 +2,11 @@
 #include "store/libcurl.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 
 #include "base/log.h"
 #include "base/shared_library.h"
+#include "ipc/packet.h"
 
 enum {
 	LOAD_AGAIN_MS = 5000,
@@ -43,14 +43,6 @@ static bool try_to_load(struct libcurl *curl, struct shared_library_reason *reas
 		&library, functions, sizeof functions / sizeof *functions, curl, reason);
 }
 
-/* Its end is the one thing that makes this readable when nothing is asked for. */
-static bool hangs_up_within(int owner, int ms)
-{
-	struct pollfd end = {.fd = owner};
-
-	return poll(&end, 1, ms) > 0;
-}
-
 int libcurl_load(struct libcurl *curl, int owner)
 {
 	struct shared_library_reason reason;
@@ -60,7 +52,7 @@ int libcurl_load(struct libcurl *curl, int owner)
 	log_error("etcd cannot be asked without libcurl, will try again every %d s: %s",
 		LOAD_AGAIN_MS / 1000, reason.text);
 	do {
-		if (hangs_up_within(owner, LOAD_AGAIN_MS))
+		if (packet_hangs_up_within(owner, LOAD_AGAIN_MS))
 			return -EPIPE;
 	} while (!try_to_load(curl, &reason));
 	log_info("libcurl is loaded: etcd can be asked");

@@ -15,7 +15,6 @@ from lib import wait
 from lib.capture import Capture, send_routed
 from lib.packets import ECHO, ICMP, IPIP, SYN, TCP, ipv4
 
-LET_SECONDS, KEPT_SECONDS = 15, 3  # for what must come through, and for what must not
 TABLE = "inet vprox-block-vprox0"
 # Starts a program on a kernel without nftables: no socket of netlink to it (EPROTONOSUPPORT).
 WITHOUT_NFTABLES = """#!/usr/bin/python3
@@ -42,7 +41,7 @@ def fixture_container(machine):
     inside.remove()
 
 
-def reaches(namespace, device=None, seconds=KEPT_SECONDS):
+def reaches(namespace, device=None, seconds=wait.KEPT_SECONDS):
     """Whether TCP gets to the Internet, by a device of the program's choice."""
     def inside():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
@@ -53,7 +52,7 @@ def reaches(namespace, device=None, seconds=KEPT_SECONDS):
     return namespace.enter(inside)
 
 
-def passes_beside(machine, seconds=KEPT_SECONDS):
+def passes_beside(machine, seconds=wait.KEPT_SECONDS):
     """Whether what chooses eth0 as its outgoing interface gets through."""
     return reaches(machine.ns, "eth0", seconds) or \
         machine.ns.try_run(f"ping -n -c 1 -W 1 -I eth0 {VISITED}").returncode == 0
@@ -77,12 +76,12 @@ def is_closed(machine):
 @pytest.mark.sanitize
 def test_a_program_that_chooses_its_interface_does_not_get_by(host, machine, kind):
     host.start()
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
     client = machine.connect(host.address, ALL, kind=kind).up()
     is_seen_as(machine, host.address)
     assert not passes_beside(machine)
     client.stop()
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
     assert machine.ns.run("nft list ruleset") == "", "nothing is left"
 
 
@@ -94,7 +93,7 @@ def test_what_is_forwarded_does_not_get_by_without_the_tunnel(host, machine, kin
     client.kill()
     machine.ns.ip("link del vprox0", "rule flush", "rule add lookup main pref 32766")
     assert not reaches(container) and not passes_beside(machine)
-    assert container.try_run(f"ping -c 1 -W {LET_SECONDS} {BRIDGE}").returncode == 0
+    assert container.try_run(f"ping -c 1 -W {wait.LET_SECONDS} {BRIDGE}").returncode == 0
 
 
 @pytest.mark.plane
@@ -116,14 +115,14 @@ def test_it_is_closed_before_there_is_a_tunnel_and_opened_by_a_signal(host, mach
     client.logged("cannot connect|no answer")
     assert not passes_beside(machine) and machine.visit(seconds=3) is None
     client.stop(signal.SIGINT)
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
 
 
 def test_a_client_that_never_had_a_tunnel_and_gives_up_leaves_it_as_it_was(host, machine):
     host.start()
     client = machine.connect(host.address, ALL, password="wrong")
     assert client.wait(40) == 3
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
     machine.connect(host.address, ALL).up().kill()
     client = machine.connect(host.address, ALL, password="wrong")
     assert client.wait(40) == 3
@@ -138,7 +137,7 @@ def test_it_stays_until_the_next_start_where_nobody_has_opened_it(host, machine,
     client.wait()
     assert not passes_beside(machine)
     machine.connect(host.address, "--route 192.0.2.200/32").up()
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
 
 
 def test_a_table_that_is_flushed_is_put_back(host, machine):
@@ -213,7 +212,7 @@ def test_a_service_that_is_restarted_never_opens_it(host, machine, kind):
         client.stop()
         assert not passes_beside(machine)
     block("open")
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
 
 
 def test_the_services_choice_is_not_one_of_the_command_line(host, machine):
@@ -221,14 +220,14 @@ def test_the_services_choice_is_not_one_of_the_command_line(host, machine):
     host.start()
     for arguments, closed in (("", False), (f"{ALL} --no-block", False), (ALL, True)):
         machine.connect(host.address, arguments, program=machine.script("export VPROX_BLOCK=keep")).up().stop()
-        assert passes_beside(machine, KEPT_SECONDS if closed else LET_SECONDS) != closed, arguments
+        assert passes_beside(machine, wait.KEPT_SECONDS if closed else wait.LET_SECONDS) != closed, arguments
 
 
 @pytest.mark.parametrize("arguments, reason", [("", "which is not given"), (f"{ALL} --no-block", "and --no-block is given")])
 def test_who_asks_to_close_nothing_is_told_so(host, machine, arguments, reason):
     status, said = machine.run(f"{host.address} --interface=vprox0 {arguments} --block=only", password=None)
     assert status == 0 and "nothing is blocked: --block=only is about what --route names, " + reason in said
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)
 
 
 def test_while_a_new_tables_sets_are_not_filled_yet_nothing_leaves(host, machine):
@@ -244,7 +243,7 @@ def test_without_a_block_programs_choose_their_interface(host, machine):
     host.start()
     machine.connect(host.address, f"{ALL} --no-block").up()
     is_seen_as(machine, host.address)
-    assert passes_beside(machine, LET_SECONDS) and not is_closed(machine)
+    assert passes_beside(machine, wait.LET_SECONDS) and not is_closed(machine)
 
 
 def test_where_there_is_no_nftables_routes_are_refused_without_no_block(host, machine):
@@ -279,7 +278,7 @@ def test_clean_opens_what_a_client_that_was_killed_has_left_closed(host, machine
     told = clean(machine, "--dry-run")
     assert told.count("would remove") == 2 and not passes_beside(machine)
     assert clean(machine) == told.replace("would remove", "removed")
-    assert passes_beside(machine, LET_SECONDS) and machine.visit() == machine.node.address
+    assert passes_beside(machine, wait.LET_SECONDS) and machine.visit() == machine.node.address
     assert (machine.ns.run("ip rule show"), machine.ns.run("ip -6 rule show")) == rules
     assert clean(machine) == "there is nothing to remove\n"
 
@@ -289,4 +288,4 @@ def test_clean_finds_a_block_of_which_no_file_tells(host, machine):
     assert status == 0 and not passes_beside(machine)
     assert "inet vprox-block-a_5fb.c-d, which blocked what a client of a_b.c-d routed" in \
         clean(machine)
-    assert passes_beside(machine, LET_SECONDS)
+    assert passes_beside(machine, wait.LET_SECONDS)

@@ -11,7 +11,6 @@ from lib.capture import Capture, send_routed
 from lib.packets import IPIP, ipv4, udp_packet
 
 GATEWAY, ANOTHER, PORT = "10.100.0.1", "10.100.5.5", 2222
-LET_SECONDS, KEPT_SECONDS = 15, 3  # for what must come through, and for what must not
 
 
 @pytest.fixture(name="inside")
@@ -37,7 +36,7 @@ def listening(namespace):
     return listener
 
 
-def reaches(host, address, seconds=KEPT_SECONDS):
+def reaches(host, address, seconds=wait.KEPT_SECONDS):
     """Whether the server's host can connect to the client's."""
     def inside():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
@@ -59,10 +58,10 @@ def test_the_server_does_not_reach_the_clients_services(host, machine, kind, all
     client = machine.connect(host.address, "--json --route 10.100.0.0/16" +
                              " --allow-inbound" * allowed, kind=kind).up()
     inner = client.said[0]["address"]
-    seconds = LET_SECONDS if allowed else KEPT_SECONDS
+    seconds = wait.LET_SECONDS if allowed else wait.KEPT_SECONDS
     with listening(machine.ns):
         assert reaches(host, inner, seconds) is allowed
-    assert pings(host, GATEWAY, inner, LET_SECONDS)
+    assert pings(host, GATEWAY, inner, wait.LET_SECONDS)
     assert pings(host, ANOTHER, inner, seconds) is allowed
     client.stop()
     assert machine.ns.run("nft list ruleset") == ""
@@ -76,7 +75,7 @@ def test_what_is_not_for_the_assigned_address_is_dropped_over_ipip(host, machine
     inner = client.said[0]["address"]
     own = machine.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
     own.bind(("0.0.0.0", PORT))
-    own.settimeout(LET_SECONDS)
+    own.settimeout(wait.LET_SECONDS)
 
     def forge(destination, marker):
         packet = udp_packet(GATEWAY, destination, 5, PORT, marker)
@@ -106,7 +105,7 @@ def test_what_forwards_is_not_reached_through(host, machine, kind, inside):
         wait.until(lambda: not reaches(host, inner), 30, "the table is there again")
         client.stop()
         client = machine.connect(host.address, "--json --allow-inbound", kind=kind).up()
-        assert reaches(host, client.said[0]["address"], LET_SECONDS), "else the test would show nothing"
+        assert reaches(host, client.said[0]["address"], wait.LET_SECONDS), "else the test would show nothing"
 
 
 def test_answers_come_in_and_errors_that_belong_to_them(host, machine, kind):

@@ -3,6 +3,7 @@
 import time
 
 POLL_SECONDS = 0.05
+LET_SECONDS, KEPT_SECONDS = 15, 3  # for what must come through, and for what must not
 
 
 def until(condition, seconds=30, what=None):

@@ -74,6 +74,22 @@ static const char written_again[] = "flush chain ip filter forward\n"
 				    "add rule ip filter forward jump VPROX\n"
 				    "add rule ip filter forward drop\n";
 
+/* Commands that make another table, which drops what is forwarded. */
+#define DROPPING(table)                                                                            \
+	"table ip " table " {\n"                                                                   \
+	"\tchain forward {\n"                                                                      \
+	"\t\ttype filter hook forward priority filter; policy drop;\n"                             \
+	"\t}\n"                                                                                    \
+	"}\n"
+
+/* A host with these, in a network namespace of its own. */
+static void enter_host(void)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	run_foreign(others);
+}
+
 /* Of the first of VPROX's rules: it is another one where these were written anew. */
 static uint64_t handle(void)
 {
@@ -116,9 +132,7 @@ static void what_an_earlier_server_left_is_replaced_also_beside_others(void **st
 	uint64_t left;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
+	enter_host();
 	left = handle();
 	firewall = open_firewall();
 	foreign = written_again;
@@ -137,14 +151,8 @@ static void beside_a_table_that_cannot_be_changed_another_one_is_opened_once(voi
 	unsigned int n;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
-	run_foreign("table ip owned {\n"
-		    "\tchain forward {\n"
-		    "\t\ttype filter hook forward priority filter; policy drop;\n"
-		    "\t}\n"
-		    "}\n");
+	enter_host();
+	run_foreign(DROPPING("owned"));
 	firewall = open_firewall();
 	foreign_firewall_reconcile(firewall);
 	foreign_firewall_reconcile(firewall);
@@ -155,42 +163,34 @@ static void beside_a_table_that_cannot_be_changed_another_one_is_opened_once(voi
 	foreign_firewall_free(firewall, true);
 }
 
+/* Commands that give VPROX four rules. */
+#define VPROX_OF(a, b, c, d)                                                                       \
+	"flush chain ip filter VPROX\n"                                                            \
+	"add rule ip filter VPROX " a "\n"                                                         \
+	"add rule ip filter VPROX " b "\n"                                                         \
+	"add rule ip filter VPROX " c "\n"                                                         \
+	"add rule ip filter VPROX " d "\n"
+
 /* As many rules as there should be. */
 static void rules_that_another_program_has_changed_are_written_anew(void **state)
 {
 	static const char *const changes[] = {
-		"flush chain ip filter VPROX\n"
-		"add rule ip filter VPROX iifname \"vprox7\" accept\n"
-		"add rule ip filter VPROX oifname \"vprox7\" accept\n"
-		"add rule ip filter VPROX iifname \"vp7-*\" accept\n"
-		"add rule ip filter VPROX oifname \"vp7-*\" accept\n",
-		"flush chain ip filter VPROX\n"
-		"add rule ip filter VPROX iifname != \"vprox0\" accept\n"
-		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX iifname \"vp0-*\" accept\n"
-		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
-		"flush chain ip filter VPROX\n"
-		"add rule ip filter VPROX iifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX iifname \"vp0-*\" drop\n"
-		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
-		"flush chain ip filter VPROX\n"
-		"add rule ip filter VPROX iifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX iifname \"vp0-\" accept\n"
-		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
-		"flush chain ip filter VPROX\n"
-		"add rule ip filter VPROX ip daddr 192.0.2.1 iifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX oifname \"vprox0\" accept\n"
-		"add rule ip filter VPROX iifname \"vp0-*\" accept\n"
-		"add rule ip filter VPROX oifname \"vp0-*\" accept\n",
+		VPROX_OF("iifname \"vprox7\" accept", "oifname \"vprox7\" accept",
+			"iifname \"vp7-*\" accept", "oifname \"vp7-*\" accept"),
+		VPROX_OF("iifname != \"vprox0\" accept", "oifname \"vprox0\" accept",
+			"iifname \"vp0-*\" accept", "oifname \"vp0-*\" accept"),
+		VPROX_OF("iifname \"vprox0\" accept", "oifname \"vprox0\" accept",
+			"iifname \"vp0-*\" drop", "oifname \"vp0-*\" accept"),
+		VPROX_OF("iifname \"vprox0\" accept", "oifname \"vprox0\" accept",
+			"iifname \"vp0-\" accept", "oifname \"vp0-*\" accept"),
+		VPROX_OF("ip daddr 192.0.2.1 iifname \"vprox0\" accept",
+			"oifname \"vprox0\" accept", "iifname \"vp0-*\" accept",
+			"oifname \"vp0-*\" accept"),
 	};
 	struct foreign_firewall *firewall;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
+	enter_host();
 	firewall = open_firewall();
 	foreign_firewall_reconcile(firewall);
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -211,9 +211,7 @@ static void rules_that_are_right_are_left_alone_also_by_the_next_server(void **s
 	uint64_t written;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
+	enter_host();
 	run_foreign("flush chain ip filter VPROX\n"
 		    "add rule ip filter VPROX iifname \"vprox0\" counter accept\n"
 		    "add rule ip filter VPROX oifname \"vprox0\" counter accept\n"
@@ -236,9 +234,7 @@ static void rules_for_the_interface_that_is_shared_are_known_again(void **state)
 	uint64_t written;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
+	enter_host();
 	firewall = open_firewall_that_shares(true);
 	foreign_firewall_reconcile(firewall);
 	written = handle();
@@ -254,14 +250,8 @@ static void while_a_table_cannot_be_read_the_others_are_not_written_again(void *
 	uint64_t written;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		skip();
-	run_foreign(others);
-	run_foreign("table ip unread {\n"
-		    "\tchain forward {\n"
-		    "\t\ttype filter hook forward priority filter; policy drop;\n"
-		    "\t}\n"
-		    "}\n");
+	enter_host();
+	run_foreign(DROPPING("unread"));
 	firewall = open_firewall();
 	unreadable = "unread";
 	foreign_firewall_reconcile(firewall);
